@@ -1,0 +1,33 @@
+"""Exceptions that name the thing, the cause and the remedy in one sentence.
+
+Everything a user can cause or meet is an `ExodError`; the command line prints its text and the
+ledger stores it. Anything else that is raised is a defect in exod.
+"""
+
+from __future__ import annotations
+
+
+class ExodError(Exception):
+    """Base of all errors whose text is meant for a user."""
+
+
+class ConfigError(ExodError):
+    """A setting is unknown, has the wrong type or an impossible value."""
+
+
+class InputError(ExodError):
+    """A file cannot be used at all: truncated, not FITS, an extension or a column missing.
+
+    The observation that contains it is FAILED.
+    """
+
+
+class ExposureRejected(ExodError):
+    """A sound file that the search leaves out, for instance an unsupported submode.
+
+    The exposure is recorded with the reason; an observation with no exposure left is SKIPPED.
+    """
+
+
+class ArchiveError(ExodError):
+    """The archive cannot be opened, read or written as asked."""
