@@ -1,0 +1,173 @@
+"""Settings: frozen, typed, unknown keys refused, with a fingerprint.
+
+The same names work in a TOML file, in ``--set table.key=value`` and in Python.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from exod.errors import ConfigError
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Band = tuple[float, float]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class Selection(_Settings):
+    """Which events are used (METHOD 2).
+
+    Attributes
+    ----------
+    flags : {"header", "none"}
+        Quality flags from the selection expression in the header, or no flag cut.
+    hot_pixels : str
+        ``"find"`` them in the data, ``"off"``, or the path of a table with the columns
+        INSTRUME, CCDNR, RAWX, RAWY, REV1, REV2.
+    """
+
+    flags: Literal["header", "none"] = "header"
+    hot_pixels: str = "find"
+
+
+class Cube(_Settings):
+    """How the events are binned (METHOD 5).
+
+    Attributes
+    ----------
+    size_arcsec : float
+        Wanted size of a cell in arcsec; 5 to 300.
+    t_bin : tuple of float
+        Lengths of the frames in seconds, a run each.
+    bands : tuple of (float, float)
+        Energy bands in keV, a run each, within 0.2 and 12.
+    gti_only : bool
+        Leave out the bad time intervals instead of searching them.
+    mask_bad_ccd : bool
+        Leave out frames in which a CCD or a camera was off.
+    """
+
+    size_arcsec: Annotated[float, Field(ge=5, le=300)] = 20.0
+    t_bin: Annotated[tuple[Positive, ...], Field(min_length=1)] = (5.0, 50.0, 200.0)
+    bands: Annotated[tuple[Band, ...], Field(min_length=1)] = ((0.2, 2.0), (2.0, 12.0), (0.2, 12.0))
+    gti_only: bool = False
+    mask_bad_ccd: bool = True
+
+    @field_validator("t_bin", "bands")
+    @classmethod
+    def _distinct(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        if len(set(values)) != len(values):
+            raise ValueError("the same value is given twice")
+        return values
+
+    @field_validator("bands")
+    @classmethod
+    def _in_range(cls, bands: tuple[Band, ...]) -> tuple[Band, ...]:
+        for low, high in bands:
+            if not 0.2 <= low < high <= 12.0:
+                raise ValueError(f"band {low:g}-{high:g} keV must ascend within 0.2 and 12 keV")
+        return bands
+
+
+class Detect(_Settings):
+    """What counts as significant (METHOD 7).
+
+    Attributes
+    ----------
+    sigma : float
+        Threshold in equivalent Gaussian sigmas, 1 to 10.
+    rule : {"exod2", "exact"}
+        The published threshold rule, or the exact one.
+    """
+
+    sigma: Annotated[float, Field(ge=1, le=10)] = 3.0
+    rule: Literal["exod2", "exact"] = "exod2"
+
+
+class Config(_Settings):
+    """All settings of a search.
+
+    Examples
+    --------
+    >>> config = Config.load(overrides=["cube.t_bin=[10]", "detect.sigma=5"])
+    >>> config.cube.t_bin, config.detect.sigma
+    ((10.0,), 5.0)
+    """
+
+    selection: Selection = Selection()
+    cube: Cube = Cube()
+    detect: Detect = Detect()
+
+    @classmethod
+    def load(cls, path: str | Path | None = None, overrides: Iterable[str] = ()) -> Self:
+        """Settings from a TOML file, changed by ``table.key=value`` strings.
+
+        Values are read as TOML; what is not TOML is taken as a string.
+
+        Raises
+        ------
+        ConfigError
+            If the file cannot be read, or a key is unknown or its value impossible.
+        """
+        data: dict[str, Any] = {}
+        if path is not None:
+            try:
+                data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+            except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+                raise ConfigError(f"The settings file {path} cannot be read: {error}.") from error
+        for override in overrides:
+            _apply(data, override)
+        return cls.parse(data)
+
+    @classmethod
+    def parse(cls, data: Mapping[str, Any]) -> Self:
+        """Settings from nested mappings.
+
+        Raises
+        ------
+        ConfigError
+            If a key is unknown or its value impossible; the text names each.
+        """
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            problems = "; ".join(_problem(e) for e in error.errors())
+            raise ConfigError(f"The settings are not valid: {problems}.") from error
+
+    def fingerprint(self) -> str:
+        """Sixteen hexadecimal digits that are equal for equal settings."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _apply(data: dict[str, Any], override: str) -> None:
+    name, separator, text = override.partition("=")
+    table, dot, key = name.strip().partition(".")
+    if not (separator and dot and key):
+        raise ConfigError(f"--set {override!r} must look like table.key=value, as cube.t_bin=[5,50].")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    section = data.setdefault(table, {})
+    if not isinstance(section, dict):
+        raise ConfigError(f"--set {override!r}: {table} is not a table of settings.")
+    section[key] = value
+
+
+def _problem(error: Any) -> str:
+    name = ".".join(str(part) for part in error["loc"])
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        message = "unknown setting"
+    return f"{name}: {message[0].lower()}{message[1:]}"

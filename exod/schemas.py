@@ -1,0 +1,305 @@
+"""Every table of the archive, declared once: columns with dtype, unit and meaning.
+
+The Parquet schemas, FITS headers and the data model page all come from these declarations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+FORMAT_VERSION = 1
+"""Version of the archive's tables and layout."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: name, Arrow type, unit (FITS notation, empty if none) and meaning."""
+
+    name: str
+    type: pa.DataType
+    unit: str
+    description: str
+    nullable: bool = False
+
+    @property
+    def field(self) -> pa.Field:
+        """The Arrow field, with unit and description in its metadata."""
+        metadata = {"unit": self.unit, "description": self.description}
+        return pa.field(self.name, self.type, nullable=self.nullable, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of the archive: its name, meaning, columns and the order of its rows."""
+
+    name: str
+    description: str
+    columns: tuple[Column, ...]
+    sort_by: tuple[str, ...]
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The Arrow schema, with the table's description and format version as metadata."""
+        metadata = {"description": self.description, "exod_format": str(FORMAT_VERSION)}
+        return pa.schema([column.field for column in self.columns], metadata=metadata)
+
+    def frame(self, rows: Iterable[Mapping[str, Any]] | pd.DataFrame = ()) -> pd.DataFrame:
+        """Rows as a pandas frame with exactly this table's columns and dtypes.
+
+        Raises
+        ------
+        KeyError
+            If a row lacks a column or has one that is not declared.
+        """
+        data = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows))
+        names = [column.name for column in self.columns]
+        if data.columns.empty:
+            data = pd.DataFrame(columns=names)
+        if set(data.columns) != set(names):
+            difference = sorted(set(data.columns) ^ set(names))
+            raise KeyError(f"table {self.name} and its rows differ in the columns {difference}")
+        dtypes = {column.name: _pandas_dtype(column.type) for column in self.columns}
+        return data[names].astype(dtypes)
+
+
+def _pandas_dtype(arrow: pa.DataType) -> Any:
+    return pd.StringDtype("pyarrow", na_value=float("nan")) if arrow == pa.string() else arrow.to_pandas_dtype()
+
+
+_S, _B = pa.string(), pa.bool_()
+_I16, _I32, _I64 = pa.int16(), pa.int32(), pa.int64()
+_F32, _F64 = pa.float32(), pa.float64()
+
+_OBSID = Column("obsid", _S, "", "Observation identifier, ten digits")
+_RUNID = Column("runid", _S, "", "Run: {obsid}_{subset}_{t_bin}_{e_lo}_{e_hi}")
+_DETID = Column("detid", _S, "", "Region: {runid}_{label}")
+_SUBSET = Column("subset", _I16, "", "Number of the group of overlapping exposures, from 0")
+_RUN_KEY = (
+    _RUNID,
+    _OBSID,
+    _SUBSET,
+    Column("t_bin", _F64, "s", "Length of a frame"),
+    Column("e_lo", _F64, "keV", "Lower end of the energy band (excluded)"),
+    Column("e_hi", _F64, "keV", "Upper end of the energy band (excluded)"),
+)
+_BBOX = (
+    Column("y_lo", _I16, "", "First row of the bounding box in the full grid"),
+    Column("y_hi", _I16, "", "One past the last row of the bounding box"),
+    Column("x_lo", _I16, "", "First column of the bounding box in the full grid"),
+    Column("x_hi", _I16, "", "One past the last column of the bounding box"),
+)
+_LABEL = Column("label", _I32, "", "Number of the region in its run, from 0")
+
+OBSERVATIONS = Table(
+    "observations",
+    "One row for each observation that was searched",
+    (
+        _OBSID,
+        Column("target", _S, "", "Name of the target"),
+        Column("date_obs", _S, "", "Start of the earliest exposure, UTC"),
+        Column("revolution", _I32, "", "Revolution of the satellite; -1 if unknown"),
+        Column("ra_pnt", _F64, "deg", "Right ascension of the pointing; NaN if unknown"),
+        Column("dec_pnt", _F64, "deg", "Declination of the pointing; NaN if unknown"),
+        Column("pa_pnt", _F64, "deg", "Position angle of the pointing; NaN if unknown"),
+        Column("n_exposures", _I16, "", "Exposures that were searched"),
+        Column("n_subsets", _I16, "", "Groups of overlapping exposures"),
+        Column("n_events", _I64, "", "Events that were searched, all exposures"),
+        Column("n_regions", _I32, "", "Variable regions found, all runs"),
+        Column("source_list", _S, "", "File name of the OBSMLI list; empty if there was none"),
+        Column("notes", _S, "", "What was unusual, sentences; empty if nothing"),
+    ),
+    ("obsid",),
+)
+
+EXPOSURES = Table(
+    "exposures",
+    "One row for each event list of an observation, used or left out",
+    (
+        _OBSID,
+        Column("filename", _S, "", "File name of the event list"),
+        Column("instrument", _S, "", "Camera: EPN, EMOS1 or EMOS2; empty if unreadable"),
+        Column("expid", _S, "", "Exposure identifier"),
+        Column("submode", _S, "", "Read-out mode"),
+        Column("filter", _S, "", "Blocking filter"),
+        Column("subset", _I16, "", "Group of overlapping exposures; -1 if left out"),
+        Column("used", _B, "", "Whether the exposure was searched"),
+        Column("reason", _S, "", "Why it was left out, or notes on its selection; else empty"),
+        Column("time_min", _F64, "s", "First event after energy, pattern and flag cuts; NaN if none"),
+        Column("time_max", _F64, "s", "Last event after energy, pattern and flag cuts; NaN if none"),
+        Column("time_system", _S, "", "TIMESYS of the event list"),
+        Column("n_rows", _I64, "", "Rows of the event list"),
+        Column("n_selected", _I64, "", "Rows after the whole selection"),
+        Column("n_hot_pixels", _I32, "", "Pixels or pixel episodes removed as hot or flickering"),
+    ),
+    ("obsid", "filename"),
+)
+
+SOURCES = Table(
+    "sources",
+    "Known sources of the observation that mask the background model",
+    (
+        _OBSID,
+        Column("ra_deg", _F64, "deg", "Right ascension"),
+        Column("dec_deg", _F64, "deg", "Declination"),
+        Column("det_ml", _F64, "", "EP_DET_ML, maximum likelihood of the detection"),
+        Column("extent_arcsec", _F64, "arcsec", "Extent; 0 for a point source"),
+        Column("rate", _F64, "ct/s", "EP_TOT, total count rate of the EPIC cameras; NaN if unknown"),
+        Column("mask_radius_arcsec", _F64, "arcsec", "Radius of the disc in the source mask"),
+    ),
+    ("obsid", "ra_deg", "dec_deg"),
+)
+
+HOT_PIXELS = Table(
+    "hot_pixels",
+    "Detector pixels, and episodes of pixels, removed as hot or flickering",
+    (
+        _OBSID,
+        Column("filename", _S, "", "File name of the event list"),
+        Column("ccdnr", _I16, "", "CCD number"),
+        Column("rawx", _I16, "", "Pixel column"),
+        Column("rawy", _I16, "", "Pixel row"),
+        Column("time_lo", _F64, "s", "Start of the episode; start of the exposure if always hot"),
+        Column("time_hi", _F64, "s", "End of the episode; end of the exposure if always hot"),
+        Column("n", _I32, "ct", "Counts of the pixel in the episode"),
+        Column("n_neighbours", _I32, "ct", "Counts of its neighbours in the episode; -1 if from a table"),
+        Column("log10_p", _F64, "", "log10 of the chance probability before trials; NaN if from a table"),
+    ),
+    ("obsid", "filename", "ccdnr", "rawx", "rawy", "time_lo"),
+)
+
+BTI = Table(
+    "bti",
+    "Bad time intervals: flaring particle background",
+    (
+        _RUNID,
+        _OBSID,
+        Column("START", _F64, "s", "Start of the interval, mission elapsed time"),
+        Column("STOP", _F64, "s", "End of the interval, mission elapsed time"),
+    ),
+    ("runid", "START", "STOP"),
+)
+
+RUNS = Table(
+    "runs",
+    "One row for each run: one subset, time bin and energy band of an observation",
+    (
+        *_RUN_KEY,
+        Column("sigma", _F64, "", "Significance threshold, equivalent Gaussian sigmas"),
+        Column("rule", _S, "", "Threshold rule: exod2 or exact"),
+        Column("size_arcsec", _F64, "arcsec", "True size of a cell"),
+        Column("t_lo", _F64, "s", "Start of the first frame, mission elapsed time"),
+        Column("t_hi", _F64, "s", "End of the searched interval, mission elapsed time"),
+        Column("n_exposures", _I16, "", "Exposures in the merged event list"),
+        Column("n_frames", _I32, "", "Frames; 0 if the subset is shorter than one bin"),
+        *_BBOX,
+        Column("n_events", _I64, "ct", "Events of the band in the merged list"),
+        Column("n_sum", _F64, "ct", "Counts in the cube"),
+        Column("mu_sum", _F64, "ct", "Expected counts in the cube"),
+        Column("n_mask_pixels", _I32, "", "Cells of the source mask"),
+        Column("n_bti", _I32, "", "Frames in bad time intervals"),
+        Column("n_gti", _I32, "", "Frames in good time intervals"),
+        Column("n_bccd", _I32, "", "Frames masked because a CCD or camera was off"),
+        Column("n_peak_cells", _I32, "", "Significant cells with too many counts"),
+        Column("n_eclipse_cells", _I32, "", "Significant cells with too few counts"),
+        Column("n_regions", _I32, "", "Variable regions"),
+        Column("seconds", _F64, "s", "Time taken; 0 in tables compared by content"),
+        Column("peak_memory_mb", _F64, "Mbyte", "Peak resident memory of the process so far"),
+        Column("notes", _S, "", "What was unusual in this run; empty if nothing"),
+    ),
+    ("runid",),
+)
+
+CELLS = Table(
+    "cells",
+    "Significant cells: counts incompatible with the expectation",
+    (
+        _RUNID,
+        _OBSID,
+        Column("kind", _S, "", "peak (too many counts) or eclipse (too few)"),
+        Column("frame", _I32, "", "Frame, from 0"),
+        Column("y", _I16, "", "Row in the full, uncropped grid"),
+        Column("x", _I16, "", "Column in the full, uncropped grid"),
+        Column("TIME_lo", _F64, "s", "Start of the frame, mission elapsed time"),
+        Column("Y_lo", _F64, "pixel", "Lower edge of the cell, sky pixels of 0.05 arcsec"),
+        Column("X_lo", _F64, "pixel", "Lower edge of the cell, sky pixels of 0.05 arcsec"),
+        Column("n", _I32, "ct", "Counts"),
+        Column("mu", _F64, "ct", "Expected counts"),
+        Column("B_log", _F64, "", "log10 of the Bayes factor for its kind"),
+        _LABEL,
+    ),
+    ("runid", "frame", "y", "x"),
+)
+
+REGIONS = Table(
+    "regions",
+    "Variable regions: 8-connected significant cells of one run",
+    (
+        _DETID,
+        *_RUN_KEY,
+        _LABEL,
+        Column("ra_deg", _F64, "deg", "Right ascension of the variable source"),
+        Column("dec_deg", _F64, "deg", "Declination of the variable source"),
+        Column("pos_err_arcsec", _F64, "arcsec", "Radius that holds the position with 63 % probability"),
+        Column("X", _F64, "pixel", "Position, sky pixels of 0.05 arcsec"),
+        Column("Y", _F64, "pixel", "Position, sky pixels of 0.05 arcsec"),
+        Column("pos_method", _S, "", "psf (fit to the events) or centroid (of the cells)"),
+        *_BBOX,
+        Column("y_centroid", _F64, "", "Mean row of the region's cells, full grid"),
+        Column("x_centroid", _F64, "", "Mean column of the region's cells, full grid"),
+        Column("y_weighted", _F64, "", "Mean row weighted with the counts image, full grid"),
+        Column("x_weighted", _F64, "", "Mean column weighted with the counts image, full grid"),
+        Column("intensity_mean", _F64, "ct", "Mean of the counts image over the region's cells"),
+        Column("equivalent_diameter", _F64, "", "Diameter of a disc of the region's area, in cells"),
+        Column("area_bbox", _I32, "", "Cells in the bounding box"),
+        Column("n_peak_cells", _I32, "", "Significant peak cells (frames counted separately)"),
+        Column("n_eclipse_cells", _I32, "", "Significant eclipse cells (frames counted separately)"),
+        Column("max_B_peak_log", _F64, "", "Largest log10 B_peak of its light curve; NaN if none"),
+        Column("max_B_eclipse_log", _F64, "", "Largest log10 B_eclipse of its light curve; NaN if none"),
+        Column("sigma_peak", _F64, "", "Equivalent sigma of max_B_peak_log, 0 to 10"),
+        Column("sigma_eclipse", _F64, "", "Equivalent sigma of max_B_eclipse_log, 0 to 10"),
+    ),
+    ("runid", "label"),
+)
+
+LIGHTCURVES = Table(
+    "lightcurves",
+    "Light curve of each region, one row a frame, summed over its bounding box",
+    (
+        _DETID,
+        _RUNID,
+        _OBSID,
+        _LABEL,
+        Column("time", _F64, "s", "Start of the frame, mission elapsed time"),
+        Column("n", _I32, "ct", "Counts in the bounding box"),
+        Column("mu", _F32, "ct", "Expected counts in the bounding box"),
+        Column("bti", _B, "", "Frame is in a bad time interval"),
+        Column("bccd", _B, "", "Frame is masked: a CCD or camera was off"),
+        Column("B_peak_log", _F64, "", "log10 B_peak of n and mu; NaN where mu is 0"),
+        Column("B_eclipse_log", _F64, "", "log10 B_eclipse of n and mu; NaN where mu is 0"),
+    ),
+    ("runid", "label", "time"),
+)
+
+TABLES = MappingProxyType(
+    {
+        table.name: table
+        for table in (
+            OBSERVATIONS,
+            EXPOSURES,
+            SOURCES,
+            HOT_PIXELS,
+            BTI,
+            RUNS,
+            CELLS,
+            REGIONS,
+            LIGHTCURVES,
+        )
+    }
+)
+"""The tables that `exod detect` writes, by name."""
