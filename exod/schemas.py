@@ -208,7 +208,7 @@ RUNS = Table(
         Column("n_peak_cells", _I32, "", "Significant cells with too many counts"),
         Column("n_eclipse_cells", _I32, "", "Significant cells with too few counts"),
         Column("n_regions", _I32, "", "Variable regions"),
-        Column("seconds", _F64, "s", "Time taken; 0 in tables compared by content"),
+        Column("seconds", _F64, "s", "Time taken by this run"),
         Column("peak_memory_mb", _F64, "Mbyte", "Peak resident memory of the process so far"),
         Column("notes", _S, "", "What was unusual in this run; empty if nothing"),
     ),
