@@ -1,0 +1,210 @@
+"""The ledger: what happened to each observation, and which files hold its tables.
+
+An entry is the commit marker of an observation: its tables count if the entry names them. The
+file ``archive.json`` says the same for the whole: its format and its settings.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import platform
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import metadata
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from exod.errors import ArchiveError
+from exod.schemas import FORMAT_VERSION
+from exod.store import Store
+
+MARKER = "archive.json"
+
+Status = Literal["OK", "EMPTY", "SKIPPED", "FAILED"]
+
+
+def _encodable(value: Any) -> Any:
+    """Text without the lone surrogates of undecodable file names, which JSON readers refuse."""
+    return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
+
+
+Text = Annotated[str, BeforeValidator(_encodable)]
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class InputFile(_Record):
+    """An input as it was when it was read: name, size in bytes and checksum."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    name: Text
+    size: Count
+    checksum: Text
+
+
+class TableFile(_Record):
+    """One table of an observation: path relative to the root (none without rows), rows, bytes."""
+
+    path: str | None
+    rows: Count
+    bytes: Count
+
+
+class LedgerEntry(_Record):
+    """The outcome of an observation; committing it makes its tables visible.
+
+    Attributes
+    ----------
+    obsid : str
+        Observation identifier.
+    status : {"OK", "EMPTY", "SKIPPED", "FAILED"}
+        EMPTY was searched and nothing was found; SKIPPED could not be searched.
+    reason, traceback : str
+        Why it was skipped or failed; the traceback of a failure.
+    attempt : str
+        Unique name of the attempt, part of its file names.
+    files : dict of str to TableFile
+        The tables of the attempt.
+    inputs : tuple of InputFile
+        What was read.
+    fingerprint : str
+        Fingerprint of the settings.
+    versions : dict of str to str
+        Versions of exod, Python and the libraries that matter.
+    seconds : float
+        Time taken, in seconds.
+    peak_memory_mb : float
+        Peak resident memory in MB; 0 if not measured.
+    started, finished : datetime
+        UTC.
+    """
+
+    obsid: Annotated[str, Field(pattern=r"^[0-9]{10}$")]
+    status: Status
+    reason: Text
+    traceback: Text
+    attempt: str
+    files: dict[str, TableFile]
+    inputs: tuple[InputFile, ...]
+    fingerprint: str
+    versions: dict[str, str]
+    seconds: Amount
+    peak_memory_mb: Amount
+    started: AwareDatetime
+    finished: AwareDatetime
+
+    def rows(self, table: str) -> int:
+        """Number of rows of a table; 0 if it was not written."""
+        return self.files[table].rows if table in self.files else 0
+
+    def path(self, table: str) -> str | None:
+        """Path of a table's file relative to the root; None if it has no rows."""
+        return self.files[table].path if table in self.files else None
+
+    def to_json(self) -> bytes:
+        """The entry as JSON text with sorted keys."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, indent=1).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes, obsid: str, where: str) -> Self:
+        """The entry of `obsid` from its file `where`.
+
+        Raises
+        ------
+        ArchiveError
+            If the file is damaged, or holds the entry of another observation.
+        """
+        try:
+            entry = cls.model_validate_json(data)
+            if entry.obsid != obsid:
+                raise ValueError(f"it is the entry of {entry.obsid}")
+        except ValueError as error:
+            raise ArchiveError(
+                f"The ledger file {where} is damaged ({problem(error)}); "
+                f"delete it and process observation {obsid} again."
+            ) from error
+        return entry
+
+
+def problem(error: Exception) -> str:
+    """What is wrong, in one line; pydantic's own text takes several."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    parts = (("".join(f"{place}: " for place in e["loc"]) + e["msg"]) for e in error.errors())
+    return "; ".join(parts)
+
+
+def input_files(inputs: Iterable[Any]) -> tuple[InputFile, ...]:
+    """Inputs in a fixed order, from mappings or objects with name, size and checksum."""
+    files = (InputFile.model_validate(item) for item in inputs)
+    return tuple(sorted(files, key=lambda file: (file.name, file.size, file.checksum)))
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """Versions of exod, Python and the libraries that can change a result."""
+    found = {"python": platform.python_version()}
+    for package in ("exod", "numpy", "scipy", "astropy", "pandas", "pyarrow"):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "unknown"
+    return found
+
+
+def read_marker(store: Store) -> dict[str, Any]:
+    """The content of ``archive.json``.
+
+    Raises
+    ------
+    ArchiveError
+        If it is missing, unreadable, damaged or of another format.
+    """
+    try:
+        found = json.loads(store.read(MARKER))
+        version = found["format_version"]
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ArchiveError(f"There is no archive at {store.root}: it has no {MARKER}.") from error
+    except OSError as error:
+        reason = error.strerror or error
+        raise ArchiveError(f"The archive {store.root} cannot be read: {reason}.") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ArchiveError(f"The file {store.path(MARKER)} is damaged.") from error
+    if version != FORMAT_VERSION:
+        raise ArchiveError(
+            f"The archive {store.root} has format {version} and this version of exod reads "
+            f"format {FORMAT_VERSION}; use another root or another version of exod."
+        )
+    if not isinstance(found.get("config"), dict) or not isinstance(found.get("fingerprint"), str):
+        raise ArchiveError(f"The file {store.path(MARKER)} is damaged.")
+    return dict(found)
+
+
+def differences(
+    archive: Mapping[str, Any], asked: Mapping[str, Any], prefix: str = ""
+) -> Iterator[str]:
+    """A text for each setting that differs.
+
+    Examples
+    --------
+    >>> list(differences({"cube": {"t_bin": [5.0, 50.0]}}, {"cube": {"t_bin": [10.0]}}))
+    ['cube.t_bin: archive has [5, 50], asked for [10]']
+    """
+    for key in sorted(archive.keys() | asked.keys()):
+        old, new = archive.get(key), asked.get(key)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            yield from differences(old, new, f"{prefix}{key}.")
+        elif old != new:
+            yield f"{prefix}{key}: archive has {_toml(old)}, asked for {_toml(new)}"
+
+
+def _toml(value: Any) -> str:
+    """A setting as a user would type it: 5 rather than 5.0."""
+    return re.sub(r"(?<=\d)\.0(?=[,\]]|$)", "", json.dumps(value))
