@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,3 +132,212 @@ EVENT_DTYPES = {
     "flag": "i4",
 }
 """Columns of an `EventList` with their dtypes; the FITS columns have the same names in capitals."""
+
+
+@dataclass(frozen=True)
+class SelectedEvents:
+    """Events of an exposure after the selection, before and after the spatial cuts.
+
+    Attributes
+    ----------
+    exposure : Exposure
+        The exposure.
+    events : EventList
+        Selected events in order of time.
+    time_min, time_max : float
+        First and last time after the energy, pattern and flag cuts, in seconds.
+    n_rows : int
+        Rows of the event list.
+    notes : tuple of str
+        What was unusual, one sentence each.
+    """
+
+    exposure: Exposure
+    events: EventList
+    time_min: float
+    time_max: float
+    n_rows: int
+    notes: tuple[str, ...] = ()
+
+
+def select_events(exposure: Exposure, events: EventList, *, use_flags: bool = True) -> SelectedEvents:
+    """Apply steps 1 to 6 and 8 of METHOD 2; hot pixels (step 7) are `exod.hotpixels`.
+
+    Parameters
+    ----------
+    exposure : Exposure
+        Header of the event list.
+    events : EventList
+        All rows, in any order.
+    use_flags : bool
+        Whether to apply the quality flags.
+
+    Returns
+    -------
+    SelectedEvents
+        With events in order of time; those of equal time in the order of the file.
+
+    Raises
+    ------
+    ExposureRejected
+        If the submode is not supported or no event is left; the text says which.
+    """
+    name, camera = exposure.filename, exposure.camera
+    if exposure.submode not in camera.submodes:
+        raise ExposureRejected(
+            f"{name} was taken in submode {exposure.submode or '(none)'}, which is not supported."
+        )
+    n_rows, notes = len(events), []
+    if not np.isfinite(events.time).all():
+        finite = np.isfinite(events.time)
+        notes.append(f"{name}: {n_rows - int(finite.sum())} events without a time were dropped.")
+        events = events.take(finite)
+    good = _good_quality(events, camera, exposure.flag_mask if use_flags else 0)
+    if not good.any():
+        raise ExposureRejected(
+            f"{name} has no events left of {n_rows} after the energy, pattern and flag cuts."
+        )
+    time_min, time_max = float(events.time[good].min()), float(events.time[good].max())
+    good &= _in_window(events, exposure)
+    if not good.any() and not camera.is_pn and exposure.submode != "PrimeFullWindow":
+        raise ExposureRejected(
+            f"{name} has events on the central CCD only, which is not used in {exposure.submode}."
+        )
+    good &= (events.x != NULL_SKY_PIXEL) & (events.y != NULL_SKY_PIXEL)
+    if not good.any():
+        raise ExposureRejected(f"{name} has no events left of {n_rows} after the selection.")
+    return SelectedEvents(
+        exposure, events.take(good).sorted_by_time(), time_min, time_max, n_rows, tuple(notes)
+    )
+
+
+def _good_quality(events: EventList, camera: Camera, flag_mask: int) -> NDArray[np.bool_]:
+    """Energy, pattern and flag cuts (METHOD 2, steps 1 and 2)."""
+    good = (events.pi >= PI_MIN_EV) & (events.pi <= PI_MAX_EV)
+    good &= events.pattern <= camera.max_pattern
+    if flag_mask:
+        good &= (events.flag & flag_mask) == 0
+    return good
+
+
+def _in_window(events: EventList, exposure: Exposure) -> NDArray[np.bool_]:
+    """Bad rows and borders of pn, central CCD of MOS (METHOD 2, steps 4 to 6)."""
+    if not exposure.camera.is_pn:
+        if exposure.submode == "PrimeFullWindow":
+            return np.ones(len(events), bool)
+        return events.ccdnr != 1
+    keep = (events.rawx > 4) & (events.rawx < 61) & (events.rawy < 197)
+    if exposure.submode.startswith("PrimeFullWindow"):
+        keep &= events.rawy > 23
+    for ccdnr, rawx in PN_BAD_ROWS:
+        keep &= (events.ccdnr != ccdnr) | (events.rawx != rawx)
+    return keep
+
+
+@dataclass(frozen=True)
+class MergedEvents:
+    """Events of the overlapping exposures of a subset, merged in order of time.
+
+    Attributes
+    ----------
+    number : int
+        Number of the subset in the observation.
+    exposures : tuple of SelectedEvents
+        The exposures, one a camera.
+    time, x, y, pi : ndarray, shape (n_events,)
+        As in `EventList`.
+    ccdnr, source : ndarray of uint8, shape (n_events,)
+        CCD number, and index into `exposures`.
+    t_lo, t_hi : float
+        Latest start and earliest stop of the exposures, in seconds.
+    """
+
+    number: int
+    exposures: tuple[SelectedEvents, ...]
+    time: NDArray[np.float64]
+    x: NDArray[np.int32]
+    y: NDArray[np.int32]
+    pi: NDArray[np.int16]
+    ccdnr: NDArray[np.uint8]
+    source: NDArray[np.uint8]
+    t_lo: float
+    t_hi: float
+
+    @property
+    def plane(self) -> TangentPlane:
+        """Projection of the sky pixels, common to the exposures of an observation."""
+        return self.exposures[0].exposure.plane
+
+
+def merge_subset(number: int, exposures: list[SelectedEvents]) -> MergedEvents:
+    """Merge the exposures of a subset (METHOD 3).
+
+    Ties in time are ordered by exposure, so the result does not depend on the order of arrival.
+    """
+    ordered = sorted(exposures, key=lambda item: item.exposure.filename)
+    time = np.concatenate([item.events.time for item in ordered])
+    order = np.argsort(time, kind="stable")
+
+    def merged(column: str) -> NDArray[np.generic]:
+        return np.concatenate([getattr(item.events, column) for item in ordered])[order]
+
+    source = np.repeat(np.arange(len(ordered), dtype=np.uint8), [len(i.events) for i in ordered])
+    return MergedEvents(
+        number=number,
+        exposures=tuple(ordered),
+        time=time[order],
+        x=merged("x"),
+        y=merged("y"),
+        pi=merged("pi"),
+        ccdnr=merged("ccdnr"),
+        source=source[order],
+        t_lo=max(item.time_min for item in ordered),
+        t_hi=min(item.time_max for item in ordered),
+    )
+
+
+def split_subsets(
+    exposures: list[SelectedEvents],
+) -> tuple[list[list[SelectedEvents]], list[tuple[SelectedEvents, str]]]:
+    """Group the exposures of an observation that overlap in time (METHOD 3).
+
+    Parameters
+    ----------
+    exposures : list of SelectedEvents
+        In any order.
+
+    Returns
+    -------
+    subsets : list of list of SelectedEvents
+        Connected components of the overlap graph, at most one exposure a camera (the longest), in
+        order of their first file name.
+    left_out : list of (SelectedEvents, str)
+        Exposures that a longer one of the same camera replaces, with the reason.
+
+    Notes
+    -----
+    Overlapping intervals on a line: sorted by start, a component ends where the next start lies
+    after every stop so far. Intervals are closed.
+    """
+    components: list[list[SelectedEvents]] = []
+    latest = -np.inf
+    for item in sorted(exposures, key=lambda item: (item.time_min, item.exposure.filename)):
+        if item.time_min > latest:
+            components.append([])
+        components[-1].append(item)
+        latest = max(latest, item.time_max)
+    left_out: list[tuple[SelectedEvents, str]] = []
+    subsets = []
+    for component in components:
+        longest: dict[str, SelectedEvents] = {}
+        for item in sorted(component, key=_longest_first):
+            kept = longest.setdefault(item.exposure.instrument, item)
+            if kept is not item:
+                reason = f"{kept.exposure.filename} is a longer exposure of the same camera."
+                left_out.append((item, reason))
+        subsets.append(sorted(longest.values(), key=lambda item: item.exposure.filename))
+    return sorted(subsets, key=lambda subset: subset[0].exposure.filename), left_out
+
+
+def _longest_first(item: SelectedEvents) -> tuple[float, str]:
+    return item.time_min - item.time_max, item.exposure.filename

@@ -1,0 +1,261 @@
+"""Bayes factors for counts against an expectation, and the thresholds built on them (METHOD 7).
+
+For n counts where mu are expected, flat priors on an excess (a deficit) give
+
+    B_peak    = Q(n + 1, mu) / Poisson(n; mu)
+    B_eclipse = P(n + 1, mu) / Poisson(n; mu)
+
+with Q and P the regularised incomplete gamma functions (Khan et al. 2025, section 3). Both ends
+underflow in double precision; there the ratios are summed as series,
+
+    B_peak    = sum_{j >= 0} n! / (n - j)! mu^-j
+    B_eclipse = sum_{j >= 1} n! / (n + j)! mu^j
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import special
+from scipy.optimize import elementwise
+
+Floats = NDArray[np.float64]
+Rule = Literal["exod2", "exact"]
+Kind = Literal["peak", "eclipse"]
+
+MU_REFERENCE: Final = 1000.0
+"""Expectation at which a Bayes factor is translated to Gaussian sigmas; above it the Gaussian
+relation itself is used (METHOD 7)."""
+
+MU_MIN: Final = 1e-7
+"""Cells that expect no more than this are never significant (METHOD 7)."""
+
+MAX_SIGMA: Final = 10.0
+_CLIP: Final = {"peak": (1.61, 48.976), "eclipse": (1.6, 42.0)}
+_TINY = 1e-280
+_LN10 = np.log(10.0)
+
+
+def log10_b_peak(n: ArrayLike, mu: ArrayLike) -> Floats:
+    """log10 of the Bayes factor for more counts than expected.
+
+    Parameters
+    ----------
+    n : array_like
+        Counts, not negative; need not be integers.
+    mu : array_like
+        Expected counts; broadcast against `n`.
+
+    Returns
+    -------
+    ndarray of float64
+        Broadcast shape, never negative; NaN where mu <= 0.
+
+    Examples
+    --------
+    >>> log10_b_peak([0, 4], 0.0035).round(3)
+    array([ 0.   , 11.205])
+    """
+    n, mu, valid = _prepare(n, mu)
+    upper = special.gammaincc(n + 1, mu)
+    with np.errstate(divide="ignore"):
+        result = np.asarray(np.log10(upper) - _log10_poisson(n, mu))
+    small = upper < _TINY
+    if small.any():
+        result[small] = np.log10(1 + _series(n[small], mu[small], rising=False))
+    return np.where(valid, np.maximum(result, 0.0), np.nan)
+
+
+def log10_b_eclipse(n: ArrayLike, mu: ArrayLike) -> Floats:
+    """log10 of the Bayes factor for fewer counts than expected.
+
+    Parameters and result are those of `log10_b_peak`, but the result is negative where the
+    counts exceed the expectation.
+
+    Examples
+    --------
+    >>> log10_b_eclipse(0, 13.145).round(3)
+    np.float64(5.709)
+    """
+    n, mu, valid = _prepare(n, mu)
+    lower = special.gammainc(n + 1, mu)
+    with np.errstate(divide="ignore"):
+        result = np.asarray(np.log10(lower) - _log10_poisson(n, mu))
+    small = lower < _TINY
+    if small.any():
+        result[small] = np.log10(_series(n[small], mu[small], rising=True))
+    return np.where(valid, result, np.nan)
+
+
+def _prepare(n: ArrayLike, mu: ArrayLike) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    counts, expected = np.broadcast_arrays(np.asarray(n, float), np.asarray(mu, float))
+    valid = expected > 0
+    return counts, np.where(valid, expected, 1.0), valid
+
+
+def _log10_poisson(n: Floats, mu: Floats) -> Floats:
+    return np.asarray((special.xlogy(n, mu) - mu - special.gammaln(n + 1)) / _LN10)
+
+
+def _series(n: Floats, mu: Floats, *, rising: bool) -> Floats:
+    """Sum over j >= 1 of n!/(n-j)! mu^-j (falling) or n!/(n+j)! mu^j (rising)."""
+    total = np.zeros_like(n)
+    term = np.ones_like(n)
+    step = 0
+    while np.any(term > total * 1e-17):
+        step += 1
+        term = term * (mu / (n + step) if rising else np.maximum(n - step + 1, 0) / mu)
+        total += term
+    return total
+
+
+def n_peak(sigma: float, mu: ArrayLike) -> Floats:
+    """Counts, not rounded, that lie `sigma` above `mu` in the Gaussian relation."""
+    mu, s2 = np.asarray(mu, float), sigma**2
+    return np.asarray((2 * mu + s2 + np.sqrt(8 * mu * s2 + s2**2)) / 2)
+
+
+def n_eclipse(sigma: float, mu: ArrayLike) -> Floats:
+    """Counts, not rounded, that lie `sigma` below `mu` in the Gaussian relation."""
+    mu, s2 = np.asarray(mu, float), sigma**2
+    return np.asarray((2 * mu + s2 - np.sqrt(8 * mu * s2 + s2**2)) / 2)
+
+
+def threshold(sigma: float, kind: Kind) -> float:
+    """log10 Bayes factor equivalent to `sigma`: B at n(sigma) rounded outwards, mu = 1000.
+
+    Examples
+    --------
+    >>> round(threshold(3, "peak"), 6), round(threshold(3, "eclipse"), 6)
+    (5.940969, 5.708917)
+    """
+    if kind == "peak":
+        return float(log10_b_peak(np.ceil(n_peak(sigma, MU_REFERENCE)), MU_REFERENCE))
+    return float(log10_b_eclipse(np.floor(n_eclipse(sigma, MU_REFERENCE)), MU_REFERENCE))
+
+
+def sigma_equivalent(log10_b: ArrayLike, kind: Kind) -> Floats:
+    """Gaussian sigmas equivalent to a log10 Bayes factor, within [0, 10].
+
+    `threshold` rounds n(sigma) to whole counts and is a step function of sigma; here n(sigma)
+    stays real, so that the inverse is smooth and monotone between the clipping values of METHOD
+    7. The two differ by less than one count at mu = 1000, and
+    ``sigma_equivalent(threshold(s)) >= s``. NaN stays NaN.
+
+    Examples
+    --------
+    >>> sigma_equivalent([1.0, 13.2788, 60.0], "peak").round(2)
+    array([ 0.  ,  5.01, 10.  ])
+    """
+    sigmas, values = _sigma_curve(kind)
+    b = np.asarray(log10_b, float)
+    low, high = _CLIP[kind]
+    sigma = np.interp(b, values, sigmas)
+    return np.where(b < low, 0.0, np.where(b > high, MAX_SIGMA, sigma + 0 * b))
+
+
+@lru_cache(maxsize=2)
+def _sigma_curve(kind: Kind) -> tuple[Floats, Floats]:
+    sigmas = np.linspace(0, MAX_SIGMA, 2001)
+    if kind == "peak":
+        counts = np.array([n_peak(s, MU_REFERENCE) for s in sigmas])
+        return sigmas, log10_b_peak(counts, MU_REFERENCE)
+    counts = np.array([n_eclipse(s, MU_REFERENCE) for s in sigmas])
+    return sigmas, log10_b_eclipse(counts, MU_REFERENCE)
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Decides whether counts are significant by comparing mu with a limit for each n.
+
+    For fixed n, B_peak falls and B_eclipse rises with mu, so each n has one mu where B equals the
+    threshold; testing a cell is a look-up. The slow reference is `log10_b_peak` and
+    `log10_b_eclipse` against `threshold`.
+
+    Attributes
+    ----------
+    sigma : float
+        Threshold in equivalent sigmas.
+    rule : {"exact", "exod2"}
+        ``exact``: a peak (eclipse) has B at or above the threshold. ``exod2``: the published
+        behaviour, which asks for one count more in a peak.
+    """
+
+    sigma: float
+    rule: Rule = "exod2"
+
+    def peak_limit(self, n: NDArray[np.integer]) -> Floats:
+        """Largest mu, excluded, at which `n` counts are a peak; 0 where they never are."""
+        counts = np.asarray(n) - (1 if self.rule == "exod2" else 0)
+        table, _ = _limits(self.sigma)
+        s2 = self.sigma**2
+        real = np.maximum(counts, 0)
+        gaussian = real - (np.sqrt(s2**2 + 8 * real * s2) - s2) / 2
+        return np.where(real < len(table), table[np.minimum(real, len(table) - 1)], gaussian)
+
+    def eclipse_limit(self, n: NDArray[np.integer]) -> Floats:
+        """Smallest mu, excluded, at which `n` counts are an eclipse."""
+        counts = np.asarray(n)
+        _, table = _limits(self.sigma)
+        s2 = self.sigma**2
+        gaussian = counts + (np.sqrt(s2**2 + 8 * counts * s2) + s2) / 2
+        return np.where(counts < len(table), table[np.minimum(counts, len(table) - 1)], gaussian)
+
+    def is_peak(self, n: NDArray[np.integer], mu: ArrayLike) -> NDArray[np.bool_]:
+        """Whether `n` counts are significantly more than `mu`."""
+        mu = np.asarray(mu)
+        return np.asarray((mu > MU_MIN) & (mu < self.peak_limit(n)))
+
+    def is_eclipse(self, n: NDArray[np.integer], mu: ArrayLike) -> NDArray[np.bool_]:
+        """Whether `n` counts are significantly fewer than `mu`."""
+        return np.asarray(np.asarray(mu) > self.eclipse_limit(n))
+
+
+@lru_cache(maxsize=32)
+def _limits(sigma: float) -> tuple[Floats, Floats]:
+    """mu where B_peak[n] and B_eclipse[n] equal the threshold, for the n with mu <= 1000."""
+    tables = []
+    for kind, function, last in (
+        ("peak", log10_b_peak, np.ceil(n_peak(sigma, MU_REFERENCE))),
+        ("eclipse", log10_b_eclipse, np.floor(n_eclipse(sigma, MU_REFERENCE))),
+    ):
+        n = np.arange(last + 1)
+        target = threshold(sigma, kind)  # type: ignore[arg-type]
+        result = elementwise.find_root(
+            lambda log_mu, n, f=function, t=target: f(n, np.exp(log_mu)) - t,
+            (np.full(len(n), np.log(1e-30)), np.full(len(n), np.log(4 * MU_REFERENCE + 100))),
+            args=(n,),
+        )
+        tables.append(np.where(result.success, np.exp(result.x), 0.0))
+    return tables[0], tables[1]
+
+
+def amplitude_limit(
+    n: ArrayLike, mu: ArrayLike, credibility: float, kind: Kind
+) -> NDArray[np.float64]:
+    """Upper limit of the excess (peak) or deficit (eclipse) in counts at a credible level.
+
+    Parameters
+    ----------
+    n, mu : array_like
+        Counts and expected counts.
+    credibility : float
+        Posterior probability below the limit, between 0 and 1.
+    kind : {"peak", "eclipse"}
+        Which amplitude.
+
+    Examples
+    --------
+    >>> amplitude_limit(0, 1.0, 0.95, "peak").round(4)
+    np.float64(2.9957)
+    """
+    n, mu = np.asarray(n, float), np.asarray(mu, float)
+    if kind == "peak":
+        tail = (1 - credibility) * special.gammaincc(n + 1, mu)
+        return np.asarray(special.gammainccinv(n + 1, tail) - mu)
+    tail = (1 - credibility) * special.gammainc(n + 1, mu)
+    return np.asarray(mu - special.gammaincinv(n + 1, tail))

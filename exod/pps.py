@@ -1,0 +1,349 @@
+"""XMM-Newton pipeline products (PPS): finding the files of an observation and reading them.
+
+The only module that knows how event lists and source lists look as files (METHOD 1).
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from astropy.io import fits
+from numpy.typing import NDArray
+
+from exod.errors import ExodError, ExposureRejected, InputError
+from exod.events import EVENT_DTYPES, EventList, Exposure
+from exod.instruments import CAMERAS, IMAGE_PIXEL_ARCSEC
+from exod.sky import TangentPlane, validate_obsid
+
+SUFFIXES: Final = (".ftz", ".fits", ".fits.gz", ".fit", ".fit.gz", ".ds", ".evt", ".evt.gz")
+"""Endings, in lower case, of files that may be event lists or source lists."""
+
+_PPS_NAME = re.compile(r"P(?P<obsid>\d{10})[A-Z0-9]{2}[A-Z]\d{3}(?P<product>[A-Z0-9_]{6})", re.I)
+_EVENT_PRODUCTS = ("PIEVLI", "MIEVLI", "TIEVLI")
+_SOURCE_PRODUCT = "OBSMLI"
+_FLAG_EXPRESSION = re.compile(r"FLAG\s*&\s*(0x[0-9a-fA-F]+)\s*\)\s*==\s*0")
+
+
+@dataclass(frozen=True)
+class ObservationFiles:
+    """The files of one observation.
+
+    Attributes
+    ----------
+    obsid : str
+        Ten digits.
+    event_lists, source_lists : tuple of Path
+        Sorted by file name.
+    """
+
+    obsid: str
+    event_lists: tuple[Path, ...]
+    source_lists: tuple[Path, ...]
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All files."""
+        return self.event_lists + self.source_lists
+
+
+def find_observations(
+    paths: Iterable[str | Path],
+) -> tuple[list[ObservationFiles], list[InputError]]:
+    """Group the event lists and source lists in files and folders by observation.
+
+    Files with pipeline names are known by them; others are opened and known by their header.
+    Folders are searched with their subfolders.
+
+    Parameters
+    ----------
+    paths : iterable of path
+        Files or folders.
+
+    Returns
+    -------
+    observations : list of ObservationFiles
+        In order of obsid.
+    problems : list of InputError
+        One for each file or folder that belongs to no observation, with the reason.
+    """
+    found: dict[str, dict[str, set[Path]]] = {}
+    problems: list[InputError] = []
+    for path in paths:
+        try:
+            candidates = list(_candidates(Path(path)))
+        except InputError as error:
+            problems.append(error)
+            continue
+        for candidate, named in candidates:
+            try:
+                identity = _identify(candidate, required=named)
+            except InputError as error:
+                problems.append(error)
+                continue
+            if identity is not None:
+                obsid, kind = identity
+                group = found.setdefault(obsid, {"events": set(), "sources": set()})
+                group[kind].add(candidate)
+    observations = [
+        ObservationFiles(obsid, _by_name(group["events"]), _by_name(group["sources"]))
+        for obsid, group in sorted(found.items())
+    ]
+    return observations, problems
+
+
+def _by_name(paths: Iterable[Path]) -> tuple[Path, ...]:
+    return tuple(sorted(paths, key=lambda path: (path.name, str(path))))
+
+
+def _candidates(path: Path) -> Iterator[tuple[Path, bool]]:
+    """Files that may be event or source lists, and whether the user named them."""
+    if path.is_file():
+        yield path, True
+    elif path.is_dir():
+        inside = [file for file in path.rglob("*") if file.name.lower().endswith(SUFFIXES)]
+        if not inside:
+            raise InputError(f"The folder {path} holds no event lists (looked for {SUFFIXES}).")
+        for file in inside:
+            yield file, False
+    else:
+        raise InputError(f"{path} does not exist.")
+
+
+def _identify(path: Path, *, required: bool) -> tuple[str, str] | None:
+    """Obsid and kind ("events" or "sources") of a file; None if it is some other product."""
+    match = _PPS_NAME.match(path.name)
+    if match:
+        product = match["product"].upper()
+        if product in _EVENT_PRODUCTS:
+            return match["obsid"], "events"
+        if product == _SOURCE_PRODUCT:
+            return match["obsid"], "sources"
+        if not required:
+            return None
+    kind, obsid = _identify_by_header(path)
+    if kind is None:
+        if required:
+            raise InputError(f"{path} holds neither an EVENTS nor a SRCLIST extension.")
+        return None
+    obsid = obsid or (match["obsid"] if match else _obsid_of_folder(path))
+    if not obsid:
+        raise InputError(f"{path} does not say its observation: OBS_ID is missing or malformed.")
+    return obsid, kind
+
+
+def _identify_by_header(path: Path) -> tuple[str | None, str | None]:
+    try:
+        with _open_fits(path) as hdus:
+            names = [hdu.name for hdu in hdus]
+            for kind, extension in (("events", "EVENTS"), ("sources", "SRCLIST")):
+                if extension in names:
+                    header = _Header(hdus[extension].header, hdus[0].header)
+                    obsid = str(header.get("OBS_ID", "")).strip()
+                    return kind, obsid if re.fullmatch(r"\d{10}", obsid) else None
+    except InputError:
+        # Reading it again as part of its observation records the error there.
+        if _obsid_of_folder(path):
+            return "events", None
+        raise
+    return None, None
+
+
+def _obsid_of_folder(path: Path) -> str | None:
+    folders = [part for part in path.absolute().parts[:-1] if re.fullmatch(r"\d{10}", part)]
+    return folders[-1] if folders else None
+
+
+class _Header:
+    """Keywords of the extension, falling back to the primary header."""
+
+    def __init__(self, extension: fits.Header, primary: fits.Header) -> None:
+        self._headers = (extension, primary)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        for header in self._headers:
+            if key in header:
+                return header[key]
+        return default
+
+    def number(self, key: str, default: float = np.nan) -> float:
+        try:
+            return float(self.get(key, default))
+        except (TypeError, ValueError):
+            return default
+
+    def text(self, key: str) -> str:
+        return str(self.get(key, "")).strip()
+
+
+@contextmanager
+def _open_fits(path: Path) -> Iterator[fits.HDUList]:
+    """Open a FITS file; whatever is wrong with it becomes an InputError that names it."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.filterwarnings("error", message=".*truncated.*")
+            with fits.open(path, memmap=False) as hdus:
+                yield hdus
+    except ExodError:
+        raise
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist.") from error
+    except (OSError, EOFError, zlib.error, ValueError, TypeError, LookupError, Warning) as error:
+        cause = str(error).strip().rstrip(".").split("\n")[0] or type(error).__name__
+        raise InputError(
+            f"{path.name} cannot be read ({cause}); it is empty, truncated or not FITS: "
+            f"fetch it again."
+        ) from error
+
+
+def read_event_list(path: Path) -> tuple[Exposure, EventList]:
+    """Read one EPIC event list.
+
+    Parameters
+    ----------
+    path : Path
+        FITS file, plain or gzip.
+
+    Returns
+    -------
+    exposure : Exposure
+        From the EVENTS header, with the primary header as fallback.
+    events : EventList
+        All rows, in the order of the file.
+
+    Raises
+    ------
+    InputError
+        If the file is unreadable or lacks the EVENTS extension, a column or the projection.
+    ExposureRejected
+        If it is sound but of another telescope or instrument, or not in imaging mode.
+    """
+    with _open_fits(path) as hdus:
+        if "EVENTS" not in [hdu.name for hdu in hdus]:
+            raise InputError(f"{path.name} has no EVENTS extension; it is not an event list.")
+        hdu = hdus["EVENTS"]
+        exposure = _read_exposure(path, _Header(hdu.header, hdus[0].header), hdu.columns)
+        columns = set(hdu.columns.names)
+        missing = sorted(name.upper() for name in EVENT_DTYPES if name.upper() not in columns)
+        if missing:
+            raise InputError(f"{path.name} lacks the EVENTS columns {', '.join(missing)}.")
+        table = hdu.data
+        events = EventList(
+            **{name: _column(table, name.upper(), dtype) for name, dtype in EVENT_DTYPES.items()}
+        )
+    return exposure, events
+
+
+def _column(table: Any, name: str, dtype: str) -> NDArray[Any]:
+    values = np.asarray(table[name])
+    wanted = np.dtype(dtype)
+    if wanted.kind in "iu" and values.dtype.itemsize > wanted.itemsize:
+        limits = np.iinfo(wanted)
+        values = np.clip(values, limits.min, limits.max)
+    return values.astype(wanted)
+
+
+def _read_exposure(path: Path, header: _Header, columns: fits.ColDefs) -> Exposure:
+    name = path.name
+    telescope, instrument = header.text("TELESCOP"), header.text("INSTRUME")
+    if telescope != "XMM":
+        raise ExposureRejected(f"{name} is of the telescope {telescope or '(none)'}, not XMM.")
+    if instrument not in CAMERAS:
+        raise ExposureRejected(
+            f"{name} is of the instrument {instrument or '(none)'}, not {', '.join(CAMERAS)}."
+        )
+    datamode = header.text("DATAMODE")
+    if datamode and datamode != "IMAGING":
+        raise ExposureRejected(f"{name} was taken in {datamode} mode, which has no images.")
+    match = _PPS_NAME.match(name)
+    obsid = header.text("OBS_ID") or (match["obsid"] if match else "")
+    camera = CAMERAS[instrument]
+    flag = _FLAG_EXPRESSION.search(header.text(camera.flag_keyword))
+    return Exposure(
+        obsid=validate_obsid(obsid),
+        expid=header.text("EXPIDSTR"),
+        instrument=instrument,
+        submode=header.text("SUBMODE"),
+        datamode=datamode,
+        filter=header.text("FILTER"),
+        revolution=int(header.number("REVOLUT", -1)),
+        target=header.text("OBJECT"),
+        date_obs=header.text("DATE-OBS"),
+        elapsed=header.number("TELAPSE"),
+        ra_pnt=header.number("RA_PNT"),
+        dec_pnt=header.number("DEC_PNT"),
+        pa_pnt=header.number("PA_PNT"),
+        flag_mask=int(flag[1], 16) if flag else camera.flag_mask,
+        plane=_read_plane(name, header, columns),
+        time_system=header.text("TIMESYS"),
+        filename=name,
+    )
+
+
+def _read_plane(name: str, header: _Header, columns: fits.ColDefs) -> TangentPlane:
+    values = []
+    for part in ("CRPX", "CRVL", "CDLT"):
+        for axis in ("X", "Y"):
+            number = header.number(f"REF{axis}{part}")
+            if np.isnan(number) and axis in columns.names:
+                number = header.number(f"T{part}{columns.names.index(axis) + 1}")
+            values.append(number)
+    if not np.isfinite(values).all():
+        raise InputError(
+            f"{name} has no sky projection: neither REFXCRPX, REFXCRVL, REFXCDLT (and Y) nor "
+            f"TCRPX, TCRVL, TCDLT of the columns X and Y are in its headers."
+        )
+    return TangentPlane(*values)
+
+
+def read_source_list(path: Path) -> pd.DataFrame:
+    """Read an EPIC source list (OBSMLI).
+
+    Returns
+    -------
+    DataFrame
+        Columns ra_deg, dec_deg [deg], det_ml, extent_arcsec [arcsec; 0 for a point source],
+        rate [ct/s; NaN if the list has no EP_TOT], a row for each source with a position.
+
+    Raises
+    ------
+    InputError
+        If the file is unreadable or no extension has RA, DEC and EP_DET_ML.
+
+    Notes
+    -----
+    EP_EXTENT is in 4 arcsec image pixels unless its unit says arcsec (METHOD 6).
+    """
+    with _open_fits(path) as hdus:
+        hdu = next((h for h in hdus if _is_source_table(h)), None)
+        if hdu is None:
+            raise InputError(f"{path.name} has no table with the columns RA, DEC and EP_DET_ML.")
+        names = hdu.columns.names
+        data = {
+            "ra_deg": _column(hdu.data, "RA", "f8"),
+            "dec_deg": _column(hdu.data, "DEC", "f8"),
+            "det_ml": _column(hdu.data, "EP_DET_ML", "f8"),
+        }
+        size = len(data["ra_deg"])
+        rate = _column(hdu.data, "EP_TOT", "f8") if "EP_TOT" in names else np.full(size, np.nan)
+        extent = np.zeros(size)
+        if "EP_EXTENT" in names:
+            in_arcsec = "arcsec" in (hdu.columns["EP_EXTENT"].unit or "").lower()
+            extent = _column(hdu.data, "EP_EXTENT", "f8")
+            extent = np.nan_to_num(extent) * (1.0 if in_arcsec else IMAGE_PIXEL_ARCSEC)
+    frame = pd.DataFrame({**data, "extent_arcsec": extent, "rate": rate})
+    return frame.dropna(subset=["ra_deg", "dec_deg", "det_ml"]).reset_index(drop=True)
+
+
+def _is_source_table(hdu: Any) -> bool:
+    names = getattr(getattr(hdu, "columns", None), "names", [])
+    return {"RA", "DEC", "EP_DET_ML"} <= set(names)
