@@ -56,6 +56,8 @@ class Table:
         ------
         KeyError
             If a row lacks a column or has one that is not declared.
+        ValueError
+            If a column of whole numbers has a value that its type cannot hold.
         """
         data = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows))
         names = [column.name for column in self.columns]
@@ -65,11 +67,21 @@ class Table:
             difference = sorted(set(data.columns) ^ set(names))
             raise KeyError(f"table {self.name} and its rows differ in the columns {difference}")
         dtypes = {column.name: _pandas_dtype(column.type) for column in self.columns}
-        return data[names].astype(dtypes)
+        frame = data[names].astype(dtypes)
+        for column in self.columns:
+            # astype wraps 70000 round to 4464 and cuts 2.7 off to 2 without a word.
+            exact = pa.types.is_integer(column.type) or pa.types.is_boolean(column.type)
+            if exact and not (frame[column.name] == data[column.name]).all():
+                raise ValueError(
+                    f"table {self.name}: {column.name} has values beyond {column.type}"
+                )
+        return frame
 
 
 def _pandas_dtype(arrow: pa.DataType) -> Any:
-    return pd.StringDtype("pyarrow", na_value=float("nan")) if arrow == pa.string() else arrow.to_pandas_dtype()
+    if arrow == pa.string():
+        return pd.StringDtype("pyarrow", na_value=float("nan"))
+    return arrow.to_pandas_dtype()
 
 
 _S, _B = pa.string(), pa.bool_()
@@ -130,8 +142,12 @@ EXPOSURES = Table(
         Column("subset", _I16, "", "Group of overlapping exposures; -1 if left out"),
         Column("used", _B, "", "Whether the exposure was searched"),
         Column("reason", _S, "", "Why it was left out, or notes on its selection; else empty"),
-        Column("time_min", _F64, "s", "First event after energy, pattern and flag cuts; NaN if none"),
-        Column("time_max", _F64, "s", "Last event after energy, pattern and flag cuts; NaN if none"),
+        Column(
+            "time_min", _F64, "s", "First event after energy, pattern and flag cuts; NaN if none"
+        ),
+        Column(
+            "time_max", _F64, "s", "Last event after energy, pattern and flag cuts; NaN if none"
+        ),
         Column("time_system", _S, "", "TIMESYS of the event list"),
         Column("n_rows", _I64, "", "Rows of the event list"),
         Column("n_selected", _I64, "", "Rows after the whole selection"),
@@ -149,7 +165,9 @@ SOURCES = Table(
         Column("dec_deg", _F64, "deg", "Declination"),
         Column("det_ml", _F64, "", "EP_DET_ML, maximum likelihood of the detection"),
         Column("extent_arcsec", _F64, "arcsec", "Extent; 0 for a point source"),
-        Column("rate", _F64, "ct/s", "EP_TOT, total count rate of the EPIC cameras; NaN if unknown"),
+        Column(
+            "rate", _F64, "ct/s", "EP_TOT, total count rate of the EPIC cameras; NaN if unknown"
+        ),
         Column("mask_radius_arcsec", _F64, "arcsec", "Radius of the disc in the source mask"),
     ),
     ("obsid", "ra_deg", "dec_deg"),
@@ -167,8 +185,18 @@ HOT_PIXELS = Table(
         Column("time_lo", _F64, "s", "Start of the episode; start of the exposure if always hot"),
         Column("time_hi", _F64, "s", "End of the episode; end of the exposure if always hot"),
         Column("n", _I32, "ct", "Counts of the pixel in the episode"),
-        Column("n_neighbours", _I32, "ct", "Counts of its neighbours in the episode; -1 if from a table"),
-        Column("log10_p", _F64, "", "log10 of the chance probability before trials; NaN if from a table"),
+        Column(
+            "n_neighbours",
+            _I32,
+            "ct",
+            "Counts of its neighbours in the episode; -1 if from a table",
+        ),
+        Column(
+            "log10_p",
+            _F64,
+            "",
+            "log10 of the chance probability before trials; NaN if from a table",
+        ),
     ),
     ("obsid", "filename", "ccdnr", "rawx", "rawy", "time_lo"),
 )
@@ -245,7 +273,9 @@ REGIONS = Table(
         _LABEL,
         Column("ra_deg", _F64, "deg", "Right ascension of the variable source"),
         Column("dec_deg", _F64, "deg", "Declination of the variable source"),
-        Column("pos_err_arcsec", _F64, "arcsec", "Radius that holds the position with 63 % probability"),
+        Column(
+            "pos_err_arcsec", _F64, "arcsec", "Radius that holds the position with 63 % probability"
+        ),
         Column("X", _F64, "pixel", "Position, sky pixels of 0.05 arcsec"),
         Column("Y", _F64, "pixel", "Position, sky pixels of 0.05 arcsec"),
         Column("pos_method", _S, "", "psf (fit to the events) or centroid (of the cells)"),
@@ -255,12 +285,18 @@ REGIONS = Table(
         Column("y_weighted", _F64, "", "Mean row weighted with the counts image, full grid"),
         Column("x_weighted", _F64, "", "Mean column weighted with the counts image, full grid"),
         Column("intensity_mean", _F64, "ct", "Mean of the counts image over the region's cells"),
-        Column("equivalent_diameter", _F64, "", "Diameter of a disc of the region's area, in cells"),
+        Column(
+            "equivalent_diameter", _F64, "", "Diameter of a disc of the region's area, in cells"
+        ),
         Column("area_bbox", _I32, "", "Cells in the bounding box"),
         Column("n_peak_cells", _I32, "", "Significant peak cells (frames counted separately)"),
-        Column("n_eclipse_cells", _I32, "", "Significant eclipse cells (frames counted separately)"),
+        Column(
+            "n_eclipse_cells", _I32, "", "Significant eclipse cells (frames counted separately)"
+        ),
         Column("max_B_peak_log", _F64, "", "Largest log10 B_peak of its light curve; NaN if none"),
-        Column("max_B_eclipse_log", _F64, "", "Largest log10 B_eclipse of its light curve; NaN if none"),
+        Column(
+            "max_B_eclipse_log", _F64, "", "Largest log10 B_eclipse of its light curve; NaN if none"
+        ),
         Column("sigma_peak", _F64, "", "Equivalent sigma of max_B_peak_log, 0 to 10"),
         Column("sigma_eclipse", _F64, "", "Equivalent sigma of max_B_eclipse_log, 0 to 10"),
     ),
