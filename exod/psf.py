@@ -45,3 +45,15 @@ class KingProfile:
         return np.asarray(
             self.core * np.sqrt((1 - np.asarray(fraction)) ** (1 / (1 - self.slope)) - 1)
         )
+
+    def sample(self, generator: np.random.Generator, n: int) -> NDArray[np.float64]:
+        """Offsets of `n` photons from their source in arcsec, shape (2, n).
+
+        Examples
+        --------
+        >>> offsets = KingProfile(5.0, 1.5).sample(np.random.default_rng(1), 1000)
+        >>> offsets.shape
+        (2, 1000)
+        """
+        radius, angle = self.radius(generator.random(n)), generator.random(n) * 2 * np.pi
+        return np.stack([radius * np.cos(angle), radius * np.sin(angle)])

@@ -1,0 +1,309 @@
+"""A typical observation, drawn at random: what the demo, the tests and the benchmarks simulate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from exod.detector import DETECTORS, PN_FIRST_ROW
+from exod.errors import ConfigError
+from exod.instruments import CAMERAS
+from exod.lightmodels import (
+    BoxBurst,
+    Eclipse,
+    FastRiseBurst,
+    GaussianBurst,
+    LightCurve,
+    SoftProtonFlare,
+)
+from exod.observationmodel import (
+    REVOLUTION_SECONDS,
+    REVOLUTION_ZERO,
+    TYPICAL_RATES,
+    DropOut,
+    ExposureModel,
+    HotPixel,
+    ObservationModel,
+    SourceModel,
+    sky_plane,
+)
+from exod.sky import validate_obsid
+
+EXPIDS = {"EMOS1": "S001", "EMOS2": "S002", "EPN": "S003"}
+"""The usual identifiers of the first exposures."""
+
+_START_DELAY = {"EMOS1": 0.0, "EMOS2": 5.0, "EPN": 1400.0}
+"""pn starts later, since it takes its offset map first; seconds, typical of event lists."""
+
+_BURST_COUNTS = (30.0, 100.0)
+_BURST_SECONDS = (3.0, 150.0)
+_SEPARATION_ARCSEC = 90.0
+_MARGIN_ARCSEC = 20.0
+"""Random sources keep this distance from each other and from the rims of chips."""
+
+
+def default_observation(
+    obsid: str,
+    seed: int,
+    duration: float = 20_000.0,
+    cameras: Sequence[str] = ("EPN", "EMOS1", "EMOS2"),
+    n_sources: int = 12,
+    n_bursts: int = 3,
+    n_eclipses: int = 1,
+    n_flares: int = 1,
+    n_hot_pixels: int = 4,
+    n_dropouts: int = 0,
+    pa_pnt: float = 93.66,
+    background_scale: float = 1.0,
+) -> ObservationModel:
+    """A realistic observation; the same arguments give the same observation.
+
+    Parameters
+    ----------
+    obsid : str
+        Ten digits.
+    seed : int
+        Seed of the random choices, at least 0.
+    duration : float
+        Length of the first MOS exposure in seconds, at least 2000.
+    cameras : sequence of str
+        INSTRUME of each exposure; every camera at most once.
+    n_sources : int
+        Constant point sources, with fluxes as in a log N - log S of slope -1.5.
+    n_bursts : int
+        Bursts of 30-100 expected counts over all cameras within 3-150 s, of all shapes.
+    n_eclipses : int
+        Eclipses of further, bright sources.
+    n_flares : int
+        Soft-proton flares.
+    n_hot_pixels : int
+        Bad pixels in each exposure; every second one flickers.
+    n_dropouts : int
+        Drop-outs of a pn quadrant.
+    pa_pnt, background_scale : float
+        See `ObservationModel`.
+
+    Raises
+    ------
+    ConfigError
+        If a setting is impossible; the text names it.
+    """
+    _check_counts(locals(), cameras, duration, seed)
+    generator = np.random.default_rng([int(validate_obsid(obsid)), seed])
+    revolution = int(generator.integers(300, 4300))
+    ra = round(float(generator.uniform(0, 360)), 6)
+    dec = round(float(generator.uniform(-70, 70)), 6)
+    start = float(np.round(REVOLUTION_ZERO + (revolution + 0.3) * REVOLUTION_SECONDS, 3))
+    flares = random_flares(generator, start, duration, n_flares)
+    exposures = []
+    for camera in cameras:
+        delay = min(_START_DELAY[camera], 0.1 * duration)
+        model = ExposureModel(camera, EXPIDS[camera], start + delay, duration - delay)
+        pixels = random_hot_pixels(generator, model, n_hot_pixels)
+        drops = _random_dropouts(generator, model, n_dropouts if camera == "EPN" else 0)
+        exposures.append(
+            ExposureModel(
+                camera,
+                model.expid,
+                model.start,
+                model.duration,
+                hot_pixels=pixels,
+                dropouts=drops,
+            )
+        )
+    pointing = ObservationModel(obsid, ra, dec, pa_pnt, tuple(exposures))
+    sources = _random_sources(generator, pointing, flares, n_sources, n_bursts, n_eclipses)
+    return ObservationModel(
+        obsid, ra, dec, pa_pnt, tuple(exposures), sources, flares, background_scale, revolution
+    )
+
+
+def _check_counts(
+    settings: dict[str, object], cameras: Sequence[str], duration: float, seed: int
+) -> None:
+    for name, value in settings.items():
+        if name.startswith("n_") and (not isinstance(value, int) or not 0 <= value <= 500):
+            raise ConfigError(f"{name} is {value}; it must be a whole number from 0 to 500.")
+    if seed < 0:
+        raise ConfigError(f"seed is {seed}; it must not be negative.")
+    if not 2000 <= duration <= 1e6:
+        raise ConfigError(f"duration is {duration:g}; it must be between 2000 and 1e6 seconds.")
+    for camera in cameras:
+        if camera not in CAMERAS:
+            raise ConfigError(f"Unknown camera {camera!r}; use {', '.join(CAMERAS)}.")
+
+
+def random_flares(
+    generator: np.random.Generator, start: float, duration: float, n: int
+) -> tuple[SoftProtonFlare, ...]:
+    """Flares of 3-10 per cent of the time and 20-60 counts per second, seldom overlapping.
+
+    Parameters
+    ----------
+    generator : numpy.random.Generator
+        Source of random numbers.
+    start, duration : float
+        Interval in seconds; each of `n` equal parts of it gets one flare.
+    n : int
+        Number of flares.
+    """
+    flares = []
+    for i in range(n):
+        length = duration * generator.uniform(0.03, 0.10) / max(1, n / 3)
+        part = duration / n
+        begin = start + i * part + generator.uniform(0, max(part - length, 0.0))
+        flares.append(SoftProtonFlare(begin, length, generator.uniform(20, 60)))
+    return tuple(flares)
+
+
+def random_hot_pixels(
+    generator: np.random.Generator, exposure: ExposureModel, n: int
+) -> tuple[HotPixel, ...]:
+    """Bad pixels anywhere on the chips: always on at 0.01-0.1 counts/s, or flickering.
+
+    A flickering pixel is on two to five times for 10-100 s, with an event in about every second
+    frame (at most 4 a second).
+    """
+    camera = CAMERAS[exposure.instrument]
+    first_row = PN_FIRST_ROW if camera.is_pn else 1
+    pixels = []
+    for i in range(n):
+        ccdnr = int(generator.integers(1, camera.n_ccds + 1))
+        rawx = int(generator.integers(1, camera.n_rawx + 1))
+        rawy = int(generator.integers(first_row, camera.n_rawy + 1))
+        if i % 2 == 0:
+            rate = float(np.exp(generator.uniform(np.log(0.01), np.log(0.1))))
+            pixels.append(HotPixel(ccdnr, rawx, rawy, rate))
+            continue
+        episodes = []
+        for _ in range(int(generator.integers(2, 6))):
+            length = generator.uniform(10, 100)
+            begin = exposure.start + generator.uniform(0, exposure.duration - length)
+            episodes.append((float(begin), float(begin + length)))
+        rate = min(4.0, 0.7 / camera.frame_time)
+        pixels.append(HotPixel(ccdnr, rawx, rawy, rate, tuple(sorted(episodes))))
+    return tuple(pixels)
+
+
+def _random_dropouts(
+    generator: np.random.Generator, exposure: ExposureModel, n: int
+) -> tuple[DropOut, ...]:
+    dropouts = []
+    for _ in range(n):
+        length = exposure.duration * generator.uniform(0.02, 0.05)
+        begin = exposure.start + generator.uniform(0, exposure.duration - length)
+        dropouts.append(DropOut.quadrant(int(generator.integers(0, 4)), begin, begin + length))
+    return tuple(dropouts)
+
+
+def _random_sources(
+    generator: np.random.Generator,
+    pointing: ObservationModel,
+    flares: tuple[SoftProtonFlare, ...],
+    n_sources: int,
+    n_bursts: int,
+    n_eclipses: int,
+) -> tuple[SourceModel, ...]:
+    cameras = [exposure.instrument for exposure in pointing.exposures]
+    total = sum(TYPICAL_RATES[camera] for camera in cameras)
+    positions = _random_positions(generator, pointing, n_sources + n_bursts + n_eclipses)
+    sources = []
+    for i in range(n_sources):
+        pn_rate = min(0.004 * generator.uniform() ** (-1 / 1.5), 0.4)
+        sources.append(_source(f"constant-{i + 1}", positions.pop(), cameras, pn_rate))
+    for i in range(n_eclipses):
+        length = generator.uniform(400, 1200)
+        curve: LightCurve = Eclipse(_quiet_time(generator, pointing, flares, length), length)
+        name, rate = f"eclipse-{i + 1}", generator.uniform(0.8, 1.2) / total
+        sources.append(_source(name, positions.pop(), cameras, rate, curve))
+    for i in range(n_bursts):
+        length = float(np.exp(generator.uniform(*np.log(_BURST_SECONDS))))
+        begin = _quiet_time(generator, pointing, flares, length)
+        shapes = (
+            BoxBurst(begin, length),
+            GaussianBurst(begin + length / 2, length / 4),
+            FastRiseBurst(begin, length / 10, length / 4),
+        )
+        curve, counts = shapes[i % len(shapes)], generator.uniform(*_BURST_COUNTS)
+        rate = counts / total / curve.integral(begin - 1e5, begin + 1e5)
+        sources.append(_source(f"burst-{i + 1}", positions.pop(), cameras, rate, curve))
+    return tuple(_brighten(pointing, source) for source in sources)
+
+
+def _source(
+    name: str,
+    position: tuple[float, float],
+    cameras: Sequence[str],
+    pn_rate: float,
+    curve: LightCurve | None = None,
+) -> SourceModel:
+    rates = {camera: TYPICAL_RATES[camera] * pn_rate for camera in cameras}
+    if curve is None:
+        return SourceModel(name, *position, rates)
+    return SourceModel(name, *position, rates, curve)
+
+
+def _brighten(pointing: ObservationModel, source: SourceModel) -> SourceModel:
+    """The source with the vignetting of its place compensated, for bursts and eclipses."""
+    if source.light_curve.kind == "constant":
+        return source
+    area = np.mean([pointing.area(source, exposure) for exposure in pointing.exposures])
+    rates = {camera: float(rate / area) for camera, rate in source.rate.items()}
+    return SourceModel(source.name, source.ra_deg, source.dec_deg, rates, source.light_curve)
+
+
+def _quiet_time(
+    generator: np.random.Generator,
+    pointing: ObservationModel,
+    flares: tuple[SoftProtonFlare, ...],
+    length: float,
+) -> float:
+    """Start of an interval in all exposures and away from flares and drop-outs."""
+    low = max(exposure.start for exposure in pointing.exposures)
+    high = min(exposure.stop for exposure in pointing.exposures)
+    busy = [flare.interval for flare in flares]
+    busy += [(d.start, d.stop) for exposure in pointing.exposures for d in exposure.dropouts]
+    margin = 0.02 * (high - low)
+    for _ in range(10_000):
+        begin = float(generator.uniform(low + margin, max(high - length - margin, low + margin)))
+        if all(begin + length < start - margin or begin > stop + margin for start, stop in busy):
+            return begin
+    raise ConfigError("There is no quiet time left for bursts: use fewer flares or drop-outs.")
+
+
+def _random_positions(
+    generator: np.random.Generator, pointing: ObservationModel, n: int
+) -> list[tuple[float, float]]:
+    """RA and Dec of `n` places within 11 arcmin of the pointing, on chips of all cameras."""
+    plane = sky_plane(pointing.ra_pnt, pointing.dec_pnt)
+    places: list[tuple[float, float]] = []
+    for _ in range(1000 * (n + 1)):
+        if len(places) == n:
+            break
+        radius, angle = 11 * np.sqrt(generator.random()), 2 * np.pi * generator.random()
+        x = 25921 + 1200 * radius * np.cos(angle)
+        y = 25921 + 1200 * radius * np.sin(angle)
+        far = all(np.hypot(x - u, y - v) > _SEPARATION_ARCSEC * 20 for u, v in places)
+        if far and _on_chips(pointing, x, y):
+            places.append((x, y))
+    if len(places) < n:
+        raise ConfigError(f"The field has no room for {n} sources 90 arcsec apart.")
+    return [(float(ra), float(dec)) for ra, dec in (plane.to_sky(x, y) for x, y in places)]
+
+
+def _on_chips(pointing: ObservationModel, x: float, y: float) -> bool:
+    """Whether a circle of 20 arcsec about (X, Y) lies on chips in every camera."""
+    angle = np.linspace(0, 2 * np.pi, 17)
+    radius = np.where(angle < 2 * np.pi, _MARGIN_ARCSEC * 20, 0.0)
+    for exposure in pointing.exposures:
+        detector = DETECTORS[exposure.instrument]
+        place = detector.detector_from_sky(
+            x + radius * np.cos(angle), y + radius * np.sin(angle), pointing.pa_pnt
+        )
+        ccdnr, _, rawy = detector.raw_from_detector(*place)
+        if not (np.all(ccdnr > 0) and np.all(detector.in_field(*place))):
+            return False
+        if detector.camera.is_pn and rawy.min() < PN_FIRST_ROW:
+            return False
+    return True
