@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -93,6 +92,24 @@ class Box:
         """Number of cells."""
         return self.shape[0] * self.shape[1]
 
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Rows and columns as slices."""
+        return slice(self.y_lo, self.y_hi), slice(self.x_lo, self.x_hi)
+
+    def widened(self, margin: int, shape: tuple[int, int]) -> Box:
+        """The box with `margin` more cells on each side, within an image of `shape` (y, x)."""
+        return Box(
+            max(self.y_lo - margin, 0),
+            min(self.y_hi + margin, shape[0]),
+            max(self.x_lo - margin, 0),
+            min(self.x_hi + margin, shape[1]),
+        )
+
+    def shifted(self, y: int, x: int) -> Box:
+        """The box moved by `y` rows and `x` columns."""
+        return Box(self.y_lo + y, self.y_hi + y, self.x_lo + x, self.x_hi + x)
+
     @classmethod
     def around(cls, flat: NDArray[np.integer], n: int) -> Box:
         """Bounding box of flat indices into a grid of `n` columns; empty if there are none."""
@@ -138,6 +155,8 @@ class CountCube:
         Frame of each event, ascending.
     cell : ndarray of int32, shape (n_events,)
         Flat index of each event in the bounding box.
+    event : ndarray of int64, shape (n_events,)
+        Index of each event in the arrays that the cube was built from.
     masked : ndarray of bool, shape (n_frames,)
         Frames without data; their events are left out.
     chunk_frames : int
@@ -149,6 +168,7 @@ class CountCube:
     box: Box
     frame: NDArray[np.int32]
     cell: NDArray[np.int32]
+    event: NDArray[np.int64]
     masked: NDArray[np.bool_]
     chunk_frames: int
 
@@ -160,6 +180,7 @@ class CountCube:
         frame: NDArray[np.int32],
         flat: NDArray[np.int32],
         masked: NDArray[np.bool_],
+        used: NDArray[np.bool_] | None = None,
         chunk_frames: int | None = None,
     ) -> CountCube:
         """Build the cube of binned events.
@@ -173,26 +194,29 @@ class CountCube:
             frames or the grid are left out.
         masked : ndarray of bool, shape (n_frames,)
             Frames without data.
+        used : ndarray of bool, shape (n_events,), optional
+            Events to use, for instance those of an energy band; all by default.
         chunk_frames : int, optional
             Frames of a chunk; by default chosen so that memory stays small.
         """
         inside = (frame >= 0) & (frame < frames.n) & (flat >= 0)
-        frame, flat = frame[inside], flat[inside]
-        box = Box.around(flat, grid.n)
-        keep = ~masked[frame]
-        frame, flat = frame[keep], flat[keep]
-        row, column = np.divmod(flat, np.int32(grid.n))
+        if used is not None:
+            inside &= used
+        event = np.flatnonzero(inside)
+        box = Box.around(flat[event], grid.n)
+        event = event[~masked[frame[event]]]
+        row, column = np.divmod(flat[event], np.int32(grid.n))
         cell = (row - np.int32(box.y_lo)) * np.int32(box.shape[1]) + (column - np.int32(box.x_lo))
         if chunk_frames is None:
-            chunk_frames = _default_chunk(frames.n, len(frame), box.size)
-        return cls(frames, grid, box, frame, cell, masked, chunk_frames)
+            chunk_frames = _default_chunk(frames.n, len(event), box.size)
+        return cls(frames, grid, box, frame[event], cell, event, masked, chunk_frames)
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """Frames, rows and columns of the cropped cube."""
         return (self.frames.n, *self.box.shape)
 
-    @cached_property
+    @property
     def n_sum(self) -> int:
         """Counts in the cube."""
         return len(self.frame)
@@ -244,6 +268,31 @@ class CountCube:
         Masked frames are zero; `masked` tells them from empty ones.
         """
         return lazy_blocks(self, np.uint16, lambda first, last: self.dense_block(first, last))
+
+
+class EventsByCell:
+    """Events of a cube ordered by cell, so that those of a box are found without a search.
+
+    Parameters
+    ----------
+    cube : CountCube
+        The cube.
+    cells : ndarray of bool, shape (y, x)
+        Cells that will be asked for; the others are left out.
+    """
+
+    def __init__(self, cube: CountCube, cells: NDArray[np.bool_]) -> None:
+        wanted = np.flatnonzero(cells.ravel()[cube.cell])
+        self._order = wanted[np.argsort(cube.cell[wanted], kind="stable")]
+        counts = np.bincount(cube.cell[wanted], minlength=cube.box.size)
+        self._first = np.concatenate([[0], np.cumsum(counts)])
+        self._columns = cube.box.shape[1]
+
+    def in_box(self, box: Box) -> NDArray[np.intp]:
+        """Indices into the cube's events of those in a box of the cropped image."""
+        rows = self._columns * np.arange(box.y_lo, box.y_hi)
+        ranges = zip(self._first[rows + box.x_lo], self._first[rows + box.x_hi], strict=True)
+        return np.concatenate([self._order[first:last] for first, last in ranges])
 
 
 def lazy_blocks(cube: CountCube, dtype: Any, block: Any) -> dask.array.Array:

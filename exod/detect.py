@@ -97,7 +97,8 @@ def significant_cells_dense(
     return _collect(cube, parts)
 
 
-_Part = tuple[NDArray[np.integer], NDArray[np.integer], NDArray[np.integer], NDArray[np.float64], Mask]
+_Integers = NDArray[np.integer]
+_Part = tuple[_Integers, _Integers, _Integers, NDArray[np.float64], Mask]
 
 
 def _peaks(chunk: SparseChunk, expectation: Expectation, thresholds: Thresholds) -> _Part:
@@ -224,13 +225,3 @@ def find_regions(cells: SignificantCells, image: NDArray[np.integer]) -> list[Re
             )
         )
     return regions
-
-
-def region_cells(region: Region, shape: tuple[int, int], margin: int = 0) -> Mask:
-    """The cells of a region's bounding box, widened by `margin`, as a mask of shape (y, x)."""
-    mask = np.zeros(shape, bool)
-    box = region.box
-    mask[
-        max(box.y_lo - margin, 0) : box.y_hi + margin, max(box.x_lo - margin, 0) : box.x_hi + margin
-    ] = True
-    return mask

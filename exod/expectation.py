@@ -102,13 +102,13 @@ class Expectation:
         source = np.where(template > 0, self.source.ravel()[cell], 0.0)
         return np.asarray(template * self.level[frame] + source * self.exposure[frame])
 
-    def light_curve(self, cells: Mask) -> Floats:
-        """Expected counts summed over the cells of a mask of shape (y, x); result (n_frames,)."""
+    def light_curve(self, box: Box) -> Floats:
+        """Expected counts summed over a box of the cropped image, shape (n_frames,)."""
         total = np.zeros(len(self.level))
         for background, source, frames in self._halves():
             total[frames] = (
-                background[cells].sum() * self.level[frames]
-                + source[cells].sum() * self.exposure[frames]
+                background[box.slices].sum() * self.level[frames]
+                + source[box.slices].sum() * self.exposure[frames]
             )
         return total
 
@@ -233,9 +233,7 @@ def mask_radius(sources: pd.DataFrame, size_arcsec: float) -> Floats:
     return np.where(extent > 0, extent, point)
 
 
-def source_discs(
-    box: Box, grid: Grid, x: Floats, y: Floats, radius_cells: Floats
-) -> Mask:
+def source_discs(box: Box, grid: Grid, x: Floats, y: Floats, radius_cells: Floats) -> Mask:
     """Rasterise discs around sources in cell coordinates (METHOD 6.1).
 
     Parameters

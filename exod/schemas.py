@@ -322,6 +322,35 @@ LIGHTCURVES = Table(
     ("runid", "label", "time"),
 )
 
+IMAGES = Table(
+    "images",
+    "Images of each run, for pictures and checks; flattened in order of y, then x, of its box",
+    (
+        _RUNID,
+        _OBSID,
+        Column("n", pa.list_(_I32), "ct", "Counts summed over the frames"),
+        Column("mu", pa.list_(_F32), "ct", "Expected counts summed over the frames"),
+        Column("source_mask", pa.list_(_B), "", "Cells of known sources and bright cells"),
+    ),
+    ("runid",),
+)
+
+RATES = Table(
+    "rates",
+    "Light curve of each exposure that was searched, for an overview of the observation",
+    (
+        _OBSID,
+        _SUBSET,
+        Column("instrument", _S, "", "Camera: EPN, EMOS1 or EMOS2"),
+        Column("expid", _S, "", "Exposure identifier"),
+        Column("time", _F64, "s", "Start of the bin, mission elapsed time"),
+        Column("width", _F64, "s", "Length of the bin"),
+        Column("n", _I32, "ct", "Selected events of all energies"),
+        Column("n_hard", _I32, "ct", "Selected events between 10 and 12 keV"),
+    ),
+    ("obsid", "subset", "instrument", "expid", "time"),
+)
+
 TABLES = MappingProxyType(
     {
         table.name: table
@@ -335,6 +364,8 @@ TABLES = MappingProxyType(
             CELLS,
             REGIONS,
             LIGHTCURVES,
+            IMAGES,
+            RATES,
         )
     }
 )
