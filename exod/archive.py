@@ -250,7 +250,7 @@ class Archive:
                 versions=versions(),
                 seconds=seconds,
                 peak_memory_mb=peak_memory_mb,
-                started=finished - timedelta(seconds=seconds),
+                started=finished - timedelta(seconds=float(seconds)),
                 finished=finished,
             )
         except (ValueError, TypeError, OverflowError) as error:
@@ -420,15 +420,18 @@ class Archive:
             If there is no such table, or a ledger entry is damaged.
         """
         # Importing dask.dataframe takes a second that writers need not spend.
+        import dask
         import dask.dataframe as dd
 
         table = declared(name)
         files = [entry.files[name] for entry in self.entries() if name in entry.files]
         # One partition must exist: an empty group gives an empty frame.
         partitions = list(groups(files)) or [()]
-        frame: dd.DataFrame = dd.from_map(
-            read_group, partitions, store=self._store, name=name, meta=table.frame(), label=name
-        )
+        # dask would turn pandas' str into its nullable string; both are Arrow text.
+        with dask.config.set({"dataframe.convert-string": False}):
+            frame: dd.DataFrame = dd.from_map(
+                read_group, partitions, store=self._store, name=name, meta=table.frame(), label=name
+            )
         return frame
 
     def lightcurve(self, detid: str) -> pd.DataFrame:
