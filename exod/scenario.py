@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -89,7 +90,15 @@ def default_observation(
     ConfigError
         If a setting is impossible; the text names it.
     """
-    _check_counts(locals(), cameras, duration, seed)
+    _check_settings(cameras, duration, seed)
+    _check_numbers(
+        n_sources=n_sources,
+        n_bursts=n_bursts,
+        n_eclipses=n_eclipses,
+        n_flares=n_flares,
+        n_hot_pixels=n_hot_pixels,
+        n_dropouts=n_dropouts,
+    )
     generator = np.random.default_rng([int(validate_obsid(obsid)), seed])
     revolution = int(generator.integers(300, 4300))
     ra = round(float(generator.uniform(0, 360)), 6)
@@ -102,29 +111,25 @@ def default_observation(
         model = ExposureModel(camera, EXPIDS[camera], start + delay, duration - delay)
         pixels = random_hot_pixels(generator, model, n_hot_pixels)
         drops = _random_dropouts(generator, model, n_dropouts if camera == "EPN" else 0)
-        exposures.append(
-            ExposureModel(
-                camera,
-                model.expid,
-                model.start,
-                model.duration,
-                hot_pixels=pixels,
-                dropouts=drops,
-            )
-        )
+        exposures.append(replace(model, hot_pixels=pixels, dropouts=drops))
     pointing = ObservationModel(obsid, ra, dec, pa_pnt, tuple(exposures))
     sources = _random_sources(generator, pointing, flares, n_sources, n_bursts, n_eclipses)
-    return ObservationModel(
-        obsid, ra, dec, pa_pnt, tuple(exposures), sources, flares, background_scale, revolution
+    return replace(
+        pointing,
+        sources=sources,
+        flares=flares,
+        background_scale=background_scale,
+        revolution=revolution,
     )
 
 
-def _check_counts(
-    settings: dict[str, object], cameras: Sequence[str], duration: float, seed: int
-) -> None:
-    for name, value in settings.items():
-        if name.startswith("n_") and (not isinstance(value, int) or not 0 <= value <= 500):
+def _check_numbers(**numbers: int) -> None:
+    for name, value in numbers.items():
+        if not 0 <= value <= 500:
             raise ConfigError(f"{name} is {value}; it must be a whole number from 0 to 500.")
+
+
+def _check_settings(cameras: Sequence[str], duration: float, seed: int) -> None:
     if seed < 0:
         raise ConfigError(f"seed is {seed}; it must not be negative.")
     if not 2000 <= duration <= 1e6:
@@ -213,7 +218,7 @@ def _random_sources(
         pn_rate = min(0.004 * generator.uniform() ** (-1 / 1.5), 0.4)
         sources.append(_source(f"constant-{i + 1}", positions.pop(), cameras, pn_rate))
     for i in range(n_eclipses):
-        length = generator.uniform(400, 1200)
+        length = min(generator.uniform(400, 1200), 0.12 * pointing.exposures[0].duration)
         curve: LightCurve = Eclipse(_quiet_time(generator, pointing, flares, length), length)
         name, rate = f"eclipse-{i + 1}", generator.uniform(0.8, 1.2) / total
         sources.append(_source(name, positions.pop(), cameras, rate, curve))
@@ -249,8 +254,7 @@ def _brighten(pointing: ObservationModel, source: SourceModel) -> SourceModel:
     if source.light_curve.kind == "constant":
         return source
     area = np.mean([pointing.area(source, exposure) for exposure in pointing.exposures])
-    rates = {camera: float(rate / area) for camera, rate in source.rate.items()}
-    return SourceModel(source.name, source.ra_deg, source.dec_deg, rates, source.light_curve)
+    return replace(source, rate={camera: float(r / area) for camera, r in source.rate.items()})
 
 
 def _quiet_time(

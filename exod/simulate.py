@@ -315,8 +315,8 @@ def utc_date(time: float) -> str:
 
     Examples
     --------
-    >>> utc_date(1.00529502824e8)
-    '2001-03-09T12:50:38'
+    >>> utc_date(809873689.94)  # TSTART of 0916810801
+    '2023-08-31T12:53:41'
     """
     date = Time(MJDREF_TT, time / 86400, format="mjd", scale="tt", precision=0).utc
     return str(date.isot)
