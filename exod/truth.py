@@ -90,21 +90,25 @@ def hot_pixel_table(
     Returns
     -------
     pandas.DataFrame
-        ``instrument``, ``expid``, ``ccdnr``, ``rawx``, ``rawy``, ``kind`` (hot, flickering),
+        ``instrument``, ``expid``, ``ccdnr``, ``rawx``, ``rawy``, ``in_field`` (pixels outside the
+        field of view are flagged, and MOS selections drop them), ``kind`` (hot, flickering),
         ``t_start``, ``t_stop`` in mission elapsed seconds, ``rate`` in counts per second before
         the limit of one event a frame, and ``counts``, the simulated events up to one frame
         beside the episode.
     """
-    columns = ["instrument", "expid", "ccdnr", "rawx", "rawy", "kind"]
+    columns = ["instrument", "expid", "ccdnr", "rawx", "rawy", "in_field", "kind"]
     columns += ["t_start", "t_stop", "rate", "counts"]
     rows = []
     for exposure, pixel_times in zip(exposures, times, strict=True):
-        frame = CAMERAS[exposure.instrument].frame_time
+        detector = DETECTORS[exposure.instrument]
+        frame = detector.camera.frame_time
         for pixel, time in zip(exposure.hot_pixels, pixel_times, strict=True):
             kind = "flickering" if pixel.episodes else "hot"
+            number = (pixel.ccdnr, pixel.rawx, pixel.rawy)
+            in_field = bool(detector.in_field(*detector.detector_from_raw(*number)))
+            place = (exposure.instrument, exposure.expid, *number, in_field)
             for start, stop in pixel.episodes or ((exposure.start, exposure.stop),):
                 n = np.count_nonzero((time >= start - frame) & (time <= stop + frame))
-                place = (exposure.instrument, exposure.expid, pixel.ccdnr, pixel.rawx, pixel.rawy)
                 rows.append((*place, kind, start, stop, pixel.rate, n))
     return pd.DataFrame(rows, columns=columns)
 

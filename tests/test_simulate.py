@@ -245,6 +245,7 @@ def test_hot_pixels_are_there_and_in_the_table():
     simulated = result.event_lists[0]
     events, table = simulated.events, result.hot_pixels
     assert table.kind.tolist() == ["hot", "flickering", "flickering"]
+    assert table.in_field.all()
     first = simulated.origin == ORIGIN_HOT_PIXEL
     places = np.stack([events.ccdnr[first], events.rawx[first], events.rawy[first]])
     assert np.unique(places, axis=1).ravel().tolist() == [3, 100, 200]
