@@ -404,6 +404,8 @@ class Archive:
     cells = _LazyTable("cells")
     regions = _LazyTable("regions")
     lightcurves = _LazyTable("lightcurves")
+    images = _LazyTable("images")
+    rates = _LazyTable("rates")
 
     def table(self, name: str) -> dd.DataFrame:
         """A table of all observations, lazy: only the ledger is read.
