@@ -36,7 +36,7 @@ from exod.ledger import (
 )
 from exod.parquet import (
     STRING,
-    FileReplaced,
+    FileReplacedError,
     declared,
     encode,
     groups,
@@ -65,7 +65,7 @@ class _LazyTable:
 
     def __get__(self, archive: Archive | None, owner: type[Archive]) -> dd.DataFrame:
         # On the class it is its own documentation, as a property would be.
-        return archive.table(self.name) if archive is not None else self  # type: ignore[return-value]
+        return archive.table(self.name) if archive is not None else self
 
 
 class Archive:
@@ -148,7 +148,7 @@ class Archive:
         text = json.dumps(content, sort_keys=True, indent=1).encode()
         with reported(f"The archive {store.root} cannot be made"):
             # Results without archive.json have unknown settings: do not adopt them.
-            if not store.names(_LEDGER):
+            if not store.exists(MARKER) and not store.names(_LEDGER):
                 store.create(MARKER, text, (*TABLES, _LEDGER))
         found = read_marker(store)
         changes = list(differences(found["config"], settings))
@@ -262,7 +262,7 @@ class Archive:
         return entry
 
     def _new_attempt(self, obsid: str) -> str:
-        """The next number, and a suffix since two processes may be at it at once."""
+        """Count on, with a suffix since two processes may be at it at once."""
         try:
             previous = self.entry(obsid)
             number = int(previous.attempt.split("-")[0]) + 1 if previous else 1
@@ -301,9 +301,10 @@ class Archive:
                 ours = _TABLE_NAME.fullmatch(name)
                 if name in used or not (ours or is_temporary(name)):
                     continue
+                since = changed
                 if ours and ours[1] in entries:
-                    changed = max(changed, entries[ours[1]].finished.timestamp())
-                if older_than <= 0 or now - changed >= older_than:
+                    since = max(since, entries[ours[1]].finished.timestamp())
+                if older_than <= 0 or now - since >= older_than:
                     unused.append(name)
             self._store.remove(unused)
         return sorted(unused)
@@ -311,7 +312,7 @@ class Archive:
     # ---------------------------------------------------------------- the ledger
 
     def entry(self, obsid: str) -> LedgerEntry | None:
-        """The ledger entry of an observation, None if it was never committed.
+        """Read the ledger entry of an observation, None if it was never committed.
 
         Raises
         ------
@@ -329,7 +330,7 @@ class Archive:
         return LedgerEntry.from_json(data, obsid, self._store.path(name))
 
     def entries(self) -> list[LedgerEntry]:
-        """The whole ledger, sorted by obsid.
+        """Read the whole ledger, sorted by obsid.
 
         Raises
         ------
@@ -368,7 +369,7 @@ class Archive:
         )
 
     def status(self) -> pd.DataFrame:
-        """The ledger as a frame, one row an observation, sorted by obsid.
+        """Summarise the ledger, one row an observation, sorted by obsid.
 
         Returns
         -------
@@ -408,7 +409,7 @@ class Archive:
     rates = _LazyTable("rates")
 
     def table(self, name: str) -> dd.DataFrame:
-        """A table of all observations, lazy: only the ledger is read.
+        """Open a table of all observations, lazily: only the ledger is read.
 
         Returns
         -------
@@ -422,8 +423,8 @@ class Archive:
             If there is no such table, or a ledger entry is damaged.
         """
         # Importing dask.dataframe takes a second that writers need not spend.
-        import dask
-        import dask.dataframe as dd
+        import dask  # noqa: PLC0415
+        import dask.dataframe as dd  # noqa: PLC0415
 
         table = declared(name)
         files = [entry.files[name] for entry in self.entries() if name in entry.files]
@@ -456,7 +457,7 @@ class Archive:
         """
         try:
             frame = self._find_lightcurve(detid)
-        except FileReplaced:
+        except FileReplacedError:
             # The observation was processed again between the reads of the entry and the file.
             frame = self._find_lightcurve(detid)
         if frame.empty:
@@ -534,9 +535,9 @@ def _entry_name(obsid: str) -> str:
 def _within(
     regions: pd.DataFrame, ra_deg: float, dec_deg: float, radius_arcsec: float
 ) -> pd.DataFrame:
-    """The regions in a circle, with their separation from its centre in arcsec."""
+    """Keep the regions in a circle, with their separation from its centre in arcsec."""
     # Half a second that only a cone search needs.
-    from astropy.coordinates import angular_separation
+    from astropy.coordinates import angular_separation  # noqa: PLC0415
 
     centre = np.radians(ra_deg), np.radians(dec_deg)
     position = np.radians(regions["ra_deg"].to_numpy()), np.radians(regions["dec_deg"].to_numpy())

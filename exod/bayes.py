@@ -14,9 +14,10 @@ underflow in double precision; there the ratios are summed as series,
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Any, Final, Literal, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -217,21 +218,25 @@ class Thresholds:
 
 @lru_cache(maxsize=32)
 def _limits(sigma: float) -> tuple[Floats, Floats]:
-    """mu where B_peak[n] and B_eclipse[n] equal the threshold, for the n with mu <= 1000."""
-    tables = []
-    for kind, function, last in (
-        ("peak", log10_b_peak, np.ceil(n_peak(sigma, MU_REFERENCE))),
-        ("eclipse", log10_b_eclipse, np.floor(n_eclipse(sigma, MU_REFERENCE))),
-    ):
-        n = np.arange(last + 1)
-        target = threshold(sigma, kind)  # type: ignore[arg-type]
-        result = elementwise.find_root(
-            lambda log_mu, n, f=function, t=target: f(n, np.exp(log_mu)) - t,
-            (np.full(len(n), np.log(1e-30)), np.full(len(n), np.log(4 * MU_REFERENCE + 100))),
-            args=(n,),
-        )
-        tables.append(np.where(result.success, np.exp(result.x), 0.0))
-    return tables[0], tables[1]
+    """Mu where B_peak[n] and B_eclipse[n] equal the threshold, for the n with mu <= 1000."""
+    last_peak = int(np.ceil(n_peak(sigma, MU_REFERENCE)))
+    last_eclipse = int(np.floor(n_eclipse(sigma, MU_REFERENCE)))
+    return (
+        _solve(log10_b_peak, threshold(sigma, "peak"), last_peak),
+        _solve(log10_b_eclipse, threshold(sigma, "eclipse"), last_eclipse),
+    )
+
+
+def _solve(function: Callable[[Floats, Floats], Floats], target: float, last: int) -> Floats:
+    """Mu at which `function` is `target` for n = 0 to `last`; 0 where it never is."""
+    n = np.arange(last + 1, dtype=float)
+
+    def excess(log_mu: Floats, n: Floats) -> Floats:
+        return function(n, np.exp(log_mu)) - target
+
+    bracket = (np.full(len(n), np.log(1e-30)), np.full(len(n), np.log(4 * MU_REFERENCE + 100)))
+    result: Any = elementwise.find_root(cast("Any", excess), bracket, args=cast("Any", (n,)))
+    return np.where(result.success, np.exp(result.x), 0.0)
 
 
 def amplitude_limit(

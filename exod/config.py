@@ -154,7 +154,9 @@ def _apply(data: dict[str, Any], override: str) -> None:
     name, separator, text = override.partition("=")
     table, dot, key = name.strip().partition(".")
     if not (separator and dot and key):
-        raise ConfigError(f"--set {override!r} must look like table.key=value, as cube.t_bin=[5,50].")
+        raise ConfigError(
+            f"--set {override!r} must look like table.key=value, as cube.t_bin=[5,50]."
+        )
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

@@ -209,7 +209,9 @@ class CountCube:
         cell = (row - np.int32(box.y_lo)) * np.int32(box.shape[1]) + (column - np.int32(box.x_lo))
         if chunk_frames is None:
             chunk_frames = _default_chunk(frames.n, len(event), box.size)
-        return cls(frames, grid, box, frame[event], cell, event, masked, chunk_frames)
+        return cls(
+            frames, grid, box, frame[event], cell.astype(np.int32), event, masked, chunk_frames
+        )
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -267,7 +269,7 @@ class CountCube:
 
         Masked frames are zero; `masked` tells them from empty ones.
         """
-        return lazy_blocks(self, np.uint16, lambda first, last: self.dense_block(first, last))
+        return lazy_blocks(self, np.uint16, self.dense_block)
 
 
 class EventsByCell:

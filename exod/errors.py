@@ -22,7 +22,7 @@ class InputError(ExodError):
     """
 
 
-class ExposureRejected(ExodError):
+class ExposureRejected(ExodError):  # noqa: N818 - not an error of the file
     """A sound file that the search leaves out, for instance an unsupported submode.
 
     The exposure is recorded with the reason; an observation with no exposure left is SKIPPED.

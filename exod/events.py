@@ -109,6 +109,11 @@ class EventList:
     def __len__(self) -> int:
         return len(self.time)
 
+    @classmethod
+    def empty(cls) -> EventList:
+        """A list without events."""
+        return cls(**{name: np.empty(0, dtype) for name, dtype in EVENT_DTYPES.items()})
+
     def take(self, which: NDArray[np.bool_] | NDArray[np.intp]) -> EventList:
         """The events that a boolean mask or an index array of shape (n,) selects."""
         return EventList(*(getattr(self, f.name)[which] for f in fields(self)))
@@ -160,7 +165,9 @@ class SelectedEvents:
     notes: tuple[str, ...] = ()
 
 
-def select_events(exposure: Exposure, events: EventList, *, use_flags: bool = True) -> SelectedEvents:
+def select_events(
+    exposure: Exposure, events: EventList, *, use_flags: bool = True
+) -> SelectedEvents:
     """Apply steps 1 to 6 and 8 of METHOD 2; hot pixels (step 7) are `exod.hotpixels`.
 
     Parameters

@@ -49,7 +49,7 @@ class Frames:
     @property
     def starts(self) -> NDArray[np.float64]:
         """Start of each frame in seconds, shape (n,)."""
-        return self.t_lo + self.t_bin * np.arange(self.n)
+        return self.t_lo + self.t_bin * np.arange(self.n, dtype=np.float64)
 
     def index(self, time: NDArray[np.float64]) -> NDArray[np.int32]:
         """Frame of each time, same shape; below 0 or at least `n` for times outside."""
@@ -119,7 +119,8 @@ def bad_time(
         first = int(np.ceil(start * ratio - _EPSILON))
         last = int(np.ceil(stop * ratio - _EPSILON)) - 1
         bad[first : max(last, first)] = True
-    return BadTime(frames.t_lo + dt * np.column_stack([starts, stops]), bad)
+    edges = frames.t_lo + dt * np.column_stack([starts, stops]).astype(np.float64)
+    return BadTime(edges, bad)
 
 
 def _crossings(above: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

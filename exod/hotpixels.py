@@ -38,6 +38,9 @@ WINDOWS: Final = (5.0, 50.0, 500.0)
 MIN_COUNTS: Final = 3
 """Fewest counts of a flickering pixel in an episode."""
 
+LOG10_P_MIN: Final = -300.0
+"""Chance probabilities below ten to this are given as this."""
+
 _COLUMNS = ["ccdnr", "rawx", "rawy", "time_lo", "time_hi", "n", "n_neighbours", "log10_p"]
 
 
@@ -65,6 +68,43 @@ def find_hot_pixels(events: EventList, camera: Camera) -> pd.DataFrame:
     ccdnr, rawy, rawx = np.unravel_index(found.pop("pixel").to_numpy(int), detector.shape)
     found = found.assign(ccdnr=ccdnr, rawx=rawx - REACH, rawy=rawy - REACH)
     return found[_COLUMNS].sort_values(_COLUMNS[:4], ignore_index=True)
+
+
+def listed_hot_pixels(
+    table: pd.DataFrame, events: EventList, camera: Camera, revolution: int
+) -> pd.DataFrame:
+    """Rows as of `find_hot_pixels` for the pixels that a user's table lists.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns INSTRUME, CCDNR, RAWX, RAWY, REV1, REV2.
+    events : EventList
+        Selected events of the exposure.
+    camera : Camera
+        The camera.
+    revolution : int
+        Revolution of the exposure.
+    """
+    valid = (table["INSTRUME"] == camera.name) & (table["REV1"] < revolution)
+    rows = table[valid & (revolution < table["REV2"])].drop_duplicates(["CCDNR", "RAWX", "RAWY"])
+    ccdnr, rawx, rawy = (rows[name].to_numpy(int) for name in ("CCDNR", "RAWX", "RAWY"))
+    pixels, counts = np.unique(
+        _pixel_key(events.ccdnr, events.rawx, events.rawy), return_counts=True
+    )
+    counted = pd.Series(counts, pixels).reindex(_pixel_key(ccdnr, rawx, rawy), fill_value=0)
+    return pd.DataFrame(
+        {
+            "ccdnr": ccdnr,
+            "rawx": rawx,
+            "rawy": rawy,
+            "time_lo": events.time.min(),
+            "time_hi": events.time.max(),
+            "n": counted.to_numpy(),
+            "n_neighbours": -1,
+            "log10_p": np.nan,
+        }
+    )
 
 
 def hot_pixel_mask(events: EventList, hot: pd.DataFrame) -> NDArray[np.bool_]:
@@ -174,9 +214,22 @@ class _Detector:
                 if dx or dy:
                     m += self._count(pixel + dy * self.shape[2] + dx, low, window)
         log_p = _log10_p(n, n + m, self.share(pixel))
-        hot = log_p < np.log10(FALSE_PIXELS / max(len(start), 1))
+        hot = log_p < np.log10(FALSE_PIXELS / self._window_trials(window))
         last = self.time[np.minimum(start + n - 1, len(self.time) - 1)]
         return _rows(pixel[hot], low[hot], last[hot], n[hot], m[hot], log_p[hot])
+
+    def _window_trials(self, window: float) -> int:
+        """Windows that could be significant, a window starting at each event.
+
+        Their total counts are taken in fixed squares of pixels instead of centred ones, which
+        are as many on average and need one look-up an event.
+        """
+        side = 2 * REACH + 1
+        ccd, row, column = np.unravel_index(self.pixel, self.shape)
+        square = (ccd * self.shape[1] + row // side) * self.shape[2] + column // side
+        key = np.sort(self._key(square, self.time))
+        total = np.searchsorted(key, key + window, "right") - np.arange(len(key))
+        return _trials(total, np.full(len(total), self.ratio / (self.ratio + side**2 - 1)))
 
     def _stands_out(self, start: NDArray[np.intp], window: float) -> NDArray[np.bool_]:
         """Drop windows that the pixel's own mean rate explains: bright, steady sources."""
@@ -212,7 +265,8 @@ def _log10_p(
     n: NDArray[np.integer], total: NDArray[np.integer], share: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """log10 of the chance that at least n of `total` counts fall into one pixel."""
-    return np.asarray(stats.binom.logsf(n - 1, total, share) / np.log(10))
+    log_p = stats.binom.logsf(n - 1, total, share) / np.log(10)
+    return np.asarray(np.maximum(log_p, LOG10_P_MIN))
 
 
 def _trials(total: NDArray[np.integer], share: NDArray[np.float64]) -> int:
@@ -222,10 +276,10 @@ def _trials(total: NDArray[np.integer], share: NDArray[np.float64]) -> int:
     the level do not count as trials.
     """
     best = np.sort(total * np.log10(share))
-    for trials in range(1, len(best) + 1):
-        if np.searchsorted(best, np.log10(FALSE_PIXELS / trials), "right") <= trials:
-            return trials
-    return max(len(best), 1)
+    trials = np.arange(1, len(best) + 1)
+    able = np.searchsorted(best, np.log10(FALSE_PIXELS / trials), "right")
+    enough = np.flatnonzero(able <= trials)
+    return int(trials[enough[0]]) if len(enough) else 1
 
 
 def _rows(

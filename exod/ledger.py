@@ -101,20 +101,20 @@ class LedgerEntry(_Record):
     finished: AwareDatetime
 
     def rows(self, table: str) -> int:
-        """Number of rows of a table; 0 if it was not written."""
+        """Count the rows of a table; 0 if it was not written."""
         return self.files[table].rows if table in self.files else 0
 
     def path(self, table: str) -> str | None:
-        """Path of a table's file relative to the root; None if it has no rows."""
+        """Find the path of a table's file, relative to the root; None if it has no rows."""
         return self.files[table].path if table in self.files else None
 
     def to_json(self) -> bytes:
-        """The entry as JSON text with sorted keys."""
+        """Write the entry as JSON text with sorted keys."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, indent=1).encode()
 
     @classmethod
     def from_json(cls, data: bytes, obsid: str, where: str) -> Self:
-        """The entry of `obsid` from its file `where`.
+        """Read the entry of `obsid` from the content of its file `where`.
 
         Raises
         ------
@@ -134,7 +134,7 @@ class LedgerEntry(_Record):
 
 
 def problem(error: Exception) -> str:
-    """What is wrong, in one line; pydantic's own text takes several."""
+    """Say what is wrong in one line; pydantic's own text takes several."""
     if not isinstance(error, ValidationError):
         return str(error)
     parts = (("".join(f"{place}: " for place in e["loc"]) + e["msg"]) for e in error.errors())
@@ -142,7 +142,7 @@ def problem(error: Exception) -> str:
 
 
 def input_files(inputs: Iterable[Any]) -> tuple[InputFile, ...]:
-    """Inputs in a fixed order, from mappings or objects with name, size and checksum."""
+    """Put inputs in a fixed order, from mappings or objects with name, size and checksum."""
     files = (InputFile.model_validate(item) for item in inputs)
     return tuple(sorted(files, key=lambda file: (file.name, file.size, file.checksum)))
 
@@ -160,7 +160,7 @@ def versions() -> dict[str, str]:
 
 
 def read_marker(store: Store) -> dict[str, Any]:
-    """The content of ``archive.json``.
+    """Read ``archive.json``.
 
     Raises
     ------
@@ -190,7 +190,7 @@ def read_marker(store: Store) -> dict[str, Any]:
 def differences(
     archive: Mapping[str, Any], asked: Mapping[str, Any], prefix: str = ""
 ) -> Iterator[str]:
-    """A text for each setting that differs.
+    """Describe each setting that differs.
 
     Examples
     --------
@@ -206,5 +206,5 @@ def differences(
 
 
 def _toml(value: Any) -> str:
-    """A setting as a user would type it: 5 rather than 5.0."""
+    """Write a setting as a user would type it: 5 rather than 5.0."""
     return re.sub(r"(?<=\d)\.0(?=[,\]]|$)", "", json.dumps(value))

@@ -25,12 +25,12 @@ PARTITION_FILES = 256
 """Largest size and number of files of a partition; 32 MB become some 0.3 GB in memory."""
 
 
-class FileReplaced(ArchiveError):
+class FileReplacedError(ArchiveError):
     """A file is gone since its observation was processed again and `gc` ran."""
 
 
 def declared(name: str) -> Table:
-    """The table of that name.
+    """Look up the table of that name.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def declared(name: str) -> Table:
 
 
 def encode(table: Table, frame: pd.DataFrame, obsid: str) -> bytes:
-    """The rows of one observation as a Parquet file; no bytes if there are no rows.
+    """Write the rows of one observation as a Parquet file; no bytes if there are no rows.
 
     Equal rows give equal bytes: rows are sorted and pandas' own metadata are left out.
 
@@ -81,7 +81,7 @@ def encode(table: Table, frame: pd.DataFrame, obsid: str) -> bytes:
 
 
 def _arrow_column(values: pd.Series, field: pa.Field) -> pa.Array:
-    """The values with the declared type; NaN stays NaN, and nothing wraps round or is cut off."""
+    """Convert to the declared type; NaN stays NaN, and nothing wraps round or is cut off."""
     try:
         if pa.types.is_list(field.type):
             column = _list_array(values, field.type)
@@ -120,7 +120,7 @@ def read_file(
 
     Raises
     ------
-    FileReplaced
+    FileReplacedError
         If the file is gone.
     ArchiveError
         If it is damaged or has other columns than the table.
@@ -129,7 +129,7 @@ def read_file(
         with store.open(path) as source:
             found: pa.Table = pq.read_table(source, columns=columns, filters=rows)
     except FileNotFoundError as error:
-        raise FileReplaced(
+        raise FileReplacedError(
             f"{store.path(path)} is gone; its observation was probably processed again, "
             f"so open the table again."
         ) from error

@@ -17,9 +17,10 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 from astropy.io import fits
+from astropy.table import Table as AstropyTable
 from numpy.typing import NDArray
 
-from exod.errors import ExodError, ExposureRejected, InputError
+from exod.errors import ConfigError, ExodError, ExposureRejected, InputError
 from exod.events import EVENT_DTYPES, EventList, Exposure
 from exod.instruments import CAMERAS, IMAGE_PIXEL_ARCSEC
 from exod.sky import TangentPlane, validate_obsid
@@ -347,3 +348,28 @@ def read_source_list(path: Path) -> pd.DataFrame:
 def _is_source_table(hdu: Any) -> bool:
     names = getattr(getattr(hdu, "columns", None), "names", [])
     return {"RA", "DEC", "EP_DET_ML"} <= set(names)
+
+
+def read_hot_pixel_table(path: Path) -> pd.DataFrame:
+    """Read a table of hot pixels that a user gives in place of finding them.
+
+    Parameters
+    ----------
+    path : Path
+        FITS, ECSV or CSV file with the columns INSTRUME, CCDNR, RAWX, RAWY, REV1, REV2; a pixel
+        is hot in revolutions after REV1 and before REV2.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be read or lacks a column.
+    """
+    wanted = ["INSTRUME", "CCDNR", "RAWX", "RAWY", "REV1", "REV2"]
+    try:
+        table = AstropyTable.read(path).to_pandas()
+    except (OSError, ValueError, TypeError, LookupError) as error:
+        raise ConfigError(f"The hot pixel table {path} cannot be read: {error}.") from error
+    missing = [name for name in wanted if name not in table.columns]
+    if missing:
+        raise ConfigError(f"The hot pixel table {path} lacks the columns {', '.join(missing)}.")
+    return table[wanted]

@@ -119,6 +119,16 @@ OBSERVATIONS = Table(
         Column("ra_pnt", _F64, "deg", "Right ascension of the pointing; NaN if unknown"),
         Column("dec_pnt", _F64, "deg", "Declination of the pointing; NaN if unknown"),
         Column("pa_pnt", _F64, "deg", "Position angle of the pointing; NaN if unknown"),
+        Column(
+            "x_ref", _F64, "pixel", "Reference pixel of the projection, sky pixels; NaN if none"
+        ),
+        Column(
+            "y_ref", _F64, "pixel", "Reference pixel of the projection, sky pixels; NaN if none"
+        ),
+        Column("ra_ref", _F64, "deg", "Right ascension of the reference pixel; NaN if none"),
+        Column("dec_ref", _F64, "deg", "Declination of the reference pixel; NaN if none"),
+        Column("x_delta", _F64, "deg", "Size of a sky pixel along X; NaN if none"),
+        Column("y_delta", _F64, "deg", "Size of a sky pixel along Y; NaN if none"),
         Column("n_exposures", _I16, "", "Exposures that were searched"),
         Column("n_subsets", _I16, "", "Groups of overlapping exposures"),
         Column("n_events", _I64, "", "Events that were searched, all exposures"),

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from exod.bayes import Thresholds
 from exod.config import Config
-from exod.cube import Box, CountCube, EventsByCell, Grid
-from exod.detect import Region, SignificantCells, find_regions, significant_cells
+from exod.cube import CountCube, EventsByCell, Grid
 from exod.expectation import Expectation, expect, mask_radius, source_discs
 from exod.gti import BadTime, Frames, bad_time, camera_off
 from exod.lightcurves import LightCurve, light_curve
 from exod.positions import Position, fit_position
+from exod.regions import Region, SignificantCells, find_regions, significant_cells
 from exod.subsets import MergedEvents
 
 
@@ -181,9 +181,8 @@ def _describe_regions(
     near = np.zeros(cube.box.shape, bool)
     for region in regions:
         near[region.box.widened(1, cube.box.shape).slices] = True
-    by_cell = EventsByCell(cube, near) if regions else None
+    by_cell = EventsByCell(cube, near)
     for region in regions:
-        assert by_cell is not None
         yield VariableRegion(
             region,
             _locate(cube, expectation, cells, region, by_cell, events),
@@ -219,8 +218,3 @@ def _locate(
     )
     area = box.size * cube.grid.width**2
     return fit_position(events.x[chosen], events.y[chosen], float(background), area, (x, y))
-
-
-def full_box(run: Run, box: Box) -> Box:
-    """A box of the cropped image in rows and columns of the full grid."""
-    return box.shifted(run.cube.box.y_lo, run.cube.box.x_lo)

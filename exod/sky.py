@@ -73,9 +73,7 @@ class TangentPlane:
         wcs.wcs.set()
         return wcs
 
-    def to_sky(
-        self, x: ArrayLike, y: ArrayLike
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def to_sky(self, x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Right ascension and declination in degrees of sky pixels (same shape as the input)."""
         ra, dec = self.wcs.wcs_pix2world(x, y, 1)
         return np.asarray(ra), np.asarray(dec)

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
+from pathlib import Path
 from typing import IO, Any, Self, TypeVar
 
 import fsspec
@@ -51,7 +52,7 @@ class Store:
 
     @classmethod
     def at(cls, root: str | os.PathLike[str], options: Mapping[str, Any] | None = None) -> Self:
-        """The store at a path or URL; workers may have another working directory.
+        """Locate a store at a path or URL; workers may have another working directory.
 
         Raises
         ------
@@ -82,16 +83,23 @@ class Store:
         return "file" in self.filesystem.protocol
 
     def path(self, name: str) -> str:
-        """The full path of a file, as the file system wants it."""
+        """Return the full path of a file, as the file system wants it."""
         return f"{self._located[1]}/{name}"
 
+    def _local(self, name: str) -> Path:
+        return Path(self.path(name))
+
+    def exists(self, name: str) -> bool:
+        """Whether there is such a file."""
+        return bool(self.filesystem.exists(self.path(name)))
+
     def read(self, name: str) -> bytes:
-        """The content of a file."""
+        """Read a file."""
         content: bytes = self.filesystem.cat_file(self.path(name))
         return content
 
     def read_many(self, names: Iterable[str]) -> list[bytes]:
-        """The contents of many small files, in the order of `names`."""
+        """Read many small files, in the order of `names`."""
         names = list(names)
         # A task a file would cost more than reading it.
         batches = [names[i : i + _READ_BATCH] for i in range(0, len(names), _READ_BATCH)]
@@ -99,7 +107,7 @@ class Store:
         return [content for batch in contents for content in batch]
 
     def open(self, name: str) -> IO[bytes] | pa.NativeFile:
-        """A file, open for reading at random places."""
+        """Open a file to read at random places."""
         path = self.path(name)
         return pa.OSFile(path) if self.is_local else self.filesystem.open(path, "rb")
 
@@ -111,7 +119,7 @@ class Store:
         """Names of the files in a folder with the Unix time of their last change."""
         return {name: _changed(info) for name, info in self._list(folder, detail=True).items()}
 
-    def _list(self, folder: str, detail: bool) -> dict[str, Any]:
+    def _list(self, folder: str, *, detail: bool) -> dict[str, Any]:
         path = self.path(folder)
         self.filesystem.invalidate_cache(path)
         try:
@@ -139,11 +147,11 @@ class Store:
                 return False
             return True
         for folder in folders:
-            os.makedirs(self.path(folder), exist_ok=True)
+            self._local(folder).mkdir(parents=True, exist_ok=True)
         temporary = _temporary(name)
         try:
-            _write_synced(self.path(temporary), content)
-            return _name_unless_taken(self.path(temporary), self.path(name))
+            _write_synced(self._local(temporary), content)
+            return _name_unless_taken(self._local(temporary), self._local(name))
         finally:
             self.remove([temporary])
 
@@ -174,13 +182,13 @@ class Store:
         staged = {name: _temporary(name) for name in everything}
         try:
             _in_threads(
-                lambda name: _write_synced(self.path(staged[name]), everything[name]),
+                lambda name: _write_synced(self._local(staged[name]), everything[name]),
                 everything,
                 _WRITE_THREADS,
             )
             for name in files:
-                os.replace(self.path(staged[name]), self.path(name))
-            folders = {os.path.dirname(self.path(name)) for name in files}
+                self._local(staged[name]).replace(self._local(name))
+            folders = {self._local(name).parent for name in files}
             _in_threads(_sync_folder, folders, _WRITE_THREADS)
         except BaseException:
             self.remove([*staged.values(), *files])
@@ -188,11 +196,11 @@ class Store:
         # From here on the marker may be in place even if an error says otherwise, so the files
         # it refers to stay.
         try:
-            os.replace(self.path(staged[marker]), self.path(marker))
+            self._local(staged[marker]).replace(self._local(marker))
         except OSError:
             self.remove([staged[marker]])
             raise
-        _sync_folder(os.path.dirname(self.path(marker)))
+        _sync_folder(self._local(marker).parent)
 
 
 def is_temporary(name: str) -> bool:
@@ -207,27 +215,27 @@ def _temporary(name: str) -> str:
     return f"{folder}/{temporary}" if folder else temporary
 
 
-def _write_synced(path: str, content: bytes) -> None:
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path, "xb") as file:
+def _write_synced(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("xb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
 
 
-def _name_unless_taken(temporary: str, final: str) -> bool:
+def _name_unless_taken(temporary: Path, final: Path) -> bool:
     try:
         os.link(temporary, final)
     except FileExistsError:
         return False
     except OSError:
         # Some mounted disks (exFAT, SMB) have no hard links.
-        os.replace(temporary, final)
-    _sync_folder(os.path.dirname(final))
+        temporary.replace(final)
+    _sync_folder(final.parent)
     return True
 
 
-def _sync_folder(path: str) -> None:
+def _sync_folder(path: Path) -> None:
     """Make the names in a folder durable; a file's own fsync does not."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

@@ -1,0 +1,36 @@
+"""exod: search XMM-Newton observations for fast X-ray transients.
+
+>>> import exod
+>>> exod.Config().cube.t_bin
+(5.0, 50.0, 200.0)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from exod.archive import Archive, open_archive
+    from exod.config import Config
+    from exod.errors import ExodError
+    from exod.stages.detect import detect
+
+__version__ = "0.1.0"
+
+__all__ = ["Archive", "Config", "ExodError", "detect", "open_archive"]
+
+_HOME = {
+    "Archive": "exod.archive",
+    "Config": "exod.config",
+    "ExodError": "exod.errors",
+    "detect": "exod.stages.detect",
+    "open_archive": "exod.archive",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # The science stack takes a second to import; `exod --help` does without it.
+    if name not in _HOME:
+        raise AttributeError(f"module 'exod' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)

@@ -1,0 +1,177 @@
+"""Detect: read an observation, search it, turn the runs into rows, commit them."""
+
+from __future__ import annotations
+
+import hashlib
+import resource
+import sys
+import time
+import traceback
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from exod.archive import Archive
+from exod.config import Config
+from exod.errors import ExodError, InputError
+from exod.ledger import Status
+from exod.pps import ObservationFiles, find_observations
+from exod.rows import Tables, rate_rows, run_rows, tables_from
+from exod.search import search_subset
+from exod.stages.read import read_observation
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of an observation: small enough to travel between processes."""
+
+    obsid: str
+    status: str
+    reason: str
+    n_runs: int = 0
+    n_regions: int = 0
+    n_events: int = 0
+    seconds: float = 0.0
+
+
+def detect(paths: str | Path | Iterable[str | Path], config: Config | None = None) -> Tables:
+    """Search one observation in memory, without an archive.
+
+    Parameters
+    ----------
+    paths : path or iterable of path
+        Its folder, or its event lists and source list.
+    config : Config, optional
+        Settings; the defaults if not given.
+
+    Returns
+    -------
+    Tables
+        The tables of `exod.schemas.TABLES`, as attributes and as items.
+
+    Raises
+    ------
+    InputError
+        If the paths hold no observation, several, or a damaged event list.
+
+    Examples
+    --------
+    >>> import exod
+    >>> tables = exod.detect("0001730201")  # doctest: +SKIP
+    >>> tables.regions[["detid", "ra_deg", "dec_deg"]]  # doctest: +SKIP
+    """
+    given = [paths] if isinstance(paths, str | Path) else list(paths)
+    observations, problems = find_observations(given)
+    if problems:
+        raise problems[0]
+    if len(observations) != 1:
+        names = ", ".join(files.obsid for files in observations) or "none"
+        raise InputError(
+            f"exod.detect searches one observation, but {given} hold {names}; "
+            f"use `exod detect` with an archive for several."
+        )
+    return detect_observation(observations[0], config or Config())
+
+
+def detect_observation(files: ObservationFiles, config: Config) -> Tables:
+    """Search one observation.
+
+    Parameters
+    ----------
+    files : ObservationFiles
+        Its files.
+    config : Config
+        Settings.
+
+    Returns
+    -------
+    Tables
+        The tables of `exod.schemas.TABLES`.
+
+    Raises
+    ------
+    InputError
+        If an event list is damaged.
+    """
+    observation = read_observation(files, config)
+    parts: dict[str, list[pd.DataFrame]] = defaultdict(list)
+    for subset in observation.subsets:
+        parts["rates"].append(rate_rows(observation.obsid, subset))
+        for run in search_subset(observation.obsid, subset, observation.sources, config):
+            for name, frame in run_rows(observation.obsid, subset, run, config).items():
+                parts[name].append(frame)
+            parts["runs"][-1]["peak_memory_mb"] = peak_memory_mb()
+    n_regions = sum(len(frame) for frame in parts["regions"])
+    for name, frame in observation.rows(n_regions).items():
+        parts[name].append(frame)
+    return tables_from(parts)
+
+
+def detect_to_archive(files: ObservationFiles, config: Config, root: str) -> Outcome:
+    """Search one observation and commit the result, whatever it is, to the archive at `root`.
+
+    A failure is recorded and returned, not raised, so that the other observations go on.
+    """
+    began = time.perf_counter()
+    archive = Archive.create(root, config)
+    inputs = input_files(files)
+    tables: Mapping[str, pd.DataFrame] = {}
+    status: Status = "FAILED"
+    reason, trace = "", ""
+    try:
+        tables = detect_observation(files, config)
+        status, reason = _status(tables)
+    except ExodError as error:
+        reason, trace = str(error), traceback.format_exc()
+    except Exception as error:  # noqa: BLE001 - recorded, so that the other observations go on
+        trace = traceback.format_exc()
+        reason = f"Unexpected {type(error).__name__}: {error}; please report it with the traceback."
+    seconds = time.perf_counter() - began
+    archive.commit(
+        files.obsid,
+        status,
+        tables,
+        reason=reason,
+        traceback=trace,
+        inputs=inputs,
+        seconds=seconds,
+        peak_memory_mb=peak_memory_mb(),
+    )
+    counts = {name: len(tables[name]) if tables else 0 for name in ("runs", "regions")}
+    n_events = int(tables["observations"]["n_events"].sum()) if tables else 0
+    return Outcome(
+        files.obsid, status, reason, counts["runs"], counts["regions"], n_events, seconds
+    )
+
+
+def _status(tables: Mapping[str, pd.DataFrame]) -> tuple[Status, str]:
+    """Ledger status and reason of a search that ended."""
+    runs = tables["runs"]
+    if runs.empty:
+        return "SKIPPED", " ".join(tables["exposures"]["reason"]) or "There is no event list."
+    if not runs["n_frames"].any():
+        return "SKIPPED", "The exposures overlap for less than one time bin."
+    notes = " ".join(tables["observations"]["notes"])
+    return ("OK" if len(tables["regions"]) else "EMPTY"), notes
+
+
+def input_files(files: ObservationFiles) -> list[dict[str, Any]]:
+    """Name, size and checksum of the files, which tell whether a result is still valid."""
+    return [
+        {
+            "name": path.name,
+            "size": path.stat().st_size,
+            "checksum": hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest(),
+        }
+        for path in files.paths
+    ]
+
+
+def peak_memory_mb() -> float:
+    """Largest resident memory of this process so far, in Mbyte."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1e6 if sys.platform == "darwin" else 1e6 / 1024)

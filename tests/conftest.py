@@ -1,0 +1,35 @@
+"""Fixtures that several tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("exod", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("exod")
+
+
+def _shared() -> Path:
+    data = os.environ.get("EXOD_TEST_DATA")
+    return Path(data) if data else Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Real data: EXOD_TEST_DATA, or shared/data beside the checkout."""
+    path = _shared()
+    if not path.is_dir():
+        pytest.skip(f"the real data are not at {path}; set EXOD_TEST_DATA to their folder")
+    return path
+
+
+@pytest.fixture(scope="session")
+def oracle_dir(data_dir: Path) -> Path:
+    """What EXOD2 finds in the real observation."""
+    path = data_dir.parent / "oracle"
+    if not path.is_dir():
+        pytest.skip(f"EXOD2's own results are not at {path}, beside the real data")
+    return path
