@@ -423,8 +423,8 @@ class Archive:
             If there is no such table, or a ledger entry is damaged.
         """
         # Importing dask.dataframe takes a second that writers need not spend.
-        import dask  # noqa: PLC0415
-        import dask.dataframe as dd  # noqa: PLC0415
+        import dask
+        import dask.dataframe as dd
 
         table = declared(name)
         files = [entry.files[name] for entry in self.entries() if name in entry.files]
@@ -537,7 +537,7 @@ def _within(
 ) -> pd.DataFrame:
     """Keep the regions in a circle, with their separation from its centre in arcsec."""
     # Half a second that only a cone search needs.
-    from astropy.coordinates import angular_separation  # noqa: PLC0415
+    from astropy.coordinates import angular_separation
 
     centre = np.radians(ra_deg), np.radians(dec_deg)
     position = np.radians(regions["ra_deg"].to_numpy()), np.radians(regions["dec_deg"].to_numpy())

@@ -299,7 +299,7 @@ class EventsByCell:
 
 def lazy_blocks(cube: CountCube, dtype: Any, block: Any) -> dask.array.Array:
     """A dask array of the cube's shape and chunks whose blocks are ``block(first, last)``."""
-    import dask.array as da  # noqa: PLC0415 - heavy, and only dense use needs it
+    import dask.array as da
 
     bounds = cube.chunk_bounds
     chunks = (tuple(last - first for first, last in bounds), *((size,) for size in cube.box.shape))

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from exod.errors import ConfigError
-from exod.instruments import CAMERAS, EMOS1, EMOS2, EPN, SKY_PIXEL_ARCSEC, Camera
+from exod.instruments import EMOS1, EMOS2, EPN, SKY_PIXEL_ARCSEC, Camera
 
 Floats = NDArray[np.float64]
 
@@ -191,7 +191,7 @@ class Detector:
     @cached_property
     def field_pixels(self) -> float:
         """Number of chip pixels inside the field of view."""
-        return self._weigh_pixels(lambda detx, dety: np.ones_like(detx))
+        return self._weigh_pixels(lambda detx, _dety: np.ones_like(detx))
 
     @cached_property
     def sky_pixels(self) -> float:
@@ -349,5 +349,3 @@ DETECTORS: Final = MappingProxyType(
     }
 )
 """The focal planes by INSTRUME; the field of pn is the circle of the XMM-ESAS cookbook."""
-
-assert set(DETECTORS) == set(CAMERAS)

@@ -177,8 +177,8 @@ def _hot_pixel(
 ) -> Photons:
     """Events of a bad pixel, soft (exponential above 0.2 keV, mean excess 0.15 keV)."""
     times = [np.empty(0)]
-    for start, stop in pixel.episodes or ((exposure.start, exposure.stop),):
-        start, stop = max(start, exposure.start), min(stop, exposure.stop)
+    for first, last in pixel.episodes or ((exposure.start, exposure.stop),):
+        start, stop = max(first, exposure.start), min(last, exposure.stop)
         times.append(Constant().sample(generator, pixel.rate, start, max(start, stop)))
     time = np.concatenate(times)
     n = len(time)

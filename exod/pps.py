@@ -28,7 +28,9 @@ from exod.sky import TangentPlane, validate_obsid
 SUFFIXES: Final = (".ftz", ".fits", ".fits.gz", ".fit", ".fit.gz", ".ds", ".evt", ".evt.gz")
 """Endings, in lower case, of files that may be event lists or source lists."""
 
-_PPS_NAME = re.compile(r"P(?P<obsid>\d{10})[A-Z0-9]{2}[A-Z]\d{3}(?P<product>[A-Z0-9_]{6})", re.I)
+_PPS_NAME = re.compile(
+    r"P(?P<obsid>[0-9]{10})[A-Z0-9]{2}[A-Z][0-9]{3}(?P<product>[A-Z0-9_]{6})", re.I
+)
 _EVENT_PRODUCTS = ("PIEVLI", "MIEVLI", "TIEVLI")
 _SOURCE_PRODUCT = "OBSMLI"
 _FLAG_EXPRESSION = re.compile(r"FLAG\s*&\s*(0x[0-9a-fA-F]+)\s*\)\s*==\s*0")
@@ -149,7 +151,7 @@ def _identify_by_header(path: Path) -> tuple[str | None, str | None]:
                 if extension in names:
                     header = _Header(hdus[extension].header, hdus[0].header)
                     obsid = str(header.get("OBS_ID", "")).strip()
-                    return kind, obsid if re.fullmatch(r"\d{10}", obsid) else None
+                    return kind, obsid if re.fullmatch(r"[0-9]{10}", obsid) else None
     except InputError:
         # Reading it again as part of its observation records the error there.
         if _obsid_of_folder(path):
@@ -159,7 +161,7 @@ def _identify_by_header(path: Path) -> tuple[str | None, str | None]:
 
 
 def _obsid_of_folder(path: Path) -> str | None:
-    folders = [part for part in path.absolute().parts[:-1] if re.fullmatch(r"\d{10}", part)]
+    folders = [part for part in path.absolute().parts[:-1] if re.fullmatch(r"[0-9]{10}", part)]
     return folders[-1] if folders else None
 
 

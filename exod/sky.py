@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from exod.errors import InputError
 
-_OBSID = re.compile(r"\d{10}")
+_OBSID = re.compile(r"[0-9]{10}")
 
 
 def validate_obsid(obsid: str) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import resource
 import sys
 import time
 import traceback
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,11 @@ import pandas as pd
 
 from exod.archive import Archive
 from exod.config import Config
-from exod.errors import ExodError, InputError
-from exod.ledger import Status
+from exod.errors import ArchiveError, ExodError, InputError
+from exod.ledger import Status, input_files
 from exod.pps import ObservationFiles, find_observations
 from exod.rows import Tables, rate_rows, run_rows, tables_from
+from exod.scheduler import run as run_tasks
 from exod.search import search_subset
 from exod.stages.read import read_observation
 
@@ -36,6 +39,7 @@ class Outcome:
     n_regions: int = 0
     n_events: int = 0
     seconds: float = 0.0
+    searched: bool = True
 
 
 def detect(paths: str | Path | Iterable[str | Path], config: Config | None = None) -> Tables:
@@ -118,7 +122,7 @@ def detect_to_archive(files: ObservationFiles, config: Config, root: str) -> Out
     """
     began = time.perf_counter()
     archive = Archive.create(root, config)
-    inputs = input_files(files)
+    inputs = _inputs(files, config)
     tables: Mapping[str, pd.DataFrame] = {}
     status: Status = "FAILED"
     reason, trace = "", ""
@@ -148,6 +152,98 @@ def detect_to_archive(files: ObservationFiles, config: Config, root: str) -> Out
     )
 
 
+def detect_many(
+    observations: Sequence[ObservationFiles],
+    config: Config,
+    root: str,
+    *,
+    scheduler: str = "local",
+    workers: int | None = None,
+    force: bool = False,
+    retry_failed: bool = False,
+    on_start: Callable[[str], None] = lambda _link: None,
+) -> Iterator[Outcome]:
+    """Search observations, each a task, and commit them to the archive at `root`.
+
+    Parameters
+    ----------
+    observations : sequence of ObservationFiles
+        What to search.
+    config : Config
+        Settings; an archive that was made with others is refused.
+    root : str
+        The archive; made if it does not exist.
+    scheduler, workers, on_start
+        As in `exod.scheduler.run`.
+    force : bool
+        Search again what is done already.
+    retry_failed : bool
+        Search again what failed with the same files.
+
+    Yields
+    ------
+    Outcome
+        One an observation; those that need no search come first.
+
+    Raises
+    ------
+    ArchiveError
+        If the archive cannot be used.
+    """
+    archive = Archive.create(root, config)
+    waiting = []
+    for files in observations:
+        earlier = None if force else _earlier_outcome(archive, files, retry_failed=retry_failed)
+        if earlier is None:
+            waiting.append(files)
+        else:
+            yield earlier
+    if len(waiting) == 1 and scheduler == "local":
+        scheduler = "sync"
+    task = partial(detect_to_archive, config=config, root=root)
+    for done in run_tasks(
+        task,
+        waiting,
+        scheduler=scheduler,
+        workers=workers,
+        name=lambda files: f"detect-{files.obsid}",
+        on_start=on_start,
+    ):
+        if done.result is not None:
+            yield done.result
+            continue
+        reason = f"The task ended without a result: {done.error!r}."
+        with contextlib.suppress(ArchiveError):
+            archive.commit(
+                done.item.obsid, "FAILED", reason=reason, inputs=_inputs(done.item, config)
+            )
+        yield Outcome(done.item.obsid, "FAILED", reason)
+
+
+def _earlier_outcome(
+    archive: Archive, files: ObservationFiles, *, retry_failed: bool
+) -> Outcome | None:
+    """The outcome in the ledger, if the same files need no search."""
+    try:
+        entry = archive.entry(files.obsid)
+    except ArchiveError:
+        return None  # A damaged entry is replaced.
+    if entry is None or (entry.status == "FAILED" and retry_failed):
+        return None
+    if entry.fingerprint != archive.fingerprint or entry.inputs != input_files(
+        _inputs(files, archive.config)
+    ):
+        return None
+    return Outcome(
+        files.obsid,
+        entry.status,
+        entry.reason,
+        entry.rows("runs"),
+        entry.rows("regions"),
+        searched=False,
+    )
+
+
 def _status(tables: Mapping[str, pd.DataFrame]) -> tuple[Status, str]:
     """Ledger status and reason of a search that ended."""
     runs = tables["runs"]
@@ -159,15 +255,19 @@ def _status(tables: Mapping[str, pd.DataFrame]) -> tuple[Status, str]:
     return ("OK" if len(tables["regions"]) else "EMPTY"), notes
 
 
-def input_files(files: ObservationFiles) -> list[dict[str, Any]]:
+def _inputs(files: ObservationFiles, config: Config) -> list[dict[str, Any]]:
     """Name, size and checksum of the files, which tell whether a result is still valid."""
+    paths = list(files.paths)
+    if config.selection.hot_pixels not in {"find", "off"}:
+        paths.append(Path(config.selection.hot_pixels))
     return [
         {
             "name": path.name,
             "size": path.stat().st_size,
             "checksum": hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest(),
         }
-        for path in files.paths
+        for path in paths
+        if path.exists()
     ]
 
 

@@ -18,12 +18,40 @@ from exod.errors import ExodError
 from exod.events import Exposure
 from exod.instruments import MJDREF_TT, NULL_SKY_PIXEL, SKY_EXTENT
 from exod.observationmodel import SKY_DELTA_DEG
-from exod.simulate import SimulatedExposure, SimulatedObservation, utc_date
+from exod.scenario import default_observation
+from exod.simulate import SimulatedExposure, SimulatedObservation, simulate, utc_date
 
 PHA_PER_EV: Final = {"EPN": 0.19, "EMOS1": 0.3, "EMOS2": 0.3}
 """Rough gain, PHA channels per eV: median PHA / PI of 0916810801 (pn) and 0001730201 (MOS)."""
 
 _FLAG_COMMENT = {"XMMEA_EP": "Select good PN events", "XMMEA_EM": "Select good MOS events"}
+
+
+def simulate_files(folder: str | Path, obsid: str, seed: int, **options: Any) -> list[Path]:
+    """Simulate a realistic observation and write its files.
+
+    Parameters
+    ----------
+    folder : path
+        Gets a folder named after the observation.
+    obsid : str
+        Ten digits.
+    seed : int
+        Seed of everything random; equal arguments give equal files.
+    **options
+        As of `exod.scenario.default_observation`.
+
+    Returns
+    -------
+    list of Path
+        The files, event lists first.
+
+    Raises
+    ------
+    ExodError
+        If a setting is impossible or a file cannot be written.
+    """
+    return write_observation(simulate(default_observation(obsid, seed, **options), seed), folder)
 
 
 def write_observation(

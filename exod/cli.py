@@ -1,0 +1,353 @@
+"""The command line: thin, one function a command."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from exod import __version__
+from exod.errors import ConfigError, ExodError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from exod.config import Config
+    from exod.errors import InputError
+    from exod.stages.detect import Outcome
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="Search XMM-Newton observations for fast X-ray transients.",
+)
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+_STYLE = {"OK": "green", "EMPTY": "cyan", "SKIPPED": "yellow", "FAILED": "red"}
+
+Archive_ = Annotated[str, typer.Argument(metavar="ROOT", help="The archive.")]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file of settings.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Change one setting; repeatable."),
+]
+TBin = Annotated[str | None, typer.Option(metavar="S,...", help="Time bins in seconds [5,50,200].")]
+Band = Annotated[
+    str | None,
+    typer.Option(metavar="LO-HI,...", help="Energy bands in keV [0.2-2,2-12,0.2-12]."),
+]
+Sigma = Annotated[float | None, typer.Option(help="Threshold in equivalent sigmas [3].")]
+
+
+def main() -> None:
+    """Run the command line; errors a user can cause are one sentence, without a traceback."""
+    debug = "--debug" in sys.argv
+    sys.argv = [argument for argument in sys.argv if argument != "--debug"]
+    try:
+        app(prog_name="exod")
+    except ExodError as error:
+        if debug:
+            raise
+        err.print(f"exod: {error}", style="red", markup=False, soft_wrap=True)
+        sys.exit(2 if isinstance(error, ConfigError) else 1)
+
+
+@app.callback()
+def _common(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    # `main` takes --debug out wherever it stands; here it is only documented.
+    del debug
+    if version:
+        out.print(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def detect(
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATH-or-OBSID...",
+            help="Folders of PPS files, event lists, or observations in the current folder.",
+        ),
+    ],
+    archive: Annotated[str, typer.Option(help="Archive to write to; made if it does not exist.")],
+    t_bin: TBin = None,
+    band: Band = None,
+    sigma: Sigma = None,
+    config: ConfigFile = None,
+    settings: Set = None,
+    scheduler: Annotated[str, typer.Option(help="sync, local or tcp://host:port.")] = "local",
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes of local.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Search again what is done.")] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Search again what failed.")
+    ] = False,
+    plots: Annotated[Path | None, typer.Option(help="Save pictures in this folder.")] = None,
+) -> None:
+    """Search observations for variable sources.
+
+    Event lists in; regions, light curves, cells, bad time intervals and runs out. What is done
+    with the same files and settings is not done again: to continue, run the same command.
+
+    Example: `exod detect 0001730201/ --archive results --t-bin 5,50,200 --sigma 3`
+    """
+    from exod.pps import find_observations
+    from exod.progress import follow
+    from exod.stages.detect import detect_many
+
+    wanted = _config(config, settings, t_bin, band, sigma)
+    observations, problems = find_observations(_existing(paths))
+    for problem in problems:
+        err.print(f"{problem}", style="red", markup=False, soft_wrap=True)
+    if not observations:
+        raise typer.Exit(1)
+    with follow(len(observations), out) as progress:
+        outcomes = [
+            progress.report(outcome)
+            for outcome in detect_many(
+                observations,
+                wanted,
+                archive,
+                scheduler=scheduler,
+                workers=workers,
+                force=force,
+                retry_failed=retry_failed,
+                on_start=progress.link,
+            )
+        ]
+    _summary(outcomes, archive)
+    if plots is not None:
+        _plot_observations(archive, [o.obsid for o in outcomes if o.n_runs], plots)
+    _finish(outcomes, problems)
+
+
+def _existing(paths: Iterable[str]) -> list[str]:
+    missing = [path for path in paths if not Path(path).exists()]
+    if missing:
+        raise ConfigError(
+            f"There is no file or folder {', '.join(missing)}; an observation is given by the "
+            f"folder of its PPS files."
+        )
+    return list(paths)
+
+
+def _config(
+    path: Path | None,
+    settings: list[str] | None,
+    t_bin: str | None,
+    band: str | None,
+    sigma: float | None,
+) -> Config:
+    from exod.config import Config
+
+    overrides = list(settings or [])
+    if t_bin is not None:
+        bins = _numbers("--t-bin", t_bin.split(","), "5,50,200")
+        overrides.append(f"cube.t_bin={bins}")
+    if band is not None:
+        pairs = [_numbers("--band", pair.split("-"), "0.2-2,2-12") for pair in band.split(",")]
+        overrides.append(f"cube.bands={pairs}")
+    if sigma is not None:
+        overrides.append(f"detect.sigma={sigma}")
+    return Config.load(path, overrides)
+
+
+def _numbers(option: str, parts: list[str], example: str) -> list[float]:
+    try:
+        return [float(part) for part in parts]
+    except ValueError as error:
+        raise ConfigError(f"{option} takes numbers as in {example} ({error}).") from error
+
+
+def _summary(outcomes: list[Outcome], archive: str) -> None:
+    counts = {name: sum(o.status == name for o in outcomes) for name in _STYLE}
+    earlier = sum(not o.searched for o in outcomes)
+    parts = [f"[{_STYLE[name]}]{count} {name}[/]" for name, count in counts.items() if count]
+    regions = sum(o.n_regions for o in outcomes)
+    done = f", {earlier} of them done before" if earlier else ""
+    out.print(f"{len(outcomes)} observations: {', '.join(parts)}{done}; {regions} regions.")
+    out.print(f"Archive: {archive}   (exod status {archive}; exod plot {archive} OBSID)")
+
+
+def _finish(outcomes: list[Outcome], problems: list[InputError]) -> None:
+    failed = [outcome for outcome in outcomes if outcome.status == "FAILED"]
+    for outcome in failed:
+        err.print(
+            f"{outcome.obsid} failed: {outcome.reason}", style="red", markup=False, soft_wrap=True
+        )
+    if failed or problems:
+        raise typer.Exit(1)
+
+
+@app.command()
+def status(
+    root: Archive_,
+    show_all: Annotated[bool, typer.Option("--all", help="List every observation.")] = False,
+) -> None:
+    """Show what an archive holds and what failed.
+
+    Example: `exod status results --all`
+    """
+    from exod.archive import open_archive
+
+    ledger = open_archive(root).status()
+    counts = ledger["status"].value_counts()
+    table = Table("Status", "Observations", title=f"Archive {root}", title_justify="left")
+    for name, style in _STYLE.items():
+        table.add_row(f"[{style}]{name}[/]", str(counts.get(name, 0)))
+    out.print(table)
+    totals = [f"{int(ledger[f'n_{name}'].sum())} {name}" for name in ("runs", "regions", "cells")]
+    out.print(", ".join(totals))
+    listed = ledger if show_all else ledger[ledger["status"].isin(["SKIPPED", "FAILED"])]
+    for row in listed.to_dict("records"):
+        line = f"{row['obsid']}  {row['status']:8}{row['n_regions']:5d} regions  {row['reason']}"
+        out.print(line.rstrip(), style=_STYLE[row["status"]], markup=False, soft_wrap=True)
+
+
+@app.command()
+def gc(
+    root: Archive_,
+    older_than: Annotated[
+        float, typer.Option(min=0, help="Spare files younger than this, in seconds.")
+    ] = 3600.0,
+) -> None:
+    """Remove files that no ledger entry refers to: replaced results and interrupted attempts.
+
+    Example: `exod gc results`
+    """
+    from exod.archive import open_archive
+
+    removed = open_archive(root).gc(older_than)
+    out.print(f"{len(removed)} files removed.")
+
+
+@app.command()
+def plot(
+    root: Archive_,
+    names: Annotated[
+        list[str], typer.Argument(metavar="DETID-or-OBSID...", help="Regions or observations.")
+    ],
+    to: Annotated[Path, typer.Option(help="Folder of the pictures.")] = Path("plots"),
+) -> None:
+    """Draw regions (light curve and image) or whole observations.
+
+    Example: `exod plot results 0001730201_0_50_0.2_12.0_0 --to plots`
+    """
+    from exod.archive import open_archive
+    from exod.plots import save_detection, save_observation
+
+    archive = open_archive(root)
+    for name in names:
+        save = save_observation if name.isdigit() else save_detection
+        for path in save(archive, name, to):
+            out.print(str(path), soft_wrap=True)
+
+
+def _plot_observations(root: str, obsids: list[str], folder: Path) -> None:
+    from exod.archive import open_archive
+    from exod.plots import save_observation
+
+    archive = open_archive(root)
+    paths = [path for obsid in obsids for path in save_observation(archive, obsid, folder)]
+    out.print(f"Pictures: {len(paths)} in {folder}")
+
+
+@app.command()
+def cube(
+    path: Annotated[list[str], typer.Argument(help="Folder of one observation, or its files.")],
+    to: Annotated[Path, typer.Option(help="Zarr group to write, by custom *.zarr.")],
+    subset: Annotated[int, typer.Option(min=0, help="Group of overlapping exposures.")] = 0,
+    t_bin: TBin = None,
+    band: Band = None,
+    config: ConfigFile = None,
+    settings: Set = None,
+) -> None:
+    """Export the count cube and the expectation of one run to Zarr v3, axes (time, y, x).
+
+    Example: `exod cube 0001730201/ --to cube.zarr --t-bin 50 --band 0.2-12`
+    """
+    from exod.pps import find_observations
+    from exod.stages.cube import export_cube
+
+    wanted = _config(config, settings, t_bin or "50", band or "0.2-12", None)
+    observations, problems = find_observations(_existing(path))
+    if problems:
+        raise problems[0]
+    if len(observations) != 1:
+        raise ConfigError(f"exod cube takes one observation, not {len(observations)}.")
+    runid = export_cube(observations[0], wanted, to, subset)
+    out.print(f"{runid} written to {to}", soft_wrap=True)
+
+
+@app.command()
+def simulate(
+    folder: Annotated[Path, typer.Argument(metavar="OUT", help="Gets a folder an observation.")],
+    obsid: Annotated[
+        list[str] | None, typer.Option(help="Ten digits; repeatable [0900000101].")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the first; the next add one.")] = 1,
+    duration: Annotated[float, typer.Option(min=2000, help="Length in seconds.")] = 20_000.0,
+    cameras: Annotated[str, typer.Option(help="Cameras.")] = "EPN,EMOS1,EMOS2",
+    bursts: Annotated[int, typer.Option(min=0, help="Bursts.")] = 3,
+    eclipses: Annotated[int, typer.Option(min=0, help="Eclipses of bright sources.")] = 1,
+    flares: Annotated[int, typer.Option(min=0, help="Soft-proton flares.")] = 1,
+) -> None:
+    """Simulate observations as PPS files, with a table of what is in them.
+
+    Example: `exod simulate sim --obsid 0900000101 --seed 1 --duration 20000`
+    """
+    from exod.stages.simulate import simulate_files
+
+    for number, name in enumerate(obsid or ["0900000101"]):
+        paths = simulate_files(
+            folder,
+            name,
+            seed + number,
+            duration=duration,
+            cameras=tuple(cameras.split(",")),
+            n_bursts=bursts,
+            n_eclipses=eclipses,
+            n_flares=flares,
+        )
+        out.print(f"{name}: {len(paths)} files in {paths[0].parent}", soft_wrap=True)
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of the demo.")] = Path(
+        "demo"
+    ),
+    scheduler: Annotated[str, typer.Option(help="sync, local or tcp://host:port.")] = "local",
+) -> None:
+    """Simulate three observations offline, search them and draw what was found.
+
+    Example: `exod demo demo`
+    """
+    from exod.progress import follow
+    from exod.stages.demo import run_demo
+
+    result = run_demo(folder, scheduler, say=out.print, follow=follow)
+    _summary(result.outcomes, str(result.archive))
+    table = Table(title="What was put in and what was found", title_justify="left")
+    for name in result.found.columns:
+        table.add_column(str(name), justify="right")
+    for row in result.found.to_dict("records"):
+        table.add_row(*(_cell(value) for value in row.values()))
+    out.print(table)
+    out.print(f"Tables:   {result.archive}   (exod status {result.archive})", soft_wrap=True)
+    out.print(f"Pictures: {len(result.pictures)} in {result.pictures[0].parent}", soft_wrap=True)
+    _finish(result.outcomes, [])
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.1f}" if isinstance(value, float) else str(value)

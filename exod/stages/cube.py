@@ -1,0 +1,152 @@
+"""Cube: export the counts and the expectation of one run to a Zarr v3 group."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import dask
+import dask.array as da
+import numpy as np
+import zarr
+
+from exod.config import Config
+from exod.cube import CountCube
+from exod.errors import ExodError, InputError
+from exod.pps import ObservationFiles
+from exod.search import Run, search_subset
+from exod.sky import TangentPlane
+from exod.stages.read import read_observation
+
+INNER_FRAMES = 64
+"""Frames of a Zarr chunk; a shard holds a whole number of them."""
+
+
+def export_cube(files: ObservationFiles, config: Config, to: str | Path, subset: int = 0) -> str:
+    """Write the cube of the first time bin and band of the settings.
+
+    The group holds n (uint16) and mu (float32) with the axes (time, y, x), the coordinates of
+    the axes, the flags of the frames and the source mask; its attributes hold the projection.
+
+    Parameters
+    ----------
+    files : ObservationFiles
+        The observation.
+    config : Config
+        Settings.
+    to : path
+        The group, by custom ``*.zarr``; replaced if it exists.
+    subset : int
+        Which group of overlapping exposures.
+
+    Returns
+    -------
+    str
+        The run that was written.
+
+    Raises
+    ------
+    ExodError
+        If there is no such subset, the run is empty, or the disk refuses.
+    """
+    observation = read_observation(files, config)
+    if not 0 <= subset < len(observation.subsets):
+        reasons = " ".join(item.reason for item in observation.rejected)
+        raise InputError(
+            f"Observation {files.obsid} has {len(observation.subsets)} subsets, none numbered "
+            f"{subset}. {reasons}".strip()
+        )
+    events = observation.subsets[subset]
+    run = next(search_subset(files.obsid, events, observation.sources, config))
+    if not run.cube.n_sum:
+        raise InputError(f"The run {run.runid} has no counts, so there is no cube to write.")
+    final = Path(to)
+    partial = final.with_name(f".{final.name}.part")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        _write(partial, run, events.plane)
+        shutil.rmtree(final, ignore_errors=True)
+        partial.rename(final)
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise ExodError(f"The cube cannot be written to {final}: {error}.") from error
+    return run.runid
+
+
+def _write(path: Path, run: Run, plane: TangentPlane) -> None:
+    cube = run.cube
+    group = zarr.open_group(path, mode="w", zarr_format=3, attributes=_attributes(run, plane))
+    for name, values, dimension, unit in (
+        ("time", cube.frames.starts, "time", "s"),
+        ("y", cube.grid.edges[cube.box.y_lo : cube.box.y_hi], "y", "pixel"),
+        ("x", cube.grid.edges[cube.box.x_lo : cube.box.x_hi], "x", "pixel"),
+        ("bti", run.bad_time.frames, "time", ""),
+        ("bccd", run.camera_off, "time", ""),
+        ("masked", cube.masked, "time", ""),
+    ):
+        array = group.create_array(
+            name, shape=values.shape, dtype=values.dtype, dimension_names=[dimension]
+        )
+        array[:] = values
+        array.attrs["unit"] = unit
+    mask = run.expectation.source_mask
+    image = group.create_array(
+        "source_mask", shape=mask.shape, dtype=mask.dtype, dimension_names=["y", "x"]
+    )
+    image[:] = mask
+    _store(group, "n", cube, cube.to_dask())
+    _store(group, "mu", cube, run.expectation.to_dask(cube))
+
+
+def _store(group: zarr.Group, name: str, cube: CountCube, source: da.Array) -> None:
+    """Write a dense array, a task a shard."""
+    inner = min(INNER_FRAMES, cube.chunk_frames)
+    frames = -(-cube.chunk_frames // inner) * inner
+    array = group.create_array(
+        name,
+        shape=source.shape,
+        dtype=source.dtype,
+        chunks=(inner, *source.shape[1:]),
+        shards=(frames, *source.shape[1:]),
+        dimension_names=["time", "y", "x"],
+        attributes={"unit": "ct"},
+    )
+    aligned = source.rechunk((frames, *source.shape[1:]))
+    # A shard written by two tasks would lose counts without a word.
+    if any(size != frames for size in aligned.chunks[0][:-1]):
+        raise ExodError(f"The blocks {aligned.chunks[0]} of {name} do not match its shards.")
+    with dask.config.set(scheduler="threads"):
+        da.store(aligned, array, lock=False)
+
+
+def _attributes(run: Run, plane: TangentPlane) -> dict[str, Any]:
+    grid, frames = run.cube.grid, run.cube.frames
+    return {
+        "runid": run.runid,
+        "t_lo": frames.t_lo,
+        "t_bin": frames.t_bin,
+        "time_unit": "s, mission elapsed time since MJD 50814 TT, start of the frame",
+        "cell_width": grid.width,
+        "cell_unit": "sky pixel of 0.05 arcsec; y and x are lower edges",
+        "bounding_box": [
+            int(edge)
+            for edge in np.array(
+                [run.cube.box.y_lo, run.cube.box.y_hi, run.cube.box.x_lo, run.cube.box.x_hi]
+            )
+        ],
+        "edges_y": grid.edges[run.cube.box.y_lo : run.cube.box.y_hi + 1].tolist(),
+        "edges_x": grid.edges[run.cube.box.x_lo : run.cube.box.x_hi + 1].tolist(),
+        "wcs": {
+            "CTYPE1": "RA---TAN",
+            "CTYPE2": "DEC--TAN",
+            "CUNIT1": "deg",
+            "CUNIT2": "deg",
+            "CRPIX1": (plane.x_ref - grid.edges[run.cube.box.x_lo]) / grid.width + 0.5,
+            "CRPIX2": (plane.y_ref - grid.edges[run.cube.box.y_lo]) / grid.width + 0.5,
+            "CRVAL1": plane.ra_ref,
+            "CRVAL2": plane.dec_ref,
+            "CDELT1": plane.x_delta * grid.width,
+            "CDELT2": plane.y_delta * grid.width,
+        },
+    }

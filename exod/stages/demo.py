@@ -1,0 +1,134 @@
+"""Demo: simulate three observations, search them, draw them, compare with what was put in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+
+from exod.archive import open_archive
+from exod.config import Config
+from exod.plots import save_observation
+from exod.pps import find_observations
+from exod.stages.detect import Outcome, detect_many
+from exod.stages.simulate import simulate_files
+
+SEED = 1
+"""Seed of the first observation; the others add one."""
+
+OBSERVATIONS: dict[str, dict[str, Any]] = {
+    "0900000101": {"duration": 20_000.0, "n_flares": 1},
+    "0900000201": {"duration": 12_000.0, "n_flares": 0, "cameras": ("EMOS1", "EMOS2")},
+    "0900000301": {"duration": 15_000.0, "n_flares": 2, "n_dropouts": 1},
+}
+"""The simulated observations, with what differs from the defaults."""
+
+MATCH_ARCSEC = 20.0
+"""A region within this distance of a signal has found it."""
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """Where the results are, and which signals were found."""
+
+    archive: Path
+    outcomes: list[Outcome]
+    pictures: list[Path]
+    found: pd.DataFrame
+
+
+def run_demo(
+    folder: Path,
+    scheduler: str,
+    say: Callable[[str], None],
+    follow: Callable[..., AbstractContextManager[Any]],
+) -> DemoResult:
+    """Run the demo in `folder`.
+
+    Parameters
+    ----------
+    folder : Path
+        Gets the event lists, the archive and the pictures.
+    scheduler : str
+        As in `exod.scheduler.run`.
+    say : callable
+        Is told what is going on.
+    follow : callable
+        As `exod.progress.follow`.
+    """
+    say("Simulating three observations ...")
+    for number, (obsid, options) in enumerate(OBSERVATIONS.items()):
+        simulate_files(folder / "data", obsid, SEED + number, **options)
+    observations, _ = find_observations([folder / "data"])
+    archive = folder / "archive"
+    say("Searching them: 3 time bins x 3 energy bands each ...")
+    with follow(len(observations)) as progress:
+        outcomes = [
+            progress.report(outcome)
+            for outcome in detect_many(
+                observations,
+                Config(),
+                str(archive),
+                scheduler=scheduler,
+                on_start=progress.link,
+            )
+        ]
+    say("Drawing ...")
+    opened = open_archive(archive)
+    pictures = [
+        path
+        for outcome in outcomes
+        if outcome.n_runs
+        for path in save_observation(opened, outcome.obsid, folder / "plots")
+    ]
+    truth = pd.concat(
+        [
+            pd.read_csv(folder / "data" / obsid / f"{obsid}_truth.csv").assign(obsid=obsid)
+            for obsid in OBSERVATIONS
+        ],
+        ignore_index=True,
+    )
+    return DemoResult(archive, outcomes, pictures, compare(truth, opened.regions.compute()))
+
+
+def compare(truth: pd.DataFrame, regions: pd.DataFrame) -> pd.DataFrame:
+    """Which of the variable signals were found.
+
+    Parameters
+    ----------
+    truth : DataFrame
+        Columns obsid, name, kind, ra_deg, dec_deg, t_start, t_stop, counts_total.
+    regions : DataFrame
+        Regions of the same observations.
+
+    Returns
+    -------
+    DataFrame
+        One row a burst or eclipse: obsid, signal, seconds, counts, runs (how many of the nine
+        found it), offset (arcsec, of the best position).
+    """
+    rows = []
+    for signal in truth[truth["kind"] != "constant"].to_dict("records"):
+        own = regions[regions["obsid"] == signal["obsid"]]
+        place = SkyCoord(signal["ra_deg"], signal["dec_deg"], unit=u.deg)
+        position = SkyCoord(own["ra_deg"].to_numpy(), own["dec_deg"].to_numpy(), unit=u.deg)
+        distance = position.separation(place).arcsec
+        near = distance < MATCH_ARCSEC
+        rows.append(
+            {
+                "obsid": signal["obsid"],
+                "signal": signal["name"],
+                "seconds": float(signal["t_stop"] - signal["t_start"]),
+                "counts": int(signal["counts_total"]),
+                "runs": f"{own['runid'][near].nunique()} of 9",
+                'offset "': float(np.min(distance[near])) if near.any() else np.nan,
+            }
+        )
+    return pd.DataFrame(rows)
