@@ -13,10 +13,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+import cv2
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import ndimage, stats
+from scipy import stats
 
 from exod.events import EventList
 from exod.instruments import Camera
@@ -149,7 +150,7 @@ class _Detector:
     time: NDArray[np.float64]
     ratio: float
     span: tuple[float, float]
-    area: NDArray[np.int32]
+    area: NDArray[np.float32]
 
     @classmethod
     def of(cls, events: EventList, camera: Camera) -> _Detector:
@@ -167,7 +168,7 @@ class _Detector:
             shape,
         )
         order = np.argsort(pixel, kind="stable")
-        chip = np.zeros(shape[1:], np.int32)
+        chip = np.zeros(shape[1:], np.float32)
         chip[REACH + 1 : REACH + 1 + camera.n_rawy, REACH + 1 : REACH + 1 + camera.n_rawx] = 1
         span = (float(events.time.min()), float(events.time.max())) if len(events) else (0.0, 0.0)
         return cls(
@@ -187,15 +188,19 @@ class _Detector:
 
     def always_hot(self) -> pd.DataFrame:
         """Pixels that are hot over the whole exposure."""
-        counts = np.bincount(self.pixel, minlength=int(np.prod(self.shape))).astype(np.int32)
-        total = np.stack([_box_sum(chip) for chip in counts.reshape(self.shape)]).ravel()
-        used = np.flatnonzero(counts)
-        log_p = _log10_p(counts[used], total[used], self.share(used))
-        hot = log_p < np.log10(FALSE_PIXELS / _trials(total[used], self.share(used)))
+        used, n = np.unique_counts(self.pixel)
+        chips = np.zeros(self.shape, np.float32)
+        chips.ravel()[used] = n
+        total = np.stack([_box_sum(chip) for chip in chips]).ravel()[used].astype(np.int64)
+        share = self.share(used)
+        level = np.log10(FALSE_PIXELS / _trials(total, share))
+        # The others have no more counts than their neighbours allow.
+        bright = n > total * share
+        used, n, total, share = used[bright], n[bright], total[bright], share[bright]
+        log_p = _log10_p(n, total, share)
+        hot = log_p < level
         low, high = self.span
-        return _rows(
-            used[hot], low, high, counts[used][hot], (total - counts)[used][hot], log_p[hot]
-        )
+        return _rows(used[hot], low, high, n[hot], (total - n)[hot], log_p[hot])
 
     def flickering(self, window: float) -> pd.DataFrame:
         """Pixels that are hot for up to `window` seconds."""
@@ -254,11 +259,11 @@ class _Detector:
         return pixel * length + (time - self.span[0])
 
 
-def _box_sum(image: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Sum over the square of pixels that reaches `REACH` on each side, shape kept."""
-    kernel = np.ones(2 * REACH + 1, np.int32)
-    rows = ndimage.convolve1d(image, kernel, axis=0, mode="constant")
-    return np.asarray(ndimage.convolve1d(rows, kernel, axis=1, mode="constant"))
+def _box_sum(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Sum over the square of pixels that reaches `REACH` on each side; whole below 2^24."""
+    side = (2 * REACH + 1, 2 * REACH + 1)
+    total = cv2.boxFilter(image, -1, side, normalize=False, borderType=cv2.BORDER_CONSTANT)
+    return np.asarray(np.rint(total))
 
 
 def _log10_p(

@@ -146,9 +146,8 @@ def _identify(path: Path, *, required: bool) -> tuple[str, str] | None:
 def _identify_by_header(path: Path) -> tuple[str | None, str | None]:
     try:
         with _open_fits(path) as hdus:
-            names = [hdu.name for hdu in hdus]
             for kind, extension in (("events", "EVENTS"), ("sources", "SRCLIST")):
-                if extension in names:
+                if extension in hdus:
                     header = _Header(hdus[extension].header, hdus[0].header)
                     obsid = str(header.get("OBS_ID", "")).strip()
                     return kind, obsid if re.fullmatch(r"[0-9]{10}", obsid) else None
@@ -231,7 +230,7 @@ def read_event_list(path: Path) -> tuple[Exposure, EventList]:
         If it is sound but of another telescope or instrument, or not in imaging mode.
     """
     with _open_fits(path) as hdus:
-        if "EVENTS" not in [hdu.name for hdu in hdus]:
+        if "EVENTS" not in hdus:
             raise InputError(f"{path.name} has no EVENTS extension; it is not an event list.")
         hdu = hdus["EVENTS"]
         exposure = _read_exposure(path, _Header(hdu.header, hdus[0].header), hdu.columns)

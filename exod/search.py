@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from exod.bayes import Thresholds
 from exod.config import Config
-from exod.cube import CountCube, EventsByCell, Grid
+from exod.cube import Box, CountCube, EventsByCell, Grid
 from exod.expectation import Expectation, expect, mask_radius, source_discs
 from exod.gti import BadTime, Frames, bad_time, camera_off
 from exod.lightcurves import LightCurve, light_curve
@@ -117,6 +117,7 @@ def search_subset(
     grid = Grid.of_size(config.cube.size_arcsec)
     flat = grid.flat_index(events.x, events.y)
     thresholds = Thresholds(config.detect.sigma, config.detect.rule)
+    known: dict[Box, NDArray[np.bool_]] = {}
     for t_bin in config.cube.t_bin:
         frames = Frames.covering(events.t_lo, events.t_hi, t_bin)
         frame = frames.index(events.time)
@@ -134,8 +135,9 @@ def search_subset(
             cube = CountCube.from_events(
                 frames, grid, frame, flat, masked, used=used, chunk_frames=chunk_frames
             )
-            known = _known_sources(cube, sources, events, config.cube.size_arcsec)
-            expectation = expect(cube, bad.frames, known)
+            if cube.box not in known:
+                known[cube.box] = _known_sources(cube, sources, events, config.cube.size_arcsec)
+            expectation = expect(cube, bad.frames, known[cube.box])
             cells = significant_cells(cube, expectation, thresholds)
             regions = tuple(_describe_regions(cube, expectation, cells, events))
             yield Run(
