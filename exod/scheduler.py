@@ -5,21 +5,30 @@ A few tasks for each worker are in flight at a time, paths go in and small summa
 
 from __future__ import annotations
 
+import logging
 import os
+import signal
+import threading
+import uuid
+import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from exod.errors import ExodError
+from exod.errors import ConfigError, ExodError
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, LocalCluster
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 IN_FLIGHT_PER_WORKER = 3
 """Tasks submitted ahead for each worker, so that it never waits."""
+
+CONNECT_SECONDS = 10
+"""How long to try to reach a scheduler."""
 
 
 @dataclass(frozen=True)
@@ -65,37 +74,44 @@ def run(
 
     Raises
     ------
+    ConfigError
+        If the scheduler is of no known kind.
     ExodError
-        If the scheduler is of no known kind or cannot be reached.
+        If the scheduler cannot be reached, or is lost.
+
+    Notes
+    -----
+    When a worker dies, nobody knows which of its tasks killed it. They are all tried again, then
+    with one task a worker and at last each alone, so that only the one to blame ends in an error.
     """
+    check_scheduler(scheduler)
     if not items:
         return
     if scheduler == "sync":
         yield from (_attempt(function, item) for item in items)
         return
-    from distributed import Client, LocalCluster
-
     if scheduler == "local":
         count = max(min(workers or os.cpu_count() or 1, len(items)), 1)
-        with (
-            LocalCluster(n_workers=count, threads_per_worker=1, host="127.0.0.1") as cluster,
-            Client(cluster) as client,
-        ):
+        with _local_client(count) as client:
             on_start(client.dashboard_link)
-            yield from _windowed(client, function, items, name, count)
-    elif "://" in scheduler:
-        try:
-            client = Client(scheduler, timeout="10s")
-        except (OSError, TimeoutError, ValueError) as error:
-            raise ExodError(
-                f"The scheduler {scheduler} cannot be reached: {error}; is it running there?"
-            ) from error
-        with client:
-            on_start(client.dashboard_link)
-            count = max(len(client.scheduler_info()["workers"]), 1)
-            yield from _windowed(client, function, items, name, count)
-    else:
-        raise ExodError(
+            yield from _patiently(client, function, items, name, count)
+        return
+    with _remote_client(scheduler) as client:
+        on_start(client.dashboard_link)
+        count = max(len(client.scheduler_info()["workers"]), 1)
+        yield from _patiently(client, function, items, name, count)
+
+
+def check_scheduler(scheduler: str) -> None:
+    """Refuse a scheduler of no known kind.
+
+    Raises
+    ------
+    ConfigError
+        With the kinds that there are.
+    """
+    if scheduler not in {"sync", "local"} and "://" not in scheduler:
+        raise ConfigError(
             f"The scheduler {scheduler!r} is not known; use sync, local or tcp://host:port."
         )
 
@@ -107,14 +123,113 @@ def _attempt(function: Callable[[Item], Result], item: Item) -> Done[Item, Resul
         return Done(item, None, error)
 
 
-def _windowed(
+@contextmanager
+def _local_client(count: int) -> Iterator[Client]:
+    """A client of `count` processes of this machine that end with it."""
+    import dask
+    from distributed import Client, LocalCluster
+
+    with _interrupts_held(), warnings.catch_warnings():
+        # The dashboard of another run may have the usual port; then it gets any other.
+        warnings.filterwarnings("ignore", message="Port .* is already in use")
+        # The death of a worker is told at once: who is to blame is found out here.
+        with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
+            cluster = LocalCluster(
+                n_workers=count,
+                threads_per_worker=1,
+                host="127.0.0.1",
+                dashboard_address="127.0.0.1:8787",
+                silence_logs=logging.CRITICAL,
+            )
+        client = Client(cluster, set_as_default=False)
+    try:
+        yield client
+    except BaseException:
+        _kill_workers(cluster)
+        raise
+    finally:
+        with _interrupts_held():
+            client.close()
+            cluster.close()
+
+
+def _kill_workers(cluster: LocalCluster) -> None:
+    """End the workers now, not after their tasks; commits survive that."""
+    for nanny in list(cluster.workers.values()):
+        nanny.auto_restart = False
+        if nanny.pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(nanny.pid, signal.SIGKILL)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Let Ctrl-C wait until the block is done: half a cluster cannot be closed cleanly."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    caught: list[Any] = []
+    previous = signal.signal(signal.SIGINT, lambda *_: caught.append(True))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    if caught:
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def _remote_client(address: str) -> Iterator[Client]:
+    from distributed import Client
+
+    try:
+        client = Client(address, timeout=f"{CONNECT_SECONDS}s", set_as_default=False)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise ExodError(
+            f"The scheduler {address} cannot be reached: {error}; is it running there?"
+        ) from error
+    with client:
+        yield client
+
+
+def _patiently(
     client: Client,
     function: Callable[[Item], Result],
     items: Sequence[Item],
     name: Callable[[Item], str],
     workers: int,
 ) -> Iterator[Done[Item, Result]]:
-    """Keep a few tasks in flight for each worker."""
+    """All items; those whose worker died again, with fewer and fewer beside them."""
+    from distributed import KilledWorker
+
+    attempts = (workers * IN_FLIGHT_PER_WORKER, workers, 1)
+    for in_flight in attempts:
+        suspects = []
+        for done in _windowed(client, function, items, name, in_flight):
+            if isinstance(done.error, KilledWorker):
+                suspects.append(done.item)
+            else:
+                yield done
+        items = suspects
+    for item in items:
+        yield Done(
+            item,
+            None,
+            ExodError(
+                f"Each of {len(attempts)} worker processes died during it, most often for want of "
+                f"memory; use fewer --workers, then --retry-failed."
+            ),
+        )
+
+
+def _windowed(
+    client: Client,
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    name: Callable[[Item], str],
+    in_flight: int,
+) -> Iterator[Done[Item, Result]]:
+    """Keep `in_flight` tasks with the scheduler."""
     from distributed import as_completed
 
     waiting = iter(items)
@@ -122,16 +237,21 @@ def _windowed(
     completed = as_completed()
 
     def submit() -> None:
-        item = next(waiting, None)
-        if item is not None:
-            future = client.submit(function, item, key=name(item), pure=False)
-            item_of[future.key] = item
+        for item in waiting:
+            # Without a unique key, equal names of two users of a scheduler would be one task.
+            key = f"{name(item)}-{uuid.uuid4().hex}"
+            future = client.submit(function, item, key=key, pure=False)
+            item_of[key] = item
             completed.add(future)
+            return
 
-    for _ in range(workers * IN_FLIGHT_PER_WORKER):
+    for _ in range(in_flight):
         submit()
     for future in completed:
-        item = item_of.pop(future.key)
-        error = future.exception()
+        if future.cancelled():
+            raise ExodError(
+                "The scheduler was lost; what is done is kept: run the same command to continue."
+            )
+        item, error = item_of.pop(future.key), future.exception()
         yield Done(item, None if error else future.result(), error)
         submit()

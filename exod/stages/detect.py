@@ -273,5 +273,11 @@ def _inputs(files: ObservationFiles, config: Config) -> list[dict[str, Any]]:
 
 def peak_memory_mb() -> float:
     """Largest resident memory of this process so far, in Mbyte."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        # ru_maxrss of a forked process starts at what its parent had; VmHWM does not.
+        kilobytes = status.read_text(encoding="ascii").partition("VmHWM:")[2].split()[0]
+        return int(kilobytes) / 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1e6 if sys.platform == "darwin" else 1e6 / 1024)
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+

@@ -1,0 +1,23 @@
+"""Pictures of observations, runs and light curves; the only importer of matplotlib.
+
+Functions that draw take rows and frames and return a `matplotlib.figure.Figure`; nothing here
+keeps state or opens a window. `save_observation` and `save_detection` write PNG files of what an
+archive holds.
+"""
+
+from __future__ import annotations
+
+from exod.plots.images import detection_image
+from exod.plots.lightcurves import region_light_curve, significance_limits
+from exod.plots.overviews import observation_overview
+from exod.plots.saving import save_detection, save_figure, save_observation
+
+__all__ = [
+    "detection_image",
+    "observation_overview",
+    "region_light_curve",
+    "save_detection",
+    "save_figure",
+    "save_observation",
+    "significance_limits",
+]

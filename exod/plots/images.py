@@ -1,0 +1,302 @@
+"""The counts image of a run with what was found in it, on the sky."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from astropy.visualization.wcsaxes import WCSAxes
+from astropy.wcs import WCS
+from matplotlib.colors import AsinhNorm, LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Circle, Patch, Rectangle
+from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
+from numpy.typing import NDArray
+
+from exod.cube import Box, Grid
+from exod.instruments import SKY_PIXEL_ARCSEC
+from exod.plots.style import (
+    GREEN,
+    GREY,
+    KIND_COLOURS,
+    KIND_MARKERS,
+    SMALL,
+    Row,
+    plural,
+    run_text,
+)
+from exod.sky import TangentPlane
+
+MAX_LABELS: Final = 60
+"""Regions that are labelled, the most significant ones; more would cover the image."""
+
+_IMAGE_POINTS = 460
+"""Approximate size of the image on the page, points; to place labels."""
+
+# Lightness falls evenly with counts; the ends are cut so that marks stand out on both.
+_COLOURS = LinearSegmentedColormap.from_list("counts", ["#FAFAFA", "#1C1C1C"])
+_NO_DATA = "#F5E6C8"
+
+
+def detection_image(
+    run: Row,
+    image: Row,
+    cells: pd.DataFrame,
+    regions: pd.DataFrame,
+    plane: TangentPlane,
+    sources: pd.DataFrame | None = None,
+    target: str = "",
+) -> Figure:
+    """Counts of a run, its significant cells and regions; north is up and east left.
+
+    Parameters
+    ----------
+    run : mapping or Series
+        Row of the table runs.
+    image : mapping or Series
+        Its row of the table images; n is flattened in order of y, then x.
+    cells, regions : DataFrame
+        Its rows of the tables cells and regions; may be empty.
+    plane : TangentPlane
+        Projection of the sky pixels.
+    sources : DataFrame, optional
+        Known sources (table sources), drawn as circles of their mask's radius.
+    target : str
+        Name of the target.
+
+    Returns
+    -------
+    Figure
+    """
+    box = Box(*(int(run[name]) for name in ("y_lo", "y_hi", "x_lo", "x_hi")))
+    figure = Figure(figsize=(8.5, 8.6), layout="constrained")
+    wcs = cell_wcs(plane, float(run["size_arcsec"]))
+    axes = figure.add_subplot(projection=wcs)
+    _draw_counts(figure, axes, np.asarray(image["n"]).reshape(box.shape), box, run)
+    handles = [Patch(facecolor=_NO_DATA, edgecolor=GREY, hatch="....", label="no data")]
+    if sources is not None and len(sources):
+        handles += _draw_sources(axes, sources, wcs, float(run["size_arcsec"]))
+    handles += _draw_cells(axes, cells)
+    handles += _draw_regions(axes, regions)
+    _decorate(axes, run, target)
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=4, fontsize=SMALL, frameon=False
+    )
+    return figure
+
+
+def cell_wcs(plane: TangentPlane, size_arcsec: float) -> WCS:
+    """The projection in units of cells: the centre of the cell with index i lies at i.
+
+    Parameters
+    ----------
+    plane : TangentPlane
+        Projection of the sky pixels.
+    size_arcsec : float
+        True size of a cell.
+
+    Examples
+    --------
+    >>> plane = TangentPlane(25921, 25921, 263.6579, -32.556, -1.3888889e-05, 1.3888889e-05)
+    >>> wcs, width = cell_wcs(plane, 20.0), 400
+    >>> ra, dec = wcs.wcs_pix2world(61, 59, 0)
+    >>> bool(np.allclose((ra, dec), plane.to_sky(61.5 * width, 59.5 * width), atol=1e-9))
+    True
+    """
+    width = size_arcsec / SKY_PIXEL_ARCSEC
+    wcs = plane.wcs.deepcopy()
+    # Cell i covers the sky pixels from i to i + 1 widths, and FITS counts from 1.
+    wcs.wcs.crpix = [plane.x_ref / width + 0.5, plane.y_ref / width + 0.5]
+    wcs.wcs.cdelt = [plane.x_delta * width, plane.y_delta * width]
+    wcs.wcs.set()
+    return wcs
+
+
+def _draw_counts(
+    figure: Figure, axes: WCSAxes, counts: NDArray[np.integer], box: Box, run: Row
+) -> None:
+    """The image with its colour bar; where nothing was ever counted the background shows."""
+    axes.add_patch(
+        Rectangle(
+            (0, 0),
+            1,
+            1,
+            transform=axes.transAxes,
+            facecolor=_NO_DATA,
+            edgecolor="#D9C59A",
+            hatch="....",
+            linewidth=0,
+            zorder=-2,
+        )
+    )
+    if not counts.any():
+        n = Grid.of_size(float(run["size_arcsec"])).n
+        axes.set(xlim=(-0.5, n - 0.5), ylim=(-0.5, n - 0.5), aspect="equal")
+        axes.text(
+            0.5, 0.5, "no counts in this band", transform=axes.transAxes, ha="center", va="center"
+        )
+        return
+    # Linear up to the typical cell, so the background keeps its contrast beside bright sources.
+    typical = float(np.median(counts[counts > 0]))
+    picture = axes.imshow(
+        np.ma.masked_equal(counts, 0),
+        cmap=_COLOURS,
+        norm=AsinhNorm(linear_width=typical, vmin=0, vmax=max(float(counts.max()), 1.0)),
+        extent=(box.x_lo - 0.5, box.x_hi - 0.5, box.y_lo - 0.5, box.y_hi - 0.5),
+        origin="lower",
+        interpolation="nearest",
+        zorder=-1,
+    )
+    axes.set(xlim=(box.x_lo - 1.5, box.x_hi + 0.5), ylim=(box.y_lo - 1.5, box.y_hi + 0.5))
+    bar = figure.colorbar(picture, ax=axes, shrink=0.8, pad=0.02, ticks=_ticks(counts.max()))
+    bar.ax.minorticks_off()
+    bar.set_label(f"Counts per cell (ct, {float(run['size_arcsec']):.1f}″ cells, all frames)")
+
+
+def _ticks(largest: float) -> list[float]:
+    """0, 1, 2, 5, 10, ... thinned to about ten, the last near the largest value."""
+    steps = [m * 10.0**e for e in range(10) for m in (1, 2, 5)]
+    chosen = [step for step in steps if step <= largest]
+    return [0.0, *chosen[-10:]]
+
+
+def _draw_sources(axes: WCSAxes, sources: pd.DataFrame, wcs: WCS, size_arcsec: float) -> list[Any]:
+    ra, dec = sources["ra_deg"].to_numpy(), sources["dec_deg"].to_numpy()
+    x, y = wcs.wcs_world2pix(ra, dec, 0)
+    radius = sources["mask_radius_arcsec"].to_numpy() / size_arcsec
+    for centre, size in zip(zip(x, y, strict=True), radius, strict=True):
+        if np.isfinite(centre).all():
+            axes.add_patch(
+                Circle(centre, size, fill=False, color=GREEN, linewidth=0.9, alpha=0.9, zorder=2)
+            )
+    label = "known source (radius of its mask)"
+    return [Line2D([], [], marker="o", mfc="none", color=GREEN, ls="", markersize=7, label=label)]
+
+
+def cell_kinds(cells: pd.DataFrame) -> pd.DataFrame:
+    """Each significant cell of the image once: y, x and kind (peak, eclipse or both)."""
+    kinds = cells.groupby(["y", "x"], sort=True)["kind"].agg(
+        lambda kind: "+".join(sorted(set(kind)))
+    )
+    frame = kinds.reset_index()
+    return frame.assign(kind=frame["kind"].replace("eclipse+peak", "both"))
+
+
+def _draw_cells(axes: WCSAxes, cells: pd.DataFrame) -> list[Any]:
+    """Markers on the significant cells, as large as a cell if that can be seen."""
+    if cells.empty:
+        return []
+    kinds = cell_kinds(cells)
+    handles = []
+    for kind, colour in KIND_COLOURS.items():
+        own = kinds[kinds["kind"] == kind]
+        if own.empty:
+            continue
+        name = {"peak": "peak", "eclipse": "eclipse", "both": "peak and eclipse"}[kind]
+        (line,) = axes.plot(
+            own["x"].to_numpy(),
+            own["y"].to_numpy(),
+            ls="",
+            marker=KIND_MARKERS[kind],
+            color=colour,
+            markersize=5.5,
+            markeredgecolor="white",
+            markeredgewidth=0.6,
+            label=f"{plural(len(own), 'cell')}: {name}",
+            zorder=4,
+        )
+        handles.append(line)
+    return handles
+
+
+def _draw_regions(axes: WCSAxes, regions: pd.DataFrame) -> list[Any]:
+    if regions.empty:
+        return []
+    boxes = regions[["x_lo", "x_hi", "y_lo", "y_hi"]].to_numpy(float)
+    # One cell wider, so that the outline does not cover the cells of a small region.
+    boxes += np.array([-1.5, 0.5, -1.5, 0.5])
+    for x_lo, x_hi, y_lo, y_hi in boxes:
+        axes.add_patch(
+            Rectangle((x_lo, y_lo), x_hi - x_lo, y_hi - y_lo, fill=False, linewidth=1.2, zorder=3)
+        )
+    order = np.argsort(-regions[["sigma_peak", "sigma_eclipse"]].max(axis=1).to_numpy())
+    chosen = order[:MAX_LABELS]
+    texts = regions["label"].astype(str).to_numpy()[chosen]
+    _place_labels(axes, boxes[chosen], texts, boxes)
+    note = "" if len(regions) <= MAX_LABELS else f", the {MAX_LABELS} most significant labelled"
+    return [Patch(fill=False, linewidth=1.2, label=f"{plural(len(regions), 'region')}{note}")]
+
+
+def _place_labels(
+    axes: WCSAxes,
+    boxes: NDArray[np.float64],
+    texts: NDArray[np.str_],
+    obstacles: NDArray[np.float64],
+) -> None:
+    """Write each text near its box, at the first place around it that is free.
+
+    Boxes and obstacles have the columns x_lo, x_hi, y_lo, y_hi, in cells.
+    """
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    cell = max(right - left, top - bottom) / _IMAGE_POINTS
+    angles = np.radians(45 + 30 * np.arange(12))
+    taken = obstacles
+    for (x_lo, x_hi, y_lo, y_hi), text in zip(boxes, texts, strict=True):
+        half = np.array([3.0 * len(text) + 3, 6.5]) * cell
+        x, y = (x_lo + x_hi) / 2, (y_lo + y_hi) / 2
+        reach = np.add.outer(np.arange(4, 100, 8) * cell, np.zeros(12))
+        centre_x = x + np.cos(angles) * (reach + (x_hi - x_lo) / 2 + half[0])
+        centre_y = y + np.sin(angles) * (reach + (y_hi - y_lo) / 2 + half[1])
+        cx, cy = centre_x.ravel(), centre_y.ravel()
+        places = np.column_stack([cx - half[0], cx + half[0], cy - half[1], cy + half[1]])
+        inside = (places[:, 0] > left) & (places[:, 1] < right)
+        inside &= (places[:, 2] > bottom) & (places[:, 3] < top)
+        apart = [np.greater_equal.outer(places[:, i], taken[:, i + 1]) for i in (0, 2)]
+        apart += [np.less_equal.outer(places[:, i + 1], taken[:, i]) for i in (0, 2)]
+        free = np.flatnonzero(inside & np.any(apart, axis=0).all(axis=1))
+        best = free[0] if len(free) else 0
+        taken = np.vstack([taken, places[best]])
+        axes.annotate(
+            text,
+            xy=(np.clip(cx[best], x_lo, x_hi), np.clip(cy[best], y_lo, y_hi)),
+            xytext=(cx[best], cy[best]),
+            fontsize=SMALL + 1,
+            fontweight="bold",
+            ha="center",
+            va="center",
+            bbox={"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.85},
+            arrowprops={"arrowstyle": "-", "linewidth": 0.8, "shrinkA": 0, "shrinkB": 0},
+            zorder=5,
+        )
+
+
+def _decorate(axes: WCSAxes, run: Row, target: str) -> None:
+    """Title, sky grid, labels of the axes and the scale bar."""
+    ra, dec = axes.coords
+    axes.set_xlabel("Right ascension (ICRS, h m s)")
+    axes.set_ylabel("Declination (ICRS, ° ′ ″)")
+    ra.set_major_formatter("hh:mm:ss")
+    dec.set_major_formatter("dd:mm:ss")
+    for coordinate in (ra, dec):
+        coordinate.set_ticklabel(exclude_overlapping=True)
+        coordinate.grid(color=GREY, alpha=0.45, linestyle=":", linewidth=0.7)
+    first = " · ".join(filter(None, [target, f"{run['obsid']}, subset {run['subset']}"]))
+    second = f"{run_text(run)} · {plural(int(run['n_regions']), 'variable region')}"
+    axes.set_title(f"{first}\n{second} at {run['sigma']:g}σ", fontsize=12)
+    size_arcsec = float(run["size_arcsec"])
+    left, right = axes.get_xlim()
+    minutes = 5 if 300 / size_arcsec < 0.6 * (right - left) else 1
+    axes.add_artist(
+        AnchoredSizeBar(
+            axes.transData,
+            60 * minutes / size_arcsec,
+            f"{minutes} arcmin",
+            loc="lower right",
+            pad=0.4,
+            borderpad=0.6,
+            size_vertical=0.25,
+            frameon=True,
+        )
+    )

@@ -1,0 +1,377 @@
+"""The light curve of a region: counts against what was expected, and how significant that is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike, NDArray
+
+from exod.bayes import MU_MIN, Kind, Thresholds, n_peak, threshold
+from exod.plots.style import (
+    BLACK,
+    GREY,
+    KIND_COLOURS,
+    KIND_MARKERS,
+    ORANGE,
+    SMALL,
+    Row,
+    position_text,
+    run_text,
+    shade_bad_time,
+    shade_masked,
+    spans,
+    utc,
+)
+
+Floats = NDArray[np.float64]
+
+SIGMAS: Final = (3.0, 5.0)
+"""Significances that are drawn as bands and lines."""
+
+MAX_STEPS: Final = 400
+"""Longest light curve whose frames can be told apart across the page; longer ones are grouped."""
+
+ZOOM_FRAMES: Final = 40
+"""Frames on each side of the most significant one in the close-up of a long light curve."""
+
+LARGE_B: Final = 60.0
+"""log10 B above which its axis is compressed, so that the thresholds stay visible."""
+
+_BANDS = (("3σ", "#C9C9C9"), ("5σ", "#E9E9E9"))
+_KINDS: tuple[Kind, Kind] = ("peak", "eclipse")
+
+
+def significance_limits(mu: ArrayLike, sigma: float) -> tuple[Floats, Floats]:
+    """Counts at which a frame becomes a peak or an eclipse.
+
+    Parameters
+    ----------
+    mu : array_like
+        Expected counts.
+    sigma : float
+        Significance.
+
+    Returns
+    -------
+    eclipse, peak : ndarray of float64, same shape
+        Largest whole number of counts that is an eclipse and smallest that is a peak: B is at
+        or above `exod.bayes.threshold`. NaN where there is none.
+
+    Examples
+    --------
+    >>> eclipse, peak = significance_limits([0.01, 20.0], 3)
+    >>> eclipse, peak
+    (array([nan,  2.]), array([ 4., 45.]))
+    """
+    mu = np.asarray(mu, float)
+    usable = mu > MU_MIN
+    known = np.where(usable, mu, 1.0)
+    largest = float(known.max(initial=1.0))
+    # Thresholds compares mu with a limit for each n; the limits rise with n, so invert them.
+    n = np.arange(int(n_peak(sigma, largest)) + 20 + int(2 * sigma))
+    thresholds = Thresholds(sigma, "exact")
+    peak = np.searchsorted(thresholds.peak_limit(n), known, side="right").astype(float)
+    eclipse = np.searchsorted(thresholds.eclipse_limit(n), known, side="left") - 1.0
+    return (
+        np.where(usable & (eclipse >= 0), eclipse, np.nan),
+        np.where(usable, peak, np.nan),
+    )
+
+
+@dataclass(frozen=True)
+class _Curve:
+    """A light curve ready to draw; NaN where there are no data.
+
+    `edges` are in ks since the start of the run, one more than the values. `n_lowest` and
+    `n_highest` differ from `n` if frames were grouped.
+    """
+
+    edges: Floats
+    n: Floats
+    n_lowest: Floats
+    n_highest: Floats
+    mu: Floats
+    bti: NDArray[np.bool_]
+    masked: NDArray[np.bool_]
+    b_log: dict[Kind, Floats]
+
+    @classmethod
+    def of(cls, run: Row, rows: pd.DataFrame) -> Self:
+        rows = rows.sort_values("time")
+        starts = rows["time"].to_numpy(float) - float(run["t_lo"])
+        stop = starts[-1:] + float(run["t_bin"])
+        masked = rows["bccd"].to_numpy(bool)
+        mu = rows["mu"].to_numpy(float)
+        n = np.where(masked, np.nan, rows["n"].to_numpy(float))
+        return cls(
+            edges=np.concatenate([starts, stop]) / 1000,
+            n=n,
+            n_lowest=n,
+            n_highest=n,
+            mu=np.where(masked | (mu <= 0), np.nan, mu),
+            bti=rows["bti"].to_numpy(bool),
+            masked=masked,
+            b_log={
+                kind: np.where(masked, np.nan, rows[f"B_{kind}_log"].to_numpy(float))
+                for kind in _KINDS
+            },
+        )
+
+    def __len__(self) -> int:
+        return len(self.n)
+
+    @property
+    def middles(self) -> Floats:
+        return (self.edges[:-1] + self.edges[1:]) / 2
+
+    def part(self, first: int, last: int) -> _Curve:
+        """The frames [first, last)."""
+        arrays = {
+            name: getattr(self, name)[first:last]
+            for name in ("n", "n_lowest", "n_highest", "mu", "bti", "masked")
+        }
+        b_log = {kind: values[first:last] for kind, values in self.b_log.items()}
+        return _Curve(edges=self.edges[first : last + 1], b_log=b_log, **arrays)
+
+    def grouped(self, factor: int) -> _Curve:
+        """`factor` frames in one: mean of n and mu, range of n, largest B."""
+        first = np.arange(0, len(self), factor)
+        flags = {
+            name: np.logical_or.reduceat(getattr(self, name), first) for name in ("bti", "masked")
+        }
+        return _Curve(
+            edges=np.concatenate([self.edges[first], self.edges[-1:]]),
+            n=_mean_at(self.n, first),
+            # Unlike min and max these skip NaN, without a warning where all are.
+            n_lowest=np.fmin.reduceat(self.n_lowest, first),
+            n_highest=np.fmax.reduceat(self.n_highest, first),
+            mu=_mean_at(self.mu, first),
+            b_log={kind: np.fmax.reduceat(b, first) for kind, b in self.b_log.items()},
+            **flags,
+        )
+
+    def most_significant(self) -> int:
+        """The frame that is furthest above the threshold for its kind; the first if none is."""
+        ratio = [self.b_log[kind] / threshold(SIGMAS[0], kind) for kind in _KINDS]
+        return int(np.argmax(np.nan_to_num(np.fmax(*ratio), nan=-np.inf)))
+
+
+def _mean_at(values: Floats, first: NDArray[np.intp]) -> Floats:
+    """Mean of the values from each index `first` to the next, without NaN."""
+    known = np.isfinite(values)
+    number = np.add.reduceat(known, first, dtype=float)
+    total = np.add.reduceat(np.where(known, values, 0.0), first)
+    return np.where(number > 0, total / np.maximum(number, 1), np.nan)
+
+
+def region_light_curve(run: Row, region: Row, light_curve: pd.DataFrame) -> Figure:
+    """Counts of a region against expectation, and the Bayes factors of its frames.
+
+    Counts above (below) the grey bands are peaks (eclipses) at 3 and 5 sigma. A light curve of
+    many frames is drawn in groups of frames, with a close-up of the most significant one beside.
+
+    Parameters
+    ----------
+    run, region : mapping or Series
+        Rows of the tables runs and regions.
+    light_curve : DataFrame
+        Rows of the table lightcurves, one a frame.
+
+    Returns
+    -------
+    Figure
+        Axes: counts above, Bayes factors below.
+    """
+    curve = _Curve.of(run, light_curve)
+    is_long = len(curve) > MAX_STEPS
+    figure = Figure(figsize=(13 if is_long else 10, 6.6), layout="constrained")
+    axes = figure.subplots(
+        2,
+        2 if is_long else 1,
+        sharex="col",
+        squeeze=False,
+        height_ratios=(3, 2),
+        width_ratios=(1.7, 1) if is_long else (1,),
+    )
+    if is_long:
+        factor = -(-len(curve) // MAX_STEPS)
+        peak = curve.most_significant()
+        first, last = max(peak - ZOOM_FRAMES, 0), min(peak + ZOOM_FRAMES + 1, len(curve))
+        _draw_column(axes[:, 0], curve, run, factor)
+        _draw_column(axes[:, 1], curve.part(first, last), run, 1)
+        axes[0, 0].set_title(f"whole run, groups of {factor} frames", fontsize=10)
+        axes[0, 1].set_title(f"±{ZOOM_FRAMES} frames around the most significant", fontsize=10)
+        _point_at(axes[0, 0], float(curve.middles[peak]))
+    else:
+        _draw_column(axes[:, 0], curve, run, 1)
+    axes[0, 0].set_ylabel(f"Counts per frame (ct / {run['t_bin']:g} s)")
+    axes[1, 0].set_ylabel("log$_{10}$ Bayes factor (no unit)")
+    since = f"Time since {utc(float(run['t_lo']))} UTC (ks)"
+    for column, axis in enumerate(axes[1]):
+        axis.set_xlabel("Time, as on the left (ks)" if column else since)
+    figure.suptitle(_title(run, region), fontsize=11)
+    _legend(figure, axes.ravel().tolist())
+    return figure
+
+
+def _draw_column(axes: NDArray[Any], curve: _Curve, run: Row, factor: int) -> None:
+    """Counts and Bayes factors of a curve, its frames in groups of `factor`."""
+    upper, lower = axes
+    shown = curve.grouped(factor) if factor > 1 else curve
+    _draw_counts(upper, shown)
+    _draw_bayes_factors(lower, shown)
+    _mark(upper, lower, curve, float(run["sigma"]))
+    for axis in axes:
+        bad, masked = (
+            np.array(spans(flag), int).reshape(-1, 2) for flag in (curve.bti, curve.masked)
+        )
+        shade_bad_time(axis, curve.edges[bad[:, 0]], curve.edges[bad[:, 1]])
+        shade_masked(axis, curve.edges[masked[:, 0]], curve.edges[masked[:, 1]])
+        axis.margins(x=0)
+        axis.set_xlim(curve.edges[0], curve.edges[-1])
+
+
+def _draw_counts(axes: Axes, curve: _Curve) -> None:
+    highest = float(np.nanmax(curve.n_highest, initial=1.0))
+    for sigma, (name, colour) in reversed(list(zip(SIGMAS, _BANDS, strict=True))):
+        eclipse, peak = significance_limits(curve.mu, sigma)
+        low = np.where(np.isfinite(eclipse), eclipse + 0.5, -0.5)
+        axes.fill_between(
+            curve.edges,
+            _closed(low),
+            _closed(peak - 0.5),
+            step="post",
+            color=colour,
+            linewidth=0,
+            label=f"within {name}",
+            zorder=1,
+        )
+        if sigma == SIGMAS[0]:
+            highest = max(highest, float(np.nanmax(peak, initial=1.0)))
+    if np.any(curve.n_highest > curve.n_lowest):
+        axes.fill_between(
+            curve.edges,
+            _closed(curve.n_lowest),
+            _closed(curve.n_highest),
+            step="post",
+            color=BLACK,
+            alpha=0.3,
+            linewidth=0,
+            label="lowest to highest $n$ of a group",
+            zorder=2,
+        )
+    axes.stairs(
+        curve.n, curve.edges, baseline=None, color=BLACK, lw=0.9, label="counts $n$", zorder=3
+    )
+    axes.stairs(
+        curve.mu,
+        curve.edges,
+        baseline=None,
+        color=ORANGE,
+        lw=1.6,
+        label="expected $\\mu$",
+        zorder=4,
+    )
+    axes.set_ylim(-0.5, 1.12 * highest + 0.5)
+
+
+def _closed(values: Floats) -> Floats:
+    """Values of steps for `fill_between`, which wants one for the last edge too."""
+    return np.concatenate([values, values[-1:]])
+
+
+def _draw_bayes_factors(axes: Axes, curve: _Curve) -> None:
+    styles: dict[Kind, str] = {"peak": "-", "eclipse": "--"}
+    largest = 1.15 * threshold(SIGMAS[-1], "peak")
+    for kind, style in styles.items():
+        values = np.maximum(curve.b_log[kind], 0.0)
+        largest = max(largest, 1.1 * float(np.nanmax(values, initial=0.0)))
+        axes.stairs(
+            values,
+            curve.edges,
+            baseline=None,
+            color=KIND_COLOURS[kind],
+            lw=0.9,
+            ls=style,
+            label=f"log$_{{10}}$ $B_\\mathrm{{{kind}}}$",
+            zorder=3,
+        )
+        for sigma in SIGMAS:
+            axes.axhline(threshold(sigma, kind), color=KIND_COLOURS[kind], ls=":", lw=1.1, zorder=2)
+    for sigma in SIGMAS:
+        axes.annotate(
+            f"{sigma:g}σ",
+            (1, threshold(sigma, "peak")),
+            xycoords=("axes fraction", "data"),
+            xytext=(3, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=SMALL + 1,
+            annotation_clip=False,
+        )
+    if largest > LARGE_B:
+        axes.set_yscale("asinh", linear_width=15)
+    axes.set_ylim(0, largest)
+
+
+def _mark(upper: Axes, lower: Axes, curve: _Curve, sigma: float) -> None:
+    """Mark the frames that reach `sigma`, in both panels."""
+    for kind in _KINDS:
+        passing = np.flatnonzero(curve.b_log[kind] >= threshold(sigma, kind))
+        if not len(passing):
+            continue
+        for axes, values in ((upper, curve.n), (lower, curve.b_log[kind])):
+            axes.plot(
+                curve.middles[passing],
+                values[passing],
+                ls="",
+                marker=KIND_MARKERS[kind],
+                color=KIND_COLOURS[kind],
+                markersize=7,
+                markeredgecolor="white",
+                markeredgewidth=0.6,
+                label=f"{kind} of {sigma:g}σ or more",
+                zorder=5,
+                clip_on=False,
+            )
+
+
+def _point_at(axes: Axes, time: float) -> None:
+    axes.annotate(
+        "close-up",
+        (time, 1),
+        xycoords=axes.get_xaxis_transform(),
+        xytext=(0, -22),
+        textcoords="offset points",
+        ha="center",
+        fontsize=SMALL,
+        arrowprops={"arrowstyle": "-|>", "color": GREY},
+    )
+
+
+def _title(run: Row, region: Row) -> str:
+    ra, dec = float(region["ra_deg"]), float(region["dec_deg"])
+    position = f"{position_text(ra, dec)} ({ra:.5f}°, {dec:+.5f}°)".replace("-", "−")
+    error = f"± {float(region['pos_err_arcsec']):.1f}″"
+    return f"{region['detid']} · {run_text(run)}\n{position} {error}"
+
+
+def _legend(figure: Figure, axes: list[Axes]) -> None:
+    """One entry for each label of all panels, below them."""
+    entries: dict[str, Any] = {}
+    for axis in axes:
+        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+    figure.legend(
+        entries.values(),
+        entries.keys(),
+        loc="outside lower center",
+        ncols=6,
+        fontsize=SMALL,
+        frameon=False,
+    )

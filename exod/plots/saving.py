@@ -1,0 +1,208 @@
+"""Pictures of what an archive holds, as PNG files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import logging
+import os
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from exod.archive import Archive
+from exod.errors import ArchiveError, InputError
+from exod.parquet import FileReplaced, read_file, to_pandas
+from exod.plots.images import detection_image
+from exod.plots.lightcurves import region_light_curve
+from exod.plots.overviews import observation_overview
+from exod.plots.style import RESOLUTION
+from exod.schemas import TABLES
+from exod.sky import TangentPlane
+from exod.store import reported
+
+_PLANE = ("x_ref", "y_ref", "ra_ref", "dec_ref", "x_delta", "y_delta")
+_NEEDED: Final = (
+    "observations",
+    "exposures",
+    "sources",
+    "bti",
+    "runs",
+    "cells",
+    "regions",
+    "images",
+    "rates",
+)
+
+_log = logging.getLogger(__name__)
+
+Frames = Mapping[str, pd.DataFrame]
+
+
+def save_figure(figure: Figure, path: Path) -> Path:
+    """Write a picture as PNG: under another name first, so that nobody sees half a file.
+
+    Raises
+    ------
+    ArchiveError
+        If it cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    with reported(f"The picture {path} cannot be written"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            figure.savefig(temporary, format="png", dpi=RESOLUTION)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    return path
+
+
+def save_observation(
+    archive: Archive, obsid: str, folder: Path, max_light_curves: int = 50
+) -> list[Path]:
+    """Pictures of an observation: overview, image of each run with regions, light curves.
+
+    If no run has regions, the image is of the run with the widest band and the middle time bin.
+
+    Parameters
+    ----------
+    archive : Archive
+        Where the results are.
+    obsid : str
+        Observation identifier.
+    folder : Path
+        Where the pictures go; made if it is missing, and pictures there are replaced.
+    max_light_curves : int
+        Light curves at most, the most significant first; a log message says how many are left
+        out.
+
+    Returns
+    -------
+    list of Path
+        The pictures, in the order they were made.
+
+    Raises
+    ------
+    ArchiveError
+        If the archive does not have the observation, or something cannot be read or written.
+    """
+    tables = _observation(archive, obsid)
+    observation, regions = tables["observations"].iloc[0], tables["regions"]
+    overview = observation_overview(
+        observation, tables["rates"], _one_run_each(tables), tables["exposures"]
+    )
+    paths = [save_figure(overview, folder / f"{obsid}_overview.png")]
+    for runid in _runs_to_draw(tables["runs"]):
+        paths += _save_image(tables, runid, folder)
+    strongest = regions[["sigma_peak", "sigma_eclipse"]].max(axis=1)
+    ordered = regions.loc[strongest.sort_values(ascending=False, kind="stable").index]
+    for detid in ordered["detid"].iloc[:max_light_curves]:
+        paths.append(_save_light_curve(archive, tables, detid, folder))
+    left_out = len(ordered) - max_light_curves
+    if left_out > 0:
+        _log.warning(
+            "%s: %d of %d light curves are not drawn, the least significant ones.",
+            obsid,
+            left_out,
+            len(ordered),
+        )
+    return paths
+
+
+def save_detection(archive: Archive, detid: str, folder: Path) -> list[Path]:
+    """Pictures of a region: its light curve, and the image of its run.
+
+    Parameters and exceptions are those of `save_observation`, with a region identifier.
+    """
+    try:
+        tables = _observation(archive, detid[:10])
+    except InputError as error:
+        raise ArchiveError(
+            f"{detid!r} is not a region identifier; it starts with the ten digits of an obsid."
+        ) from error
+    curve = _save_light_curve(archive, tables, detid, folder)
+    return [curve, *_save_image(tables, detid.rpartition("_")[0], folder)]
+
+
+def _observation(archive: Archive, obsid: str) -> Frames:
+    """The tables of one observation that pictures need, read from its own files."""
+    try:
+        tables = _read(archive, obsid)
+    except FileReplaced:
+        # It was processed again between the reads of the entry and the files.
+        tables = _read(archive, obsid)
+    if tables["observations"].empty:
+        entry = archive.entry(obsid)
+        reason = f": {entry.reason}" if entry and entry.reason else "."
+        raise ArchiveError(f"There is nothing to draw of observation {obsid}{reason}")
+    return tables
+
+
+def _read(archive: Archive, obsid: str) -> Frames:
+    entry = archive.entry(obsid)
+    if entry is None:
+        raise ArchiveError(f"The archive {archive.root} has no observation {obsid}.")
+    frames = {}
+    for name in _NEEDED:
+        path = entry.path(name)
+        if path is None:
+            frames[name] = TABLES[name].frame()
+        else:
+            frames[name] = to_pandas(read_file(archive._store, path, TABLES[name]))
+    return frames
+
+
+def _runs_to_draw(runs: pd.DataFrame) -> list[str]:
+    """Runs with regions; if there are none, the widest band with the middle time bin."""
+    found = runs[runs["n_regions"] > 0]
+    if len(found) or runs.empty:
+        return list(found["runid"])
+    width = (runs["e_hi"] - runs["e_lo"]).round(6)
+    widest = runs[(width == width.max()) & (runs["subset"] == runs["subset"].min())]
+    ordered = widest.sort_values("t_bin", kind="stable")
+    return [str(ordered["runid"].iloc[len(ordered) // 2])]
+
+
+def _one_run_each(tables: Frames) -> pd.DataFrame:
+    """Bad time intervals of one run a subset: the finest time bin, whose edges are sharpest."""
+    runs = tables["runs"].sort_values("t_bin", kind="stable").drop_duplicates("subset")
+    return tables["bti"][tables["bti"]["runid"].isin(runs["runid"])]
+
+
+def _row(frame: pd.DataFrame, column: str, value: str) -> pd.Series[Any]:
+    rows = frame[frame[column] == value]
+    if rows.empty:
+        raise ArchiveError(f"The archive has no {column} {value!r}.")
+    return rows.iloc[0]
+
+
+def _save_image(tables: Frames, runid: str, folder: Path) -> list[Path]:
+    """The image of a run; none if the projection is unknown, for nothing was searched then."""
+    observation = tables["observations"].iloc[0]
+    plane = TangentPlane(*(float(observation[name]) for name in _PLANE))
+    if not np.isfinite([getattr(plane, name) for name in _PLANE]).all():
+        return []
+    of_run: Callable[[str], pd.DataFrame] = lambda name: tables[name][  # noqa: E731
+        tables[name]["runid"] == runid
+    ]
+    figure = detection_image(
+        _row(tables["runs"], "runid", runid),
+        _row(tables["images"], "runid", runid),
+        of_run("cells"),
+        of_run("regions"),
+        plane,
+        tables["sources"],
+        str(observation["target"]),
+    )
+    return [save_figure(figure, folder / f"{runid}_image.png")]
+
+
+def _save_light_curve(archive: Archive, tables: Frames, detid: str, folder: Path) -> Path:
+    region = _row(tables["regions"], "detid", detid)
+    run = _row(tables["runs"], "runid", str(region["runid"]))
+    figure = region_light_curve(run, region, archive.lightcurve(detid))
+    return save_figure(figure, folder / f"{detid}_lightcurve.png")

@@ -1,0 +1,134 @@
+"""What the pictures have in common: colours, texts and the shading of flagged time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from astropy import units
+from astropy.coordinates import Angle
+from astropy.time import Time
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from exod.instruments import MJDREF_TT
+
+Row = Mapping[str, Any] | pd.Series
+"""One row of a table."""
+
+# The colour-blind safe palette of Okabe & Ito (2008), "Color Universal Design".
+BLACK: Final = "#000000"
+ORANGE: Final = "#E69F00"
+SKY_BLUE: Final = "#56B4E9"
+GREEN: Final = "#009E73"
+YELLOW: Final = "#F0E442"
+BLUE: Final = "#0072B2"
+VERMILLION: Final = "#D55E00"
+PURPLE: Final = "#CC79A7"
+GREY: Final = "#8A8A8A"
+
+KIND_COLOURS: Final = MappingProxyType({"peak": VERMILLION, "eclipse": BLUE, "both": PURPLE})
+"""Colours of the kinds of significance, the same in every picture."""
+
+KIND_MARKERS: Final = MappingProxyType({"peak": "^", "eclipse": "v", "both": "D"})
+"""Markers of the kinds of significance, so that nothing depends on colour alone."""
+
+SMALL: Final = 8
+"""Smallest font size, points."""
+
+RESOLUTION: Final = 150
+"""Dots per inch of saved pictures."""
+
+
+def utc(seconds: float) -> str:
+    """UTC of a mission elapsed time, to the second.
+
+    Examples
+    --------
+    >>> utc(100529505.65985)
+    '2001-03-09 12:44:02'
+    """
+    time = Time(MJDREF_TT, seconds / 86400, format="mjd", scale="tt", precision=0)
+    return str(time.utc.iso)
+
+
+def position_text(ra_deg: float, dec_deg: float) -> str:
+    """A position in hours and degrees, to 0.1 arcsec.
+
+    Examples
+    --------
+    >>> position_text(263.677151, -32.58199)
+    '17h34m42.52s −32°34′55.2″'
+    """
+    ra = Angle(ra_deg, units.deg).to_string(units.hour, precision=2, pad=True)
+    dec = Angle(dec_deg, units.deg).to_string(
+        units.deg, sep=("°", "′", "″"), precision=1, pad=True, alwayssign=True
+    )
+    return f"{ra} {dec.replace('-', '−')}"
+
+
+def run_text(run: Row) -> str:
+    """Band and time bin of a run.
+
+    Examples
+    --------
+    >>> run_text({"e_lo": 0.2, "e_hi": 12.0, "t_bin": 50.0})
+    '0.2–12 keV, 50 s frames'
+    """
+    return f"{run['e_lo']:g}–{run['e_hi']:g} keV, {run['t_bin']:g} s frames"
+
+
+def plural(n: int, noun: str) -> str:
+    """A number with its noun.
+
+    Examples
+    --------
+    >>> plural(1, "region"), plural(1234, "region")
+    ('1 region', '1,234 regions')
+    """
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def spans(flagged: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Half-open ranges of the indices at which `flagged` holds.
+
+    Examples
+    --------
+    >>> spans(np.array([True, True, False, True]))
+    [(0, 2), (3, 4)]
+    """
+    change = np.flatnonzero(np.diff(flagged.astype(np.int8), prepend=0, append=0))
+    return list(zip(change[::2].tolist(), change[1::2].tolist(), strict=True))
+
+
+def shade_bad_time(axes: Axes, starts: NDArray[np.float64], stops: NDArray[np.float64]) -> None:
+    """Shade bad time intervals over the whole height."""
+    _shade(axes, starts, stops, label="bad time (flaring background)", color=YELLOW, alpha=0.45)
+
+
+def shade_masked(axes: Axes, starts: NDArray[np.float64], stops: NDArray[np.float64]) -> None:
+    """Shade frames without data over the whole height."""
+    # An edge keeps a frame visible that is narrower than a dot.
+    _shade(
+        axes,
+        starts,
+        stops,
+        label="masked (CCD or camera off)",
+        facecolor="#E4E4E4",
+        edgecolor=GREY,
+        hatch="////",
+        linewidth=0.4,
+    )
+
+
+def _shade(
+    axes: Axes, starts: NDArray[np.float64], stops: NDArray[np.float64], **style: Any
+) -> None:
+    if not len(starts):
+        return
+    style = {"linewidth": 0} | style
+    ranges = list(zip(starts.tolist(), (stops - starts).tolist(), strict=True))
+    axes.broken_barh(ranges, (0, 1), transform=axes.get_xaxis_transform(), zorder=0.5, **style)
