@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from exod.errors import ConfigError, ExodError
@@ -134,13 +135,19 @@ def _local_client(count: int) -> Iterator[Client]:
         warnings.filterwarnings("ignore", message="Port .* is already in use")
         # The death of a worker is told at once: who is to blame is found out here.
         with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
-            cluster = LocalCluster(
-                n_workers=count,
-                threads_per_worker=1,
-                host="127.0.0.1",
-                dashboard_address="127.0.0.1:8787",
-                silence_logs=logging.CRITICAL,
-            )
+            try:
+                cluster = LocalCluster(
+                    n_workers=count,
+                    threads_per_worker=1,
+                    host="127.0.0.1",
+                    dashboard_address="127.0.0.1:8787",
+                    silence_logs=logging.CRITICAL,
+                )
+            except (OSError, RuntimeError) as error:
+                raise ExodError(
+                    f"{count} worker processes cannot be started: {error}; use fewer --workers or "
+                    f"--scheduler sync."
+                ) from error
         client = Client(cluster, set_as_default=False)
     try:
         yield client
@@ -155,6 +162,8 @@ def _local_client(count: int) -> Iterator[Client]:
 
 def _kill_workers(cluster: LocalCluster) -> None:
     """End the workers now, not after their tasks; commits survive that."""
+    # What they leave unsaid would be told after the cluster has ended.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     for nanny in list(cluster.workers.values()):
         nanny.auto_restart = False
         if nanny.pid is not None:
@@ -164,15 +173,22 @@ def _kill_workers(cluster: LocalCluster) -> None:
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Let Ctrl-C wait until the block is done: half a cluster cannot be closed cleanly."""
+    """Let Ctrl-C wait until the block is done: half a cluster cannot be closed cleanly.
+
+    Processes that are started by the threads that the block starts never hear it.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     caught: list[Any] = []
     previous = signal.signal(signal.SIGINT, lambda *_: caught.append(True))
+    # Its first start would take the signal off the mask again.
+    resource_tracker.ensure_running()
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         signal.signal(signal.SIGINT, previous)
     if caught:
         raise KeyboardInterrupt
@@ -234,7 +250,7 @@ def _windowed(
 
     waiting = iter(items)
     item_of: dict[str, Item] = {}
-    completed = as_completed()
+    completed = as_completed(loop=client.loop)
 
     def submit() -> None:
         for item in waiting:
