@@ -18,7 +18,6 @@ from astropy.utils.exceptions import AstropyUserWarning
 from numpy.typing import NDArray
 
 from exod.cube import Box, CountCube, Grid, lazy_blocks
-from exod.gti import relative_exposure
 from exod.instruments import IMAGE_PIXEL_ARCSEC, SKY_PIXEL_ARCSEC
 
 if TYPE_CHECKING:
@@ -162,7 +161,7 @@ def expect(cube: CountCube, is_bad: Mask, known_sources: Mask) -> Expectation:
     image_good, image_bad = cube.image(good_frames), cube.image(bad_frames)
     mask = known_sources | bright_cells(image_good, known_sources)
     good, bad = background_template(image_good, mask), background_template(image_bad, mask)
-    exposure = relative_exposure(cube.masked)
+    exposure = cube.exposure.copy()
     if good_frames.sum() >= bad_frames.sum():
         source = source_image(image_good, good, mask, float(exposure[good_frames].sum()))
     else:
@@ -267,6 +266,6 @@ def source_discs(box: Box, grid: Grid, x: Floats, y: Floats, radius_cells: Float
         i0, i1 = (int(np.clip(v, 0, box.shape[1])) for v in (cx - radius, cx + radius + 2))
         rows, columns = np.ogrid[j0:j1, i0:i1]
         mask[j0:j1, i0:i1] |= (columns - cx) ** 2 + (rows - cy) ** 2 < radius**2
-    mask[[0, -1], :] = False
-    mask[:, [0, -1]] = False
+    mask[:1] = mask[-1:] = False
+    mask[:, :1] = mask[:, -1:] = False
     return mask

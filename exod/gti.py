@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from exod.instruments import PN_QUADRANTS
 
@@ -191,8 +191,3 @@ def _quadrant_off(
         contrast = (highest - lowest) / (highest + lowest)
     missing = (quadrant > 0).sum(axis=1) < len(PN_QUADRANTS)
     return (quadrant.max(axis=1) > 10) & (missing | (bad_time_frames & (contrast > 0.5)))
-
-
-def relative_exposure(masked: ArrayLike) -> NDArray[np.float64]:
-    """Relative exposure of each frame: 0 where `masked`, else 1 (shape (n_frames,))."""
-    return np.where(np.asarray(masked), 0.0, 1.0)
