@@ -12,7 +12,9 @@ from matplotlib.colors import AsinhNorm, LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, Patch, Rectangle
-from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
+from mpl_toolkits.axes_grid1.anchored_artists import (  # type: ignore[import-untyped]
+    AnchoredSizeBar,
+)
 from numpy.typing import NDArray
 
 from exod.cube import Box, Grid
@@ -71,7 +73,7 @@ def detection_image(
     Figure
     """
     box = Box(*(int(run[name]) for name in ("y_lo", "y_hi", "x_lo", "x_hi")))
-    figure = Figure(figsize=(8.5, 8.6), layout="constrained")
+    figure = Figure(figsize=(8.5, 7.6), layout="constrained")
     wcs = cell_wcs(plane, float(run["size_arcsec"]))
     axes = figure.add_subplot(projection=wcs)
     _draw_counts(figure, axes, np.asarray(image["n"]).reshape(box.shape), box, run)
@@ -117,7 +119,7 @@ def cell_wcs(plane: TangentPlane, size_arcsec: float) -> WCS:
 def _draw_counts(
     figure: Figure, axes: WCSAxes, counts: NDArray[np.integer], box: Box, run: Row
 ) -> None:
-    """The image with its colour bar; where nothing was ever counted the background shows."""
+    """The image with its colour bar; where nothing was ever counted the ground shows."""
     axes.add_patch(
         Rectangle(
             (0, 0),
@@ -140,26 +142,37 @@ def _draw_counts(
         return
     # Linear up to the typical cell, so the background keeps its contrast beside bright sources.
     typical = float(np.median(counts[counts > 0]))
+    norm = AsinhNorm(typical, vmin=0, vmax=max(float(np.percentile(counts, 99.9)), 5 * typical))
     picture = axes.imshow(
         np.ma.masked_equal(counts, 0),
         cmap=_COLOURS,
-        norm=AsinhNorm(linear_width=typical, vmin=0, vmax=max(float(counts.max()), 1.0)),
+        norm=norm,
         extent=(box.x_lo - 0.5, box.x_hi - 0.5, box.y_lo - 0.5, box.y_hi - 0.5),
         origin="lower",
         interpolation="nearest",
         zorder=-1,
     )
     axes.set(xlim=(box.x_lo - 1.5, box.x_hi + 0.5), ylim=(box.y_lo - 1.5, box.y_hi + 0.5))
-    bar = figure.colorbar(picture, ax=axes, shrink=0.8, pad=0.02, ticks=_ticks(counts.max()))
+    bar = figure.colorbar(
+        picture,
+        ax=axes,
+        shrink=0.85,
+        pad=0.02,
+        ticks=_ticks(norm),
+        format="{x:,.0f}",
+        extend="max" if counts.max() > norm.vmax else "neither",
+    )
     bar.ax.minorticks_off()
     bar.set_label(f"Counts per cell (ct, {float(run['size_arcsec']):.1f}″ cells, all frames)")
 
 
-def _ticks(largest: float) -> list[float]:
-    """0, 1, 2, 5, 10, ... thinned to about ten, the last near the largest value."""
-    steps = [m * 10.0**e for e in range(10) for m in (1, 2, 5)]
-    chosen = [step for step in steps if step <= largest]
-    return [0.0, *chosen[-10:]]
+def _ticks(norm: AsinhNorm) -> list[float]:
+    """0, 1, 2, 5, 10, ... as far as they stand apart on the colour bar."""
+    chosen = [0.0]
+    for step in (m * 10.0**e for e in range(10) for m in (1, 2, 5)):
+        if step <= float(norm.vmax or 0) and norm(step) - norm(chosen[-1]) > 0.05:
+            chosen.append(step)
+    return chosen
 
 
 def _draw_sources(axes: WCSAxes, sources: pd.DataFrame, wcs: WCS, size_arcsec: float) -> list[Any]:
@@ -201,7 +214,7 @@ def _draw_cells(axes: WCSAxes, cells: pd.DataFrame) -> list[Any]:
             ls="",
             marker=KIND_MARKERS[kind],
             color=colour,
-            markersize=5.5,
+            markersize=5,
             markeredgecolor="white",
             markeredgewidth=0.6,
             label=f"{plural(len(own), 'cell')}: {name}",
@@ -216,14 +229,14 @@ def _draw_regions(axes: WCSAxes, regions: pd.DataFrame) -> list[Any]:
         return []
     boxes = regions[["x_lo", "x_hi", "y_lo", "y_hi"]].to_numpy(float)
     # One cell wider, so that the outline does not cover the cells of a small region.
-    boxes += np.array([-1.5, 0.5, -1.5, 0.5])
+    boxes = boxes + np.array([-1.5, 0.5, -1.5, 0.5])
     for x_lo, x_hi, y_lo, y_hi in boxes:
         axes.add_patch(
             Rectangle((x_lo, y_lo), x_hi - x_lo, y_hi - y_lo, fill=False, linewidth=1.2, zorder=3)
         )
     order = np.argsort(-regions[["sigma_peak", "sigma_eclipse"]].max(axis=1).to_numpy())
     chosen = order[:MAX_LABELS]
-    texts = regions["label"].astype(str).to_numpy()[chosen]
+    texts = [str(label) for label in regions["label"].to_numpy()[chosen]]
     _place_labels(axes, boxes[chosen], texts, boxes)
     note = "" if len(regions) <= MAX_LABELS else f", the {MAX_LABELS} most significant labelled"
     return [Patch(fill=False, linewidth=1.2, label=f"{plural(len(regions), 'region')}{note}")]
@@ -232,7 +245,7 @@ def _draw_regions(axes: WCSAxes, regions: pd.DataFrame) -> list[Any]:
 def _place_labels(
     axes: WCSAxes,
     boxes: NDArray[np.float64],
-    texts: NDArray[np.str_],
+    texts: list[str],
     obstacles: NDArray[np.float64],
 ) -> None:
     """Write each text near its box, at the first place around it that is free.

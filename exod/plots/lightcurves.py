@@ -14,7 +14,6 @@ from numpy.typing import ArrayLike, NDArray
 from exod.bayes import MU_MIN, Kind, Thresholds, n_peak, threshold
 from exod.plots.style import (
     BLACK,
-    GREY,
     KIND_COLOURS,
     KIND_MARKERS,
     ORANGE,
@@ -33,16 +32,19 @@ Floats = NDArray[np.float64]
 SIGMAS: Final = (3.0, 5.0)
 """Significances that are drawn as bands and lines."""
 
-MAX_STEPS: Final = 400
-"""Longest light curve whose frames can be told apart across the page; longer ones are grouped."""
+LONG: Final = 400
+"""Frames above which a light curve gets a close-up, since single frames become hard to see."""
+
+MAX_STEPS: Final = 800
+"""Steps that the page can show; frames of longer light curves are drawn in groups."""
 
 ZOOM_FRAMES: Final = 40
 """Frames on each side of the most significant one in the close-up of a long light curve."""
 
-LARGE_B: Final = 60.0
+LARGE_B: Final = 150.0
 """log10 B above which its axis is compressed, so that the thresholds stay visible."""
 
-_BANDS = (("3σ", "#C9C9C9"), ("5σ", "#E9E9E9"))
+_BANDS = (("3σ", "#D6D6D6"), ("5σ", "#EDEDED"))
 _KINDS: tuple[Kind, Kind] = ("peak", "eclipse")
 
 
@@ -188,7 +190,7 @@ def region_light_curve(run: Row, region: Row, light_curve: pd.DataFrame) -> Figu
         Axes: counts above, Bayes factors below.
     """
     curve = _Curve.of(run, light_curve)
-    is_long = len(curve) > MAX_STEPS
+    is_long = len(curve) > LONG
     figure = Figure(figsize=(13 if is_long else 10, 6.6), layout="constrained")
     axes = figure.subplots(
         2,
@@ -204,7 +206,8 @@ def region_light_curve(run: Row, region: Row, light_curve: pd.DataFrame) -> Figu
         first, last = max(peak - ZOOM_FRAMES, 0), min(peak + ZOOM_FRAMES + 1, len(curve))
         _draw_column(axes[:, 0], curve, run, factor)
         _draw_column(axes[:, 1], curve.part(first, last), run, 1)
-        axes[0, 0].set_title(f"whole run, groups of {factor} frames", fontsize=10)
+        groups = f", in groups of {factor} frames" if factor > 1 else ""
+        axes[0, 0].set_title(f"Whole run{groups}; ▼ close-up", fontsize=10)
         axes[0, 1].set_title(f"±{ZOOM_FRAMES} frames around the most significant", fontsize=10)
         _point_at(axes[0, 0], float(curve.middles[peak]))
     else:
@@ -232,7 +235,7 @@ def _draw_column(axes: NDArray[Any], curve: _Curve, run: Row, factor: int) -> No
         )
         shade_bad_time(axis, curve.edges[bad[:, 0]], curve.edges[bad[:, 1]])
         shade_masked(axis, curve.edges[masked[:, 0]], curve.edges[masked[:, 1]])
-        axis.margins(x=0)
+        axis.locator_params(axis="x", nbins=6 if len(curve) <= 2 * ZOOM_FRAMES + 1 else "auto")
         axis.set_xlim(curve.edges[0], curve.edges[-1])
 
 
@@ -253,7 +256,8 @@ def _draw_counts(axes: Axes, curve: _Curve) -> None:
         )
         if sigma == SIGMAS[0]:
             highest = max(highest, float(np.nanmax(peak, initial=1.0)))
-    if np.any(curve.n_highest > curve.n_lowest):
+    is_grouped = bool(np.any(curve.n_highest > curve.n_lowest))
+    if is_grouped:
         axes.fill_between(
             curve.edges,
             _closed(curve.n_lowest),
@@ -266,7 +270,13 @@ def _draw_counts(axes: Axes, curve: _Curve) -> None:
             zorder=2,
         )
     axes.stairs(
-        curve.n, curve.edges, baseline=None, color=BLACK, lw=0.9, label="counts $n$", zorder=3
+        curve.n,
+        curve.edges,
+        baseline=None,
+        color="#4D4D4D" if is_grouped else BLACK,
+        lw=0.9,
+        label="mean $n$ of a group" if is_grouped else "counts $n$",
+        zorder=3,
     )
     axes.stairs(
         curve.mu,
@@ -316,7 +326,10 @@ def _draw_bayes_factors(axes: Axes, curve: _Curve) -> None:
         )
     if largest > LARGE_B:
         axes.set_yscale("asinh", linear_width=15)
-    axes.set_ylim(0, largest)
+        axes.set_yticks([0, *(m * 10.0**e for e in range(1, 7) for m in (1, 3))])
+        axes.yaxis.set_major_formatter("{x:,.0f}")
+        axes.minorticks_off()
+    axes.set_ylim(-0.03 * largest if largest <= LARGE_B else -1, largest)
 
 
 def _mark(upper: Axes, lower: Axes, curve: _Curve, sigma: float) -> None:
@@ -342,16 +355,8 @@ def _mark(upper: Axes, lower: Axes, curve: _Curve, sigma: float) -> None:
 
 
 def _point_at(axes: Axes, time: float) -> None:
-    axes.annotate(
-        "close-up",
-        (time, 1),
-        xycoords=axes.get_xaxis_transform(),
-        xytext=(0, -22),
-        textcoords="offset points",
-        ha="center",
-        fontsize=SMALL,
-        arrowprops={"arrowstyle": "-|>", "color": GREY},
-    )
+    """A triangle on the upper edge."""
+    axes.plot(time, 1.015, "kv", transform=axes.get_xaxis_transform(), markersize=5, clip_on=False)
 
 
 def _title(run: Row, region: Row) -> str:

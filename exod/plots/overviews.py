@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -55,7 +56,11 @@ def observation_overview(
         axes.margins(x=0.01)
         axes.set_ylim(bottom=0)
     lower.axhline(
-        BTI_RATE, color="black", ls=":", lw=1.2, label=f"flare threshold, {BTI_RATE:g} ct/s each"
+        BTI_RATE,
+        color="black",
+        ls=":",
+        lw=1.2,
+        label=f"flare threshold, {BTI_RATE:g} ct/s per exposure",
     )
     upper.set_ylabel("Rate, all energies (ct/s)")
     low, high = (energy / 1000 for energy in HIGH_ENERGY_EV)
@@ -98,7 +103,7 @@ def _unbroken(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
     time, width = rows["time"].to_numpy(float), rows["width"].to_numpy(float)
     gaps = np.flatnonzero(time[1:] > time[:-1] + 1.5 * width[:-1]) + 1
     bounds = [0, *gaps.tolist(), len(rows)]
-    for first, last in zip(bounds, bounds[1:], strict=False):
+    for first, last in pairwise(bounds):
         yield rows.iloc[first:last]
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +14,7 @@ from matplotlib.figure import Figure
 
 from exod.archive import Archive
 from exod.errors import ArchiveError, InputError
-from exod.parquet import FileReplaced, read_file, to_pandas
+from exod.parquet import FileReplacedError, read_file, to_pandas
 from exod.plots.images import detection_image
 from exod.plots.lightcurves import region_light_curve
 from exod.plots.overviews import observation_overview
@@ -55,7 +54,7 @@ def save_figure(figure: Figure, path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             figure.savefig(temporary, format="png", dpi=RESOLUTION)
-            os.replace(temporary, path)
+            temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
     return path
@@ -132,7 +131,7 @@ def _observation(archive: Archive, obsid: str) -> Frames:
     """The tables of one observation that pictures need, read from its own files."""
     try:
         tables = _read(archive, obsid)
-    except FileReplaced:
+    except FileReplacedError:
         # It was processed again between the reads of the entry and the files.
         tables = _read(archive, obsid)
     if tables["observations"].empty:
@@ -168,8 +167,8 @@ def _runs_to_draw(runs: pd.DataFrame) -> list[str]:
 
 
 def _one_run_each(tables: Frames) -> pd.DataFrame:
-    """Bad time intervals of one run a subset: the finest time bin, whose edges are sharpest."""
-    runs = tables["runs"].sort_values("t_bin", kind="stable").drop_duplicates("subset")
+    """Bad time intervals of one run a subset: of the longest time bin, near that of the rates."""
+    runs = tables["runs"].sort_values("t_bin", kind="stable").drop_duplicates("subset", keep="last")
     return tables["bti"][tables["bti"]["runid"].isin(runs["runid"])]
 
 
@@ -186,14 +185,12 @@ def _save_image(tables: Frames, runid: str, folder: Path) -> list[Path]:
     plane = TangentPlane(*(float(observation[name]) for name in _PLANE))
     if not np.isfinite([getattr(plane, name) for name in _PLANE]).all():
         return []
-    of_run: Callable[[str], pd.DataFrame] = lambda name: tables[name][  # noqa: E731
-        tables[name]["runid"] == runid
-    ]
+    cells, regions = (tables[name][tables[name]["runid"] == runid] for name in ("cells", "regions"))
     figure = detection_image(
         _row(tables["runs"], "runid", runid),
         _row(tables["images"], "runid", runid),
-        of_run("cells"),
-        of_run("regions"),
+        cells,
+        regions,
         plane,
         tables["sources"],
         str(observation["target"]),

@@ -49,7 +49,7 @@ def utc(seconds: float) -> str:
     Examples
     --------
     >>> utc(100529505.65985)
-    '2001-03-09 12:44:02'
+    '2001-03-09 12:50:41'
     """
     time = Time(MJDREF_TT, seconds / 86400, format="mjd", scale="tt", precision=0)
     return str(time.utc.iso)
@@ -106,7 +106,7 @@ def spans(flagged: NDArray[np.bool_]) -> list[tuple[int, int]]:
 
 def shade_bad_time(axes: Axes, starts: NDArray[np.float64], stops: NDArray[np.float64]) -> None:
     """Shade bad time intervals over the whole height."""
-    _shade(axes, starts, stops, label="bad time (flaring background)", color=YELLOW, alpha=0.45)
+    _shade(axes, starts, stops, label="bad time (flaring background)", color=YELLOW, alpha=0.5)
 
 
 def shade_masked(axes: Axes, starts: NDArray[np.float64], stops: NDArray[np.float64]) -> None:
@@ -117,10 +117,9 @@ def shade_masked(axes: Axes, starts: NDArray[np.float64], stops: NDArray[np.floa
         starts,
         stops,
         label="masked (CCD or camera off)",
-        facecolor="#E4E4E4",
-        edgecolor=GREY,
-        hatch="////",
-        linewidth=0.4,
+        color=SKY_BLUE,
+        alpha=0.4,
+        linewidth=0.6,
     )
 
 
@@ -131,4 +130,4 @@ def _shade(
         return
     style = {"linewidth": 0} | style
     ranges = list(zip(starts.tolist(), (stops - starts).tolist(), strict=True))
-    axes.broken_barh(ranges, (0, 1), transform=axes.get_xaxis_transform(), zorder=0.5, **style)
+    axes.broken_barh(ranges, (0, 1), transform=axes.get_xaxis_transform(), zorder=1.5, **style)
