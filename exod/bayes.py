@@ -155,8 +155,8 @@ def sigma_equivalent(log10_b: ArrayLike, kind: Kind) -> Floats:
     sigmas, values = _sigma_curve(kind)
     b = np.asarray(log10_b, float)
     low, high = _CLIP[kind]
-    sigma = np.interp(b, values, sigmas)
-    return np.where(b < low, 0.0, np.where(b > high, MAX_SIGMA, sigma + 0 * b))
+    sigma = np.interp(b, values, sigmas)  # NaN stays NaN
+    return np.where(b < low, 0.0, np.where(b > high, MAX_SIGMA, sigma))
 
 
 @lru_cache(maxsize=2)

@@ -86,7 +86,7 @@ def significant_cells_dense(
     cube: CountCube, expectation: Expectation, thresholds: Thresholds
 ) -> SignificantCells:
     """The same cells from the dense cube; slow, the reference for `significant_cells`."""
-    n = cube.to_dask().compute().astype(np.int64).reshape(cube.frames.n, -1)
+    n = cube.to_dask().compute().astype(np.int64).reshape(cube.frames.n, cube.box.size)
     frame, cell = np.arange(cube.frames.n)[:, None], np.arange(cube.box.size)[None, :]
     mu = expectation.at(frame, cell)
     parts = []
@@ -208,9 +208,9 @@ def find_regions(cells: SignificantCells, image: NDArray[np.integer]) -> list[Re
     regions = []
     for properties in measure.regionprops(labels, intensity_image=image.T):
         x_lo, y_lo, x_hi, y_hi = properties.bbox
-        (x, y), (xw, yw) = properties.centroid, properties.centroid_weighted
-        if not np.isfinite([xw, yw]).all():
-            xw, yw = x, y
+        (x, y) = (xw, yw) = properties.centroid
+        if properties.intensity_mean > 0:
+            xw, yw = properties.centroid_weighted
         regions.append(
             Region(
                 label=properties.label - 1,
