@@ -197,7 +197,7 @@ def background_template(image: NDArray[np.integer], mask: Mask) -> Template:
     lost = used & np.isnan(blurred)
     if lost.any():
         blurred = _inpaint(np.nan_to_num(blurred), lost).astype(float)
-    return Template(np.where(used, blurred, 0.0), counts)
+    return Template(np.where(used, blurred, 0.0).astype(np.float64), counts)
 
 
 def _inpaint(image: NDArray[np.generic], mask: Mask) -> NDArray[np.float32]:
