@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test check lint types bench lock clean
+.PHONY: demo test check lint types bench docs lock clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@echo "Making the environment in .venv (about a minute) ..."
@@ -28,6 +28,9 @@ check: lint types test
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
+
+docs: $(STAMP)
+	$(BIN)/python docs/generate.py
 
 lock: $(STAMP)
 	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt

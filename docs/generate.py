@@ -1,0 +1,161 @@
+"""Write the parts of the documentation that follow from the code; `make docs` runs it.
+
+``docs/data_model.md`` as a whole comes from `exod.schemas`. Elsewhere the text between
+``<!-- generated: NAME -->`` and ``<!-- end -->`` is replaced: the settings from `exod.config`, the
+commands from `exod.cli`, the modules from their docstrings.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import typer
+
+from exod.cli import app
+from exod.config import Config
+from exod.schemas import FORMAT_VERSION, TABLES, Table
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA_MODEL = ROOT / "docs" / "data_model.md"
+PAGES_WITH_BLOCKS = (ROOT / "docs" / "user_guide.md", ROOT / "CONTRIBUTING.md")
+
+_BLOCK = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_ATTRIBUTE = re.compile(r"^(\w+) : (.+)$")
+
+_KINDS = {
+    "str": "text",
+    "float": "number",
+    "bool": "true, false",
+    "tuple of float": "list of numbers",
+    "tuple of (float, float)": "list of pairs",
+}
+"""What the types in docstrings are called in a settings file."""
+
+
+def pages() -> dict[Path, str]:
+    """Every page with generated text, as it should be."""
+    return {DATA_MODEL: data_model()} | {
+        page: fill_blocks(page.read_text(encoding="utf-8")) for page in PAGES_WITH_BLOCKS
+    }
+
+
+def fill_blocks(text: str) -> str:
+    """Replace the text of every generated block of a page."""
+    return _BLOCK.sub(lambda found: f"{found[1]}\n{BLOCKS[found[2]]()}\n{found[3]}", text)
+
+
+def table(header: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
+    """A Markdown table."""
+    lines = [header, ("---",) * len(header), *rows]
+    return "".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |\n" for line in lines)
+
+
+def data_model() -> str:
+    """The page of the archive's tables."""
+    contents = table(
+        ("Table", "What it holds"),
+        ((f"[{name}](#{name})", item.description) for name, item in TABLES.items()),
+    )
+    sections = "\n".join(_table_section(item) for item in TABLES.values())
+    return f"""# Data model
+
+<!-- Written by docs/generate.py from exod/schemas.py; change it there, then run `make docs`. -->
+
+An archive holds these tables, format version {FORMAT_VERSION}. Each observation adds one Parquet
+file to a table that has rows for it. Units and meanings are also in the metadata of the Parquet
+columns. [Reading results](user_guide.md#reading-results) shows how to get at them.
+
+* Times are mission elapsed time in seconds since MJD 50814 TT, as in the event lists.
+* Sky pixels are the X and Y of the event lists, 0.05 arcsec wide.
+* Rows (y) and columns (x) count cells of the full grid from 0, and ranges are half-open.
+* Numbers that do not exist are NaN, missing text is empty. No column holds nulls.
+
+{contents}
+{sections}"""
+
+
+def _table_section(item: Table) -> str:
+    rows = (
+        (f"`{column.name}`", _type(column.type), column.unit or "–", column.description)
+        for column in item.columns
+    )
+    order = ", ".join(f"`{name}`" for name in item.sort_by)
+    text = f"{item.description}. Rows of an observation are in order of {order}."
+    columns = table(("Column", "Type", "Unit", "Meaning"), rows)
+    return f"## {item.name}\n\n{text}\n\n{columns}"
+
+
+def _type(arrow: pa.DataType) -> str:
+    if pa.types.is_list(arrow):
+        return f"list of {_type(arrow.value_type)}"
+    return {"double": "float64", "float": "float32"}.get(str(arrow), str(arrow))
+
+
+def settings() -> str:
+    """The table of settings."""
+    return table(("Setting", "Default", "Values", "Meaning"), _settings())
+
+
+def _settings() -> Iterator[tuple[str, ...]]:
+    defaults = Config().model_dump(mode="json")
+    for section, field in Config.model_fields.items():
+        for name, values, meaning in _attributes(inspect.getdoc(field.annotation) or ""):
+            default = json.dumps(defaults[section][name])
+            kind = _KINDS.get(values, values).replace('"', "`")
+            yield f"`{section}.{name}`", f"`{default}`", kind, meaning
+
+
+def _attributes(docstring: str) -> Iterator[tuple[str, str, str]]:
+    """Name, type and description of the attributes of a numpydoc docstring."""
+    body = docstring.partition("Attributes\n----------\n")[2].partition("\n\n")[0]
+    entries: list[tuple[str, str, list[str]]] = []
+    for line in body.splitlines():
+        found = _ATTRIBUTE.match(line)
+        if found:
+            entries.append((found[1], found[2], []))
+        else:
+            entries[-1][2].append(line.strip())
+    for name, values, lines in entries:
+        yield name, values.strip("{}"), " ".join(lines).replace("``", "`")
+
+
+def commands() -> str:
+    """The table of commands."""
+    return table(("Command", "What it does"), _commands())
+
+
+def _commands() -> Iterator[tuple[str, ...]]:
+    group = typer.main.get_command(app)
+    for name, command in group.commands.items():  # type: ignore[attr-defined]
+        yield f"`exod {name}`", (command.help or "").partition("\n\n")[0].replace("\n", " ")
+
+
+def modules() -> str:
+    """The table of modules, in the words of their docstrings."""
+    return table(("Module", "What it is"), _modules())
+
+
+def _modules() -> Iterator[tuple[str, ...]]:
+    for path in sorted((ROOT / "exod").rglob("*.py"), key=lambda p: (len(p.parts), p)):
+        docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        summary = " ".join(docstring.partition("\n\n")[0].split())
+        yield f"`{path.relative_to(ROOT)}`", summary
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    "settings": settings,
+    "commands": commands,
+    "modules": modules,
+}
+"""What can stand in a generated block, by its name."""
+
+
+if __name__ == "__main__":
+    for page, content in pages().items():
+        page.write_text(content, encoding="utf-8")
