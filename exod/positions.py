@@ -69,7 +69,7 @@ def fit_position(
     Returns
     -------
     Position or None
-        None if no event is left for the source or the fit runs out of the events' field.
+        None without events; otherwise the position lies among them.
 
     Notes
     -----
@@ -92,9 +92,6 @@ def fit_position(
         cx, cy = float(nx), float(ny)
         if moved < _CONVERGED_ARCSEC:
             break
-    inside = px.min() <= cx <= px.max() and py.min() <= cy <= py.max()
-    if not inside:
-        return None
     statistical = np.sqrt(2) * position_error(counts, density)
     return Position(cx, cy, float(np.hypot(statistical, ATTITUDE_ERROR_ARCSEC)), counts)
 
