@@ -73,7 +73,7 @@ def detection_image(
     Figure
     """
     box = Box(*(int(run[name]) for name in ("y_lo", "y_hi", "x_lo", "x_hi")))
-    figure = Figure(figsize=(8.5, 7.6), layout="constrained")
+    figure = Figure(figsize=(8.5, 7.9), layout="constrained")
     wcs = cell_wcs(plane, float(run["size_arcsec"]))
     axes = figure.add_subplot(projection=wcs)
     _draw_counts(figure, axes, np.asarray(image["n"]).reshape(box.shape), box, run)
@@ -82,7 +82,7 @@ def detection_image(
         handles += _draw_sources(axes, sources, wcs, float(run["size_arcsec"]))
     handles += _draw_cells(axes, cells)
     handles += _draw_regions(axes, regions)
-    _decorate(axes, run, target)
+    _decorate(figure, axes, run, target)
     figure.legend(
         handles=handles, loc="outside lower center", ncols=4, fontsize=SMALL, frameon=False
     )
@@ -285,7 +285,7 @@ def _place_labels(
         )
 
 
-def _decorate(axes: WCSAxes, run: Row, target: str) -> None:
+def _decorate(figure: Figure, axes: WCSAxes, run: Row, target: str) -> None:
     """Title, sky grid, labels of the axes and the scale bar."""
     ra, dec = axes.coords
     axes.set_xlabel("Right ascension (ICRS, h m s)")
@@ -297,7 +297,8 @@ def _decorate(axes: WCSAxes, run: Row, target: str) -> None:
         coordinate.grid(color=GREY, alpha=0.45, linestyle=":", linewidth=0.7)
     first = " · ".join(filter(None, [target, f"{run['obsid']}, subset {run['subset']}"]))
     second = f"{run_text(run)} · {plural(int(run['n_regions']), 'variable region')}"
-    axes.set_title(f"{first}\n{second} at {run['sigma']:g}σ", fontsize=12)
+    # A title of the axes would not be given space by the layout: WCSAxes leaves it out.
+    figure.suptitle(f"{first}\n{second} at {run['sigma']:g}σ", fontsize=12)
     size_arcsec = float(run["size_arcsec"])
     left, right = axes.get_xlim()
     minutes = 5 if 300 / size_arcsec < 0.6 * (right - left) else 1

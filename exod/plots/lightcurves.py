@@ -68,7 +68,7 @@ def significance_limits(mu: ArrayLike, sigma: float) -> tuple[Floats, Floats]:
     --------
     >>> eclipse, peak = significance_limits([0.01, 20.0], 3)
     >>> eclipse, peak
-    (array([nan,  2.]), array([ 4., 45.]))
+    (array([nan,  2.]), array([ 3., 45.]))
     """
     mu = np.asarray(mu, float)
     usable = mu > MU_MIN
@@ -244,11 +244,11 @@ def _draw_counts(axes: Axes, curve: _Curve) -> None:
     for sigma, (name, colour) in reversed(list(zip(SIGMAS, _BANDS, strict=True))):
         eclipse, peak = significance_limits(curve.mu, sigma)
         low = np.where(np.isfinite(eclipse), eclipse + 0.5, -0.5)
-        axes.fill_between(
+        axes.stairs(
+            peak - 0.5,
             curve.edges,
-            _closed(low),
-            _closed(peak - 0.5),
-            step="post",
+            baseline=low,
+            fill=True,
             color=colour,
             linewidth=0,
             label=f"within {name}",
@@ -258,11 +258,11 @@ def _draw_counts(axes: Axes, curve: _Curve) -> None:
             highest = max(highest, float(np.nanmax(peak, initial=1.0)))
     is_grouped = bool(np.any(curve.n_highest > curve.n_lowest))
     if is_grouped:
-        axes.fill_between(
+        axes.stairs(
+            curve.n_highest,
             curve.edges,
-            _closed(curve.n_lowest),
-            _closed(curve.n_highest),
-            step="post",
+            baseline=curve.n_lowest,
+            fill=True,
             color=BLACK,
             alpha=0.3,
             linewidth=0,
@@ -288,11 +288,6 @@ def _draw_counts(axes: Axes, curve: _Curve) -> None:
         zorder=4,
     )
     axes.set_ylim(-0.5, 1.12 * highest + 0.5)
-
-
-def _closed(values: Floats) -> Floats:
-    """Values of steps for `fill_between`, which wants one for the last edge too."""
-    return np.concatenate([values, values[-1:]])
 
 
 def _draw_bayes_factors(axes: Axes, curve: _Curve) -> None:

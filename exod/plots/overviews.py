@@ -62,6 +62,7 @@ def observation_overview(
         lw=1.2,
         label=f"flare threshold, {BTI_RATE:g} ct/s per exposure",
     )
+    lower.set_ylim(top=max(lower.get_ylim()[1], 1.2 * BTI_RATE))
     upper.set_ylabel("Rate, all energies (ct/s)")
     low, high = (energy / 1000 for energy in HIGH_ENERGY_EV)
     lower.set_ylabel(f"Rate, {low:g}–{high:g} keV (ct/s)")
@@ -95,6 +96,7 @@ def _draw_rates(
                 ls=style,
                 lw=1.1,
                 label=label,
+                zorder=3,
             )
 
 
