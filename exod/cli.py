@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+from typer.core import TyperGroup
 
 from exod import __version__
 from exod.errors import ConfigError, ExodError
@@ -20,15 +24,44 @@ if TYPE_CHECKING:
     from exod.errors import InputError
     from exod.stages.detect import Outcome
 
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+class _Commands(TyperGroup):
+    """Errors a user can cause are one sentence, without a traceback unless --debug is given."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        # --debug may stand anywhere.
+        ctx.meta["exod.debug"] = "--debug" in args
+        return super().parse_args(ctx, [argument for argument in args if argument != "--debug"])
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ExodError as error:
+            if ctx.meta["exod.debug"]:
+                raise
+            _complain(f"exod: {error}")
+            code = 2 if isinstance(error, ConfigError) else 1
+        except KeyboardInterrupt:
+            _complain("exod: interrupted; what is done is kept, and the same command continues.")
+            code = 130
+        raise typer.Exit(code)
+
+
+def _complain(sentence: str) -> None:
+    err.print(sentence, style="red", markup=False, soft_wrap=True)
+
+
 app = typer.Typer(
+    cls=_Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     help="Search XMM-Newton observations for fast X-ray transients.",
 )
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
 
 _STYLE = {"OK": "green", "EMPTY": "cyan", "SKIPPED": "yellow", "FAILED": "red"}
 
@@ -47,16 +80,22 @@ Sigma = Annotated[float | None, typer.Option(help="Threshold in equivalent sigma
 
 
 def main() -> None:
-    """Run the command line; errors a user can cause are one sentence, without a traceback."""
-    debug = "--debug" in sys.argv
-    sys.argv = [argument for argument in sys.argv if argument != "--debug"]
+    """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        # Names of files may hold what the terminal cannot show.
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         app(prog_name="exod")
-    except ExodError as error:
-        if debug:
+    except ExodError:
+        raise
+    except Exception as error:
+        if "--debug" in sys.argv:
             raise
-        err.print(f"exod: {error}", style="red", markup=False, soft_wrap=True)
-        sys.exit(2 if isinstance(error, ConfigError) else 1)
+        _complain(
+            f"exod: unexpected {type(error).__name__}: {error}; please report it with what the "
+            f"same command says with --debug."
+        )
+        sys.exit(1)
 
 
 @app.callback()
@@ -64,7 +103,7 @@ def _common(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
-    # `main` takes --debug out wherever it stands; here it is only documented.
+    # `_Commands` takes --debug out wherever it stands; here it is only documented.
     del debug
     if version:
         out.print(__version__)
@@ -108,26 +147,27 @@ def detect(
     wanted = _config(config, settings, t_bin, band, sigma)
     observations, problems = find_observations(_existing(paths))
     for problem in problems:
-        err.print(f"{problem}", style="red", markup=False, soft_wrap=True)
+        _complain(f"exod: {problem}")
     if not observations:
         raise typer.Exit(1)
     with follow(len(observations), out) as progress:
-        outcomes = [
-            progress.report(outcome)
-            for outcome in detect_many(
-                observations,
-                wanted,
-                archive,
-                scheduler=scheduler,
-                workers=workers,
-                force=force,
-                retry_failed=retry_failed,
-                on_start=progress.link,
-            )
-        ]
+        search = detect_many(
+            observations,
+            wanted,
+            archive,
+            scheduler=scheduler,
+            workers=workers,
+            force=force,
+            retry_failed=retry_failed,
+            on_start=progress.link,
+        )
+        # An interruption must end the workers before anything else is said.
+        with closing(search):
+            outcomes = [progress.report(outcome) for outcome in search]
     _summary(outcomes, archive)
     if plots is not None:
-        _plot_observations(archive, [o.obsid for o in outcomes if o.n_runs], plots)
+        drawable = [outcome.obsid for outcome in outcomes if outcome.n_runs]
+        _plot_observations(archive, drawable, plots, scheduler)
     _finish(outcomes, problems)
 
 
@@ -176,17 +216,21 @@ def _summary(outcomes: list[Outcome], archive: str) -> None:
     regions = sum(o.n_regions for o in outcomes)
     done = f", {earlier} of them done before" if earlier else ""
     out.print(f"{len(outcomes)} observations: {', '.join(parts)}{done}; {regions} regions.")
-    out.print(f"Archive: {archive}   (exod status {archive}; exod plot {archive} OBSID)")
+    hint = f"Archive: {archive}   (exod status {archive}; exod plot {archive} OBSID)"
+    out.print(hint, markup=False, soft_wrap=True)
 
 
 def _finish(outcomes: list[Outcome], problems: list[InputError]) -> None:
     failed = [outcome for outcome in outcomes if outcome.status == "FAILED"]
     for outcome in failed:
-        err.print(
-            f"{outcome.obsid} failed: {outcome.reason}", style="red", markup=False, soft_wrap=True
-        )
+        _complain(f"exod: {outcome.obsid} failed: {outcome.reason}")
     if failed or problems:
         raise typer.Exit(1)
+
+
+def _table(title: str, *columns: str) -> Table:
+    frame = box.HEAVY_HEAD if out.is_terminal else None
+    return Table(*columns, title=title, title_justify="left", box=frame)
 
 
 @app.command()
@@ -202,7 +246,7 @@ def status(
 
     ledger = open_archive(root).status()
     counts = ledger["status"].value_counts()
-    table = Table("Status", "Observations", title=f"Archive {root}", title_justify="left")
+    table = _table(f"Archive {escape(root)}", "Status", "Observations")
     for name, style in _STYLE.items():
         table.add_row(f"[{style}]{name}[/]", str(counts.get(name, 0)))
     out.print(table)
@@ -253,13 +297,14 @@ def plot(
             out.print(str(path), soft_wrap=True)
 
 
-def _plot_observations(root: str, obsids: list[str], folder: Path) -> None:
-    from exod.archive import open_archive
-    from exod.plots import save_observation
+def _plot_observations(root: str, obsids: list[str], folder: Path, scheduler: str) -> None:
+    from exod.stages.plot import plot_many
 
-    archive = open_archive(root)
-    paths = [path for obsid in obsids for path in save_observation(archive, obsid, folder)]
-    out.print(f"Pictures: {len(paths)} in {folder}")
+    drawn = 0
+    for obsid, paths in plot_many(root, obsids, folder, scheduler=scheduler):
+        drawn += len(paths)
+        out.print(f"{obsid}: {len(paths)} pictures in {folder}", markup=False, soft_wrap=True)
+    out.print(f"Pictures: {drawn} in {folder}", markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -338,7 +383,7 @@ def demo(
 
     result = run_demo(folder, scheduler, say=out.print, follow=follow)
     _summary(result.outcomes, str(result.archive))
-    table = Table(title="What was put in and what was found", title_justify="left")
+    table = _table("What was put in and what was found")
     for name in result.found.columns:
         table.add_column(str(name), justify="right")
     for row in result.found.to_dict("records"):

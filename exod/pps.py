@@ -5,14 +5,16 @@ The only module that knows how event lists and source lists look as files (METHO
 
 from __future__ import annotations
 
+import gzip
 import re
+import struct
 import warnings
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import numpy as np
 import pandas as pd
@@ -23,7 +25,7 @@ from numpy.typing import NDArray
 from exod.errors import ConfigError, ExodError, ExposureRejected, InputError
 from exod.events import EVENT_DTYPES, EventList, Exposure
 from exod.instruments import CAMERAS, IMAGE_PIXEL_ARCSEC
-from exod.sky import TangentPlane, validate_obsid
+from exod.sky import TangentPlane
 
 SUFFIXES: Final = (".ftz", ".fits", ".fits.gz", ".fit", ".fit.gz", ".ds", ".evt", ".evt.gz")
 """Endings, in lower case, of files that may be event lists or source lists."""
@@ -31,8 +33,26 @@ SUFFIXES: Final = (".ftz", ".fits", ".fits.gz", ".fit", ".fit.gz", ".ds", ".evt"
 _PPS_NAME = re.compile(
     r"P(?P<obsid>[0-9]{10})[A-Z0-9]{2}[A-Z][0-9]{3}(?P<product>[A-Z0-9_]{6})", re.I
 )
-_EVENT_PRODUCTS = ("PIEVLI", "MIEVLI", "TIEVLI")
+_TIMING_PRODUCT = "TIEVLI"
+_EVENT_PRODUCTS = ("PIEVLI", "MIEVLI", _TIMING_PRODUCT)
 _SOURCE_PRODUCT = "OBSMLI"
+_PIECE = 1 << 20
+_DAMAGE = (
+    OSError,
+    EOFError,
+    zlib.error,
+    struct.error,
+    fits.VerifyError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    AssertionError,
+    MemoryError,
+    Warning,
+)
+"""What astropy and gzip raise on files with wrong bytes, found by changing bytes at random."""
 _FLAG_EXPRESSION = re.compile(r"FLAG\s*&\s*(0x[0-9a-fA-F]+)\s*\)\s*==\s*0")
 
 
@@ -78,26 +98,39 @@ def find_observations(
     problems : list of InputError
         One for each file or folder that belongs to no observation, with the reason.
     """
-    found: dict[str, dict[str, set[Path]]] = {}
+    found: dict[str, dict[str, dict[Path, Path]]] = {}
     problems: list[InputError] = []
-    for path in paths:
+    for path in map(Path, paths):
+        before = len(problems)
+        is_empty = True
         try:
-            candidates = list(_candidates(Path(path)))
+            candidates = _candidates(path)
         except InputError as error:
             problems.append(error)
             continue
-        for candidate, named in candidates:
+        for candidate in candidates:
             try:
-                identity = _identify(candidate, required=named)
+                identity = _identify(candidate, required=candidate == path)
             except InputError as error:
                 problems.append(error)
                 continue
             if identity is not None:
                 obsid, kind = identity
-                group = found.setdefault(obsid, {"events": set(), "sources": set()})
-                group[kind].add(candidate)
+                group = found.setdefault(obsid, {"events": {}, "sources": {}})
+                # A file may be given twice, by different names of its folder.
+                group[kind][candidate.parent.resolve() / candidate.name] = candidate
+                is_empty = False
+        if is_empty and len(problems) == before:
+            problems.append(
+                InputError(
+                    f"The folder {path} holds no event lists of XMM-Newton's EPIC cameras "
+                    f"(*IEVLI*.FTZ, or any of {', '.join(SUFFIXES)} with an EVENTS extension)."
+                )
+            )
     observations = [
-        ObservationFiles(obsid, _by_name(group["events"]), _by_name(group["sources"]))
+        ObservationFiles(
+            obsid, _by_name(group["events"].values()), _by_name(group["sources"].values())
+        )
         for obsid, group in sorted(found.items())
     ]
     return observations, problems
@@ -107,18 +140,18 @@ def _by_name(paths: Iterable[Path]) -> tuple[Path, ...]:
     return tuple(sorted(paths, key=lambda path: (path.name, str(path))))
 
 
-def _candidates(path: Path) -> Iterator[tuple[Path, bool]]:
-    """Files that may be event or source lists, and whether the user named them."""
-    if path.is_file():
-        yield path, True
-    elif path.is_dir():
-        inside = [file for file in path.rglob("*") if file.name.lower().endswith(SUFFIXES)]
-        if not inside:
-            raise InputError(f"The folder {path} holds no event lists (looked for {SUFFIXES}).")
-        for file in inside:
-            yield file, False
-    else:
+def _candidates(path: Path) -> list[Path]:
+    """Files that may be event or source lists."""
+    if path.is_dir():
+        return [
+            file
+            for file in path.rglob("*")
+            # Hidden files are remains of programs: copies in progress, metadata of macOS.
+            if file.name.lower().endswith(SUFFIXES) and file.name[0] != "." and not file.is_dir()
+        ]
+    if not path.exists():
         raise InputError(f"{path} does not exist.")
+    return [path]
 
 
 def _identify(path: Path, *, required: bool) -> tuple[str, str] | None:
@@ -137,7 +170,7 @@ def _identify(path: Path, *, required: bool) -> tuple[str, str] | None:
         if required:
             raise InputError(f"{path} holds neither an EVENTS nor a SRCLIST extension.")
         return None
-    obsid = obsid or (match["obsid"] if match else _obsid_of_folder(path))
+    obsid = obsid or _obsid_of_path(path)
     if not obsid:
         raise InputError(f"{path} does not say its observation: OBS_ID is missing or malformed.")
     return obsid, kind
@@ -145,23 +178,27 @@ def _identify(path: Path, *, required: bool) -> tuple[str, str] | None:
 
 def _identify_by_header(path: Path) -> tuple[str | None, str | None]:
     try:
-        with _open_fits(path) as hdus:
+        with _open_fits(path, whole=False) as hdus:
             for kind, extension in (("events", "EVENTS"), ("sources", "SRCLIST")):
                 if extension in hdus:
                     header = _Header(hdus[extension].header, hdus[0].header)
-                    obsid = str(header.get("OBS_ID", "")).strip()
+                    obsid = header.text("OBS_ID")
                     return kind, obsid if re.fullmatch(r"[0-9]{10}", obsid) else None
     except InputError:
         # Reading it again as part of its observation records the error there.
-        if _obsid_of_folder(path):
+        if _obsid_of_path(path):
             return "events", None
         raise
     return None, None
 
 
-def _obsid_of_folder(path: Path) -> str | None:
+def _obsid_of_path(path: Path) -> str:
+    """Obsid by the name of the file, else of the nearest folder that has one as its name."""
+    match = _PPS_NAME.match(path.name)
+    if match:
+        return match["obsid"]
     folders = [part for part in path.absolute().parts[:-1] if re.fullmatch(r"[0-9]{10}", part)]
-    return folders[-1] if folders else None
+    return folders[-1] if folders else ""
 
 
 class _Header:
@@ -187,24 +224,37 @@ class _Header:
 
 
 @contextmanager
-def _open_fits(path: Path) -> Iterator[fits.HDUList]:
-    """Open a FITS file; whatever is wrong with it becomes an InputError that names it."""
+def _open_fits(path: Path, *, whole: bool = True) -> Iterator[fits.HDUList]:
+    """Open a FITS file; whatever is wrong with it becomes an InputError that names it.
+
+    With `whole` its end is read too: only there a gzip file has its checksum.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.filterwarnings("error", message=".*truncated.*")
-            with fits.open(path, memmap=False) as hdus:
+            with _unpacked(path) as file, fits.open(file, memmap=False) as hdus:
                 yield hdus
+                while whole and file.read(_PIECE):
+                    pass
     except ExodError:
         raise
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist.") from error
-    except (OSError, EOFError, zlib.error, ValueError, TypeError, LookupError, Warning) as error:
+    except PermissionError as error:
+        raise InputError(f"{path} may not be read; give yourself the right to.") from error
+    except _DAMAGE as error:
         cause = str(error).strip().rstrip(".").split("\n")[0] or type(error).__name__
         raise InputError(
             f"{path.name} cannot be read ({cause}); it is empty, truncated or not FITS: "
             f"fetch it again."
         ) from error
+
+
+def _unpacked(path: Path) -> IO[bytes]:
+    with path.open("rb") as file:
+        is_gzip = file.read(2) == b"\x1f\x8b"
+    return gzip.open(path) if is_gzip else path.open("rb")  # type: ignore[return-value]
 
 
 def read_event_list(path: Path) -> tuple[Exposure, EventList]:
@@ -230,14 +280,19 @@ def read_event_list(path: Path) -> tuple[Exposure, EventList]:
         If it is sound but of another telescope or instrument, or not in imaging mode.
     """
     with _open_fits(path) as hdus:
-        if "EVENTS" not in hdus:
-            raise InputError(f"{path.name} has no EVENTS extension; it is not an event list.")
-        hdu = hdus["EVENTS"]
+        hdu = next((item for item in hdus if item.name == "EVENTS"), None)
+        if not isinstance(hdu, fits.BinTableHDU):
+            raise InputError(
+                f"{path.name} has no table EVENTS; it is no event list, or not the whole of one: "
+                f"fetch it again."
+            )
         exposure = _read_exposure(path, _Header(hdu.header, hdus[0].header), hdu.columns)
         columns = set(hdu.columns.names)
         missing = sorted(name.upper() for name in EVENT_DTYPES if name.upper() not in columns)
         if missing:
-            raise InputError(f"{path.name} lacks the EVENTS columns {', '.join(missing)}.")
+            raise InputError(
+                f"{path.name} lacks the EVENTS columns {', '.join(missing)}: fetch it again."
+            )
         table = hdu.data
         events = EventList(
             **{name: _column(table, name.upper(), dtype) for name, dtype in EVENT_DTYPES.items()}
@@ -248,8 +303,10 @@ def read_event_list(path: Path) -> tuple[Exposure, EventList]:
 def _column(table: Any, name: str, dtype: str) -> NDArray[Any]:
     values = np.asarray(table[name])
     wanted = np.dtype(dtype)
-    if wanted.kind in "iu" and values.dtype.itemsize > wanted.itemsize:
+    if wanted.kind in "iu" and not np.can_cast(values.dtype, wanted):
         limits = np.iinfo(wanted)
+        if values.dtype.kind == "f":
+            values = np.nan_to_num(values, nan=limits.min)
         values = np.clip(values, limits.min, limits.max)
     return values.astype(wanted)
 
@@ -263,15 +320,18 @@ def _read_exposure(path: Path, header: _Header, columns: fits.ColDefs) -> Exposu
         raise ExposureRejected(
             f"{name} is of the instrument {instrument or '(none)'}, not {', '.join(CAMERAS)}."
         )
-    datamode = header.text("DATAMODE")
-    if datamode and datamode != "IMAGING":
-        raise ExposureRejected(f"{name} was taken in {datamode} mode, which has no images.")
-    match = _PPS_NAME.match(name)
-    obsid = header.text("OBS_ID") or (match["obsid"] if match else "")
+    datamode, match = header.text("DATAMODE"), _PPS_NAME.match(name)
+    is_timing = match is not None and match["product"].upper() == _TIMING_PRODUCT
+    mode = datamode or ("TIMING" if is_timing else "IMAGING")
+    if mode != "IMAGING":
+        raise ExposureRejected(f"{name} was taken in {mode} mode, which has no images.")
+    obsid = header.text("OBS_ID") or _obsid_of_path(path)
+    if not re.fullmatch(r"[0-9]{10}", obsid):
+        raise InputError(f"{name} has the OBS_ID {obsid!r}, which is not ten digits.")
     camera = CAMERAS[instrument]
     flag = _FLAG_EXPRESSION.search(header.text(camera.flag_keyword))
     return Exposure(
-        obsid=validate_obsid(obsid),
+        obsid=obsid,
         expid=header.text("EXPIDSTR"),
         instrument=instrument,
         submode=header.text("SUBMODE"),
@@ -343,7 +403,8 @@ def read_source_list(path: Path) -> pd.DataFrame:
             extent = _column(hdu.data, "EP_EXTENT", "f8")
             extent = np.nan_to_num(extent) * (1.0 if in_arcsec else IMAGE_PIXEL_ARCSEC)
     frame = pd.DataFrame({**data, "extent_arcsec": extent, "rate": rate})
-    return frame.dropna(subset=["ra_deg", "dec_deg", "det_ml"]).reset_index(drop=True)
+    usable = np.isfinite(frame[["ra_deg", "dec_deg", "det_ml"]].to_numpy()).all(axis=1)
+    return frame[usable & (frame["dec_deg"].abs() <= 90).to_numpy()].reset_index(drop=True)
 
 
 def _is_source_table(hdu: Any) -> bool:

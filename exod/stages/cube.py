@@ -13,7 +13,7 @@ import zarr
 
 from exod.config import Config
 from exod.cube import CountCube
-from exod.errors import ExodError, InputError
+from exod.errors import ConfigError, ExodError, InputError
 from exod.pps import ObservationFiles
 from exod.search import Run, search_subset
 from exod.sky import TangentPlane
@@ -47,21 +47,26 @@ def export_cube(files: ObservationFiles, config: Config, to: str | Path, subset:
 
     Raises
     ------
+    ConfigError
+        If `to` is something else than a Zarr group.
     ExodError
         If there is no such subset, the run is empty, or the disk refuses.
     """
+    final = Path(to).absolute()
+    # What is there is replaced, so it must be something that came from here.
+    if final.exists() and not (final / "zarr.json").is_file():
+        raise ConfigError(f"{final} exists and is not a Zarr group; name a new one, as cube.zarr.")
     observation = read_observation(files, config)
     if not 0 <= subset < len(observation.subsets):
         reasons = " ".join(item.reason for item in observation.rejected)
         raise InputError(
-            f"Observation {files.obsid} has {len(observation.subsets)} subsets, none numbered "
-            f"{subset}. {reasons}".strip()
+            f"Observation {files.obsid} has no subset {subset}: there are "
+            f"{len(observation.subsets)}, numbered from 0. {reasons}".strip()
         )
     events = observation.subsets[subset]
     run = next(search_subset(files.obsid, events, observation.sources, config))
     if not run.cube.n_sum:
         raise InputError(f"The run {run.runid} has no counts, so there is no cube to write.")
-    final = Path(to)
     partial = final.with_name(f".{final.name}.part")
     try:
         shutil.rmtree(partial, ignore_errors=True)
@@ -70,7 +75,8 @@ def export_cube(files: ObservationFiles, config: Config, to: str | Path, subset:
         partial.rename(final)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
-        raise ExodError(f"The cube cannot be written to {final}: {error}.") from error
+        cause = error.strerror or error
+        raise ExodError(f"The cube cannot be written to {final}: {cause}.") from error
     return run.runid
 
 

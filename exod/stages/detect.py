@@ -9,7 +9,7 @@ import sys
 import time
 import traceback
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,8 +21,9 @@ from exod.archive import Archive
 from exod.config import Config
 from exod.errors import ArchiveError, ExodError, InputError
 from exod.ledger import Status, input_files
-from exod.pps import ObservationFiles, find_observations
+from exod.pps import ObservationFiles, find_observations, read_hot_pixel_table
 from exod.rows import Tables, rate_rows, run_rows, tables_from
+from exod.scheduler import check_scheduler
 from exod.scheduler import run as run_tasks
 from exod.search import search_subset
 from exod.stages.read import read_observation
@@ -162,7 +163,7 @@ def detect_many(
     force: bool = False,
     retry_failed: bool = False,
     on_start: Callable[[str], None] = lambda _link: None,
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """Search observations, each a task, and commit them to the archive at `root`.
 
     Parameters
@@ -189,7 +190,12 @@ def detect_many(
     ------
     ArchiveError
         If the archive cannot be used.
+    ConfigError
+        If the scheduler is of no known kind, or the hot pixel table cannot be read.
     """
+    check_scheduler(scheduler)
+    if config.selection.hot_pixels not in {"find", "off"}:
+        read_hot_pixel_table(Path(config.selection.hot_pixels))
     archive = Archive.create(root, config)
     waiting = []
     for files in observations:
@@ -212,7 +218,8 @@ def detect_many(
         if done.result is not None:
             yield done.result
             continue
-        reason = f"The task ended without a result: {done.error!r}."
+        known = isinstance(done.error, ExodError)
+        reason = str(done.error) if known else f"The task ended in an error: {done.error!r}."
         with contextlib.suppress(ArchiveError):
             archive.commit(
                 done.item.obsid, "FAILED", reason=reason, inputs=_inputs(done.item, config)
@@ -260,15 +267,17 @@ def _inputs(files: ObservationFiles, config: Config) -> list[dict[str, Any]]:
     paths = list(files.paths)
     if config.selection.hot_pixels not in {"find", "off"}:
         paths.append(Path(config.selection.hot_pixels))
-    return [
-        {
-            "name": path.name,
-            "size": path.stat().st_size,
-            "checksum": hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest(),
-        }
-        for path in paths
-        if path.exists()
-    ]
+    return [_input(path) for path in paths]
+
+
+def _input(path: Path) -> dict[str, Any]:
+    """What is known of a file; reading it as an event list tells why, if it is nothing."""
+    try:
+        with path.open("rb") as file:
+            checksum = hashlib.file_digest(file, partial(hashlib.blake2b, digest_size=16))
+            return {"name": path.name, "size": file.tell(), "checksum": checksum.hexdigest()}
+    except OSError:
+        return {"name": path.name, "size": 0, "checksum": ""}
 
 
 def peak_memory_mb() -> float:
@@ -280,4 +289,3 @@ def peak_memory_mb() -> float:
         return int(kilobytes) / 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
-

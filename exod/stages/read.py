@@ -27,6 +27,10 @@ _NO_SOURCES = pd.DataFrame(
 )
 
 
+LONGEST_EXPOSURE = 2.0 * 86400.0
+"""No exposure lasts longer than a revolution of 47.86 h (XMM-Newton Users Handbook 3.6.1), s."""
+
+
 @dataclass(frozen=True)
 class Rejected:
     """An event list that is not searched, with the reason; exposure is None if unreadable."""
@@ -167,15 +171,17 @@ def read_observation(files: ObservationFiles, config: Config) -> Observation:
     kept: list[SelectedEvents] = []
     rejected: list[Rejected] = []
     hot_pixels: dict[str, pd.DataFrame] = {}
-    seen: dict[tuple[str, str], str] = {}
+    seen: dict[tuple[str, str], Path] = {}
     for path in files.event_lists:
         exposure = None
         try:
             exposure, events = read_event_list(path)
-            _check_identity(exposure, files.obsid, seen)
+            _check_identity(exposure, path, files.obsid, seen)
+            _check_times(exposure, events)
             selected = select_events(exposure, events, use_flags=config.selection.flags == "header")
             del events
             selected, hot_pixels[path.name] = remove_hot_pixels(selected, config)
+            seen[_exposure_key(exposure)] = path
         except ExposureRejected as error:
             rejected.append(Rejected(path.name, str(error), exposure))
             continue
@@ -202,18 +208,39 @@ def read_observation(files: ObservationFiles, config: Config) -> Observation:
 _NO_EVENTS = EventList.empty()
 
 
-def _check_identity(exposure: Exposure, obsid: str, seen: dict[tuple[str, str], str]) -> None:
+def _exposure_key(exposure: Exposure) -> tuple[str, str]:
+    return exposure.instrument, exposure.expid or exposure.filename
+
+
+def _check_identity(
+    exposure: Exposure, path: Path, obsid: str, seen: dict[tuple[str, str], Path]
+) -> None:
     """Refuse a list of another observation, or of an exposure that was read already."""
     if exposure.obsid != obsid:
         raise ExposureRejected(
             f"{exposure.filename} is of observation {exposure.obsid}, not of {obsid}."
         )
-    key = (exposure.instrument, exposure.expid or exposure.filename)
-    first = seen.setdefault(key, exposure.filename)
-    if first != exposure.filename:
+    first = seen.get(_exposure_key(exposure))
+    if first is not None:
+        where = f"{first.name} in {first.parent}" if first.name == path.name else first.name
         raise ExposureRejected(
-            f"{exposure.filename} is the same exposure as {first} "
+            f"{exposure.filename} is the same exposure as {where} "
             f"({exposure.instrument} {exposure.expid})."
+        )
+
+
+def _check_times(exposure: Exposure, events: EventList) -> None:
+    """Refuse a list that has no times, or times that no exposure can have."""
+    name, times = exposure.filename, events.time[np.isfinite(events.time)]
+    if not len(events):
+        raise ExposureRejected(f"{name} has no events.")
+    if not len(times):
+        raise ExposureRejected(f"{name} has no event with a time: TIME is NaN in all rows.")
+    span = float(times.max() - times.min())
+    if span > LONGEST_EXPOSURE:
+        raise InputError(
+            f"{name} has times {span:.3g} s apart, longer than a revolution of the satellite: TIME "
+            f"is damaged; fetch it again."
         )
 
 
