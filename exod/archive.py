@@ -44,7 +44,7 @@ from exod.parquet import (
     read_group,
     to_pandas,
 )
-from exod.schemas import FORMAT_VERSION, LIGHTCURVES, TABLES
+from exod.schemas import FORMAT_VERSION, LIGHTCURVES, TABLES, Table
 from exod.sky import validate_obsid
 from exod.store import Store, is_temporary, reported
 
@@ -436,6 +436,45 @@ class Archive:
                 read_group, partitions, store=self._store, name=name, meta=table.frame(), label=name
             )
         return frame
+
+    def observation(self, obsid: str, *names: str) -> dict[str, pd.DataFrame]:
+        """Tables of one observation, read from its own files.
+
+        Parameters
+        ----------
+        obsid : str
+            Observation identifier.
+        *names : str
+            Tables; all if none is named.
+
+        Returns
+        -------
+        dict of str to DataFrame
+            Without rows if the observation has none.
+
+        Raises
+        ------
+        ArchiveError
+            If the archive does not have the observation or a table of that name.
+        """
+        tables = [declared(name) for name in names or TABLES]
+        try:
+            return self._read_observation(obsid, tables)
+        except FileReplacedError:
+            # It was processed again between the reads of the entry and the files.
+            return self._read_observation(obsid, tables)
+
+    def _read_observation(self, obsid: str, tables: Iterable[Table]) -> dict[str, pd.DataFrame]:
+        entry = self.entry(obsid)
+        if entry is None:
+            raise ArchiveError(f"The archive {self.root} has no observation {obsid}.")
+        found = {}
+        for table in tables:
+            path = entry.path(table.name)
+            found[table.name] = (
+                to_pandas(read_file(self._store, path, table)) if path else table.frame()
+            )
+        return found
 
     def lightcurve(self, detid: str) -> pd.DataFrame:
         """One light curve, read from its part of its observation's file.

@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from exod import __version__
 from exod.errors import ConfigError, ExodError
+from exod.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -98,16 +99,24 @@ def main() -> None:
         sys.exit(1)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        out.print(__version__)
+        raise typer.Exit
+
+
 @app.callback()
 def _common(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_print_version, help="Print the version."
+        ),
+    ] = False,
 ) -> None:
-    # `_Commands` takes --debug out wherever it stands; here it is only documented.
-    del debug
-    if version:
-        out.print(__version__)
-        raise typer.Exit
+    # `_Commands` takes --debug out wherever it stands, and --version has its callback.
+    del debug, version
 
 
 @app.command()
@@ -151,7 +160,7 @@ def detect(
     if not observations:
         raise typer.Exit(1)
     with follow(len(observations), out) as progress:
-        search = detect_many(
+        search: Any = detect_many(
             observations,
             wanted,
             archive,
@@ -215,7 +224,8 @@ def _summary(outcomes: list[Outcome], archive: str) -> None:
     parts = [f"[{_STYLE[name]}]{count} {name}[/]" for name, count in counts.items() if count]
     regions = sum(o.n_regions for o in outcomes)
     done = f", {earlier} of them done before" if earlier else ""
-    out.print(f"{len(outcomes)} observations: {', '.join(parts)}{done}; {regions} regions.")
+    observations = plural(len(outcomes), "observation")
+    out.print(f"{observations}: {', '.join(parts)}{done}; {plural(regions, 'region')}.")
     hint = f"Archive: {archive}   (exod status {archive}; exod plot {archive} OBSID)"
     out.print(hint, markup=False, soft_wrap=True)
 
@@ -250,11 +260,13 @@ def status(
     for name, style in _STYLE.items():
         table.add_row(f"[{style}]{name}[/]", str(counts.get(name, 0)))
     out.print(table)
-    totals = [f"{int(ledger[f'n_{name}'].sum())} {name}" for name in ("runs", "regions", "cells")]
+    names = ("run", "region", "cell")
+    totals = [plural(int(ledger[f"n_{name}s"].sum()), name) for name in names]
     out.print(", ".join(totals))
     listed = ledger if show_all else ledger[ledger["status"].isin(["SKIPPED", "FAILED"])]
     for row in listed.to_dict("records"):
-        line = f"{row['obsid']}  {row['status']:8}{row['n_regions']:5d} regions  {row['reason']}"
+        regions = plural(row["n_regions"], "region")
+        line = f"{row['obsid']}  {row['status']:8}{regions:>13}  {row['reason']}"
         out.print(line.rstrip(), style=_STYLE[row["status"]], markup=False, soft_wrap=True)
 
 

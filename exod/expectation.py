@@ -6,7 +6,6 @@ any cell costs O(1) and the cube of mu is never stored.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +13,6 @@ import cv2
 import numpy as np
 import pandas as pd
 from astropy.convolution import Gaussian2DKernel, convolve
-from astropy.utils.exceptions import AstropyUserWarning
 from numpy.typing import NDArray
 
 from exod.cube import Box, CountCube, Grid, lazy_blocks
@@ -189,15 +187,8 @@ def background_template(image: NDArray[np.integer], mask: Mask) -> Template:
     if counts == 0:
         return Template(np.zeros(image.shape), 0.0)
     filled = _inpaint(image, mask) / np.float32(counts)
-    used = image > 0
-    with warnings.catch_warnings():
-        # Holes wider than the kernel stay NaN; they are inpainted below.
-        warnings.simplefilter("ignore", AstropyUserWarning)
-        blurred = convolve(filled, Gaussian2DKernel(BLUR_SIGMA_CELLS))
-    lost = used & np.isnan(blurred)
-    if lost.any():
-        blurred = _inpaint(np.nan_to_num(blurred), lost).astype(float)
-    return Template(np.where(used, blurred, 0.0).astype(np.float64), counts)
+    blurred = convolve(filled, Gaussian2DKernel(BLUR_SIGMA_CELLS))
+    return Template(np.where(image > 0, blurred, 0.0).astype(np.float64), counts)
 
 
 def _inpaint(image: NDArray[np.generic], mask: Mask) -> NDArray[np.float32]:

@@ -108,7 +108,7 @@ def bad_time(
     low, high = HIGH_ENERGY_EV
     hard = time[(pi > low) & (pi < high)]
     n_bins = int(np.floor((t_hi - frames.t_lo) / dt + _EPSILON))
-    if n_bins == 0:
+    if n_bins <= 0:
         return BadTime(np.empty((0, 2)), np.zeros(frames.n, bool))
     index = Frames(frames.t_lo, dt, n_bins).index(hard)
     counts = np.bincount(index[(index >= 0) & (index < n_bins)], minlength=n_bins)

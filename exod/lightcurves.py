@@ -25,7 +25,7 @@ class LightCurve:
     mu : ndarray of float32
         Expected counts; 0 where there is no expectation.
     bti, bccd : ndarray of bool
-        Frame in a bad time interval; frame masked.
+        Frame in a bad time interval; frame in which a CCD or a camera was off.
     B_peak_log, B_eclipse_log : ndarray of float64
         log10 Bayes factors of n and mu; NaN where mu is 0.
     """
@@ -40,7 +40,11 @@ class LightCurve:
 
 
 def light_curve(
-    cube: CountCube, expectation: Expectation, events: EventsByCell, box: Box
+    cube: CountCube,
+    expectation: Expectation,
+    camera_off: NDArray[np.bool_],
+    events: EventsByCell,
+    box: Box,
 ) -> LightCurve:
     """Observed and expected counts of each frame, summed over a box.
 
@@ -48,6 +52,8 @@ def light_curve(
     ----------
     cube, expectation : CountCube, Expectation
         Counts and expected counts of a run.
+    camera_off : ndarray of bool, shape (n_frames,)
+        Frames in which a CCD or a camera was off.
     events : EventsByCell
         Events of the cube, at least those in the box.
     box : Box
@@ -60,7 +66,7 @@ def light_curve(
         n=n.astype(np.int32),
         mu=mu.astype(np.float32),
         bti=expectation.is_bad,
-        bccd=cube.masked,
+        bccd=camera_off,
         B_peak_log=log10_b_peak(n, mu),
         B_eclipse_log=log10_b_eclipse(n, mu),
     )

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from exod.text import plural
+
 if TYPE_CHECKING:
     from exod.stages.detect import Outcome
 
@@ -49,7 +51,8 @@ class Follower:
             took = f"{outcome.seconds:.1f} s" if outcome.searched else "done before"
             self._console.print(
                 f"[{done}/{self._total}] {outcome.obsid} {outcome.status}: "
-                f"{outcome.n_regions} regions in {outcome.n_runs} runs, {took}. {outcome.reason}",
+                f"{plural(outcome.n_regions, 'region')} in {plural(outcome.n_runs, 'run')}, "
+                f"{took}. {outcome.reason}".rstrip(),
                 markup=False,
                 soft_wrap=True,
             )

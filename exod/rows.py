@@ -232,7 +232,9 @@ def _images(obsid: str, run: Run) -> pd.DataFrame:
 
 def rate_rows(obsid: str, subset: MergedEvents) -> pd.DataFrame:
     """Rows of the table rates: the light curve of each exposure of a subset."""
-    frames = Frames(subset.t_lo, RATE_BIN, int((subset.t_hi - subset.t_lo) // RATE_BIN) + 1)
+    # Exposures that overlap in a chain only have no time in common.
+    n_bins = max(int((subset.t_hi - subset.t_lo) // RATE_BIN) + 1, 0)
+    frames = Frames(subset.t_lo, RATE_BIN, n_bins)
     index = frames.index(subset.time)
     inside = (index >= 0) & (index < frames.n)
     hard = inside & (subset.pi > HIGH_ENERGY_EV[0]) & (subset.pi < HIGH_ENERGY_EV[1])

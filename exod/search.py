@@ -139,7 +139,7 @@ def search_subset(
                 known[cube.box] = _known_sources(cube, sources, events, config.cube.size_arcsec)
             expectation = expect(cube, bad.frames, known[cube.box])
             cells = significant_cells(cube, expectation, thresholds)
-            regions = tuple(_describe_regions(cube, expectation, cells, events))
+            regions = tuple(_describe_regions(cube, expectation, cells, off, events))
             yield Run(
                 run_id(obsid, events.number, t_bin, band),
                 t_bin,
@@ -177,7 +177,11 @@ def _known_sources(
 
 
 def _describe_regions(
-    cube: CountCube, expectation: Expectation, cells: SignificantCells, events: MergedEvents
+    cube: CountCube,
+    expectation: Expectation,
+    cells: SignificantCells,
+    off: NDArray[np.bool_],
+    events: MergedEvents,
 ) -> Iterator[VariableRegion]:
     regions = find_regions(cells, cube.image())
     near = np.zeros(cube.box.shape, bool)
@@ -188,7 +192,7 @@ def _describe_regions(
         yield VariableRegion(
             region,
             _locate(cube, expectation, cells, region, by_cell, events),
-            light_curve(cube, expectation, by_cell, region.box),
+            light_curve(cube, expectation, off, by_cell, region.box),
         )
 
 

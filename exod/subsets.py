@@ -46,7 +46,6 @@ class MergedEvents:
         """Projection of the sky pixels, common to the exposures of an observation."""
         return self.exposures[0].plane
 
-
     def around_cell(
         self, time_lo: float, y_lo: float, x_lo: float, t_bin: float, width: float
     ) -> NDArray[np.intp]:

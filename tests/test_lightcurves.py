@@ -25,7 +25,7 @@ def test_sums_over_the_box(pair, seed):
     box = random_box(generator, cube.box.shape)
     wanted = generator.random(cube.box.shape) < 0.3
     wanted[box.slices] = True
-    curve = light_curve(cube, expectation, EventsByCell(cube, wanted), box)
+    curve = light_curve(cube, expectation, cube.masked, EventsByCell(cube, wanted), box)
     n = cube.to_dask().compute(scheduler="synchronous")[:, *box.slices].sum(axis=(1, 2), dtype=int)
     mu = expectation.dense_block(0, cube.frames.n)[:, *box.slices].sum(axis=(1, 2), dtype=float)
     assert curve.n.tolist() == n.tolist()
@@ -49,7 +49,9 @@ def test_types(pair):
     if not cube.box.size:
         return
     box = Box(0, 1, 0, 1)
-    curve = light_curve(cube, expectation, EventsByCell(cube, np.ones(cube.box.shape, bool)), box)
+    curve = light_curve(
+        cube, expectation, cube.masked, EventsByCell(cube, np.ones(cube.box.shape, bool)), box
+    )
     types = {name: values.dtype.str[1:] for name, values in vars(curve).items()}
     assert types == {
         "time": "f8",

@@ -33,9 +33,10 @@ from exod.plots import (
     significance_limits,
 )
 from exod.plots.images import cell_kinds, cell_wcs
-from exod.plots.style import plural, position_text, spans
+from exod.plots.style import position_text, spans
 from exod.schemas import TABLES
 from exod.sky import TangentPlane
+from exod.text import plural
 
 OBSID = "0123456789"
 RUNID = f"{OBSID}_0_50_0.2_12.0"

@@ -63,9 +63,11 @@ def test_quiet_rates(quiet):
         hard = simulated.good & (simulated.events.pi > 10_000)
         rate, hard_rate = simulated.good.sum() / 9000, hard.sum() / 9000
         if simulated.exposure.instrument == "EPN":
-            assert 6 < rate < 8 and 0.3 < hard_rate < 0.4
+            assert 6 < rate < 8
+            assert 0.3 < hard_rate < 0.4
         else:
-            assert 2.3 < rate < 2.7 and 0.15 < hard_rate < 0.25
+            assert 2.3 < rate < 2.7
+            assert 0.15 < hard_rate < 0.25
 
 
 def test_flares_are_seen_above_10_kev():
@@ -76,7 +78,8 @@ def test_flares_are_seen_above_10_kev():
         hard = simulated.good & (simulated.events.pi > 10_000)
         counts, _ = np.histogram(simulated.events.time[hard], START + np.arange(0, 3001, 100))
         assert (counts[11:17] / 100 > 1.5).all()
-        assert (counts[:9] / 100 < 0.8).all() and (counts[20:] / 100 < 0.8).all()
+        assert (counts[:9] / 100 < 0.8).all()
+        assert (counts[20:] / 100 < 0.8).all()
 
 
 def test_sky_is_vignetted_and_particles_are_not(quiet):
@@ -100,7 +103,8 @@ def test_patterns_and_flags(quiet):
         assert (flagged == ~inside).mean() > 0.9999, "up to the rounding of DETX and DETY"
         rejected = (events.flag & camera.flag_mask) != 0
         harmless = (events.flag != 0) & ~rejected
-        assert rejected.mean() > 0.01 and harmless.mean() > 0.01
+        assert rejected.mean() > 0.01
+        assert harmless.mean() > 0.01
         accepted = (events.pattern <= camera.max_pattern)[inside & (events.pi <= 12000)]
         accepted &= ~rejected[inside & (events.pi <= 12000)]
         assert accepted.mean() == pytest.approx(acceptance(camera), abs=0.01)
@@ -116,8 +120,10 @@ def test_columns_hang_together(typical):
         assert np.abs(detx - simulated.detx).max() <= half
         assert np.abs(dety - simulated.dety).max() <= half
         x, y = detector.sky_from_detector(simulated.detx, simulated.dety, typical.model.pa_pnt)
-        assert np.abs(x - events.x).max() < 1.5 and np.abs(y - events.y).max() < 1.5
-        assert events.time.min() >= settings_.start and events.time.max() <= settings_.stop
+        assert np.abs(x - events.x).max() < 1.5
+        assert np.abs(y - events.y).max() < 1.5
+        assert events.time.min() >= settings_.start
+        assert events.time.max() <= settings_.stop
         assert simulated.exposure.camera.is_pn == bool(events.rawy.min() >= 13)
         for column in fields(events):
             assert len(getattr(events, column.name)) == len(simulated.detx)
@@ -194,7 +200,8 @@ def test_burst_by_counts_arrives_in_its_interval():
     result = simulate(observation_with(exposure, sources=(burst,)), seed=1)
     simulated = result.event_lists[0]
     time = simulated.events.time[simulated.origin == 0]
-    assert time.min() > START + 700 - 2.6 and time.max() < START + 740 + 2.6
+    assert time.min() > START + 700 - 2.6
+    assert time.max() < START + 740 + 2.6
     area = result.model.area(burst, exposure)
     assert result.truth.expected_EMOS1[0] == pytest.approx(500 * area)
     assert result.truth.counts_EMOS1[0] == pytest.approx(500 * area, abs=100)
@@ -205,7 +212,8 @@ def test_eclipse_is_dark(typical):
     for simulated in typical.event_lists:
         time = simulated.events.time[simulated.origin == row.name]
         inside = (time > row.t_start + 5) & (time < row.t_stop - 5)
-        assert not inside.any() and len(time) > 300
+        assert not inside.any()
+        assert len(time) > 300
 
 
 def test_source_list_holds_steady_sources_only(typical):
@@ -213,7 +221,8 @@ def test_source_list_holds_steady_sources_only(typical):
     steady = truth[truth.kind != "burst"]
     assert 1 <= len(found) <= len(steady)
     assert found.SRC_NUM.tolist() == list(range(1, len(found) + 1))
-    assert (found.EP_DET_ML >= 6).all() and (np.diff(found.EP_DET_ML) <= 0).all()
+    assert (found.EP_DET_ML >= 6).all()
+    assert (np.diff(found.EP_DET_ML) <= 0).all()
     for row in found.itertuples():
         dx = (steady.ra_deg - row.RA) * np.cos(np.deg2rad(row.DEC)) * 3600
         separation = np.hypot(dx, (steady.dec_deg - row.DEC) * 3600)
@@ -230,7 +239,8 @@ def test_quadrant_drop_out_is_empty():
     inside = (events.time >= START + 400) & (events.time < START + 900)
     missing = np.isin(events.ccdnr, PN_QUADRANTS[2])
     assert not (inside & missing).any()
-    assert (inside & ~missing).sum() > 2000 and (~inside & missing).sum() > 1000
+    assert (inside & ~missing).sum() > 2000
+    assert (~inside & missing).sum() > 1000
 
 
 def test_hot_pixels_are_there_and_in_the_table():
@@ -253,7 +263,8 @@ def test_hot_pixels_are_there_and_in_the_table():
     time = events.time[simulated.origin == ORIGIN_HOT_PIXEL - 1]
     assert np.diff(time).min() > 2.59, "one event a frame"
     assert table.counts[1:].sum() == len(time)
-    assert 36 <= table.counts[1] <= 40 and 17 <= table.counts[2] <= 21
+    assert 36 <= table.counts[1] <= 40
+    assert 17 <= table.counts[2] <= 21
 
 
 # --- determinism -----------------------------------------------------------------------------
@@ -274,7 +285,8 @@ def test_same_seed_same_events(seed):
     assert model == default_observation(OBSID, seed, duration=2000.0, cameras=["EMOS2"], n_bursts=1)
     one, two, other = simulate(model, seed), simulate(model, seed), simulate(model, seed + 1)
     assert bytes_of(one) == bytes_of(two) != bytes_of(other)
-    assert one.truth.equals(two.truth) and one.source_list.equals(two.source_list)
+    assert one.truth.equals(two.truth)
+    assert one.source_list.equals(two.source_list)
 
 
 def test_exposures_have_their_own_random_numbers(quiet):
@@ -289,7 +301,8 @@ def test_same_seed_same_files(typical, tmp_path):
         write_observation(again, tmp_path / "b"),
         strict=True,
     ):
-        assert one.name == two.name and one.read_bytes() == two.read_bytes()
+        assert one.name == two.name
+        assert one.read_bytes() == two.read_bytes()
 
 
 # --- files -----------------------------------------------------------------------------------
@@ -321,16 +334,20 @@ def test_headers_are_sound(written, typical):
             with fits.open(path) as hdus:
                 hdus.verify("exception")
                 for header in (hdus[0].header, hdus["EVENTS"].header):
-                    assert header["TELESCOP"] == "XMM" and header["OBS_ID"] == OBSID
+                    assert header["TELESCOP"] == "XMM"
+                    assert header["OBS_ID"] == OBSID
                     assert header["REFXCRPX"] == header["REFYCRPX"] == 25921
                     assert header["REFXCDLT"] == pytest.approx(-1.38888888888889e-05)
-                    assert header["REFXLMAX"] == 51840 and header["REFXLMIN"] == 1
+                    assert header["REFXLMAX"] == 51840
+                    assert header["REFXLMIN"] == 1
                     assert header["TSTOP"] - header["TSTART"] == pytest.approx(header["TELAPSE"])
-                    assert header["TIMESYS"] == "TT" and header["MJDREF"] == 50814
+                    assert header["TIMESYS"] == "TT"
+                    assert header["MJDREF"] == 50814
                     assert header["PA_PNT"] == typical.model.pa_pnt
                 header = hdus["EVENTS"].header
                 assert header["TNULL6"] == header["TNULL7"] == -99999999
-                assert header["TCTYP6"] == "RA---TAN" and header["TCRPX7"] == 25921
+                assert header["TCTYP6"] == "RA---TAN"
+                assert header["TCRPX7"] == 25921
                 assert header["TCRVL7"] == header["REFYCRVL"] == typical.model.dec_pnt
                 assert int(header["REVOLUT"]) == simulated.exposure.revolution
 
@@ -361,7 +378,8 @@ def test_reading_gives_back_what_was_simulated(written, typical):
 def test_empty_observation_can_be_written(tmp_path):
     model = observation_with(ExposureModel("EMOS1", "S001", START, 100), background_scale=0.0)
     result = simulate(model, seed=0)
-    assert len(result.event_lists[0].events) == 0 and result.source_list.empty
+    assert len(result.event_lists[0].events) == 0
+    assert result.source_list.empty
     paths = write_observation(result, tmp_path)
     with fits.open(paths[0]) as hdus:
         assert len(hdus["EVENTS"].data) == 0

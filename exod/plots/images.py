@@ -26,10 +26,10 @@ from exod.plots.style import (
     KIND_MARKERS,
     SMALL,
     Row,
-    plural,
     run_text,
 )
 from exod.sky import TangentPlane
+from exod.text import plural
 
 MAX_LABELS: Final = 60
 """Regions that are labelled, the most significant ones; more would cover the image."""

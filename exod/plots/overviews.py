@@ -13,7 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from exod.gti import BTI_RATE, HIGH_ENERGY_EV
-from exod.plots.style import BLUE, GREEN, GREY, SMALL, VERMILLION, Row, plural, shade_bad_time, utc
+from exod.plots.style import BLUE, GREEN, GREY, SMALL, VERMILLION, Row, shade_bad_time, utc
+from exod.text import plural
 
 CAMERA_STYLES: Final = MappingProxyType(
     {"EPN": (BLUE, "-"), "EMOS1": (VERMILLION, "-"), "EMOS2": (GREEN, "--")}

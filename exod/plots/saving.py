@@ -14,12 +14,10 @@ from matplotlib.figure import Figure
 
 from exod.archive import Archive
 from exod.errors import ArchiveError, InputError
-from exod.parquet import FileReplacedError, read_file, to_pandas
 from exod.plots.images import detection_image
 from exod.plots.lightcurves import region_light_curve
 from exod.plots.overviews import observation_overview
 from exod.plots.style import RESOLUTION
-from exod.schemas import TABLES
 from exod.sky import TangentPlane
 from exod.store import reported
 
@@ -61,7 +59,7 @@ def save_figure(figure: Figure, path: Path) -> Path:
 
 
 def save_observation(
-    archive: Archive, obsid: str, folder: Path, max_light_curves: int = 50
+    archive: Archive, obsid: str, folder: str | Path, max_light_curves: int = 50
 ) -> list[Path]:
     """Pictures of an observation: overview, image of each run with regions, light curves.
 
@@ -73,7 +71,7 @@ def save_observation(
         Where the results are.
     obsid : str
         Observation identifier.
-    folder : Path
+    folder : path
         Where the pictures go; made if it is missing, and pictures there are replaced.
     max_light_curves : int
         Light curves at most, the most significant first; a log message says how many are left
@@ -89,6 +87,7 @@ def save_observation(
     ArchiveError
         If the archive does not have the observation, or something cannot be read or written.
     """
+    folder = Path(folder)
     tables = _observation(archive, obsid)
     observation, regions = tables["observations"].iloc[0], tables["regions"]
     overview = observation_overview(
@@ -112,7 +111,7 @@ def save_observation(
     return paths
 
 
-def save_detection(archive: Archive, detid: str, folder: Path) -> list[Path]:
+def save_detection(archive: Archive, detid: str, folder: str | Path) -> list[Path]:
     """Pictures of a region: its light curve, and the image of its run.
 
     Parameters and exceptions are those of `save_observation`, with a region identifier.
@@ -123,36 +122,18 @@ def save_detection(archive: Archive, detid: str, folder: Path) -> list[Path]:
         raise ArchiveError(
             f"{detid!r} is not a region identifier; it starts with the ten digits of an obsid."
         ) from error
-    curve = _save_light_curve(archive, tables, detid, folder)
-    return [curve, *_save_image(tables, detid.rpartition("_")[0], folder)]
+    curve = _save_light_curve(archive, tables, detid, Path(folder))
+    return [curve, *_save_image(tables, detid.rpartition("_")[0], Path(folder))]
 
 
 def _observation(archive: Archive, obsid: str) -> Frames:
     """The tables of one observation that pictures need, read from its own files."""
-    try:
-        tables = _read(archive, obsid)
-    except FileReplacedError:
-        # It was processed again between the reads of the entry and the files.
-        tables = _read(archive, obsid)
+    tables = archive.observation(obsid, *_NEEDED)
     if tables["observations"].empty:
         entry = archive.entry(obsid)
         reason = f": {entry.reason}" if entry and entry.reason else "."
         raise ArchiveError(f"There is nothing to draw of observation {obsid}{reason}")
     return tables
-
-
-def _read(archive: Archive, obsid: str) -> Frames:
-    entry = archive.entry(obsid)
-    if entry is None:
-        raise ArchiveError(f"The archive {archive.root} has no observation {obsid}.")
-    frames = {}
-    for name in _NEEDED:
-        path = entry.path(name)
-        if path is None:
-            frames[name] = TABLES[name].frame()
-        else:
-            frames[name] = to_pandas(read_file(archive._store, path, TABLES[name]))
-    return frames
 
 
 def _runs_to_draw(runs: pd.DataFrame) -> list[str]:

@@ -81,17 +81,6 @@ def run_text(run: Row) -> str:
     return f"{run['e_lo']:g}–{run['e_hi']:g} keV, {run['t_bin']:g} s frames"
 
 
-def plural(n: int, noun: str) -> str:
-    """A number with its noun.
-
-    Examples
-    --------
-    >>> plural(1, "region"), plural(1234, "region")
-    ('1 region', '1,234 regions')
-    """
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
-
-
 def spans(flagged: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """Half-open ranges of the indices at which `flagged` holds.
 

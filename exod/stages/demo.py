@@ -15,9 +15,9 @@ from astropy.coordinates import SkyCoord
 
 from exod.archive import open_archive
 from exod.config import Config
-from exod.plots import save_observation
 from exod.pps import find_observations
 from exod.stages.detect import Outcome, detect_many
+from exod.stages.plot import plot_many
 from exod.stages.simulate import simulate_files
 
 SEED = 1
@@ -29,6 +29,9 @@ OBSERVATIONS: dict[str, dict[str, Any]] = {
     "0900000301": {"duration": 15_000.0, "n_flares": 2, "n_dropouts": 1},
 }
 """The simulated observations, with what differs from the defaults."""
+
+LIGHT_CURVES = 5
+"""Light curves drawn of each observation."""
 
 MATCH_ARCSEC = 20.0
 """A region within this distance of a signal has found it."""
@@ -82,12 +85,11 @@ def run_demo(
         ]
     say("Drawing ...")
     opened = open_archive(archive)
-    pictures = [
-        path
-        for outcome in outcomes
-        if outcome.n_runs
-        for path in save_observation(opened, outcome.obsid, folder / "plots")
-    ]
+    obsids = [outcome.obsid for outcome in outcomes if outcome.n_runs]
+    drawn = plot_many(
+        str(archive), obsids, folder / "plots", light_curves=LIGHT_CURVES, scheduler=scheduler
+    )
+    pictures = sorted(path for _, paths in drawn for path in paths)
     truth = pd.concat(
         [
             pd.read_csv(folder / "data" / obsid / f"{obsid}_truth.csv").assign(obsid=obsid)

@@ -1,0 +1,69 @@
+"""Plot: draw observations of an archive, each a task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+from exod.archive import open_archive
+from exod.plots import save_observation
+from exod.scheduler import run as run_tasks
+
+LIGHT_CURVES = 50
+"""Light curves drawn of an observation at most."""
+
+
+def plot_many(
+    root: str,
+    obsids: Sequence[str],
+    folder: str | Path,
+    *,
+    light_curves: int = LIGHT_CURVES,
+    scheduler: str = "local",
+    workers: int | None = None,
+    on_start: Callable[[str], None] = lambda _link: None,
+) -> Iterator[tuple[str, list[Path]]]:
+    """Draw observations.
+
+    Parameters
+    ----------
+    root : str
+        The archive.
+    obsids : sequence of str
+        Observations, each with results.
+    folder : path
+        Where the pictures go.
+    light_curves : int
+        Light curves of each observation at most, the most significant.
+    scheduler, workers, on_start
+        As in `exod.scheduler.run`.
+
+    Yields
+    ------
+    obsid : str
+        The observation.
+    paths : list of Path
+        Its pictures.
+
+    Raises
+    ------
+    ArchiveError
+        If an observation cannot be drawn.
+    """
+    task = partial(_plot, root=root, folder=Path(folder), light_curves=light_curves)
+    for done in run_tasks(
+        task,
+        obsids,
+        scheduler="sync" if len(obsids) == 1 and scheduler == "local" else scheduler,
+        workers=workers,
+        name=lambda obsid: f"plot-{obsid}",
+        on_start=on_start,
+    ):
+        if done.result is None:
+            raise done.error or RuntimeError(f"the task of {done.item} ended without a result")
+        yield done.item, done.result
+
+
+def _plot(obsid: str, root: str, folder: Path, light_curves: int) -> list[Path]:
+    return save_observation(open_archive(root), obsid, folder, light_curves)
