@@ -19,6 +19,7 @@ from typing import IO, Any, Final
 import numpy as np
 import pandas as pd
 from astropy.io import fits
+from astropy.io.registry import IORegistryError
 from astropy.table import Table as AstropyTable
 from numpy.typing import NDArray
 
@@ -428,9 +429,12 @@ def read_hot_pixel_table(path: Path) -> pd.DataFrame:
     """
     wanted = ["INSTRUME", "CCDNR", "RAWX", "RAWY", "REV1", "REV2"]
     try:
-        table = AstropyTable.read(path).to_pandas()
-    except (OSError, ValueError, TypeError, LookupError) as error:
-        raise ConfigError(f"The hot pixel table {path} cannot be read: {error}.") from error
+        rows = AstropyTable.read(path)
+        rows.convert_bytestring_to_unicode()  # FITS has text as bytes
+        table = rows.to_pandas()
+    except (OSError, ValueError, TypeError, LookupError, IORegistryError) as error:
+        cause = str(error).split("\n")[0].rstrip(".")
+        raise ConfigError(f"The hot pixel table {path} cannot be read: {cause}.") from error
     missing = [name for name in wanted if name not in table.columns]
     if missing:
         raise ConfigError(f"The hot pixel table {path} lacks the columns {', '.join(missing)}.")
