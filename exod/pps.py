@@ -210,8 +210,10 @@ class _Header:
 
     def get(self, key: str, default: Any = None) -> Any:
         for header in self._headers:
-            if key in header:
-                return header[key]
+            value = header.get(key)
+            # A card may have no value.
+            if value is not None and not isinstance(value, fits.card.Undefined):
+                return value
         return default
 
     def number(self, key: str, default: float = np.nan) -> float:

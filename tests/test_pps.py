@@ -176,6 +176,15 @@ def test_missing_optional_keywords(tmp_path):
     assert exposure.flag_mask == 0x766BA000
 
 
+def test_keywords_without_a_value_are_missing(tmp_path):
+    keys = ("DATAMODE", "OBS_ID", "REVOLUT", "OBJECT", "RA_PNT", "EXPIDSTR", "XMMEA_EM")
+    header = {**HEADER, **dict.fromkeys(keys, fits.card.UNDEFINED)}
+    exposure, _ = read_event_list(write(tmp_path, header=header))
+    assert (exposure.datamode, exposure.obsid, exposure.revolution) == ("", OBSID, -1)
+    assert (exposure.target, exposure.expid) == ("", "")
+    assert np.isnan(exposure.ra_pnt)
+
+
 @pytest.mark.parametrize(
     ("instrument", "expression", "mask"),
     [
