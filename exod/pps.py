@@ -237,9 +237,13 @@ def _open_fits(path: Path, *, whole: bool = True) -> Iterator[fits.HDUList]:
             warnings.simplefilter("ignore")
             warnings.filterwarnings("error", message=".*truncated.*")
             with _unpacked(path) as file, fits.open(file, memmap=False) as hdus:
-                yield hdus
-                while whole and file.read(_PIECE):
-                    pass
+                try:
+                    yield hdus
+                except InputError:
+                    _read_rest(file)  # What is missing may stand in the part that is lost.
+                    raise
+                if whole:
+                    _read_rest(file)
     except ExodError:
         raise
     except FileNotFoundError as error:
@@ -258,6 +262,11 @@ def _unpacked(path: Path) -> IO[bytes]:
     with path.open("rb") as file:
         is_gzip = file.read(2) == b"\x1f\x8b"
     return gzip.open(path) if is_gzip else path.open("rb")  # type: ignore[return-value]
+
+
+def _read_rest(file: IO[bytes]) -> None:
+    while file.read(_PIECE):
+        pass
 
 
 def read_event_list(path: Path) -> tuple[Exposure, EventList]:

@@ -33,3 +33,14 @@ def oracle_dir(data_dir: Path) -> Path:
     if not path.is_dir():
         pytest.skip(f"EXOD2's own results are not at {path}, beside the real data")
     return path
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two short simulated observations, one folder each; not to be changed."""
+    from faults import GOOD, OTHER, write_small
+
+    folder = tmp_path_factory.mktemp("small")
+    for seed, obsid in enumerate((GOOD, OTHER), start=3):
+        write_small(folder, obsid, seed)
+    return folder

@@ -29,12 +29,11 @@ from astropy.coordinates import SkyCoord
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exod import parquet
-from exod.archive import Archive, open_archive
+from exod.archive import Archive, open_archive, parquet
+from exod.archive.store import Store
 from exod.config import Config
 from exod.errors import ArchiveError, InputError
 from exod.schemas import REGIONS, TABLES, Table
-from exod.store import Store
 
 OBSID = "0001730201"
 INPUTS = [{"name": "P0001730201PNS001PIEVLI0000.FTZ", "size": 12345, "checksum": "ab12"}]
@@ -693,7 +692,7 @@ def test_only_the_wanted_columns_are_read(
         asked.append(columns)
         return parquet.read_group(*args, columns=columns, **kwargs)
 
-    monkeypatch.setattr("exod.archive.read_group", read_group)
+    monkeypatch.setattr("exod.archive.archive.read_group", read_group)
     found = archive.regions[["detid", "ra_deg"]].compute(scheduler="sync")
     assert list(found.columns) == ["detid", "ra_deg"]
     assert asked == [["detid", "ra_deg"]]

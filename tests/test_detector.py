@@ -6,9 +6,9 @@ from astropy.io import fits
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exod.detector import DETECTORS, POINTING_PIXEL, read_out, vignetting
 from exod.errors import ConfigError
 from exod.instruments import CAMERAS, EMOS1, EMOS2, EPN
+from exod.simulate.detector import DETECTORS, POINTING_PIXEL, read_out, vignetting
 
 MOS_LISTS = ("P0001730201M1S002MIEVLI.FTZ", "P0001730201M2S003MIEVLI.FTZ")
 PN_LISTS = ("0916810801_PN1_src.evt", "0932190801_PN1_src.evt")

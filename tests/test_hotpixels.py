@@ -13,7 +13,6 @@ from exod.events import EventList, select_events
 from exod.hotpixels import find_hot_pixels, hot_pixel_mask, listed_hot_pixels, peak_ratio
 from exod.instruments import CAMERAS, EMOS1, EPN
 from exod.pps import find_observations, read_event_list
-from exod.scenario import random_hot_pixels
 from exod.simulate import (
     BoxBurst,
     ExposureModel,
@@ -22,6 +21,7 @@ from exod.simulate import (
     SourceModel,
     simulate,
 )
+from exod.simulate.scenario import random_hot_pixels
 
 OBSID = "0900000101"
 START, DURATION = 6.0e8, 5000.0

@@ -8,7 +8,7 @@ from scipy import stats
 from scipy.integrate import quad
 
 from exod.errors import ConfigError
-from exod.lightmodels import (
+from exod.simulate.lightmodels import (
     BoxBurst,
     Constant,
     Eclipse,

@@ -10,10 +10,8 @@ from astropy.io import fits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exod.detector import DETECTORS
 from exod.errors import ConfigError, ExodError
 from exod.instruments import EMOS1, PN_QUADRANTS
-from exod.photons import ORIGIN_HOT_PIXEL, ORIGIN_PARTICLE
 from exod.pps import read_event_list, read_source_list
 from exod.psf import KingProfile
 from exod.simulate import (
@@ -24,10 +22,12 @@ from exod.simulate import (
     ObservationModel,
     SoftProtonFlare,
     SourceModel,
-    acceptance,
     default_observation,
     simulate,
 )
+from exod.simulate.detector import DETECTORS
+from exod.simulate.observation import acceptance
+from exod.simulate.photons import ORIGIN_HOT_PIXEL, ORIGIN_PARTICLE
 from exod.stages.simulate import write_observation
 
 OBSID = "0900000101"

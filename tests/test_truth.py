@@ -12,11 +12,11 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 
 from exod.config import Config
-from exod.lightmodels import BoxBurst
-from exod.observationmodel import ObservationModel, SourceModel
 from exod.pps import find_observations
-from exod.scenario import default_observation
 from exod.simulate import simulate
+from exod.simulate.lightmodels import BoxBurst
+from exod.simulate.models import ObservationModel, SourceModel
+from exod.simulate.scenario import default_observation
 from exod.stages.detect import detect_observation
 from exod.stages.simulate import write_observation
 

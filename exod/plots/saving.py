@@ -13,13 +13,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from exod.archive import Archive
+from exod.archive.store import reported
 from exod.errors import ArchiveError, InputError
 from exod.plots.images import detection_image
 from exod.plots.lightcurves import region_light_curve
 from exod.plots.overviews import observation_overview
 from exod.plots.style import RESOLUTION
 from exod.sky import TangentPlane
-from exod.store import reported
 
 _PLANE = ("x_ref", "y_ref", "ra_ref", "dec_ref", "x_delta", "y_delta")
 _NEEDED: Final = (

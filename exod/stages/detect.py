@@ -18,9 +18,9 @@ from typing import Any
 import pandas as pd
 
 from exod.archive import Archive
+from exod.archive.ledger import Status, input_files
 from exod.config import Config
 from exod.errors import ArchiveError, ExodError, InputError
-from exod.ledger import Status, input_files
 from exod.pps import ObservationFiles, find_observations, read_hot_pixel_table
 from exod.rows import Tables, rate_rows, run_rows, tables_from
 from exod.scheduler import check_scheduler

@@ -28,7 +28,7 @@ _NO_SOURCES = pd.DataFrame(
 
 
 LONGEST_EXPOSURE = 2.0 * 86400.0
-"""No exposure lasts longer than a revolution of 47.86 h (XMM-Newton Users Handbook 3.6.1), s."""
+"""No exposure lasts longer than a revolution, 48 h (XMM-Newton Users' Handbook), in seconds."""
 
 
 @dataclass(frozen=True)
@@ -179,6 +179,7 @@ def read_observation(files: ObservationFiles, config: Config) -> Observation:
             _check_identity(exposure, path, files.obsid, seen)
             _check_times(exposure, events)
             selected = select_events(exposure, events, use_flags=config.selection.flags == "header")
+            _check_length(selected)
             del events
             selected, hot_pixels[path.name] = remove_hot_pixels(selected, config)
             seen[_exposure_key(exposure)] = path
@@ -230,17 +231,20 @@ def _check_identity(
 
 
 def _check_times(exposure: Exposure, events: EventList) -> None:
-    """Refuse a list that has no times, or times that no exposure can have."""
-    name, times = exposure.filename, events.time[np.isfinite(events.time)]
+    """Refuse a list without times."""
     if not len(events):
-        raise ExposureRejected(f"{name} has no events.")
-    if not len(times):
-        raise ExposureRejected(f"{name} has no event with a time: TIME is NaN in all rows.")
-    span = float(times.max() - times.min())
-    if span > LONGEST_EXPOSURE:
+        raise ExposureRejected(f"{exposure.filename} has no events.")
+    if not np.isfinite(events.time).any():
+        raise ExposureRejected(f"{exposure.filename} has no event with a time.")
+
+
+def _check_length(selected: SelectedEvents) -> None:
+    """Refuse times that no exposure can have, before they become billions of frames."""
+    length = selected.time_max - selected.time_min
+    if length > LONGEST_EXPOSURE:
         raise InputError(
-            f"{name} has times {span:.3g} s apart, longer than a revolution of the satellite: TIME "
-            f"is damaged; fetch it again."
+            f"{selected.exposure.filename} has times {length:.3g} s apart, more than a revolution "
+            f"of the satellite lasts: TIME is damaged; fetch it again."
         )
 
 

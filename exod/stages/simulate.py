@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from exod.errors import ExodError
 from exod.events import Exposure
 from exod.instruments import MJDREF_TT, NULL_SKY_PIXEL, SKY_EXTENT
-from exod.observationmodel import SKY_DELTA_DEG
-from exod.scenario import default_observation
-from exod.simulate import SimulatedExposure, SimulatedObservation, simulate, utc_date
+from exod.simulate import SimulatedExposure, SimulatedObservation, simulate
+from exod.simulate.models import SKY_DELTA_DEG
+from exod.simulate.observation import utc_date
+from exod.simulate.scenario import default_observation
 
 PHA_PER_EV: Final = {"EPN": 0.19, "EMOS1": 0.3, "EMOS2": 0.3}
 """Rough gain, PHA channels per eV: median PHA / PI of 0916810801 (pn) and 0001730201 (MOS)."""
@@ -39,7 +40,7 @@ def simulate_files(folder: str | Path, obsid: str, seed: int, **options: Any) ->
     seed : int
         Seed of everything random; equal arguments give equal files.
     **options
-        As of `exod.scenario.default_observation`.
+        As of `exod.simulate.scenario.default_observation`.
 
     Returns
     -------

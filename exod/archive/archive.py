@@ -21,9 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pandas as pd
 
-from exod.config import Config
-from exod.errors import ArchiveError, ConfigError, InputError
-from exod.ledger import (
+from exod.archive.ledger import (
     MARKER,
     LedgerEntry,
     Status,
@@ -34,7 +32,7 @@ from exod.ledger import (
     read_marker,
     versions,
 )
-from exod.parquet import (
+from exod.archive.parquet import (
     STRING,
     FileReplacedError,
     declared,
@@ -44,9 +42,11 @@ from exod.parquet import (
     read_group,
     to_pandas,
 )
+from exod.archive.store import Store, is_temporary, reported
+from exod.config import Config
+from exod.errors import ArchiveError, ConfigError, InputError
 from exod.schemas import FORMAT_VERSION, LIGHTCURVES, TABLES, Table
 from exod.sky import validate_obsid
-from exod.store import Store, is_temporary, reported
 
 if TYPE_CHECKING:
     import dask.dataframe as dd

@@ -13,10 +13,10 @@ from typing import Final, Self
 
 import numpy as np
 
-from exod.detector import DETECTORS, read_out, vignetting
 from exod.errors import ConfigError
 from exod.instruments import CAMERAS, PN_QUADRANTS
-from exod.lightmodels import Constant, LightCurve, SoftProtonFlare
+from exod.simulate.detector import DETECTORS, read_out, vignetting
+from exod.simulate.lightmodels import Constant, LightCurve, SoftProtonFlare
 from exod.sky import TangentPlane, validate_obsid
 
 SKY_DELTA_DEG: Final = 1.38888888888889e-05
@@ -155,7 +155,7 @@ class ExposureModel:
     start, duration : float
         Mission elapsed time and length in seconds.
     submode, filter : str
-        Read-out mode and filter; see `exod.detector.read_out` for the known submodes.
+        Read-out mode and filter; see `exod.simulate.detector.read_out` for the known submodes.
     hot_pixels : tuple of HotPixel
         Defects.
     dropouts : tuple of DropOut

@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-from exod.detector import DETECTORS, Detector, vignetting
 from exod.events import PI_MAX_EV, PI_MIN_EV
 from exod.instruments import SKY_PIXEL_ARCSEC
-from exod.lightmodels import Constant, LightCurve
-from exod.observationmodel import ExposureModel, HotPixel, ObservationModel, SourceModel
 from exod.psf import KingProfile
+from exod.simulate.detector import DETECTORS, Detector, vignetting
+from exod.simulate.lightmodels import Constant, LightCurve
+from exod.simulate.models import ExposureModel, HotPixel, ObservationModel, SourceModel
 
 Floats = NDArray[np.float64]
 

@@ -10,10 +10,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from exod.archive.ledger import TableFile
+from exod.archive.store import Store
 from exod.errors import ArchiveError
-from exod.ledger import TableFile
 from exod.schemas import TABLES, Table
-from exod.store import Store
 
 STRING = pd.StringDtype("pyarrow", na_value=float("nan"))
 """Text columns in pandas; obsid stays text."""

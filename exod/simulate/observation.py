@@ -1,11 +1,9 @@
-"""Event-level simulator: settings and a seed give the events of an observation, and the truth.
+"""Simulate the exposures of an observation, event by event.
 
-Nothing is read or written here; `exod.stages.simulate` writes files like those of the pipeline.
-
-The chain for each exposure: photons of every component at their chip pixels (`exod.photons`)
--> windows and frames of the submode -> randomisation inside pixel and frame -> sky pixels ->
-PATTERN and FLAG. Not simulated: pile-up, out-of-time events, dead time, energy resolution, the
-dependence of the PSF on energy and off-axis angle, and attitude drift.
+The chain for each exposure: photons of every component at their chip pixels
+(`exod.simulate.photons`) -> windows and frames of the submode -> randomisation inside pixel and
+frame -> sky pixels -> PATTERN and FLAG. Not simulated: pile-up, out-of-time events, dead time,
+energy resolution, the dependence of the PSF on energy and off-axis angle, and attitude drift.
 """
 
 from __future__ import annotations
@@ -19,48 +17,16 @@ import pandas as pd
 from astropy.time import Time
 from numpy.typing import NDArray
 
-from exod.detector import DETECTORS, read_out
 from exod.errors import ConfigError
 from exod.events import PI_MAX_EV, PI_MIN_EV, EventList, Exposure
 from exod.instruments import CAMERAS, MJDREF_TT, Camera
-from exod.lightmodels import (
-    BoxBurst,
-    Constant,
-    Eclipse,
-    FastRiseBurst,
-    GaussianBurst,
-    LightCurve,
-    SoftProtonFlare,
-)
-from exod.observationmodel import (
-    DropOut,
+from exod.simulate.detector import DETECTORS, read_out
+from exod.simulate.models import (
     ExposureModel,
-    HotPixel,
     ObservationModel,
-    SourceModel,
 )
-from exod.photons import ORIGIN_HOT_PIXEL, Photons, arriving_photons
-from exod.scenario import default_observation
-from exod.truth import hot_pixel_table, source_list, truth_table
-
-__all__ = [
-    "BoxBurst",
-    "Constant",
-    "DropOut",
-    "Eclipse",
-    "ExposureModel",
-    "FastRiseBurst",
-    "GaussianBurst",
-    "HotPixel",
-    "LightCurve",
-    "ObservationModel",
-    "SimulatedExposure",
-    "SimulatedObservation",
-    "SoftProtonFlare",
-    "SourceModel",
-    "default_observation",
-    "simulate",
-]
+from exod.simulate.photons import ORIGIN_HOT_PIXEL, Photons, arriving_photons
+from exod.simulate.truth import hot_pixel_table, source_list, truth_table
 
 OUT_OF_FIELD: Final = 0x10000
 """FLAG bit of events outside the field of view; MOS selections reject it, the pn one does not."""
@@ -104,7 +70,7 @@ class SimulatedExposure:
     detx, dety : ndarray of int16, shape (n_events,)
         Detector coordinates in 0.05 arcsec.
     origin : ndarray of int16, shape (n_events,)
-        Index of the source in the settings; negative for background, see `exod.photons`.
+        Index of the source in the settings; negative for background, see `exod.simulate.photons`.
     start, stop : float
         Interval of the exposure in mission elapsed seconds.
     """
@@ -140,11 +106,11 @@ class SimulatedObservation:
     event_lists : tuple of SimulatedExposure
         In the order of the settings.
     source_list : pandas.DataFrame
-        As an OBSMLI file has it, see `exod.truth.source_list`.
+        As an OBSMLI file has it, see `exod.simulate.truth.source_list`.
     truth : pandas.DataFrame
-        One row a source, see `exod.truth.truth_table`.
+        One row a source, see `exod.simulate.truth.truth_table`.
     hot_pixels : pandas.DataFrame
-        One row a bad pixel and episode, see `exod.truth.hot_pixel_table`.
+        One row a bad pixel and episode, see `exod.simulate.truth.hot_pixel_table`.
     """
 
     model: ObservationModel
@@ -178,6 +144,7 @@ def simulate(model: ObservationModel, seed: int) -> SimulatedObservation:
 
     Examples
     --------
+    >>> from exod.simulate import default_observation
     >>> model = default_observation("0900000101", seed=1, duration=2000.0, cameras=["EMOS1"])
     >>> observation = simulate(model, seed=1)
     >>> len(observation.event_lists[0].events) > 4000

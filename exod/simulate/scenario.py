@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from exod.detector import DETECTORS, PN_FIRST_ROW
 from exod.errors import ConfigError
 from exod.instruments import CAMERAS
-from exod.lightmodels import (
+from exod.simulate.detector import DETECTORS, PN_FIRST_ROW
+from exod.simulate.lightmodels import (
     BoxBurst,
     Eclipse,
     FastRiseBurst,
@@ -18,7 +18,7 @@ from exod.lightmodels import (
     LightCurve,
     SoftProtonFlare,
 )
-from exod.observationmodel import (
+from exod.simulate.models import (
     REVOLUTION_SECONDS,
     REVOLUTION_ZERO,
     TYPICAL_RATES,

@@ -16,9 +16,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from exod.archive.store import Store
 from exod.errors import ArchiveError
 from exod.schemas import FORMAT_VERSION
-from exod.store import Store
 
 MARKER = "archive.json"
 
