@@ -1,1 +1,9 @@
-"""The stages, in the order of the data flow: read, search, commit."""
+"""The stages, in the order of the data flow; each reads, maps and commits.
+
+simulate    settings -> event lists and source lists, as the pipeline would write them
+read        event lists, source list -> merged events of each subset, hot pixels removed
+detect      merged events -> cube -> expectation -> cells -> regions -> committed tables
+plot        committed tables -> pictures
+cube        merged events -> dense counts and expectation of one run, as Zarr
+demo        simulate, detect and plot, and what was found of what was put in
+"""
