@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import threading
 import uuid
 import warnings
@@ -30,6 +31,9 @@ IN_FLIGHT_PER_WORKER = 3
 
 CONNECT_SECONDS = 10
 """How long to try to reach a scheduler."""
+
+DASHBOARD_PORT = 8787
+"""Where people look for a Dask dashboard."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +135,7 @@ def _local_client(count: int) -> Iterator[Client]:
     from distributed import Client, LocalCluster
 
     with _interrupts_held(), warnings.catch_warnings():
-        # The dashboard of another run may have the usual port; then it gets any other.
+        # Another run may take the port at the same moment.
         warnings.filterwarnings("ignore", message="Port .* is already in use")
         # The death of a worker is told at once: who is to blame is found out here.
         with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
@@ -140,7 +144,7 @@ def _local_client(count: int) -> Iterator[Client]:
                     n_workers=count,
                     threads_per_worker=1,
                     host="127.0.0.1",
-                    dashboard_address="127.0.0.1:8787",
+                    dashboard_address=f"127.0.0.1:{_dashboard_port()}",
                     silence_logs=logging.CRITICAL,
                 )
             except (OSError, RuntimeError) as error:
@@ -158,6 +162,17 @@ def _local_client(count: int) -> Iterator[Client]:
         with _interrupts_held():
             client.close()
             cluster.close()
+
+
+def _dashboard_port() -> int:
+    """The usual port of the dashboard; any (0) if it is taken, as by another run."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", DASHBOARD_PORT))
+        except OSError:
+            return 0
+    return DASHBOARD_PORT
 
 
 def _kill_workers(cluster: LocalCluster) -> None:

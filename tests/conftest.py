@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from exod.cli import main
 
 settings.register_profile("exod", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("exod")
@@ -44,3 +48,20 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for seed, obsid in enumerate((GOOD, OTHER), start=3):
         write_small(folder, obsid, seed)
     return folder
+
+
+@pytest.fixture
+def command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Run a command line in this process: exit code, standard output, standard error."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["exod", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        said = capsys.readouterr()
+        assert "Traceback" not in said.err + said.out
+        return int(end.value.code or 0), said.out, said.err
+
+    return run

@@ -1,0 +1,265 @@
+"""Searching observations to an archive: same result anywhere, resumed, never half written."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from faults import GOOD, OTHER, copy, digest, digests, event_lists, set_keys
+
+import exod
+from exod.archive import Archive, open_archive
+from exod.config import Config
+from exod.errors import ArchiveError, ConfigError, ExodError
+from exod.pps import ObservationFiles, find_observations
+from exod.scheduler import Done
+from exod.schemas import TABLES
+from exod.stages import detect as stage
+from exod.stages.detect import Outcome, detect_many
+
+CONFIG = Config.load(overrides=["cube.t_bin=[200]", "cube.bands=[[0.2,12]]"])
+EXOD = Path(sys.executable).parent / "exod"
+
+
+def search(paths: list[Path], root: Path, **options: Any) -> list[Outcome]:
+    observations, problems = find_observations(paths)
+    assert not problems
+    options = {"scheduler": "sync", **options}
+    return list(detect_many(observations, CONFIG, str(root), **options))
+
+
+def test_memory_and_archive_agree(small: Path, tmp_path: Path) -> None:
+    tables = exod.detect(small / GOOD, CONFIG)
+    assert set(tables) == set(TABLES)
+    for name, table in TABLES.items():
+        assert list(tables[name].columns) == [column.name for column in table.columns]
+        assert getattr(tables, name) is tables[name]
+    search([small / GOOD], tmp_path)
+    stored = digests(tmp_path)
+    archive = open_archive(tmp_path)
+    for name, found in stored.items():
+        # The archive keeps its own order of rows and text type.
+        frame = archive.table(name).compute()
+        assert len(frame) == len(tables[name]), name
+        columns = [c for c in ("runid", "detid", "frame", "y", "x", "time", "ra_deg") if c in frame]
+        if columns:
+            both = [
+                part.sort_values(columns, kind="stable").reset_index(drop=True)
+                for part in (frame, tables[name])
+            ]
+            assert digest(both[0]) == digest(both[1]), (name, found)
+
+
+@pytest.mark.slow
+def test_schedulers_agree(small: Path, tmp_path: Path) -> None:
+    links: list[str] = []
+    here = search([small], tmp_path / "sync")
+    away = search([small], tmp_path / "local", scheduler="local", workers=2, on_start=links.append)
+    assert [o.status for o in here] == ["OK", "OK"]
+    assert sorted(o.obsid for o in away) == [GOOD, OTHER]
+    assert digests(tmp_path / "sync") == digests(tmp_path / "local")
+    assert re.match(r"http://127\.0\.0\.1:\d+/status", links[0])
+
+
+def test_one_observation_needs_no_processes(small: Path, tmp_path: Path) -> None:
+    links: list[str] = []
+    search([small / GOOD], tmp_path, scheduler="local", on_start=links.append)
+    assert not links
+
+
+def test_files_repeat_byte_for_byte(small: Path, tmp_path: Path) -> None:
+    search([small / GOOD], tmp_path / "a")
+    search([small / GOOD], tmp_path / "b")
+    for name in set(TABLES) - {"runs"}:  # which say how long they took
+        first, second = (
+            [path.read_bytes() for path in (tmp_path / root / name).glob("*.parquet")]
+            for root in "ab"
+        )
+        assert first == second
+
+
+def attempts(root: Path) -> dict[str, str]:
+    return dict(open_archive(root).status()[["obsid", "attempt"]].itertuples(index=False))
+
+
+def test_resume(small: Path, tmp_path: Path) -> None:
+    search([small], tmp_path)
+    before = attempts(tmp_path)
+    again = search([small], tmp_path)
+    assert [o.searched for o in again] == [False, False]
+    assert [o.status for o in again] == ["OK", "OK"]
+    assert [o.n_regions for o in again] == list(open_archive(tmp_path).status()["n_regions"])
+    assert attempts(tmp_path) == before
+    forced = search([small], tmp_path, force=True)
+    assert [o.searched for o in forced] == [True, True]
+    assert not set(attempts(tmp_path).values()) & set(before.values())
+
+
+def test_changed_files_are_searched_again(small: Path, tmp_path: Path) -> None:
+    changed = copy(small / GOOD, tmp_path)
+    search([changed, small / OTHER], tmp_path / "archive")
+    set_keys(event_lists(changed)[0], OBJECT="another target")
+    again = search([changed, small / OTHER], tmp_path / "archive")
+    assert {o.obsid: o.searched for o in again} == {GOOD: True, OTHER: False}
+    event_lists(changed)[1].unlink()
+    again = search([changed, small / OTHER], tmp_path / "archive")
+    assert {o.obsid: o.searched for o in again} == {GOOD: True, OTHER: False}
+
+
+def test_failed_is_tried_again_when_asked_or_mended(small: Path, tmp_path: Path) -> None:
+    bad = copy(small / GOOD, tmp_path)
+    path = event_lists(bad)[0]
+    whole = path.read_bytes()
+    path.write_bytes(whole[:1000])
+    root = tmp_path / "archive"
+    tried = [
+        search([bad], root)[0],
+        search([bad], root)[0],
+        search([bad], root, retry_failed=True)[0],
+    ]
+    assert [o.status for o in tried] == ["FAILED"] * 3
+    assert [o.searched for o in tried] == [True, False, True]
+    entry = open_archive(root).entry(GOOD)
+    assert entry is not None
+    assert "Traceback" in entry.traceback
+    path.write_bytes(whole)
+    assert search([bad], root)[0].status == "OK"
+    entry = open_archive(root).entry(GOOD)
+    assert entry is not None
+    assert (entry.reason, entry.traceback) == ("", "")
+
+
+def test_damaged_ledger_entry_is_replaced(small: Path, tmp_path: Path) -> None:
+    search([small], tmp_path)
+    before = digests(tmp_path)
+    (tmp_path / "ledger" / f"{GOOD}.json").write_text('{"obsid": "09')
+    again = search([small], tmp_path)
+    assert {o.obsid: o.searched for o in again} == {GOOD: True, OTHER: False}
+    assert digests(tmp_path) == before
+
+
+def test_other_settings_are_refused(small: Path, tmp_path: Path) -> None:
+    search([small / GOOD], tmp_path)
+    observations, _ = find_observations([small])
+    other = Config.load(overrides=["detect.sigma=5"])
+    with pytest.raises(ArchiveError, match=r"detect\.sigma: archive has 3, asked for 5"):
+        list(detect_many(observations, other, str(tmp_path), scheduler="sync"))
+    marker = tmp_path / "archive.json"
+    content = json.loads(marker.read_text())
+    marker.write_text(json.dumps({**content, "format_version": 99}))
+    with pytest.raises(ArchiveError, match="format 99"):
+        search([small / GOOD], tmp_path)
+
+
+def test_settings_are_checked_before_anything_is_made(small: Path, tmp_path: Path) -> None:
+    root = tmp_path / "archive"
+    with pytest.raises(ConfigError, match="use sync, local or tcp"):
+        search([small], root, scheduler="slurm")
+    observations, _ = find_observations([small])
+    config = Config.load(overrides=[f"selection.hot_pixels='{tmp_path}/none.csv'"])
+    with pytest.raises(ConfigError, match=r"none\.csv cannot be read"):
+        list(detect_many(observations, config, str(root), scheduler="sync"))
+    assert not root.exists()
+
+
+def test_defects_are_recorded(small: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    sound = stage.detect_observation
+
+    def fail(files: ObservationFiles, config: Config) -> Any:
+        if files.obsid == GOOD:
+            raise ZeroDivisionError("a defect")
+        return sound(files, config)
+
+    monkeypatch.setattr(stage, "detect_observation", fail)
+    outcomes = search([small], tmp_path)
+    assert [o.status for o in outcomes] == ["FAILED", "OK"]
+    assert outcomes[0].reason.startswith("Unexpected ZeroDivisionError: a defect")
+    entry = open_archive(tmp_path).entry(GOOD)
+    assert entry is not None
+    assert "a defect" in entry.traceback
+
+
+def test_result_that_cannot_be_committed(small: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    commit = Archive.commit
+
+    def refuse(self: Archive, obsid: str, status: Any, *arguments: Any, **options: Any) -> Any:
+        if (obsid, status) == (GOOD, "OK"):
+            raise ArchiveError("The disk is full.")
+        return commit(self, obsid, status, *arguments, **options)
+
+    monkeypatch.setattr(Archive, "commit", refuse)
+    outcomes = search([small], tmp_path)
+    assert (outcomes[0].status, outcomes[0].reason) == ("FAILED", "The disk is full.")
+    assert list(open_archive(tmp_path).status()["status"]) == ["FAILED", "OK"]
+
+
+def test_killed_worker(small: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    """What the scheduler says of the observation that kills workers; see test_scheduler."""
+
+    def run(function: Any, items: Any, **options: Any) -> Any:
+        for item in items:
+            if item.obsid == GOOD:
+                yield Done(item, None, ExodError("Each of 3 worker processes died during it."))
+            else:
+                yield Done(item, function(item), None)
+
+    monkeypatch.setattr(stage, "run_tasks", run)
+    outcomes = {o.obsid: o for o in search([small], tmp_path)}
+    assert outcomes[OTHER].status == "OK"
+    assert outcomes[GOOD].status == "FAILED"
+    ledger = open_archive(tmp_path).status()
+    assert list(ledger["status"]) == ["FAILED", "OK"]
+    assert ledger["reason"][0] == "Each of 3 worker processes died during it."
+    again = {o.obsid: o.searched for o in search([small], tmp_path)}
+    assert again == {GOOD: False, OTHER: False}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheduler", ["sync", "local"])
+def test_interrupted(scheduler: str, tmp_path: Path) -> None:
+    from exod.stages.simulate import simulate_files
+
+    data = tmp_path / "data"
+    for number in range(3):
+        options: dict[str, Any] = {"duration": 3000.0, "cameras": ("EMOS1", "EMOS2")}
+        simulate_files(data, f"09000003{number:02d}", number, **options)
+    root = tmp_path / "archive"
+    command = [EXOD, "detect", data, "--archive", root, "--scheduler", scheduler, "--workers", "1"]
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 60
+    while not list(root.glob("ledger/*.json")):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.01)
+    # As a terminal does: to every process of the command.
+    os.killpg(process.pid, signal.SIGINT)
+    began = time.monotonic()
+    _, error = process.communicate(timeout=60)
+    assert time.monotonic() - began < 15
+    assert process.returncode == 130
+    assert error.strip() == (
+        "exod: interrupted; what is done is kept, and the same command continues."
+    )
+    done = attempts(root)
+    assert 1 <= len(done) < 3
+    observations, _ = find_observations([data])
+    list(detect_many(observations, Config(), str(root), scheduler="sync"))
+    assert attempts(root).items() >= done.items()
+    list(detect_many(observations, Config(), str(tmp_path / "whole"), scheduler="sync"))
+    assert digests(root) == digests(tmp_path / "whole")
+    open_archive(root).gc(0)
+    assert not list(root.rglob("*.tmp"))
