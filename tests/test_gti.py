@@ -88,6 +88,7 @@ def test_edge_cases(bins, intervals, frames):
     st.floats(0, 0.99),
 )
 @example([True] * 21, 200.0, 0.0)
+@example([True] * 88 + [False] * 10, 290.0, 0.0)  # 87 * (100 / 290) is a bit above 30
 @example([False, True, True, True, True], 150.0, 0.0)
 def test_intervals_and_frames_against_loops(above, t_bin, rest):
     dt = min(t_bin, 100.0)
@@ -235,6 +236,8 @@ UNEVEN = ALL | {1: 1, 2: 1, 3: 1}
         ([ALL, UNEVEN, ALL], "...", "..."),
         ([ALL, UNEVEN, ALL], ".#.", ".##"),
         ([ALL | {1: 0, 2: 0, 3: 9}, ALL], "##", "##"),
+        ([ALL, {4: 10, 7: 10}, ALL], "...", "..."),
+        ([ALL, {4: 11, 7: 10}, ALL], "...", ".##"),
     ],
 )
 def test_quadrants(frames, bad_time_frames, off):

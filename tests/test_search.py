@@ -162,6 +162,15 @@ def test_what_is_found(observation, expected):
     assert run.bad_time.frames.any()
 
 
+def test_an_eclipsed_source_is_located_by_its_light_outside(expected):
+    """2 ct/s for 2200 s: the thousands of counts of the source are no background."""
+    for run in expected:
+        for item in run.regions:
+            if not run.cells.is_peak[item.region.members].any():
+                assert item.position.counts > 500
+                assert item.position.error_arcsec < 1.5
+
+
 def test_light_curve_of_the_burst(observation, expected):
     run = next(run for run in expected if run.t_bin == 50 and run.band == (0.2, 12.0))
     item = next(item for item in run.regions if run.cells.is_peak[item.region.members[0]])
