@@ -295,6 +295,8 @@ def test_real_source_lists_are_read_in_silence(
     config = exod.Config.load(overrides=["cube.t_bin=[100]", "cube.bands=[[0.2,12]]"])
     folders = []
     for path in real:
+        assert len(read_source_list(path)) > 0
+    for path in real[::10]:
         obsid = path.name[1:11]
         folders.append(tmp_path / obsid)
         folders[-1].mkdir()
@@ -302,7 +304,6 @@ def test_real_source_lists_are_read_in_silence(
         event_list = folders[-1] / template.name.replace(GOOD, obsid)
         event_list.write_bytes(content.replace(f"'{GOOD}'".encode(), f"'{obsid}'".encode()))
         tables = exod.detect(folders[-1], config)
-        assert len(read_source_list(path)) > 0
         assert tables.observations["source_list"].item() == path.name
         assert tables.observations["notes"].item() == ""
     code, _, err = command("detect", *folders[:2], "--archive", tmp_path / "archive", *FAST)
