@@ -228,11 +228,13 @@ def test_interrupted(scheduler: str, tmp_path: Path) -> None:
     from exod.stages.simulate import simulate_files
 
     data = tmp_path / "data"
-    for number in range(3):
-        options: dict[str, Any] = {"duration": 3000.0, "cameras": ("EMOS1", "EMOS2")}
+    for number in range(4):
+        options: dict[str, Any] = {"duration": 4000.0, "cameras": ("EMOS1", "EMOS2")}
         simulate_files(data, f"09000003{number:02d}", number, **options)
     root = tmp_path / "archive"
     command = [EXOD, "detect", data, "--archive", root, "--scheduler", scheduler, "--workers", "1"]
+    command += ["--t-bin", "50", "--band", "0.2-12"]
+    config = Config.load(overrides=["cube.t_bin=[50]", "cube.bands=[[0.2,12]]"])
     process = subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
@@ -255,11 +257,11 @@ def test_interrupted(scheduler: str, tmp_path: Path) -> None:
         "exod: interrupted; what is done is kept, and the same command continues."
     )
     done = attempts(root)
-    assert 1 <= len(done) < 3
+    assert 1 <= len(done) < 4
     observations, _ = find_observations([data])
-    list(detect_many(observations, Config(), str(root), scheduler="sync"))
+    list(detect_many(observations, config, str(root), scheduler="sync"))
     assert attempts(root).items() >= done.items()
-    list(detect_many(observations, Config(), str(tmp_path / "whole"), scheduler="sync"))
+    list(detect_many(observations, config, str(tmp_path / "whole"), scheduler="sync"))
     assert digests(root) == digests(tmp_path / "whole")
     open_archive(root).gc(0)
     assert not list(root.rglob("*.tmp"))
