@@ -12,7 +12,9 @@ from hypothesis import HealthCheck, settings
 
 from exod.cli import main
 
-settings.register_profile("exod", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "exod", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("exod")
 
 
