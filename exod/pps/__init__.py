@@ -1,0 +1,17 @@
+"""XMM-Newton pipeline products (PPS): finding the files of an observation and reading them.
+
+The only package that knows how event lists and source lists look as files (METHOD 1).
+"""
+
+from exod.pps.find import ObservationFiles, find_observations
+from exod.pps.lists import read_event_list, read_hot_pixel_table, read_source_list
+from exod.pps.names import SUFFIXES
+
+__all__ = [
+    "SUFFIXES",
+    "ObservationFiles",
+    "find_observations",
+    "read_event_list",
+    "read_hot_pixel_table",
+    "read_source_list",
+]

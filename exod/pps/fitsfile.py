@@ -1,0 +1,118 @@
+"""FITS files, plain or gzip: whatever is wrong with one is a sentence that names it."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from astropy.io import fits
+from numpy.typing import NDArray
+
+from exod.errors import ExodError, InputError
+
+_PIECE = 1 << 20
+_DAMAGE = (
+    OSError,
+    EOFError,
+    zlib.error,
+    struct.error,
+    fits.VerifyError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    AssertionError,
+    MemoryError,
+    Warning,
+)
+"""What astropy and gzip raise on files with wrong bytes, found by changing bytes at random."""
+
+
+class Header:
+    """Keywords of the extension, falling back to the primary header."""
+
+    def __init__(self, extension: fits.Header, primary: fits.Header) -> None:
+        self._headers = (extension, primary)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value of a keyword; `default` if it is missing or has none."""
+        for header in self._headers:
+            value = header.get(key)
+            # A card may have no value.
+            if value is not None and not isinstance(value, fits.card.Undefined):
+                return value
+        return default
+
+    def number(self, key: str, default: float = np.nan) -> float:
+        """The value as a number; `default` if it is none."""
+        try:
+            return float(self.get(key, default))
+        except (TypeError, ValueError):
+            return default
+
+    def text(self, key: str) -> str:
+        """The value as text without blanks around it; empty if missing."""
+        return str(self.get(key, "")).strip()
+
+
+@contextmanager
+def open_fits(path: Path, *, whole: bool = True) -> Iterator[fits.HDUList]:
+    """Open a FITS file; whatever is wrong with it becomes an InputError that names it.
+
+    With `whole` its end is read too: only there a gzip file has its checksum.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.filterwarnings("error", message=".*truncated.*")
+            with _unpacked(path) as file, fits.open(file, memmap=False) as hdus:
+                try:
+                    yield hdus
+                except InputError:
+                    _read_rest(file)  # What is missing may stand in the part that is lost.
+                    raise
+                if whole:
+                    _read_rest(file)
+    except ExodError:
+        raise
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist.") from error
+    except PermissionError as error:
+        raise InputError(f"{path} may not be read; give yourself the right to.") from error
+    except _DAMAGE as error:
+        cause = str(error).strip().rstrip(".").split("\n")[0] or type(error).__name__
+        raise InputError(
+            f"{path.name} cannot be read ({cause}); it is empty, truncated or not FITS: "
+            f"fetch it again."
+        ) from error
+
+
+def _unpacked(path: Path) -> IO[bytes]:
+    with path.open("rb") as file:
+        is_gzip = file.read(2) == b"\x1f\x8b"
+    return gzip.open(path) if is_gzip else path.open("rb")  # type: ignore[return-value]
+
+
+def _read_rest(file: IO[bytes]) -> None:
+    while file.read(_PIECE):
+        pass
+
+
+def read_column(table: Any, name: str, dtype: str) -> NDArray[Any]:
+    """A column of a FITS table as `dtype`; numbers beyond its range become its limits."""
+    values = np.asarray(table[name])
+    wanted = np.dtype(dtype)
+    if wanted.kind in "iu" and not np.can_cast(values.dtype, wanted):
+        limits = np.iinfo(wanted)
+        if values.dtype.kind == "f":
+            values = np.nan_to_num(values, nan=limits.min)
+        values = np.clip(values, limits.min, limits.max)
+    return values.astype(wanted)
