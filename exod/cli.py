@@ -120,6 +120,57 @@ def _common(
 
 
 @app.command()
+def download(
+    to: Annotated[Path, typer.Option(help="Gets a folder an observation.")],
+    obsids: Annotated[
+        list[str] | None, typer.Argument(metavar="OBSID...", help="Ten digits each.")
+    ] = None,
+    listed: Annotated[
+        Path | None, typer.Option("--from", help="File with one obsid a line; # starts a comment.")
+    ] = None,
+    connections: Annotated[
+        int, typer.Option(min=1, max=16, help="Observations fetched at the same time.")
+    ] = 4,
+    attempts: Annotated[int, typer.Option(min=1, help="Tries of each request.")] = 5,
+    timeout: Annotated[float, typer.Option(min=1, help="Longest silence in seconds.")] = 120.0,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read what is there; fetch again what is damaged.")
+    ] = False,
+    esa: Annotated[str, typer.Option("--esa-url", hidden=True)] = "",
+    heasarc: Annotated[str, typer.Option("--heasarc-url", hidden=True)] = "",
+) -> None:
+    """Fetch event lists and source lists from the archives of ESA and HEASARC.
+
+    What is there and whole is not fetched again: to continue, run the same command.
+
+    Example: `exod download 0001730201 0765080801 --to data`
+    """
+    from exod.progress import follow_downloads
+    from exod.services import Esa, Heasarc
+    from exod.stages.download import download_many, wanted_obsids
+    from exod.transfer import Transport
+
+    wanted = wanted_obsids(obsids or [], listed)
+    services = (Esa(esa) if esa else Esa(), Heasarc(heasarc) if heasarc else Heasarc())
+    with follow_downloads(len(wanted), out) as progress:
+        transport = Transport(
+            attempts=attempts, timeout=timeout, connections=connections, on_bytes=progress.count
+        )
+        transfer: Any = download_many(
+            wanted, to, services=services, transport=transport, verify=verify
+        )
+        with closing(transfer):
+            downloads = [progress.report(done) for done in transfer]
+    failed = [done for done in downloads if done.error]
+    for done in failed:
+        _complain(f"exod: {done.obsid} failed: {done.note}")
+    whole = plural(len(downloads) - len(failed), "observation")
+    out.print(f"{whole} in {to}; {len(failed)} failed.", markup=False, soft_wrap=True)
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
 def detect(
     paths: Annotated[
         list[str],

@@ -31,3 +31,7 @@ class ExposureRejected(ExodError):  # noqa: N818 - not an error of the file
 
 class ArchiveError(ExodError):
     """The archive cannot be opened, read or written as asked."""
+
+
+class DownloadError(ExodError):
+    """Data cannot be fetched from a service, or cannot be stored here."""

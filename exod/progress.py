@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.filesize import decimal
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from exod.text import plural
 
 if TYPE_CHECKING:
     from exod.stages.detect import Outcome
+    from exod.stages.download import Download
 
 
 class Follower:
@@ -75,3 +78,74 @@ def follow(total: int, console: Console | None = None) -> Iterator[Follower]:
     )
     with Progress(*columns, console=console) as progress:
         yield Follower(console, total, progress)
+
+
+class DownloadFollower:
+    """Reports downloads as they come, and the bytes between.
+
+    Parameters
+    ----------
+    console : Console
+        Where to write.
+    total : int
+        Observations in all.
+    progress : Progress or None
+        The bar; None writes plain lines.
+    """
+
+    def __init__(self, console: Console, total: int, progress: Progress | None) -> None:
+        self._console = console
+        self._total = total
+        self._progress = progress
+        self._task = progress.add_task("download", total=total, size="") if progress else None
+        self._lock = Lock()
+        self._n_bytes = 0
+        self._done = 0
+
+    def count(self, n_bytes: int) -> None:
+        """Add bytes that have come; from any thread."""
+        with self._lock:
+            self._n_bytes += n_bytes
+        if self._progress is not None and self._task is not None:
+            self._progress.update(self._task, size=decimal(self._n_bytes))
+
+    def report(self, download: Download) -> Download:
+        """Show one download and return it."""
+        self._done += 1
+        if self._progress is not None and self._task is not None:
+            self._progress.update(self._task, advance=1)
+        else:
+            self._console.print(
+                f"[{self._done}/{self._total}] {download.obsid} {download.status}: "
+                f"{_amount(download)}. {download.note}".rstrip(),
+                markup=False,
+                soft_wrap=True,
+            )
+        return download
+
+
+def _amount(download: Download) -> str:
+    files = plural(len(download.files), "file")
+    if not download.n_fetched:
+        return f"{files}, there before" if download.files else files
+    services = " and ".join(download.services)
+    size = decimal(download.n_bytes)
+    return f"{files}, {size} fetched, from {services}, {download.seconds:.1f} s"
+
+
+@contextmanager
+def follow_downloads(total: int, console: Console | None = None) -> Iterator[DownloadFollower]:
+    """A follower of `total` downloads, with a bar if the console is a terminal."""
+    console = console or Console(highlight=False)
+    if not console.is_terminal:
+        yield DownloadFollower(console, total, None)
+        return
+    columns = (
+        TextColumn("[bold]Downloading"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[size]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        yield DownloadFollower(console, total, progress)

@@ -1,5 +1,6 @@
 """The stages, in the order of the data flow; each reads, maps and commits.
 
+download    obsids -> event lists and source lists of public archives
 simulate    settings -> event lists and source lists, as the pipeline would write them
 read        event lists, source list -> merged events of each subset, hot pixels removed
 detect      merged events -> cube -> expectation -> cells -> regions -> committed tables

@@ -1,0 +1,307 @@
+"""Files over HTTP: streamed to a temporary file, and tried again after faults that pass.
+
+The client is urllib3: it streams, enforces Content-Length and shares connections between threads,
+and is part of every installation with object stores; requests and httpx would only wrap it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from email.message import Message
+from pathlib import Path
+from typing import Final, TypeVar
+from urllib.request import getproxies, proxy_bypass
+
+import urllib3
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    stop_after_attempt,
+    wait_exponential_jitter,
+)
+from tenacity.nap import sleep_using_event
+from urllib3.exceptions import (
+    HTTPError,
+    IncompleteRead,
+    InvalidHeader,
+    MaxRetryError,
+    NameResolutionError,
+    NewConnectionError,
+    ProtocolError,
+    SSLError,
+)
+from urllib3.exceptions import (
+    TimeoutError as HTTPTimeoutError,
+)
+from urllib3.util import Retry, Timeout, parse_url
+
+from exod import __version__
+from exod.errors import DownloadError
+
+T = TypeVar("T")
+
+_PIECE: Final = 1 << 18
+_LONGEST_TEXT: Final = 1 << 24
+_LONGEST_WAIT: Final = 60.0
+"""Seconds; also the most that a Retry-After header is obeyed for."""
+_CONNECT_SECONDS: Final = 30.0
+_PASSING_STATUS: Final = frozenset({408, 429, 500, 502, 503, 504})
+_REDIRECTS_ONLY: Final = Retry(
+    total=None, connect=0, read=0, status=0, other=0, redirect=5, respect_retry_after_header=False
+)
+
+
+class TransferError(DownloadError):
+    """The service does not give what was asked for."""
+
+
+class NotThereError(TransferError):
+    """The service has nothing of that name."""
+
+
+class ProtectedError(TransferError):
+    """The service has it, but not for everybody."""
+
+
+class PassingError(TransferError):
+    """A fault that may pass: asking again is worth it.
+
+    Attributes
+    ----------
+    retry_after : float
+        Seconds that the service asks to wait.
+    """
+
+    def __init__(self, reason: str, retry_after: float = 0.0) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came with a file.
+
+    Attributes
+    ----------
+    name : str
+        Name of the file that the Content-Disposition header gives; empty without one. Not to be
+        used as a path before it is checked.
+    content_type : str
+        In lower case, without parameters.
+    """
+
+    name: str
+    content_type: str
+
+
+class Transport:
+    """An HTTP client that several threads may share.
+
+    Passing faults (connection errors, timeouts, cut-off answers, HTTP 408, 429 and 5xx) are tried
+    again after a time that doubles, with jitter, and is at least what a Retry-After header asks.
+
+    Parameters
+    ----------
+    attempts : int
+        Tries of each request.
+    timeout : float
+        Longest silence in seconds.
+    connections : int
+        Threads that use it.
+    sleep : callable, optional
+        Called with the seconds between tries. By default it waits, until `close`.
+    on_bytes : callable, optional
+        Called with the number of bytes of each piece that arrives, from any thread.
+    """
+
+    def __init__(
+        self,
+        *,
+        attempts: int = 5,
+        timeout: float = 120.0,
+        connections: int = 4,
+        sleep: Callable[[float], None] | None = None,
+        on_bytes: Callable[[int], None] | None = None,
+    ) -> None:
+        self.connections = connections
+        self._attempts = attempts
+        self._seconds = timeout
+        self._stop = threading.Event()
+        self._sleep = sleep or sleep_using_event(self._stop)
+        self._on_bytes = on_bytes or (lambda _: None)
+        self._backoff = wait_exponential_jitter(initial=1, max=_LONGEST_WAIT, jitter=1)
+        self._pools: dict[str, urllib3.PoolManager] = {}
+        self._open: set[urllib3.BaseHTTPResponse] = set()
+        self._lock = threading.Lock()
+
+    def fetch(self, url: str, target: Path) -> Answer:
+        """Write what a URL answers to `target`, which is left incomplete if this fails.
+
+        Parameters
+        ----------
+        url : str
+            What to ask for.
+        target : Path
+            A temporary name: nobody may take it for the result.
+
+        Returns
+        -------
+        Answer
+            What the headers say about the file.
+
+        Raises
+        ------
+        NotThereError, ProtectedError, TransferError
+            If the service does not give it, after all tries.
+        OSError
+            If `target` cannot be written.
+        """
+
+        def once() -> Answer:
+            with self._answer(url) as response, target.open("wb") as file:
+                for piece in response.stream(_PIECE, decode_content=False):
+                    self._check()
+                    file.write(piece)
+                    self._on_bytes(len(piece))
+                return _described(response)
+
+        return self._persistently(once)
+
+    def text(self, url: str) -> str:
+        """What a URL answers, as text.
+
+        Raises
+        ------
+        NotThereError, ProtectedError, TransferError
+            If the service does not give it, after all tries.
+        """
+
+        def once() -> str:
+            with self._answer(url) as response:
+                body = bytearray()
+                for piece in response.stream(_PIECE, decode_content=True):
+                    self._check()
+                    body += piece
+                    if len(body) > _LONGEST_TEXT:
+                        raise TransferError("answered far too much")
+                return body.decode("utf-8", "replace")
+
+        return self._persistently(once)
+
+    def close(self) -> None:
+        """End what is under way in any thread; later calls fail."""
+        self._stop.set()
+        with self._lock:
+            for response in self._open:
+                with suppress(OSError, RuntimeError, ValueError):
+                    response.shutdown()
+        patience = time.monotonic() + 1.0
+        while self._open and time.monotonic() < patience:
+            time.sleep(0.005)
+        for pool in self._pools.values():
+            pool.clear()
+
+    def _check(self) -> None:
+        if self._stop.is_set():
+            raise DownloadError("interrupted")
+
+    def _persistently(self, once: Callable[[], T]) -> T:
+        retrying = Retrying(
+            stop=stop_after_attempt(self._attempts),
+            wait=self._wait,
+            retry=retry_if_exception_type(PassingError),
+            sleep=self._sleep,
+            reraise=True,
+        )
+        return retrying(once)
+
+    def _wait(self, state: RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        asked = error.retry_after if isinstance(error, PassingError) else 0.0
+        return max(self._backoff(state), min(asked, _LONGEST_WAIT))
+
+    @contextmanager
+    def _answer(self, url: str) -> Iterator[urllib3.BaseHTTPResponse]:
+        """The answer with a good status; its faults and those of reading it, as TransferError."""
+        self._check()
+        response = None
+        try:
+            response = self._pool(url).request(
+                "GET",
+                url,
+                headers={"User-Agent": f"exod/{__version__}", "Accept-Encoding": "identity"},
+                preload_content=False,
+                retries=_REDIRECTS_ONLY,
+                timeout=Timeout(connect=min(_CONNECT_SECONDS, self._seconds), read=self._seconds),
+            )
+            with self._lock:
+                self._open.add(response)
+            _check_status(response)
+            yield response
+            response.release_conn()
+        except HTTPError as error:
+            raise self._explained(error) from error
+        finally:
+            if response is not None:
+                response.close()
+                with self._lock:
+                    self._open.discard(response)
+
+    def _pool(self, url: str) -> urllib3.PoolManager:
+        parts = parse_url(url)
+        if parts.scheme not in {"http", "https"} or not parts.host:
+            raise TransferError(f"cannot be at {url!r}, which is no web address")
+        proxy = "" if proxy_bypass(parts.host) else getproxies().get(parts.scheme, "")
+        with self._lock:
+            if proxy not in self._pools:
+                self._pools[proxy] = (
+                    urllib3.ProxyManager(proxy, maxsize=self.connections)
+                    if proxy
+                    else urllib3.PoolManager(maxsize=self.connections)
+                )
+            return self._pools[proxy]
+
+    def _explained(self, error: HTTPError) -> TransferError:
+        cause = error.reason if isinstance(error, MaxRetryError) and error.reason else error
+        if isinstance(cause, SSLError):
+            return TransferError(f"has no certificate that is trusted here ({cause})")
+        if isinstance(cause, NameResolutionError):
+            return PassingError("cannot be found; is this computer online?")
+        if isinstance(cause, NewConnectionError):
+            return PassingError("cannot be connected to")
+        if isinstance(cause, HTTPTimeoutError):
+            return PassingError(f"was silent for {self._seconds:g} s")
+        if isinstance(cause, IncompleteRead | ProtocolError):
+            return PassingError("broke off the connection")
+        return TransferError(f"cannot be used ({type(cause).__name__}: {cause})")
+
+
+def _check_status(response: urllib3.BaseHTTPResponse) -> None:
+    status = response.status
+    if 200 <= status < 300:
+        return
+    said = f"(HTTP {status})"
+    if status in {404, 410}:
+        raise NotThereError(f"has nothing of that name {said}")
+    if status in {401, 403}:
+        raise ProtectedError(f"gives it to its owners only {said}")
+    if status in _PASSING_STATUS:
+        asked = 0.0
+        with suppress(InvalidHeader):
+            asked = _REDIRECTS_ONLY.get_retry_after(response) or 0.0
+        raise PassingError(f"is overloaded or out of order {said}", asked)
+    raise TransferError(f"refuses the request {said}")
+
+
+def _described(response: urllib3.BaseHTTPResponse) -> Answer:
+    message = Message()
+    for name in ("Content-Disposition", "Content-Type"):
+        if name in response.headers:
+            message[name] = response.headers[name]
+    content_type = message.get_content_type() if "Content-Type" in message else ""
+    return Answer(name=message.get_filename("") or "", content_type=content_type)
