@@ -295,6 +295,36 @@ def _table(title: str, *columns: str) -> Table:
 
 
 @app.command()
+def ingest(
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH...", help="Folders of PPS files, or event lists.")
+    ],
+    archive: Annotated[Path, typer.Option(help="Archive that gets the folder events.")],
+    scheduler: Annotated[str, typer.Option(help="sync, local or tcp://host:port.")] = "local",
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes of local.")] = None,
+) -> None:
+    """Turn event lists into Parquet files once, so that further searches read faster.
+
+    Example: `exod ingest data/ --archive results`, then `exod detect results/events --archive deep
+    --sigma 5`
+    """
+    from exod.pps import find_observations
+    from exod.stages.ingest import FOLDER, ingest_many
+
+    observations, problems = find_observations(_existing(paths))
+    failures = [str(problem) for problem in problems]
+    for done in ingest_many(observations, archive, scheduler=scheduler, workers=workers):
+        what = f"{plural(done.written, 'file')} written, {done.kept} kept"
+        out.print(f"{done.obsid}: {what}, {plural(done.n_events, 'event')}", markup=False)
+        failures += done.problems
+    for failure in failures:
+        _complain(f"exod: {failure}")
+    if failures:
+        raise typer.Exit(1)
+    out.print(f"To search: exod detect {archive / FOLDER} --archive ARCHIVE", soft_wrap=True)
+
+
+@app.command()
 def status(
     root: Archive_,
     show_all: Annotated[bool, typer.Option("--all", help="List every observation.")] = False,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exod.errors import InputError
+from exod.pps import ingested
 from exod.pps.fitsfile import Header, open_fits
 from exod.pps.names import EVENT_PRODUCTS, PPS_NAME, SOURCE_PRODUCT, SUFFIXES, obsid_of_path
 
@@ -121,10 +122,10 @@ def _identify(path: Path, *, required: bool) -> tuple[str, str] | None:
             return match["obsid"], "sources"
         if not required:
             return None
-    kind, obsid = _identify_by_header(path)
+    kind, obsid = _identify_by_content(path)
     if kind is None:
         if required:
-            raise InputError(f"{path} holds neither an EVENTS nor a SRCLIST extension.")
+            raise InputError(f"{path} holds neither an event list nor a source list.")
         return None
     obsid = obsid or obsid_of_path(path)
     if not obsid:
@@ -132,8 +133,10 @@ def _identify(path: Path, *, required: bool) -> tuple[str, str] | None:
     return obsid, kind
 
 
-def _identify_by_header(path: Path) -> tuple[str | None, str | None]:
+def _identify_by_content(path: Path) -> tuple[str | None, str | None]:
     try:
+        if path.suffix == ingested.SUFFIX:
+            return ingested.kind_of(path), None
         with open_fits(path, whole=False) as hdus:
             for kind, extension in (("events", "EVENTS"), ("sources", "SRCLIST")):
                 if extension in hdus:

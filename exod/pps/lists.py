@@ -15,6 +15,7 @@ from astropy.table import Table as AstropyTable
 from exod.errors import ConfigError, ExposureRejected, InputError
 from exod.events import EVENT_DTYPES, EventList, Exposure
 from exod.instruments import CAMERAS, IMAGE_PIXEL_ARCSEC
+from exod.pps import ingested
 from exod.pps.fitsfile import Header, open_fits, read_column
 from exod.pps.names import PPS_NAME, TIMING_PRODUCT, obsid_of_path
 from exod.sky import TangentPlane
@@ -28,7 +29,7 @@ def read_event_list(path: Path) -> tuple[Exposure, EventList]:
     Parameters
     ----------
     path : Path
-        FITS file, plain or gzip.
+        FITS file, plain or gzip, or what `exod ingest` made of it.
 
     Returns
     -------
@@ -44,6 +45,8 @@ def read_event_list(path: Path) -> tuple[Exposure, EventList]:
     ExposureRejected
         If it is sound but of another telescope or instrument, or not in imaging mode.
     """
+    if path.suffix == ingested.SUFFIX:
+        return ingested.read_events(path)
     with open_fits(path) as hdus:
         hdu = next((item for item in hdus if item.name == "EVENTS"), None)
         if not isinstance(hdu, fits.BinTableHDU):
@@ -142,6 +145,8 @@ def read_source_list(path: Path) -> pd.DataFrame:
     -----
     EP_EXTENT is in 4 arcsec image pixels unless its unit says arcsec (METHOD 6).
     """
+    if path.suffix == ingested.SUFFIX:
+        return ingested.read_sources(path)
     with open_fits(path) as hdus:
         hdu = next((h for h in hdus if _is_source_table(h)), None)
         if hdu is None:

@@ -6,7 +6,17 @@ import re
 from pathlib import Path
 from typing import Final
 
-SUFFIXES: Final = (".ftz", ".fits", ".fits.gz", ".fit", ".fit.gz", ".ds", ".evt", ".evt.gz")
+SUFFIXES: Final = (
+    ".ftz",
+    ".fits",
+    ".fits.gz",
+    ".fit",
+    ".fit.gz",
+    ".ds",
+    ".evt",
+    ".evt.gz",
+    ".parquet",
+)
 """Endings, in lower case, of files that may be event lists or source lists."""
 
 PPS_NAME = re.compile(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import resource
 import sys
 import time
@@ -26,6 +25,7 @@ from exod.rows import Tables, rate_rows, run_rows, tables_from
 from exod.scheduler import check_scheduler
 from exod.scheduler import run as run_tasks
 from exod.search import search_subset
+from exod.stages.files import file_identity
 from exod.stages.read import read_observation
 
 
@@ -267,17 +267,7 @@ def _inputs(files: ObservationFiles, config: Config) -> list[dict[str, Any]]:
     paths = list(files.paths)
     if config.selection.hot_pixels not in {"find", "off"}:
         paths.append(Path(config.selection.hot_pixels))
-    return [_input(path) for path in paths]
-
-
-def _input(path: Path) -> dict[str, Any]:
-    """What is known of a file; reading it as an event list tells why, if it is nothing."""
-    try:
-        with path.open("rb") as file:
-            checksum = hashlib.file_digest(file, partial(hashlib.blake2b, digest_size=16))
-            return {"name": path.name, "size": file.tell(), "checksum": checksum.hexdigest()}
-    except OSError:
-        return {"name": path.name, "size": 0, "checksum": ""}
+    return [file_identity(path) for path in paths]
 
 
 def peak_memory_mb() -> float:

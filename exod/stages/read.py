@@ -16,6 +16,7 @@ from exod.events import EventList, Exposure, SelectedEvents, select_events
 from exod.expectation import MIN_DET_ML, mask_radius
 from exod.hotpixels import find_hot_pixels, hot_pixel_mask, listed_hot_pixels
 from exod.pps import ObservationFiles, read_event_list, read_hot_pixel_table, read_source_list
+from exod.pps.ingested import product_name
 from exod.sky import TangentPlane
 from exod.subsets import MergedEvents, merge_subset, split_subsets
 
@@ -181,10 +182,10 @@ def read_observation(files: ObservationFiles, config: Config) -> Observation:
             selected = select_events(exposure, events, use_flags=config.selection.flags == "header")
             _check_length(selected)
             del events
-            selected, hot_pixels[path.name] = remove_hot_pixels(selected, config)
+            selected, hot_pixels[product_name(path)] = remove_hot_pixels(selected, config)
             seen[_exposure_key(exposure)] = path
         except ExposureRejected as error:
-            rejected.append(Rejected(path.name, str(error), exposure))
+            rejected.append(Rejected(product_name(path), str(error), exposure))
             continue
         kept.append(selected)
         notes += selected.notes
@@ -282,12 +283,12 @@ def _read_sources(
     fallback = "only bright cells mask the background model"
     if not files.source_lists:
         return _NO_SOURCES, "", (f"There is no OBSMLI source list; {fallback}.",)
-    path, *others = files.source_lists
-    notes = tuple(f"{path.name} was used, not {other.name}." for other in others)
+    name, *unused = map(product_name, files.source_lists)
+    notes = tuple(f"{name} was used, not {other}." for other in unused)
     try:
-        sources = read_source_list(path)
+        sources = read_source_list(files.source_lists[0])
     except InputError as error:
         return _NO_SOURCES, "", (*notes, f"{error} Meanwhile {fallback}.")
     sources = sources[sources["det_ml"] > MIN_DET_ML].reset_index(drop=True)
     radius = mask_radius(sources, config.cube.size_arcsec)
-    return sources.assign(mask_radius_arcsec=radius), path.name, notes
+    return sources.assign(mask_radius_arcsec=radius), name, notes

@@ -1,0 +1,178 @@
+"""Event lists and source lists as Parquet files, written once and read again and again.
+
+A file ``NAME.parquet`` stands for the pipeline product ``NAME``: the same content, sorted by time,
+in row groups of about ten minutes, so that a range of times is read without the rest. A product
+that cannot be searched (timing mode, another telescope) has a file without rows that says why.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from contextlib import suppress
+from dataclasses import asdict
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from exod.errors import ExodError, ExposureRejected, InputError
+from exod.events import EVENT_DTYPES, EventList, Exposure
+from exod.sky import TangentPlane
+
+SUFFIX: Final = ".parquet"
+
+ROW_GROUP_SECONDS: Final = 600.0
+"""Length of the row groups of an event list (ARCHITECTURE 3)."""
+
+_KEY: Final = b"exod"
+_VERSION: Final = 1
+
+
+def product_name(path: Path) -> str:
+    """Name of the pipeline product that a file is or stands for.
+
+    Examples
+    --------
+    >>> product_name(Path("events/P0001730201M1S002MIEVLI.FTZ.parquet"))
+    'P0001730201M1S002MIEVLI.FTZ'
+    """
+    return path.name.removesuffix(SUFFIX)
+
+
+def write_events(path: Path, exposure: Exposure, events: EventList, origin: dict[str, Any]) -> None:
+    """Write an event list; the file appears whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        File to write.
+    exposure : Exposure
+        Header.
+    events : EventList
+        All rows, in any order; written in order of time, rows without a time last.
+    origin : dict
+        What the file was made of, as `origin_of` returns it.
+
+    Raises
+    ------
+    ExodError
+        If it cannot be written.
+    """
+    ordered = events.take(np.argsort(events.time, kind="stable"))
+    table = pa.table({name: getattr(ordered, name) for name in EVENT_DTYPES})
+    start = ordered.time[0] if len(ordered) else 0.0
+    group = np.nan_to_num((ordered.time - start) // ROW_GROUP_SECONDS, nan=-1.0)
+    edges = np.flatnonzero(np.diff(group, prepend=np.nan))
+    header = {"kind": "events", "exposure": asdict(exposure)}
+    _write(path, table, header, origin, [*edges.tolist(), len(ordered)])
+
+
+def write_rejected(path: Path, reason: str, origin: dict[str, Any]) -> None:
+    """Write that a product cannot be searched, and why."""
+    _write(path, pa.table({}), {"kind": "events", "rejected": reason}, origin, [0, 0])
+
+
+def write_sources(path: Path, sources: pd.DataFrame, origin: dict[str, Any]) -> None:
+    """Write a source list as `exod.pps.read_source_list` returns it."""
+    table = pa.Table.from_pandas(sources, preserve_index=False).replace_schema_metadata(None)
+    _write(path, table, {"kind": "sources"}, origin, [0, len(sources)])
+
+
+def _write(
+    path: Path, table: pa.Table, header: dict[str, Any], origin: dict[str, Any], edges: list[int]
+) -> None:
+    text = json.dumps({"version": _VERSION, "origin": origin, **header})
+    table = table.replace_schema_metadata({_KEY: text})
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with pq.ParquetWriter(temporary, table.schema, compression="zstd") as writer:
+            for first, last in pairwise(edges):
+                writer.write_table(table.slice(first, last - first), row_group_size=1 << 40)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise ExodError(f"{path} cannot be written: {error}.") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def origin_of(path: Path) -> dict[str, Any] | None:
+    """What an ingested file was made of; None if there is no such file or it is damaged."""
+    try:
+        return dict(_header(path)["origin"])
+    except InputError:
+        return None
+
+
+def kind_of(path: Path) -> str | None:
+    """``events`` or ``sources``; None if the file was not written by `exod ingest`.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    """
+    schema = _open(path).schema_arrow
+    return str(_header(path)["kind"]) if _KEY in (schema.metadata or {}) else None
+
+
+def read_events(path: Path) -> tuple[Exposure, EventList]:
+    """Read an ingested event list; see `exod.pps.read_event_list`."""
+    header = _header(path)
+    if "rejected" in header:
+        raise ExposureRejected(header["rejected"])
+    table = _read(path)
+    columns = {
+        name: table.column(name).to_numpy().astype(dtype, copy=False)
+        for name, dtype in EVENT_DTYPES.items()
+    }
+    fields = dict(header["exposure"])
+    plane = TangentPlane(**fields.pop("plane"))
+    return Exposure(**fields, plane=plane), EventList(**columns)
+
+
+def read_sources(path: Path) -> pd.DataFrame:
+    """Read an ingested source list; see `exod.pps.read_source_list`."""
+    _header(path)
+    frame: pd.DataFrame = _read(path).to_pandas(ignore_metadata=True)
+    return frame
+
+
+def _header(path: Path) -> dict[str, Any]:
+    metadata = _open(path).schema_arrow.metadata or {}
+    if _KEY not in metadata:
+        raise InputError(f"{path.name} was not written by exod ingest.")
+    header: dict[str, Any] = json.loads(metadata[_KEY])
+    if header["version"] != _VERSION:
+        raise InputError(
+            f"{path.name} was written by another version of exod: ingest its observation again."
+        )
+    return header
+
+
+def _open(path: Path) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(path)
+    except (OSError, pa.ArrowException) as error:
+        raise _damaged(path, error) from error
+
+
+def _read(path: Path) -> pa.Table:
+    try:
+        return pq.read_table(path, partitioning=None)
+    except (OSError, pa.ArrowException) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    cause = str(error).strip().rstrip(".").split("\n")[0]
+    return InputError(f"{path.name} cannot be read ({cause}): ingest its observation again.")
