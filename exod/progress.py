@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -12,6 +16,7 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from exod.errors import ExodError
 from exod.text import plural
 
 if TYPE_CHECKING:
@@ -30,10 +35,15 @@ class Follower:
         Observations in all.
     progress : Progress or None
         The bar; None writes plain lines.
+    log : Path or None
+        Gets a line of JSON for each outcome, appended.
     """
 
-    def __init__(self, console: Console, total: int, progress: Progress | None) -> None:
+    def __init__(
+        self, console: Console, total: int, progress: Progress | None, log: Path | None = None
+    ) -> None:
         self._console = console
+        self._log = log
         self._total = total
         self._progress = progress
         self._task = progress.add_task("detect", total=total, counts="") if progress else None
@@ -44,8 +54,21 @@ class Follower:
         self._console.print(f"Dashboard: {dashboard}")
 
     def report(self, outcome: Outcome) -> Outcome:
-        """Show one outcome and return it."""
+        """Show one outcome and return it.
+
+        Raises
+        ------
+        ExodError
+            If the log cannot be written.
+        """
         self._counts[outcome.status] += 1
+        if self._log is not None:
+            line = {"time": datetime.now(UTC).isoformat(), **asdict(outcome)}
+            try:
+                with self._log.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(line) + "\n")
+            except OSError as error:
+                raise ExodError(f"The log {self._log} cannot be written: {error}.") from error
         counts = ", ".join(f"{count} {name}" for name, count in sorted(self._counts.items()))
         if self._progress is not None and self._task is not None:
             self._progress.update(self._task, advance=1, counts=counts)
@@ -63,11 +86,13 @@ class Follower:
 
 
 @contextmanager
-def follow(total: int, console: Console | None = None) -> Iterator[Follower]:
+def follow(
+    total: int, console: Console | None = None, log: Path | None = None
+) -> Iterator[Follower]:
     """A follower of `total` observations, with a bar if the console is a terminal."""
     console = console or Console(highlight=False)
     if not console.is_terminal:
-        yield Follower(console, total, None)
+        yield Follower(console, total, None, log)
         return
     columns = (
         TextColumn("[bold]Searching"),
@@ -77,7 +102,7 @@ def follow(total: int, console: Console | None = None) -> Iterator[Follower]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console) as progress:
-        yield Follower(console, total, progress)
+        yield Follower(console, total, progress, log)
 
 
 class DownloadFollower:

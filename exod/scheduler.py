@@ -96,7 +96,7 @@ def run(
         yield from (_attempt(function, item) for item in items)
         return
     if scheduler == "local":
-        count = max(min(workers or os.cpu_count() or 1, len(items)), 1)
+        count = max(min(workers or default_workers(len(items)), len(items)), 1)
         with _local_client(count) as client:
             on_start(client.dashboard_link)
             yield from _patiently(client, function, items, name, count)
@@ -105,6 +105,11 @@ def run(
         on_start(client.dashboard_link)
         count = max(len(client.scheduler_info()["workers"]), 1)
         yield from _patiently(client, function, items, name, count)
+
+
+def default_workers(n_items: int) -> int:
+    """Processes of ``local`` if nobody says how many: one a core, at most one an item."""
+    return max(min(os.cpu_count() or 1, n_items), 1)
 
 
 def check_scheduler(scheduler: str) -> None:

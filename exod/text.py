@@ -8,7 +8,8 @@ def plural(n: int, noun: str) -> str:
 
     Examples
     --------
-    >>> plural(1, "region"), plural(1234, "region")
-    ('1 region', '1,234 regions')
+    >>> plural(1, "region"), plural(1234, "region"), plural(2, "process")
+    ('1 region', '1,234 regions', '2 processes')
     """
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+    ending = "es" if noun.endswith("s") else "s"
+    return f"{n:,} {noun}{'' if n == 1 else ending}"

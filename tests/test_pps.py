@@ -406,7 +406,7 @@ def test_obsid_of_the_folder(tmp_path):
     [
         ("nowhere", "does not exist"),
         ("empty", "holds no event lists"),
-        ("image.fits", "neither an EVENTS nor a SRCLIST"),
+        ("image.fits", "neither an event list nor a source list"),
         ("anonymous.evt", "does not say its observation"),
         ("broken.evt", "cannot be read"),
     ],

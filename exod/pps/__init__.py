@@ -4,13 +4,14 @@ The only package that knows how event lists and source lists look as files (METH
 """
 
 from exod.pps.find import ObservationFiles, find_observations
-from exod.pps.lists import read_event_list, read_hot_pixel_table, read_source_list
+from exod.pps.lists import list_extent, read_event_list, read_hot_pixel_table, read_source_list
 from exod.pps.names import SUFFIXES
 
 __all__ = [
     "SUFFIXES",
     "ObservationFiles",
     "find_observations",
+    "list_extent",
     "read_event_list",
     "read_hot_pixel_table",
     "read_source_list",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import io
+import math
 import struct
 import warnings
 import zlib
@@ -18,6 +20,7 @@ from numpy.typing import NDArray
 from exod.errors import ExodError, InputError
 
 _PIECE = 1 << 20
+_BLOCK = 2880
 _DAMAGE = (
     OSError,
     EOFError,
@@ -64,23 +67,13 @@ class Header:
 
 
 @contextmanager
-def open_fits(path: Path, *, whole: bool = True) -> Iterator[fits.HDUList]:
-    """Open a FITS file; whatever is wrong with it becomes an InputError that names it.
-
-    With `whole` its end is read too: only there a gzip file has its checksum.
-    """
+def _reported(path: Path) -> Iterator[None]:
+    """Turn whatever a damaged file makes of the block into an InputError that names it."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.filterwarnings("error", message=".*truncated.*")
-            with _unpacked(path) as file, fits.open(file, memmap=False) as hdus:
-                try:
-                    yield hdus
-                except InputError:
-                    _read_rest(file)  # What is missing may stand in the part that is lost.
-                    raise
-                if whole:
-                    _read_rest(file)
+            yield
     except ExodError:
         raise
     except FileNotFoundError as error:
@@ -93,6 +86,48 @@ def open_fits(path: Path, *, whole: bool = True) -> Iterator[fits.HDUList]:
             f"{path.name} cannot be read ({cause}); it is empty, truncated or not FITS: "
             f"fetch it again."
         ) from error
+
+
+@contextmanager
+def open_fits(path: Path, *, whole: bool = True) -> Iterator[fits.HDUList]:
+    """Open a FITS file; whatever is wrong with it becomes an InputError that names it.
+
+    With `whole` its end is read too: only there a gzip file has its checksum.
+    """
+    with _reported(path), _unpacked(path) as file, fits.open(file, memmap=False) as hdus:
+        try:
+            yield hdus
+        except InputError:
+            _read_rest(file)  # What is missing may stand in the part that is lost.
+            raise
+        if whole:
+            _read_rest(file)
+
+
+def read_header(path: Path, extension: str) -> Header | None:
+    """Keywords of an extension, read without what follows its header; None if it is not there.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged before that.
+    """
+    with _reported(path), _unpacked(path) as file:
+        primary = header = fits.Header.fromfile(file)
+        while header.get("EXTNAME", "").strip() != extension:
+            file.seek(_padded_data_size(header), io.SEEK_CUR)
+            try:
+                header = fits.Header.fromfile(file)
+            except EOFError:
+                return None
+        return Header(header, primary)
+
+
+def _padded_data_size(header: fits.Header) -> int:
+    """Bytes of the data that follow a header, in whole blocks (FITS standard 4.0, 4.4.1)."""
+    axes = [header[f"NAXIS{i + 1}"] for i in range(header["NAXIS"])]
+    values = header.get("GCOUNT", 1) * (header.get("PCOUNT", 0) + math.prod(axes) * bool(axes))
+    return -(-abs(header["BITPIX"]) // 8 * values // _BLOCK) * _BLOCK
 
 
 def _unpacked(path: Path) -> IO[bytes]:

@@ -140,6 +140,15 @@ def read_events(path: Path) -> tuple[Exposure, EventList]:
     return Exposure(**fields, plane=plane), EventList(**columns)
 
 
+def extent(path: Path) -> tuple[int, float, float]:
+    """Rows of an ingested event list, and its first and last time in seconds."""
+    file = _open(path)
+    groups = [file.metadata.row_group(i).column(0) for i in range(file.num_row_groups)]
+    known = [g.statistics for g in groups if g.is_stats_set and g.statistics.has_min_max]
+    start = min((statistics.min for statistics in known), default=0.0)
+    return file.metadata.num_rows, start, max((s.max for s in known), default=start)
+
+
 def read_sources(path: Path) -> pd.DataFrame:
     """Read an ingested source list; see `exod.pps.read_source_list`."""
     _header(path)

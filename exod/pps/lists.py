@@ -16,7 +16,7 @@ from exod.errors import ConfigError, ExposureRejected, InputError
 from exod.events import EVENT_DTYPES, EventList, Exposure
 from exod.instruments import CAMERAS, IMAGE_PIXEL_ARCSEC
 from exod.pps import ingested
-from exod.pps.fitsfile import Header, open_fits, read_column
+from exod.pps.fitsfile import Header, open_fits, read_column, read_header
 from exod.pps.names import PPS_NAME, TIMING_PRODUCT, obsid_of_path
 from exod.sky import TangentPlane
 
@@ -125,6 +125,23 @@ def _read_plane(name: str, header: Header, columns: fits.ColDefs) -> TangentPlan
             f"TCRPX, TCRVL, TCDLT of the columns X and Y are in its headers."
         )
     return TangentPlane(*values)
+
+
+def list_extent(path: Path) -> tuple[int, float, float]:
+    """Rows of an event list, and the first and last time in seconds, from its header alone.
+
+    Raises
+    ------
+    InputError
+        If the file is unreadable or has no EVENTS extension.
+    """
+    if path.suffix == ingested.SUFFIX:
+        return ingested.extent(path)
+    header = read_header(path, "EVENTS")
+    if header is None:
+        raise InputError(f"{path.name} has no EVENTS extension; it is not an event list.")
+    start, stop = header.number("TSTART", 0.0), header.number("TSTOP", 0.0)
+    return int(header.number("NAXIS2", 0)), start, stop
 
 
 def read_source_list(path: Path) -> pd.DataFrame:
