@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -67,6 +68,15 @@ app = typer.Typer(
 _STYLE = {"OK": "green", "EMPTY": "cyan", "SKIPPED": "yellow", "FAILED": "red"}
 
 Archive_ = Annotated[str, typer.Argument(metavar="ROOT", help="The archive.")]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        "--storage-options",
+        metavar="JSON",
+        envvar="EXOD_STORAGE_OPTIONS",
+        help="Options of the archive's fsspec file system: endpoint, credentials.",
+    ),
+]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file of settings.")]
 Set = Annotated[
     list[str] | None,
@@ -192,6 +202,7 @@ def detect(
         bool, typer.Option("--retry-failed", help="Search again what failed.")
     ] = False,
     plots: Annotated[Path | None, typer.Option(help="Save pictures in this folder.")] = None,
+    storage: Storage = None,
 ) -> None:
     """Search observations for variable sources.
 
@@ -205,6 +216,7 @@ def detect(
     from exod.stages.detect import detect_many
 
     wanted = _config(config, settings, t_bin, band, sigma)
+    options = _storage_options(storage)
     observations, problems = find_observations(_existing(paths))
     for problem in problems:
         _complain(f"exod: {problem}")
@@ -220,6 +232,7 @@ def detect(
             force=force,
             retry_failed=retry_failed,
             on_start=progress.link,
+            storage_options=options,
         )
         # An interruption must end the workers before anything else is said.
         with closing(search):
@@ -227,8 +240,24 @@ def detect(
     _summary(outcomes, archive)
     if plots is not None:
         drawable = [outcome.obsid for outcome in outcomes if outcome.n_runs]
-        _plot_observations(archive, drawable, plots, scheduler)
+        _plot_observations(archive, drawable, plots, scheduler, options)
     _finish(outcomes, problems)
+
+
+def _storage_options(text: str | None) -> dict[str, Any] | None:
+    if not text:
+        return None
+    try:
+        options = json.loads(text)
+        if not isinstance(options, dict):
+            raise TypeError("it is not an object")
+    except (TypeError, ValueError) as error:
+        # Without the text itself: it may hold credentials.
+        raise ConfigError(
+            "The storage options must be a JSON object as in "
+            f"""'{{"endpoint_url": "https://host"}}': {error}."""
+        ) from None
+    return options
 
 
 def _existing(paths: Iterable[str]) -> list[str]:
@@ -328,6 +357,7 @@ def ingest(
 def status(
     root: Archive_,
     show_all: Annotated[bool, typer.Option("--all", help="List every observation.")] = False,
+    storage: Storage = None,
 ) -> None:
     """Show what an archive holds and what failed.
 
@@ -335,7 +365,7 @@ def status(
     """
     from exod.archive import open_archive
 
-    ledger = open_archive(root).status()
+    ledger = open_archive(root, _storage_options(storage)).status()
     counts = ledger["status"].value_counts()
     table = _table(f"Archive {escape(root)}", "Status", "Observations")
     for name, style in _STYLE.items():
@@ -357,6 +387,7 @@ def gc(
     older_than: Annotated[
         float, typer.Option(min=0, help="Spare files younger than this, in seconds.")
     ] = 3600.0,
+    storage: Storage = None,
 ) -> None:
     """Remove files that no ledger entry refers to: replaced results and interrupted attempts.
 
@@ -364,7 +395,7 @@ def gc(
     """
     from exod.archive import open_archive
 
-    removed = open_archive(root).gc(older_than)
+    removed = open_archive(root, _storage_options(storage)).gc(older_than)
     out.print(f"{len(removed)} files removed.")
 
 
@@ -375,6 +406,7 @@ def plot(
         list[str], typer.Argument(metavar="DETID-or-OBSID...", help="Regions or observations.")
     ],
     to: Annotated[Path, typer.Option(help="Folder of the pictures.")] = Path("plots"),
+    storage: Storage = None,
 ) -> None:
     """Draw regions (light curve and image) or whole observations.
 
@@ -383,18 +415,26 @@ def plot(
     from exod.archive import open_archive
     from exod.plots import save_detection, save_observation
 
-    archive = open_archive(root)
+    archive = open_archive(root, _storage_options(storage))
     for name in names:
         save = save_observation if name.isdigit() else save_detection
         for path in save(archive, name, to):
             out.print(str(path), soft_wrap=True)
 
 
-def _plot_observations(root: str, obsids: list[str], folder: Path, scheduler: str) -> None:
+def _plot_observations(
+    root: str,
+    obsids: list[str],
+    folder: Path,
+    scheduler: str,
+    storage_options: dict[str, Any] | None,
+) -> None:
     from exod.stages.plot import plot_many
 
     drawn = 0
-    for obsid, paths in plot_many(root, obsids, folder, scheduler=scheduler):
+    for obsid, paths in plot_many(
+        root, obsids, folder, scheduler=scheduler, storage_options=storage_options
+    ):
         drawn += len(paths)
         out.print(f"{obsid}: {len(paths)} pictures in {folder}", markup=False, soft_wrap=True)
     out.print(f"Pictures: {drawn} in {folder}", markup=False, soft_wrap=True)

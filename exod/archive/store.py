@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, Self, TypeVar
 
@@ -24,6 +25,21 @@ _READ_BATCH = 100
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+class StorageOptions(dict[str, Any]):
+    """Options of an fsspec file system; they may hold credentials, so their text shows none.
+
+    Examples
+    --------
+    >>> StorageOptions(key="name", secret="word")
+    StorageOptions(key=..., secret=...)
+    """
+
+    def __repr__(self) -> str:
+        return f"StorageOptions({', '.join(f'{key}=...' for key in self)})"
+
+    __str__ = __repr__
 
 
 @contextmanager
@@ -48,7 +64,7 @@ class Store:
     """
 
     root: str
-    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    options: StorageOptions = field(default_factory=StorageOptions, repr=False)
 
     @classmethod
     def at(cls, root: str | os.PathLike[str], options: Mapping[str, Any] | None = None) -> Self:
@@ -57,19 +73,35 @@ class Store:
         Raises
         ------
         ArchiveError
-            If the URL has an unknown scheme or its file system is not installed.
+            If the URL has an unknown scheme, its file system is not installed or does not take
+            the options, or the URL has a password in it.
         """
         url = os.fspath(root)
+        if (shown := without_password(url)) != url:
+            raise ArchiveError(
+                f"{shown} cannot be used as an archive with a name or a password in its URL, "
+                f"which the results would show; give them as storage options."
+            )
         try:
             filesystem, path = fsspec.url_to_fs(url, **(options or {}))
-        except (ImportError, ValueError, TypeError) as error:
-            raise ArchiveError(f"{url} cannot be used as an archive: {error}.") from error
+        except (ImportError, KeyError, TypeError, ValueError) as error:
+            raise ArchiveError(f"{url} cannot be used as an archive: {_text(error)}.") from error
         is_local = "file" in filesystem.protocol
-        return cls(path if is_local else url.rstrip("/"), dict(options or {}))
+        if not is_local and not path.strip("/"):
+            raise ArchiveError(f"{url} names no place; an archive has a URL like s3://bucket/name.")
+        return cls(path if is_local else url.rstrip("/"), StorageOptions(options or {}))
 
-    @cached_property
+    def __getstate__(self) -> dict[str, Any]:
+        return {"root": self.root, "options": self.options}
+
+    @property
     def _located(self) -> tuple[fsspec.AbstractFileSystem, str]:
-        filesystem, path = fsspec.url_to_fs(self.root, **self.options)
+        # A file system is of the process that made it, with its connections and its thread.
+        made: dict[int, Any] = self.__dict__.setdefault("_made", {})
+        process = os.getpid()
+        if process not in made:
+            made[process] = fsspec.url_to_fs(self.root, **self.options)
+        filesystem, path = made[process]
         return filesystem, path
 
     @property
@@ -91,11 +123,13 @@ class Store:
 
     def exists(self, name: str) -> bool:
         """Whether there is such a file."""
-        return bool(self.filesystem.exists(self.path(name)))
+        with self._explained():
+            return bool(self.filesystem.exists(self.path(name)))
 
     def read(self, name: str) -> bytes:
         """Read a file."""
-        content: bytes = self.filesystem.cat_file(self.path(name))
+        with self._explained():
+            content: bytes = self.filesystem.cat_file(self.path(name))
         return content
 
     def read_many(self, names: Iterable[str]) -> list[bytes]:
@@ -106,10 +140,37 @@ class Store:
         contents = _in_threads(lambda batch: [*map(self.read, batch)], batches, _READ_THREADS)
         return [content for batch in contents for content in batch]
 
-    def open(self, name: str) -> IO[bytes] | pa.NativeFile:
-        """Open a file to read at random places."""
+    @contextmanager
+    def open(self, name: str) -> Iterator[IO[bytes] | pa.NativeFile]:
+        """Open a file to read at random places.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is none.
+        ArchiveError
+            If the service that has the file fails, also while it is read.
+        """
         path = self.path(name)
-        return pa.OSFile(path) if self.is_local else self.filesystem.open(path, "rb")
+        if self.is_local:
+            with pa.OSFile(path) as file:
+                yield file
+            return
+        try:
+            with self._explained():
+                file = self.filesystem.open(path, "rb")
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise ArchiveError(f"{path} cannot be read: {error.strerror or error}.") from error
+        with file:
+            try:
+                yield file
+            except Exception as error:
+                # What is wrong with the content is for the reader to say.
+                if (reason := _service_failure(error)) is None:
+                    raise
+                raise ArchiveError(f"{path} cannot be read: {reason}.") from error
 
     def names(self, folder: str) -> list[str]:
         """Names of the files in a folder, sorted; none if it is missing."""
@@ -121,19 +182,53 @@ class Store:
 
     def _list(self, folder: str, *, detail: bool) -> dict[str, Any]:
         path = self.path(folder)
-        self.filesystem.invalidate_cache(path)
+        self.filesystem.invalidate_cache()
         try:
-            found = self.filesystem.ls(path, detail=detail)
+            with self._explained():
+                found = self.filesystem.ls(path, detail=detail)
         except FileNotFoundError:
             return {}
+        finally:
+            # A listing that is kept would hide what others write from now on.
+            self.filesystem.invalidate_cache()
         items = ((item["name"], item) if detail else (item, None) for item in found)
         return {f"{folder}/{name.rsplit('/', 1)[-1]}": item for name, item in items}
 
     def remove(self, names: Iterable[str]) -> None:
         """Delete files; it is no error if one is gone already."""
-        for name in names:
-            with suppress(FileNotFoundError):
-                self.filesystem.rm_file(self.path(name))
+        if self.is_local:
+            for name in names:
+                self._remove(name)
+        else:
+            _in_threads(self._remove, names, _WRITE_THREADS)
+
+    def _remove(self, name: str) -> None:
+        with suppress(FileNotFoundError), self._explained():
+            self.filesystem.rm_file(self.path(name))
+
+    def _upload(self, name: str, content: bytes, mode: str = "overwrite") -> None:
+        with self._explained():
+            self.filesystem.pipe_file(self.path(name), content, mode=mode)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn whatever a file system raises into an `OSError` with the cause and the remedy.
+
+        A missing file stays a `FileNotFoundError` and an existing one a `FileExistsError`.
+        """
+        if self.is_local:
+            yield
+            return
+        try:
+            yield
+        except Exception as error:
+            reason = _service_failure(error)
+            if reason is None:
+                if isinstance(error, OSError):
+                    raise
+                # Options are used at the first request, and the file system believes what it gets.
+                reason = f"{_text(error)}; {_CHECK_SETTINGS}"
+            raise OSError(errno.EIO, reason) from error
 
     def create(self, name: str, content: bytes, folders: Iterable[str] = ()) -> bool:
         """Write a file unless it exists; of several processes one succeeds.
@@ -142,7 +237,7 @@ class Store:
         """
         if not self.is_local:
             try:
-                self.filesystem.pipe_file(self.path(name), content, mode="create")
+                self._upload(name, content, mode="create")
             except FileExistsError:
                 return False
             return True
@@ -158,8 +253,8 @@ class Store:
     def publish(self, files: Mapping[str, bytes], marker: str, content: bytes) -> None:
         """Write `files`, then replace the file `marker` in one step; all survive a power cut.
 
-        If it fails before the last step, `files` are removed and `marker` is what it was. A killed
-        process can leave files that no marker refers to.
+        If it fails before the last step, `files` are removed if possible and `marker` is what it
+        was. A killed process can leave files that no marker refers to.
 
         Raises
         ------
@@ -169,13 +264,29 @@ class Store:
         if self.is_local:
             self._publish_locally(files, marker, content)
             return
+        tried: list[str] = []
         try:
             for name, data in files.items():
-                self.filesystem.pipe_file(self.path(name), data)
+                tried.append(name)
+                self._upload(name, data)
         except BaseException:
-            self.remove(files)
+            with suppress(OSError):
+                self.remove(tried)
             raise
-        self.filesystem.pipe_file(self.path(marker), content)
+        # From here on the marker may be in place even if an error says otherwise, so the files
+        # it refers to stay.
+        try:
+            self._upload(marker, content)
+        except OSError:
+            if not self._holds(marker, content):
+                raise
+
+    def _holds(self, name: str, content: bytes) -> bool:
+        """Whether a file is surely there with this content: the answer to its PUT may be lost."""
+        try:
+            return self.read(name) == content
+        except OSError:
+            return False
 
     def _publish_locally(self, files: Mapping[str, bytes], marker: str, content: bytes) -> None:
         everything = {**files, marker: content}
@@ -201,6 +312,79 @@ class Store:
             self.remove([staged[marker]])
             raise
         _sync_folder(self._local(marker).parent)
+
+
+_LIBRARIES = {"aiobotocore", "aiohttp", "botocore", "s3fs", "urllib3"}
+_CHECK_ENDPOINT = (
+    "check AWS_ENDPOINT_URL or the storage option endpoint_url and the network, and try again"
+)
+_GIVE_CREDENTIALS = (
+    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, or give key and secret as "
+    "storage options"
+)
+_CHECK_SETTINGS = "check the URL, the AWS settings and the storage options"
+_REMEDIES = {
+    "NoCredentialsError": _GIVE_CREDENTIALS,
+    "PartialCredentialsError": _GIVE_CREDENTIALS,
+    "CredentialRetrievalError": _GIVE_CREDENTIALS,
+    "TokenRetrievalError": _GIVE_CREDENTIALS,
+    "ConfigNotFound": _CHECK_SETTINGS,
+    "ConfigParseError": _CHECK_SETTINGS,
+    "InvalidConfigError": _CHECK_SETTINGS,
+    "NoRegionError": _CHECK_SETTINGS,
+    "ParamValidationError": _CHECK_SETTINGS,
+    "ProfileNotFound": _CHECK_SETTINGS,
+}
+"""What to do about exceptions of botocore; about others of these libraries: check the way."""
+
+
+def _service_failure(error: BaseException) -> str | None:
+    """Cause and remedy if an object store or the way to it failed; None for anything else."""
+    if isinstance(error, OSError):
+        return _refusal(error)
+    # The libraries need not be installed, so their exceptions are known by name.
+    if type(error).__module__.partition(".")[0] not in _LIBRARIES:
+        return None
+    names = {kind.__name__ for kind in type(error).__mro__}
+    for known, remedy in _REMEDIES.items():
+        if known in names:
+            return f"{_text(error)}; {remedy}"
+    return f"{_text(error)}; {_CHECK_ENDPOINT}"
+
+
+def _refusal(error: OSError) -> str | None:
+    """The same for what s3fs makes of the answers of a service, and for lost connections."""
+    response = getattr(error.__cause__, "response", None) or {}
+    code = response.get("Error", {}).get("Code")
+    if code == "NoSuchBucket":
+        return "the bucket does not exist; make it, or correct the URL or the endpoint"
+    if isinstance(error, FileNotFoundError | FileExistsError):
+        return None
+    if isinstance(error, PermissionError):
+        return (
+            f"access is denied ({_text(error)}); check the credentials and their right to list, "
+            f"read, write and delete there"
+        )
+    if isinstance(error, TimeoutError | ConnectionError):
+        return f"{_text(error)}; {_CHECK_ENDPOINT}"
+    return f"the service answers {code}, {_text(error)}; try again later" if code else None
+
+
+def _text(error: BaseException) -> str:
+    """What an exception says, in one line that can go on, without passwords."""
+    said = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return without_password(" ".join(said.split()).rstrip(".")) or type(error).__name__
+
+
+def without_password(text: str) -> str:
+    """Leave the user's name and password out of the URLs in a text.
+
+    Examples
+    --------
+    >>> without_password("no answer from https://me:secret@host/path")
+    'no answer from https://host/path'
+    """
+    return re.sub(r"(?<=://)[^/\s@]*@", "", text)
 
 
 def is_temporary(name: str) -> bool:

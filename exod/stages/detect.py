@@ -18,6 +18,7 @@ import pandas as pd
 
 from exod.archive import Archive
 from exod.archive.ledger import Status, input_files
+from exod.archive.store import StorageOptions
 from exod.config import Config
 from exod.errors import ArchiveError, ExodError, InputError
 from exod.pps import ObservationFiles, find_observations, read_hot_pixel_table
@@ -116,13 +117,18 @@ def detect_observation(files: ObservationFiles, config: Config) -> Tables:
     return tables_from(parts)
 
 
-def detect_to_archive(files: ObservationFiles, config: Config, root: str) -> Outcome:
+def detect_to_archive(
+    files: ObservationFiles,
+    config: Config,
+    root: str,
+    storage_options: Mapping[str, Any] | None = None,
+) -> Outcome:
     """Search one observation and commit the result, whatever it is, to the archive at `root`.
 
     A failure is recorded and returned, not raised, so that the other observations go on.
     """
     began = time.perf_counter()
-    archive = Archive.create(root, config)
+    archive = Archive.create(root, config, storage_options)
     inputs = _inputs(files, config)
     tables: Mapping[str, pd.DataFrame] = {}
     status: Status = "FAILED"
@@ -163,6 +169,7 @@ def detect_many(
     force: bool = False,
     retry_failed: bool = False,
     on_start: Callable[[str], None] = lambda _link: None,
+    storage_options: Mapping[str, Any] | None = None,
 ) -> Generator[Outcome, None, None]:
     """Search observations, each a task, and commit them to the archive at `root`.
 
@@ -180,6 +187,8 @@ def detect_many(
         Search again what is done already.
     retry_failed : bool
         Search again what failed with the same files.
+    storage_options : dict, optional
+        Options of the archive's fsspec file system.
 
     Yields
     ------
@@ -196,7 +205,7 @@ def detect_many(
     check_scheduler(scheduler)
     if config.selection.hot_pixels not in {"find", "off"}:
         read_hot_pixel_table(Path(config.selection.hot_pixels))
-    archive = Archive.create(root, config)
+    archive = Archive.create(root, config, storage_options)
     waiting = []
     for files in observations:
         earlier = None if force else _earlier_outcome(archive, files, retry_failed=retry_failed)
@@ -206,7 +215,13 @@ def detect_many(
             yield earlier
     if len(waiting) == 1 and scheduler == "local":
         scheduler = "sync"
-    task = partial(detect_to_archive, config=config, root=root)
+    task = partial(
+        detect_to_archive,
+        config=config,
+        root=root,
+        # A task may be logged, and what is logged is its text.
+        storage_options=StorageOptions(storage_options or {}),
+    )
     for done in run_tasks(
         task,
         waiting,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from exod.archive import open_archive
+from exod.archive.store import StorageOptions
 from exod.plots import save_observation
 from exod.scheduler import run as run_tasks
 
@@ -23,6 +25,7 @@ def plot_many(
     scheduler: str = "local",
     workers: int | None = None,
     on_start: Callable[[str], None] = lambda _link: None,
+    storage_options: Mapping[str, Any] | None = None,
 ) -> Iterator[tuple[str, list[Path]]]:
     """Draw observations.
 
@@ -38,6 +41,8 @@ def plot_many(
         Light curves of each observation at most, the most significant.
     scheduler, workers, on_start
         As in `exod.scheduler.run`.
+    storage_options : dict, optional
+        Options of the archive's fsspec file system.
 
     Yields
     ------
@@ -51,7 +56,10 @@ def plot_many(
     ArchiveError
         If an observation cannot be drawn.
     """
-    task = partial(_plot, root=root, folder=Path(folder), light_curves=light_curves)
+    options = StorageOptions(storage_options or {})
+    task = partial(
+        _plot, root=root, folder=Path(folder), light_curves=light_curves, options=options
+    )
     for done in run_tasks(
         task,
         obsids,
@@ -65,5 +73,7 @@ def plot_many(
         yield done.item, done.result
 
 
-def _plot(obsid: str, root: str, folder: Path, light_curves: int) -> list[Path]:
-    return save_observation(open_archive(root), obsid, folder, light_curves)
+def _plot(
+    obsid: str, root: str, folder: Path, light_curves: int, options: StorageOptions
+) -> list[Path]:
+    return save_observation(open_archive(root, options), obsid, folder, light_curves)
