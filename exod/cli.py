@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from exod.config import Config
     from exod.errors import InputError
+    from exod.pps import ObservationFiles
     from exod.stages.detect import Outcome
 
 out = Console(highlight=False)
@@ -203,6 +204,12 @@ def detect(
     ] = False,
     plots: Annotated[Path | None, typer.Option(help="Save pictures in this folder.")] = None,
     storage: Storage = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done, its time and memory.")
+    ] = False,
+    log_json: Annotated[
+        Path | None, typer.Option(help="Append a line of JSON for each observation to this file.")
+    ] = None,
 ) -> None:
     """Search observations for variable sources.
 
@@ -222,7 +229,12 @@ def detect(
         _complain(f"exod: {problem}")
     if not observations:
         raise typer.Exit(1)
-    with follow(len(observations), out) as progress:
+    if dry_run:
+        _dry_run(
+            observations, wanted, archive, workers, options, force=force, retry_failed=retry_failed
+        )
+        raise typer.Exit(1 if problems else 0)
+    with follow(len(observations), out, log_json) as progress:
         search: Any = detect_many(
             observations,
             wanted,
@@ -242,6 +254,47 @@ def detect(
         drawable = [outcome.obsid for outcome in outcomes if outcome.n_runs]
         _plot_observations(archive, drawable, plots, scheduler, options)
     _finish(outcomes, problems)
+
+
+def _dry_run(
+    observations: list[ObservationFiles],
+    config: Config,
+    archive: str,
+    workers: int | None,
+    options: dict[str, Any] | None,
+    *,
+    force: bool,
+    retry_failed: bool,
+) -> None:
+    from exod.archive import Archive
+    from exod.scheduler import default_workers
+    from exod.stages.detect import sort_out
+    from exod.stages.predict import predict, total_seconds
+
+    waiting = list(observations)
+    if "://" in archive or Path(archive, "archive.json").is_file():
+        opened = Archive.create(archive, config, options)
+        pairs = sort_out(opened, observations, force=force, retry_failed=retry_failed)
+        waiting = [files for files, earlier in pairs if earlier is None]
+    table = _table(f"To do in {escape(archive)}", "Observation", "Events", "Time", "Memory")
+    predictions = [predict(files, config) for files in waiting]
+    for item in predictions:
+        if item.problem:
+            table.add_row(item.obsid, escape(item.problem))
+            continue
+        table.add_row(
+            item.obsid, f"{item.n_rows:,}", f"{item.seconds:.1f} s", f"{item.memory_mb:.0f} MB"
+        )
+    out.print(table)
+    count = workers or default_workers(len(waiting))
+    seconds = total_seconds(predictions, count)
+    largest = max((item.memory_mb for item in predictions), default=0.0)
+    done = len(observations) - len(waiting)
+    out.print(
+        f"{plural(len(waiting), 'observation')} to search, {done} done before; about "
+        f"{seconds:.0f} s with {plural(count, 'process')}, at most {largest:.0f} MB each.",
+        soft_wrap=True,
+    )
 
 
 def _storage_options(text: str | None) -> dict[str, Any] | None:

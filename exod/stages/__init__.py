@@ -3,6 +3,7 @@
 download    obsids -> event lists and source lists of public archives
 simulate    settings -> event lists and source lists, as the pipeline would write them
 ingest      event lists, source list -> the same as Parquet, for reading again and again
+predict     headers of event lists -> time and memory of the search
 read        event lists, source list -> merged events of each subset, hot pixels removed
 detect      merged events -> cube -> expectation -> cells -> regions -> committed tables
 plot        committed tables -> pictures

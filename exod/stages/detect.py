@@ -8,7 +8,7 @@ import sys
 import time
 import traceback
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -207,8 +207,7 @@ def detect_many(
         read_hot_pixel_table(Path(config.selection.hot_pixels))
     archive = Archive.create(root, config, storage_options)
     waiting = []
-    for files in observations:
-        earlier = None if force else _earlier_outcome(archive, files, retry_failed=retry_failed)
+    for files, earlier in sort_out(archive, observations, force=force, retry_failed=retry_failed):
         if earlier is None:
             waiting.append(files)
         else:
@@ -240,6 +239,21 @@ def detect_many(
                 done.item.obsid, "FAILED", reason=reason, inputs=_inputs(done.item, config)
             )
         yield Outcome(done.item.obsid, "FAILED", reason)
+
+
+def sort_out(
+    archive: Archive,
+    observations: Iterable[ObservationFiles],
+    *,
+    force: bool = False,
+    retry_failed: bool = False,
+) -> Iterator[tuple[ObservationFiles, Outcome | None]]:
+    """Pair observations with their outcome in the ledger, None if they are to be searched."""
+    for files in observations:
+        if force:
+            yield files, None
+        else:
+            yield files, _earlier_outcome(archive, files, retry_failed=retry_failed)
 
 
 def _earlier_outcome(
