@@ -1,0 +1,101 @@
+"""The application: consoles, errors as sentences, the entry point."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from typer.core import TyperGroup
+
+from exod import __version__
+from exod.errors import ConfigError, ExodError
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+class _Commands(TyperGroup):
+    """Errors a user can cause are one sentence, without a traceback unless --debug is given."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        # --debug may stand anywhere.
+        ctx.meta["exod.debug"] = "--debug" in args
+        return super().parse_args(ctx, [argument for argument in args if argument != "--debug"])
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ExodError as error:
+            if ctx.meta["exod.debug"]:
+                raise
+            complain(f"exod: {error}")
+            code = 2 if isinstance(error, ConfigError) else 1
+        except KeyboardInterrupt:
+            complain("exod: interrupted; what is done is kept, and the same command continues.")
+            code = 130
+        raise typer.Exit(code)
+
+
+def complain(sentence: str) -> None:
+    """Say what is wrong on standard error."""
+    err.print(sentence, style="red", markup=False, soft_wrap=True)
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="Search XMM-Newton observations for fast X-ray transients.",
+)
+STYLE = {"OK": "green", "EMPTY": "cyan", "SKIPPED": "yellow", "FAILED": "red"}
+
+
+def main() -> None:
+    """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        # Names of files may hold what the terminal cannot show.
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        app(prog_name="exod")
+    except ExodError:
+        raise
+    except Exception as error:
+        if "--debug" in sys.argv:
+            raise
+        complain(
+            f"exod: unexpected {type(error).__name__}: {error}; please report it with what the "
+            f"same command says with --debug."
+        )
+        sys.exit(1)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        out.print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_print_version, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    # `_Commands` takes --debug out wherever it stands, and --version has its callback.
+    del debug, version
+
+
+def new_table(title: str, *columns: str) -> Table:
+    """An empty table; with rules on a terminal only."""
+    frame = box.HEAVY_HEAD if out.is_terminal else None
+    return Table(*columns, title=title, title_justify="left", box=frame)

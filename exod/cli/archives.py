@@ -1,0 +1,62 @@
+"""Commands that look after an archive."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from exod.cli.app import STYLE, app, new_table, out
+from exod.cli.options import (
+    Archive_,
+    Storage,
+    storage_options,
+)
+from exod.text import plural
+
+
+@app.command()
+def status(
+    root: Archive_,
+    show_all: Annotated[bool, typer.Option("--all", help="List every observation.")] = False,
+    storage: Storage = None,
+) -> None:
+    """Show what an archive holds and what failed.
+
+    Example: `exod status results --all`
+    """
+    from exod.archive import open_archive
+
+    ledger = open_archive(root, storage_options(storage)).status()
+    counts = ledger["status"].value_counts()
+    table = new_table(f"Archive {escape(root)}", "Status", "Observations")
+    for name, style in STYLE.items():
+        table.add_row(f"[{style}]{name}[/]", str(counts.get(name, 0)))
+    out.print(table)
+    names = ("run", "region", "cell")
+    totals = [plural(int(ledger[f"n_{name}s"].sum()), name) for name in names]
+    out.print(", ".join(totals))
+    listed = ledger if show_all else ledger[ledger["status"].isin(["SKIPPED", "FAILED"])]
+    for row in listed.to_dict("records"):
+        regions = plural(row["n_regions"], "region")
+        line = f"{row['obsid']}  {row['status']:8}{regions:>13}  {row['reason']}"
+        out.print(line.rstrip(), style=STYLE[row["status"]], markup=False, soft_wrap=True)
+
+
+@app.command()
+def gc(
+    root: Archive_,
+    older_than: Annotated[
+        float, typer.Option(min=0, help="Spare files younger than this, in seconds.")
+    ] = 3600.0,
+    storage: Storage = None,
+) -> None:
+    """Remove files that no ledger entry refers to: replaced results and interrupted attempts.
+
+    Example: `exod gc results`
+    """
+    from exod.archive import open_archive
+
+    removed = open_archive(root, storage_options(storage)).gc(older_than)
+    out.print(f"{len(removed)} files removed.")

@@ -1,0 +1,72 @@
+"""Commands that show: pictures and cubes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from exod.cli.app import app, out
+from exod.cli.options import (
+    Archive_,
+    Band,
+    ConfigFile,
+    Set,
+    Storage,
+    TBin,
+    existing,
+    read_config,
+    storage_options,
+)
+from exod.errors import ConfigError
+
+
+@app.command()
+def plot(
+    root: Archive_,
+    names: Annotated[
+        list[str], typer.Argument(metavar="DETID-or-OBSID...", help="Regions or observations.")
+    ],
+    to: Annotated[Path, typer.Option(help="Folder of the pictures.")] = Path("plots"),
+    storage: Storage = None,
+) -> None:
+    """Draw regions (light curve and image) or whole observations.
+
+    Example: `exod plot results 0001730201_0_50_0.2_12.0_0 --to plots`
+    """
+    from exod.archive import open_archive
+    from exod.plots import save_detection, save_observation
+
+    archive = open_archive(root, storage_options(storage))
+    for name in names:
+        save = save_observation if name.isdigit() else save_detection
+        for path in save(archive, name, to):
+            out.print(str(path), soft_wrap=True)
+
+
+@app.command()
+def cube(
+    path: Annotated[list[str], typer.Argument(help="Folder of one observation, or its files.")],
+    to: Annotated[Path, typer.Option(help="Zarr group to write, by custom *.zarr.")],
+    subset: Annotated[int, typer.Option(min=0, help="Group of overlapping exposures.")] = 0,
+    t_bin: TBin = None,
+    band: Band = None,
+    config: ConfigFile = None,
+    settings: Set = None,
+) -> None:
+    """Export the count cube and the expectation of one run to Zarr v3, axes (time, y, x).
+
+    Example: `exod cube 0001730201/ --to cube.zarr --t-bin 50 --band 0.2-12`
+    """
+    from exod.pps import find_observations
+    from exod.stages.cube import export_cube
+
+    wanted = read_config(config, settings, t_bin or "50", band or "0.2-12", None)
+    observations, problems = find_observations(existing(path))
+    if problems:
+        raise problems[0]
+    if len(observations) != 1:
+        raise ConfigError(f"exod cube takes one observation, not {len(observations)}.")
+    runid = export_cube(observations[0], wanted, to, subset)
+    out.print(f"{runid} written to {to}", soft_wrap=True)
