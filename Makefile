@@ -1,38 +1,45 @@
 # Everything a person runs: `make demo`, `make test`; what a commit must pass: `make check`.
 PYTHON ?= python3
 BIN := .venv/bin
-STAMP := .venv/.installed
+RUN := .venv/.installed
+DEV := .venv/.installed-dev
+PIP = $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
 .PHONY: demo test check lint types bench docs lock clean
 
-$(STAMP): pyproject.toml constraints.txt
+$(RUN): pyproject.toml constraints.txt
 	@echo "Making the environment in .venv (about a minute) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e ".[dev,s3]"
+	@$(PIP) -e .
 	@touch $@
 
-demo: $(STAMP)
+$(DEV): $(RUN)
+	@echo "Adding what tests need ..."
+	@$(PIP) -e ".[dev,s3]"
+	@touch $@
+
+demo: $(RUN)
 	@$(BIN)/exod demo
 
-test: $(STAMP)
+test: $(DEV)
 	$(BIN)/python -m pytest -n auto
 
-lint: $(STAMP)
+lint: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(STAMP)
+types: $(DEV)
 	$(BIN)/mypy
 
 check: lint types test
 
-bench: $(STAMP)
+bench: $(DEV)
 	$(BIN)/python -m benchmarks
 
-docs: $(STAMP)
+docs: $(DEV)
 	$(BIN)/python docs/generate.py
 
-lock: $(STAMP)
+lock: $(DEV)
 	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
 
 clean:
