@@ -29,7 +29,7 @@ from astropy.coordinates import SkyCoord
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exod.archive import Archive, open_archive, parquet
+from exod.archive import Archive, lazy, open_archive, parquet
 from exod.archive.store import Store
 from exod.config import Config
 from exod.errors import ArchiveError, InputError
@@ -667,7 +667,7 @@ def test_an_unknown_table_lists_the_known(archive: Archive) -> None:
 def test_many_small_files_share_a_partition(
     archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parquet, "PARTITION_FILES", 4)
+    monkeypatch.setattr(lazy, "PARTITION_FILES", 4)
     obsids = [f"00017302{i:02d}" for i in range(9)]
     for obsid in obsids:
         archive.commit(obsid, "OK", {"regions": make_rows(REGIONS, 2, obsid)})
@@ -676,9 +676,9 @@ def test_many_small_files_share_a_partition(
     found = archive.regions.compute(scheduler="sync")
     assert found["obsid"].tolist() == [obsid for obsid in obsids for _ in range(2)]
     size = archive.entry(obsids[0]).files["regions"].bytes
-    monkeypatch.setattr(parquet, "PARTITION_BYTES", 2 * size + size // 2)
+    monkeypatch.setattr(lazy, "PARTITION_BYTES", 2 * size + size // 2)
     assert archive.regions.npartitions == 5
-    monkeypatch.setattr(parquet, "PARTITION_BYTES", 1)
+    monkeypatch.setattr(lazy, "PARTITION_BYTES", 1)
     assert archive.regions.npartitions == 9
 
 
@@ -688,11 +688,12 @@ def test_only_the_wanted_columns_are_read(
     archive.commit(OBSID, "OK", make_tables())
     asked = []
 
-    def read_group(*args: Any, columns: list[str] | None = None, **kwargs: Any) -> pd.DataFrame:
+    def read_part(*args: Any, columns: list[str] | None = None, **kwargs: Any) -> pd.DataFrame:
         asked.append(columns)
-        return parquet.read_group(*args, columns=columns, **kwargs)
+        return original(*args, columns=columns, **kwargs)
 
-    monkeypatch.setattr("exod.archive.archive.read_group", read_group)
+    original = lazy.read_part
+    monkeypatch.setattr(lazy, "read_part", read_part)
     found = archive.regions[["detid", "ra_deg"]].compute(scheduler="sync")
     assert list(found.columns) == ["detid", "ra_deg"]
     assert asked == [["detid", "ra_deg"]]

@@ -16,11 +16,15 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from exod.archive.store import Store
+from exod.archive.store import Store, reported
 from exod.errors import ArchiveError
 from exod.schemas import FORMAT_VERSION
+from exod.sky import validate_obsid
 
 MARKER = "archive.json"
+LEDGER = "ledger"
+
+_ENTRY_NAME = re.compile(rf"{LEDGER}/(\d{{10}})\.json")
 
 Status = Literal["OK", "EMPTY", "SKIPPED", "FAILED"]
 
@@ -35,11 +39,13 @@ Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
 
 
-class _Record(BaseModel):
+class Record(BaseModel):
+    """What is kept as JSON: unchangeable, without unknown keys."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class InputFile(_Record):
+class InputFile(Record):
     """An input as it was when it was read: name, size in bytes and checksum."""
 
     model_config = ConfigDict(from_attributes=True)
@@ -49,7 +55,7 @@ class InputFile(_Record):
     checksum: Text
 
 
-class TableFile(_Record):
+class TableFile(Record):
     """One table of an observation: path relative to the root (none without rows), rows, bytes."""
 
     path: str | None
@@ -57,7 +63,7 @@ class TableFile(_Record):
     bytes: Count
 
 
-class LedgerEntry(_Record):
+class LedgerEntry(Record):
     """The outcome of an observation; committing it makes its tables visible.
 
     Attributes
@@ -131,6 +137,33 @@ class LedgerEntry(_Record):
                 f"delete it and process observation {obsid} again."
             ) from error
         return entry
+
+
+def entry_name(obsid: str) -> str:
+    """Name of the file of an observation's entry."""
+    return f"{LEDGER}/{obsid}.json"
+
+
+def read_entry(store: Store, obsid: str) -> LedgerEntry | None:
+    """Read the entry of an observation; see `exod.archive.Archive.entry`."""
+    name = entry_name(validate_obsid(obsid))
+    with reported(f"The ledger file {store.path(name)} cannot be read"):
+        try:
+            data = store.read(name)
+        except FileNotFoundError:
+            return None
+    return LedgerEntry.from_json(data, obsid, store.path(name))
+
+
+def read_entries(store: Store) -> list[LedgerEntry]:
+    """Read the whole ledger; see `exod.archive.Archive.entries`."""
+    with reported(f"The ledger of {store.root} cannot be read"):
+        names = [name for name in store.names(LEDGER) if _ENTRY_NAME.fullmatch(name)]
+        contents = store.read_many(names)
+    return [
+        LedgerEntry.from_json(data, name[-15:-5], store.path(name))
+        for name, data in zip(names, contents, strict=True)
+    ]
 
 
 def problem(error: Exception) -> str:

@@ -177,11 +177,15 @@ class Store:
         return sorted(self._list(folder, detail=False))
 
     def modified(self, folder: str) -> dict[str, float]:
-        """Names of the files in a folder with the Unix time of their last change."""
-        return {name: _changed(info) for name, info in self._list(folder, detail=True).items()}
+        """Names of the files in a folder with the Unix time of their last change.
+
+        The folder ``""`` is the root.
+        """
+        found = self._list(folder, detail=True)
+        return {name: _changed(info) for name, info in found.items() if info["type"] == "file"}
 
     def _list(self, folder: str, *, detail: bool) -> dict[str, Any]:
-        path = self.path(folder)
+        path = self.path(folder).rstrip("/")
         self.filesystem.invalidate_cache()
         try:
             with self._explained():
@@ -192,7 +196,8 @@ class Store:
             # A listing that is kept would hide what others write from now on.
             self.filesystem.invalidate_cache()
         items = ((item["name"], item) if detail else (item, None) for item in found)
-        return {f"{folder}/{name.rsplit('/', 1)[-1]}": item for name, item in items}
+        parent = f"{folder}/" if folder else ""
+        return {f"{parent}{name.rstrip('/').rsplit('/', 1)[-1]}": item for name, item in items}
 
     def remove(self, names: Iterable[str]) -> None:
         """Delete files; it is no error if one is gone already."""
@@ -205,6 +210,12 @@ class Store:
     def _remove(self, name: str) -> None:
         with suppress(FileNotFoundError), self._explained():
             self.filesystem.rm_file(self.path(name))
+
+    def remove_folder(self, folder: str) -> None:
+        """Delete a folder if it is empty; an object store has none."""
+        if self.is_local:
+            with suppress(OSError):
+                self._local(folder).rmdir()
 
     def _upload(self, name: str, content: bytes, mode: str = "overwrite") -> None:
         with self._explained():
@@ -249,6 +260,55 @@ class Store:
             return _name_unless_taken(self._local(temporary), self._local(name))
         finally:
             self.remove([temporary])
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[IO[bytes]]:
+        """Write a new file piece by piece; it survives a power cut once this ends without error.
+
+        Nothing may refer to it before. If it cannot be completed, it is removed if possible.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written.
+        """
+        try:
+            with (
+                self._writing_locally(name) if self.is_local else self._writing_there(name) as file
+            ):
+                yield file
+        except BaseException:
+            with suppress(OSError):
+                self.remove([name])
+            raise
+
+    @contextmanager
+    def _writing_locally(self, name: str) -> Iterator[IO[bytes]]:
+        path = self._local(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        # The folders may be new as well.
+        for folder in path.parents[: 1 + name.count("/")]:
+            _sync_folder(folder)
+
+    @contextmanager
+    def _writing_there(self, name: str) -> Iterator[IO[bytes]]:
+        with self._explained():
+            file = self.filesystem.open(self.path(name), "wb")
+        try:
+            yield file
+        except BaseException as error:
+            with suppress(Exception):
+                file.close()
+            # What else went wrong is not for the store to say.
+            if (reason := _service_failure(error)) is None:
+                raise
+            raise OSError(errno.EIO, reason) from error
+        with self._explained():
+            file.close()
 
     def publish(self, files: Mapping[str, bytes], marker: str, content: bytes) -> None:
         """Write `files`, then replace the file `marker` in one step; all survive a power cut.

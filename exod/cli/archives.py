@@ -52,7 +52,7 @@ def gc(
     ] = 3600.0,
     storage: Storage = None,
 ) -> None:
-    """Remove files that no ledger entry refers to: replaced results and interrupted attempts.
+    """Remove files that nothing refers to: replaced results and interrupted work.
 
     Example: `exod gc results`
     """
@@ -60,3 +60,24 @@ def gc(
 
     removed = open_archive(root, storage_options(storage)).gc(older_than)
     out.print(f"{len(removed)} files removed.")
+
+
+@app.command()
+def compact(
+    root: Archive_,
+    file_mb: Annotated[float, typer.Option(min=1, help="Size of a full file in MB.")] = 256.0,
+    storage: Storage = None,
+) -> None:
+    """Copy the tables to few large files, sorted and quick to search, which readers then use.
+
+    Example: `exod compact results`
+    """
+    from exod.archive import open_archive
+
+    archive = open_archive(root, storage_options(storage))
+    with out.status("Compacting"):
+        compacted = archive.compact(file_mb)
+    files = [file for files in compacted.tables.values() for file in files]
+    size = sum(file.bytes for file in files) / 1e6
+    observations = plural(len(compacted.attempts), "observation")
+    out.print(f"{observations} in {plural(len(files), 'file')}, {size:,.1f} MB.")

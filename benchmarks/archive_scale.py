@@ -1,0 +1,275 @@
+"""An archive of the whole mission: reading it before and after compaction.
+
+Run ``python -m benchmarks.archive_scale --observations 15000 --to FOLDER``. The rows are random,
+but as many and as large as those of real observations: nine runs each, regions and light curves in
+two of three. They are published as the search does it, except that nothing is flushed to the disk.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, datetime
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from exod.archive import Archive, open_archive
+from exod.archive.ledger import LedgerEntry, TableFile, entry_name, versions
+from exod.archive.parquet import ROW_GROUP_ROWS, encode, writer
+from exod.config import Config
+from exod.schemas import TABLES, Table
+
+T_BINS = (5.0, 50.0, 200.0)
+BANDS = ((0.2, 2.0), (2.0, 12.0), (0.2, 12.0))
+DURATION = 35_000.0
+"""Typical length of an observation in seconds: 7,000 frames of 5 s."""
+
+_IN_NEW_PROCESS = """
+import json, resource, sys
+from benchmarks import archive_scale
+found = getattr(archive_scale, sys.argv[1])(*sys.argv[2:])
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+print(json.dumps([found, peak]))
+"""
+
+
+def random_rows(table: Table, n: int, obsid: str, random: np.random.Generator) -> pd.DataFrame:
+    """Rows of a table, each number random."""
+    values: dict[str, Any] = {}
+    for column in table.columns:
+        if pa.types.is_boolean(column.type):
+            values[column.name] = random.random(n) < 0.1
+        elif pa.types.is_integer(column.type):
+            values[column.name] = random.integers(0, 90, n)
+        elif pa.types.is_floating(column.type):
+            values[column.name] = random.normal(0, 1, n).round(3)
+        else:
+            values[column.name] = np.full(n, "text")
+    return table.frame(pd.DataFrame(values | {"obsid": np.full(n, obsid)}))
+
+
+def observation(random: np.random.Generator) -> dict[str, pd.DataFrame]:
+    """The tables of an observation of no name and place."""
+    obsid = "0" * 10
+    runs = [(f"{obsid}_0_{t:g}_{e[0]}_{e[1]}", t, e) for t, e in product(T_BINS, BANDS)]
+    counts = random.poisson(0.6, len(runs)) if random.random() < 0.67 else np.zeros(9, int)
+    of = np.repeat(np.arange(len(runs)), counts)
+    keys = pd.DataFrame(
+        {
+            "runid": [runs[i][0] for i in of],
+            "t_bin": [runs[i][1] for i in of],
+            "e_lo": [runs[i][2][0] for i in of],
+            "e_hi": [runs[i][2][1] for i in of],
+            "label": [k for n in counts for k in range(n)],
+        }
+    )
+    keys["detid"] = [
+        f"{runid}_{label}" for runid, label in zip(keys["runid"], keys["label"], strict=True)
+    ]
+    sizes = {
+        "observations": 1,
+        "exposures": 3,
+        "runs": len(runs),
+        "cells": 6 * len(keys),
+        "regions": len(keys),
+    }
+    rows = {name: random_rows(TABLES[name], n, obsid, random) for name, n in sizes.items()}
+    rows["runs"]["runid"] = [run[0] for run in runs]
+    rows["cells"]["runid"] = np.repeat(keys["runid"].to_numpy(), 6)
+    rows["regions"] = rows["regions"].assign(**{name: keys[name] for name in keys})
+    frames = (DURATION / keys["t_bin"]).astype(int).to_numpy()
+    curves = random_rows(TABLES["lightcurves"], int(frames.sum()), obsid, random)
+    for name in ("detid", "runid", "label"):
+        curves[name] = np.repeat(keys[name].to_numpy(), frames)
+    curves["time"] = np.concatenate([[], *(np.arange(n) * DURATION / n for n in frames)])
+    rows["lightcurves"] = curves
+    return {name: TABLES[name].frame(frame) for name, frame in rows.items()}
+
+
+def named(rows: pa.Table, obsid: str) -> pa.Table:
+    """The rows as those of the observation `obsid`."""
+    for i, name in enumerate(rows.schema.names):
+        if name in ("obsid", "runid", "detid"):
+            keys = rows[name].combine_chunks().dictionary_encode()
+            names = pa.array([obsid + key[10:] for key in keys.dictionary.to_pylist()], pa.string())
+            column = pa.DictionaryArray.from_arrays(keys.indices, names).cast(pa.string())
+            rows = rows.set_column(i, rows.schema.field(i), column)
+    return rows
+
+
+def placed(rows: pa.Table, random: np.random.Generator) -> pa.Table:
+    """The regions somewhere on the sky, within one field of view."""
+    ra, dec = random.uniform(0, 360), np.degrees(np.arcsin(random.uniform(-0.99, 0.99)))
+    n = rows.num_rows
+    values = {
+        "ra_deg": (ra + random.uniform(-0.2, 0.2, n)) % 360,
+        "dec_deg": dec + random.uniform(-0.2, 0.2, n),
+    }
+    for name, column in values.items():
+        i = rows.schema.get_field_index(name)
+        rows = rows.set_column(i, rows.schema.field(i), pa.array(column))
+    return rows
+
+
+def commit_some(root: str, numbers: range) -> None:
+    """Commit observations: a few kinds, encoded once, under many names."""
+    os.fsync = lambda _: None  # type: ignore[assignment]
+    pa.set_cpu_count(1)
+    archive, random = open_archive(root), np.random.default_rng(numbers.start)
+    kinds = [
+        {
+            name: pq.read_table(pa.BufferReader(encode(TABLES[name], frame, "0" * 10)))
+            for name, frame in observation(random).items()
+            if len(frame)
+        }
+        for _ in range(len(numbers) // 25 + 5)
+    ]
+    for number in numbers:
+        obsid = f"{number * 7:010d}"
+        kind = kinds[number % len(kinds)]
+        tables = {name: named(rows, obsid) for name, rows in kind.items()}
+        if "regions" in tables:
+            tables["regions"] = placed(tables["regions"], random)
+        publish(archive, obsid, tables)
+
+
+def publish(archive: Archive, obsid: str, tables: dict[str, pa.Table]) -> None:
+    """What `Archive.commit` does with frames."""
+    contents, files = {}, {}
+    for name, rows in tables.items():
+        sink = pa.BufferOutputStream()
+        with writer(sink, rows.schema) as file:
+            file.write_table(rows, row_group_size=ROW_GROUP_ROWS)
+        path = f"{name}/{obsid}-0001-0123abcd.parquet"
+        contents[path] = bytes(sink.getvalue())
+        files[name] = TableFile(path=path, rows=rows.num_rows, bytes=len(contents[path]))
+    now = datetime.now(UTC)
+    entry = LedgerEntry(
+        obsid=obsid,
+        status="OK" if "regions" in tables else "EMPTY",
+        reason="",
+        traceback="",
+        attempt="0001-0123abcd",
+        files=files,
+        inputs=(),
+        fingerprint=archive.fingerprint,
+        versions=versions(),
+        seconds=1.0,
+        peak_memory_mb=100.0,
+        started=now,
+        finished=now,
+    )
+    archive._store.publish(contents, entry_name(obsid), entry.to_json())
+
+
+def make(root: Path, observations: int, processes: int) -> None:
+    """Make the archive."""
+    Archive.create(root, Config())
+    chunks = [range(i, min(i + 500, observations)) for i in range(0, observations, 500)]
+    with ProcessPoolExecutor(processes) as pool:
+        list(pool.map(commit_some, [str(root)] * len(chunks), chunks))
+
+
+def timed(function: Callable[[], Any]) -> float:
+    began = time.perf_counter()
+    function()
+    return time.perf_counter() - began
+
+
+def read(root: str) -> dict[str, float]:
+    """What reading takes, in seconds."""
+    archive = open_archive(root)
+    # What is loaded at the first use, and the threads of dask, are not the archive's.
+    archive.regions.partitions[0]["label"].sum().compute()
+    detids = _some_curves(archive)
+    of_5_s: dict[str, Any] = {"columns": ["detid"], "filters": [("t_bin", "==", 5.0)]}
+    return {
+        "open and count regions": timed(lambda: len(open_archive(root).regions)),
+        "only open the table": timed(lambda: open_archive(root).regions),
+        "regions of 5 s runs": timed(lambda: archive.table("regions", **of_5_s).compute()),
+        "cone of 5 arcmin": timed(lambda: archive.cone(123.0, 20.0, 300.0).compute()),
+        "one light curve": timed(lambda: [*map(archive.lightcurve, detids)]) / len(detids),
+        "mean of a column of all light curves": timed(
+            lambda: archive.lightcurves["mu"].mean().compute()
+        ),
+    }
+
+
+def _some_curves(archive: Archive) -> list[str]:
+    """A light curve, as long as there is, of each of a few observations."""
+    obsids = archive.status().query("n_regions > 0")["obsid"]
+    chosen = [obsids.iloc[i] for i in np.linspace(0, len(obsids) - 1, 9).astype(int)]
+    regions = [archive.observation(obsid, "regions")["regions"] for obsid in chosen]
+    return [table.sort_values("t_bin")["detid"].iloc[0] for table in regions]
+
+
+def compact(root: str) -> float:
+    """Compact; the time in seconds."""
+    return timed(open_archive(root).compact)
+
+
+def apart(function: str, root: Path) -> tuple[Any, float]:
+    """Result of a function and the peak memory in MB, in a new process."""
+    command = [sys.executable, "-c", _IN_NEW_PROCESS, function, str(root)]
+    folder = Path(__file__).resolve().parents[1]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=folder)
+    found, peak = json.loads(done.stdout)
+    return found, peak
+
+
+def measure(root: Path, observations: int, processes: int) -> Iterator[tuple[str, float]]:
+    """Make an archive, read it, compact it, read it again: rows of a table."""
+    making = timed(lambda: make(root, observations, processes))
+    status = open_archive(root).status()
+    yield "observations", len(status)
+    yield "regions", int(status["n_regions"].sum())
+    yield "making it (s)", making
+    before, peak_before = apart("read", root)
+    compacting, peak = apart("compact", root)
+    after, peak_after = apart("read", root)
+    compacted = list(root.glob("compact/*/*.parquet"))
+    own = [file for name in TABLES for file in root.glob(f"{name}/*.parquet")]
+    yield "files before", len(own)
+    yield "files after", len(compacted)
+    yield "MB before", sum(file.stat().st_size for file in own) / 1e6
+    yield "MB after", sum(file.stat().st_size for file in compacted) / 1e6
+    yield "rows of light curves", len(open_archive(root).lightcurves)
+    yield "compaction (s)", compacting
+    yield "compaction, peak memory (MB)", peak
+    yield "reading, peak memory before (MB)", peak_before
+    yield "reading, peak memory after (MB)", peak_after
+    for name, seconds in before.items():
+        yield f"{name}, before (s)", seconds
+        yield f"{name}, after (s)", after[name]
+        yield f"{name}, before / after", seconds / after[name]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--observations", type=int, default=15_000)
+    parser.add_argument("--processes", type=int, default=os.cpu_count())
+    parser.add_argument("--to", type=Path, help="Keep the archive in this new folder.")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        root = arguments.to or Path(folder, "archive")
+        print("| what | value |\n|---|---|")
+        for what, value in measure(root, arguments.observations, arguments.processes):
+            shown = f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+            print(f"| {what} | {shown} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,327 @@
+"""Reading an archive: its ledger, lazy tables, and single observations and light curves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pyarrow as pa
+
+from exod.archive.compaction import read_pointer
+from exod.archive.cone import box, check_cone, within
+from exod.archive.lazy import Part, compact_parts, lazy_table, small_parts
+from exod.archive.ledger import LedgerEntry, input_files, read_entries, read_entry
+from exod.archive.parquet import (
+    STRING,
+    FileReplacedError,
+    Filters,
+    checked,
+    declared,
+    read_file,
+    to_pandas,
+)
+from exod.archive.store import Store
+from exod.config import Config
+from exod.errors import ArchiveError, InputError
+from exod.schemas import LIGHTCURVES, REGIONS, TABLES, Table
+
+if TYPE_CHECKING:
+    import dask.dataframe as dd
+
+_STATUS_DTYPES: dict[str, Any] = {
+    "obsid": STRING,
+    "status": STRING,
+    "reason": STRING,
+    "attempt": STRING,
+    "n_runs": "int64",
+    "n_regions": "int64",
+    "n_cells": "int64",
+    "seconds": "float64",
+    "peak_memory_mb": "float64",
+    "finished": "datetime64[us, UTC]",
+}
+
+
+class _LazyTable:
+    """A table of the archive as an attribute."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.__doc__ = f"{TABLES[name].description} (lazy dask dataframe)."
+
+    def __get__(self, archive: ArchiveReader | None, owner: type[ArchiveReader]) -> dd.DataFrame:
+        # On the class it is its own documentation, as a property would be.
+        return archive.table(self.name) if archive is not None else self
+
+
+class ArchiveReader:
+    """What an archive shows; `exod.archive.Archive` adds making and writing."""
+
+    def __init__(self, store: Store, config: Config, fingerprint: str) -> None:
+        self._store = store
+        self.config = config
+        self.fingerprint = fingerprint
+
+    @property
+    def root(self) -> str:
+        """Absolute path or URL."""
+        return self._store.root
+
+    def __repr__(self) -> str:
+        return f"Archive({self.root!r})"
+
+    # ---------------------------------------------------------------- the ledger
+
+    def entry(self, obsid: str) -> LedgerEntry | None:
+        """Read the ledger entry of an observation, None if it was never committed.
+
+        Raises
+        ------
+        InputError
+            If `obsid` is not ten digits.
+        ArchiveError
+            If the entry is damaged or cannot be read.
+        """
+        return read_entry(self._store, obsid)
+
+    def entries(self) -> list[LedgerEntry]:
+        """Read the whole ledger, sorted by obsid.
+
+        Raises
+        ------
+        ArchiveError
+            If an entry is damaged or cannot be read.
+        """
+        return read_entries(self._store)
+
+    def is_done(self, obsid: str, inputs: Iterable[Any]) -> bool:
+        """Whether an observation needs no processing: done with these settings and these inputs.
+
+        A failed one and one with a damaged entry are not done; processing replaces the entry.
+
+        Parameters
+        ----------
+        obsid : str
+            Observation identifier.
+        inputs : iterable
+            As in `commit`; the order does not matter.
+        """
+        try:
+            entry = self.entry(obsid)
+        except ArchiveError:
+            return False
+        return (
+            entry is not None
+            and entry.status != "FAILED"
+            and entry.fingerprint == self.fingerprint
+            and entry.inputs == input_files(inputs)
+        )
+
+    def status(self) -> pd.DataFrame:
+        """Summarise the ledger, one row an observation, sorted by obsid.
+
+        Returns
+        -------
+        DataFrame
+            Columns obsid, status, reason, attempt (str), n_runs, n_regions, n_cells (rows of these
+            tables), seconds, peak_memory_mb, finished (UTC).
+        """
+        rows = [
+            {
+                "obsid": entry.obsid,
+                "status": entry.status,
+                "reason": entry.reason,
+                "attempt": entry.attempt,
+                "n_runs": entry.rows("runs"),
+                "n_regions": entry.rows("regions"),
+                "n_cells": entry.rows("cells"),
+                "seconds": entry.seconds,
+                "peak_memory_mb": entry.peak_memory_mb,
+                "finished": entry.finished,
+            }
+            for entry in self.entries()
+        ]
+        return pd.DataFrame(rows, columns=list(_STATUS_DTYPES)).astype(_STATUS_DTYPES)
+
+    # ---------------------------------------------------------------- reading
+
+    observations = _LazyTable("observations")
+    exposures = _LazyTable("exposures")
+    sources = _LazyTable("sources")
+    hot_pixels = _LazyTable("hot_pixels")
+    bti = _LazyTable("bti")
+    runs = _LazyTable("runs")
+    cells = _LazyTable("cells")
+    regions = _LazyTable("regions")
+    lightcurves = _LazyTable("lightcurves")
+    images = _LazyTable("images")
+    rates = _LazyTable("rates")
+
+    def table(
+        self, name: str, *, columns: Sequence[str] | None = None, filters: Filters = ()
+    ) -> dd.DataFrame:
+        """Open a table of all observations, lazily: only the ledger is read.
+
+        Parameters
+        ----------
+        name : str
+            Which table.
+        columns : sequence of str, optional
+            The columns wanted; all if not given. Filters may be about others.
+        filters : sequence, optional
+            Conditions ``(column, operator, value)`` that all hold, or lists of such of which one
+            holds. Operators are ``==``, ``<``, ``<=``, ``>``, ``>=``, ``in`` and, but not for
+            floating-point columns, ``!=`` and ``not in``. Parts of files whose statistics rule
+            the conditions out are not read.
+
+        Returns
+        -------
+        dask.dataframe.DataFrame
+            With the columns that `exod.schemas` declares; divisions are unknown. Rows of an
+            observation are together and sorted, except those of regions in compact files, which
+            are in order of the sky. It shows the archive as it is now.
+
+        Raises
+        ------
+        ArchiveError
+            If there is no such table or column, a filter does not fit, or a ledger entry or
+            ``compact.json`` is damaged.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from exod.archive import Archive
+        >>> from exod.config import Config
+        >>> archive = Archive.create(tempfile.mkdtemp(), Config())
+        >>> quick = archive.table("regions", columns=["detid"], filters=[("t_bin", "==", 5)])
+        >>> len(quick)
+        0
+        """
+        table = declared(name)
+        rows = checked(table, filters)
+        unknown = sorted(set(columns or ()) - set(table.schema.names))
+        if unknown:
+            raise ArchiveError(f"Table {name} has no columns {', '.join(unknown)}.")
+        # A compaction published in between does no harm: the older one is still right.
+        compacted = read_pointer(self._store)
+        entries = self.entries()
+        parts: list[Part] = []
+        if compacted:
+            parts += compact_parts(compacted.tables[name], compacted.outdated(entries))
+            entries = [entry for entry in entries if not compacted.covers(entry)]
+        parts += small_parts(entry.files[name] for entry in entries if name in entry.files)
+        frame = lazy_table(self._store, name, parts, rows)
+        return frame if columns is None else frame[list(columns)]
+
+    def observation(self, obsid: str, *names: str) -> dict[str, pd.DataFrame]:
+        """Tables of one observation, read from its own files.
+
+        Parameters
+        ----------
+        obsid : str
+            Observation identifier.
+        *names : str
+            Tables; all if none is named.
+
+        Returns
+        -------
+        dict of str to DataFrame
+            Without rows if the observation has none.
+
+        Raises
+        ------
+        ArchiveError
+            If the archive does not have the observation or a table of that name.
+        """
+        tables = [declared(name) for name in names or TABLES]
+        try:
+            return self._read_observation(obsid, tables)
+        except FileReplacedError:
+            # It was processed again between the reads of the entry and the files.
+            return self._read_observation(obsid, tables)
+
+    def _read_observation(self, obsid: str, tables: Iterable[Table]) -> dict[str, pd.DataFrame]:
+        entry = self.entry(obsid)
+        if entry is None:
+            raise ArchiveError(f"The archive {self.root} has no observation {obsid}.")
+        found = {}
+        for table in tables:
+            path = entry.path(table.name)
+            found[table.name] = (
+                to_pandas(read_file(self._store, path, table)) if path else table.frame()
+            )
+        return found
+
+    def lightcurve(self, detid: str) -> pd.DataFrame:
+        """One light curve, read from its part of a file.
+
+        Parameters
+        ----------
+        detid : str
+            Region identifier, ``{obsid}_{subset}_{t_bin}_{e_lo}_{e_hi}_{label}``.
+
+        Returns
+        -------
+        DataFrame
+            The rows of the table `lightcurves`, sorted by time.
+
+        Raises
+        ------
+        ArchiveError
+            If there is no such light curve.
+        """
+        try:
+            frame = self._find_lightcurve(detid)
+        except FileReplacedError:
+            # The observation was processed again between the reads of the entry and the file.
+            frame = self._find_lightcurve(detid)
+        if frame.empty:
+            raise ArchiveError(f"The archive {self.root} has no light curve {detid!r}.")
+        return frame
+
+    def _find_lightcurve(self, detid: str) -> pd.DataFrame:
+        try:
+            entry = self.entry(detid[:10])
+        except InputError:
+            entry = None
+        path = entry.path(LIGHTCURVES.name) if entry else None
+        if entry is None or path is None:
+            return LIGHTCURVES.frame()
+        paths = [path]
+        compacted = read_pointer(self._store)
+        if compacted and compacted.covers(entry):
+            files = compacted.files_with(LIGHTCURVES.name, entry.obsid)
+            paths = [file.path for file in files]
+        # Files are sorted by runid, so their statistics leave few row groups to read.
+        wanted = [[("runid", "==", detid.rpartition("_")[0]), ("detid", "==", detid)]]
+        found = [read_file(self._store, path, LIGHTCURVES, rows=wanted) for path in paths]
+        return to_pandas(pa.concat_tables(found))
+
+    def cone(self, ra_deg: float, dec_deg: float, radius_arcsec: float) -> dd.DataFrame:
+        """Regions within a circle on the sky, lazy.
+
+        Parameters
+        ----------
+        ra_deg, dec_deg : float
+            Centre in degrees, ICRS.
+        radius_arcsec : float
+            Radius in arcsec; the circle includes its edge.
+
+        Returns
+        -------
+        dask.dataframe.DataFrame
+            The columns of `regions` and `separation_arcsec`, in the order of the table.
+
+        Raises
+        ------
+        ArchiveError
+            If the circle is impossible.
+        """
+        check_cone(ra_deg, dec_deg, radius_arcsec)
+        circle = (float(ra_deg), float(dec_deg), float(radius_arcsec))
+        near = self.table(REGIONS.name, filters=box(*circle))
+        found: dd.DataFrame = near.map_partitions(
+            within, *circle, meta=within(REGIONS.frame(), *circle)
+        )
+        return found
