@@ -69,6 +69,7 @@ def small_groups(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def shrink(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(compaction, "GROUP_ROWS", 7)
+    patch.setattr(compaction, "GROUP_TABLES", 2)
     patch.setattr(compaction, "SKY_GROUP_ROWS", 3)
     patch.setattr(compaction, "SKY_ROWS", 10)
 

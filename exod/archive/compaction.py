@@ -37,6 +37,8 @@ FILE_MB = 256.0
 GROUP_ROWS = 100_000
 GROUP_BYTES = 64_000_000
 """Largest row group, in rows and in bytes of memory; images have many bytes a row."""
+GROUP_TABLES = 256
+"""Tables that are held at once: a table of one row takes some 20 kB."""
 SKY_GROUP_ROWS = 5_000
 """Rows of a row group of a table in order of the sky, so that each is a small part of the sky."""
 SKY_ROWS = 1_000_000
@@ -216,8 +218,11 @@ def _gathered(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
         gathered.append(table)
         rows += table.num_rows
         size += table.nbytes
-        if rows >= GROUP_ROWS or size >= GROUP_BYTES:
-            yield pa.concat_tables(gathered).combine_chunks()
+        full = rows >= GROUP_ROWS or size >= GROUP_BYTES
+        if full or len(gathered) >= GROUP_TABLES:
+            gathered = [pa.concat_tables(gathered).combine_chunks()]
+        if full:
+            yield gathered[0]
             gathered, rows, size = [], 0, 0
     if gathered:
         yield pa.concat_tables(gathered).combine_chunks()
