@@ -5,7 +5,7 @@ RUN := .venv/.installed
 DEV := .venv/.installed-dev
 PIP = $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check lint types bench docs lock clean
+.PHONY: demo test drill check lint types bench docs lock clean
 
 $(RUN): pyproject.toml constraints.txt
 	@echo "Making the environment in .venv (about a minute) ..."
@@ -23,6 +23,10 @@ demo: $(RUN)
 
 test: $(DEV)
 	$(BIN)/python -m pytest -n auto
+
+# Searches that are killed and starved in 20 ways; `make test` has three of them.
+drill: $(DEV)
+	EXOD_DRILL_SEEDS=20 $(BIN)/python -m pytest -n auto tests/test_drill.py
 
 lint: $(DEV)
 	$(BIN)/ruff check .
