@@ -29,6 +29,10 @@ class ExposureRejected(ExodError):  # noqa: N818 - not an error of the file
     """
 
 
+class TooLargeError(ExodError):
+    """An observation needs more memory than the process that is to search it may take."""
+
+
 class ArchiveError(ExodError):
     """The archive cannot be opened, read or written as asked."""
 

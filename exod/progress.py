@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,11 +11,19 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 from rich.filesize import decimal
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from exod.errors import ExodError
 from exod.text import plural
@@ -22,6 +31,12 @@ from exod.text import plural
 if TYPE_CHECKING:
     from exod.stages.detect import Outcome
     from exod.stages.download import Download
+
+FAILURES_SHOWN: Final = 10
+"""Failures told while the bar runs; the end tells all."""
+
+SPEED_SECONDS: Final = 600.0
+"""What the time that is left is judged by: observations differ, so a minute says little."""
 
 
 class Follower:
@@ -46,12 +61,20 @@ class Follower:
         self._log = log
         self._total = total
         self._progress = progress
-        self._task = progress.add_task("detect", total=total, counts="") if progress else None
+        self._task = progress.add_task("detect", total=total, state="") if progress else None
         self._counts: Counter[str] = Counter()
+        self._before = 0
+        self._began = time.monotonic()
+        self._failures = 0
 
     def link(self, dashboard: str) -> None:
         """Say where the dashboard is."""
-        self._console.print(f"Dashboard: {dashboard}")
+        self._began = time.monotonic()
+        self.say(f"Dashboard: {dashboard}")
+
+    def say(self, sentence: str) -> None:
+        """Say something beside the progress; from any thread."""
+        self._console.print(sentence, markup=False, soft_wrap=True)
 
     def report(self, outcome: Outcome) -> Outcome:
         """Show one outcome and return it.
@@ -62,6 +85,7 @@ class Follower:
             If the log cannot be written.
         """
         self._counts[outcome.status] += 1
+        self._before += not outcome.searched
         if self._log is not None:
             line = {"time": datetime.now(UTC).isoformat(), **asdict(outcome)}
             try:
@@ -69,20 +93,33 @@ class Follower:
                     file.write(json.dumps(line) + "\n")
             except OSError as error:
                 raise ExodError(f"The log {self._log} cannot be written: {error}.") from error
-        counts = ", ".join(f"{count} {name}" for name, count in sorted(self._counts.items()))
         if self._progress is not None and self._task is not None:
-            self._progress.update(self._task, advance=1, counts=counts)
+            self._advance(self._progress, self._task, outcome)
         else:
             done = sum(self._counts.values())
             took = f"{outcome.seconds:.1f} s" if outcome.searched else "done before"
-            self._console.print(
+            self.say(
                 f"[{done}/{self._total}] {outcome.obsid} {outcome.status}: "
                 f"{plural(outcome.n_regions, 'region')} in {plural(outcome.n_runs, 'run')}, "
-                f"{took}. {outcome.reason}".rstrip(),
-                markup=False,
-                soft_wrap=True,
+                f"{took}. {outcome.reason}".rstrip()
             )
         return outcome
+
+    def _advance(self, progress: Progress, task: TaskID, outcome: Outcome) -> None:
+        """Move the bar, which is about what is to be searched: the rest took no time."""
+        if outcome.searched and outcome.status == "FAILED" and self._failures < FAILURES_SHOWN:
+            self._failures += 1
+            self.say(f"{outcome.obsid} failed: {outcome.reason}")
+        searched = sum(self._counts.values()) - self._before
+        parts = [f"{count} {name}" for name, count in sorted(self._counts.items())]
+        if self._before:
+            parts.append(f"{self._before} of them before")
+        if searched > 1:
+            rate = 60 * searched / max(time.monotonic() - self._began, 0.1)
+            parts.append(f"{rate:.3g}/min")
+        progress.update(
+            task, completed=searched, total=self._total - self._before, state=", ".join(parts)
+        )
 
 
 @contextmanager
@@ -96,12 +133,14 @@ def follow(
         return
     columns = (
         TextColumn("[bold]Searching"),
-        BarColumn(),
+        BarColumn(bar_width=30),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[counts]}"),
+        TextColumn("{task.fields[state]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console) as progress:
+    with Progress(*columns, console=console, speed_estimate_period=SPEED_SECONDS) as progress:
         yield Follower(console, total, progress, log)
 
 

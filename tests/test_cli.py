@@ -58,11 +58,17 @@ def test_the_real_thing(small: Path, tmp_path: Path) -> None:
     assert re.match(rf"exod: {GOOD} failed: {path.name} cannot be read \(.*\); .*\.\n", done.stderr)
     assert ESCAPE not in done.stdout + done.stderr
     lines = done.stdout.splitlines()
-    assert len(lines) == 4
+    assert len(lines) == 8
     assert lines[0].startswith(f"[1/2] {GOOD} FAILED: ")
     assert re.match(rf"\[2/2\] {OTHER} OK: \d+ regions in 1 run, [\d.]+ s\.", lines[1])
-    assert lines[2].startswith("2 observations: 1 OK, 1 FAILED; ")
-    assert lines[3].startswith(f"Archive: {tmp_path / 'archive'} ")
+    assert lines[2].split() == ["Status", "Observations", "Before", "Runs", "Regions", "Events"]
+    assert [line.split()[:4] for line in lines[3:5]] == [
+        ["OK", "1", "0", "1"],
+        ["FAILED", "1", "0", "0"],
+    ]
+    assert lines[5].startswith("2 observations: 1 OK, 1 FAILED; ")
+    assert re.match(r"Searched 2 observations, [\d,]+ events, in [\d.]+ s: [\d,]+ an h", lines[6])
+    assert lines[7].startswith(f"Archive: {tmp_path / 'archive'} ")
 
 
 def test_help_and_version(command: Any) -> None:
@@ -96,7 +102,7 @@ WRONG = {
     "unknown command": (["frob"], "No such command 'frob'"),
     "unknown option": (["detect", "{data}", "--archive", "{root}", "--foo"], "No such option"),
     "no archive": (["detect", "{data}"], "--archive"),
-    "no path": (["detect", "--archive", "{root}"], "Missing argument"),
+    "no path": (["detect", "--archive", "{root}"], "No observation is given"),
     "path": (["detect", "{data}/nothing", "--archive", "{root}"], "There is no file or folder"),
     "bin": (["detect", "{data}", "--archive", "{root}", "--t-bin", "5,x"], "--t-bin takes numbers"),
     "bin 0": (["detect", "{data}", "--archive", "{root}", "--t-bin", "0"], "greater than 0"),

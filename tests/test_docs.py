@@ -15,9 +15,10 @@ import typer
 
 from exod.cli import app
 from exod.config import Config
+from exod.plan import Plan
 from exod.pps import find_observations
 from exod.stages.cube import export_cube
-from exod.stages.detect import detect_many
+from exod.stages.survey import detect_many
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -160,7 +161,7 @@ def test_python_examples_of_the_user_guide(
     monkeypatch.chdir(tmp_path)
     Path("0001730201").symlink_to(folder)
     observations, _ = find_observations(["0001730201"])
-    list(detect_many(observations, Config(), "results", scheduler="sync"))
+    list(detect_many(observations, Config(), "results", Plan("sync")))
     one_run = Config.parse({"cube": {"t_bin": [50], "bands": [[0.2, 12]]}})
     export_cube(observations[0], one_run, "cube.zarr")
     source = "\n".join(blocks(USER_GUIDE, "pycon"))

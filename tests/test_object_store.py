@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import pickle
 import signal
@@ -22,21 +21,22 @@ import fsspec
 import pandas as pd
 import pytest
 from faulty_proxy import Fault, FaultyProxy
+from object_store import KEY, SECRET, files, no_settings, options, running_store
 from test_archive import OBSID, assert_same_rows, make_tables, plain
 
 from exod.archive import Archive, open_archive
-from exod.archive.store import StorageOptions, Store, without_password
+from exod.archive.store import Store
 from exod.config import Config
 from exod.errors import ArchiveError
+from exod.plan import Plan
 from exod.pps import find_observations
 from exod.schemas import TABLES
-from exod.stages.detect import detect_many
+from exod.stages.survey import detect_many
+from exod.storage import StorageOptions, without_password
 
 pytest.importorskip("s3fs")
-moto_server = pytest.importorskip("moto.server")
 
 BUCKET = "exod-bucket"
-KEY, SECRET = "the-key-name", "the-secret-word"
 NAMES = ("runs", "regions")
 """Tables of the tests that commit often."""
 
@@ -46,45 +46,14 @@ numbers = count()
 @pytest.fixture(scope="module")
 def service(settings: None) -> Iterator[str]:
     """URL of an S3 service with an empty bucket."""
-    server = moto_server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    logging.getLogger("werkzeug").setLevel("ERROR")
-    server.start()
-    host, port = server.get_host_and_port()
-    url = f"http://{host}:{port}"
-    files(url).mkdir(BUCKET)
-    yield url
-    fsspec.get_filesystem_class("s3").clear_instance_cache()
-    server.stop()
+    with running_store(BUCKET) as url:
+        yield url
 
 
 @pytest.fixture(scope="module", autouse=True)
 def settings() -> Iterator[None]:
-    """No AWS settings of whoever runs the tests, and short waits."""
-    from botocore import retryhandler
-
-    wait = retryhandler.delay_exponential
-    with pytest.MonkeyPatch.context() as patch:
-        for name in list(os.environ):
-            if name.startswith(("AWS_", "FSSPEC_")) or name.lower().endswith("_proxy"):
-                patch.delenv(name)
-        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-        patch.setenv("AWS_CONFIG_FILE", os.devnull)
-        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
-        # What botocore waits before it tries again, and how often s3fs lets it start anew.
-        patch.setattr(
-            retryhandler, "delay_exponential", lambda *args, **more: 0.01 * wait(*args, **more)
-        )
-        patch.setattr(fsspec.get_filesystem_class("s3"), "retries", 2)
+    with no_settings():
         yield
-
-
-def options(url: str, **more: Any) -> dict[str, Any]:
-    return {"endpoint_url": url, "key": KEY, "secret": SECRET, **more}
-
-
-def files(url: str) -> Any:
-    """The service without exod."""
-    return fsspec.filesystem("s3", use_listings_cache=False, **options(url))
 
 
 def new_root() -> str:
@@ -571,9 +540,9 @@ def test_several_processes_write_what_one_writes_into_a_folder(
     given = options(service)
     search = partial(detect_many, observations, config)
     root = new_root()
-    outcomes = list(search(root, scheduler="local", workers=2, storage_options=given))
+    outcomes = list(search(root, Plan(workers=2), storage_options=given))
     assert {outcome.status for outcome in outcomes} <= {"OK", "EMPTY"}
-    assert len(list(search(str(tmp_path), scheduler="sync"))) == len(outcomes) == 2
+    assert len(list(search(str(tmp_path), Plan("sync")))) == len(outcomes) == 2
 
     remote, local = open_archive(root, given), open_archive(tmp_path)
     assert remote.status()["n_regions"].tolist() == local.status()["n_regions"].tolist()

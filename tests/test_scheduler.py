@@ -15,6 +15,7 @@ import pytest
 
 from exod import scheduler
 from exod.errors import ConfigError, ExodError
+from exod.plan import Plan
 from exod.scheduler import Done, run
 
 
@@ -29,27 +30,27 @@ def results(done: list[Done[Any, Any]]) -> dict[Any, Any]:
 
 
 def test_sync() -> None:
-    done = list(run(square, [1, 2, 3, 4], scheduler="sync"))
+    done = list(run(square, [1, 2, 3, 4], Plan("sync")))
     assert [item.item for item in done] == [1, 2, 3, 4]
     assert results(done) == {1: 1, 2: 4, 3: None, 4: 16}
     assert str(done[2].error) == "three is not liked"
 
 
 def test_nothing_to_do() -> None:
-    assert list(run(square, [], scheduler="local")) == []
+    assert list(run(square, [], Plan("local"))) == []
 
 
 @pytest.mark.parametrize("kind", ["", "slurm", "LOCAL", "127.0.0.1:8786"])
 def test_unknown_scheduler(kind: str) -> None:
     with pytest.raises(ConfigError, match="use sync, local or tcp://host:port"):
-        list(run(square, [], scheduler=kind))
+        Plan(kind)
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "tcp://nowhere", "foo://127.0.0.1:1"])
 def test_unreachable_scheduler(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scheduler, "CONNECT_SECONDS", 1)
     with pytest.raises(ExodError, match=f"The scheduler {address} cannot be reached"):
-        list(run(square, [1], scheduler=address))
+        list(run(square, [1], Plan(address)))
 
 
 def by_value(function: Any) -> Any:
@@ -68,7 +69,7 @@ def die_of_five(number: int) -> int:
 
 @pytest.mark.slow
 def test_only_the_one_that_kills_workers_is_to_blame() -> None:
-    done = list(run(by_value(die_of_five), range(8), workers=2, name=lambda n: f"task-{n}"))
+    done = list(run(by_value(die_of_five), range(8), Plan(workers=2), name=lambda n: f"task-{n}"))
     assert results(done) == {n: None if n == 5 else n for n in range(8)}
     errors = [item.error for item in done if item.error]
     assert len(errors) == 1
@@ -86,7 +87,7 @@ def where(number: int) -> tuple[int, bool]:
 def test_processes_and_their_errors() -> None:
     links: list[str] = []
     # Equal items are tasks of their own.
-    done = list(run(by_value(where), [1, 3, 7, 7], workers=2, on_start=links.append))
+    done = list(run(by_value(where), [1, 3, 7, 7], Plan(workers=2, on_start=links.append)))
     assert sorted(item.item for item in done) == [1, 3, 7, 7]
     assert links[0].startswith("http://127.0.0.1:")
     for item in done:
@@ -114,7 +115,7 @@ def test_stopping_early_ends_the_workers(tmp_path: Path) -> None:
         time.sleep(0 if number == 0 else 300)
         return number
 
-    tasks = run(slow, range(4), workers=2)
+    tasks = run(slow, range(4), Plan(workers=2))
     assert next(tasks).item == 0
     began = time.monotonic()
     tasks.close()  # type: ignore[attr-defined]

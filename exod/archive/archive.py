@@ -159,6 +159,8 @@ class Archive(ArchiveReader):
         inputs: Iterable[Any] = (),
         seconds: float = 0.0,
         peak_memory_mb: float = 0.0,
+        predicted_memory_mb: float = 0.0,
+        tries: int = 1,
     ) -> LedgerEntry:
         """Make the outcome of an observation visible, in place of any earlier one.
 
@@ -174,9 +176,11 @@ class Archive(ArchiveReader):
         reason, traceback : str
             Why it was skipped or failed.
         inputs : iterable
-            Mappings or objects with name, size (bytes) and checksum.
-        seconds, peak_memory_mb : float
-            What it took.
+            Mappings or objects with name, size (bytes) and checksum; path and stamp if known.
+        seconds, peak_memory_mb, predicted_memory_mb : float
+            What it took, and the memory that was expected.
+        tries : int
+            How often it was tried.
 
         Returns
         -------
@@ -215,6 +219,8 @@ class Archive(ArchiveReader):
                 versions=versions(),
                 seconds=seconds,
                 peak_memory_mb=peak_memory_mb,
+                predicted_memory_mb=predicted_memory_mb,
+                tries=tries,
                 started=finished - timedelta(seconds=float(seconds)),
                 finished=finished,
             )

@@ -46,13 +46,29 @@ class Record(BaseModel):
 
 
 class InputFile(Record):
-    """An input as it was when it was read: name, size in bytes and checksum."""
+    """An input as it was when it was read.
+
+    Attributes
+    ----------
+    name : str
+        File name.
+    size : int
+        In bytes.
+    checksum : str
+        Of the content; empty if it could not be read.
+    path : str
+        Absolute path or URL.
+    stamp : str
+        What changes when the file does: time of the last change or ETag.
+    """
 
     model_config = ConfigDict(from_attributes=True)
 
     name: Text
     size: Count
     checksum: Text
+    path: Text = ""
+    stamp: Text = ""
 
 
 class TableFile(Record):
@@ -86,8 +102,10 @@ class LedgerEntry(Record):
         Versions of exod, Python and the libraries that matter.
     seconds : float
         Time taken, in seconds.
-    peak_memory_mb : float
-        Peak resident memory in MB; 0 if not measured.
+    peak_memory_mb, predicted_memory_mb : float
+        Peak resident memory in MB, and what was expected; 0 if not measured.
+    tries : int
+        How often it was tried until this outcome.
     started, finished : datetime
         UTC.
     """
@@ -103,6 +121,8 @@ class LedgerEntry(Record):
     versions: dict[str, str]
     seconds: Amount
     peak_memory_mb: Amount
+    predicted_memory_mb: Amount = 0.0
+    tries: Count = 1
     started: AwareDatetime
     finished: AwareDatetime
 
@@ -177,7 +197,7 @@ def problem(error: Exception) -> str:
 def input_files(inputs: Iterable[Any]) -> tuple[InputFile, ...]:
     """Put inputs in a fixed order, from mappings or objects with name, size and checksum."""
     files = (InputFile.model_validate(item) for item in inputs)
-    return tuple(sorted(files, key=lambda file: (file.name, file.size, file.checksum)))
+    return tuple(sorted(files, key=lambda file: (file.name, file.size, file.checksum, file.path)))
 
 
 @functools.cache

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, Self, TypeVar
 
@@ -18,6 +16,14 @@ import fsspec
 import pyarrow as pa
 
 from exod.errors import ArchiveError
+from exod.storage import (
+    StorageOptions,
+    changed,
+    explained,
+    one_line,
+    service_failure,
+    without_password,
+)
 
 _WRITE_THREADS = 4
 _READ_THREADS = 16
@@ -25,21 +31,6 @@ _READ_BATCH = 100
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-class StorageOptions(dict[str, Any]):
-    """Options of an fsspec file system; they may hold credentials, so their text shows none.
-
-    Examples
-    --------
-    >>> StorageOptions(key="name", secret="word")
-    StorageOptions(key=..., secret=...)
-    """
-
-    def __repr__(self) -> str:
-        return f"StorageOptions({', '.join(f'{key}=...' for key in self)})"
-
-    __str__ = __repr__
 
 
 @contextmanager
@@ -85,7 +76,7 @@ class Store:
         try:
             filesystem, path = fsspec.url_to_fs(url, **(options or {}))
         except (ImportError, KeyError, TypeError, ValueError) as error:
-            raise ArchiveError(f"{url} cannot be used as an archive: {_text(error)}.") from error
+            raise ArchiveError(f"{url} cannot be used as an archive: {one_line(error)}.") from error
         is_local = "file" in filesystem.protocol
         if not is_local and not path.strip("/"):
             raise ArchiveError(f"{url} names no place; an archive has a URL like s3://bucket/name.")
@@ -168,7 +159,7 @@ class Store:
                 yield file
             except Exception as error:
                 # What is wrong with the content is for the reader to say.
-                if (reason := _service_failure(error)) is None:
+                if (reason := service_failure(error)) is None:
                     raise
                 raise ArchiveError(f"{path} cannot be read: {reason}.") from error
 
@@ -182,7 +173,7 @@ class Store:
         The folder ``""`` is the root.
         """
         found = self._list(folder, detail=True)
-        return {name: _changed(info) for name, info in found.items() if info["type"] == "file"}
+        return {name: changed(info) for name, info in found.items() if info["type"] == "file"}
 
     def _list(self, folder: str, *, detail: bool) -> dict[str, Any]:
         path = self.path(folder).rstrip("/")
@@ -221,25 +212,9 @@ class Store:
         with self._explained():
             self.filesystem.pipe_file(self.path(name), content, mode=mode)
 
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Turn whatever a file system raises into an `OSError` with the cause and the remedy.
-
-        A missing file stays a `FileNotFoundError` and an existing one a `FileExistsError`.
-        """
-        if self.is_local:
-            yield
-            return
-        try:
-            yield
-        except Exception as error:
-            reason = _service_failure(error)
-            if reason is None:
-                if isinstance(error, OSError):
-                    raise
-                # Options are used at the first request, and the file system believes what it gets.
-                reason = f"{_text(error)}; {_CHECK_SETTINGS}"
-            raise OSError(errno.EIO, reason) from error
+    def _explained(self) -> AbstractContextManager[None]:
+        """Whatever goes wrong in the block becomes an `OSError` that says why."""
+        return nullcontext() if self.is_local else explained()
 
     def create(self, name: str, content: bytes, folders: Iterable[str] = ()) -> bool:
         """Write a file unless it exists; of several processes one succeeds.
@@ -304,7 +279,7 @@ class Store:
             with suppress(Exception):
                 file.close()
             # What else went wrong is not for the store to say.
-            if (reason := _service_failure(error)) is None:
+            if (reason := service_failure(error)) is None:
                 raise
             raise OSError(errno.EIO, reason) from error
         with self._explained():
@@ -374,79 +349,6 @@ class Store:
         _sync_folder(self._local(marker).parent)
 
 
-_LIBRARIES = {"aiobotocore", "aiohttp", "botocore", "s3fs", "urllib3"}
-_CHECK_ENDPOINT = (
-    "check AWS_ENDPOINT_URL or the storage option endpoint_url and the network, and try again"
-)
-_GIVE_CREDENTIALS = (
-    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, or give key and secret as "
-    "storage options"
-)
-_CHECK_SETTINGS = "check the URL, the AWS settings and the storage options"
-_REMEDIES = {
-    "NoCredentialsError": _GIVE_CREDENTIALS,
-    "PartialCredentialsError": _GIVE_CREDENTIALS,
-    "CredentialRetrievalError": _GIVE_CREDENTIALS,
-    "TokenRetrievalError": _GIVE_CREDENTIALS,
-    "ConfigNotFound": _CHECK_SETTINGS,
-    "ConfigParseError": _CHECK_SETTINGS,
-    "InvalidConfigError": _CHECK_SETTINGS,
-    "NoRegionError": _CHECK_SETTINGS,
-    "ParamValidationError": _CHECK_SETTINGS,
-    "ProfileNotFound": _CHECK_SETTINGS,
-}
-"""What to do about exceptions of botocore; about others of these libraries: check the way."""
-
-
-def _service_failure(error: BaseException) -> str | None:
-    """Cause and remedy if an object store or the way to it failed; None for anything else."""
-    if isinstance(error, OSError):
-        return _refusal(error)
-    # The libraries need not be installed, so their exceptions are known by name.
-    if type(error).__module__.partition(".")[0] not in _LIBRARIES:
-        return None
-    names = {kind.__name__ for kind in type(error).__mro__}
-    for known, remedy in _REMEDIES.items():
-        if known in names:
-            return f"{_text(error)}; {remedy}"
-    return f"{_text(error)}; {_CHECK_ENDPOINT}"
-
-
-def _refusal(error: OSError) -> str | None:
-    """The same for what s3fs makes of the answers of a service, and for lost connections."""
-    response = getattr(error.__cause__, "response", None) or {}
-    code = response.get("Error", {}).get("Code")
-    if code == "NoSuchBucket":
-        return "the bucket does not exist; make it, or correct the URL or the endpoint"
-    if isinstance(error, FileNotFoundError | FileExistsError):
-        return None
-    if isinstance(error, PermissionError):
-        return (
-            f"access is denied ({_text(error)}); check the credentials and their right to list, "
-            f"read, write and delete there"
-        )
-    if isinstance(error, TimeoutError | ConnectionError):
-        return f"{_text(error)}; {_CHECK_ENDPOINT}"
-    return f"the service answers {code}, {_text(error)}; try again later" if code else None
-
-
-def _text(error: BaseException) -> str:
-    """What an exception says, in one line that can go on, without passwords."""
-    said = (error.strerror if isinstance(error, OSError) else None) or str(error)
-    return without_password(" ".join(said.split()).rstrip(".")) or type(error).__name__
-
-
-def without_password(text: str) -> str:
-    """Leave the user's name and password out of the URLs in a text.
-
-    Examples
-    --------
-    >>> without_password("no answer from https://me:secret@host/path")
-    'no answer from https://host/path'
-    """
-    return re.sub(r"(?<=://)[^/\s@]*@", "", text)
-
-
 def is_temporary(name: str) -> bool:
     """Whether a file name is that of a file being written."""
     base = name.rsplit("/", 1)[-1]
@@ -493,16 +395,3 @@ def _in_threads(
 ) -> list[Result]:
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(function, items))
-
-
-def _changed(info: Mapping[str, Any]) -> float:
-    """Unix time of the last change; each fsspec file system names it its own way."""
-    for key in ("mtime", "LastModified", "last_modified", "updated", "created"):
-        value = info.get(key)
-        if isinstance(value, datetime):
-            return value.timestamp()
-        if isinstance(value, (int, float)):
-            return float(value)
-        if isinstance(value, str):
-            return datetime.fromisoformat(value).timestamp()
-    return float("inf")

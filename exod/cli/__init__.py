@@ -4,9 +4,10 @@ from exod.cli.app import app, main
 
 # Commands are listed in the order of these lines: that in which people need them.
 # isort: off
+from exod.cli import data
 from exod.cli import search
 from exod.cli import archives
 from exod.cli import pictures
 from exod.cli import simulations
 
-__all__ = ["app", "archives", "main", "pictures", "search", "simulations"]
+__all__ = ["app", "archives", "data", "main", "pictures", "search", "simulations"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -37,6 +39,37 @@ Band = Annotated[
 ]
 Sigma = Annotated[float | None, typer.Option(help="Threshold in equivalent sigmas [3].")]
 
+Scheduler = Annotated[str, typer.Option(help="sync, local or tcp://host:port.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Processes of local.")]
+Memory = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SIZE",
+        help="Memory of a process of local or sync, as 2GiB; what needs more is refused "
+        "[all, shared by the processes].",
+    ),
+]
+Input = Annotated[
+    str | None,
+    typer.Option(
+        "--input-options",
+        metavar="JSON",
+        envvar="EXOD_INPUT_OPTIONS",
+        help="Options of the fsspec file system of the event lists.",
+    ),
+]
+Listed = Annotated[
+    Path | None,
+    typer.Option("--from", help="File with one obsid a line; # starts a comment."),
+]
+Data = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PATH-or-URL",
+        help="Where the folders of observations are that are given by obsid [here].",
+    ),
+]
+
 
 def storage_options(text: str | None) -> dict[str, Any] | None:
     """Storage options from JSON text, None if there is none."""
@@ -55,15 +88,46 @@ def storage_options(text: str | None) -> dict[str, Any] | None:
     return options
 
 
+def memory_bytes(size: str | None) -> float | None:
+    """Bytes of a size as 2GiB."""
+    from dask.utils import parse_bytes
+
+    if size is None:
+        return None
+    try:
+        found = float(parse_bytes(size))
+    except ValueError as error:
+        raise ConfigError(f"--memory takes a size as 2GiB or 500MB, not {size!r}.") from error
+    if found <= 0:
+        raise ConfigError(f"--memory takes a positive size, not {size!r}.")
+    return found
+
+
+def input_paths(arguments: Iterable[str], listed: Path | None, data: str | None) -> list[str]:
+    """Where the observations are that are given by path, by obsid or in a list."""
+    from exod.stages.download import wanted_obsids
+
+    root = (data or ".").rstrip("/")
+    given = [f"{root}/{name}" if re.fullmatch(r"\d{10}", name) else name for name in arguments]
+    paths = existing(given)
+    if listed is not None:
+        paths += [f"{root}/{obsid}" for obsid in wanted_obsids([], listed)]
+    if not paths:
+        raise ConfigError("No observation is given; give folders, obsids, or --from FILE.")
+    return paths
+
+
 def existing(paths: Iterable[str]) -> list[str]:
-    """The paths, if all exist."""
-    missing = [path for path in paths if not Path(path).exists()]
+    """The paths, if all exist; URLs and patterns are looked at later."""
+    paths = list(paths)
+    here = [path for path in paths if "://" not in path and not glob.has_magic(path)]
+    missing = [path for path in here if not Path(path).exists()]
     if missing:
         raise ConfigError(
             f"There is no file or folder {', '.join(missing)}; an observation is given by the "
             f"folder of its PPS files."
         )
-    return list(paths)
+    return paths
 
 
 def read_config(

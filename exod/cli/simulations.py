@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from exod.cli.app import app, new_table, out
-from exod.cli.search import finish, summary
+from exod.cli.outcomes import finish, summary
 
 
 @app.command()
@@ -59,7 +59,7 @@ def demo(
     from exod.stages.demo import run_demo
 
     result = run_demo(folder, scheduler, say=out.print, follow=follow)
-    summary(result.outcomes, str(result.archive))
+    summary(result.outcomes, str(result.archive), result.seconds)
     table = new_table("What was put in and what was found")
     for name in result.found.columns:
         table.add_column(str(name), justify="right")

@@ -3,15 +3,18 @@
 The only package that knows how event lists and source lists look as files (METHOD 1).
 """
 
-from exod.pps.find import ObservationFiles, find_observations
+from exod.pps.find import ObservationFiles, find_observations, local_copies
 from exod.pps.lists import list_extent, read_event_list, read_hot_pixel_table, read_source_list
 from exod.pps.names import SUFFIXES
+from exod.pps.remote import RemoteFile
 
 __all__ = [
     "SUFFIXES",
     "ObservationFiles",
+    "RemoteFile",
     "find_observations",
     "list_extent",
+    "local_copies",
     "read_event_list",
     "read_hot_pixel_table",
     "read_source_list",

@@ -18,6 +18,7 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from exod.errors import ExodError, InputError
+from exod.pps.remote import RemoteFile
 
 _PIECE = 1 << 20
 _BLOCK = 2880
@@ -67,7 +68,7 @@ class Header:
 
 
 @contextmanager
-def _reported(path: Path) -> Iterator[None]:
+def _reported(path: Path | RemoteFile) -> Iterator[None]:
     """Turn whatever a damaged file makes of the block into an InputError that names it."""
     try:
         with warnings.catch_warnings():
@@ -104,7 +105,7 @@ def open_fits(path: Path, *, whole: bool = True) -> Iterator[fits.HDUList]:
             _read_rest(file)
 
 
-def read_header(path: Path, extension: str) -> Header | None:
+def read_header(path: Path | RemoteFile, extension: str) -> Header | None:
     """Keywords of an extension, read without what follows its header; None if it is not there.
 
     Raises
@@ -130,10 +131,16 @@ def _padded_data_size(header: fits.Header) -> int:
     return -(-abs(header["BITPIX"]) // 8 * values // _BLOCK) * _BLOCK
 
 
-def _unpacked(path: Path) -> IO[bytes]:
-    with path.open("rb") as file:
-        is_gzip = file.read(2) == b"\x1f\x8b"
-    return gzip.open(path) if is_gzip else path.open("rb")  # type: ignore[return-value]
+@contextmanager
+def _unpacked(path: Path | RemoteFile) -> Iterator[IO[bytes]]:
+    with path.open("rb") as raw:
+        # Not everything that is opened can go back to its begin.
+        file: Any = raw if isinstance(raw, io.BufferedReader) else io.BufferedReader(raw)
+        if file.peek(2)[:2] == b"\x1f\x8b":
+            with gzip.GzipFile(fileobj=file) as unpacked:
+                yield unpacked  # type: ignore[misc]
+        else:
+            yield file
 
 
 def _read_rest(file: IO[bytes]) -> None:

@@ -21,8 +21,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from exod.errors import ExodError, ExposureRejected, InputError
+from exod.errors import DownloadError, ExodError, ExposureRejected, InputError
 from exod.events import EVENT_DTYPES, EventList, Exposure
+from exod.pps.remote import RemoteFile
 from exod.sky import TangentPlane
 
 SUFFIX: Final = ".parquet"
@@ -34,7 +35,7 @@ _KEY: Final = b"exod"
 _VERSION: Final = 1
 
 
-def product_name(path: Path) -> str:
+def product_name(path: Path | RemoteFile) -> str:
     """Name of the pipeline product that a file is or stands for.
 
     Examples
@@ -105,11 +106,11 @@ def _write(
             temporary.unlink(missing_ok=True)
 
 
-def origin_of(path: Path) -> dict[str, Any] | None:
+def origin_of(path: Path | RemoteFile) -> dict[str, Any] | None:
     """What an ingested file was made of; None if there is no such file or it is damaged."""
     try:
         return dict(_header(path)["origin"])
-    except InputError:
+    except (InputError, DownloadError):
         return None
 
 
@@ -140,7 +141,7 @@ def read_events(path: Path) -> tuple[Exposure, EventList]:
     return Exposure(**fields, plane=plane), EventList(**columns)
 
 
-def extent(path: Path) -> tuple[int, float, float]:
+def extent(path: Path | RemoteFile) -> tuple[int, float, float]:
     """Rows of an ingested event list, and its first and last time in seconds."""
     file = _open(path)
     groups = [file.metadata.row_group(i).column(0) for i in range(file.num_row_groups)]
@@ -156,7 +157,7 @@ def read_sources(path: Path) -> pd.DataFrame:
     return frame
 
 
-def _header(path: Path) -> dict[str, Any]:
+def _header(path: Path | RemoteFile) -> dict[str, Any]:
     metadata = _open(path).schema_arrow.metadata or {}
     if _KEY not in metadata:
         raise InputError(f"{path.name} was not written by exod ingest.")
@@ -168,9 +169,9 @@ def _header(path: Path) -> dict[str, Any]:
     return header
 
 
-def _open(path: Path) -> pq.ParquetFile:
+def _open(path: Path | RemoteFile) -> pq.ParquetFile:
     try:
-        return pq.ParquetFile(path)
+        return pq.ParquetFile(path if isinstance(path, Path) else path.open())
     except (OSError, pa.ArrowException) as error:
         raise _damaged(path, error) from error
 
@@ -182,6 +183,6 @@ def _read(path: Path) -> pa.Table:
         raise _damaged(path, error) from error
 
 
-def _damaged(path: Path, error: Exception) -> InputError:
+def _damaged(path: Path | RemoteFile, error: Exception) -> InputError:
     cause = str(error).strip().rstrip(".").split("\n")[0]
     return InputError(f"{path.name} cannot be read ({cause}): ingest its observation again.")

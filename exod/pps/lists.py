@@ -18,6 +18,7 @@ from exod.instruments import CAMERAS, IMAGE_PIXEL_ARCSEC
 from exod.pps import ingested
 from exod.pps.fitsfile import Header, open_fits, read_column, read_header
 from exod.pps.names import PPS_NAME, TIMING_PRODUCT, obsid_of_path
+from exod.pps.remote import RemoteFile
 from exod.sky import TangentPlane
 
 _FLAG_EXPRESSION = re.compile(r"FLAG\s*&\s*(0x[0-9a-fA-F]+)\s*\)\s*==\s*0")
@@ -127,7 +128,7 @@ def _read_plane(name: str, header: Header, columns: fits.ColDefs) -> TangentPlan
     return TangentPlane(*values)
 
 
-def list_extent(path: Path) -> tuple[int, float, float]:
+def list_extent(path: Path | RemoteFile) -> tuple[int, float, float]:
     """Rows of an event list, and the first and last time in seconds, from its header alone.
 
     Raises

@@ -20,11 +20,13 @@ SUFFIXES: Final = (
 """Endings, in lower case, of files that may be event lists or source lists."""
 
 PPS_NAME = re.compile(
-    r"P(?P<obsid>[0-9]{10})[A-Z0-9]{2}[A-Z][0-9]{3}(?P<product>[A-Z0-9_]{6})", re.I
+    r"P(?P<obsid>[0-9]{10})(?P<instrument>[A-Z0-9]{2})[A-Z][0-9]{3}(?P<product>[A-Z0-9_]{6})", re.I
 )
 TIMING_PRODUCT = "TIEVLI"
 EVENT_PRODUCTS = ("PIEVLI", "MIEVLI", TIMING_PRODUCT)
 SOURCE_PRODUCT = "OBSMLI"
+SOURCE_INSTRUMENT = "EP"
+"""The source list of all EPIC cameras; that of the optical monitor has the same product type."""
 
 
 def obsid_of_path(path: Path) -> str:

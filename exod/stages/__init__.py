@@ -6,6 +6,7 @@ ingest      event lists, source list -> the same as Parquet, for reading again a
 predict     headers of event lists -> time and memory of the search
 read        event lists, source list -> merged events of each subset, hot pixels removed
 detect      merged events -> cube -> expectation -> cells -> regions -> committed tables
+survey      many observations -> detect, each a task on a cluster; resumed and retried
 plot        committed tables -> pictures
 cube        merged events -> dense counts and expectation of one run, as Zarr
 demo        simulate, detect and plot, and what was found of what was put in

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -15,10 +16,12 @@ from astropy.coordinates import SkyCoord
 
 from exod.archive import open_archive
 from exod.config import Config
+from exod.plan import Plan
 from exod.pps import find_observations
-from exod.stages.detect import Outcome, detect_many
+from exod.stages.detect import Outcome
 from exod.stages.plot import plot_many
 from exod.stages.simulate import simulate_files
+from exod.stages.survey import detect_many
 
 SEED = 1
 """Seed of the first observation; the others add one."""
@@ -39,10 +42,11 @@ MATCH_ARCSEC = 20.0
 
 @dataclass(frozen=True)
 class DemoResult:
-    """Where the results are, and which signals were found."""
+    """Where the results are, the seconds of the search, and which signals were found."""
 
     archive: Path
     outcomes: list[Outcome]
+    seconds: float
     pictures: list[Path]
     found: pd.DataFrame
 
@@ -60,7 +64,7 @@ def run_demo(
     folder : Path
         Gets the event lists, the archive and the pictures.
     scheduler : str
-        As in `exod.scheduler.run`.
+        As in `exod.plan.Plan`.
     say : callable
         Is told what is going on.
     follow : callable
@@ -72,6 +76,7 @@ def run_demo(
     observations, _ = find_observations([folder / "data"])
     archive = folder / "archive"
     say("Searching them: 3 time bins x 3 energy bands each ...")
+    began = time.monotonic()
     with follow(len(observations)) as progress:
         outcomes = [
             progress.report(outcome)
@@ -79,15 +84,15 @@ def run_demo(
                 observations,
                 Config(),
                 str(archive),
-                scheduler=scheduler,
-                on_start=progress.link,
+                Plan(scheduler, on_start=progress.link),
             )
         ]
+    seconds = time.monotonic() - began
     say("Drawing ...")
     opened = open_archive(archive)
     obsids = [outcome.obsid for outcome in outcomes if outcome.n_runs]
     drawn = plot_many(
-        str(archive), obsids, folder / "plots", light_curves=LIGHT_CURVES, scheduler=scheduler
+        str(archive), obsids, folder / "plots", Plan(scheduler), light_curves=LIGHT_CURVES
     )
     pictures = sorted(path for _, paths in drawn for path in paths)
     truth = pd.concat(
@@ -97,7 +102,9 @@ def run_demo(
         ],
         ignore_index=True,
     )
-    return DemoResult(archive, outcomes, pictures, compare(truth, opened.regions.compute()))
+    return DemoResult(
+        archive, outcomes, seconds, pictures, compare(truth, opened.regions.compute())
+    )
 
 
 def compare(truth: pd.DataFrame, regions: pd.DataFrame) -> pd.DataFrame:

@@ -2,37 +2,55 @@
 
 from __future__ import annotations
 
-import contextlib
 import resource
 import sys
 import time
 import traceback
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from exod.archive import Archive
-from exod.archive.ledger import Status, input_files
-from exod.archive.store import StorageOptions
+from exod.archive.ledger import LedgerEntry, Status
 from exod.config import Config
-from exod.errors import ArchiveError, ExodError, InputError
-from exod.pps import ObservationFiles, find_observations, read_hot_pixel_table
+from exod.errors import ConfigError, InputError, TooLargeError
+from exod.pps import ObservationFiles, RemoteFile, find_observations, local_copies
 from exod.rows import Tables, rate_rows, run_rows, tables_from
-from exod.scheduler import check_scheduler
-from exod.scheduler import run as run_tasks
+from exod.scheduler import memory_limit
 from exod.search import search_subset
 from exod.stages.files import file_identity
+from exod.stages.predict import predict
 from exod.stages.read import read_observation
+
+FINAL = (InputError, ConfigError, TooLargeError)
+"""Errors that another try would meet again."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an observation: small enough to travel between processes."""
+    """What became of an observation: small enough to travel between processes.
+
+    Attributes
+    ----------
+    obsid, status, reason : str
+        As in the ledger.
+    n_runs, n_regions, n_events : int
+        Rows of the tables, and events searched.
+    seconds : float
+        What it took.
+    peak_memory_mb, predicted_memory_mb : float
+        Peak memory of the process, and what was expected, in MB; 0 if it did not come to that.
+    searched : bool
+        Whether it was searched now, and not before.
+    tries : int
+        How often it was tried.
+    """
 
     obsid: str
     status: str
@@ -41,18 +59,27 @@ class Outcome:
     n_regions: int = 0
     n_events: int = 0
     seconds: float = 0.0
+    peak_memory_mb: float = 0.0
+    predicted_memory_mb: float = 0.0
     searched: bool = True
+    tries: int = 1
 
 
-def detect(paths: str | Path | Iterable[str | Path], config: Config | None = None) -> Tables:
+def detect(
+    paths: str | Path | Iterable[str | Path],
+    config: Config | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Tables:
     """Search one observation in memory, without an archive.
 
     Parameters
     ----------
-    paths : path or iterable of path
+    paths : path, URL or iterable of these
         Its folder, or its event lists and source list.
     config : Config, optional
         Settings; the defaults if not given.
+    options : dict, optional
+        Of the fsspec file system of URLs.
 
     Returns
     -------
@@ -63,6 +90,8 @@ def detect(paths: str | Path | Iterable[str | Path], config: Config | None = Non
     ------
     InputError
         If the paths hold no observation, several, or a damaged event list.
+    DownloadError
+        If a URL cannot be read.
 
     Examples
     --------
@@ -71,7 +100,7 @@ def detect(paths: str | Path | Iterable[str | Path], config: Config | None = Non
     >>> tables.regions[["detid", "ra_deg", "dec_deg"]]  # doctest: +SKIP
     """
     given = [paths] if isinstance(paths, str | Path) else list(paths)
-    observations, problems = find_observations(given)
+    observations, problems = find_observations(given, options)
     if problems:
         raise problems[0]
     if len(observations) != 1:
@@ -80,10 +109,11 @@ def detect(paths: str | Path | Iterable[str | Path], config: Config | None = Non
             f"exod.detect searches one observation, but {given} hold {names}; "
             f"use `exod detect` with an archive for several."
         )
-    return detect_observation(observations[0], config or Config())
+    with local_copies(observations[0]) as files:
+        return detect_observation(files, config or Config())
 
 
-def detect_observation(files: ObservationFiles, config: Config) -> Tables:
+def detect_observation(files: ObservationFiles[Path], config: Config) -> Tables:
     """Search one observation.
 
     Parameters
@@ -122,162 +152,100 @@ def detect_to_archive(
     config: Config,
     root: str,
     storage_options: Mapping[str, Any] | None = None,
+    memory: float | None = None,
 ) -> Outcome:
     """Search one observation and commit the result, whatever it is, to the archive at `root`.
 
-    A failure is recorded and returned, not raised, so that the other observations go on.
+    What is wrong with the observation itself is recorded and returned, not raised, so that the
+    others go on.
+
+    Parameters
+    ----------
+    files : ObservationFiles
+        Its files, here or elsewhere.
+    config : Config
+        Settings.
+    root : str
+        The archive; made if it does not exist.
+    storage_options : dict, optional
+        Options of the archive's fsspec file system.
+    memory : float, optional
+        Bytes that it may take; by default what the worker may, if this is one.
+
+    Returns
+    -------
+    Outcome
+        What was committed.
+
+    Raises
+    ------
+    DownloadError, ArchiveError
+        If files cannot be fetched or nothing can be committed: another try may succeed.
     """
     began = time.perf_counter()
+    reset_peak_memory()
     archive = Archive.create(root, config, storage_options)
-    inputs = _inputs(files, config)
+    inputs: list[dict[str, Any]] = []
     tables: Mapping[str, pd.DataFrame] = {}
     status: Status = "FAILED"
     reason, trace = "", ""
+    predicted = 0.0
     try:
-        tables = detect_observation(files, config)
+        with local_copies(files) as local:
+            inputs = observation_inputs(files, config, local)
+            predicted = _admitted(local, config, memory or memory_limit())
+            tables = detect_observation(local, config)
         status, reason = _status(tables)
-    except ExodError as error:
+    except FINAL as error:
         reason, trace = str(error), traceback.format_exc()
-    except Exception as error:  # noqa: BLE001 - recorded, so that the other observations go on
-        trace = traceback.format_exc()
-        reason = f"Unexpected {type(error).__name__}: {error}; please report it with the traceback."
-    seconds = time.perf_counter() - began
-    archive.commit(
+    entry = archive.commit(
         files.obsid,
         status,
         tables,
         reason=reason,
         traceback=trace,
         inputs=inputs,
-        seconds=seconds,
+        seconds=time.perf_counter() - began,
         peak_memory_mb=peak_memory_mb(),
+        predicted_memory_mb=predicted,
     )
-    counts = {name: len(tables[name]) if tables else 0 for name in ("runs", "regions")}
     n_events = int(tables["observations"]["n_events"].sum()) if tables else 0
+    return outcome_of(entry, n_events=n_events)
+
+
+def outcome_of(entry: LedgerEntry, *, n_events: int = 0, searched: bool = True) -> Outcome:
+    """What an entry of the ledger says."""
     return Outcome(
-        files.obsid, status, reason, counts["runs"], counts["regions"], n_events, seconds
-    )
-
-
-def detect_many(
-    observations: Sequence[ObservationFiles],
-    config: Config,
-    root: str,
-    *,
-    scheduler: str = "local",
-    workers: int | None = None,
-    force: bool = False,
-    retry_failed: bool = False,
-    on_start: Callable[[str], None] = lambda _link: None,
-    storage_options: Mapping[str, Any] | None = None,
-) -> Generator[Outcome, None, None]:
-    """Search observations, each a task, and commit them to the archive at `root`.
-
-    Parameters
-    ----------
-    observations : sequence of ObservationFiles
-        What to search.
-    config : Config
-        Settings; an archive that was made with others is refused.
-    root : str
-        The archive; made if it does not exist.
-    scheduler, workers, on_start
-        As in `exod.scheduler.run`.
-    force : bool
-        Search again what is done already.
-    retry_failed : bool
-        Search again what failed with the same files.
-    storage_options : dict, optional
-        Options of the archive's fsspec file system.
-
-    Yields
-    ------
-    Outcome
-        One an observation; those that need no search come first.
-
-    Raises
-    ------
-    ArchiveError
-        If the archive cannot be used.
-    ConfigError
-        If the scheduler is of no known kind, or the hot pixel table cannot be read.
-    """
-    check_scheduler(scheduler)
-    if config.selection.hot_pixels not in {"find", "off"}:
-        read_hot_pixel_table(Path(config.selection.hot_pixels))
-    archive = Archive.create(root, config, storage_options)
-    waiting = []
-    for files, earlier in sort_out(archive, observations, force=force, retry_failed=retry_failed):
-        if earlier is None:
-            waiting.append(files)
-        else:
-            yield earlier
-    if len(waiting) == 1 and scheduler == "local":
-        scheduler = "sync"
-    task = partial(
-        detect_to_archive,
-        config=config,
-        root=root,
-        # A task may be logged, and what is logged is its text.
-        storage_options=StorageOptions(storage_options or {}),
-    )
-    for done in run_tasks(
-        task,
-        waiting,
-        scheduler=scheduler,
-        workers=workers,
-        name=lambda files: f"detect-{files.obsid}",
-        on_start=on_start,
-    ):
-        if done.result is not None:
-            yield done.result
-            continue
-        known = isinstance(done.error, ExodError)
-        reason = str(done.error) if known else f"The task ended in an error: {done.error!r}."
-        with contextlib.suppress(ArchiveError):
-            archive.commit(
-                done.item.obsid, "FAILED", reason=reason, inputs=_inputs(done.item, config)
-            )
-        yield Outcome(done.item.obsid, "FAILED", reason)
-
-
-def sort_out(
-    archive: Archive,
-    observations: Iterable[ObservationFiles],
-    *,
-    force: bool = False,
-    retry_failed: bool = False,
-) -> Iterator[tuple[ObservationFiles, Outcome | None]]:
-    """Pair observations with their outcome in the ledger, None if they are to be searched."""
-    for files in observations:
-        if force:
-            yield files, None
-        else:
-            yield files, _earlier_outcome(archive, files, retry_failed=retry_failed)
-
-
-def _earlier_outcome(
-    archive: Archive, files: ObservationFiles, *, retry_failed: bool
-) -> Outcome | None:
-    """The outcome in the ledger, if the same files need no search."""
-    try:
-        entry = archive.entry(files.obsid)
-    except ArchiveError:
-        return None  # A damaged entry is replaced.
-    if entry is None or (entry.status == "FAILED" and retry_failed):
-        return None
-    if entry.fingerprint != archive.fingerprint or entry.inputs != input_files(
-        _inputs(files, archive.config)
-    ):
-        return None
-    return Outcome(
-        files.obsid,
+        entry.obsid,
         entry.status,
         entry.reason,
         entry.rows("runs"),
         entry.rows("regions"),
-        searched=False,
+        n_events,
+        entry.seconds,
+        entry.peak_memory_mb,
+        entry.predicted_memory_mb,
+        searched,
+        entry.tries,
     )
+
+
+def _admitted(files: ObservationFiles[Path], config: Config, limit: float | None) -> float:
+    """Predicted memory of the search in MB.
+
+    Raises
+    ------
+    TooLargeError
+        If it is more than the `limit` in bytes.
+    """
+    prediction = predict(files, config)
+    if limit and prediction.memory_mb * 2**20 > limit:
+        raise TooLargeError(
+            f"It needs about {prediction.memory_mb:.0f} MB ({prediction.n_rows:,} rows) and a "
+            f"process here may take {limit / 2**20:.0f} MB: use fewer --workers, a larger --memory "
+            f"or longer time bins, then --retry-failed."
+        )
+    return prediction.memory_mb
 
 
 def _status(tables: Mapping[str, pd.DataFrame]) -> tuple[Status, str]:
@@ -291,16 +259,34 @@ def _status(tables: Mapping[str, pd.DataFrame]) -> tuple[Status, str]:
     return ("OK" if len(tables["regions"]) else "EMPTY"), notes
 
 
-def _inputs(files: ObservationFiles, config: Config) -> list[dict[str, Any]]:
-    """Name, size and checksum of the files, which tell whether a result is still valid."""
+def input_paths(files: ObservationFiles, config: Config) -> list[Path | RemoteFile]:
+    """All files that the result depends on."""
     paths = list(files.paths)
     if config.selection.hot_pixels not in {"find", "off"}:
         paths.append(Path(config.selection.hot_pixels))
-    return [file_identity(path) for path in paths]
+    return paths
+
+
+def observation_inputs(
+    files: ObservationFiles, config: Config, copies: ObservationFiles[Path] | None = None
+) -> list[dict[str, Any]]:
+    """What the ledger keeps of them, with checksums where there are local copies."""
+    here: tuple[Path | None, ...] = copies.paths if copies else (None,) * len(files.paths)
+    return [
+        file_identity(path, copy)
+        for path, copy in zip_longest(input_paths(files, config), here, fillvalue=None)
+        if path is not None
+    ]
+
+
+def reset_peak_memory() -> None:
+    """Let `peak_memory_mb` start at what this process takes now, where the system can do that."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
 def peak_memory_mb() -> float:
-    """Largest resident memory of this process so far, in Mbyte."""
+    """Largest resident memory of this process since `reset_peak_memory`, in MB."""
     status = Path("/proc/self/status")
     if status.exists():
         # ru_maxrss of a forked process starts at what its parent had; VmHWM does not.

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from exod.archive import open_archive
-from exod.archive.store import StorageOptions
+from exod.plan import Plan
 from exod.plots import save_observation
 from exod.scheduler import run as run_tasks
+from exod.storage import StorageOptions
 
 LIGHT_CURVES = 50
 """Light curves drawn of an observation at most."""
@@ -20,11 +21,9 @@ def plot_many(
     root: str,
     obsids: Sequence[str],
     folder: str | Path,
+    plan: Plan | None = None,
     *,
     light_curves: int = LIGHT_CURVES,
-    scheduler: str = "local",
-    workers: int | None = None,
-    on_start: Callable[[str], None] = lambda _link: None,
     storage_options: Mapping[str, Any] | None = None,
 ) -> Iterator[tuple[str, list[Path]]]:
     """Draw observations.
@@ -37,10 +36,10 @@ def plot_many(
         Observations, each with results.
     folder : path
         Where the pictures go.
+    plan : Plan, optional
+        Where and how; by default all cores of this machine.
     light_curves : int
         Light curves of each observation at most, the most significant.
-    scheduler, workers, on_start
-        As in `exod.scheduler.run`.
     storage_options : dict, optional
         Options of the archive's fsspec file system.
 
@@ -63,10 +62,8 @@ def plot_many(
     for done in run_tasks(
         task,
         obsids,
-        scheduler="sync" if len(obsids) == 1 and scheduler == "local" else scheduler,
-        workers=workers,
+        (plan or Plan()).fitting(len(obsids)),
         name=lambda obsid: f"plot-{obsid}",
-        on_start=on_start,
     ):
         if done.result is None:
             raise done.error or RuntimeError(f"the task of {done.item} ended without a result")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from exod.config import Config
@@ -21,6 +23,8 @@ MEMORY_PER_ROW_MB: Final = 75e-6
 MEMORY_PER_FRAME_MB: Final = 1.5e-3
 MEMORY_BASE_MB: Final = 50.0
 """Peak memory; an upper limit that lies 20 to 35 per cent above what `make bench` measures."""
+
+_THREADS: Final = 16
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,12 @@ def predict(files: ObservationFiles, config: Config) -> Prediction:
         + MEMORY_PER_ROW_MB * n_rows
         + MEMORY_PER_FRAME_MB * n_frames,
     )
+
+
+def predict_many(observations: Sequence[ObservationFiles], config: Config) -> Iterator[Prediction]:
+    """Predict the searches of observations, in their order."""
+    with ThreadPoolExecutor(_THREADS) as pool:
+        yield from pool.map(partial(predict, config=config), observations)
 
 
 def total_seconds(predictions: Sequence[Prediction], workers: int) -> float:

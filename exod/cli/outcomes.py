@@ -1,0 +1,148 @@
+"""What a search says at its end, and before it begins."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.markup import escape
+
+from exod.cli.app import STYLE, complain, new_table, out
+from exod.text import plural
+
+if TYPE_CHECKING:
+    from exod.config import Config
+    from exod.errors import InputError
+    from exod.interrupts import Stop
+    from exod.pps import ObservationFiles
+    from exod.stages.detect import Outcome
+
+FINISHING = "Finishing what has begun; Ctrl-C again stops at once."
+
+
+def summary(outcomes: Sequence[Outcome], archive: str, seconds: float) -> None:
+    """Say what became of the observations, in `seconds` in all."""
+    table = new_table("", "Status", "Observations", "Before", "Runs", "Regions", "Events")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name, style in STYLE.items():
+        own = [outcome for outcome in outcomes if outcome.status == name]
+        if own:
+            counts = (
+                len(own),
+                sum(not outcome.searched for outcome in own),
+                sum(outcome.n_runs for outcome in own),
+                sum(outcome.n_regions for outcome in own),
+                sum(outcome.n_events for outcome in own),
+            )
+            table.add_row(f"[{style}]{name}[/]", *(f"{count:,}" for count in counts))
+    out.print(table)
+    statuses = Counter(outcome.status for outcome in outcomes)
+    parts = [f"[{STYLE[name]}]{statuses[name]} {name}[/]" for name in STYLE if statuses[name]]
+    searched = [outcome for outcome in outcomes if outcome.searched]
+    earlier = len(outcomes) - len(searched)
+    done = f", {earlier} of them done before" if earlier else ""
+    regions = plural(sum(outcome.n_regions for outcome in outcomes), "region")
+    counted = plural(len(outcomes), "observation")
+    out.print(f"{counted}: {', '.join(parts) or 'none'}{done}; {regions}.")
+    if searched and seconds > 0:
+        out.print(_effort(searched, seconds), soft_wrap=True)
+    hint = f"Archive: {archive}   (exod status {archive}; exod plot {archive} OBSID)"
+    out.print(hint, markup=False, soft_wrap=True)
+
+
+def _effort(searched: Sequence[Outcome], seconds: float) -> str:
+    """Time and memory of a search."""
+    events = sum(outcome.n_events for outcome in searched)
+    said = (
+        f"Searched {plural(len(searched), 'observation')}, {plural(events, 'event')}, in "
+        f"{_duration(seconds)}: {3600 * len(searched) / seconds:,.0f} an hour"
+    )
+    peak = max(outcome.peak_memory_mb for outcome in searched)
+    if peak:
+        said += f"; at most {peak:.0f} MB a process"
+    over = [o for o in searched if 0 < o.predicted_memory_mb < o.peak_memory_mb]
+    if over:
+        worst = max(over, key=lambda o: o.peak_memory_mb / o.predicted_memory_mb)
+        said += (
+            f", {plural(len(over), 'observation')} more than predicted ({worst.obsid}: "
+            f"{worst.peak_memory_mb:.0f} MB, predicted {worst.predicted_memory_mb:.0f} MB)"
+        )
+    return f"{said}."
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def finish(outcomes: Sequence[Outcome], problems: Sequence[InputError]) -> None:
+    """Say what failed, and end with exit code 1 if anything did."""
+    failed = [outcome for outcome in outcomes if outcome.status == "FAILED"]
+    for outcome in failed:
+        complain(f"exod: {outcome.obsid} failed: {outcome.reason}")
+    if failed or problems:
+        raise typer.Exit(1)
+
+
+def end_if_stopped(stop: Stop, n_done: int, n_all: int) -> None:
+    """End with the exit code of the signal, if there was one before all was done."""
+    if stop.signal is not None and n_done < n_all:
+        complain(
+            f"exod: interrupted with {n_done} of {plural(n_all, 'observation')} done; what is done "
+            f"is kept, and the same command continues."
+        )
+        raise typer.Exit(128 + stop.signal)
+
+
+def dry_run(
+    observations: Sequence[ObservationFiles],
+    config: Config,
+    archive: str,
+    workers: int | None,
+    memory: float | None,
+    options: dict[str, Any] | None,
+    **which: bool,
+) -> None:
+    """Say what a search would do, its time and its memory."""
+    from exod.archive import Archive
+    from exod.scheduler import default_workers, machine_memory
+    from exod.stages.predict import predict_many, total_seconds
+    from exod.stages.survey import sort_out
+
+    waiting = list(observations)
+    if "://" in archive or Path(archive, "archive.json").is_file():
+        opened = Archive.create(archive, config, options)
+        pairs = sort_out(opened, observations, **which)
+        waiting = [files for files, earlier in pairs if earlier is None]
+    count = workers or default_workers(len(waiting))
+    limit = (memory or machine_memory() / count) / 2**20
+    table = new_table(f"To do in {escape(archive)}", "Observation", "Events", "Time", "Memory")
+    predictions = list(predict_many(waiting, config))
+    for item in predictions:
+        if item.problem:
+            table.add_row(item.obsid, escape(item.problem))
+            continue
+        note = " (refused)" if item.memory_mb > limit else ""
+        table.add_row(
+            item.obsid,
+            f"{item.n_rows:,}",
+            f"{item.seconds:.1f} s",
+            f"{item.memory_mb:.0f} MB{note}",
+        )
+    out.print(table)
+    n_refused = sum(item.memory_mb > limit for item in predictions)
+    largest = max((item.memory_mb for item in predictions), default=0.0)
+    done = len(observations) - len(waiting)
+    out.print(
+        f"{plural(len(waiting), 'observation')} to search, {done} done before; about "
+        f"{_duration(total_seconds(predictions, count))} with {plural(count, 'process')}, at most "
+        f"{largest:.0f} MB each; {n_refused} refused for more than {limit:.0f} MB.",
+        soft_wrap=True,
+    )
