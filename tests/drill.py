@@ -40,10 +40,10 @@ OBSIDS = tuple(f"09{number:06d}01" for number in range(1, 61))
 SETTINGS = ("--t-bin", "200", "--band", "0.2-12")
 EXOD = Path(sys.executable).parent / "exod"
 
-LONGEST = 180.0
+LONGEST = 300.0
 """Seconds until a command counts as hanging."""
 
-ORPHANED = 30.0
+ORPHANED = 60.0
 """Seconds in which workers must end whose driver was killed."""
 
 RUNS = 5
