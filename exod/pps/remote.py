@@ -10,7 +10,6 @@ import errno
 import posixpath
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, Final
@@ -170,13 +169,15 @@ def list_remote(url: str, options: Mapping[str, Any] | None = None) -> list[Remo
         )
     given = StorageOptions(options or {})
     try:
-        return _listed(url, given)
+        try:
+            return _listed(url, given)
+        except Exception as error:
+            if not url.startswith("s3://") or "anon" in given or not _is_refusal(error):
+                raise
+        return _listed(url, StorageOptions(given, anon=True))
+    except ExodError:
+        raise
     except Exception as error:
-        if url.startswith("s3://") and "anon" not in given and _is_refusal(error):
-            with suppress(PermissionError):
-                return _listed(url, StorageOptions(given, anon=True))
-        if isinstance(error, ExodError):
-            raise
         raise InputError(f"{url} cannot be listed: {_reason(error)}.") from error
 
 
@@ -238,7 +239,8 @@ def _stamp(info: Mapping[str, Any]) -> str:
 
 def _reason(error: BaseException) -> str:
     """Cause and remedy, in words that go on."""
-    if isinstance(error, FileNotFoundError):
+    failure = service_failure(error)
+    if isinstance(error, FileNotFoundError) and failure is None:
         return "there is no such file or folder"
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return f"{one_line(error)}; point TMPDIR to a folder with more room"
@@ -246,4 +248,4 @@ def _reason(error: BaseException) -> str:
         return f"{one_line(error)}; {CHECK_SETTINGS}"
     if type(error).__module__.startswith("aiohttp"):
         return f"{one_line(error)}; check the URL and the network, and try again"
-    return service_failure(error) or one_line(error)
+    return failure or one_line(error)
