@@ -225,8 +225,15 @@ def _remote_client(address: str) -> Iterator[Client]:
         raise ExodError(
             f"The scheduler {address} cannot be reached: {error}; is it running there?"
         ) from error
-    with client:
-        yield client
+    # What there is to say when the scheduler is lost, the error says.
+    logger = logging.getLogger("distributed.client")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        with client:
+            yield client
+    finally:
+        logger.setLevel(level)
 
 
 def _in_worker(function: Callable[[Item], Result], item: Item) -> Result:
@@ -366,7 +373,7 @@ class _Tasks(Generic[Item, Result]):
                 # Without an end, to see whether there are workers for those that wait.
                 with suppress(Empty):
                     if (future := ended.get(timeout=COUNT_SECONDS)) is not None:
-                        if future.cancelled():
+                        if future.status not in {"finished", "error"}:
                             raise ExodError(
                                 "The scheduler was lost; what is done is kept: run the same "
                                 "command to continue."

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
+import subprocess
 import sys
+import threading
 import time
+import traceback
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,6 +20,7 @@ import pytest
 
 from exod import scheduler
 from exod.errors import ConfigError, ExodError
+from exod.interrupts import Stop
 from exod.plan import Plan
 from exod.scheduler import Done, run
 
@@ -123,3 +129,127 @@ def test_stopping_early_ends_the_workers(tmp_path: Path) -> None:
     for path in tmp_path.iterdir():
         with pytest.raises(ProcessLookupError):
             os.kill(int(path.name), 0)
+
+
+def fail_once(place: tuple[Path, int]) -> str:
+    """Where it succeeds: not in the process that was first."""
+    folder, _ = place
+    try:
+        (folder / "first").touch(exist_ok=False)
+        (folder / "first").write_text(str(os.getpid()))
+    except FileExistsError:
+        if (folder / "first").read_text() != str(os.getpid()):
+            return "elsewhere"
+    raise OSError("not here")
+
+
+@pytest.mark.slow
+def test_errors_are_tried_again_on_another_worker(tmp_path: Path) -> None:
+    (done,) = run(by_value(fail_once), [(tmp_path, 1)], Plan(workers=2, retries=1), n_items=2)
+    assert (done.result, done.tries) == ("elsewhere", 2)
+
+
+@pytest.mark.parametrize("kind", ["sync", pytest.param("local", marks=pytest.mark.slow)])
+def test_errors_that_stay(kind: str) -> None:
+    calls = list(run(by_value(square), [3, 4], Plan(kind, workers=2, retries=2)))
+    assert {(done.item, done.result, done.tries) for done in calls} == {(3, None, 3), (4, 16, 1)}
+    (error,) = (done.error for done in calls if done.error)
+    told = "".join(traceback.format_exception(error))
+    assert "three is not liked" in told
+    assert "in square" in told
+    once = run(square, [3], Plan("sync", retries=2), is_final=lambda e: isinstance(e, ValueError))
+    assert [done.tries for done in once] == [1]
+
+
+@pytest.mark.parametrize("kind", ["sync", pytest.param("local", marks=pytest.mark.slow)])
+def test_stop_finishes_what_has_begun(kind: str) -> None:
+    stop = Stop()
+    taken = []
+
+    def items() -> Iterator[int]:
+        for number in range(100):
+            taken.append(number)
+            yield number
+
+    done = []
+    for item in run(square, items(), Plan(kind, workers=1, stop=stop), n_items=100):
+        done.append(item.item)
+        stop.ask()
+    assert sorted(done) == taken
+    assert len(done) <= 1 + scheduler.IN_FLIGHT_PER_THREAD
+
+
+def test_items_are_taken_as_they_are_needed() -> None:
+    def endless() -> Iterator[int]:
+        number = 4
+        while True:
+            yield (number := number + 1)
+
+    tasks = run(square, endless(), Plan("sync"), n_items=5)
+    assert [next(tasks).result for _ in range(3)] == [25, 36, 49]
+
+
+def test_no_cluster_for_nothing() -> None:
+    def refuse(_link: str) -> None:
+        raise AssertionError("a cluster was started")
+
+    assert list(run(square, iter(()), Plan(on_start=refuse), n_items=5)) == []
+
+
+@pytest.mark.slow
+def test_workers_that_come_later_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    from distributed import LocalCluster
+
+    monkeypatch.setattr(scheduler, "COUNT_SECONDS", 0.2)
+    notes: list[str] = []
+    with LocalCluster(
+        n_workers=0, threads_per_worker=1, dashboard_address=None, silence_logs=50
+    ) as cluster:
+        threading.Timer(1.0, cluster.scale, [2]).start()
+        plan = Plan(cluster.scheduler_address, on_note=notes.append)
+        tasks = run(by_value(where_after_a_while), range(12), plan)
+        found = {done.result for done in tasks}
+    assert notes == ["The scheduler has no workers; waiting for some."]
+    assert len(found) == 2
+
+
+def where_after_a_while(number: int) -> int:
+    time.sleep(0.3)
+    return os.getpid()
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_is_lost_is_one_sentence(capfd: pytest.CaptureFixture[str]) -> None:
+    command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--port", "0"]
+    command += ["--host", "127.0.0.1", "--no-dashboard"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    lines = iter(process.stderr)
+    address = next(m[0] for line in lines if (m := re.search(r"tcp://127\.0\.0\.1:\d+", line)))
+
+    def lose(_note: str) -> None:
+        threading.Timer(0.5, process.kill).start()
+
+    try:
+        with pytest.raises(ExodError, match="The scheduler was lost; what is done is kept"):
+            list(run(by_value(square), [1, 2], Plan(address, on_note=lose)))
+        assert capfd.readouterr().err == ""
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+
+
+def test_memory_of_tasks() -> None:
+    assert scheduler.memory_limit() is None
+    assert scheduler.machine_memory() > 1e8
+
+
+def limit(_number: int) -> float | None:
+    return scheduler.memory_limit()
+
+
+@pytest.mark.slow
+def test_memory_of_workers() -> None:
+    (done, *_) = run(by_value(limit), [1, 2], Plan(workers=2, memory=600 * 2**20))
+    assert done.result == 600 * 2**20

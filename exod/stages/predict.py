@@ -22,8 +22,7 @@ MEMORY_OF_IMPORTS_MB: Final = 250.0
 MEMORY_PER_ROW_MB: Final = 75e-6
 MEMORY_PER_FRAME_MB: Final = 1.5e-3
 MEMORY_BASE_MB: Final = 120.0
-"""Peak memory of a process that has searched others before, which leave about 60 MB behind; an upper
-limit."""
+"""Peak memory, an upper limit; the base has what earlier observations leave behind."""
 
 _THREADS: Final = 16
 
