@@ -232,7 +232,7 @@ def test_a_scheduler_that_is_lost_is_one_sentence(capfd: pytest.CaptureFixture[s
 
     try:
         with pytest.raises(ExodError, match="The scheduler was lost; what is done is kept"):
-            list(run(by_value(square), [1, 2], Plan(address, on_note=lose)))
+            list(run(abs, [1, 2], Plan(address, on_note=lose)))
         assert capfd.readouterr().err == ""
     finally:
         process.kill()
