@@ -5,7 +5,7 @@ RUN := .venv/.installed
 DEV := .venv/.installed-dev
 PIP = $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test drill check lint types bench docs lock clean
+.PHONY: demo test drill check lint types bench bench-scale docs lock clean
 
 $(RUN): pyproject.toml constraints.txt
 	@echo "Making the environment in .venv (about a minute) ..."
@@ -39,6 +39,11 @@ check: lint types test
 
 bench: $(DEV)
 	$(BIN)/python -m benchmarks
+
+bench-scale: $(DEV)
+	$(BIN)/python -m benchmarks.throughput
+	$(BIN)/python -m benchmarks.cluster_scale
+	$(BIN)/python -m benchmarks.archive_scale
 
 docs: $(DEV)
 	$(BIN)/python docs/generate.py
