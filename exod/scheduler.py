@@ -22,7 +22,7 @@ from itertools import chain, islice
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from exod.errors import ExodError
+from exod.errors import ConfigError, ExodError
 from exod.interrupts import interrupts_held
 from exod.plan import Plan
 
@@ -34,6 +34,12 @@ Result = TypeVar("Result")
 
 IN_FLIGHT_PER_THREAD = 2
 """Tasks with the scheduler for each thread of its workers: one to run and the one that follows."""
+
+LEAST_MEMORY = 300 * 2**20
+"""Bytes that a worker process needs before it has any data."""
+
+STARTS = 3
+"""How often to try to start the processes of ``local``."""
 
 CONNECT_SECONDS = 10
 """How long to try to reach a scheduler."""
@@ -162,25 +168,18 @@ def machine_memory() -> float:
 def _local_client(count: int, memory: float | None) -> Iterator[Client]:
     """A client of `count` processes of this machine that end with it."""
     import dask
-    from distributed import Client, LocalCluster
+    from distributed import Client
 
+    memory = memory or machine_memory() / count
+    if memory < LEAST_MEMORY:
+        raise ConfigError(
+            f"{count} worker processes may take {memory / 2**20:.0f} MB each, and need "
+            f"{LEAST_MEMORY / 2**20:.0f} MB to begin with; use fewer --workers or more --memory."
+        )
     with interrupts_held(), warnings.catch_warnings(), dask.config.set(_SETTINGS):
         # Another run may take the port at the same moment.
         warnings.filterwarnings("ignore", message="Port .* is already in use")
-        try:
-            cluster = LocalCluster(
-                n_workers=count,
-                threads_per_worker=1,
-                memory_limit=int(memory or machine_memory() / count),
-                host="127.0.0.1",
-                dashboard_address=f"127.0.0.1:{_dashboard_port()}",
-                silence_logs=logging.CRITICAL,
-            )
-        except (OSError, RuntimeError) as error:
-            raise ExodError(
-                f"{count} worker processes cannot be started: {error}; use fewer --workers or "
-                f"--scheduler sync."
-            ) from error
+        cluster = _start(count, int(memory))
         client = Client(cluster, set_as_default=False)
     try:
         yield client
@@ -191,6 +190,28 @@ def _local_client(count: int, memory: float | None) -> Iterator[Client]:
         with interrupts_held():
             client.close()
             cluster.close()
+
+
+def _start(count: int, memory: int) -> LocalCluster:
+    """Processes of this machine; a process may die at its start, as later."""
+    from distributed import LocalCluster
+
+    for _ in range(STARTS):
+        try:
+            return LocalCluster(
+                n_workers=count,
+                threads_per_worker=1,
+                memory_limit=memory,
+                host="127.0.0.1",
+                dashboard_address=f"127.0.0.1:{_dashboard_port()}",
+                silence_logs=logging.CRITICAL,
+            )
+        except (OSError, RuntimeError) as error:
+            failure = error
+    raise ExodError(
+        f"{count} worker processes of {memory / 2**20:.0f} MB cannot be started "
+        f"({str(failure).rstrip('.')}); use fewer --workers, more --memory or --scheduler sync."
+    ) from failure
 
 
 def _dashboard_port() -> int:

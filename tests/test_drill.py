@@ -12,7 +12,6 @@ By default three seeds are run, one for each place; as many as EXOD_DRILL_SEEDS 
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -23,9 +22,9 @@ from typing import Any
 
 import drill
 import faulty_proxy
-import fsspec
 import pytest
 from drill import OBSIDS, Command, Drill, Place, contents, outcomes, plan_of
+from object_store import KEY, SECRET, no_settings, running_store
 
 SEEDS = int(os.environ.get("EXOD_DRILL_SEEDS", "3"))
 BUCKET = "drill-bucket"
@@ -98,25 +97,11 @@ def bucket(request: pytest.FixtureRequest, seed: int) -> Iterator[Place]:
 @pytest.fixture(scope="module")
 def service() -> Iterator[str]:
     """URL of an S3 service with an empty bucket, and no AWS settings but those for it."""
-    moto_server = pytest.importorskip("moto.server", reason="moto is not installed")
-    with pytest.MonkeyPatch.context() as patch:
-        for name in list(os.environ):
-            if name.startswith(("AWS_", "FSSPEC_")) or name.lower().endswith("_proxy"):
-                patch.delenv(name)
-        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-        patch.setenv("AWS_CONFIG_FILE", os.devnull)
-        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
-        patch.setenv("AWS_ACCESS_KEY_ID", "a-key")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "a-secret")
-        server = moto_server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-        logging.getLogger("werkzeug").setLevel("ERROR")
-        server.start()
-        host, port = server.get_host_and_port()
-        url = f"http://{host}:{port}"
-        fsspec.filesystem("s3", endpoint_url=url).mkdir(BUCKET)
-        yield url
-        fsspec.get_filesystem_class("s3").clear_instance_cache()
-        server.stop()
+    with no_settings(), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", KEY)
+        patch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+        with running_store(BUCKET) as url:
+            yield url
 
 
 @pytest.mark.slow

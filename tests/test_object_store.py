@@ -218,7 +218,10 @@ def test_a_commit_is_whole_or_an_error_whatever_the_line_does(
     shown, errors = 1, []
     try:
         proxy.plan = faulty_proxy.seeded(1, share=0.4)
-        for attempt in range(8):
+        attempt = 0
+        # How faults meet tries depends on the moment.
+        while attempt < 8 or (attempt < 50 and len(errors) in {0, attempt}):
+            attempt += 1
             try:
                 unsteady.commit(OBSID, "OK", tables_of(2 - attempt % 2))
                 shown = 2 - attempt % 2
@@ -228,7 +231,7 @@ def test_a_commit_is_whole_or_an_error_whatever_the_line_does(
     finally:
         stop.set()
         reading.join()
-    assert 0 < len(errors) < 8
+    assert 0 < len(errors) < attempt
     for error in errors:
         assert error.startswith(f"Observation {OBSID} cannot be committed to {root}: ")
         assert_one_sentence(error)

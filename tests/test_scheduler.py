@@ -203,7 +203,7 @@ def test_workers_that_come_later_are_used(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(scheduler, "COUNT_SECONDS", 0.2)
     notes: list[str] = []
     with LocalCluster(
-        n_workers=0, threads_per_worker=1, dashboard_address=None, silence_logs=50
+        n_workers=0, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=50
     ) as cluster:
         threading.Timer(1.0, cluster.scale, [2]).start()
         plan = Plan(cluster.scheduler_address, on_note=notes.append)
@@ -253,3 +253,30 @@ def limit(_number: int) -> float | None:
 def test_memory_of_workers() -> None:
     (done, *_) = run(by_value(limit), [1, 2], Plan(workers=2, memory=600 * 2**20))
     assert done.result == 600 * 2**20
+
+
+def test_too_little_memory_for_any_worker() -> None:
+    said = r"2 worker processes may take 100 MB each, and need 300 MB to begin with; use fewer"
+    with pytest.raises(ConfigError, match=said):
+        list(run(square, [1, 2], Plan(workers=2, memory=100 * 2**20)))
+
+
+@pytest.mark.slow
+def test_a_death_at_the_start_is_tolerated(monkeypatch: pytest.MonkeyPatch) -> None:
+    import distributed
+
+    whole = distributed.LocalCluster
+    deaths = iter([True, True])
+
+    def start(**options: Any) -> Any:
+        if next(deaths, False):
+            raise RuntimeError("Nanny failed to start.")
+        return whole(**options)
+
+    monkeypatch.setattr(distributed, "LocalCluster", start)
+    assert [done.result for done in run(by_value(square), [4], Plan(workers=1))] == [16]
+    deaths = iter([True] * 3)
+    with pytest.raises(
+        ExodError, match=r"MB cannot be started \(Nanny failed to start\); use fewer"
+    ):
+        list(run(square, [4], Plan(workers=1)))

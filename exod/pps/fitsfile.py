@@ -82,7 +82,9 @@ def _reported(path: Path | RemoteFile) -> Iterator[None]:
     except PermissionError as error:
         raise InputError(f"{path} may not be read; give yourself the right to.") from error
     except _DAMAGE as error:
-        cause = str(error).strip().rstrip(".").split("\n")[0] or type(error).__name__
+        # The first sentence: the next ones are for programmers.
+        cause = str(error).strip().split("\n")[0].split(". ")[0].rstrip(".")
+        cause = cause or type(error).__name__
         raise InputError(
             f"{path.name} cannot be read ({cause}); it is empty, truncated or not FITS: "
             f"fetch it again."

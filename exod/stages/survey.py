@@ -116,7 +116,8 @@ def detect_many(
         if refused >= HOPELESS:
             raise ArchiveError(
                 f"The last {refused} observations could not be committed, so the search ends here; "
-                f"mend that, then run the same command with --retry-failed."
+                f"mend that, then run the same command with --retry-failed. Of the last one: "
+                f"{done.error}"
             )
     yield from _taken(earlier)
 

@@ -1,0 +1,5 @@
+"""What ``python -m exod`` runs."""
+
+from exod.cli import main
+
+main()
