@@ -155,6 +155,12 @@ def test_workers_read_the_bucket(
     assert "the-secret-word" not in "".join(p.read_text() for p in tmp_path.glob("ledger/*"))
 
 
+def test_a_cube_of_what_is_elsewhere(web: str, tmp_path: Path, command: Command) -> None:
+    call = ["cube", f"{web}/{GOOD}", "--to", tmp_path / "cube.zarr", "--t-bin", 200]
+    assert command(*call)[0] == 0
+    assert (tmp_path / "cube.zarr" / "zarr.json").exists()
+
+
 def test_in_memory(service: str, small: Path) -> None:
     there = exod.detect(f"s3://{LAYOUT}/{GOOD}", CONFIG, {"endpoint_url": service})
     here = exod.detect(small / GOOD, CONFIG)

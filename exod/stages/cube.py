@@ -14,7 +14,7 @@ import zarr
 from exod.config import Config
 from exod.cube import CountCube
 from exod.errors import ConfigError, ExodError, InputError
-from exod.pps import ObservationFiles
+from exod.pps import ObservationFiles, local_copies
 from exod.search import Run, search_subset
 from exod.sky import TangentPlane
 from exod.stages.read import read_observation
@@ -56,7 +56,8 @@ def export_cube(files: ObservationFiles, config: Config, to: str | Path, subset:
     # What is there is replaced, so it must be something that came from here.
     if final.exists() and not (final / "zarr.json").is_file():
         raise ConfigError(f"{final} exists and is not a Zarr group; name a new one, as cube.zarr.")
-    observation = read_observation(files, config)
+    with local_copies(files) as here:
+        observation = read_observation(here, config)
     if not 0 <= subset < len(observation.subsets):
         reasons = " ".join(item.reason for item in observation.rejected)
         raise InputError(
