@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -40,8 +41,14 @@ def tables_from(parts: Mapping[str, list[pd.DataFrame]]) -> Tables:
 def _joined(name: str, parts: list[pd.DataFrame]) -> pd.DataFrame:
     filled = [part for part in parts if len(part)]
     if not filled:
-        return TABLES[name].frame()
+        return _empty(name).copy()
     return TABLES[name].frame(pd.concat(filled, ignore_index=True) if filled[1:] else filled[0])
+
+
+@cache
+def _empty(name: str) -> pd.DataFrame:
+    """A table without rows; most observations have several."""
+    return TABLES[name].frame()
 
 
 def run_rows(obsid: str, subset: MergedEvents, run: Run, config: Config, notes: str = "") -> Rows:

@@ -71,6 +71,8 @@ class Table:
         for column in self.columns:
             # astype wraps 70000 round to 4464 and cuts 2.7 off to 2 without a word.
             exact = pa.types.is_integer(column.type) or pa.types.is_boolean(column.type)
+            if data[column.name].dtype == frame[column.name].dtype:
+                continue
             if exact and not (frame[column.name] == data[column.name]).all():
                 raise ValueError(
                     f"table {self.name}: {column.name} has values beyond {column.type}"

@@ -16,10 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import exod
+from exod.config import Config
 from exod.errors import ExodError, ExposureRejected, InputError
 from exod.events import EVENT_DTYPES, EventList
 from exod.pps import find_observations, ingested, read_event_list, read_source_list
+from exod.stages.detect import detect_to_archive
 from exod.stages.ingest import ingest_many, ingest_observation
+from exod.stages.predict import predict
 from exod.stages.simulate import simulate_files
 
 OBSID = "0900000777"
@@ -129,6 +132,10 @@ def test_a_rejected_list_says_why(folder, tmp_path):
     tables = exod.detect(tmp_path / "root" / "events")
     assert tables.exposures["filename"].tolist() == [changed.name]
     assert "TIMING" in tables.exposures["reason"][0]
+    (files,), _ = find_observations([tmp_path / "root" / "events"])
+    assert predict(files, Config()).n_rows == 0
+    outcome = detect_to_archive(files, Config(), str(tmp_path / "archive"))
+    assert outcome.status == "SKIPPED"
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1 and nothing more", b"PAR1" * 100])

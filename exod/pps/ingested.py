@@ -144,6 +144,8 @@ def read_events(path: Path) -> tuple[Exposure, EventList]:
 def extent(path: Path | RemoteFile) -> tuple[int, float, float]:
     """Rows of an ingested event list, and its first and last time in seconds."""
     file = _open(path)
+    if not file.metadata.num_rows:
+        return 0, 0.0, 0.0
     groups = [file.metadata.row_group(i).column(0) for i in range(file.num_row_groups)]
     known = [g.statistics for g in groups if g.is_stats_set and g.statistics.has_min_max]
     start = min((statistics.min for statistics in known), default=0.0)
