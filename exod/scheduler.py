@@ -58,6 +58,10 @@ _SETTINGS = {
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.terminate": 0.95,
+    # The stacks that the dashboard shows: a tree of them every second would take 300 MB.
+    "distributed.worker.profile.interval": "100ms",
+    "distributed.worker.profile.cycle": "60s",
+    "distributed.admin.low-level-log-length": 100,
 }
 _PLACE = "On the worker "
 
