@@ -147,8 +147,17 @@ def test_environment_agrees_with_settings_of_dask() -> None:
         return {key.replace("_", "-"): hyphens(value) for key, value in tree.items()}
 
     expected = read("dask.yaml")
-    del expected["distributed"]["worker"]["profile"]
+    # What the dashboard keeps is in the image alone.
+    del expected["distributed"]["worker"]["profile"], expected["distributed"]["admin"]
     assert hyphens(dask.config.collect_env(env)) == expected
+
+
+def test_processes_of_local_have_the_same_settings() -> None:
+    from exod.scheduler import _SETTINGS
+
+    expected = dask.config.expand_environment_variables(read("dask.yaml"))
+    for name, value in _SETTINGS.items():
+        assert dask.config.get(name, config=expected) == value, name
 
 
 # ------------------------------------------------------------------------------ Kubernetes
