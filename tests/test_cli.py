@@ -196,7 +196,7 @@ def test_archive_of_other_settings(
 
 
 def test_unreachable_scheduler(small: Path, tmp_path: Path, command: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr("exod.scheduler.CONNECT_SECONDS", 1)
+    monkeypatch.setattr("exod.scheduler.cluster.CONNECT_SECONDS", 1)
     address = "tcp://127.0.0.1:1"
     code, _, err = command("detect", small, "--archive", tmp_path / "a", "--scheduler", address)
     assert code == 1

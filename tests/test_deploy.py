@@ -153,10 +153,10 @@ def test_environment_agrees_with_settings_of_dask() -> None:
 
 
 def test_processes_of_local_have_the_same_settings() -> None:
-    from exod.scheduler import _SETTINGS
+    from exod.scheduler.cluster import SETTINGS
 
     expected = dask.config.expand_environment_variables(read("dask.yaml"))
-    for name, value in _SETTINGS.items():
+    for name, value in SETTINGS.items():
         assert dask.config.get(name, config=expected) == value, name
 
 

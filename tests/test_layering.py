@@ -146,7 +146,7 @@ def test_importing_writes_nothing_and_asks_nothing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("library", "home"), [("matplotlib", "plots"), ("distributed", "scheduler.py")]
+    ("library", "home"), [("matplotlib", "plots"), ("distributed", "scheduler")]
 )
 def test_libraries_with_one_home(library, home):
     """Only plots draw, only the scheduler talks to a cluster; not even inside functions."""

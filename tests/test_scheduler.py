@@ -18,11 +18,10 @@ from typing import Any
 
 import pytest
 
-from exod import scheduler
 from exod.errors import ConfigError, ExodError
 from exod.interrupts import Stop
 from exod.plan import Plan
-from exod.scheduler import Done, run
+from exod.scheduler import Done, cluster, machine_memory, memory_limit, run, tasks
 
 
 def square(number: int) -> int:
@@ -54,7 +53,7 @@ def test_unknown_scheduler(kind: str) -> None:
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "tcp://nowhere", "foo://127.0.0.1:1"])
 def test_unreachable_scheduler(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scheduler, "CONNECT_SECONDS", 1)
+    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 1)
     with pytest.raises(ExodError, match=f"The scheduler {address} cannot be reached"):
         list(run(square, [1], Plan(address)))
 
@@ -109,9 +108,9 @@ def test_processes_and_their_errors() -> None:
 def test_dashboard_port() -> None:
     with socket.socket() as other:
         with suppress(OSError):
-            other.bind(("127.0.0.1", scheduler.DASHBOARD_PORT))
+            other.bind(("127.0.0.1", cluster.DASHBOARD_PORT))
             other.listen()
-        assert scheduler._dashboard_port() == 0
+        assert cluster._dashboard_port() == 0
 
 
 @pytest.mark.slow
@@ -121,10 +120,10 @@ def test_stopping_early_ends_the_workers(tmp_path: Path) -> None:
         time.sleep(0 if number == 0 else 300)
         return number
 
-    tasks = run(slow, range(4), Plan(workers=2))
-    assert next(tasks).item == 0
+    running = run(slow, range(4), Plan(workers=2))
+    assert next(running).item == 0
     began = time.monotonic()
-    tasks.close()  # type: ignore[attr-defined]
+    running.close()  # type: ignore[attr-defined]
     assert time.monotonic() - began < 10
     for path in tmp_path.iterdir():
         with pytest.raises(ProcessLookupError):
@@ -176,7 +175,7 @@ def test_stop_finishes_what_has_begun(kind: str) -> None:
         done.append(item.item)
         stop.ask()
     assert sorted(done) == taken
-    assert len(done) <= 1 + scheduler.IN_FLIGHT_PER_THREAD
+    assert len(done) <= 1 + tasks.IN_FLIGHT_PER_THREAD
 
 
 def test_items_are_taken_as_they_are_needed() -> None:
@@ -185,8 +184,8 @@ def test_items_are_taken_as_they_are_needed() -> None:
         while True:
             yield (number := number + 1)
 
-    tasks = run(square, endless(), Plan("sync"), n_items=5)
-    assert [next(tasks).result for _ in range(3)] == [25, 36, 49]
+    running = run(square, endless(), Plan("sync"), n_items=5)
+    assert [next(running).result for _ in range(3)] == [25, 36, 49]
 
 
 def test_no_cluster_for_nothing() -> None:
@@ -200,15 +199,14 @@ def test_no_cluster_for_nothing() -> None:
 def test_workers_that_come_later_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
     from distributed import LocalCluster
 
-    monkeypatch.setattr(scheduler, "COUNT_SECONDS", 0.2)
+    monkeypatch.setattr(tasks, "COUNT_SECONDS", 0.2)
     notes: list[str] = []
     with LocalCluster(
         n_workers=0, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=50
-    ) as cluster:
-        threading.Timer(1.0, cluster.scale, [2]).start()
-        plan = Plan(cluster.scheduler_address, on_note=notes.append)
-        tasks = run(by_value(where_after_a_while), range(12), plan)
-        found = {done.result for done in tasks}
+    ) as other:
+        threading.Timer(1.0, other.scale, [2]).start()
+        plan = Plan(other.scheduler_address, on_note=notes.append)
+        found = {done.result for done in run(by_value(where_after_a_while), range(12), plan)}
     assert notes == ["The scheduler has no workers; waiting for some."]
     assert len(found) == 2
 
@@ -241,12 +239,12 @@ def test_a_scheduler_that_is_lost_is_one_sentence(capfd: pytest.CaptureFixture[s
 
 
 def test_memory_of_tasks() -> None:
-    assert scheduler.memory_limit() is None
-    assert scheduler.machine_memory() > 1e8
+    assert memory_limit() is None
+    assert machine_memory() > 1e8
 
 
 def limit(_number: int) -> float | None:
-    return scheduler.memory_limit()
+    return memory_limit()
 
 
 @pytest.mark.slow

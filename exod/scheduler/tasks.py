@@ -1,33 +1,24 @@
-"""Run one task for each observation, here or on a cluster: the only importer of `distributed`.
-
-A few tasks for each worker are in flight at a time, paths go in and small summaries come out.
-"""
+"""Tasks: a few for each worker in flight, tried again elsewhere, told as they end."""
 
 from __future__ import annotations
 
-import logging
-import os
-import signal
-import socket
-import sys
 import time
 import uuid
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, islice
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from exod.errors import ConfigError, ExodError
-from exod.interrupts import interrupts_held
+from exod.errors import ExodError
 from exod.plan import Plan
+from exod.scheduler.cluster import default_workers, local_client, remote_client
 
 if TYPE_CHECKING:
-    from distributed import Client, Future, LocalCluster
+    from distributed import Client, Future
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -35,34 +26,9 @@ Result = TypeVar("Result")
 IN_FLIGHT_PER_THREAD = 2
 """Tasks with the scheduler for each thread of its workers: one to run and the one that follows."""
 
-LEAST_MEMORY = 300 * 2**20
-"""Bytes that a worker process needs before it has any data."""
-
-STARTS = 3
-"""How often to try to start the processes of ``local``."""
-
-CONNECT_SECONDS = 10
-"""How long to try to reach a scheduler."""
-
 COUNT_SECONDS = 10.0
 """How often to look whether workers have come or gone."""
 
-DASHBOARD_PORT = 8787
-"""Where people look for a Dask dashboard."""
-
-_SETTINGS = {
-    # The death of a worker is told at once: who is to blame is found out here.
-    "distributed.scheduler.allowed-failures": 0,
-    # There are no results to write to disk, and a paused worker would not go on by itself.
-    "distributed.worker.memory.target": False,
-    "distributed.worker.memory.spill": False,
-    "distributed.worker.memory.pause": False,
-    "distributed.worker.memory.terminate": 0.95,
-    # The stacks that the dashboard shows: a tree of them every second would take 300 MB.
-    "distributed.worker.profile.interval": "100ms",
-    "distributed.worker.profile.cycle": "60s",
-    "distributed.admin.low-level-log-length": 100,
-}
 _PLACE = "On the worker "
 
 
@@ -130,135 +96,13 @@ def run(
         yield from tasks.run_here()
     elif plan.scheduler == "local":
         count = max(min(plan.workers or default_workers(n_items), n_items), 1)
-        with _local_client(count, plan.memory) as client:
+        with local_client(count, plan.memory) as client:
             plan.on_start(client.dashboard_link)
             yield from tasks.run_on(client)
     else:
-        with _remote_client(plan.scheduler) as client:
+        with remote_client(plan.scheduler) as client:
             plan.on_start(client.dashboard_link)
             yield from tasks.run_on(client)
-
-
-def default_workers(n_items: int) -> int:
-    """Processes of ``local`` if nobody says how many: one a core, at most one an item."""
-    return max(min(os.cpu_count() or 1, n_items), 1)
-
-
-def memory_limit() -> float | None:
-    """Bytes that the running task may take: what its worker may, shared by its threads.
-
-    None outside a worker, or if it has no limit.
-    """
-    if "distributed.worker" not in sys.modules:
-        return None
-    from distributed import get_worker
-
-    try:
-        worker = get_worker()
-    except ValueError:
-        return None
-    limit = worker.memory_manager.memory_limit
-    return float(limit) / worker.state.nthreads if limit else None
-
-
-def machine_memory() -> float:
-    """Bytes of memory of this machine, or of the container that this process is in."""
-    from distributed.system import MEMORY_LIMIT
-
-    return float(MEMORY_LIMIT)
-
-
-@contextmanager
-def _local_client(count: int, memory: float | None) -> Iterator[Client]:
-    """A client of `count` processes of this machine that end with it."""
-    import dask
-    from distributed import Client
-
-    memory = memory or machine_memory() / count
-    if memory < LEAST_MEMORY:
-        raise ConfigError(
-            f"{count} worker processes may take {memory / 2**20:.0f} MB each, and need "
-            f"{LEAST_MEMORY / 2**20:.0f} MB to begin with; use fewer --workers or more --memory."
-        )
-    with interrupts_held(), warnings.catch_warnings(), dask.config.set(_SETTINGS):
-        # Another run may take the port at the same moment.
-        warnings.filterwarnings("ignore", message="Port .* is already in use")
-        cluster = _start(count, int(memory))
-        client = Client(cluster, set_as_default=False)
-    try:
-        yield client
-    except BaseException:
-        _kill_workers(cluster)
-        raise
-    finally:
-        with interrupts_held():
-            client.close()
-            cluster.close()
-
-
-def _start(count: int, memory: int) -> LocalCluster:
-    """Processes of this machine; a process may die at its start, as later."""
-    from distributed import LocalCluster
-
-    for _ in range(STARTS):
-        try:
-            return LocalCluster(
-                n_workers=count,
-                threads_per_worker=1,
-                memory_limit=memory,
-                host="127.0.0.1",
-                dashboard_address=f"127.0.0.1:{_dashboard_port()}",
-                silence_logs=logging.CRITICAL,
-            )
-        except (OSError, RuntimeError) as error:
-            failure = error
-    raise ExodError(
-        f"{count} worker processes of {memory / 2**20:.0f} MB cannot be started "
-        f"({str(failure).rstrip('.')}); use fewer --workers, more --memory or --scheduler sync."
-    ) from failure
-
-
-def _dashboard_port() -> int:
-    """The usual port of the dashboard; any (0) if it is taken, as by another run."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", DASHBOARD_PORT))
-        except OSError:
-            return 0
-    return DASHBOARD_PORT
-
-
-def _kill_workers(cluster: LocalCluster) -> None:
-    """End the workers now, not after their tasks; commits survive that."""
-    # What they leave unsaid would be told after the cluster has ended.
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    for nanny in list(cluster.workers.values()):
-        nanny.auto_restart = False
-        if nanny.pid is not None:
-            with suppress(ProcessLookupError):
-                os.kill(nanny.pid, signal.SIGKILL)
-
-
-@contextmanager
-def _remote_client(address: str) -> Iterator[Client]:
-    from distributed import Client
-
-    try:
-        client = Client(address, timeout=f"{CONNECT_SECONDS}s", set_as_default=False)
-    except (OSError, TimeoutError, ValueError) as error:
-        raise ExodError(
-            f"The scheduler {address} cannot be reached: {error}; is it running there?"
-        ) from error
-    # What there is to say when the scheduler is lost, the error says.
-    logger = logging.getLogger("distributed.client")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
-    try:
-        with client:
-            yield client
-    finally:
-        logger.setLevel(level)
 
 
 def _in_worker(function: Callable[[Item], Result], item: Item) -> Result:
@@ -349,15 +193,16 @@ class _Tasks(Generic[Item, Result]):
         for capacity in capacities:
             suspects = []
             for task, future in self._in_flight(client, workers, capacity):
-                error = future.exception()
-                if isinstance(error, KilledWorker):
+                try:
+                    # What a worker held that died is computed again, and may end otherwise.
+                    done = Done(task.item, future.result(), None, task.tries)
+                except KilledWorker:
                     suspects.append(task)
-                elif error is None:
-                    yield Done(task.item, future.result(), None, task.tries)
-                elif not self._tried_again(task, error):
-                    yield Done(
-                        task.item, None, error.with_traceback(future.traceback()), task.tries
-                    )
+                except Exception as error:  # noqa: BLE001 - handed to the caller as the outcome
+                    if not self._tried_again(task, error):
+                        yield Done(task.item, None, error, task.tries)
+                else:
+                    yield done
             self._waiting = iter(suspects)
         if not self._plan.stop:
             for task in suspects:
@@ -398,7 +243,7 @@ class _Tasks(Generic[Item, Result]):
                 # Without an end, to see whether there are workers for those that wait.
                 with suppress(Empty):
                     if (future := ended.get(timeout=COUNT_SECONDS)) is not None:
-                        if future.status not in {"finished", "error"}:
+                        if future.cancelled():
                             raise ExodError(
                                 "The scheduler was lost; what is done is kept: run the same "
                                 "command to continue."
