@@ -30,6 +30,7 @@ COUNT_SECONDS = 10.0
 """How often to look whether workers have come or gone."""
 
 _PLACE = "On the worker "
+_LOST = "The scheduler was lost; what is done is kept: run the same command to continue."
 
 
 @dataclass(frozen=True)
@@ -198,7 +199,9 @@ class _Tasks(Generic[Item, Result]):
                     done = Done(task.item, future.result(), None, task.tries)
                 except KilledWorker:
                     suspects.append(task)
-                except Exception as error:  # noqa: BLE001 - handed to the caller as the outcome
+                except Exception as error:
+                    if future.cancelled():
+                        raise ExodError(_LOST) from error
                     if not self._tried_again(task, error):
                         yield Done(task.item, None, error, task.tries)
                 else:
@@ -206,11 +209,11 @@ class _Tasks(Generic[Item, Result]):
             self._waiting = iter(suspects)
         if not self._plan.stop:
             for task in suspects:
-                error = ExodError(
+                died = ExodError(
                     f"Each of {len(capacities)} worker processes died during it, most often for "
                     f"want of memory; use fewer --workers, then --retry-failed."
                 )
-                yield Done(task.item, None, error, task.tries)
+                yield Done(task.item, None, died, task.tries)
 
     def _next(self) -> _Task[Item] | None:
         return self._again.popleft() if self._again else next(self._waiting, None)
@@ -244,10 +247,7 @@ class _Tasks(Generic[Item, Result]):
                 with suppress(Empty):
                     if (future := ended.get(timeout=COUNT_SECONDS)) is not None:
                         if future.cancelled():
-                            raise ExodError(
-                                "The scheduler was lost; what is done is kept: run the same "
-                                "command to continue."
-                            )
+                            raise ExodError(_LOST)
                         yield tasks.pop(future.key)
 
     def _submit(self, client: Client, workers: _Workers, task: _Task[Item]) -> Future:
