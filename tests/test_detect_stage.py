@@ -423,6 +423,18 @@ def test_retry(small: Path, tmp_path: Path, command: Any) -> None:
     assert said.startswith("exod: 0000000001 is not in ")
 
 
+def test_links_are_found_again(small: Path, tmp_path: Path, command: Any) -> None:
+    """A link has the name that counts; what it points to may be called anything."""
+    folder = tmp_path / GOOD
+    folder.mkdir()
+    for number, path in enumerate(copy(small / GOOD, tmp_path / "store").iterdir()):
+        (folder / path.name).symlink_to(path.rename(tmp_path / "store" / f"object-{number}"))
+    root = tmp_path / "archive"
+    command("detect", folder, "--archive", root, *FAST, "--memory", "200MB")
+    assert command("retry", root, "--scheduler", "sync")[0] == 0
+    assert not search([folder], root)[0].searched
+
+
 def test_retry_without_the_files(small: Path, tmp_path: Path, command: Any) -> None:
     bad = copy(small / GOOD, tmp_path)
     path = event_lists(bad)[0]

@@ -74,7 +74,8 @@ def _at_a_glance(path: Path | RemoteFile) -> dict[str, Any]:
         there = path.described()
         size, stamp, place = there.size or 0, there.stamp, there.url
     else:
-        size, stamp, place = 0, "", str(path.resolve())
+        # The file itself may be a link to something of another name.
+        size, stamp, place = 0, "", str(path.parent.resolve() / path.name)
         with suppress(OSError):
             status = path.stat()
             size, stamp = status.st_size, str(status.st_mtime_ns)
