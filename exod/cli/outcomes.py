@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -93,6 +94,9 @@ def finish(outcomes: Sequence[Outcome], problems: Sequence[InputError]) -> None:
 
 def end_if_stopped(stop: Stop, n_done: int, n_all: int) -> None:
     """End with the exit code of the signal, if there was one before all was done."""
+    if stop.signal is not None:
+        # The process is about to end, and another Ctrl-C would only change its exit code.
+        signal.signal(stop.signal, signal.SIG_IGN)
     if stop.signal is not None and n_done < n_all:
         complain(
             f"exod: interrupted with {n_done} of {plural(n_all, 'observation')} done; what is done "
