@@ -315,6 +315,27 @@ def test_web_servers(web: str, small: Path, tmp_path: Path, folder: str) -> None
         ]
 
 
+def test_a_folder_that_is_closed_leaves_the_others(
+    service: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: Command
+) -> None:
+    system = fsspec.get_filesystem_class("s3")
+    whole = system._lsdir
+
+    async def half(self: Any, path: str, *given: Any, **more: Any) -> Any:
+        if GOOD in path:
+            raise PermissionError("Access Denied")
+        return await whole(self, path, *given, **more)
+
+    monkeypatch.setattr(system, "_lsdir", half)
+    given = json.dumps({"endpoint_url": service})
+    call = ["detect", f"s3://{LAYOUT}", "--archive", tmp_path, "--input-options", given, *FAST]
+    code, out, said = command(*call)
+    assert code == 1
+    assert f"[1/1] {OTHER} OK" in out
+    (line,) = said.splitlines()
+    assert line.startswith(f"exod: s3://{LAYOUT}/{GOOD} cannot be listed: access is denied")
+
+
 def test_a_file_on_a_web_server(web: str, small: Path) -> None:
     name = event_lists(small / GOOD)[0].name
     (found,), problems = find_observations([f"{web}/{GOOD}/PPS/{name}"])

@@ -76,8 +76,9 @@ def local_copies(files: ObservationFiles) -> Iterator[ObservationFiles[Path]]:
         folder = TemporaryDirectory(prefix=f"exod-{files.obsid}-", ignore_cleanup_errors=True)
     except OSError as error:
         raise DownloadError(f"There is no folder for temporary files: {error}.") from error
-    with folder as name, ThreadPoolExecutor() as pool:
-        copies = tuple(pool.map(_copied, files.paths, _places(Path(name), files)))
+    with folder as name:
+        with ThreadPoolExecutor() as pool:
+            copies = tuple(pool.map(_copied, files.paths, _places(Path(name), files)))
         count = len(files.event_lists)
         yield ObservationFiles(files.obsid, copies[:count], copies[count:])
 
@@ -125,6 +126,9 @@ def find_observations(
             problems.append(candidates)
             continue
         for candidate in candidates:
+            if isinstance(candidate, InputError):
+                problems.append(candidate)
+                continue
             try:
                 identity = _identify(candidate, required=candidate == path)
             except InputError as error:
@@ -164,10 +168,10 @@ def _expanded(paths: Iterable[str | Path]) -> Iterator[Path | str]:
 
 def _listed(
     paths: Iterable[str | Path], options: Mapping[str, Any] | None
-) -> Iterator[tuple[Path | str, Sequence[Path | RemoteFile] | InputError]]:
+) -> Iterator[tuple[Path | str, Sequence[Path | RemoteFile | InputError] | InputError]]:
     """Each path with what is there, or why nothing can be said of it."""
 
-    def listed(path: Path | str) -> Sequence[Path | RemoteFile] | InputError:
+    def listed(path: Path | str) -> Sequence[Path | RemoteFile | InputError] | InputError:
         try:
             return list_remote(path, options) if isinstance(path, str) else _candidates(path)
         except InputError as error:

@@ -145,7 +145,9 @@ class RemoteFile:
             raise DownloadError(f"{self.url} cannot be read: {_reason(error)}.") from error
 
 
-def list_remote(url: str, options: Mapping[str, Any] | None = None) -> list[RemoteFile]:
+def list_remote(
+    url: str, options: Mapping[str, Any] | None = None
+) -> list[RemoteFile | InputError]:
     """Find the files under a URL that may be event or source lists, by their names.
 
     Parameters
@@ -157,10 +159,15 @@ def list_remote(url: str, options: Mapping[str, Any] | None = None) -> list[Remo
         Of the fsspec file system. A bucket of S3 that does not accept the credentials, or for
         which there are none, is read without.
 
+    Returns
+    -------
+    list of RemoteFile or InputError
+        The files, and an error for each folder below that cannot be listed.
+
     Raises
     ------
     InputError
-        If there is nothing, or it cannot be listed.
+        If there is nothing, or the URL itself cannot be listed.
     """
     if (shown := without_password(url)) != url:
         raise InputError(
@@ -187,22 +194,34 @@ def _is_refusal(error: Exception) -> bool:
     return isinstance(error, PermissionError) or type(error).__name__ in _CREDENTIALS
 
 
-def _listed(url: str, options: StorageOptions) -> list[RemoteFile]:
+def _listed(url: str, options: StorageOptions) -> list[RemoteFile | InputError]:
     system, path = fsspec.url_to_fs(url, **options)
     system.invalidate_cache()
     paths = system.glob(path) if "*" in url else [path]
     found = [
-        RemoteFile(system.unstrip_protocol(info["name"]), options, info.get("size"), _stamp(info))
-        for found in paths
-        for info in _walk(system, found.rstrip("/"), _DEPTH)
+        info
+        if isinstance(info, InputError)
+        else RemoteFile(
+            system.unstrip_protocol(info["name"]), options, info.get("size"), _stamp(info)
+        )
+        for place in paths
+        for info in _walk(system, place.rstrip("/"), _DEPTH)
     ]
     if not found:
         raise InputError(f"{url} holds no event lists of XMM-Newton's EPIC cameras.")
     return found
 
 
-def _walk(system: Any, path: str, depth: int) -> Iterator[Mapping[str, Any]]:
+def _walk(system: Any, path: str, depth: int) -> Iterator[Mapping[str, Any] | InputError]:
     """Files that may be event or source lists, as the file system describes them."""
+
+    def below(folder: str) -> list[Mapping[str, Any] | InputError]:
+        try:
+            return list(_walk(system, folder, depth - 1))
+        except Exception as error:  # noqa: BLE001 - one folder of many; the others go on
+            where = system.unstrip_protocol(folder)
+            return [InputError(f"{where} cannot be listed: {_reason(error)}.")]
+
     if _is_candidate(path):
         # To list a file would fetch it from a web server.
         yield system.info(path)
@@ -219,9 +238,7 @@ def _walk(system: Any, path: str, depth: int) -> Iterator[Mapping[str, Any]]:
     )
     if depth:
         with ThreadPoolExecutor(LISTING_THREADS) as pool:
-            for found in pool.map(
-                lambda name: list(_walk(system, name, depth - 1)), products or folders
-            ):
+            for found in pool.map(below, products or folders):
                 yield from found
 
 
