@@ -26,8 +26,8 @@ from exod.simulate import (
     simulate,
 )
 from exod.simulate.detector import DETECTORS
-from exod.simulate.observation import acceptance
 from exod.simulate.photons import ORIGIN_HOT_PIXEL, ORIGIN_PARTICLE
+from exod.simulate.readout import acceptance
 from exod.stages.simulate import write_observation
 
 OBSID = "0900000101"

@@ -15,7 +15,7 @@ import numpy as np
 
 from exod.errors import ConfigError
 from exod.instruments import CAMERAS, PN_QUADRANTS
-from exod.simulate.detector import DETECTORS, read_out, vignetting
+from exod.simulate.detector import DETECTORS, Detector, read_out, vignetting
 from exod.simulate.lightmodels import Constant, LightCurve, SoftProtonFlare
 from exod.sky import TangentPlane, validate_obsid
 
@@ -261,14 +261,20 @@ class ObservationModel:
 
     def area(self, source: SourceModel, exposure: ExposureModel) -> float:
         """Vignetting at the source; 0 outside the field of view."""
-        detector = DETECTORS[exposure.instrument]
-        x, y = self.plane.to_pixel(source.ra_deg, source.dec_deg)
-        if not (np.isfinite(x) and np.isfinite(y)):
-            return 0.0
-        position = detector.detector_from_sky(x, y, self.pa_pnt)
-        if not detector.in_field(*position):
-            return 0.0
-        return float(vignetting(detector.off_axis_arcmin(*position)))
+        return source_area(source, DETECTORS[exposure.instrument], self.plane, self.pa_pnt)
+
+
+def source_area(
+    source: SourceModel, detector: Detector, plane: TangentPlane, pa_pnt: float
+) -> float:
+    """Effective area at a source relative to the axis; 0 outside the field of view."""
+    x, y = plane.to_pixel(source.ra_deg, source.dec_deg)
+    if not (np.isfinite(x) and np.isfinite(y)):
+        return 0.0
+    position = detector.detector_from_sky(x, y, pa_pnt)
+    if not detector.in_field(*position):
+        return 0.0
+    return float(vignetting(detector.off_axis_arcmin(*position)))
 
 
 def sky_plane(ra_pnt: float, dec_pnt: float) -> TangentPlane:

@@ -2,15 +2,14 @@
 
 The chain for each exposure: photons of every component at their chip pixels
 (`exod.simulate.photons`) -> windows and frames of the submode -> randomisation inside pixel and
-frame -> sky pixels -> PATTERN and FLAG. Not simulated: pile-up, out-of-time events, dead time,
-energy resolution, the dependence of the PSF on energy and off-axis angle, and attitude drift.
+frame -> sky pixels -> PATTERN and FLAG (`exod.simulate.readout`). Not simulated: pile-up,
+out-of-time events, dead time, energy resolution, the dependence of the PSF on energy and off-axis
+angle, and attitude drift.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -19,42 +18,14 @@ from numpy.typing import NDArray
 
 from exod.errors import ConfigError
 from exod.events import PI_MAX_EV, PI_MIN_EV, EventList, Exposure
-from exod.instruments import CAMERAS, MJDREF_TT, Camera
-from exod.simulate.detector import DETECTORS, read_out
+from exod.instruments import CAMERAS, MJDREF_TT
 from exod.simulate.models import (
     ExposureModel,
     ObservationModel,
 )
-from exod.simulate.photons import ORIGIN_HOT_PIXEL, Photons, arriving_photons
+from exod.simulate.photons import ORIGIN_HOT_PIXEL, arriving_photons
+from exod.simulate.readout import acceptance, read_events
 from exod.simulate.truth import hot_pixel_table, source_list, truth_table
-
-OUT_OF_FIELD: Final = 0x10000
-"""FLAG bit of events outside the field of view; MOS selections reject it, the pn one does not."""
-
-_REJECTED_BY_GATTI = 0x400000
-"""FLAG bit that MOS lists carry on nearly all events above 12 keV (observation 0001730201)."""
-
-_MOS_COMMON = (0.746, 0.122, 0.0153, 0.084, 0.015, 0.0014, 0.0018, 0.0016, 0.0018, 0.0024, 0.0018)
-_MOS_PATTERNS = (*_MOS_COMMON, 0.0019, 0.0023, *(0.0002,) * 13)
-_PN_PATTERNS = (0.68, 0.065, 0.045, 0.13, 0.03) + (0.00625,) * 8
-"""Relative frequency of PATTERN 0, 1, 2, ... MOS as in observation 0001730201 (0.2-12 keV); pn
-singles and doubles as in 0916810801, with a nominal 5 per cent above the limit of 4."""
-
-_FLAG_SHARES: Final = MappingProxyType(
-    {
-        True: {0x4: 0.02, 0x8: 0.01, 0x10: 0.02, 0x20: 0.02, 0x400000: 0.01, 0x800000: 0.005},
-        False: {
-            0x1: 0.0015,
-            0x2: 0.001,
-            0x40: 0.0071,
-            0x100: 0.0171,
-            0x800: 0.0026,
-            0x200000: 0.005,
-        },
-    }
-)
-"""Share of events with each FLAG bit, pn (True) and MOS. The harmless bits of MOS are as in
-0001730201; those of pn and the bits from 0x200000 up, which selections reject, are nominal."""
 
 
 @dataclass(frozen=True)
@@ -182,75 +153,10 @@ def _simulate_exposure(
     generator = np.random.default_rng(stream)
     exposure = _header(model, settings)
     photons = arriving_photons(model, settings, acceptance(exposure.camera), generator)
-    photons = _read_out(photons, settings, generator)
-    detector = DETECTORS[settings.instrument]
-    n = len(photons.time)
-    dither = generator.random((2, n), np.float32) - np.float32(0.5)
-    detx, dety = detector.detector_from_raw(
-        photons.ccdnr, photons.rawx + dither[0], photons.rawy + dither[1]
-    )
-    x, y = detector.sky_from_detector(detx, dety, model.pa_pnt)
-    flag = _flags(exposure.camera, photons.pi, detector.in_field(detx, dety), generator)
-    events = EventList(
-        time=photons.time,
-        x=np.rint(x).astype(np.int32),
-        y=np.rint(y).astype(np.int32),
-        pi=photons.pi,
-        ccdnr=photons.ccdnr,
-        rawx=photons.rawx,
-        rawy=photons.rawy,
-        pattern=_patterns(exposure.camera, n, generator),
-        flag=flag,
-    )
+    read = read_events(photons, settings, model.pa_pnt, generator)
     return SimulatedExposure(
-        exposure,
-        events,
-        np.rint(detx).astype(np.int16),
-        np.rint(dety).astype(np.int16),
-        photons.origin,
-        settings.start,
-        settings.stop,
+        exposure, read.events, read.detx, read.dety, read.origin, settings.start, settings.stop
     )
-
-
-def _read_out(photons: Photons, settings: ExposureModel, generator: np.random.Generator) -> Photons:
-    """Windows, frames and drop-outs; sorted by chip and frame, with the times of the file."""
-    camera = CAMERAS[settings.instrument]
-    mode = read_out(camera, settings.submode)
-    photons = photons.take(mode.reads(photons.ccdnr, photons.rawx, photons.rawy))
-    length = mode.frame_time[photons.ccdnr]
-    # The chips are read out one after the other, so their frames are staggered.
-    first = settings.start + photons.ccdnr / camera.n_ccds * length
-    frame = np.floor((photons.time - first) / length)
-    phase: NDArray[np.float64] | float = 0.5
-    if settings.randomise_times:
-        phase = generator.random(len(frame))
-    time = first + (frame + phase) * length
-    whole = (frame >= 0) & (first + (frame + 1) * length <= settings.stop)
-    for dropout in settings.dropouts:
-        off = np.isin(photons.ccdnr, dropout.ccds)
-        whole &= ~(off & (time >= dropout.start) & (time < dropout.stop))
-    whole &= ~_repeated(photons, frame)
-    order = np.lexsort((frame[whole], photons.ccdnr[whole]))
-    photons = photons.take(np.flatnonzero(whole)[order])
-    return Photons(
-        time[whole][order],
-        photons.ccdnr,
-        photons.rawx,
-        photons.rawy,
-        photons.pi,
-        photons.origin,
-    )
-
-
-def _repeated(photons: Photons, frame: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Second and later events of a hot pixel in one frame."""
-    repeated = np.zeros(len(frame), bool)
-    hot = np.flatnonzero(photons.origin <= ORIGIN_HOT_PIXEL)
-    order = hot[np.lexsort((frame[hot], photons.origin[hot]))]
-    same = (np.diff(frame[order]) == 0) & (np.diff(photons.origin[order]) == 0)
-    repeated[order[1:][same]] = True
-    return repeated
 
 
 def _header(model: ObservationModel, settings: ExposureModel) -> Exposure:
@@ -287,33 +193,3 @@ def utc_date(time: float) -> str:
     """
     date = Time(MJDREF_TT, time / 86400, format="mjd", scale="tt", precision=0).utc
     return str(date.isot)
-
-
-def acceptance(camera: Camera) -> float:
-    """Share of simulated events whose random PATTERN and FLAG are accepted."""
-    patterns = np.array(_PN_PATTERNS if camera.is_pn else _MOS_PATTERNS)
-    accepted = patterns[: camera.max_pattern + 1].sum() / patterns.sum()
-    for bit, share in _FLAG_SHARES[camera.is_pn].items():
-        if bit & camera.flag_mask:
-            accepted *= 1 - share
-    return float(accepted)
-
-
-def _patterns(camera: Camera, n: int, generator: np.random.Generator) -> NDArray[np.uint8]:
-    edges = np.cumsum(_PN_PATTERNS if camera.is_pn else _MOS_PATTERNS)
-    pattern = np.searchsorted(edges / edges[-1], generator.random(n), side="right")
-    return pattern.astype(np.uint8)
-
-
-def _flags(
-    camera: Camera,
-    pi: NDArray[np.int16],
-    in_field: NDArray[np.bool_],
-    generator: np.random.Generator,
-) -> NDArray[np.int32]:
-    flag = np.where(in_field, 0, OUT_OF_FIELD).astype(np.int32)
-    if not camera.is_pn:
-        flag[pi > PI_MAX_EV] |= _REJECTED_BY_GATTI
-    for bit, share in _FLAG_SHARES[camera.is_pn].items():
-        flag[generator.random(len(pi), np.float32) < share] |= bit
-    return flag

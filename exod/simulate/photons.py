@@ -20,7 +20,8 @@ from exod.instruments import SKY_PIXEL_ARCSEC
 from exod.psf import KingProfile
 from exod.simulate.detector import DETECTORS, Detector, vignetting
 from exod.simulate.lightmodels import Constant, LightCurve
-from exod.simulate.models import ExposureModel, HotPixel, ObservationModel, SourceModel
+from exod.simulate.models import ExposureModel, HotPixel, ObservationModel, SourceModel, source_area
+from exod.sky import TangentPlane
 
 Floats = NDArray[np.float64]
 
@@ -91,8 +92,10 @@ def arriving_photons(
     """
     detector = DETECTORS[exposure.instrument]
     parts = [
-        _source(observation, i, exposure, accepted, generator)
-        for i in range(len(observation.sources))
+        source_photons(
+            source, exposure, observation.plane, observation.pa_pnt, accepted, generator, i
+        )
+        for i, source in enumerate(observation.sources)
     ]
     scale = observation.background_scale / accepted
     rate = PARTICLE_RATE[exposure.instrument] * scale
@@ -108,30 +111,54 @@ def arriving_photons(
     return Photons.concatenate(parts)
 
 
-def _source(
-    observation: ObservationModel,
-    index: int,
+def source_photons(
+    source: SourceModel,
     exposure: ExposureModel,
+    plane: TangentPlane,
+    pa_pnt: float,
     accepted: float,
     generator: np.random.Generator,
+    origin: int,
 ) -> Photons:
-    source: SourceModel = observation.sources[index]
+    """Photons of one source that meet a chip within an exposure, in no particular order.
+
+    `exod.simulate.readout.read_events` turns them into events, of a simulated exposure or to be
+    added to a real event list.
+
+    Parameters
+    ----------
+    source : SourceModel
+        The source; one outside the field of view gives no photons.
+    exposure : ExposureModel
+        Camera, times and submode.
+    plane : TangentPlane
+        Projection of X and Y of the event list.
+    pa_pnt : float
+        Position angle of the pointing (PA_PNT) in degrees.
+    accepted : float
+        Share of events whose PATTERN and FLAG will be accepted, see
+        `exod.simulate.readout.acceptance`.
+    generator : numpy.random.Generator
+        Source of random numbers.
+    origin : int
+        Value of `Photons.origin`, from 0.
+    """
     detector = DETECTORS[exposure.instrument]
     camera = detector.camera
-    area = observation.area(source, exposure)
+    area = source_area(source, detector, plane, pa_pnt)
     rate = source.rate.get(exposure.instrument, 0.0) * area / accepted
     time = source.light_curve.sample(generator, rate, exposure.start, exposure.stop)
     king = KingProfile(camera.king_core_arcsec, camera.king_slope)
     offset = king.sample(generator, len(time))
     offset += source.extent_arcsec * generator.standard_normal(offset.shape)
-    x, y = observation.plane.to_pixel(source.ra_deg, source.dec_deg)
+    x, y = plane.to_pixel(source.ra_deg, source.dec_deg)
     offset /= SKY_PIXEL_ARCSEC
-    place = detector.detector_from_sky(x + offset[0], y + offset[1], observation.pa_pnt)
+    place = detector.detector_from_sky(x + offset[0], y + offset[1], pa_pnt)
     ccdnr, rawx, rawy = detector.raw_from_detector(*place)
     seen = (ccdnr > 0) & detector.in_field(*place)
     pi = _lognormal_pi(generator, source.energy_kev, len(time))
-    origin = np.full(len(time), index, np.int16)
-    return Photons(time, ccdnr, rawx, rawy, pi, origin).take(seen)
+    origins = np.full(len(time), origin, np.int16)
+    return Photons(time, ccdnr, rawx, rawy, pi, origins).take(seen)
 
 
 def _particles(
