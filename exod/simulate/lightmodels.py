@@ -17,7 +17,8 @@ from scipy.special import ndtr, ndtri
 from exod.errors import ConfigError
 
 Floats = NDArray[np.float64]
-Kind = Literal["constant", "burst", "eclipse", "flare"]
+Kind = Literal["constant", "burst", "eclipse", "variable", "flare"]
+"""What a model is for truth tables: a steady source, an event, or changes all the time."""
 
 
 class LightCurve(ABC):
@@ -77,7 +78,8 @@ class LightCurve(ABC):
         return np.clip(self.inverse(low + (high - low) * generator.random(n)), start, stop)
 
 
-def _require_positive(owner: object, **values: float) -> None:
+def require_positive(owner: object, **values: float) -> None:
+    """Raise a ConfigError that names the model and the parameter that is not positive."""
     for name, value in values.items():
         if not (np.isfinite(value) and value > 0):
             raise ConfigError(
@@ -126,7 +128,7 @@ class BoxBurst(LightCurve):
     kind = "burst"
 
     def __post_init__(self) -> None:
-        _require_positive(self, duration=self.duration)
+        require_positive(self, duration=self.duration)
 
     def rate(self, time: ArrayLike) -> Floats:
         time = np.asarray(time, float) - self.start
@@ -158,7 +160,7 @@ class GaussianBurst(LightCurve):
     kind = "burst"
 
     def __post_init__(self) -> None:
-        _require_positive(self, width=self.width)
+        require_positive(self, width=self.width)
 
     def rate(self, time: ArrayLike) -> Floats:
         return np.exp(-0.5 * ((np.asarray(time, float) - self.centre) / self.width) ** 2)
@@ -192,7 +194,7 @@ class FastRiseBurst(LightCurve):
     kind = "burst"
 
     def __post_init__(self) -> None:
-        _require_positive(self, rise=self.rise, decay=self.decay)
+        require_positive(self, rise=self.rise, decay=self.decay)
 
     def rate(self, time: ArrayLike) -> Floats:
         time = np.asarray(time, float) - self.start
@@ -237,7 +239,7 @@ class Eclipse(LightCurve):
     kind = "eclipse"
 
     def __post_init__(self) -> None:
-        _require_positive(self, duration=self.duration, depth=self.depth)
+        require_positive(self, duration=self.duration, depth=self.depth)
         if self.depth > 1:
             raise ConfigError(f"Eclipse: depth is {self.depth:g}; it must not be above 1.")
 
@@ -281,7 +283,7 @@ class SoftProtonFlare(LightCurve):
     kind = "flare"
 
     def __post_init__(self) -> None:
-        _require_positive(self, duration=self.duration, amplitude=self.amplitude)
+        require_positive(self, duration=self.duration, amplitude=self.amplitude)
 
     def _phase(self, time: ArrayLike) -> Floats:
         return np.pi * np.clip((np.asarray(time, float) - self.start) / self.duration, 0, 1)
