@@ -1,0 +1,154 @@
+"""How well the start, stop and counts of simulated box bursts are measured.
+
+``python -m benchmarks.bursts`` prints the tables of docs/events.md. The background of a region of 3
+x 3 cells is quiet or flares; its expectation is taken, with its noise, from the rest of the
+detector; the seed is what a search with frames of some length, at any alignment, finds.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from time import perf_counter
+
+import numpy as np
+
+from exod.bayes import Thresholds
+from exod.bursts import Event, describe_event
+from exod.clocks import ExpectedCounts, Floats
+
+SPAN = 20_000.0
+"""Length of the simulated observation, s."""
+
+CELLS = 9
+DETECTOR_CELLS = 13_000
+"""Cells of 20 arcsec in the field of view of EPIC."""
+
+THRESHOLDS = Thresholds(3.0)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A point of the grid: rate in ct/s of a cell, factor of the flare, burst, frame length."""
+
+    rate: float
+    flare: float
+    counts: int
+    duration: float
+    t_bin: float
+
+
+GRID = tuple(
+    Setting(*values)
+    for values in product(
+        (2e-4, 5e-3), (1.0, 50.0), (30, 100), (2.0, 10.0, 50.0, 200.0, 1000.0), (5.0, 50.0, 200.0)
+    )
+)
+
+
+def background(setting: Setting, edges: Floats) -> Floats:
+    """Expected counts of a cell in each frame: a flare of 1000 s (sigma) in the middle."""
+    centre = (edges[1:] + edges[:-1]) / 2
+    flare = (setting.flare - 1) * np.exp(-0.5 * ((centre - SPAN / 2) / 1000.0) ** 2)
+    return np.asarray(setting.rate * np.diff(edges) * (1 + flare))
+
+
+def trial(
+    setting: Setting, generator: np.random.Generator
+) -> tuple[Floats, ExpectedCounts, tuple[float, float] | None, float]:
+    """Photons, expectation, the seed if the search finds the burst, and the true start."""
+    fine = np.arange(0, SPAN + 1, 1.0)
+    start = SPAN / 2 - setting.duration / 2 + generator.uniform(-1500, 1500)
+    of_second = generator.poisson(background(setting, fine) * CELLS)
+    time = np.repeat(fine[:-1], of_second) + generator.random(of_second.sum())
+    burst = start + setting.duration * generator.random(setting.counts)
+    time = np.sort(np.concatenate([time, burst]))
+    edges = np.arange(-generator.random() * setting.t_bin, SPAN, setting.t_bin)
+    detector = generator.poisson(background(setting, edges) * DETECTOR_CELLS)
+    expected = ExpectedCounts(edges, detector * (CELLS / DETECTOR_CELLS))
+    return time, expected, seed_of(time, expected, start, start + setting.duration), start
+
+
+def seed_of(
+    time: Floats, expected: ExpectedCounts, start: float, stop: float
+) -> tuple[float, float] | None:
+    """The richest run of significant frames that overlaps the burst."""
+    counts = np.histogram(time, expected.edges)[0]
+    found = THRESHOLDS.is_peak(counts, expected.mu)
+    change = np.flatnonzero(np.diff(np.concatenate([[False], found, [False]]).astype(int)))
+    runs = [
+        (counts[i:j].sum(), (float(expected.edges[i]), float(expected.edges[j])))
+        for i, j in change.reshape(-1, 2)
+        if expected.edges[i] < stop and expected.edges[j] > start
+    ]
+    return max(runs)[1] if runs else None
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a measured event got right."""
+
+    accurate: bool
+    start_in_spacing: bool
+    start_in_error: bool
+    duration_in_error: bool
+    counts_in_error: bool
+
+
+def score(setting: Setting, event: Event | None, start: float) -> Score:
+    """Compare with the truth; no event is wrong in everything."""
+    if event is None:
+        return Score(*[False] * 5)
+    off = abs(event.start - start)
+    off_duration = abs(event.duration - setting.duration)
+    spacing = setting.duration / setting.counts
+    return Score(
+        accurate=off <= max(0.2 * setting.duration, spacing)
+        and off_duration <= 0.2 * setting.duration,
+        start_in_spacing=off <= spacing,
+        start_in_error=off <= event.start_err,
+        duration_in_error=off_duration <= event.duration_err,
+        counts_in_error=event.excess_lo <= setting.counts <= event.excess_hi,
+    )
+
+
+def measure(setting: Setting, n_trials: int, seed: int = 1) -> tuple[list[Score], float]:
+    """Scores of the bursts that the search finds, and the median seconds of a description."""
+    generator, scores, seconds = np.random.default_rng(seed), [], []
+    for _ in range(n_trials):
+        time, expected, frames, start = trial(setting, generator)
+        if frames is None:
+            continue
+        began = perf_counter()
+        event = describe_event(time, expected, frames, "peak")
+        seconds.append(perf_counter() - began)
+        scores.append(score(setting, event, start))
+    return scores, float(np.median(seconds)) if seconds else float("nan")
+
+
+def rows(n_trials: int) -> Iterator[tuple[Setting, int, list[float], float]]:
+    """Setting, number found, fractions of `Score` among these, and seconds."""
+    for setting in GRID:
+        scores, seconds = measure(setting, n_trials)
+        if len(scores) < n_trials / 2:
+            continue  # such bursts are not what the search finds
+        table = np.array([list(vars(s).values()) for s in scores], float)
+        yield setting, len(scores), table.mean(axis=0).tolist(), seconds
+
+
+def main() -> None:
+    """Print the table."""
+    n_trials = int(sys.argv[1]) if len(sys.argv) > 1 else 100
+    print("| ct/s a cell | flare | counts | duration | frames | found | accurate ", end="")
+    print("| start in 1 spacing | start in error | duration in error | counts in interval | ms |")
+    print("|---" * 12 + "|")
+    for setting, found, fractions, seconds in rows(n_trials):
+        values = " | ".join(f"{value:g}" for value in vars(setting).values())
+        shares = " | ".join(f"{100 * share:.0f}" for share in fractions)
+        print(f"| {values} | {found} | {shares} | {seconds * 1e3:.1f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

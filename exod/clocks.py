@@ -1,0 +1,102 @@
+"""Time as a region counts it: seconds with data, or counts that are expected.
+
+In expected counts everything but an event has rate one, whatever the background does, and gaps in
+the data take no time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Clock:
+    """Runs at a constant speed within each frame, and stands still where the speed is zero.
+
+    Attributes
+    ----------
+    edges : ndarray of float64, shape (n_frames + 1,)
+        Edges of the frames, increasing, seconds.
+    speed : ndarray of float64, shape (n_frames,)
+        Advance a second.
+    """
+
+    edges: Floats
+    speed: Floats
+
+    @cached_property
+    def readings(self) -> Floats:
+        """What it shows at the edges."""
+        return np.concatenate([[0.0], np.cumsum(self.speed * np.diff(self.edges))])
+
+    def at(self, time: ArrayLike) -> Floats:
+        """What it shows at times between the first and the last edge."""
+        return np.interp(np.asarray(time), self.edges, self.readings)
+
+    def time(self, reading: float, *, after_gap: bool) -> float:
+        """When it shows this; where it stands still, the end or the start of that."""
+        frame = int(np.searchsorted(self.readings, reading, "right" if after_gap else "left")) - 1
+        moving = np.flatnonzero(self.speed > 0)
+        frame = int(np.clip(frame, moving[0], moving[-1]))
+        since = (reading - self.readings[frame]) / self.speed[frame]
+        return float(np.clip(self.edges[frame] + since, *self.edges[frame : frame + 2]))
+
+
+@dataclass(frozen=True, eq=False)
+class ExpectedCounts:
+    """Expected counts of a region in each frame: background and constant sources.
+
+    Attributes
+    ----------
+    edges : ndarray of float64, shape (n_frames + 1,)
+        Edges of the frames, increasing, mission elapsed time in seconds.
+    mu : ndarray of float64, shape (n_frames,)
+        Expected counts; 0 where there are no data.
+
+    Raises
+    ------
+    ValueError
+        When the frames are not in order, or a value is negative or not finite.
+
+    Examples
+    --------
+    >>> expected = ExpectedCounts(np.array([0.0, 50.0, 100.0, 150.0]), np.array([2.0, 0.0, 1.0]))
+    >>> expected.counts.at([25.0, 75.0, 150.0])
+    array([1., 2., 3.])
+    """
+
+    edges: Floats
+    mu: Floats
+
+    def __post_init__(self) -> None:
+        if len(self.edges) != len(self.mu) + 1 or not len(self.mu):
+            raise ValueError("n frames need n expected counts and n + 1 edges, and n at least 1.")
+        if not (np.isfinite(self.edges).all() and (np.diff(self.edges) > 0).all()):
+            raise ValueError("The edges of the frames have to be finite and increasing.")
+        if not (np.isfinite(self.mu).all() and (np.asarray(self.mu) >= 0).all()):
+            raise ValueError("The expected counts have to be finite and not negative.")
+
+    @cached_property
+    def counts(self) -> Clock:
+        """Shows the expected counts up to a time."""
+        return Clock(self.edges, self.mu / np.diff(self.edges))
+
+    @cached_property
+    def live(self) -> Clock:
+        """Shows the seconds with data up to a time."""
+        return Clock(self.edges, (self.mu > 0).astype(float))
+
+    def live_at(self, counts: ArrayLike) -> Floats:
+        """Seconds with data until so many counts are expected."""
+        return np.interp(np.asarray(counts), self.counts.readings, self.live.readings)
+
+    def frame(self, time: Floats) -> NDArray[np.int64]:
+        """The frame of each time; the last edge is in the last frame."""
+        frame = np.searchsorted(self.edges, time, "right") - 1
+        return np.minimum(frame, len(self.mu) - 1)
