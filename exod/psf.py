@@ -38,13 +38,11 @@ class KingProfile:
 
     def fraction(self, radius: ArrayLike) -> NDArray[np.float64]:
         """Probability within `radius` (arcsec, any shape)."""
-        return np.asarray(1 - (1 + (np.asarray(radius) / self.core) ** 2) ** (1 - self.slope))
+        return king_fraction(radius, self.core, self.slope)
 
     def radius(self, fraction: ArrayLike) -> NDArray[np.float64]:
         """Radius in arcsec that holds `fraction` (in [0, 1)) of the photons."""
-        return np.asarray(
-            self.core * np.sqrt((1 - np.asarray(fraction)) ** (1 / (1 - self.slope)) - 1)
-        )
+        return king_radius(fraction, self.core, self.slope)
 
     def sample(self, generator: np.random.Generator, n: int) -> NDArray[np.float64]:
         """Offsets of `n` photons from their source in arcsec, shape (2, n).
@@ -57,3 +55,15 @@ class KingProfile:
         """
         radius, angle = self.radius(generator.random(n)), generator.random(n) * 2 * np.pi
         return np.stack([radius * np.cos(angle), radius * np.sin(angle)])
+
+
+def king_fraction(radius: ArrayLike, core: ArrayLike, slope: ArrayLike) -> NDArray[np.float64]:
+    """Probability of King profiles within `radius`; everything may be an array, in arcsec."""
+    squared = (np.asarray(radius) / np.asarray(core)) ** 2
+    return np.asarray(1 - (1 + squared) ** (1 - np.asarray(slope)))
+
+
+def king_radius(fraction: ArrayLike, core: ArrayLike, slope: ArrayLike) -> NDArray[np.float64]:
+    """Radius that holds `fraction` (in [0, 1)) of King profiles: inverts `king_fraction`."""
+    left = 1 - np.asarray(fraction)
+    return np.asarray(core * np.sqrt(left ** (1 / (1 - np.asarray(slope))) - 1))

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from exod.errors import ConfigError
 from exod.instruments import CAMERAS, EMOS1, EMOS2, EPN
-from exod.simulate.detector import DETECTORS, POINTING_PIXEL, read_out, vignetting
+from exod.simulate.detector import DETECTORS, POINTING_PIXEL, read_out
+from exod.simulate.vignetting import proton_vignetting, vignetting
 
 MOS_LISTS = ("P0001730201M1S002MIEVLI.FTZ", "P0001730201M2S003MIEVLI.FTZ")
 PN_LISTS = ("0916810801_PN1_src.evt", "0932190801_PN1_src.evt")
@@ -89,6 +90,8 @@ def test_vignetting_falls_from_one():
     angle = np.linspace(0, 16, 50)
     assert vignetting(0.0) == 1
     assert np.all(np.diff(vignetting(angle)) < 0)
+    assert np.all(vignetting(angle[1:], 9.0) < vignetting(angle[1:], 1.0))
+    assert np.all(proton_vignetting(angle[1:]) > vignetting(angle[1:]))
 
 
 def test_summed_pixels_agree_with_every_pixel():
@@ -100,7 +103,8 @@ def test_summed_pixels_agree_with_every_pixel():
         (vignetting(detector.off_axis_arcmin(*p)) * detector.in_field(*p)).sum() for p in places
     )
     assert detector.field_pixels == pytest.approx(seen, rel=0.01)
-    assert detector.sky_pixels == pytest.approx(weight, rel=0.01)
+    found = detector.weigh_pixels(lambda *p: vignetting(detector.off_axis_arcmin(*p)))
+    assert found == pytest.approx(weight, rel=0.01)
 
 
 def test_windows_of_submodes():

@@ -1,4 +1,4 @@
-"""Geometry of the EPIC cameras: chip pixels, detector coordinates, sky pixels, vignetting.
+"""Geometry of the EPIC cameras: chip pixels, detector coordinates, sky pixels.
 
 Three frames of coordinates, all as in real event lists:
 
@@ -33,12 +33,6 @@ Floats = NDArray[np.float64]
 
 POINTING_PIXEL: Final = 25921.0
 """X and Y of the pointing direction (REFXCRPX, REFYCRPX)."""
-
-VIGNETTING_SCALE_ARCMIN: Final = 12.5
-"""Off-axis angle at which half of the effective area is left, arcmin.
-
-A round number that follows the curve for 1.5 keV in UHB section 3.2.2.2, figure 13, roughly.
-"""
 
 PN_FIRST_ROW: Final = 13
 """First RAWY that pn sends to ground (UHB section 3.3; SAS Users' Guide on pn event lists)."""
@@ -191,19 +185,13 @@ class Detector:
     @cached_property
     def field_pixels(self) -> float:
         """Number of chip pixels inside the field of view."""
-        return self._weigh_pixels(lambda detx, _dety: np.ones_like(detx))
+        return self.weigh_pixels(lambda detx, _dety: np.ones_like(detx))
 
-    @cached_property
-    def sky_pixels(self) -> float:
-        """Number of chip pixels inside the field of view, each weighted with its vignetting.
+    def weigh_pixels(self, weight: Callable[[Floats, Floats], Floats]) -> float:
+        """Sum of a function of DETX and DETY over the pixels inside the field of view.
 
-        A rate of vignetted background in the whole camera divided by this number is the rate of a
-        pixel on the axis.
+        Every fourth pixel of each axis is taken.
         """
-        return self._weigh_pixels(lambda *place: vignetting(self.off_axis_arcmin(*place)))
-
-    def _weigh_pixels(self, weight: Callable[[Floats, Floats], Floats]) -> float:
-        """Sum of `weight` over the field of view, from every fourth pixel of each axis."""
         step = 4
         x, y = np.meshgrid(
             np.arange(1, self.camera.n_rawx + 1, step), np.arange(1, self.camera.n_rawy + 1, step)
@@ -213,19 +201,6 @@ class Detector:
             place = self.detector_from_raw(chip.ccdnr, x, y)
             total += float(np.sum(weight(*place) * self.in_field(*place)))
         return total * step**2
-
-
-def vignetting(off_axis_arcmin: ArrayLike) -> Floats:
-    """Effective area relative to the axis: ``1 / (1 + (angle / 12.5 arcmin)^2)`` (any shape).
-
-    A simple curve; energy and azimuth (the gratings of the MOS telescopes) are ignored.
-
-    Examples
-    --------
-    >>> vignetting([0.0, 12.5])
-    array([1. , 0.5])
-    """
-    return np.asarray(1 / (1 + (np.asarray(off_axis_arcmin) / VIGNETTING_SCALE_ARCMIN) ** 2))
 
 
 @dataclass(frozen=True)

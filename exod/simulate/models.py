@@ -15,8 +15,10 @@ import numpy as np
 
 from exod.errors import ConfigError
 from exod.instruments import CAMERAS, PN_QUADRANTS
-from exod.simulate.detector import DETECTORS, Detector, read_out, vignetting
+from exod.simulate.detector import DETECTORS, Detector, read_out
 from exod.simulate.lightmodels import Constant, LightCurve, SoftProtonFlare
+from exod.simulate.spectra import lognormal_quantile
+from exod.simulate.vignetting import vignetting
 from exod.sky import TangentPlane, validate_obsid
 
 SKY_DELTA_DEG: Final = 1.38888888888889e-05
@@ -267,14 +269,18 @@ class ObservationModel:
 def source_area(
     source: SourceModel, detector: Detector, plane: TangentPlane, pa_pnt: float
 ) -> float:
-    """Effective area at a source relative to the axis; 0 outside the field of view."""
+    """Effective area at a source relative to the axis, averaged over its spectrum.
+
+    0 outside the field of view.
+    """
     x, y = plane.to_pixel(source.ra_deg, source.dec_deg)
     if not (np.isfinite(x) and np.isfinite(y)):
         return 0.0
     position = detector.detector_from_sky(x, y, pa_pnt)
     if not detector.in_field(*position):
         return 0.0
-    return float(vignetting(detector.off_axis_arcmin(*position)))
+    energy = lognormal_quantile(source.energy_kev, (np.arange(64) + 0.5) / 64)
+    return float(vignetting(detector.off_axis_arcmin(*position), energy).mean())
 
 
 def sky_plane(ra_pnt: float, dec_pnt: float) -> TangentPlane:

@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 from exod.errors import ConfigError
 from exod.events import PI_MAX_EV, PI_MIN_EV, EventList, Exposure
 from exod.instruments import CAMERAS, MJDREF_TT
+from exod.simulate.background import background_photons
 from exod.simulate.models import (
     ExposureModel,
     ObservationModel,
 )
-from exod.simulate.photons import ORIGIN_HOT_PIXEL, arriving_photons
+from exod.simulate.photons import ORIGIN_HOT_PIXEL, Photons, source_photons
 from exod.simulate.readout import acceptance, read_events
 from exod.simulate.truth import hot_pixel_table, source_list, truth_table
 
@@ -152,7 +153,13 @@ def _simulate_exposure(
     stream = [*entropy, *f"{settings.instrument}{settings.expid}".encode()]
     generator = np.random.default_rng(stream)
     exposure = _header(model, settings)
-    photons = arriving_photons(model, settings, acceptance(exposure.camera), generator)
+    accepted = acceptance(exposure.camera)
+    parts = [
+        source_photons(source, settings, model.plane, model.pa_pnt, accepted, generator, i)
+        for i, source in enumerate(model.sources)
+    ]
+    parts += background_photons(model, settings, accepted, generator)
+    photons = Photons.concatenate(parts)
     read = read_events(photons, settings, model.pa_pnt, generator)
     return SimulatedExposure(
         exposure, read.events, read.detx, read.dety, read.origin, settings.start, settings.stop

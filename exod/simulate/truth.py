@@ -9,9 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from exod.instruments import CAMERAS, IMAGE_PIXEL_ARCSEC
+from exod.simulate.background import PARTICLE_RATE, SKY_RATE
 from exod.simulate.detector import DETECTORS
 from exod.simulate.models import ExposureModel, ObservationModel, SourceModel
-from exod.simulate.photons import PARTICLE_RATE, SKY_RATE
 
 _APERTURE_ARCSEC, _APERTURE_SHARE = 20.0, 0.75
 """Aperture of the approximate detection likelihood and its share of the PSF (King profiles)."""

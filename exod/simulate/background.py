@@ -1,0 +1,193 @@
+"""Background of a simulated exposure: particles, sky, soft protons and bad pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exod.events import PI_MAX_EV, PI_MIN_EV
+from exod.simulate.detector import DETECTORS, Detector
+from exod.simulate.lightmodels import Constant, LightCurve
+from exod.simulate.models import ExposureModel, HotPixel, ObservationModel
+from exod.simulate.photons import (
+    ORIGIN_FLARE,
+    ORIGIN_HOT_PIXEL,
+    ORIGIN_PARTICLE,
+    ORIGIN_SKY,
+    Photons,
+)
+from exod.simulate.spectra import LINES, PARTICLES, PROTONS, SKY, Spectrum, blurred, pi_of
+from exod.simulate.vignetting import proton_vignetting, vignetting
+
+Floats = NDArray[np.float64]
+Pixels = tuple[NDArray[np.uint8], NDArray[np.int16], NDArray[np.int16]]
+
+PARTICLE_RATE: Final = MappingProxyType({"EPN": 2.1, "EMOS1": 1.2, "EMOS2": 1.2})
+SKY_RATE: Final = MappingProxyType({"EPN": 4.9, "EMOS1": 1.3, "EMOS2": 1.3})
+"""Quiet background in the field of view, good events of 0.2-12 keV per second.
+
+Particles of MOS as in the quiet time of 0001730201, whose sky has 0.8 through the thick filter;
+the thin filter passes more. Those of pn are nominal.
+"""
+
+FLARE_RESPONSE: Final = MappingProxyType({"EPN": 2.5, "EMOS1": 1.0, "EMOS2": 1.0})
+"""Soft protons relative to MOS; nominal."""
+
+
+def background_photons(
+    observation: ObservationModel,
+    exposure: ExposureModel,
+    accepted: float,
+    generator: np.random.Generator,
+) -> list[Photons]:
+    """Everything that is not a source, component after component.
+
+    Parameters
+    ----------
+    observation, exposure : ObservationModel, ExposureModel
+        The settings.
+    accepted : float
+        Share of events whose PATTERN and FLAG will be accepted.
+    generator : numpy.random.Generator
+        Source of random numbers.
+    """
+    instrument, scale = exposure.instrument, observation.background_scale / accepted
+    parts = [
+        _particles(exposure, PARTICLE_RATE[instrument] * scale, generator),
+        _sky(exposure, SKY_RATE[instrument] * scale, generator),
+    ]
+    for flare in observation.flares:
+        rate = flare.amplitude * FLARE_RESPONSE[instrument] / accepted
+        parts.append(_protons(exposure, flare, rate, generator))
+    for i, pixel in enumerate(exposure.hot_pixels):
+        parts.append(_hot_pixel(exposure, pixel, ORIGIN_HOT_PIXEL - i, generator))
+    return parts
+
+
+def _particles(exposure: ExposureModel, rate: float, generator: np.random.Generator) -> Photons:
+    """Even over the chips, in the field of view or not: a continuum and fluorescence lines."""
+    detector, lines = DETECTORS[exposure.instrument], LINES[exposure.instrument]
+    expected = rate * exposure.duration * _n_pixels(detector) / detector.field_pixels
+    continuum = PARTICLES[exposure.instrument]
+    inside = continuum.integral(PI_MIN_EV / 1000, PI_MAX_EV / 1000)
+    whole = continuum.integral(continuum.energies_kev[0], continuum.energies_kev[-1])
+    share = (1 - sum(line.share for line in lines)) * whole / inside
+    energies = [continuum.sample(generator, generator.poisson(expected * share))]
+    holes = [np.zeros(len(energies[0]))]
+    for line in lines:
+        n = generator.poisson(expected * line.share)
+        energies.append(blurred(np.full(n, line.energy_kev), exposure.instrument, generator))
+        holes.append(np.full(n, line.hole_arcmin))
+    energy, hole = np.concatenate(energies), np.concatenate(holes)
+    n = len(energy)
+    pixels = _any_pixel(detector, n, generator)
+    time = generator.uniform(exposure.start, exposure.stop, n)
+    photons = Photons(time, *pixels, pi_of(energy), np.full(n, ORIGIN_PARTICLE, np.int16))
+    if not hole.any():
+        return photons
+    return photons.take(detector.off_axis_arcmin(*detector.detector_from_raw(*pixels)) >= hole)
+
+
+def _sky(exposure: ExposureModel, rate: float, generator: np.random.Generator) -> Photons:
+    """Diffuse X-rays through the telescope, each with the vignetting of its energy."""
+    detector, spectrum = DETECTORS[exposure.instrument], SKY[exposure.instrument]
+    density = rate / _sky_pixels(exposure.instrument)
+    time, pixels, angle = _in_field(detector, exposure, Constant(), density, generator)
+    energy = spectrum.sample(generator, len(time))
+    seen = generator.random(len(time)) < vignetting(angle, energy)
+    pi = pi_of(blurred(energy, exposure.instrument, generator))
+    return Photons(time, *pixels, pi, np.full(len(time), ORIGIN_SKY, np.int16)).take(seen)
+
+
+def _protons(
+    exposure: ExposureModel, flare: LightCurve, rate: float, generator: np.random.Generator
+) -> Photons:
+    """Soft protons of a flare."""
+    detector = DETECTORS[exposure.instrument]
+    density = rate / _proton_pixels(exposure.instrument)
+    time, pixels, angle = _in_field(detector, exposure, flare, density, generator)
+    pi = pi_of(PROTONS.sample(generator, len(time)))
+    seen = generator.random(len(time)) < proton_vignetting(angle)
+    return Photons(time, *pixels, pi, np.full(len(time), ORIGIN_FLARE, np.int16)).take(seen)
+
+
+def _in_field(
+    detector: Detector,
+    exposure: ExposureModel,
+    curve: LightCurve,
+    density: float,
+    generator: np.random.Generator,
+) -> tuple[Floats, Pixels, Floats]:
+    """Times, pixels and off-axis angles (arcmin) of an even illumination of the field of view.
+
+    `density` is the rate of a pixel.
+    """
+    time = curve.sample(generator, density * _n_pixels(detector), exposure.start, exposure.stop)
+    pixels = _any_pixel(detector, len(time), generator)
+    place = detector.detector_from_raw(*pixels)
+    inside = detector.in_field(*place)
+    ccdnr, rawx, rawy = pixels
+    angle = detector.off_axis_arcmin(place[0][inside], place[1][inside])
+    return time[inside], (ccdnr[inside], rawx[inside], rawy[inside]), angle
+
+
+@cache
+def _sky_pixels(instrument: str) -> float:
+    """Pixels of the field of view, each weighted with the vignetting of the sky spectrum."""
+    return _weighted_pixels(instrument, lambda angle: mean_vignetting(SKY[instrument], angle))
+
+
+@cache
+def _proton_pixels(instrument: str) -> float:
+    return _weighted_pixels(instrument, proton_vignetting)
+
+
+def _weighted_pixels(instrument: str, weight: Callable[[Floats], Floats]) -> float:
+    detector = DETECTORS[instrument]
+    return detector.weigh_pixels(lambda *place: weight(detector.off_axis_arcmin(*place)))
+
+
+def mean_vignetting(spectrum: Spectrum, off_axis_arcmin: Floats) -> Floats:
+    """Vignetting averaged over a spectrum, by interpolation in the angle (any shape)."""
+    grid = np.linspace(0, 20, 81)
+    energy = spectrum.quantile((np.arange(64) + 0.5) / 64)
+    return np.interp(off_axis_arcmin, grid, vignetting(grid[:, None], energy).mean(axis=1))
+
+
+def _hot_pixel(
+    exposure: ExposureModel, pixel: HotPixel, origin: int, generator: np.random.Generator
+) -> Photons:
+    """Events of a bad pixel, soft (exponential above 0.2 keV, mean excess 0.15 keV)."""
+    times = [np.empty(0)]
+    for first, last in pixel.episodes or ((exposure.start, exposure.stop),):
+        start, stop = max(first, exposure.start), min(last, exposure.stop)
+        times.append(Constant().sample(generator, pixel.rate, start, max(start, stop)))
+    time = np.concatenate(times)
+    n = len(time)
+    pi = np.minimum(200 + generator.exponential(150, n), PI_MAX_EV).astype(np.int16)
+    return Photons(
+        time,
+        np.full(n, pixel.ccdnr, np.uint8),
+        np.full(n, pixel.rawx, np.int16),
+        np.full(n, pixel.rawy, np.int16),
+        pi,
+        np.full(n, origin, np.int16),
+    )
+
+
+def _n_pixels(detector: Detector) -> int:
+    camera = detector.camera
+    return camera.n_ccds * camera.n_rawx * camera.n_rawy
+
+
+def _any_pixel(detector: Detector, n: int, generator: np.random.Generator) -> Pixels:
+    camera = detector.camera
+    ccdnr = generator.integers(1, camera.n_ccds, n, np.uint8, endpoint=True)
+    rawx = generator.integers(1, camera.n_rawx, n, np.int16, endpoint=True)
+    rawy = generator.integers(1, camera.n_rawy, n, np.int16, endpoint=True)
+    return ccdnr, rawx, rawy
