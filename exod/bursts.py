@@ -27,7 +27,7 @@ MARGIN: Final = 15
 """Photons that have to be left on either side of the event, otherwise more are looked at."""
 
 CHANCE: Final = 1e-3
-"""Poisson probability below which a neighbouring block can belong to the event."""
+"""Poisson probability below which a block stands out of the expectation."""
 
 FAINTEST: Final = 0.1
 """Smallest excess rate of a block of the event, relative to its brightest block: the width at a
@@ -264,17 +264,17 @@ def _select(
     n = np.diff(np.searchsorted(tau, edges))
     mu = np.diff(edges)
     excess = sign * (n - mu)
-    overlap = (edges[1:] > begin) & (edges[:-1] < end)
-    if not (overlap & (excess > 0)).any():
+    chance = special.gammainc(n, mu) if kind == "peak" else special.gammaincc(n + 1, mu)
+    core = (edges[1:] > begin) & (edges[:-1] < end) & (excess > 0) & (chance < CHANCE)
+    if not core.any():
         # The blocks do not tell the event from the rest, but the search did: it is the seed.
-        if sign * (np.diff(np.searchsorted(tau, [begin, end]))[0] - (end - begin)) <= 0:
+        if sign * (_count(tau, begin, end) - (end - begin)) <= 0:
             return None
         return _Blocks(np.array([begin, end]), float(edges[0]), float(edges[-1]))
     factor = log10_b_peak(n, mu) if kind == "peak" else log10_b_eclipse(n, mu)
-    core = int(np.argmax(np.where(overlap & (excess > 0), factor, -np.inf)))
+    best = int(np.argmax(np.where(core, factor, -np.inf)))
     rate = excess / np.maximum(np.diff(expected.live_at(edges)), np.finfo(float).tiny)
-    chance = special.gammainc(n, mu) if kind == "peak" else special.gammaincc(n + 1, mu)
-    i, j = core, core + 1
+    i, j = best, best + 1
     while i > 0 and chance[i - 1] < CHANCE and rate[i - 1] > FAINTEST * rate[i:j].max():
         i -= 1
     while j < len(n) and chance[j] < CHANCE and rate[j] > FAINTEST * rate[i:j].max():
