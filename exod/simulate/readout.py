@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
@@ -14,6 +14,7 @@ from exod.instruments import CAMERAS, Camera
 from exod.simulate.detector import DETECTORS, read_out
 from exod.simulate.models import ExposureModel
 from exod.simulate.photons import ORIGIN_HOT_PIXEL, Photons
+from exod.simulate.pileup import MORE_PIXELS, TWO_PIXELS, pile_up
 
 OUT_OF_FIELD: Final = 0x10000
 """FLAG bit of events outside the field of view; MOS selections reject it, the pn one does not."""
@@ -86,7 +87,7 @@ def read_events(
         If the simulator does not know the submode.
     """
     camera = CAMERAS[exposure.instrument]
-    photons = _read_out(photons, exposure, generator)
+    photons, spread = _read_out(photons, exposure, generator)
     detector = DETECTORS[exposure.instrument]
     n = len(photons.time)
     dither = generator.random((2, n), np.float32) - np.float32(0.5)
@@ -103,7 +104,7 @@ def read_events(
         ccdnr=photons.ccdnr,
         rawx=photons.rawx,
         rawy=photons.rawy,
-        pattern=_patterns(camera, n, generator),
+        pattern=_patterns(camera, spread, generator),
         flag=flag,
     )
     return ReadEvents(
@@ -111,10 +112,16 @@ def read_events(
     )
 
 
-def _read_out(photons: Photons, settings: ExposureModel, generator: np.random.Generator) -> Photons:
-    """Windows, frames and drop-outs; sorted by chip and frame, with the times of the file."""
+def _read_out(
+    photons: Photons, settings: ExposureModel, generator: np.random.Generator
+) -> tuple[Photons, NDArray[np.uint8]]:
+    """Windows, frames, drop-outs and pile-up: events in the order of the file, and their spread.
+
+    The times are those of the file.
+    """
     camera = CAMERAS[settings.instrument]
     mode = read_out(camera, settings.submode)
+    photons = _smeared(photons, mode.out_of_time, camera.n_rawy, generator)
     photons = photons.take(mode.reads(photons.ccdnr, photons.rawx, photons.rawy))
     length = mode.frame_time[photons.ccdnr]
     # The chips are read out one after the other, so their frames are staggered.
@@ -129,16 +136,24 @@ def _read_out(photons: Photons, settings: ExposureModel, generator: np.random.Ge
         off = np.isin(photons.ccdnr, dropout.ccds)
         whole &= ~(off & (time >= dropout.start) & (time < dropout.stop))
     whole &= ~_repeated(photons, frame)
-    order = np.lexsort((frame[whole], photons.ccdnr[whole]))
-    photons = photons.take(np.flatnonzero(whole)[order])
-    return Photons(
-        time[whole][order],
-        photons.ccdnr,
-        photons.rawx,
-        photons.rawy,
-        photons.pi,
-        photons.origin,
-    )
+    photons, frame = replace(photons, time=time).take(whole), frame[whole].astype(np.int64)
+    piled = pile_up(photons, frame)
+    photons = replace(photons.take(piled.kept), pi=piled.pi)
+    order = np.lexsort((frame[piled.kept], photons.ccdnr))
+    return photons.take(order), piled.spread[order]
+
+
+def _smeared(
+    photons: Photons, share: float, n_rawy: int, generator: np.random.Generator
+) -> Photons:
+    """Photons with `share` of them (not of the bad pixels) anywhere along their column."""
+    if not share:
+        return photons
+    late = generator.random(len(photons.time), np.float32) < share
+    late &= photons.origin > ORIGIN_HOT_PIXEL
+    rawy = photons.rawy.copy()
+    rawy[late] = generator.integers(1, n_rawy, int(late.sum()), np.int16, endpoint=True)
+    return replace(photons, rawy=rawy)
 
 
 def _repeated(photons: Photons, frame: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -161,10 +176,17 @@ def acceptance(camera: Camera) -> float:
     return float(accepted)
 
 
-def _patterns(camera: Camera, n: int, generator: np.random.Generator) -> NDArray[np.uint8]:
+def _patterns(
+    camera: Camera, spread: NDArray[np.uint8], generator: np.random.Generator
+) -> NDArray[np.uint8]:
+    """Random patterns; of piled-up events doubles, or no X-ray's if more pixels are hit."""
     edges = np.cumsum(_PN_PATTERNS if camera.is_pn else _MOS_PATTERNS)
-    pattern = np.searchsorted(edges / edges[-1], generator.random(n), side="right")
-    return pattern.astype(np.uint8)
+    share = generator.random(len(spread))
+    pattern = np.searchsorted(edges / edges[-1], share, side="right").astype(np.uint8)
+    double = (spread == TWO_PIXELS) & (pattern == 0)
+    pattern[double] = generator.integers(1, 4, int(double.sum()), np.uint8, endpoint=True)
+    pattern[spread == MORE_PIXELS] = camera.max_pattern + 1
+    return pattern
 
 
 def _flags(
