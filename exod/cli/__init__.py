@@ -9,5 +9,6 @@ from exod.cli import search
 from exod.cli import archives
 from exod.cli import pictures
 from exod.cli import simulations
+from exod.cli import injection
 
-__all__ = ["app", "archives", "data", "main", "pictures", "search", "simulations"]
+__all__ = ["app", "archives", "data", "injection", "main", "pictures", "search", "simulations"]

@@ -3,6 +3,7 @@
 download    obsids -> event lists and source lists of public archives
 simulate    settings -> event lists and source lists, as the pipeline would write them
 memory      simulated events -> merged events and sources, without files
+inject      event lists, sources -> the same event lists with the photons of the sources
 ingest      event lists, source list -> the same as Parquet, for reading again and again
 predict     headers of event lists -> time and memory of the search
 read        event lists, source list -> merged events of each subset, hot pixels removed

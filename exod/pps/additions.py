@@ -1,0 +1,208 @@
+"""Rows added to event lists, and when and where the camera gave events, from their extensions.
+
+Everything but the new rows, their number and a HISTORY card stays byte for byte as it is.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import re
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from astropy.io import fits
+from numpy.typing import NDArray
+
+from exod.errors import InputError
+from exod.events import EVENT_DTYPES, EventList
+from exod.pps import ingested
+from exod.pps.fitsfile import Header, open_fits, read_column
+from exod.simulate.availability import Availability, pixel_codes
+from exod.simulate.inject import InjectedList
+
+Floats = NDArray[np.float64]
+
+_EXTENSION = re.compile(r"(STDGTI|EXPOSU|BADPIX)(\d\d)")
+_BLOCK: Final = 2880
+_PHA_MAX: Final = 4095
+"""Largest channel of the PHA column (TLMAX of pn lists, TDMAX of MOS lists)."""
+
+_PHA_PER_EV: Final = 0.25
+"""Gain of a list that has no PHA above 0; between those of MOS (0.3) and pn (0.19)."""
+
+
+def read_availability(path: Path, events: EventList) -> Availability:
+    """When and where an exposure gave events.
+
+    Parameters
+    ----------
+    path : Path
+        Event list. Its extensions ``STDGTInn`` (good times of CCD nn), ``EXPOSUnn`` (frames and
+        their live share) and ``BADPIXnn`` are used where they are there.
+    events : EventList
+        Its events. CCDs without any are taken to be off; without good times, the exposure lasts
+        from TSTART to TSTOP, or if events lie outside, from the first to the last.
+
+    Raises
+    ------
+    InputError
+        If the file is unreadable.
+    ConfigError
+        If there are no events.
+    """
+    of_events = Availability.of_events(events)
+    tables: dict[str, dict[int, Any]] = {"STDGTI": {}, "EXPOSU": {}, "BADPIX": {}}
+    with open_fits(path) as hdus:
+        header = Header(hdus["EVENTS"].header, hdus[0].header)
+        for hdu in hdus[1:]:
+            match = _EXTENSION.fullmatch(hdu.name)
+            if match and int(match[2]) in of_events.good_times:
+                tables[match[1]][int(match[2])] = _READERS[match[1]](hdu)
+        start, stop = header.number("TSTART"), header.number("TSTOP")
+    if not (start <= of_events.start and of_events.stop <= stop):
+        start, stop = of_events.start, of_events.stop
+    good_times = {ccdnr: np.array([[start, stop]]) for ccdnr in of_events.good_times}
+    if tables["STDGTI"]:
+        good_times = tables["STDGTI"]
+        rows = np.concatenate(list(good_times.values()))
+        if len(rows):
+            start, stop = float(rows.min()), float(rows.max())
+    codes = [
+        pixel_codes(np.full(len(rows), ccdnr), *rows.T) for ccdnr, rows in tables["BADPIX"].items()
+    ]
+    bad_pixels = np.concatenate([np.empty(0, np.int64), *codes])
+    return Availability(start, stop, good_times, tables["EXPOSU"], bad_pixels)
+
+
+def _good_times(hdu: Any) -> Floats:
+    """Rows of start and stop, in order."""
+    rows = np.stack([read_column(hdu.data, name, "f8") for name in ("START", "STOP")], axis=1)
+    rows = rows[np.isfinite(rows).all(axis=1) & (rows[:, 1] > rows[:, 0])]
+    return rows[np.argsort(rows[:, 0], kind="stable")]
+
+
+def _frames(hdu: Any) -> Floats:
+    """Rows of start, stop and live share, in order; TIME is the middle of a frame."""
+    time = read_column(hdu.data, "TIME", "f8")
+    names = hdu.columns.names
+    if "TIMEDEL" in names:
+        length = read_column(hdu.data, "TIMEDEL", "f8")
+    else:
+        length = np.full(len(time), float(hdu.header.get("TIMEDEL", 0.0)))
+    share = read_column(hdu.data, "FRACEXP", "f8") if "FRACEXP" in names else np.ones(len(time))
+    rows = np.stack([time - length / 2, time + length / 2, np.clip(share, 0, 1)], axis=1)
+    rows = rows[np.isfinite(rows).all(axis=1)]
+    return rows[np.argsort(rows[:, 0], kind="stable")]
+
+
+def _bad_pixels(hdu: Any) -> NDArray[np.int64]:
+    """RAWX and RAWY of every bad pixel, shape (n, 2); a row of the table is a piece of a column."""
+    rawx, rawy, extent = (read_column(hdu.data, name, "i8") for name in ("RAWX", "RAWY", "YEXTENT"))
+    extent = np.maximum(extent, 1)
+    first = np.repeat(rawy, extent)
+    step = np.arange(len(first)) - np.repeat(np.cumsum(extent) - extent, extent)
+    return np.stack([np.repeat(rawx, extent), first + step], axis=1)
+
+
+_READERS: Final = {"STDGTI": _good_times, "EXPOSU": _frames, "BADPIX": _bad_pixels}
+
+
+def with_new_rows(path: Path, injected: InjectedList, history: list[str]) -> bytes:
+    """The content of an event list with new rows.
+
+    Parameters
+    ----------
+    path : Path
+        FITS file, plain or gzip; the rows that are not new are its rows.
+    injected : InjectedList
+        All rows. Columns it lacks get: PHA the gain of the list; TIME_RAW the offset to TIME of
+        the row before; PAT_ID and PAT_SEQ 0; any other the value of the row before, which is of
+        the same time and mostly of the same CCD.
+    history : list of str
+        Texts of HISTORY cards of the extension EVENTS.
+
+    Returns
+    -------
+    bytes
+        Compressed if the file is, with equal bytes for equal input.
+
+    Raises
+    ------
+    InputError
+        If the file is unreadable or a table with a heap, which event lists do not have.
+    """
+    if path.suffix == ingested.SUFFIX:
+        raise InputError(f"{path.name} is an ingested list; give the FITS file that it is made of.")
+    with open_fits(path) as hdus:
+        hdu = hdus["EVENTS"]
+        place, header, columns = hdu.fileinfo(), hdu.header.copy(), hdu.columns
+    content = path.read_bytes()
+    is_compressed = content[:2] == b"\x1f\x8b"
+    if is_compressed:
+        content = gzip.decompress(content)
+    if header.get("PCOUNT", 0):
+        raise InputError(f"{path.name} has columns of variable length; no rows can be added to it.")
+    n_rows, width = header["NAXIS2"], header["NAXIS1"]
+    first = place["datLoc"]
+    old = np.frombuffer(content, np.uint8, n_rows * width, first).reshape(n_rows, width)
+    rows = np.empty((len(injected.events), width), np.uint8)
+    rows[~injected.is_new] = old
+    rows[injected.is_new] = _new_rows(old, columns, injected)
+    header["NAXIS2"] = len(rows)
+    for name in ("CHECKSUM", "DATASUM"):
+        header.remove(name, ignore_missing=True)
+    for text in history:
+        header.add_history(text)
+    pieces = [content[: place["hdrLoc"]], header.tostring().encode("ascii"), rows.tobytes()]
+    pieces.append(bytes(-rows.size % _BLOCK))
+    pieces.append(content[first + place["datSpan"] :])
+    return _packed(b"".join(pieces)) if is_compressed else b"".join(pieces)
+
+
+def _packed(content: bytes) -> bytes:
+    """Compressed without a name or a time, so that equal content gives equal bytes."""
+    packed = io.BytesIO()
+    with gzip.GzipFile("", "wb", 6, packed, mtime=0) as file:
+        file.write(content)
+    return packed.getvalue()
+
+
+def _new_rows(
+    old: NDArray[np.uint8], columns: fits.ColDefs, injected: InjectedList
+) -> NDArray[np.uint8]:
+    """Bytes of the new rows, shape (n_new, width), in the layout of the table."""
+    layout = columns.dtype.newbyteorder(">")
+    table = old.view(layout)[:, 0]
+    places = np.flatnonzero(injected.is_new)
+    before = np.clip(places - np.arange(len(places)) - 1, 0, None)
+    new = injected.events.take(places)
+    values: dict[str, Any] = {name.upper(): getattr(new, name) for name in EVENT_DTYPES}
+    values |= {"DETX": injected.detx, "DETY": injected.dety, "PAT_ID": 0, "PAT_SEQ": 0}
+    if "PHA" in columns.names:
+        gain = _gain(_physical(table, columns, "PHA"), _physical(table, columns, "PI"))
+        values["PHA"] = np.minimum(np.rint(new.pi * gain), _PHA_MAX)
+    if "TIME_RAW" in columns.names:
+        offset = _physical(table, columns, "TIME_RAW") - _physical(table, columns, "TIME")
+        values["TIME_RAW"] = new.time + offset[before]
+    rows = table[before].copy()
+    for column in columns:
+        if column.name in values:
+            zero, scale = column.bzero or 0, column.bscale or 1
+            stored = (np.asarray(values[column.name]) - zero) / scale
+            whole = layout[column.name].kind in "iu"
+            rows[column.name] = np.rint(stored) if whole else stored
+    return np.ascontiguousarray(rows).view(np.uint8).reshape(len(rows), -1)
+
+
+def _physical(table: NDArray[Any], columns: fits.ColDefs, name: str) -> Floats:
+    """A column as numbers, TSCAL and TZERO applied."""
+    column = columns[name]
+    return np.asarray(table[name] * float(column.bscale or 1) + float(column.bzero or 0))
+
+
+def _gain(pha: Floats, pi: Floats) -> float:
+    """Median channels per eV of the events of a list."""
+    usable = (pha > 0) & (pi > 0)
+    return float(np.median(pha[usable] / pi[usable])) if usable.any() else _PHA_PER_EV
