@@ -10,13 +10,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from time import perf_counter
+from unittest.mock import patch
 
 import numpy as np
 
 from exod.bayes import Thresholds
-from exod.blocks import change_point
+from exod.blocks import block_edges, change_point
 from exod.bursts import Event, describe_event
 from exod.clocks import ExpectedCounts, Floats
 
@@ -139,41 +141,69 @@ def score(setting: Setting, event: Event | None, best: tuple[float, float], star
     )
 
 
-def measure(setting: Setting, n_trials: int, seed: int = 1) -> tuple[list[Score], float]:
-    """Scores of the bursts that the search finds, and the median seconds of a description."""
-    generator, scores, seconds = np.random.default_rng(seed), [], []
+def measure(setting: Setting, n_trials: int, seed: int = 1) -> tuple[list[Score], Floats]:
+    """Scores of the bursts that the search finds, and each one's seconds and peak rate.
+
+    The peak rate is relative to the true one. Shape (n_found, 2); NaN if there is no event.
+    """
+    generator = np.random.default_rng(seed)
+    scores, others = [], []
     for _ in range(n_trials):
         time, expected, frames, start = trial(setting, generator)
         if frames is None:
             continue
         began = perf_counter()
         event = describe_event(time, expected, frames, "peak")
-        seconds.append(perf_counter() - began)
+        seconds = perf_counter() - began
+        rate = event.peak_rate * setting.duration / setting.counts if event else np.nan
         scores.append(score(setting, event, best_possible(setting, time, expected, start), start))
-    return scores, float(np.median(seconds)) if seconds else float("nan")
+        others.append((seconds, rate))
+    return scores, np.array(others).reshape(-1, 2)
 
 
-def rows(n_trials: int) -> Iterator[tuple[Setting, int, list[float], float]]:
-    """Setting, number found, fractions of `Score` among these, and seconds."""
+def rows(n_trials: int) -> Iterator[tuple[Setting, int, Floats, Floats]]:
+    """Setting, number found, fractions of `Score` among these, and the others of `measure`."""
     for setting in GRID:
-        scores, seconds = measure(setting, n_trials)
-        if len(scores) < n_trials / 2:
-            continue  # such bursts are not what the search finds
-        table = np.array([list(vars(s).values()) for s in scores], float)
-        yield setting, len(scores), table.mean(axis=0).tolist(), seconds
+        scores, others = measure(setting, n_trials)
+        if len(scores) >= n_trials / 2:  # other bursts are not what the search finds
+            table = np.array([list(vars(score).values()) for score in scores], float)
+            yield setting, len(scores), table.mean(axis=0), others
 
 
-def main() -> None:
-    """Print the table."""
-    n_trials = int(sys.argv[1]) if len(sys.argv) > 1 else 100
+def print_accuracy(n_trials: int) -> None:
+    """A row for each setting."""
     names = ["ct/s a cell", "flare", "counts", "duration", "frames", "found", "accurate", "at best"]
     names += ["start in 1 spacing", "at best", "start in error", "duration in error", "ms"]
     print("| " + " | ".join(names) + " |")
     print("|---" * len(names) + "|")
-    for setting, found, fractions, seconds in rows(n_trials):
+    for setting, found, fractions, others in rows(n_trials):
         values = " | ".join(f"{value:g}" for value in vars(setting).values())
         shares = " | ".join(f"{100 * share:.0f}" for share in fractions)
+        seconds = np.median(others[:, 0])
         print(f"| {values} | {found} | {shares} | {seconds * 1e3:.1f} |", flush=True)
+
+
+def print_p0(n_trials: int) -> None:
+    """A row for each parameter of the prior of the blocks."""
+    print("| p0 | accurate | settings below 90 % | mean peak rate |\n|---|---|---|---|")
+    for p0 in (0.1, 0.01, 0.003, 0.001, 0.0001):
+        with patch("exod.bursts.block_edges", partial(block_edges, p0=p0)):
+            table = list(rows(n_trials))
+        accurate = np.array([fractions[0] for *_, fractions, _ in table])
+        rates = np.concatenate([others[:, 1] for *_, others in table])
+        print(
+            f"| {p0:g} | {100 * accurate.mean():.1f} % | {(accurate < 0.9).sum()} of {len(table)}"
+            f" | {np.nanmean(rates):.2f} |",
+            flush=True,
+        )
+
+
+def main() -> None:
+    """Print the tables."""
+    n_trials = int(sys.argv[1]) if len(sys.argv) > 1 else 100
+    print_accuracy(n_trials)
+    print()
+    print_p0(max(n_trials // 4, 1))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from scipy import special
 
 from exod.clocks import Floats
 
-P0: Final = 0.003
+P0: Final = 0.001
 """False-alarm parameter of the blocks, chosen by measurement (docs/events.md)."""
 
 MAX_CELLS: Final = 1000

@@ -107,8 +107,8 @@ def describe_event(
     Returns
     -------
     Event or None
-        None when the seed has no data, or the photons in it are not more (of an eclipse: not
-        fewer) than expected.
+        None when the seed has no data, or the photons in it or in the event are not more (of an
+        eclipse: not fewer) than expected.
 
     Raises
     ------
@@ -140,6 +140,8 @@ def describe_event(
     stop, stop_err = _edge(time, expected, found, kind, is_start=False)
     n = int(np.searchsorted(time, stop, "right") - np.searchsorted(time, start, "left"))
     mu = float(np.diff(expected.counts.at([start, stop]))[0])
+    if (n <= mu) if kind == "peak" else (n >= mu):
+        return None
     low, high = excess_interval(n, mu, kind)
     inner = [expected.counts.time(edge, after_gap=True) for edge in found.edges[1:-1]]
     edges = np.concatenate([[start], np.clip(inner, start, stop), [stop]])

@@ -228,8 +228,16 @@ def test_blocks_are_those_of_astropy(values: list[float], p0: float) -> None:
     position, counts = np.unique(np.round(values, 3), return_counts=True)
     cells = np.concatenate([[0.0], position, [1000.0]])
     reference = bayesian_blocks(cells, np.concatenate([[0], counts, [0]]), fitness="events", p0=p0)
-    ours = block_edges(np.repeat(position, counts), 0.0, 1000.0, p0)
-    assert ours == pytest.approx(reference, abs=1e-6)
+    photons = np.repeat(position, counts)
+    ours = block_edges(photons, 0.0, 1000.0, p0)
+    # Of symmetric photons two divisions can be equally good.
+    assert len(ours) == len(reference)
+    assert fitness(ours, photons) == pytest.approx(fitness(reference, photons), abs=1e-6)
+
+
+def fitness(edges: NDArray, photons: NDArray) -> float:
+    n = np.histogram(photons, edges)[0]
+    return special.xlogy(n, n / np.diff(edges)).sum()
 
 
 def test_blocks_of_many_photons_are_found_in_groups() -> None:
