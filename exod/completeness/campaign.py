@@ -1,0 +1,250 @@
+"""What a completeness campaign is made of: settings, and the points of its grid."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from itertools import product
+from types import MappingProxyType
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from exod.config import Config
+from exod.errors import ConfigError
+from exod.text import plural
+
+Method = Literal["search", "exod1", "exod1-ks"]
+
+METHODS: Final = MappingProxyType(
+    {
+        "search": "the search, as configured; its level is sigma, or the false alarm rate if set",
+        "exod1": "the variability image of EXOD I; its level is s, standard deviations",
+        "exod1-ks": "the same, of which those remain whose light curve fails the test of EXOD I",
+    }
+)
+"""Ways to search."""
+
+BACKGROUNDS: Final = MappingProxyType({"quiet": 0, "flaring": 3})
+"""Soft-proton flares of a simulated observation."""
+
+MAX_OFF_AXIS: Final = 11.0
+"""Largest off-axis angle in arcmin; beyond it little is on the chips of all cameras."""
+
+EXOD1_LEVEL: Final = 4.0
+"""s of EXOD I (METHOD 11)."""
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """Settings of a campaign: the grid, and how each point of it is simulated and searched.
+
+    Attributes
+    ----------
+    amplitudes : tuple of float
+        Expected good counts of a burst over all cameras, in the whole point spread function and
+        without losses between chips.
+    durations : tuple of float
+        Lengths of the bursts in seconds; their rate is constant.
+    off_axis : tuple of float
+        Angles from the pointing direction in arcmin; bursts lie within 1 arcmin of each.
+    backgrounds : tuple of str
+        Of `BACKGROUNDS`.
+    observations : int
+        Simulated observations for each point of the grid.
+    bursts : int
+        Bursts in each observation; fewer where 90 arcsec between them leave no room.
+    length : float
+        Of an observation, in seconds.
+    seed : int
+        Seed of everything random.
+    method : {"search", "exod1", "exod1-ks"}
+        How to search.
+    levels : tuple of float
+        Thresholds to search with: of the search sigma, or the false alarm rate if the settings
+        have one; of EXOD I s. By default that of the settings, and 4.
+    config : Config
+        Settings of the search.
+
+    Raises
+    ------
+    ConfigError
+        If a setting is impossible; the text names it.
+    """
+
+    amplitudes: tuple[float, ...] = (5, 8, 12, 20, 35, 60)
+    durations: tuple[float, ...] = (2, 5, 10, 20, 50, 100, 200, 500, 1000)
+    off_axis: tuple[float, ...] = (2, 6, 10)
+    backgrounds: tuple[str, ...] = ("quiet", "flaring")
+    observations: int = 4
+    bursts: int = 25
+    length: float = 20_000.0
+    seed: int = 1
+    method: Method = "search"
+    levels: tuple[float, ...] = ()
+    config: Config = field(default_factory=Config)
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise ConfigError(f"There is no method {self.method!r}; use {', '.join(METHODS)}.")
+        for name in ("amplitudes", "durations", "off_axis", "levels"):
+            _check_numbers(name.replace("_", "-"), getattr(self, name), empty=name == "levels")
+        _check_backgrounds(self.backgrounds)
+        _check_extents(self)
+        if not self.levels:
+            usual = getattr(self.config.detect, self.knob) if self.knob else EXOD1_LEVEL
+            object.__setattr__(self, "levels", (usual,))
+        if self.method == "search":
+            for level in self.levels:
+                self.config_at(level)
+
+    @property
+    def knob(self) -> str:
+        """The setting of the search that the levels are for; empty for the older method."""
+        if self.method != "search":
+            return ""
+        return "sigma" if self.config.detect.false_alarm_rate is None else "false_alarm_rate"
+
+    def config_at(self, level: float) -> Config:
+        """Settings of the search with another threshold."""
+        settings = self.config.model_dump()
+        settings["detect"][self.knob] = level
+        return Config.parse(settings)
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """What a result at a point of the grid depends on, apart from the point and the seed."""
+        config = self.config.model_dump(mode="json")
+        # The levels take its place.
+        config["detect"].pop(self.knob or "sigma")
+        return {
+            "bursts": self.bursts,
+            "length": self.length,
+            "method": self.method,
+            "levels": list(self.levels),
+            "config": config,
+        }
+
+    @property
+    def fingerprint(self) -> str:
+        """Sixteen hexadecimal digits that are equal for equal `settings`."""
+        text = json.dumps(self.settings, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def points(self) -> list[Point]:
+        """The grid; points of one field follow each other."""
+        grid = product(
+            range(1, self.observations + 1),
+            self.backgrounds,
+            self.off_axis,
+            self.durations,
+            self.amplitudes,
+        )
+        return [
+            Point(amplitude, duration, off_axis, background, number, self.seed)
+            for number, background, off_axis, duration, amplitude in grid
+        ]
+
+
+def _check_extents(campaign: Campaign) -> None:
+    length = campaign.length
+    if not 2000 <= length <= 1e6:
+        raise ConfigError(f"length is {length:g}; it must be between 2000 and 1e6 s.")
+    if max(campaign.durations) > 0.2 * length:
+        raise ConfigError(
+            f"durations has {max(campaign.durations):g} s; a burst may last a fifth of the "
+            f"observation of {length:g} s at most."
+        )
+    if max(campaign.off_axis) > MAX_OFF_AXIS:
+        raise ConfigError(
+            f"off-axis has {max(campaign.off_axis):g} arcmin, outside the field that all cameras "
+            f"see; {MAX_OFF_AXIS:g} is the largest."
+        )
+    for name in ("observations", "bursts"):
+        if not 1 <= getattr(campaign, name) <= 500:
+            raise ConfigError(f"{name} is {getattr(campaign, name)}; it must be from 1 to 500.")
+    if campaign.seed < 0:
+        raise ConfigError(f"seed is {campaign.seed}; it must not be negative.")
+
+
+def _check_numbers(name: str, values: Sequence[float], *, empty: bool) -> None:
+    if not values and not empty:
+        raise ConfigError(f"{name} is empty; give at least one number.")
+    for value in values:
+        if not (np.isfinite(value) and value > 0):
+            raise ConfigError(f"{name} has {value:g}; every value must be a positive number.")
+    if len(set(values)) != len(values):
+        raise ConfigError(f"{name} has the same value twice.")
+
+
+def _check_backgrounds(names: Sequence[str]) -> None:
+    if not names:
+        raise ConfigError(f"backgrounds is empty; use {', '.join(BACKGROUNDS)}.")
+    for name in names:
+        if name not in BACKGROUNDS:
+            raise ConfigError(f"There is no background {name!r}; use {', '.join(BACKGROUNDS)}.")
+    if len(set(names)) != len(names):
+        raise ConfigError("backgrounds has the same name twice.")
+
+
+@dataclass(frozen=True)
+class Point:
+    """One observation at one point of the grid.
+
+    Attributes
+    ----------
+    amplitude, duration, off_axis : float
+        Counts, seconds, arcmin.
+    background : str
+        Of `BACKGROUNDS`.
+    number : int
+        Number of the observation, from 1.
+    seed : int
+        Seed of the campaign.
+    """
+
+    amplitude: float
+    duration: float
+    off_axis: float
+    background: str
+    number: int
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Part of the name of its file.
+
+        Examples
+        --------
+        >>> Point(8.0, 2.0, 6.0, "quiet", 1, 7).name
+        'quiet-o6-t2-a8-n1-s7'
+        """
+        return (
+            f"{self.background}-o{self.off_axis:g}-t{self.duration:g}-a{self.amplitude:g}"
+            f"-n{self.number}-s{self.seed}"
+        )
+
+    @property
+    def text(self) -> str:
+        """What a person reads while it is being done."""
+        return (
+            f"{plural(round(self.amplitude), 'count')} in {self.duration:g} s at "
+            f"{self.off_axis:g}', {self.background}, {self.number}"
+        )
+
+    @property
+    def obsid(self) -> str:
+        """Of the simulated field, which all points of a number and a background share."""
+        return f"0999{self.number:04d}{1 + list(BACKGROUNDS).index(self.background):02d}"
+
+    def generator(self) -> np.random.Generator:
+        """Random numbers of this point; they do not depend on the rest of the grid."""
+        digest = hashlib.sha256(self.name.encode()).digest()
+        return np.random.default_rng(np.frombuffer(digest, np.uint32))
+
+    def columns(self) -> dict[str, Any]:
+        """The point as columns of a table."""
+        return asdict(self)

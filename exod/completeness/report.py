@@ -1,0 +1,145 @@
+"""The report of a campaign, as Markdown that needs nothing else but the picture beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from exod.completeness.campaign import METHODS
+from exod.completeness.curves import PUBLISHED, agreement
+from exod.completeness.matching import ANY
+
+CLOSE = 0.05
+"""Difference of detection fractions that counts as agreement even if errors are smaller."""
+
+
+def report(table: pd.DataFrame, needed: pd.DataFrame, command: str) -> str:
+    """Text of the report.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `exod.completeness.curves.summarise`.
+    needed : DataFrame
+        From `exod.completeness.curves.counts_needed`.
+    command : str
+        What made the results.
+    """
+    injected = table[(table["source"] == "injected") & (table["kind"] == ANY)]
+    trials = int(injected.drop_duplicates(_grid(injected))["trials"].sum())
+    parts = [
+        "# Completeness of the search",
+        f"Made by\n\n    {command}",
+        f"{trials:,} bursts of constant rate in {_observations(injected):,} simulated observations "
+        "(20 arcsec cells, three cameras), searched, and found if a region lies within 20 arcsec "
+        "and is significant while the burst lasts. *Counts* are the expected good counts of a "
+        "burst over all cameras, in the whole point spread function, without losses between "
+        "chips. Errors are 68 per cent intervals.",
+        "![completeness](completeness.png)",
+        "## Counts for 50 and 90 % detection in any run",
+        _needed_table(needed[needed["kind"] == ANY]),
+        "`<` and `>`: beyond the counts that were tried.",
+        "## Published efficiency of EXOD2",
+        "For single time bins, read off a plot; not the same definition of counts.",
+        _table(
+            ["Time bin", "50 %", "90 %", "100 %"],
+            ([f"{t_bin:g} s", *(f"{n:g}" for n in counts)] for t_bin, counts in PUBLISHED.items()),
+        ),
+        "## False regions",
+        "Regions that are neither the light of a burst nor anything else that varies, a mean "
+        "observation, all runs together.",
+        _false_table(injected),
+        "## Prediction and injection",
+        _agreement_text(table),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _grid(rows: pd.DataFrame) -> list[str]:
+    names = ["method", "level", "background", "off_axis", "duration", "amplitude"]
+    return [name for name in names[2:] if name in rows.columns]
+
+
+def _observations(injected: pd.DataFrame) -> int:
+    return int(injected.drop_duplicates(_grid(injected))["observations"].sum())
+
+
+def _needed_table(needed: pd.DataFrame) -> str:
+    names = ["Method", "Level", "Background", "Off-axis", "Duration"]
+    names += ["50 %", "50 %, predicted", "90 %", "90 %, predicted"]
+    keys = ["method", "level", "background", "off_axis", "duration"]
+    rows = []
+    for key, both in needed.groupby(keys, sort=True):
+        method, level, background, off_axis, duration = key
+        row = [str(method), f"{level:g}", str(background), f"{off_axis:g}'", f"{duration:g} s"]
+        for name in ("n50", "n90"):
+            for source in ("injected", "predicted"):
+                own = both[both["source"] == source]
+                row.append(_counts(own.iloc[0], name) if len(own) else "")
+        rows.append(row)
+    return _table(names, rows)
+
+
+def _counts(row: pd.Series, name: str) -> str:
+    """Counts with their interval."""
+    value, low, high = (float(row[name + end]) for end in ("", "_low", "_high"))
+    if value == 0:
+        return "<"
+    if np.isinf(value):
+        return ">"
+    upper = f"+{high - value:.1f}" if np.isfinite(high) else "+..."
+    lower = f"-{value - low:.1f}" if low > 0 else "-..."
+    return f"{value:.1f} {upper} {lower}"
+
+
+def _false_table(injected: pd.DataFrame) -> str:
+    rows = []
+    for key, own in injected.groupby(["method", "level", "background"], sort=True):
+        method, level, background = key
+        mean = float(np.average(own["n_false"], weights=own["observations"]))
+        error = np.sqrt(max(mean, 1 / own["observations"].sum()) / own["observations"].sum())
+        rows.append([str(method), f"{level:g}", str(background), f"{mean:.2f} ± {error:.2f}"])
+    table = _table(["Method", "Level", "Background", "False regions"], rows)
+    legend = [f"* {name}: {text}." for name, text in METHODS.items() if name in _column(rows, 0)]
+    return table + "\n\n" + "\n".join(legend)
+
+
+def _column(rows: Sequence[Sequence[str]], number: int) -> set[str]:
+    return {row[number] for row in rows}
+
+
+def _agreement_text(table: pd.DataFrame) -> str:
+    """How prediction and injection agree, in words and numbers."""
+    pairs = agreement(table)
+    if pairs.empty:
+        return "There is no prediction for this method."
+    pairs = pairs.assign(
+        agrees=pairs["difference"].abs() <= np.maximum(2 * pairs["error"], CLOSE),
+        pull=pairs["difference"] / pairs["error"],
+    )
+    rows = []
+    for kind, own in pairs.groupby("kind", sort=True):
+        rows.append(
+            [
+                str(kind),
+                f"{len(own)}",
+                f"{own['difference'].mean():+.3f}",
+                f"{own['pull'].std():.2f}",
+                f"{own['agrees'].mean():.0%}",
+            ]
+        )
+    intro = (
+        "Prediction: photons of bursts and of the expected background, binned and tested as the "
+        "runs do, without simulated event lists. Difference: injected minus predicted fraction. "
+        "Pull: difference over its binomial error; its standard deviation is 1 if nothing else "
+        "differs. Agrees: within 5 points or two standard deviations."
+    )
+    names = ["Run", "Points", "Mean difference", "Standard deviation of pull", "Agrees"]
+    return intro + "\n\n" + _table(names, rows)
+
+
+def _table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [names, ["---"] * len(names), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,0 +1,183 @@
+"""Completeness: detected fraction against counts, counts needed against duration."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
+
+from exod.completeness.curves import PUBLISHED, agreement, counts_needed, pooled
+from exod.completeness.matching import ANY
+from exod.plots.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SMALL, VERMILLION
+
+_METHOD_COLOURS: Final = {"search": BLUE, "exod1": ORANGE, "exod1-ks": PURPLE}
+_BACKGROUND_COLOURS: Final = {"quiet": BLUE, "flaring": VERMILLION}
+_PUBLISHED_MARKERS: Final = ("o", "s", "D")
+
+
+def completeness_figure(table: pd.DataFrame, needed: pd.DataFrame) -> Figure:
+    """Picture of a campaign.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `exod.completeness.curves.summarise`.
+    needed : DataFrame
+        From `exod.completeness.curves.counts_needed`; of its curves those for any run are drawn.
+
+    Returns
+    -------
+    Figure
+        Fraction against counts for each duration, all fields together; counts for 50 and 90 %
+        against duration; prediction against injection.
+    """
+    figure = Figure(figsize=(15, 5.2), layout="constrained")
+    curves, against, pairs = figure.subplots(1, 3)
+    # Of several methods and levels, curves are those of the one that was searched with first.
+    first = table.sort_values(["method", "level"], key=_search_first).iloc[0]
+    own = table[(table["method"] == first["method"]) & (table["level"] == first["level"])]
+    _draw_curves(curves, own[own["kind"] == ANY])
+    _draw_needed(against, table[table["kind"] == ANY])
+    _draw_pairs(pairs, own)
+    level = (
+        f"{first['level']:g} sigma" if first["method"] == "search" else f"s = {first['level']:g}"
+    )
+    figure.suptitle(
+        f"Bursts found in any run ({first['method']}, {level}); "
+        f"{int(own['trials'][own['kind'] == ANY].sum()):,} trials",
+        fontsize=12,
+    )
+    del needed
+    return figure
+
+
+def _search_first(values: pd.Series[Any]) -> pd.Series[Any]:
+    return values.map(lambda value: "" if value == "search" else value)
+
+
+def _draw_curves(axes: Axes, rows: pd.DataFrame) -> None:
+    """Fractions of each duration: points injected, lines predicted."""
+    total = pooled(rows, over=["background", "off_axis"])
+    durations = sorted(total["duration"].unique())
+    colours = colormaps["viridis"](np.linspace(0, 0.9, len(durations)))
+    for duration, colour in zip(durations, colours, strict=True):
+        own = total[total["duration"] == duration].sort_values("amplitude")
+        drawn = own[own["source"] == "injected"]
+        axes.errorbar(
+            drawn["amplitude"],
+            drawn["fraction"],
+            yerr=_bars(drawn),
+            fmt="o",
+            ms=4,
+            color=colour,
+            lw=1,
+            label=f"{duration:g} s",
+            zorder=3,
+        )
+        predicted = own[own["source"] == "predicted"]
+        shown = predicted if len(predicted) else drawn
+        axes.plot(shown["amplitude"], shown["fraction"], color=colour, lw=1.3)
+    axes.set_xscale("log")
+    _plain_ticks(axes.xaxis, sorted(total["amplitude"].unique()))
+    axes.set_ylim(-0.03, 1.03)
+    axes.set_xlabel("Expected counts of the burst, all cameras, whole PSF")
+    axes.set_ylabel("Detected fraction")
+    axes.set_title("Points: injected; lines: predicted", fontsize=10)
+    axes.legend(title="Duration", fontsize=SMALL, title_fontsize=SMALL, frameon=False)
+    axes.grid(alpha=0.25)
+
+
+def _bars(rows: pd.DataFrame) -> np.ndarray[Any, Any]:
+    """Lengths of error bars, shape (2, n)."""
+    low, high = rows["fraction"] - rows["fraction_low"], rows["fraction_high"] - rows["fraction"]
+    return np.maximum(np.stack([low, high]), 0)
+
+
+def _plain_ticks(axis: Any, values: list[float]) -> None:
+    """Label a logarithmic axis at these values."""
+    axis.set_ticks(values)
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _draw_needed(axes: Axes, rows: pd.DataFrame) -> None:
+    """Counts for 50 % against duration, by method and background."""
+    needed = counts_needed(pooled(rows, over=["off_axis"]))
+    several = needed["method"].nunique() * needed["level"].nunique() > 1
+    injected = needed[needed["source"] == "injected"]
+    for key, own in injected.groupby(["method", "level", "background"]):
+        method, level, background = (str(part) for part in key)
+        colour = _METHOD_COLOURS[method] if several else _BACKGROUND_COLOURS[background]
+        style = "-" if background == "quiet" else "--"
+        name = f"{method} {float(level):g}, {background}" if several else f"{background}"
+        for fraction, marker, width in ((50, "o", 1.5), (90, "s", 0.9)):
+            known = own[np.isfinite(own[f"n{fraction}"]) & (own[f"n{fraction}"] > 0)]
+            value = known[f"n{fraction}"].to_numpy(float)
+            bars = np.stack([value - known[f"n{fraction}_low"], known[f"n{fraction}_high"] - value])
+            axes.errorbar(
+                known["duration"],
+                value,
+                yerr=np.where(np.isfinite(bars), np.maximum(bars, 0), 0),
+                color=colour,
+                ls=style,
+                lw=width,
+                marker=marker,
+                ms=4,
+                mfc=colour if fraction == 50 else "white",
+                label=f"{name}, {fraction} %",
+            )
+    for i, (fraction, marker) in enumerate(zip((50, 90, 100), _PUBLISHED_MARKERS, strict=True)):
+        axes.plot(
+            list(PUBLISHED),
+            [counts[i] for counts in PUBLISHED.values()],
+            marker,
+            color=GREY,
+            ms=7,
+            mfc="none",
+            mew=1.4,
+            label=f"EXOD2 published, {fraction} %",
+        )
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    _plain_ticks(axes.xaxis, sorted(needed["duration"].unique()))
+    _plain_ticks(axes.yaxis, [5, 7, 10, 15, 20, 30, 50, 70, 100])
+    axes.tick_params(axis="x", labelsize=SMALL)
+    axes.set_xlabel("Duration of the burst (s); time bin of the published points")
+    axes.set_ylabel("Expected counts for detection")
+    axes.legend(fontsize=SMALL, frameon=False)
+    axes.grid(alpha=0.25, which="both")
+
+
+def _draw_pairs(axes: Axes, rows: pd.DataFrame) -> None:
+    """Injected against predicted fractions, each point of the grid."""
+    found = agreement(rows)
+    axes.plot([0, 1], [0, 1], color=BLACK, lw=1)
+    axes.fill_between([0, 1], [-0.05, 0.95], [0.05, 1.05], color=GREEN, alpha=0.2, lw=0)
+    for is_any, colour, name in ((False, GREY, "single runs"), (True, VERMILLION, "any run")):
+        own = found[(found["kind"] == ANY) == is_any]
+        axes.errorbar(
+            own["fraction_predicted"],
+            own["fraction_injected"],
+            yerr=own["error"],
+            fmt="o",
+            ms=3 + is_any,
+            lw=0.5,
+            color=colour,
+            alpha=0.35 + 0.4 * is_any,
+            label=name,
+            zorder=2 + is_any,
+        )
+    if found.empty:
+        axes.text(0.5, 0.5, "no prediction", ha="center", va="center")
+    axes.set_xlim(-0.03, 1.03)
+    axes.set_ylim(-0.15, 1.15)
+    axes.set_xlabel("Predicted fraction")
+    axes.set_ylabel("Injected fraction")
+    axes.set_title("Each point of the grid; band: 5 points", fontsize=10)
+    axes.legend(fontsize=SMALL, frameon=False, loc="upper left")
+    axes.grid(alpha=0.25)
