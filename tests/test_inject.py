@@ -15,8 +15,9 @@ from astropy.io import fits
 import exod
 from exod.errors import ConfigError, ExodError
 from exod.events import EventList
-from exod.pps import read_event_list
+from exod.pps import find_observations, read_event_list
 from exod.pps.additions import read_availability
+from exod.search import search_subset
 from exod.simulate import (
     BoxBurst,
     DropOut,
@@ -37,7 +38,8 @@ from exod.simulate.requests import (
 )
 from exod.simulate.strength import expected_counts, with_counts
 from exod.simulate.targets import Target, is_good
-from exod.stages.inject import inject_files, load_requests
+from exod.stages.inject import inject_files, lists_in_memory, load_requests, read_targets
+from exod.stages.memory import known_sources
 from exod.stages.simulate import write_observation
 
 PLACE = (263.67, -32.58)
@@ -368,6 +370,24 @@ def test_simulated_files(folder, tmp_path):
         found["dec_deg"] - row["dec_deg"],
     )
     assert distance.min() * 3600 < 15
+
+
+def test_search_in_memory_is_that_of_files(folder, observation, tmp_path):
+    """The same runs, cell by cell, from lists that were never written."""
+    config = exod.Config.load(overrides=["cube.t_bin=[50]"])
+    files = find_observations([folder])[0][0]
+    targets, notes = read_targets(files)
+    assert notes == []
+    targets = list(targets.values())
+    request = parse_source(f"off_axis=2,azimuth=0,counts=80,light={BURST}")
+    lists, _ = inject_in_memory(targets, [request.source(targets)], 3)
+    found = lists_in_memory(lists, known_sources(observation, config), config)
+    inject_files([folder], tmp_path, [request], 3)
+    tables = exod.detect(tmp_path / "0900000101", config)
+    runs = list(search_subset(found.obsid, found.subsets[0], found.sources, config))
+    assert [run.cube.n_sum for run in runs] == tables.runs["n_sum"].tolist()
+    assert [len(run.regions) for run in runs] == tables.runs["n_regions"].tolist()
+    assert tables.runs["n_regions"].sum() > 0
 
 
 def test_same_seed_same_bytes(folder, tmp_path):

@@ -13,7 +13,9 @@ from typing import Any
 import pandas as pd
 
 from exod import __version__
+from exod.config import Config
 from exod.errors import ConfigError, ExodError, ExposureRejected
+from exod.events import select_events
 from exod.pps import ObservationFiles, find_observations, local_copies, read_event_list
 from exod.pps.additions import read_availability, with_new_rows
 from exod.simulate.inject import InjectedList, inject_in_memory
@@ -26,6 +28,9 @@ from exod.simulate.requests import (
     unique,
 )
 from exod.simulate.targets import Target
+from exod.stages.memory import ObservationInMemory
+from exod.stages.read import remove_hot_pixels
+from exod.subsets import merge_subset, split_subsets
 
 
 @dataclass(frozen=True)
@@ -138,6 +143,71 @@ def _read_text(folder: Path, name: str) -> str:
         raise ConfigError(f"{folder / name} cannot be read: {cause}.") from error
 
 
+def read_targets(files: ObservationFiles[Path]) -> tuple[dict[Path, Target], list[str]]:
+    """The event lists of an observation that sources can be put into.
+
+    Parameters
+    ----------
+    files : ObservationFiles
+        Files on a disk here.
+
+    Returns
+    -------
+    targets : dict of Path to Target
+        In order of the file names.
+    notes : list of str
+        Why the other lists take none, one sentence each.
+
+    Raises
+    ------
+    InputError
+        If a list is damaged.
+    """
+    targets, notes = {}, []
+    for path in files.event_lists:
+        try:
+            exposure, events = read_event_list(path)
+            if not len(events):
+                raise ExposureRejected(f"{path.name} has no events.")
+            targets[path] = Target.of(exposure, events, read_availability(path, events))
+        except (ExposureRejected, ConfigError) as error:
+            notes.append(str(error))
+    return targets, notes
+
+
+def lists_in_memory(
+    lists: Sequence[InjectedList], sources: pd.DataFrame, config: Config
+) -> ObservationInMemory:
+    """Event lists with sources as the search takes them, without files in between.
+
+    Parameters
+    ----------
+    lists : sequence of InjectedList
+        Of one observation, from `exod.simulate.inject.inject_in_memory`.
+    sources : DataFrame
+        Known sources that mask the background: ``sources`` of `exod.stages.memory.in_memory` or of
+        `exod.stages.read.read_observation`.
+    config : Config
+        Settings.
+
+    Returns
+    -------
+    ObservationInMemory
+        Exposures without a selected event are left out.
+    """
+    kept = []
+    for item in lists:
+        use_flags = config.selection.flags == "header"
+        try:
+            selected = select_events(item.exposure, item.events, use_flags=use_flags)
+            kept.append(remove_hot_pixels(selected, config)[0])
+        except ExposureRejected:
+            continue
+    groups, _ = split_subsets(kept)
+    subsets = tuple(merge_subset(number, group) for number, group in enumerate(groups))
+    return ObservationInMemory(lists[0].exposure.obsid, subsets, sources)
+
+
 def _inject_observation(
     files: ObservationFiles[Path],
     to: Path,
@@ -145,7 +215,7 @@ def _inject_observation(
     seed: int,
     read_text: Callable[[str], str],
 ) -> InjectedObservation:
-    targets, notes = _targets(files)
+    targets, notes = read_targets(files)
     if not targets:
         raise ConfigError(
             f"Observation {files.obsid} has no event list to inject a source into. "
@@ -168,20 +238,6 @@ def _inject_observation(
     _write_folder(to / files.obsid, content)
     written = tuple(to / files.obsid / name for name in content)
     return InjectedObservation(files.obsid, written, truth, tuple(notes))
-
-
-def _targets(files: ObservationFiles[Path]) -> tuple[dict[Path, Target], list[str]]:
-    """Event lists that take sources, and why the others do not."""
-    targets, notes = {}, []
-    for path in files.event_lists:
-        try:
-            exposure, events = read_event_list(path)
-            if not len(events):
-                raise ExposureRejected(f"{path.name} has no events.")
-            targets[path] = Target.of(exposure, events, read_availability(path, events))
-        except (ExposureRejected, ConfigError) as error:
-            notes.append(str(error))
-    return targets, notes
 
 
 def _light_text(request: SourceRequest) -> str:
@@ -219,10 +275,13 @@ def _write_folder(folder: Path, content: Mapping[str, Callable[[], bytes]]) -> N
     try:
         temporary.mkdir(parents=True)
         for name, make in content.items():
-            with (temporary / name).open("wb") as file:
+            # Until all are written, none may be taken for an event list.
+            with (temporary / f"{name}.part").open("wb") as file:
                 file.write(make())
                 file.flush()
                 os.fsync(file.fileno())
+        for name in content:
+            (temporary / f"{name}.part").rename(temporary / name)
         temporary.rename(folder)
     except OSError as error:
         raise ExodError(f"The observation cannot be written to {folder}: {error}.") from error
