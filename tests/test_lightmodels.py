@@ -1,13 +1,10 @@
 """Light-curve models: cumulative curves, their inverses, and photon times."""
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
-from scipy.integrate import quad
 
 from exod.errors import ConfigError
 from exod.simulate.eruptions import Periodic, PowerLawDecay, QuasiPeriodicEruptions
@@ -90,33 +87,26 @@ def test_cumulative_never_falls(model, times):
 
 @given(models)
 def test_cumulative_is_the_integral_of_the_rate(model):
-    edges = [edge for edge in (*model.interval, getattr(model, "centre", np.inf)) if edge < 1500]
-    edges += [model.start + model.rise] if isinstance(model, FastRiseBurst) else []
+    edges = [*np.arange(0, 1501), *model.interval, *pulses(model, 1500)]
     edges += [model.start] if hasattr(model, "start") else []
-    edges += [*np.arange(model.start - 1e3, 1500, model.period / 4)] if is_sine(model) else []
-    edges += list(pulses(model, 1500))
+    edges += [model.start + model.rise] if isinstance(model, FastRiseBurst) else []
     edges += list(model.times) if isinstance(model, Tabulated) else []
-    if isinstance(model, QuasiPeriodicEruptions):
-        edges += [peak + side * model.width for peak in model.peaks for side in (-8, 0, 8)]
     if isinstance(model, Dip):
         edges += [model.start + model.ingress, model.start + model.duration - model.ingress]
-    points = sorted({0, 1500, *(float(edge) for edge in edges if 0 < edge < 1500)})
-    number = sum(
-        quad(lambda time: float(model.rate(time)), low, high, limit=200)[0]
-        for low, high in pairwise(points)
-    )
-    assert model.integral(0, 1500) == pytest.approx(number, rel=1e-4, abs=1e-4)
-
-
-def is_sine(model):
-    return isinstance(model, Periodic) and model.duty_cycle is None
+    edges = np.unique(np.clip(edges, 0, 1500))
+    # Gauss's quadrature of each piece: no model has an edge within it.
+    places, weights = np.polynomial.legendre.leggauss(16)
+    half = np.diff(edges) / 2
+    times = (edges[:-1] + half)[:, None] + half[:, None] * places
+    number = np.sum(half * (model.rate(times) @ weights))
+    assert model.integral(0, 1500) == pytest.approx(number, rel=1e-8, abs=1e-8)
 
 
 def pulses(model, stop):
     """Edges of rectangular pulses."""
     if not isinstance(model, Periodic) or model.duty_cycle is None:
         return
-    middles = model.start - model.period * (model.phase + np.arange(-stop, stop) // 1)
+    middles = model.start - model.period * (model.phase + np.arange(-stop, stop))
     for edge in (-0.5, 0.5):
         yield from middles + edge * model.duty_cycle * model.period
 
