@@ -22,11 +22,17 @@ def simulate(
     cameras: Annotated[str, typer.Option(help="Cameras.")] = "EPN,EMOS1,EMOS2",
     bursts: Annotated[int, typer.Option(min=0, help="Bursts.")] = 3,
     eclipses: Annotated[int, typer.Option(min=0, help="Eclipses of bright sources.")] = 1,
-    flares: Annotated[int, typer.Option(min=0, help="Soft-proton flares.")] = 1,
+    flares: Annotated[int, typer.Option(min=0, help="Strong soft-proton flares.")] = 1,
+    background: Annotated[
+        str, typer.Option(help="quiet, or flaring: soft protons most of the time.")
+    ] = "quiet",
+    exposures: Annotated[
+        int, typer.Option(min=1, max=9, help="Exposures of each camera, one after the other.")
+    ] = 1,
 ) -> None:
     """Simulate observations as PPS files, with a table of what is in them.
 
-    Example: `exod simulate sim --obsid 0900000101 --seed 1 --duration 20000`
+    Example: `exod simulate sim --obsid 0900000101 --seed 1 --background flaring --exposures 2`
     """
     from exod.stages.simulate import simulate_files
 
@@ -40,6 +46,8 @@ def simulate(
             n_bursts=bursts,
             n_eclipses=eclipses,
             n_flares=flares,
+            background=background,
+            n_exposures=exposures,
         )
         out.print(f"{name}: {len(paths)} files in {paths[0].parent}", soft_wrap=True)
 

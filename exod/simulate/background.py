@@ -35,8 +35,9 @@ Particles of MOS as in the quiet time of 0001730201, whose sky has 0.8 through t
 the thin filter passes more. Those of pn are nominal.
 """
 
-FLARE_RESPONSE: Final = MappingProxyType({"EPN": 2.5, "EMOS1": 1.0, "EMOS2": 1.0})
-"""Soft protons relative to MOS; nominal."""
+FLARE_RESPONSE: Final = MappingProxyType({"EPN": 4.7, "EMOS1": 1.0, "EMOS2": 1.0})
+"""Soft protons relative to MOS: slope of the pn against the MOS1 flaring-background series
+(FBKTSR, 0.5-7.5 keV, thick filter) of 0001730201."""
 
 
 def background_photons(

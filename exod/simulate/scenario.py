@@ -29,6 +29,7 @@ from exod.simulate.models import (
     SourceModel,
     sky_plane,
 )
+from exod.simulate.weather import BACKGROUNDS, Background, flaring, outlines, with_structure
 from exod.sky import validate_obsid
 
 EXPIDS = {"EMOS1": "S001", "EMOS2": "S002", "EPN": "S003"}
@@ -57,6 +58,8 @@ def default_observation(
     n_dropouts: int = 0,
     pa_pnt: float = 93.66,
     background_scale: float = 1.0,
+    background: Background = "quiet",
+    n_exposures: int = 1,
 ) -> ObservationModel:
     """A realistic observation; the same arguments give the same observation.
 
@@ -67,9 +70,10 @@ def default_observation(
     seed : int
         Seed of the random choices, at least 0.
     duration : float
-        Length of the first MOS exposure in seconds, at least 2000.
+        From the start of the first to the end of the last MOS exposure in seconds, at least 2000
+        for each exposure of a camera.
     cameras : sequence of str
-        INSTRUME of each exposure; every camera at most once.
+        INSTRUME of the cameras; every one at most once.
     n_sources : int
         Constant point sources, with fluxes as in a log N - log S of slope -1.5.
     n_bursts : int
@@ -77,20 +81,31 @@ def default_observation(
     n_eclipses : int
         Eclipses of further, bright sources.
     n_flares : int
-        Soft-proton flares.
+        Single soft-proton flares, strong enough for bad time intervals; bursts and eclipses keep
+        away from them.
     n_hot_pixels : int
-        Bad pixels in each exposure; every second one flickers.
+        Bad pixels in each exposure; every second one flickers. Many more and stronger ones than
+        the pipeline leaves: the search finds none and one in the MOS lists of 0001730201.
     n_dropouts : int
         Drop-outs of a pn quadrant.
     pa_pnt, background_scale : float
         See `ObservationModel`.
+    background : {"quiet", "flaring"}
+        ``flaring`` adds the flares of `exod.simulate.weather.flaring`, also to bursts.
+    n_exposures : int
+        Exposures of each camera, 1 to 9: S001 ..., then U002 ... after gaps of 5 per cent of the
+        duration (at most 2000 s).
 
     Raises
     ------
     ConfigError
         If a setting is impossible; the text names it.
     """
-    _check_settings(cameras, duration, seed)
+    _check_settings(cameras, duration / max(n_exposures, 1), seed)
+    if background not in BACKGROUNDS:
+        raise ConfigError(f"Unknown background {background!r}; use {' or '.join(BACKGROUNDS)}.")
+    if not 1 <= n_exposures <= 9:
+        raise ConfigError(f"n_exposures is {n_exposures}; it must be from 1 to 9.")
     _check_numbers(
         n_sources=n_sources,
         n_bursts=n_bursts,
@@ -104,23 +119,56 @@ def default_observation(
     ra = round(float(generator.uniform(0, 360)), 6)
     dec = round(float(generator.uniform(-70, 70)), 6)
     start = float(np.round(REVOLUTION_ZERO + (revolution + 0.3) * REVOLUTION_SECONDS, 3))
-    flares = random_flares(generator, start, duration, n_flares)
-    exposures = []
+    flares = outlines(generator, start, duration, n_flares)
+    rounds = _rounds(start, duration, n_exposures)
+    exposures: list[ExposureModel] = []
     for camera in cameras:
-        delay = min(_START_DELAY[camera], 0.1 * duration)
-        model = ExposureModel(camera, EXPIDS[camera], start + delay, duration - delay)
-        pixels = random_hot_pixels(generator, model, n_hot_pixels)
-        drops = _random_dropouts(generator, model, n_dropouts if camera == "EPN" else 0)
-        exposures.append(replace(model, hot_pixels=pixels, dropouts=drops))
+        exposures += _exposures(
+            generator, camera, rounds, n_hot_pixels, n_dropouts if camera == "EPN" else 0
+        )
     pointing = ObservationModel(obsid, ra, dec, pa_pnt, tuple(exposures))
     sources = _random_sources(generator, pointing, flares, n_sources, n_bursts, n_eclipses)
+    # A stream of its own, so that sources are the same in any weather.
+    weather = np.random.default_rng([int(obsid), seed, 1])
+    pulses = [pulse for flare in flares for pulse in with_structure(weather, flare)]
+    if background == "flaring":
+        pulses += flaring(weather, start, duration)
     return replace(
         pointing,
         sources=sources,
-        flares=flares,
+        flares=tuple(pulses),
         background_scale=background_scale,
         revolution=revolution,
     )
+
+
+def _rounds(start: float, duration: float, n: int) -> list[tuple[float, float]]:
+    """Start and length of the first, second, ... exposures."""
+    gap = min(2000.0, 0.05 * duration)
+    length = (duration - (n - 1) * gap) / n
+    return [(start + i * (length + gap), length) for i in range(n)]
+
+
+def _exposures(
+    generator: np.random.Generator,
+    camera: str,
+    rounds: list[tuple[float, float]],
+    n_hot_pixels: int,
+    n_dropouts: int,
+) -> list[ExposureModel]:
+    """The exposures of a camera; pixels that are always hot are so in all of them."""
+    exposures: list[ExposureModel] = []
+    for i, (start, length) in enumerate(rounds):
+        delay = min(_START_DELAY[camera], 0.1 * length)
+        expid = f"U{i + 1:03d}" if i else EXPIDS[camera]
+        model = ExposureModel(camera, expid, start + delay, length - delay)
+        pixels = random_hot_pixels(generator, model, n_hot_pixels)
+        if i:
+            always = [pixel for pixel in exposures[0].hot_pixels if not pixel.episodes]
+            pixels = (*always, *(pixel for pixel in pixels if pixel.episodes))
+        drops = _random_dropouts(generator, model, n_dropouts)
+        exposures.append(replace(model, hot_pixels=pixels, dropouts=drops))
+    return exposures
 
 
 def _check_numbers(**numbers: int) -> None:
@@ -133,33 +181,12 @@ def _check_settings(cameras: Sequence[str], duration: float, seed: int) -> None:
     if seed < 0:
         raise ConfigError(f"seed is {seed}; it must not be negative.")
     if not 2000 <= duration <= 1e6:
-        raise ConfigError(f"duration is {duration:g}; it must be between 2000 and 1e6 seconds.")
+        raise ConfigError(
+            f"duration is {duration:g} for each exposure; it must be between 2000 and 1e6 seconds."
+        )
     for camera in cameras:
         if camera not in CAMERAS:
             raise ConfigError(f"Unknown camera {camera!r}; use {', '.join(CAMERAS)}.")
-
-
-def random_flares(
-    generator: np.random.Generator, start: float, duration: float, n: int
-) -> tuple[SoftProtonFlare, ...]:
-    """Flares of 3-10 per cent of the time and 20-60 counts per second, seldom overlapping.
-
-    Parameters
-    ----------
-    generator : numpy.random.Generator
-        Source of random numbers.
-    start, duration : float
-        Interval in seconds; each of `n` equal parts of it gets one flare.
-    n : int
-        Number of flares.
-    """
-    flares = []
-    for i in range(n):
-        length = duration * generator.uniform(0.03, 0.10) / max(1, n / 3)
-        part = duration / n
-        begin = start + i * part + generator.uniform(0, max(part - length, 0.0))
-        flares.append(SoftProtonFlare(begin, length, generator.uniform(20, 60)))
-    return tuple(flares)
 
 
 def random_hot_pixels(
@@ -264,9 +291,10 @@ def _quiet_time(
     length: float,
 ) -> float:
     """Start of an interval in all exposures and away from flares and drop-outs."""
-    low = max(exposure.start for exposure in pointing.exposures)
-    high = min(exposure.stop for exposure in pointing.exposures)
+    windows = _common_windows(pointing)
+    low, high = windows[0][0], windows[-1][1]
     busy = [flare.interval for flare in flares]
+    busy += [(windows[i][1], windows[i + 1][0]) for i in range(len(windows) - 1)]
     busy += [(d.start, d.stop) for exposure in pointing.exposures for d in exposure.dropouts]
     margin = 0.02 * (high - low)
     for _ in range(10_000):
@@ -274,6 +302,15 @@ def _quiet_time(
         if all(begin + length < start - margin or begin > stop + margin for start, stop in busy):
             return begin
     raise ConfigError("There is no quiet time left for bursts: use fewer flares or drop-outs.")
+
+
+def _common_windows(pointing: ObservationModel) -> list[tuple[float, float]]:
+    """Start and stop of the time when all cameras are in their first, second, ... exposure."""
+    cameras: dict[str, list[ExposureModel]] = {}
+    for exposure in pointing.exposures:
+        cameras.setdefault(exposure.instrument, []).append(exposure)
+    rounds = zip(*cameras.values(), strict=True)
+    return [(max(e.start for e in same), min(e.stop for e in same)) for same in rounds]
 
 
 def _random_positions(
