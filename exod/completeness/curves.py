@@ -19,6 +19,9 @@ PUBLISHED: Final = MappingProxyType(
 """Counts for 50, 90 and 100 % detection by EXOD2 for time bins of 5, 50 and 200 s, read off a plot
 (METHOD 10; Khan et al. 2025, A&A 697, A50)."""
 
+FALSE_REGIONS: Final = 1.0
+"""False regions in an observation, all runs together, at which methods are compared."""
+
 SERIES: Final = ["method", "level", "source", "background", "off_axis", "duration", "kind"]
 """What a completeness curve belongs to."""
 
@@ -174,6 +177,31 @@ def _crossing(amplitude: Floats, share: Floats, trials: Floats, fraction: float)
     return float(np.exp(low + part * (high - low)))
 
 
+def comparable_levels(table: pd.DataFrame, kind: str) -> pd.DataFrame:
+    """For each method and background the level that gives up to one false region, but no more.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `summarise`.
+    kind : str
+        The kind of run whose false regions count.
+
+    Returns
+    -------
+    DataFrame
+        method, background, level and n_false, the mean over the grid: the most below
+        `FALSE_REGIONS`, or the fewest if all levels give more.
+    """
+    rows = table[(table["source"] == "injected") & (table["kind"] == kind)]
+    means = rows.groupby(["method", "background", "level"], sort=True)["n_false"].mean()
+    chosen = []
+    for _, own in means.reset_index().groupby(["method", "background"], sort=True):
+        few = own[own["n_false"] <= FALSE_REGIONS]
+        chosen.append(few.nlargest(1, "n_false") if len(few) else own.nsmallest(1, "n_false"))
+    return pd.concat(chosen, ignore_index=True)
+
+
 def agreement(table: pd.DataFrame) -> pd.DataFrame:
     """Injected against predicted fractions, point by point.
 
@@ -190,18 +218,13 @@ def agreement(table: pd.DataFrame) -> pd.DataFrame:
         half a trial added so that it is never zero.
     """
     keys = [name for name in [*SERIES, "amplitude"] if name != "source"]
-    halves = {
-        source: rows.set_index(keys)[["fraction", "trials"]]
-        for source, rows in table.groupby("source")
-    }
-    if set(halves) != {"injected", "predicted"}:
-        names = ["fraction_injected", "fraction_predicted", "difference", "error"]
-        return pd.DataFrame(columns=[*keys, *names])
-    both = halves["injected"].join(
-        halves["predicted"], lsuffix="_injected", rsuffix="_predicted", how="inner"
+    injected, predicted = (
+        table.loc[table["source"] == source, [*keys, "fraction", "trials"]]
+        for source in ("injected", "predicted")
     )
+    both = injected.merge(predicted, on=keys, suffixes=("_injected", "_predicted"))
     n, m = both["trials_injected"], both["trials_predicted"]
     share = (both["fraction_predicted"] * m + 0.5) / (m + 1)
     both["difference"] = both["fraction_injected"] - both["fraction_predicted"]
     both["error"] = np.sqrt(share * (1 - share) * (1 / n + 1 / m))
-    return both.drop(columns=["trials_injected", "trials_predicted"]).reset_index()
+    return both.drop(columns=["trials_injected", "trials_predicted"])

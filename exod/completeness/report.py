@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from exod.completeness.campaign import METHODS
-from exod.completeness.curves import PUBLISHED, agreement
+from exod.completeness.curves import FALSE_REGIONS, PUBLISHED, agreement, comparable_levels
 from exod.completeness.matching import ANY
 
 CLOSE = 0.05
@@ -51,6 +52,7 @@ def report(table: pd.DataFrame, needed: pd.DataFrame, command: str) -> str:
         "Regions that are neither the light of a burst nor anything else that varies, a mean "
         "observation, all runs together.",
         _false_table(injected),
+        *_comparison(table, needed),
         "## Prediction and injection",
         _agreement_text(table),
     ]
@@ -77,12 +79,12 @@ def _needed_table(needed: pd.DataFrame) -> str:
         for name in ("n50", "n90"):
             for source in ("injected", "predicted"):
                 own = both[both["source"] == source]
-                row.append(_counts(own.iloc[0], name) if len(own) else "")
+                row.append(_counts(own.iloc[0].to_dict(), name) if len(own) else "")
         rows.append(row)
     return _table(names, rows)
 
 
-def _counts(row: pd.Series, name: str) -> str:
+def _counts(row: Mapping[Hashable, Any], name: str) -> str:
     """Counts with their interval."""
     value, low, high = (float(row[name + end]) for end in ("", "_low", "_high"))
     if value == 0:
@@ -104,6 +106,35 @@ def _false_table(injected: pd.DataFrame) -> str:
     table = _table(["Method", "Level", "Background", "False regions"], rows)
     legend = [f"* {name}: {text}." for name, text in METHODS.items() if name in _column(rows, 0)]
     return table + "\n\n" + "\n".join(legend)
+
+
+def _comparison(table: pd.DataFrame, needed: pd.DataFrame) -> list[str]:
+    """Methods side by side, each at its comparable level; nothing for a single one."""
+    levels = comparable_levels(table, ANY)
+    if levels["method"].nunique() < 2:
+        return []
+    own = needed[(needed["kind"] == ANY) & (needed["source"] == "injected")]
+    own = own.merge(levels, on=["method", "background", "level"])
+    keys = ["background", "off_axis", "duration", "n_false", "method"]
+    rows = [
+        [
+            str(row["background"]),
+            f"{row['off_axis']:g}'",
+            f"{row['duration']:g} s",
+            f"{row['method']} {row['level']:g}",
+            f"{row['n_false']:.2f}",
+            _counts(row, "n50"),
+            _counts(row, "n90"),
+        ]
+        for row in own.sort_values(keys).to_dict("records")
+    ]
+    names = ["Background", "Off-axis", "Duration", "Method, level", "False regions", "50 %", "90 %"]
+    return [
+        "## Methods at equal false regions",
+        f"Each at the level that gives most false regions up to {FALSE_REGIONS:g} in an "
+        "observation.",
+        _table(names, rows),
+    ]
 
 
 def _column(rows: Sequence[Sequence[str]], number: int) -> set[str]:

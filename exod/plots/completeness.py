@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from exod.completeness.curves import PUBLISHED, agreement, counts_needed, pooled
+from exod.completeness.curves import PUBLISHED, agreement, comparable_levels, counts_needed, pooled
 from exod.completeness.matching import ANY
 from exod.plots.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SMALL, VERMILLION
 
@@ -20,21 +20,20 @@ _BACKGROUND_COLOURS: Final = {"quiet": BLUE, "flaring": VERMILLION}
 _PUBLISHED_MARKERS: Final = ("o", "s", "D")
 
 
-def completeness_figure(table: pd.DataFrame, needed: pd.DataFrame) -> Figure:
+def completeness_figure(table: pd.DataFrame) -> Figure:
     """Picture of a campaign.
 
     Parameters
     ----------
     table : DataFrame
         From `exod.completeness.curves.summarise`.
-    needed : DataFrame
-        From `exod.completeness.curves.counts_needed`; of its curves those for any run are drawn.
 
     Returns
     -------
     Figure
-        Fraction against counts for each duration, all fields together; counts for 50 and 90 %
-        against duration; prediction against injection.
+        Fraction in any run against counts for each duration, all fields together; counts for 50
+        and 90 % against duration, of several methods at levels with equal false regions;
+        prediction against injection.
     """
     figure = Figure(figsize=(15, 5.2), layout="constrained")
     curves, against, pairs = figure.subplots(1, 3)
@@ -47,12 +46,12 @@ def completeness_figure(table: pd.DataFrame, needed: pd.DataFrame) -> Figure:
     level = (
         f"{first['level']:g} sigma" if first["method"] == "search" else f"s = {first['level']:g}"
     )
+    drawn = own[(own["kind"] == ANY) & (own["source"] == "injected")]
     figure.suptitle(
         f"Bursts found in any run ({first['method']}, {level}); "
-        f"{int(own['trials'][own['kind'] == ANY].sum()):,} trials",
+        f"{int(drawn['trials'].sum()):,} trials",
         fontsize=12,
     )
-    del needed
     return figure
 
 
@@ -107,8 +106,10 @@ def _plain_ticks(axis: Any, values: list[float]) -> None:
 
 def _draw_needed(axes: Axes, rows: pd.DataFrame) -> None:
     """Counts for 50 % against duration, by method and background."""
+    levels = comparable_levels(rows, ANY)
     needed = counts_needed(pooled(rows, over=["off_axis"]))
-    several = needed["method"].nunique() * needed["level"].nunique() > 1
+    needed = needed.merge(levels, on=["method", "background", "level"])
+    several = needed["method"].nunique() > 1
     injected = needed[needed["source"] == "injected"]
     for key, own in injected.groupby(["method", "level", "background"]):
         method, level, background = (str(part) for part in key)
@@ -144,7 +145,7 @@ def _draw_needed(axes: Axes, rows: pd.DataFrame) -> None:
         )
     axes.set_xscale("log")
     axes.set_yscale("log")
-    _plain_ticks(axes.xaxis, sorted(needed["duration"].unique()))
+    _plain_ticks(axes.xaxis, sorted({*needed["duration"], *PUBLISHED}))
     _plain_ticks(axes.yaxis, [5, 7, 10, 15, 20, 30, 50, 70, 100])
     axes.tick_params(axis="x", labelsize=SMALL)
     axes.set_xlabel("Duration of the burst (s); time bin of the published points")

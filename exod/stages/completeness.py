@@ -360,7 +360,7 @@ def write_results(folder: str | Path, command: str) -> list[Path]:
     try:
         table.to_parquet(paths[0], index=False)
         table.to_csv(paths[1], index=False)
-        save_figure(completeness_figure(table, needed), paths[2])
+        save_figure(completeness_figure(table), paths[2])
         paths[3].write_text(report(table, needed, command), encoding="utf-8")
     except OSError as error:
         raise ExodError(f"The results cannot be written to {folder}: {error}.") from error
