@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from exod.cli.app import app, complain, out
-from exod.cli.options import Band, ConfigFile, Scheduler, Set, Sigma, TBin, Workers, read_config
+from exod.cli.options import (
+    Band,
+    ConfigFile,
+    Preset,
+    Scheduler,
+    Set,
+    Sigma,
+    TBin,
+    Workers,
+    read_config,
+)
 from exod.cli.outcomes import FINISHING, end_if_stopped
 from exod.errors import ConfigError
 from exod.text import plural
@@ -53,6 +63,7 @@ def completeness(
     t_bin: TBin = None,
     band: Band = None,
     sigma: Sigma = None,
+    preset: Preset = None,
     config: ConfigFile = None,
     settings: Set = None,
     scheduler: Scheduler = "local",
@@ -74,14 +85,14 @@ def completeness(
         amplitudes=_numbers("--amplitudes", amplitudes),
         durations=_numbers("--durations", durations),
         off_axis=_numbers("--off-axis", off_axis),
-        backgrounds=tuple(name.strip() for name in backgrounds.split(",") if name.strip()),
+        backgrounds=tuple(name.strip() for name in backgrounds.split(",") if name.strip()),  # type: ignore[misc]
         observations=observations,
         bursts=bursts,
         length=length,
         seed=seed,
         method=method,  # type: ignore[arg-type]
         levels=_numbers("--levels", levels),
-        config=read_config(config, settings, t_bin, band, sigma),
+        config=read_config(config, settings, t_bin, band, sigma, preset),
     )
     outcomes = _run(campaign, folder, Plan(scheduler, workers))
     failed = [outcome for outcome in outcomes if outcome.status == "FAILED"]

@@ -15,6 +15,7 @@ import numpy as np
 
 from exod.config import Config
 from exod.errors import ConfigError
+from exod.simulate.weather import BACKGROUNDS, Background
 from exod.text import plural
 
 Method = Literal["search", "exod1", "exod1-ks"]
@@ -27,9 +28,6 @@ METHODS: Final = MappingProxyType(
     }
 )
 """Ways to search."""
-
-BACKGROUNDS: Final = MappingProxyType({"quiet": 0, "flaring": 3})
-"""Soft-proton flares of a simulated observation."""
 
 MAX_OFF_AXIS: Final = 11.0
 """Largest off-axis angle in arcmin; beyond it little is on the chips of all cameras."""
@@ -52,7 +50,7 @@ class Campaign:
     off_axis : tuple of float
         Angles from the pointing direction in arcmin; bursts lie within 1 arcmin of each.
     backgrounds : tuple of str
-        Of `BACKGROUNDS`.
+        Of `exod.simulate.weather.BACKGROUNDS`: quiet or flaring.
     observations : int
         Simulated observations for each point of the grid.
     bursts : int
@@ -78,7 +76,7 @@ class Campaign:
     amplitudes: tuple[float, ...] = (5, 8, 12, 20, 35, 60)
     durations: tuple[float, ...] = (2, 5, 10, 20, 50, 100, 200, 500, 1000)
     off_axis: tuple[float, ...] = (2, 6, 10)
-    backgrounds: tuple[str, ...] = ("quiet", "flaring")
+    backgrounds: tuple[Background, ...] = ("quiet", "flaring")
     observations: int = 4
     bursts: int = 25
     length: float = 20_000.0
@@ -198,8 +196,8 @@ class Point:
     ----------
     amplitude, duration, off_axis : float
         Counts, seconds, arcmin.
-    background : str
-        Of `BACKGROUNDS`.
+    background : {"quiet", "flaring"}
+        As of `exod.simulate.default_observation`.
     number : int
         Number of the observation, from 1.
     seed : int
@@ -209,7 +207,7 @@ class Point:
     amplitude: float
     duration: float
     off_axis: float
-    background: str
+    background: Background
     number: int
     seed: int
 
@@ -238,7 +236,7 @@ class Point:
     @property
     def obsid(self) -> str:
         """Of the simulated field, which all points of a number and a background share."""
-        return f"0999{self.number:04d}{1 + list(BACKGROUNDS).index(self.background):02d}"
+        return f"0999{self.number:04d}{1 + BACKGROUNDS.index(self.background):02d}"
 
     def generator(self) -> np.random.Generator:
         """Random numbers of this point; they do not depend on the rest of the grid."""

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from exod.completeness.campaign import BACKGROUNDS, Point
+from exod.completeness.campaign import Point
 from exod.completeness.virtual import Site
 from exod.config import Config
 from exod.errors import ConfigError, ExposureRejected
@@ -53,7 +53,8 @@ def quiet_field(point: Point, length: float) -> ObservationModel:
         duration=length,
         n_bursts=0,
         n_eclipses=0,
-        n_flares=BACKGROUNDS[point.background],
+        n_flares=0,
+        background=point.background,
     )
 
 

@@ -122,26 +122,17 @@ def counts_for_detection(
     longer_is_bad = (expectation.is_bad & seen).sum() > (~expectation.is_bad & seen).sum()
     for template, is_bad in ((expectation.good, False), (expectation.bad, True)):
         frames = seen & (expectation.is_bad == is_bad)
-        exposure = float(expectation.exposure[frames].sum())
         if not frames.any() or template.counts == 0:
             continue
-        levels, weights = _grouped(expectation.level[frames])
-        background = _Background(template.counts, levels, weights)
+        background = _Background(template.counts, *_grouped(expectation.level[frames]))
+        # The constant part is measured in the longer of good and bad time (METHOD 6.3).
+        exposure = float(expectation.exposure[frames].sum())
+        own = share.cell / exposure if longer_is_bad == is_bad else 0.0
+        needed = background.needed(table, template.shape, expectation.source, share.blurred, own)
         usable = template.shape > 0
-        steady = usable & (expectation.source > 0)
-        diffuse = usable & ~steady
-        needed = np.zeros(usable.shape)
-        needed[diffuse] = background.where_diffuse(table, template.shape[diffuse], share.blurred)
-        if steady.any():
-            # The constant part is measured in the longer of good and bad time (METHOD 6.3).
-            own = share.cell / exposure if longer_is_bad == is_bad else 0.0
-            needed[steady] = background.where_steady(
-                table, template.shape[steady], expectation.source[steady], own
-            )
-        total += frames.sum() * needed
-        weight += frames.sum() * usable
-    with np.errstate(invalid="ignore"):
-        return (total / np.where(weight > 0, weight, np.nan)).astype(np.float32)
+        total[usable] += frames.sum() * needed[usable]
+        weight[usable] += frames.sum()
+    return (total / np.where(weight > 0, weight, np.nan)).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -151,6 +142,19 @@ class _Background:
     counts: float
     levels: Floats
     weights: Floats
+
+    def needed(
+        self, table: _Table, shape: Floats, source: Floats, blurred: float, own: float
+    ) -> Floats:
+        """Counts needed in each cell, shape (y, x); 0 where the template has no data."""
+        steady = (shape > 0) & (source > 0)
+        diffuse = (shape > 0) & ~steady
+        image = np.zeros(shape.shape)
+        if diffuse.any():
+            image[diffuse] = self.where_diffuse(table, shape[diffuse], blurred)
+        if steady.any():
+            image[steady] = self.where_steady(table, shape[steady], source[steady], own)
+        return image
 
     def where_diffuse(self, table: _Table, shape: Floats, own: float) -> Floats:
         """Counts needed in cells without constant sources: a function of the template alone."""

@@ -81,24 +81,37 @@ def detection_probability(
     chances = []
     for counts, start, duration, x, y in index:
         frame, in_frame = frame_shares(cube.frames, start, duration)
-        patch = Patch.around(cube, np.array([x]), np.array([y]))
-        shares = cell_shares(profile, patch.dx, patch.dy, cube.grid.size_arcsec, REACH)
         use = (frame >= 0) & (frame < cube.frames.n)
         use[use] &= expectation.exposure[frame[use]] > 0
-        frame, in_frame = frame[use], in_frame[use]
+        patch = Patch.around(cube, np.array([x]), np.array([y]))
         inside = patch.cell[0] >= 0
-        if not len(frame) or not inside.any():
+        if not (use.any() and inside.any()):
             chances.append(0.0)
             continue
-        light = counts * in_frame[:, None, None] * np.where(inside, shares[0], 0.0)
-        own = OwnLight.of(light, expectation.is_bad[frame], patch, expectation)
-        cell = np.where(inside, patch.cell[0], 0)
-        mu = expectation.at(frame[:, None, None], cell[None])
-        found = with_own_light(expectation, frame[:, None, None], cell[None], own, limit)
-        least = np.where(inside & (found > 0), thresholds.least_peak(found), np.inf)
-        missed = np.where(np.isfinite(least), special.gammaincc(least, mu + light), 1.0)
-        chances.append(1 - float(missed.prod()))
+        shares = cell_shares(profile, patch.dx, patch.dy, cube.grid.size_arcsec, REACH)[0]
+        light = counts * in_frame[use][:, None, None] * np.where(inside, shares, 0.0)
+        chances.append(_chance(expectation, thresholds, frame[use], patch, light, limit))
     return np.array(chances)
+
+
+def _chance(
+    expectation: Expectation,
+    thresholds: Thresholds,
+    frame: Integers,
+    patch: Patch,
+    light: Floats,
+    limit: float,
+) -> float:
+    """Probability that some cell is significant; `light` has the shape (n_frames, 5, 5)."""
+    inside = patch.cell[0] >= 0
+    cell = np.where(inside, patch.cell[0], 0)[None]
+    own = OwnLight.of(light, expectation.is_bad[frame], patch, expectation)
+    frame = frame[:, None, None]
+    mu = expectation.at(frame, cell)
+    estimate = with_own_light(expectation, frame, cell, own, limit)
+    least = np.where(inside & (estimate > 0), thresholds.least_peak(estimate), np.inf)
+    missed = np.where(np.isfinite(least), special.gammaincc(least, mu + light), 1.0)
+    return 1 - float(missed.prod())
 
 
 def frame_shares(frames: Frames, start: float, duration: float) -> tuple[Integers, Floats]:
