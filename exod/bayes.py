@@ -215,6 +215,35 @@ class Thresholds:
         """Whether `n` counts are significantly fewer than `mu`."""
         return np.asarray(np.asarray(mu) > self.eclipse_limit(n))
 
+    def least_peak(self, mu: ArrayLike) -> Floats:
+        """Smallest count that is a peak where `mu` are expected; at least 1, whole numbers.
+
+        Examples
+        --------
+        >>> Thresholds(3, "exact").least_peak([0.001, 1.0])
+        array([2., 9.])
+        """
+        mu = np.asarray(mu, float)
+        more = 1 if self.rule == "exod2" else 0
+        table, _ = _limits(self.sigma)
+        tabulated = np.searchsorted(table, mu, side="right")
+        gaussian = np.maximum(np.floor(n_peak(self.sigma, mu)) + 1, len(table))
+        return np.where(tabulated < len(table), tabulated, gaussian) + more
+
+    def most_eclipse(self, mu: ArrayLike) -> Floats:
+        """Largest count that is an eclipse where `mu` are expected; -1 where there is none.
+
+        Examples
+        --------
+        >>> Thresholds(3).most_eclipse([10.0, 13.2, 20.0])
+        array([-1.,  0.,  2.])
+        """
+        mu = np.asarray(mu, float)
+        _, table = _limits(self.sigma)
+        tabulated = np.searchsorted(table, mu, side="left") - 1.0
+        gaussian = np.maximum(np.ceil(n_eclipse(self.sigma, mu)) - 1, len(table) - 1)
+        return np.where(tabulated < len(table) - 1, tabulated, gaussian)
+
 
 @lru_cache(maxsize=32)
 def _limits(sigma: float) -> tuple[Floats, Floats]:

@@ -10,7 +10,8 @@ import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from types import MappingProxyType
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -55,6 +56,12 @@ class Cube(_Settings):
         Leave out the bad time intervals instead of searching them.
     mask_bad_ccd : bool
         Leave out frames in which a CCD or a camera was off.
+    window : int
+        Cells along the side of the square windows that are searched, 1 to 4. Above 1 the windows
+        start at every cell and overlap.
+    frame_shifts : int
+        Frames start at every 1/frame_shifts of their length, 1 to 4. If this or `window` is above
+        1, the search is that of the sliding windows (METHOD 11).
     """
 
     size_arcsec: Annotated[float, Field(ge=5, le=300)] = 20.0
@@ -62,6 +69,13 @@ class Cube(_Settings):
     bands: Annotated[tuple[Band, ...], Field(min_length=1)] = ((0.2, 2.0), (2.0, 12.0), (0.2, 12.0))
     gti_only: bool = False
     mask_bad_ccd: bool = True
+    window: Annotated[int, Field(ge=1, le=4)] = 1
+    frame_shifts: Annotated[int, Field(ge=1, le=4)] = 1
+
+    @property
+    def slides(self) -> bool:
+        """Whether windows or frames overlap."""
+        return self.window > 1 or self.frame_shifts > 1
 
     @field_validator("t_bin", "bands")
     @classmethod
@@ -88,10 +102,38 @@ class Detect(_Settings):
         Threshold in equivalent Gaussian sigmas, 1 to 10.
     rule : {"exod2", "exact"}
         The published threshold rule, or the exact one.
+    false_alarm_rate : float
+        Regions that chance alone may make in an observation, all runs together, 1e-6 to 1000. If
+        given, it sets the thresholds of the runs instead of `sigma`, an equal share for each;
+        ``"none"`` leaves it to `sigma`.
     """
 
     sigma: Annotated[float, Field(ge=1, le=10)] = 3.0
     rule: Literal["exod2", "exact"] = "exod2"
+    false_alarm_rate: Annotated[float, Field(ge=1e-6, le=1000)] | None = None
+
+    @field_validator("false_alarm_rate", mode="before")
+    @classmethod
+    def _none(cls, value: Any) -> Any:
+        # TOML has no word for nothing.
+        return None if value == "none" else value
+
+
+PRESETS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = MappingProxyType(
+    {
+        "published": {},
+        "deep": {
+            "cube": {
+                "size_arcsec": 15.0,
+                "window": 2,
+                "frame_shifts": 2,
+                "t_bin": [1.0, 2.5, 6.0, 15.0, 40.0, 100.0, 250.0, 600.0, 1500.0, 4000.0],
+            },
+            "detect": {"rule": "exact", "false_alarm_rate": 0.1},
+        },
+    }
+)
+"""Settings that go together: ``published`` (the defaults) and ``deep`` (what finds most)."""
 
 
 class Config(_Settings):
@@ -109,10 +151,16 @@ class Config(_Settings):
     detect: Detect = Detect()
 
     @classmethod
-    def load(cls, path: str | Path | None = None, overrides: Iterable[str] = ()) -> Self:
-        """Settings from a TOML file, changed by ``table.key=value`` strings.
+    def load(
+        cls,
+        path: str | Path | None = None,
+        overrides: Iterable[str] = (),
+        preset: str = "published",
+    ) -> Self:
+        """Settings of a preset, changed by a TOML file, changed by ``table.key=value`` strings.
 
-        Values are read as TOML; what is not TOML is taken as a string.
+        Values are read as TOML; what is not TOML is taken as a string. A line ``preset = "deep"``
+        at the top of the file is as good as `preset`.
 
         Raises
         ------
@@ -127,7 +175,23 @@ class Config(_Settings):
                 raise ConfigError(f"The settings file {path} cannot be read: {error}.") from error
         for override in overrides:
             _apply(data, override)
-        return cls.parse(data)
+        return cls.parse(_on_preset(data, preset))
+
+    @classmethod
+    def preset(cls, name: str) -> Self:
+        """Settings that go together, by the name in `PRESETS`.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such preset.
+
+        Examples
+        --------
+        >>> Config.preset("deep").cube.frame_shifts
+        2
+        """
+        return cls.load(preset=name)
 
     @classmethod
     def parse(cls, data: Mapping[str, Any]) -> Self:
@@ -148,6 +212,18 @@ class Config(_Settings):
         """Sixteen hexadecimal digits that are equal for equal settings."""
         text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _on_preset(data: dict[str, Any], preset: str) -> dict[str, Any]:
+    """Nested settings with what the preset says where they say nothing."""
+    name = str(data.pop("preset", preset))
+    if name not in PRESETS:
+        raise ConfigError(f"There is no preset {name!r}; use one of {', '.join(PRESETS)}.")
+    merged: dict[str, Any] = {table: dict(values) for table, values in PRESETS[name].items()}
+    for table, values in data.items():
+        together = isinstance(values, dict) and isinstance(merged.get(table), dict)
+        merged[table] = {**merged[table], **values} if together else values
+    return merged
 
 
 def _apply(data: dict[str, Any], override: str) -> None:

@@ -186,12 +186,13 @@ def background_template(image: NDArray[np.integer], mask: Mask) -> Template:
     counts = float(image[~mask].sum())
     if counts == 0:
         return Template(np.zeros(image.shape), 0.0)
-    filled = _inpaint(image, mask) / np.float32(counts)
+    filled = inpaint(image, mask) / np.float32(counts)
     blurred = convolve(filled, Gaussian2DKernel(BLUR_SIGMA_CELLS))
     return Template(np.where(image > 0, blurred, 0.0).astype(np.float64), counts)
 
 
-def _inpaint(image: NDArray[np.generic], mask: Mask) -> NDArray[np.float32]:
+def inpaint(image: NDArray[np.generic], mask: Mask) -> NDArray[np.float32]:
+    """The image, shape (y, x), with what is under the mask continued from around it."""
     # The front marches along the first axis; EXOD2's is x, so the image is turned for equal values.
     source = np.ascontiguousarray(image.T, np.float32)
     hidden = np.ascontiguousarray(mask.T, np.uint8)

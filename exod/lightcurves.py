@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exod.bayes import log10_b_eclipse, log10_b_peak
+from exod.conditional import ConditionalExpectation
 from exod.cube import Box, CountCube, EventsByCell
 from exod.expectation import Expectation
 
@@ -41,7 +42,7 @@ class LightCurve:
 
 def light_curve(
     cube: CountCube,
-    expectation: Expectation,
+    expectation: Expectation | ConditionalExpectation,
     camera_off: NDArray[np.bool_],
     events: EventsByCell,
     box: Box,
@@ -50,7 +51,7 @@ def light_curve(
 
     Parameters
     ----------
-    cube, expectation : CountCube, Expectation
+    cube, expectation : CountCube, Expectation or ConditionalExpectation
         Counts and expected counts of a run.
     camera_off : ndarray of bool, shape (n_frames,)
         Frames in which a CCD or a camera was off.

@@ -38,6 +38,11 @@ class SignificantCells:
         Too many counts (else too few).
     b_log : ndarray of float64, shape (n_cells,)
         log10 of the Bayes factor for its kind.
+    start : ndarray of float64, shape (n_cells,)
+        Start of the frame, seconds.
+    p_log : ndarray of float64, shape (n_cells,)
+        log10 of the probability that chance makes such counts; NaN in a search that does not
+        work with it.
     """
 
     frame: NDArray[np.int32]
@@ -47,6 +52,8 @@ class SignificantCells:
     mu: NDArray[np.float64]
     is_peak: Mask
     b_log: NDArray[np.float64]
+    start: NDArray[np.float64]
+    p_log: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -147,6 +154,8 @@ def _collect(cube: CountCube, parts: list[_Part]) -> SignificantCells:
         mu.astype(np.float64),
         is_peak.astype(bool),
         b_log,
+        cube.frames.t_lo + cube.frames.t_bin * frame,
+        np.full(len(frame), np.nan),
     )
 
 
@@ -183,7 +192,9 @@ class Region:
     equivalent_diameter: float
 
 
-def find_regions(cells: SignificantCells, image: NDArray[np.integer]) -> list[Region]:
+def find_regions(
+    cells: SignificantCells, image: NDArray[np.integer], width: int = 1
+) -> list[Region]:
     """Group significant cells into 8-connected regions.
 
     Parameters
@@ -192,6 +203,8 @@ def find_regions(cells: SignificantCells, image: NDArray[np.integer]) -> list[Re
         Cells of one run.
     image : ndarray, shape (y, x)
         Counts summed over all frames.
+    width : int
+        Cells along a side of a window, if the cells stand for windows.
 
     Returns
     -------
@@ -201,7 +214,9 @@ def find_regions(cells: SignificantCells, image: NDArray[np.integer]) -> list[Re
     if not len(cells):
         return []
     significant = np.zeros(image.shape, np.uint8)
-    significant[cells.y, cells.x] = 1
+    for row, column in np.ndindex(width, width):
+        y = np.minimum(cells.y + row, image.shape[0] - 1)
+        significant[y, np.minimum(cells.x + column, image.shape[1] - 1)] = 1
     # Labels count along the first axis; turned, they number the regions as EXOD2 does.
     labels = np.asarray(measure.label(significant.T, connectivity=2))
     label_of = labels[cells.x, cells.y]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from functools import cache
 from typing import Any
 
@@ -10,11 +11,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from exod.bayes import sigma_equivalent
+from exod.bayes import Kind, sigma_equivalent
+from exod.bursts import Event
 from exod.config import Config
+from exod.falsealarms import AlarmsByStrength
 from exod.gti import HIGH_ENERGY_EV, Frames
+from exod.runs import Run, VariableRegion
 from exod.schemas import TABLES
-from exod.search import Run, VariableRegion
 from exod.sky import TangentPlane
 from exod.subsets import MergedEvents
 
@@ -109,8 +112,15 @@ def _run(
         notes = f"{notes} There are no events in the band.".strip()
     row = {
         **key,
-        "sigma": config.detect.sigma,
+        "sigma": run.threshold.sigma,
         "rule": config.detect.rule,
+        "p_log": run.threshold.p_log,
+        "window": config.cube.window,
+        "frame_shifts": config.cube.frame_shifts,
+        "false_peaks": run.false_alarms.peaks,
+        "false_eclipses": run.false_alarms.eclipses,
+        "n50": run.needed.medians[0],
+        "n90": run.needed.medians[1],
         "size_arcsec": cube.grid.size_arcsec,
         "t_lo": subset.t_lo,
         "t_hi": subset.t_hi,
@@ -149,12 +159,13 @@ def _cells(obsid: str, run: Run) -> pd.DataFrame:
         frame=cells.frame,
         y=y,
         x=x,
-        TIME_lo=cube.frames.t_lo + cube.frames.t_bin * cells.frame,
+        TIME_lo=cells.start,
         Y_lo=cube.grid.edges[y],
         X_lo=cube.grid.edges[x],
         n=cells.n,
         mu=cells.mu,
         B_log=cells.b_log,
+        p_log=cells.p_log,
         label=label,
     )
 
@@ -206,7 +217,45 @@ def _region(
         "max_B_eclipse_log": strongest["eclipse"],
         "sigma_peak": float(sigma_equivalent(strongest["peak"], "peak")),
         "sigma_eclipse": float(sigma_equivalent(strongest["eclipse"], "eclipse")),
+        "strength": item.strength,
+        "fap_run": _any(run.alarms.at(item.strength)),
+        "fap_obs": np.nan,
+        **_event(item.event, "peak" if is_peak.any() else "eclipse"),
     }
+
+
+def _event(event: Event | None, kind: Kind) -> dict[str, Any]:
+    """Columns of an event."""
+    values = vars(event) if event else dict.fromkeys((f.name for f in fields(Event)), np.nan)
+    renamed = {"start": "t_start", "start_err": "t_start_err", "stop": "t_stop"}
+    renamed |= {"stop_err": "t_stop_err", "n": "event_n", "mu": "event_mu"}
+    return {renamed.get(name, name): value for name, value in values.items()} | {"kind": kind}
+
+
+def _any(number: float) -> float:
+    """Probability of at least one, if so many are expected."""
+    return float(-np.expm1(-number))
+
+
+def with_observation_alarms(
+    regions: Sequence[pd.DataFrame], alarms: Iterable[AlarmsByStrength]
+) -> list[pd.DataFrame]:
+    """Rows of regions with their false-alarm probability in the whole observation.
+
+    Parameters
+    ----------
+    regions : sequence of DataFrame
+        Rows for the table regions.
+    alarms : iterable of AlarmsByStrength
+        Of all runs of the observation.
+    """
+    curves = list(alarms)
+    return [
+        rows.assign(fap_obs=[_any(sum(c.at(s) for c in curves)) for s in rows["strength"]])
+        if len(rows)
+        else rows
+        for rows in regions
+    ]
 
 
 def _largest(values: NDArray[np.float64]) -> float:
@@ -232,6 +281,8 @@ def _images(obsid: str, run: Run) -> pd.DataFrame:
         "n": run.cube.image().astype(np.int32),
         "mu": run.expectation.image().astype(np.float32),
         "source_mask": run.expectation.source_mask,
+        "n50": run.needed.images[0],
+        "n90": run.needed.images[1],
     }
     flat = {name: [image.ravel()] for name, image in images.items()}
     return _named(obsid, run, **flat)

@@ -5,86 +5,13 @@ The Parquet schemas, FITS headers and the data model page all come from these de
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 
-FORMAT_VERSION = 1
-"""Version of the archive's tables and layout."""
+from exod.columns import FORMAT_VERSION, Column, Table
 
-
-@dataclass(frozen=True)
-class Column:
-    """One column: name, Arrow type, unit (FITS notation, empty if none) and meaning."""
-
-    name: str
-    type: pa.DataType
-    unit: str
-    description: str
-    nullable: bool = False
-
-    @property
-    def field(self) -> pa.Field:
-        """The Arrow field, with unit and description in its metadata."""
-        metadata = {"unit": self.unit, "description": self.description}
-        return pa.field(self.name, self.type, nullable=self.nullable, metadata=metadata)
-
-
-@dataclass(frozen=True)
-class Table:
-    """One table of the archive: its name, meaning, columns and the order of its rows."""
-
-    name: str
-    description: str
-    columns: tuple[Column, ...]
-    sort_by: tuple[str, ...]
-
-    @property
-    def schema(self) -> pa.Schema:
-        """The Arrow schema, with the table's description and format version as metadata."""
-        metadata = {"description": self.description, "exod_format": str(FORMAT_VERSION)}
-        return pa.schema([column.field for column in self.columns], metadata=metadata)
-
-    def frame(self, rows: Iterable[Mapping[str, Any]] | pd.DataFrame = ()) -> pd.DataFrame:
-        """Rows as a pandas frame with exactly this table's columns and dtypes.
-
-        Raises
-        ------
-        KeyError
-            If a row lacks a column or has one that is not declared.
-        ValueError
-            If a column of whole numbers has a value that its type cannot hold.
-        """
-        data = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows))
-        names = [column.name for column in self.columns]
-        if data.columns.empty:
-            data = pd.DataFrame(columns=names)
-        if set(data.columns) != set(names):
-            difference = sorted(set(data.columns) ^ set(names))
-            raise KeyError(f"table {self.name} and its rows differ in the columns {difference}")
-        dtypes = {column.name: _pandas_dtype(column.type) for column in self.columns}
-        frame = data[names].astype(dtypes)
-        for column in self.columns:
-            # astype wraps 70000 round to 4464 and cuts 2.7 off to 2 without a word.
-            exact = pa.types.is_integer(column.type) or pa.types.is_boolean(column.type)
-            if data[column.name].dtype == frame[column.name].dtype:
-                continue
-            if exact and not (frame[column.name] == data[column.name]).all():
-                raise ValueError(
-                    f"table {self.name}: {column.name} has values beyond {column.type}"
-                )
-        return frame
-
-
-def _pandas_dtype(arrow: pa.DataType) -> Any:
-    if arrow == pa.string():
-        return pd.StringDtype("pyarrow", na_value=float("nan"))
-    return arrow.to_pandas_dtype()
-
+__all__ = ["FORMAT_VERSION", "TABLES", "Column", "Table"]
 
 _S, _B = pa.string(), pa.bool_()
 _I16, _I32, _I64 = pa.int16(), pa.int32(), pa.int64()
@@ -109,6 +36,23 @@ _BBOX = (
     Column("x_hi", _I16, "", "One past the last column of the bounding box"),
 )
 _LABEL = Column("label", _I32, "", "Number of the region in its run, from 0")
+
+_EVENT = (
+    Column("kind", _S, "", "What the event is: peak or eclipse; peak if it has cells of both"),
+    Column("t_start", _F64, "s", "Start of the event, mission elapsed time; NaN if not measured"),
+    Column("t_start_err", _F64, "s", "Standard error of t_start; NaN if not measured"),
+    Column("t_stop", _F64, "s", "End of the event, mission elapsed time; NaN if not measured"),
+    Column("t_stop_err", _F64, "s", "Standard error of t_stop; NaN if not measured"),
+    Column("duration", _F64, "s", "Length of the event; NaN if not measured"),
+    Column("duration_err", _F64, "s", "Standard error of duration; NaN if not measured"),
+    Column("event_n", _F64, "ct", "Counts in the box during the event; NaN if not measured"),
+    Column("event_mu", _F64, "ct", "Expected counts during the event; NaN if not measured"),
+    Column("excess", _F64, "ct", "Counts of the event in the whole PSF; negative in an eclipse"),
+    Column("excess_lo", _F64, "ct", "Lower end of its 68.3 % credible interval"),
+    Column("excess_hi", _F64, "ct", "Upper end of its 68.3 % credible interval"),
+    Column("peak_rate", _F64, "ct/s", "Rate above the expectation in the brightest block"),
+    Column("peak_rate_err", _F64, "ct/s", "Standard error of peak_rate"),
+)
 
 OBSERVATIONS = Table(
     "observations",
@@ -231,7 +175,19 @@ RUNS = Table(
     (
         *_RUN_KEY,
         Column("sigma", _F64, "", "Significance threshold, equivalent Gaussian sigmas"),
-        Column("rule", _S, "", "Threshold rule: exod2 or exact"),
+        Column("rule", _S, "", "Threshold rule: exod2 or exact; of no effect on sliding windows"),
+        Column(
+            "p_log",
+            _F64,
+            "",
+            "log10 of the largest probability that is significant; NaN if windows do not slide",
+        ),
+        Column("window", _I16, "", "Cells along the side of a searched window"),
+        Column("frame_shifts", _I16, "", "Frames start at every 1/frame_shifts of their length"),
+        Column("false_peaks", _F64, "", "Peak regions that chance is expected to make"),
+        Column("false_eclipses", _F64, "", "Eclipse regions that chance is expected to make"),
+        Column("n50", _F64, "ct", "Median over the cells of the image n50; NaN if there is none"),
+        Column("n90", _F64, "ct", "Median over the cells of the image n90; NaN if there is none"),
         Column("size_arcsec", _F64, "arcsec", "True size of a cell"),
         Column("t_lo", _F64, "s", "Start of the first frame, mission elapsed time"),
         Column("t_hi", _F64, "s", "End of the searched interval, mission elapsed time"),
@@ -271,6 +227,9 @@ CELLS = Table(
         Column("n", _I32, "ct", "Counts"),
         Column("mu", _F64, "ct", "Expected counts"),
         Column("B_log", _F64, "", "log10 of the Bayes factor for its kind"),
+        Column(
+            "p_log", _F64, "", "log10 of the probability of its counts; NaN if windows do not slide"
+        ),
         _LABEL,
     ),
     ("runid", "frame", "y", "x"),
@@ -311,6 +270,15 @@ REGIONS = Table(
         ),
         Column("sigma_peak", _F64, "", "Equivalent sigma of max_B_peak_log, 0 to 10"),
         Column("sigma_eclipse", _F64, "", "Equivalent sigma of max_B_eclipse_log, 0 to 10"),
+        Column(
+            "strength",
+            _F64,
+            "",
+            "Of its strongest cell: log10 of the Bayes factor, or -p_log where windows slide",
+        ),
+        Column("fap_run", _F64, "", "Probability that chance makes one as strong in its run"),
+        Column("fap_obs", _F64, "", "Probability that chance makes one as strong in any run"),
+        *_EVENT,
     ),
     ("runid", "label"),
 )
@@ -343,6 +311,8 @@ IMAGES = Table(
         Column("n", pa.list_(_I32), "ct", "Counts summed over the frames"),
         Column("mu", pa.list_(_F32), "ct", "Expected counts summed over the frames"),
         Column("source_mask", pa.list_(_B), "", "Cells of known sources and bright cells"),
+        Column("n50", pa.list_(_F32), "ct", "Counts that half of short bursts need; NaN if unseen"),
+        Column("n90", pa.list_(_F32), "ct", "Counts that 90 % of short bursts need; NaN if unseen"),
     ),
     ("runid",),
 )

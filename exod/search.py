@@ -1,89 +1,43 @@
 """The search of one subset: its runs, each from merged events to regions with light curves.
 
-Every function of the science meets here; nothing in here knows of files or tables.
+Every function of the science meets here and in `exod.windowsearch`; nothing in here knows of files
+or tables.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from exod.bayes import Thresholds
+from exod.bayes import Thresholds, threshold
+from exod.completeness.maps import detection_counts
 from exod.config import Config
-from exod.cube import Box, CountCube, EventsByCell, Grid
-from exod.expectation import Expectation, expect, mask_radius, source_discs
+from exod.cube import Box, CountCube, Grid
+from exod.expectation import expect, mask_radius, source_discs
+from exod.falsealarms import (
+    AlarmsByStrength,
+    Tests,
+    alarms_by_strength,
+    expected_false_alarms,
+    tests_of,
+)
 from exod.gti import BadTime, Frames, bad_time, camera_off
-from exod.lightcurves import LightCurve, light_curve
-from exod.positions import Position, fit_position
-from exod.regions import Region, SignificantCells, find_regions, significant_cells
+from exod.regions import significant_cells
+from exod.runs import Run, Searched, Threshold, VariableRegion, describe_regions, run_id
 from exod.subsets import MergedEvents
+from exod.windowsearch import search_windows
 
+__all__ = ["Run", "VariableRegion", "run_id", "search_subset"]
 
-@dataclass(frozen=True)
-class VariableRegion:
-    """A region with its fitted position (None if the fit failed) and light curve."""
+SIGMA_STEP = 0.05
+"""Step in which a false-alarm rate chooses equivalent sigmas."""
 
-    region: Region
-    position: Position | None
-    light_curve: LightCurve
-
-
-@dataclass(frozen=True)
-class Run:
-    """One run: a subset, a time bin and an energy band, searched.
-
-    Attributes
-    ----------
-    runid : str
-        ``{obsid}_{subset}_{t_bin}_{e_lo}_{e_hi}``.
-    t_bin : float
-        Length of a frame in seconds.
-    band : (float, float)
-        Energy band in keV.
-    n_events : int
-        Events of the band in the merged list.
-    bad_time : BadTime
-        Bad time intervals.
-    camera_off : ndarray of bool, shape (n_frames,)
-        Frames in which a CCD or a camera was off.
-    cube, expectation : CountCube, Expectation
-        Counts and expected counts.
-    cells : SignificantCells
-        Significant cells.
-    regions : tuple of VariableRegion
-        Variable regions.
-    seconds : float
-        Time taken.
-    """
-
-    runid: str
-    t_bin: float
-    band: tuple[float, float]
-    n_events: int
-    bad_time: BadTime
-    camera_off: NDArray[np.bool_]
-    cube: CountCube
-    expectation: Expectation
-    cells: SignificantCells
-    regions: tuple[VariableRegion, ...]
-    seconds: float
-
-
-def run_id(obsid: str, subset: int, t_bin: float, band: tuple[float, float]) -> str:
-    """Name of a run.
-
-    Examples
-    --------
-    >>> run_id("0765080801", 0, 50.0, (0.2, 12.0))
-    '0765080801_0_50_0.2_12.0'
-    """
-    length = f"{t_bin:.0f}" if float(t_bin).is_integer() else repr(float(t_bin))
-    return f"{obsid}_{subset}_{length}_{float(band[0])}_{float(band[1])}"
+_STRENGTH_STEPS = (0.0, 1.0, 2.5, 5.0)
+"""Bayes factors above the threshold, log10, at which false alarms are counted for regions."""
 
 
 def search_subset(
@@ -93,6 +47,7 @@ def search_subset(
     config: Config,
     *,
     chunk_frames: int | None = None,
+    n_subsets: int = 1,
 ) -> Iterator[Run]:
     """Search a subset with every time bin and band of the configuration.
 
@@ -108,15 +63,19 @@ def search_subset(
         Settings.
     chunk_frames : int, optional
         Frames of a chunk of the cube; the result does not depend on it.
+    n_subsets : int
+        Subsets of the observation, which share its false alarms.
 
     Yields
     ------
     Run
         One at a time, so that only one cube is in memory.
     """
+    if config.cube.slides:
+        yield from search_windows(obsid, events, sources, config, n_subsets=n_subsets)
+        return
     grid = Grid.of_size(config.cube.size_arcsec)
     flat = grid.flat_index(events.x, events.y)
-    thresholds = Thresholds(config.detect.sigma, config.detect.rule)
     known: dict[Box, NDArray[np.bool_]] = {}
     for t_bin in config.cube.t_bin:
         frames = Frames.covering(events.t_lo, events.t_hi, t_bin)
@@ -137,22 +96,87 @@ def search_subset(
             )
             if cube.box not in known:
                 known[cube.box] = _known_sources(cube, sources, events, config.cube.size_arcsec)
-            expectation = expect(cube, bad.frames, known[cube.box])
-            cells = significant_cells(cube, expectation, thresholds)
-            regions = tuple(_describe_regions(cube, expectation, cells, off, events))
-            yield Run(
-                run_id(obsid, events.number, t_bin, band),
-                t_bin,
-                band,
-                int(used.sum()),
+            yield _search_cube(
+                cube,
+                known[cube.box],
                 bad,
                 off,
-                cube,
-                expectation,
-                cells,
-                regions,
-                time.perf_counter() - began,
+                events,
+                config,
+                began=began,
+                n_subsets=n_subsets,
+                runid=run_id(obsid, events.number, t_bin, band),
+                band=band,
+                n_events=int(used.sum()),
             )
+
+
+def _search_cube(
+    cube: CountCube,
+    known: NDArray[np.bool_],
+    bad: BadTime,
+    off: NDArray[np.bool_],
+    events: MergedEvents,
+    config: Config,
+    *,
+    began: float,
+    n_subsets: int,
+    runid: str,
+    band: tuple[float, float],
+    n_events: int,
+) -> Run:
+    """Search the cells of one cube."""
+    expectation = expect(cube, bad.frames, known)
+    tests = tests_of(cube, expectation)
+    limits = _thresholds(tests, config, n_subsets)
+    cells = significant_cells(cube, expectation, limits)
+    found = Searched(cube, expectation, cells)
+    regions = tuple(describe_regions(found, cube, expectation, off, events))
+    return Run(
+        runid=runid,
+        t_bin=cube.frames.t_bin,
+        band=band,
+        n_events=n_events,
+        bad_time=bad,
+        camera_off=off,
+        cube=cube,
+        expectation=expectation,
+        cells=cells,
+        regions=regions,
+        threshold=Threshold(limits.sigma),
+        false_alarms=expected_false_alarms(tests, limits),
+        alarms=_alarms(tests, limits, regions),
+        needed=detection_counts(expectation, limits, cube.grid.size_arcsec),
+        seconds=time.perf_counter() - began,
+    )
+
+
+def _thresholds(tests: list[Tests], config: Config, n_subsets: int) -> Thresholds:
+    """The thresholds that the settings ask for, or that give this run its share of false alarms."""
+    settings = config.detect
+    if settings.false_alarm_rate is None:
+        return Thresholds(settings.sigma, settings.rule)
+    share = settings.false_alarm_rate / (len(config.cube.t_bin) * len(config.cube.bands))
+    low, high = round(1 / SIGMA_STEP), round(10 / SIGMA_STEP)
+    while high > low:
+        middle = (low + high) // 2
+        limits = Thresholds(round(middle * SIGMA_STEP, 4), settings.rule)
+        if expected_false_alarms(tests, limits).total > share / n_subsets:
+            low = middle + 1
+        else:
+            high = middle
+    return Thresholds(round(low * SIGMA_STEP, 4), settings.rule)
+
+
+def _alarms(
+    tests: list[Tests], limits: Thresholds, regions: tuple[VariableRegion, ...]
+) -> AlarmsByStrength:
+    """False alarms by Bayes factor, from the threshold to the strongest region."""
+    least = min(threshold(limits.sigma, "peak"), threshold(limits.sigma, "eclipse"))
+    strengths = [least]
+    if regions:
+        strengths = [least + step for step in _STRENGTH_STEPS]
+    return alarms_by_strength(tests, strengths)
 
 
 def _off_frames(
@@ -174,53 +198,3 @@ def _known_sources(
     x, y = events.plane.to_pixel(sources["ra_deg"].to_numpy(), sources["dec_deg"].to_numpy())
     radius = mask_radius(sources, size_arcsec) / size_arcsec
     return source_discs(cube.box, cube.grid, x, y, radius)
-
-
-def _describe_regions(
-    cube: CountCube,
-    expectation: Expectation,
-    cells: SignificantCells,
-    off: NDArray[np.bool_],
-    events: MergedEvents,
-) -> Iterator[VariableRegion]:
-    regions = find_regions(cells, cube.image())
-    near = np.zeros(cube.box.shape, bool)
-    for region in regions:
-        near[region.box.widened(1, cube.box.shape).slices] = True
-    by_cell = EventsByCell(cube, near)
-    for region in regions:
-        yield VariableRegion(
-            region,
-            _locate(cube, expectation, cells, region, by_cell, events),
-            light_curve(cube, expectation, off, by_cell, region.box),
-        )
-
-
-def _locate(
-    cube: CountCube,
-    expectation: Expectation,
-    cells: SignificantCells,
-    region: Region,
-    by_cell: EventsByCell,
-    events: MergedEvents,
-) -> Position | None:
-    """Fit the position of the excess in the peak frames, or of the source that was eclipsed."""
-    frames = np.zeros(cube.frames.n, bool)
-    is_peak = cells.is_peak[region.members]
-    frames[cells.frame[region.members][is_peak] if is_peak.any() else slice(None)] = True
-    box = region.box.widened(1, cube.box.shape)
-    if is_peak.any():
-        background = expectation.image(frames)[box.slices].sum()
-    else:
-        # A source that fades is brightest outside its eclipse, where its constant part is signal.
-        frames[cells.frame[region.members]] = False
-        background = expectation.background_image(frames)[box.slices].sum()
-    inside = by_cell.in_box(box)
-    chosen = cube.event[inside[frames[cube.frame[inside]]]]
-    weighted = (region.x_weighted, region.y_weighted)
-    x, y = (
-        (low + 0.5 + index) * cube.grid.width
-        for low, index in zip((cube.box.x_lo, cube.box.y_lo), weighted, strict=True)
-    )
-    area = box.size * cube.grid.width**2
-    return fit_position(events.x[chosen], events.y[chosen], float(background), area, (x, y))

@@ -16,7 +16,7 @@ from exod.schemas import BTI, CELLS, EXPOSURES, FORMAT_VERSION, REGIONS, TABLES,
 PROMISED = {
     "runs": "runid obsid subset t_bin e_lo e_hi n_frames y_lo y_hi x_lo x_hi n_sum mu_sum n_bti "
     "n_gti n_bccd n_peak_cells n_eclipse_cells n_regions seconds peak_memory_mb",
-    "cells": "runid obsid kind frame y x TIME_lo Y_lo X_lo n mu B_log label",
+    "cells": "runid obsid kind frame y x TIME_lo Y_lo X_lo n mu B_log p_log label",
     "regions": "detid runid obsid subset t_bin e_lo e_hi label ra_deg dec_deg pos_err_arcsec X Y "
     "y_lo y_hi x_lo x_hi intensity_mean area_bbox n_peak_cells n_eclipse_cells",
     "lightcurves": "detid runid label time n mu bti bccd B_peak_log B_eclipse_log",
@@ -35,6 +35,7 @@ CELL = {
     "n": 9,
     "mu": 0.25,
     "B_log": 8.5,
+    "p_log": -7.5,
     "label": 0,
 }
 

@@ -28,6 +28,9 @@ Storage = Annotated[
     ),
 ]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file of settings.")]
+Preset = Annotated[
+    str | None, typer.Option(help="Settings to start from: published or deep [published].")
+]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Change one setting; repeatable."),
@@ -136,8 +139,9 @@ def read_config(
     t_bin: str | None,
     band: str | None,
     sigma: float | None,
+    preset: str | None = None,
 ) -> Config:
-    """Settings from a file, changed by options."""
+    """Settings of a preset, changed by a file, changed by options."""
     from exod.config import Config
 
     overrides = list(settings or [])
@@ -148,8 +152,9 @@ def read_config(
         pairs = [_numbers("--band", pair.split("-"), "0.2-2,2-12") for pair in band.split(",")]
         overrides.append(f"cube.bands={pairs}")
     if sigma is not None:
-        overrides.append(f"detect.sigma={sigma}")
-    return Config.load(path, overrides)
+        # The threshold is one of the two; the last word is the user's.
+        overrides = ["detect.false_alarm_rate=none", *overrides, f"detect.sigma={sigma}"]
+    return Config.load(path, overrides, preset or "published")
 
 
 def _numbers(option: str, parts: list[str], example: str) -> list[float]:

@@ -19,6 +19,7 @@ from exod.cli.options import (
     Input,
     Listed,
     Memory,
+    Preset,
     Scheduler,
     Set,
     Sigma,
@@ -59,6 +60,7 @@ def detect(
     t_bin: TBin = None,
     band: Band = None,
     sigma: Sigma = None,
+    preset: Preset = None,
     config: ConfigFile = None,
     settings: Set = None,
     scheduler: Scheduler = "local",
@@ -83,13 +85,16 @@ def detect(
 
     Example: `exod detect 0001730201/ --archive results --t-bin 5,50,200 --sigma 3`
 
+    Deeper, with half a false alarm an observation: `exod detect 0001730201/ --archive deep
+    --preset deep --set detect.false_alarm_rate=0.5`
+
     From the public archive: `exod detect --from obsids.txt --data
     s3://nasa-heasarc/xmm/data/rev0 --archive results`
     """
     from exod.plan import Plan
     from exod.pps import find_observations
 
-    wanted = read_config(config, settings, t_bin, band, sigma)
+    wanted = read_config(config, settings, t_bin, band, sigma, preset)
     options = storage_options(storage)
     plan = Plan(scheduler, workers, memory_bytes(memory))
     places = input_paths(paths or [], listed, data)

@@ -20,8 +20,9 @@ from exod.archive import Archive
 from exod.archive.ledger import LedgerEntry, Status
 from exod.config import Config
 from exod.errors import ConfigError, InputError, TooLargeError
+from exod.falsealarms import AlarmsByStrength
 from exod.pps import ObservationFiles, RemoteFile, find_observations, local_copies
-from exod.rows import Tables, rate_rows, run_rows, tables_from
+from exod.rows import Tables, rate_rows, run_rows, tables_from, with_observation_alarms
 from exod.scheduler import memory_limit
 from exod.search import search_subset
 from exod.stages.files import file_identity
@@ -135,12 +136,21 @@ def detect_observation(files: ObservationFiles[Path], config: Config) -> Tables:
     """
     observation = read_observation(files, config)
     parts: dict[str, list[pd.DataFrame]] = defaultdict(list)
+    alarms: list[AlarmsByStrength] = []
     for subset in observation.subsets:
         parts["rates"].append(rate_rows(observation.obsid, subset))
-        for run in search_subset(observation.obsid, subset, observation.sources, config):
+        for run in search_subset(
+            observation.obsid,
+            subset,
+            observation.sources,
+            config,
+            n_subsets=len(observation.subsets),
+        ):
+            alarms.append(run.alarms)
             for name, frame in run_rows(observation.obsid, subset, run, config).items():
                 parts[name].append(frame)
             parts["runs"][-1]["peak_memory_mb"] = peak_memory_mb()
+    parts["regions"] = with_observation_alarms(parts["regions"], alarms)
     n_regions = sum(len(frame) for frame in parts["regions"])
     for name, frame in observation.rows(n_regions).items():
         parts[name].append(frame)

@@ -1,0 +1,383 @@
+"""Search in windows that slide over cells and frames, with exact conditional probabilities.
+
+A window is a square of cells in a number of sub-frames; windows overlap, so that no signal is cut
+by the edges of cells or frames. Whether a window has too many or too few counts is decided by the
+binomial probability of its counts given those of its cells in all frames
+(`exod.conditional`), and the same probabilities add up to the number of false alarms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import betainc, gammaln
+
+from exod.bayes import log10_b_eclipse, log10_b_peak
+from exod.conditional import ConditionalExpectation
+from exod.cube import EVENTS_PER_CHUNK, CountCube
+from exod.gti import Frames
+from exod.regions import CELLS_PER_BLOCK, SignificantCells
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+_UNLIKELY_SIGMAS: Final = 3.0
+"""Windows closer to the expectation than this are never significant: p is above 1e-3."""
+
+_LN10: Final = np.log(10.0)
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Square windows of `width` x `width` cells that start at every cell of an image.
+
+    Attributes
+    ----------
+    shape : (int, int)
+        Rows and columns of the image.
+    width : int
+        Cells along a side.
+    """
+
+    shape: tuple[int, int]
+    width: int
+
+    @property
+    def outside(self) -> int:
+        """Position that stands for no window; the others are flat indices of the first cell."""
+        return self.shape[0] * self.shape[1]
+
+    def phases(self) -> Iterator[NDArray[np.int64]]:
+        """For each way to tile the image with windows: position of the window of each cell."""
+        starts = [self._starts(n) for n in self.shape]
+        for rows in starts[0]:
+            for columns in starts[1]:
+                position = rows[:, None] * self.shape[1] + columns[None, :]
+                inside = (rows[:, None] >= 0) & (columns[None, :] >= 0)
+                yield np.where(inside, position, self.outside).ravel()
+
+    def _starts(self, n: int) -> list[Integers]:
+        """First cell of the window of each cell along an axis, by phase; -1 if it sticks out."""
+        cell = np.arange(n)
+        result = []
+        for phase in range(self.width):
+            start = cell - (cell - phase) % self.width
+            result.append(np.where((start < 0) | (start > max(n - self.width, 0)), -1, start))
+        return result
+
+    def sums(self, image: NDArray[np.generic]) -> Floats:
+        """Sum over each window, by position, shape (n_cells + 1,); 0 where none starts."""
+        rows, columns = self.shape
+        padded = np.zeros((rows + self.width, columns + self.width))
+        padded[1 : rows + 1, 1 : columns + 1] = image
+        total = padded.cumsum(0).cumsum(1)
+        w = self.width
+        # Sticking out is allowed only where the image is smaller than a window.
+        last = (max(rows - w, 0) + 1, max(columns - w, 0) + 1)
+        high = [
+            np.minimum(np.arange(n) + w, size) for n, size in zip(last, self.shape, strict=True)
+        ]
+        low = [np.arange(n) for n in last]
+        result = np.zeros((rows, columns))
+        result[: last[0], : last[1]] = (
+            total[np.ix_(high[0], high[1])]
+            - total[np.ix_(low[0], high[1])]
+            - total[np.ix_(high[0], low[1])]
+            + total[np.ix_(low[0], low[1])]
+        )
+        return np.append(result.ravel(), 0.0)
+
+
+@dataclass(frozen=True)
+class WindowCounts:
+    """What the expectation of windows needs.
+
+    Attributes
+    ----------
+    windows : Windows
+        The windows.
+    counts, source : ndarray of float64, shape (n_classes, n_cells + 1)
+        Counts of each window in each class of time, and those of constant sources among them.
+    """
+
+    windows: Windows
+    counts: Floats
+    source: Floats
+
+    @classmethod
+    def of(cls, expectation: ConditionalExpectation, width: int) -> WindowCounts:
+        """Window sums of an expectation."""
+        windows = Windows(expectation.source_mask.shape, width)
+        counts = np.array([windows.sums(image) for image in expectation.counts])
+        source = np.array([windows.sums(image) for image in expectation.source])
+        return cls(windows, counts, source)
+
+    def expected(
+        self, level: Floats, exposure: Floats, frame: Integers, position: Integers
+    ) -> Floats:
+        """Expected counts by class, shape (n_classes, *broadcast of frame and position).
+
+        Parameters
+        ----------
+        level, exposure : ndarray, shape (n_classes, n_frames)
+            Shares of the frames, from `ConditionalExpectation.shares`.
+        frame, position : ndarray
+            Frames and windows.
+        """
+        return np.array(
+            [
+                (counts[position] - source[position]) * own_level[frame]
+                + source[position] * own_exposure[frame]
+                for counts, source, own_level, own_exposure in zip(
+                    self.counts, self.source, level, exposure, strict=True
+                )
+            ]
+        )
+
+    def trials(self, expected: Floats, position: Integers) -> Floats:
+        """Trials of the binomial distribution, from expected counts by class.
+
+        Of a frame in one class they are the counts of the window there; of one in several, as
+        many as give the variance.
+        """
+        counts = np.array([own[position] for own in self.counts])
+        shared = np.divide(expected**2, counts, out=np.zeros_like(expected), where=counts > 0)
+        mu, variance = expected.sum(0), shared.sum(0)
+        return np.divide(mu**2, variance, out=np.zeros_like(mu), where=variance > 0)
+
+
+def log10_tail(n: Floats, trials: Floats, mu: Floats, *, upper: bool) -> Floats:
+    """log10 of P(N >= n), or of P(N <= n), for a binomial N with mean `mu`; one shape.
+
+    Examples
+    --------
+    >>> log10_tail(np.array([2.0]), np.array([2.0]), np.array([0.002]), upper=True).round(3)
+    array([-6.])
+    """
+    trials = np.maximum(trials, np.maximum(n, mu))
+    share = np.clip(mu / np.maximum(trials, 1e-300), 0.0, 1.0)
+    rest = np.maximum(trials - n, 0.0)
+    if upper:
+        tail = np.where(n > 0, betainc(np.maximum(n, 1e-9), rest + 1, share), 1.0)
+    else:
+        tail = np.where(rest > 0, betainc(np.maximum(rest, 1e-9), n + 1, 1 - share), 1.0)
+    with np.errstate(divide="ignore"):
+        result = np.log10(tail)
+        log_pmf = gammaln(trials + 1) - gammaln(n + 1) - gammaln(rest + 1) + n * np.log(share)
+    tiny = tail < 1e-290
+    log_pmf = log_pmf + rest * np.log1p(-np.minimum(share, 1 - 1e-15))
+    return np.where(tiny, log_pmf / _LN10, result)
+
+
+def significant_windows(
+    cube: CountCube, expectation: ConditionalExpectation, width: int, shifts: int, p_log: float
+) -> SignificantCells:
+    """Find the windows with too many or too few counts.
+
+    Parameters
+    ----------
+    cube : CountCube
+        Counts in sub-frames; `shifts` of them are a frame.
+    expectation : ConditionalExpectation
+        Expected counts of the band.
+    width : int
+        Cells along a side of a window.
+    shifts : int
+        Windows start at every sub-frame, `shifts` in a frame.
+    p_log : float
+        log10 of the largest probability of a significant window.
+
+    Returns
+    -------
+    SignificantCells
+        With the first cell of each window and the frame in which it starts.
+    """
+    sums = WindowCounts.of(expectation, width)
+    found = []
+    n_frames = cube.frames.n // shifts
+    for shift in range(shifts):
+        frames = Frames(
+            cube.frames.t_lo + shift * cube.frames.t_bin,
+            cube.frames.t_bin * shifts,
+            n_frames - (shift > 0),
+        )
+        if frames.n <= 0:
+            continue
+        shares = expectation.shares(frames)
+        search = _Shift(cube, sums, frames, shift, shifts, *shares, p_log)
+        found += list(search.peaks())
+        found += list(search.eclipses())
+    return _collect(found, cube, shifts)
+
+
+@dataclass(frozen=True)
+class _Found:
+    time: Floats
+    position: Integers
+    n: Floats
+    mu: Floats
+    p_log: Floats
+    is_peak: bool
+
+
+@dataclass(frozen=True)
+class _Shift:
+    """The windows of all positions whose frames start at one shift."""
+
+    cube: CountCube
+    sums: WindowCounts
+    frames: Frames
+    shift: int
+    shifts: int
+    level: Floats
+    exposure: Floats
+    p_log: float
+
+    def _frame(self, first: int, last: int) -> Integers:
+        sub = self.cube.frame[first:last].astype(np.int64)
+        return (sub - self.shift) // self.shifts
+
+    def _chunks(self) -> Iterator[tuple[int, int, int, int]]:
+        """Ranges of frames and of events."""
+        n = self.frames.n
+        step = max(n * EVENTS_PER_CHUNK // max(self.cube.n_sum, 1), 1)
+        for first in range(0, n, step):
+            last = min(first + step, n)
+            ends = self.shift + self.shifts * np.array([first, last])
+            start, stop = np.searchsorted(self.cube.frame, ends)
+            yield first, last, int(start), int(stop)
+
+    def _least(self) -> int:
+        """Counts below which no window can have too many."""
+        mean = (self.sums.counts.sum(1) @ self.level) / max(float(self.sums.counts.sum()), 1.0)
+        share = float(mean[mean > 0].min(initial=1.0))
+        if share >= 1:
+            return 2
+        return max(int(np.ceil(self.p_log / np.log10(share) - 1)), 2)
+
+    def peaks(self) -> Iterator[_Found]:
+        """Windows with too many counts."""
+        least, size = self._least(), self.sums.windows.outside + 1
+        tables = list(self.sums.windows.phases())
+        for first, last, start, stop in self._chunks():
+            base = (self._frame(start, stop) - first) * size
+            cell = self.cube.cell[start:stop]
+            for table in tables:
+                key, n = _crowded(base + table[cell], least)
+                frame, position = np.divmod(key, size)
+                inside = (position < size - 1) & (frame < last - first)
+                yield self._peaks(frame[inside] + first, position[inside], n[inside])
+
+    def _peaks(self, frame: Integers, position: Integers, n: Floats) -> _Found:
+        expected = self.sums.expected(self.level, self.exposure, frame, position)
+        mu = expected.sum(0)
+        far = (n > mu + _UNLIKELY_SIGMAS * np.sqrt(mu)) & (mu > 0)
+        frame, position, n, mu = frame[far], position[far], n[far], mu[far]
+        trials = self.sums.trials(expected[:, far], position)
+        p_log = log10_tail(n, trials, mu, upper=True)
+        return self._keep(frame, position, n, mu, p_log, is_peak=True)
+
+    def _keep(
+        self,
+        frame: Integers,
+        position: Integers,
+        n: Floats,
+        mu: Floats,
+        p_log: Floats,
+        *,
+        is_peak: bool,
+    ) -> _Found:
+        hit = p_log <= self.p_log
+        time = self.frames.t_lo + self.frames.t_bin * frame[hit].astype(np.float64)
+        return _Found(time, position[hit], n[hit], mu[hit], p_log[hit], is_peak)
+
+    def eclipses(self) -> Iterator[_Found]:
+        """Windows with too few counts, among those that expect enough."""
+        every = np.arange(self.sums.windows.outside)
+        largest = np.zeros(len(every))
+        for counts, source, level, exposure in zip(
+            self.sums.counts, self.sums.source, self.level, self.exposure, strict=True
+        ):
+            most = counts * level.max(initial=0) + source * exposure.max(initial=0)
+            largest += most[:-1]
+        # No counts where mu are expected: at best (1 - mu / I)^I, which is below exp(-mu).
+        bright = every[largest > 0.5 * -self.p_log * _LN10]
+        if not len(bright):
+            return
+        tables = list(self.sums.windows.phases())
+        step = max(CELLS_PER_BLOCK // len(bright), 1)
+        for first in range(0, self.frames.n, step):
+            last = min(first + step, self.frames.n)
+            ends = self.shift + self.shifts * np.array([first, last])
+            start, stop = np.searchsorted(self.cube.frame, ends)
+            yield self._eclipses(first, last, int(start), int(stop), bright, tables)
+
+    def _eclipses(
+        self,
+        first: int,
+        last: int,
+        start: int,
+        stop: int,
+        bright: Integers,
+        tables: list[Integers],
+    ) -> _Found:
+        column = np.full(self.sums.windows.outside + 1, -1)
+        column[bright] = np.arange(len(bright))
+        frame, cell = self._frame(start, stop) - first, self.cube.cell[start:stop]
+        size = (last - first) * len(bright)
+        n = np.zeros(size)
+        for table in tables:
+            where = column[table[cell]]
+            used = where >= 0
+            n += np.bincount(frame[used] * len(bright) + where[used], minlength=size)[:size]
+        frames, index = np.divmod(np.arange(size), len(bright))
+        frames, position = frames + first, bright[index]
+        expected = self.sums.expected(self.level, self.exposure, frames, position)
+        mu = expected.sum(0)
+        far = n < mu - _UNLIKELY_SIGMAS * np.sqrt(mu)
+        frames, position, n, mu = frames[far], position[far], n[far], mu[far]
+        p_log = log10_tail(n, self.sums.trials(expected[:, far], position), mu, upper=False)
+        return self._keep(frames, position, n, mu, p_log, is_peak=False)
+
+
+def _crowded(key: Integers, least: int) -> tuple[Integers, Floats]:
+    """Keys that occur at least `least` times, ascending, and how often."""
+    key = np.sort(key)
+    if len(key) < least:
+        return key[:0], np.zeros(0)
+    # In order, a key that occurs often enough is equal to the one `least - 1` places on.
+    often = key[np.flatnonzero(key[least - 1 :] == key[: len(key) - least + 1])]
+    often = often[np.flatnonzero(np.diff(often, prepend=-1))] if len(often) else often
+    n = np.searchsorted(key, often, side="right") - np.searchsorted(key, often)
+    return often, n.astype(float)
+
+
+def _collect(found: list[_Found], cube: CountCube, shifts: int) -> SignificantCells:
+    if not found:
+        empty = np.zeros(0)
+        found = [_Found(empty, np.zeros(0, np.int64), empty, empty, empty, is_peak=True)]
+    time, position, n, mu, p_log = (
+        np.concatenate([getattr(part, name) for part in found])
+        for name in ("time", "position", "n", "mu", "p_log")
+    )
+    is_peak = np.concatenate([np.full(len(part.n), part.is_peak) for part in found])
+    order = np.lexsort((~is_peak, position, time))
+    time, position, n, mu, p_log = (a[order] for a in (time, position, n, mu, p_log))
+    is_peak = is_peak[order]
+    sub = np.rint((time - cube.frames.t_lo) / cube.frames.t_bin).astype(np.int64)
+    y, x = np.divmod(position, max(cube.box.shape[1], 1))
+    return SignificantCells(
+        frame=(sub // shifts).astype(np.int32),
+        y=y.astype(np.int32),
+        x=x.astype(np.int32),
+        n=n.astype(np.int32),
+        mu=mu,
+        is_peak=is_peak,
+        b_log=np.where(is_peak, log10_b_peak(n, mu), log10_b_eclipse(n, mu)),
+        start=time,
+        p_log=p_log,
+    )

@@ -1,0 +1,237 @@
+"""False alarms of the sliding search: how many regions chance makes at each threshold.
+
+The counts of a window are binomial given those of its cells in all frames, so the number of
+windows with a probability below a threshold is a sum of binomial tails, exactly. Windows that
+overlap by a half tend to be significant together and make one region; that share is worked out
+for a pair of them and applied along each axis.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import betainc, gammaln, ndtr, pdtrc
+
+from exod.conditional import ConditionalExpectation
+from exod.gti import Frames
+from exod.sliding import WindowCounts
+
+Floats = NDArray[np.float64]
+
+TOTAL_GROUPS: Final = 40
+SHARE_GROUPS: Final = 24
+"""Windows of similar counts and frames of similar share are counted together."""
+
+_NEAREST: Final = 2.0
+"""Sigmas from the mean at which tails begin to be followed."""
+
+_SMALLEST_P: Final = 1e-18
+_SPATIAL_AXES: Final = 2
+_GRID_COUNTS: Final = 64
+
+
+@dataclass(frozen=True)
+class AlarmCurve:
+    """Expected number of false regions with a probability up to p.
+
+    Attributes
+    ----------
+    p_log : ndarray of float64, shape (n,)
+        log10 of p, ascending.
+    peaks, eclipses : ndarray of float64, shape (n,)
+        Expected numbers of regions.
+    """
+
+    p_log: Floats
+    peaks: Floats
+    eclipses: Floats
+
+    @property
+    def total(self) -> Floats:
+        """Regions of both kinds, shape (n,)."""
+        return self.peaks + self.eclipses
+
+    def at(self, p_log: float) -> tuple[float, float]:
+        """Peaks and eclipses expected with a probability up to 10^p_log."""
+        index = int(np.searchsorted(self.p_log, p_log, side="right")) - 1
+        if index >= 0:
+            return float(self.peaks[index]), float(self.eclipses[index])
+        # Below the curve: in proportion.
+        if not len(self.p_log):
+            return 0.0, 0.0
+        factor = 10 ** (p_log - float(self.p_log[0]))
+        return float(self.peaks[0]) * factor, float(self.eclipses[0]) * factor
+
+    def threshold(self, number: float) -> float:
+        """log10 of the largest p that `number` false regions are expected to reach."""
+        index = int(np.searchsorted(self.total, number, side="right")) - 1
+        if index >= 0:
+            return float(self.p_log[index])
+        if not len(self.p_log):
+            return np.log10(_SMALLEST_P)
+        return float(self.p_log[0] + np.log10(number / max(self.total[0], 1e-300)))
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """At the probability `p`, `number` more regions are counted."""
+
+    p: Floats
+    number: Floats
+
+
+def alarm_curve(
+    expectation: ConditionalExpectation, frames: Frames, width: int, shifts: int
+) -> AlarmCurve:
+    """Expected false regions of a run at every threshold.
+
+    Parameters
+    ----------
+    expectation : ConditionalExpectation
+        Expected counts of the band.
+    frames : Frames
+        Frames of the run, without shift.
+    width : int
+        Cells along a side of a window.
+    shifts : int
+        Frames start at every 1/shifts of their length.
+    """
+    windows = WindowCounts.of(expectation, width)
+    level = np.concatenate(
+        [
+            expectation.shares(
+                Frames(frames.t_lo + i * frames.t_bin / shifts, frames.t_bin, frames.n - (i > 0))
+            )[0]
+            for i in range(shifts)
+            if frames.n - (i > 0) > 0
+        ],
+        axis=1,
+    )
+    axes = (_SPATIAL_AXES if width > 1 else 0) + (1 if shifts > 1 else 0)
+    sums = windows.counts.sum(1)
+    # A frame in several classes counts as one of the class that has most of its background.
+    own = np.argmax(sums[:, None] * level, axis=0)
+    parts: dict[bool, list[_Steps]] = {True: [], False: []}
+    for number, counts in enumerate(windows.counts):
+        share = (sums @ level)[own == number] / max(float(sums[number]), 1e-300)
+        totals, n_windows = _groups(counts[counts > 0], TOTAL_GROUPS)
+        shares, n_frames = _groups(share[share > 0], SHARE_GROUPS)
+        trials, probability = (a.ravel() for a in np.meshgrid(totals, shares, indexing="ij"))
+        weight = np.outer(n_windows, n_frames).ravel()
+        for upper, steps in parts.items():
+            steps.append(_steps(trials, np.minimum(probability, 1.0), weight, axes, upper=upper))
+    return _curve(*(_joined(parts[upper]) for upper in (True, False)))
+
+
+def _groups(values: Floats, n: int) -> tuple[Floats, Floats]:
+    """Means and numbers of values that are alike, at most `n` groups."""
+    unique, number = np.unique(values, return_counts=True)
+    if len(unique) > n:
+        edges = np.geomspace(unique[0], unique[-1] * (1 + 1e-9), n + 1)
+        group = np.clip(np.searchsorted(edges, unique, side="right") - 1, 0, n - 1)
+        total = np.bincount(group, number, n)
+        used = total > 0
+        unique = np.bincount(group, number * unique, n)[used] / total[used]
+        number = total[used]
+    return unique, np.asarray(number, float)
+
+
+def _steps(trials: Floats, share: Floats, weight: Floats, axes: int, *, upper: bool) -> _Steps:
+    """Follow the tails of all groups from near the mean outwards."""
+    mu = trials * share
+    sigma = np.sqrt(mu)
+    stride = np.maximum(np.floor(sigma / 8), 1.0) * (1 if upper else -1)
+    nearest = _NEAREST * sigma
+    k = np.floor(mu + nearest) + 1 if upper else np.ceil(mu - nearest) - 1
+    p, number = [], []
+    alive = (k <= trials) if upper else (k >= 0)
+    trials, share, mu, weight, k, stride = (
+        a[alive] for a in (trials, share, mu, weight, k, stride)
+    )
+    tail, regions = _tail(k, trials, share, mu, axes, upper=upper)
+    while len(k):
+        further = k + stride
+        next_tail, next_regions = np.zeros(len(k)), np.zeros(len(k))
+        some = (further <= trials) if upper else (further >= 0)
+        next_tail[some], next_regions[some] = _tail(
+            further[some], trials[some], share[some], mu[some], axes, upper=upper
+        )
+        p.append(tail)
+        number.append(weight * np.maximum(regions - next_regions, 0.0))
+        keep = some & (next_tail > _SMALLEST_P)
+        k, tail, regions = further[keep], next_tail[keep], next_regions[keep]
+        trials, share, mu, weight, stride = (a[keep] for a in (trials, share, mu, weight, stride))
+    return _Steps(np.concatenate([*p, []]), np.concatenate([*number, []]))
+
+
+def _tail(
+    k: Floats, trials: Floats, share: Floats, mu: Floats, axes: int, *, upper: bool
+) -> tuple[Floats, Floats]:
+    """Tail probability, and what of it counts as a region of its own."""
+    rest = np.maximum(trials - k, 0.0)
+    if upper:
+        tail = np.asarray(betainc(k, rest + 1, share), float)
+        return tail, tail * (1 - _together(k, mu)) ** axes
+    tail = np.asarray(betainc(np.maximum(rest, 1e-9), k + 1, 1 - share), float)
+    return tail, tail * (1 - _together_low(k, mu)) ** axes
+
+
+def _joined(steps: list[_Steps]) -> _Steps:
+    return _Steps(
+        np.concatenate([part.p for part in steps]), np.concatenate([part.number for part in steps])
+    )
+
+
+def _curve(peaks: _Steps, eclipses: _Steps) -> AlarmCurve:
+    p = np.concatenate([peaks.p, eclipses.p])
+    order = np.argsort(p, kind="stable")
+    order = order[p[order] > 0]
+    is_peak = np.arange(len(p)) < len(peaks.p)
+    number = np.concatenate([peaks.number, eclipses.number])
+    return AlarmCurve(
+        np.log10(p[order]),
+        np.cumsum(np.where(is_peak, number, 0.0)[order]),
+        np.cumsum(np.where(is_peak, 0.0, number)[order]),
+    )
+
+
+def _together(k: Floats, mu: Floats) -> Floats:
+    """Probability that a window moved by half its width has k counts too, if one has k.
+
+    Half of the k counts are in both, on average; the new half brings mu / 2.
+    """
+    table, log_mu = _together_table()
+    column = np.interp(np.log(np.maximum(mu, 1e-30)), log_mu, np.arange(len(log_mu)))
+    low = np.minimum(column.astype(np.int64), len(log_mu) - 2)
+    fraction = column - low
+    row = np.minimum(k, _GRID_COUNTS - 1).astype(np.int64)
+    few = table[row, low] * (1 - fraction) + table[row, low + 1] * fraction
+    return np.where(k < _GRID_COUNTS, few, _gaussian_together(k, mu))
+
+
+@lru_cache(maxsize=1)
+def _together_table() -> tuple[Floats, Floats]:
+    """`_together` for k below 64 on a grid of log mu, shape (64, n)."""
+    log_mu = np.linspace(np.log(1e-4), np.log(_GRID_COUNTS), 60)
+    half = np.exp(log_mu) / 2
+    table = np.zeros((_GRID_COUNTS, len(log_mu)))
+    for k in range(_GRID_COUNTS):
+        lost = np.arange(k + 1)
+        ways = np.exp(gammaln(k + 1) - gammaln(lost + 1) - gammaln(k - lost + 1) - k * np.log(2))
+        enough = np.where(lost[:, None] > 0, pdtrc(lost[:, None] - 1.0, half[None, :]), 1.0)
+        table[k] = ways @ enough
+    return table, log_mu
+
+
+def _gaussian_together(k: Floats, mu: Floats) -> Floats:
+    return np.asarray(ndtr((mu / 2 - k / 2) / np.sqrt(k / 4 + mu / 2 + 1e-9)))
+
+
+def _together_low(k: Floats, mu: Floats) -> Floats:
+    """The same for windows with too few counts."""
+    # Of k counts, k / 2 stay; the new half brings mu / 2 and must not exceed what is left.
+    return np.asarray(ndtr((k / 2 - mu / 2 + 0.5) / np.sqrt(k / 4 + mu / 2)))
