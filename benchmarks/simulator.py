@@ -1,7 +1,7 @@
 """Measure what the simulator is built on, and compare it with a real observation.
 
 ``python -m benchmarks.simulator psf`` fits the PSF to the tables of encircled energy,
-``python -m benchmarks.simulator background`` measures the background of the real MOS lists.
+``python -m benchmarks.simulator compare OUT.png`` draws the simulator beside 0001730201.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ import numpy as np
 from astropy.io import fits
 from scipy.optimize import least_squares
 
+from benchmarks.twin import compare
+from exod.plots.saving import save_figure
+from exod.plots.simulator import Measured, simulator_comparison
 from exod.psf import KingProfile
 from exod.simulate.detector import DETECTORS
 from exod.simulate.psf import (
@@ -114,12 +117,43 @@ def print_psf(folder: Path) -> None:
         print("size", *(f"{size:.3f}" for size in found["size"]))
 
 
+def print_comparison(real: Measured, simulated: Measured) -> None:
+    """The figures of docs/simulator.md."""
+    for name, (edges, rate) in real.spectra.items():
+        for low, high in ((0.2, 2), (2, 10), (10, 12)):
+            chosen = (edges[:-1] >= low) & (edges[1:] <= high)
+            both = (rate, simulated.spectra[name][1])
+            sums = [float((r * np.diff(edges))[chosen].sum()) for r in both]
+            print(f"{name}, {low}-{high} keV: real {sums[0]:.3f}, simulated {sums[1]:.3f} counts/s")
+    radii, area = real.profile[0], np.pi * np.diff(real.profile[0] ** 2)
+    within = [((m.profile[1] - m.background) * area).cumsum() for m in (real, simulated)]
+    for radius in (3.0, 5.0, 10.0, 15.0, 30.0, 60.0):
+        shares = [w[np.searchsorted(radii, radius) - 1] for w in within]
+        print(f"within {radius:g} arcsec: real {shares[0]:.0f}, simulated {shares[1]:.0f}")
+    shares = (5, 25, 50, 75, 95, 100)
+    print("rate percentiles", shares)
+    print("  real     ", np.percentile(real.rates[0], shares).round(2))
+    print("  simulated", np.mean([np.percentile(r, shares) for r in simulated.rates], 0).round(2))
+    print("  real, 10-12 keV     ", np.percentile(real.hard_rates[0], shares).round(2))
+    hard = [np.percentile(r, shares) for r in simulated.hard_rates]
+    print("  simulated, 10-12 keV", np.mean(hard, axis=0).round(2))
+    for name, measured in (("real", real), ("simulated", simulated)):
+        count, share = measured.cells[0][:-1], measured.cells[1] / measured.cells[1].sum()
+        mean = (count * share).sum()
+        print(f"cells, {name}: mean {mean:.2f}, variance {((count - mean) ** 2 * share).sum():.2f}")
+
+
 def main() -> None:
     """Run one of the commands."""
     warnings.simplefilter("ignore")
     match sys.argv[1:]:
         case ["psf"]:
             print_psf(data_folder())
+        case ["compare", path]:
+            real, simulated = compare(data_folder() / "xmm" / "0001730201")
+            title = "0001730201 (MOS1 + MOS2) and its simulated twin"
+            print(save_figure(simulator_comparison(real, simulated, title), Path(path)))
+            print_comparison(real, simulated)
         case _:
             sys.exit(__doc__)
 

@@ -27,13 +27,18 @@ from exod.simulate.vignetting import proton_vignetting, vignetting
 Floats = NDArray[np.float64]
 Pixels = tuple[NDArray[np.uint8], NDArray[np.int16], NDArray[np.int16]]
 
-PARTICLE_RATE: Final = MappingProxyType({"EPN": 2.1, "EMOS1": 1.2, "EMOS2": 1.2})
+PARTICLE_RATE: Final = MappingProxyType({"EPN": 2.1, "EMOS1": 0.95, "EMOS2": 0.95})
 SKY_RATE: Final = MappingProxyType({"EPN": 4.9, "EMOS1": 1.3, "EMOS2": 1.3})
 """Quiet background in the field of view, good events of 0.2-12 keV per second.
 
-Particles of MOS as in the quiet time of 0001730201, whose sky has 0.8 through the thick filter;
-the thin filter passes more. Those of pn are nominal.
+Particles of MOS as in the quiet time of 0001730201 (near solar maximum, when they are fewest).
+Those of pn, and the sky through the thin
+filter, are nominal.
 """
+
+FILTER_SKY: Final = MappingProxyType({"Medium": 0.9, "Thick": 0.6})
+"""Sky through a filter relative to the thin ones: thick as in the quiet time of 0001730201 (0.8
+counts per second in MOS), medium nominal."""
 
 FLARE_RESPONSE: Final = MappingProxyType({"EPN": 4.7, "EMOS1": 1.0, "EMOS2": 1.0})
 """Soft protons relative to MOS: slope of the pn against the MOS1 flaring-background series
@@ -60,7 +65,9 @@ def background_photons(
     instrument, scale = exposure.instrument, observation.background_scale / accepted
     parts = [
         _particles(exposure, PARTICLE_RATE[instrument] * scale, generator),
-        _sky(exposure, SKY_RATE[instrument] * scale, generator),
+        _sky(
+            exposure, SKY_RATE[instrument] * FILTER_SKY.get(exposure.filter, 1.0) * scale, generator
+        ),
     ]
     for flare in observation.flares:
         rate = flare.amplitude * FLARE_RESPONSE[instrument] / accepted

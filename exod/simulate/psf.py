@@ -33,13 +33,14 @@ The tables do not say to which radius they are normalised. With 5 arcmin, the pr
 energy agrees with the SAS task eupper for pn (0.88 within 30, 0.95 within 60 arcsec).
 """
 
-GAUSSIAN_SHARE: Final = 0.14
+GAUSSIAN_SHARE: Final = 0.17
 GAUSSIAN_SIGMA_ARCSEC: Final = 4.5 / 2.355
 """Photons in the Gaussian core and its width (full width at half maximum 4.5 arcsec).
 
-The tables begin at 12 arcsec and say nothing of the core. The share follows from the photons of
-HD 159176 (0001730201, MOS) within 3, 5 and 7.5 arcsec relative to 10 arcsec, 0.31, 0.56 and 0.81;
-the source of 0916810801 (pn; 0.25, 0.50 and 0.77 with its larger pixels) gives the same share.
+The tables begin at 12 arcsec and say nothing of the core. With this share, simulated photons of
+HD 159176 (0001730201, MOS) are as concentrated as the real ones: 0.31 and 0.55 of those within 10
+arcsec are within 3 and 5 arcsec. The source of 0916810801 (pn; 0.25 and 0.50 with its larger
+pixels) gives 0.15.
 """
 
 
@@ -141,20 +142,20 @@ class PointSpread:
 POINT_SPREADS: Final = MappingProxyType(
     {
         "EPN": PointSpread(
-            core=(9.94, 9.66, 9.68, 9.40, 8.90, 8.34, 7.20, 6.20),
-            slope=(1.861, 1.831, 1.825, 1.785, 1.718, 1.643, 1.496, 1.390),
+            core=(10.60, 10.29, 10.32, 10.01, 9.47, 8.87, 7.66, 6.62),
+            slope=(1.896, 1.863, 1.857, 1.814, 1.741, 1.661, 1.506, 1.396),
             stretch=(13.70, 13.81, 13.70, 13.38, 13.42, 13.31, 12.25, 10.47),
             size=(0.999, 0.949, 0.937, 0.947, 0.971, 0.998, 1.021),
         ),
         "EMOS1": PointSpread(
-            core=(9.12, 9.33, 9.11, 8.72, 8.53, 7.96, 7.31, 6.15),
-            slope=(1.773, 1.789, 1.764, 1.715, 1.671, 1.602, 1.476, 1.379),
+            core=(9.71, 9.94, 9.70, 9.28, 9.07, 8.46, 7.78, 6.57),
+            slope=(1.801, 1.817, 1.791, 1.738, 1.691, 1.617, 1.485, 1.385),
             stretch=(13.78, 13.82, 13.75, 13.33, 13.36, 13.25, 11.88, 10.77),
             size=(0.997, 0.930, 0.874, 0.874, 0.887, 0.915, 0.927),
         ),
         "EMOS2": PointSpread(
-            core=(9.17, 9.50, 9.23, 8.82, 8.35, 8.12, 7.30, 6.46),
-            slope=(1.784, 1.797, 1.774, 1.730, 1.654, 1.613, 1.479, 1.397),
+            core=(9.76, 10.12, 9.84, 9.39, 8.88, 8.63, 7.77, 6.89),
+            slope=(1.813, 1.826, 1.802, 1.755, 1.673, 1.629, 1.489, 1.403),
             stretch=(13.85, 13.90, 13.85, 13.44, 13.43, 13.33, 11.85, 10.76),
             size=(1.001, 0.935, 0.876, 0.877, 0.892, 0.919, 0.919),
         ),
