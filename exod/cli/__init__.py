@@ -9,6 +9,17 @@ from exod.cli import search
 from exod.cli import archives
 from exod.cli import pictures
 from exod.cli import simulations
+from exod.cli import completeness
 from exod.cli import injection
 
-__all__ = ["app", "archives", "data", "injection", "main", "pictures", "search", "simulations"]
+__all__ = [
+    "app",
+    "archives",
+    "completeness",
+    "data",
+    "injection",
+    "main",
+    "pictures",
+    "search",
+    "simulations",
+]

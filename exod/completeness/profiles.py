@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from exod.instruments import CAMERAS
-from exod.psf import KingProfile
+from exod.simulate.psf import NORMALISATION_ARCSEC, POINT_SPREADS
 
 Floats = NDArray[np.float64]
 
@@ -19,8 +19,12 @@ PHOTON_SHARES: Final = (("EPN", 0.588), ("EMOS1", 0.206), ("EMOS2", 0.206))
 as many again (UHB section 3.3: 44 per cent of the light of a MOS telescope reaches its camera; MOS
 is less sensitive below 1 keV)."""
 
+_STEP: Final = 0.5
+"""Square arcsec over which the encircled energy is differentiated; cells have 400."""
+
 _NODES: Final = 16
-"""Gauss-Legendre nodes along a cell: shares are exact to 1e-6 for cells of 20 arcsec."""
+"""Gauss-Legendre nodes along a cell: for cells of 20 arcsec, shares of King profiles are exact to
+1e-6."""
 
 
 class Profile(Hashable, Protocol):
@@ -35,36 +39,56 @@ class Profile(Hashable, Protocol):
 
 @dataclass(frozen=True)
 class EpicProfile:
-    """Mean point spread function of several cameras, on axis.
+    """Mean encircled energy of several cameras at one energy and off-axis angle, made circular.
 
     Attributes
     ----------
     shares : tuple of (str, float)
         INSTRUME and relative number of photons of each camera.
+    energy_kev, off_axis_arcmin : float
+        Typical of the photons and of the field.
 
     Examples
     --------
     >>> EpicProfile().density([0.0, 10.0]).round(5)
-    array([0.00462, 0.00059])
+    array([0.01081, 0.00063])
     """
 
     shares: tuple[tuple[str, float], ...] = PHOTON_SHARES
+    energy_kev: float = 1.5
+    off_axis_arcmin: float = 6.0
 
-    def _parts(self) -> list[tuple[float, KingProfile]]:
+    def encircled(self, radius: ArrayLike) -> Floats:
+        """Share of the photons within `radius` in arcsec (any shape)."""
         total = sum(share for _, share in self.shares)
-        cameras = [(CAMERAS[name], share / total) for name, share in self.shares]
-        return [(share, KingProfile(c.king_core_arcsec, c.king_slope)) for c, share in cameras]
+        place = self.energy_kev, self.off_axis_arcmin
+        parts = [
+            share / total * POINT_SPREADS[name].encircled(radius, *place)
+            for name, share in self.shares
+        ]
+        return np.sum(parts, axis=0)
 
     def density(self, radius: ArrayLike) -> Floats:
         """Probability per square arcsec at `radius` in arcsec (any shape)."""
-        return np.sum([share * king.density(radius) for share, king in self._parts()], axis=0)
+        root, density = _tabulated(self)
+        return np.interp(np.sqrt(np.asarray(radius, float)), root, density)
 
     def sample(self, generator: np.random.Generator, n: int) -> Floats:
         """Offsets of `n` photons from their source in arcsec, shape (2, n)."""
-        parts = self._parts()
-        numbers = generator.multinomial(n, [share for share, _ in parts])
-        offsets = [king.sample(generator, k) for k, (_, king) in zip(numbers, parts, strict=True)]
-        return np.concatenate(offsets, axis=1)[:, generator.permutation(n)]
+        radius = np.concatenate([[0.0], np.geomspace(0.05, NORMALISATION_ARCSEC, 2000)])
+        drawn = np.interp(generator.random(n), self.encircled(radius), radius)
+        angle = 2 * np.pi * generator.random(n)
+        return np.stack([drawn * np.cos(angle), drawn * np.sin(angle)])
+
+
+@lru_cache(maxsize=8)
+def _tabulated(profile: EpicProfile) -> tuple[Floats, Floats]:
+    """Density at roots of radii; the encircled energy is differentiated by area."""
+    root = np.linspace(0.0, np.sqrt(NORMALISATION_ARCSEC), 3000)
+    square = root**4
+    low, high = np.maximum(square - _STEP, 0.0), square + _STEP
+    inside = profile.encircled(np.sqrt(high)) - profile.encircled(np.sqrt(low))
+    return root, inside / (np.pi * (high - low))
 
 
 EPIC: Final = EpicProfile()
@@ -94,6 +118,7 @@ def cell_shares(
 
     Examples
     --------
+    >>> from exod.psf import KingProfile
     >>> shares = cell_shares(KingProfile(5.5, 1.5), [0.0], [0.0], 20.0)
     >>> shares[0].round(3)
     array([[0.018, 0.052, 0.018],

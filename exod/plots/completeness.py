@@ -35,7 +35,7 @@ def completeness_figure(table: pd.DataFrame) -> Figure:
         and 90 % against duration, of several methods at levels with equal false regions;
         prediction against injection.
     """
-    figure = Figure(figsize=(15, 5.2), layout="constrained")
+    figure = Figure(figsize=(15, 6), layout="constrained")
     curves, against, pairs = figure.subplots(1, 3)
     # Of several methods and levels, curves are those of the one that was searched with first.
     first = table.sort_values(["method", "level"], key=_search_first).iloc[0]
@@ -150,7 +150,9 @@ def _draw_needed(axes: Axes, rows: pd.DataFrame) -> None:
     axes.tick_params(axis="x", labelsize=SMALL)
     axes.set_xlabel("Duration of the burst (s); time bin of the published points")
     axes.set_ylabel("Expected counts for detection")
-    axes.legend(fontsize=SMALL, frameon=False)
+    axes.legend(
+        fontsize=SMALL, frameon=False, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.14)
+    )
     axes.grid(alpha=0.25, which="both")
 
 

@@ -11,5 +11,6 @@ detect      merged events -> cube -> expectation -> cells -> regions -> committe
 survey      many observations -> detect, each a task on a cluster; resumed and retried
 plot        committed tables -> pictures
 cube        merged events -> dense counts and expectation of one run, as Zarr
+completeness simulated bursts -> which are found, of which counts and durations
 demo        simulate, detect and plot, and what was found of what was put in
 """
