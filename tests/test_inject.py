@@ -513,6 +513,33 @@ def test_real_events_agree_with_availability(real):
 
 
 @pytest.mark.realdata
+@pytest.mark.parametrize("name", ["0916810801_PN1_src.evt", "0932190801_PN1_src.evt"])
+def test_real_pn_list(data_dir, tmp_path, name):
+    """Frames without TIMEDEL as a column, PAT_ID and TIME_RAW, and where a source lands."""
+    path = data_dir / "pn_regions" / name
+    exposure, events = read_event_list(path)
+    available = read_availability(path, events)
+    (frames,) = available.frames.values()
+    live = frames[:, 2].mean()
+    assert 0.9 < live < 0.99
+    assert available.gives_events(events, np.random.default_rng(1)).mean() == pytest.approx(
+        live, abs=4 * np.sqrt(live * (1 - live) / len(events))
+    )
+    ra, dec = exposure.plane.to_sky(np.median(events.x), np.median(events.y))
+    (done,) = inject_files([path], tmp_path, [parse_source(f"ra={ra},dec={dec},counts=300")], 1)
+    assert abs(done.truth["counts_EPN"][0] - 300) < 5 * np.sqrt(300)
+    with fits.open(done.paths[0]) as hdus:
+        rows = hdus["EVENTS"].data
+        is_new = ~np.isin(rows["TIME"], events.time)
+        new, old = rows[is_new], rows[~is_new]
+        for column in ("X", "Y", "DETX", "DETY"):
+            assert abs(np.median(new[column]) - np.median(old[column])) < 20
+        assert np.all(np.abs(new["TIME"] - new["TIME_RAW"] - 141) < 5)
+        assert not new["PAT_ID"].any()
+        assert len(hdus) == 54
+
+
+@pytest.mark.realdata
 def test_real_lists_keep_everything_else(real, tmp_path):
     (done,) = inject_files(list(real), tmp_path, [parse_source(REAL)], 1)
     row = done.truth.iloc[0]
