@@ -1,18 +1,14 @@
 """The simulator: rates, PSF, defects, truth, and the files it writes."""
 
-import gzip
-import warnings
 from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-from astropy.io import fits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exod.errors import ConfigError, ExodError
 from exod.instruments import CAMERAS, EMOS1, PN_QUADRANTS
-from exod.pps import read_event_list, read_source_list
 from exod.simulate import (
     BoxBurst,
     DropOut,
@@ -29,7 +25,6 @@ from exod.simulate.photons import ORIGIN_HOT_PIXEL, ORIGIN_PARTICLE
 from exod.simulate.psf import POINT_SPREADS
 from exod.simulate.readout import acceptance
 from exod.simulate.spectra import lognormal_quantile
-from exod.stages.simulate import write_observation
 
 OBSID = "0900000101"
 START = 6.0e8
@@ -296,104 +291,6 @@ def test_same_seed_same_events(seed):
 def test_exposures_have_their_own_random_numbers(quiet):
     alone = replace(quiet.model, exposures=quiet.model.exposures[2:])
     assert bytes_of(simulate(alone, seed=1)) == bytes_of(quiet)[2 * 9 :]
-
-
-def test_same_seed_same_files(typical, tmp_path):
-    again = simulate(typical.model, seed=3)
-    for one, two in zip(
-        write_observation(typical, tmp_path / "a"),
-        write_observation(again, tmp_path / "b"),
-        strict=True,
-    ):
-        assert one.name == two.name
-        assert one.read_bytes() == two.read_bytes()
-
-
-# --- files -----------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def written(typical, tmp_path_factory):
-    return write_observation(typical, tmp_path_factory.mktemp("pps"))
-
-
-def test_names_of_files(written):
-    assert [path.name for path in written] == [
-        f"P{OBSID}PNS003PIEVLI0000.FTZ",
-        f"P{OBSID}M1S001MIEVLI0000.FTZ",
-        f"P{OBSID}M2S002MIEVLI0000.FTZ",
-        f"P{OBSID}EPX000OBSMLI0000.FTZ",
-        f"{OBSID}_truth.csv",
-        f"{OBSID}_hot_pixels.csv",
-    ]
-    folder = written[0].parent
-    assert folder.name == OBSID
-    assert sorted(folder.iterdir()) == sorted(written), "no temporary file is left"
-
-
-def test_headers_are_sound(written, typical):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        for path, simulated in zip(written, typical.event_lists, strict=False):
-            with fits.open(path) as hdus:
-                hdus.verify("exception")
-                for header in (hdus[0].header, hdus["EVENTS"].header):
-                    assert header["TELESCOP"] == "XMM"
-                    assert header["OBS_ID"] == OBSID
-                    assert header["REFXCRPX"] == header["REFYCRPX"] == 25921
-                    assert header["REFXCDLT"] == pytest.approx(-1.38888888888889e-05)
-                    assert header["REFXLMAX"] == 51840
-                    assert header["REFXLMIN"] == 1
-                    assert header["TSTOP"] - header["TSTART"] == pytest.approx(header["TELAPSE"])
-                    assert header["TIMESYS"] == "TT"
-                    assert header["MJDREF"] == 50814
-                    assert header["PA_PNT"] == typical.model.pa_pnt
-                header = hdus["EVENTS"].header
-                assert header["TNULL6"] == header["TNULL7"] == -99999999
-                assert header["TCTYP6"] == "RA---TAN"
-                assert header["TCRPX7"] == 25921
-                assert header["TCRVL7"] == header["REFYCRVL"] == typical.model.dec_pnt
-                assert int(header["REVOLUT"]) == simulated.exposure.revolution
-
-
-def test_columns_are_those_of_a_real_list(written, data_dir):
-    real = data_dir / "xmm" / "0001730201" / "P0001730201M1S002MIEVLI.FTZ"
-    if not real.exists():
-        pytest.skip(f"{real.name} is not among the test data")
-    with fits.open(written[1]) as ours, fits.open(real) as theirs:
-        for a, b in zip(ours["EVENTS"].columns, theirs["EVENTS"].columns, strict=True):
-            assert (a.name, a.format, a.unit, a.null) == (b.name, b.format, b.unit, b.null)
-
-
-def test_reading_gives_back_what_was_simulated(written, typical):
-    for path, simulated in zip(written, typical.event_lists, strict=False):
-        exposure, events = read_event_list(path)
-        plane = exposure.plane
-        assert replace(exposure, plane=simulated.exposure.plane) == simulated.exposure
-        corner = simulated.exposure.plane.to_sky(100.0, 5e4)
-        assert np.allclose(plane.to_sky(100.0, 5e4), corner, rtol=0, atol=1e-9)
-        for column in fields(events):
-            ours = getattr(simulated.events, column.name)
-            assert np.array_equal(getattr(events, column.name), ours), column.name
-    sources = read_source_list(written[3])
-    assert len(sources) == len(typical.source_list)
-
-
-def test_empty_observation_can_be_written(tmp_path):
-    model = observation_with(ExposureModel("EMOS1", "S001", START, 100), background_scale=0.0)
-    result = simulate(model, seed=0)
-    assert len(result.event_lists[0].events) == 0
-    assert result.source_list.empty
-    paths = write_observation(result, tmp_path)
-    with fits.open(paths[0]) as hdus:
-        assert len(hdus["EVENTS"].data) == 0
-    assert gzip.decompress(paths[1].read_bytes())
-
-
-def test_unwritable_folder_is_a_clear_error(tmp_path, typical):
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(ExodError, match="cannot be written"):
-        write_observation(typical, tmp_path / "file")
 
 
 # --- impossible settings ---------------------------------------------------------------------

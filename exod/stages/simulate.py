@@ -16,14 +16,25 @@ from numpy.typing import NDArray
 
 from exod.errors import ExodError
 from exod.events import Exposure
-from exod.instruments import MJDREF_TT, NULL_SKY_PIXEL, SKY_EXTENT
+from exod.instruments import MJDREF_TT, NULL_SKY_PIXEL, SKY_EXTENT, Camera
 from exod.simulate import SimulatedExposure, SimulatedObservation, simulate
-from exod.simulate.models import SKY_DELTA_DEG
+from exod.simulate.availability import Availability
+from exod.simulate.detector import PN_FIRST_ROW
+from exod.simulate.models import SKY_DELTA_DEG, ExposureModel
 from exod.simulate.observation import utc_date
 from exod.simulate.scenario import default_observation
 
 PHA_PER_EV: Final = {"EPN": 0.19, "EMOS1": 0.3, "EMOS2": 0.3}
 """Rough gain, PHA channels per eV: median PHA / PI of 0916810801 (pn) and 0001730201 (MOS)."""
+
+_TIME_CARDS = (
+    ("TIMEUNIT", "s", "All times in s unless specified otherwise"),
+    ("TIMESYS", "TT", "Terrestrial Time"),
+    ("MJDREF", MJDREF_TT, "1998-01-01T00:00:00 (TT) as MJD"),
+    ("TIMEREF", "LOCAL", "Reference location of photon arrival times"),
+    ("TASSIGN", "SATELLITE", "Location of time assignment"),
+    ("TIMEZERO", 0.0, "[s] Clock correction"),
+)
 
 _FLAG_COMMENT = {"XMMEA_EP": "Select good PN events", "XMMEA_EM": "Select good MOS events"}
 
@@ -84,9 +95,10 @@ def write_observation(
     """
     obsid = observation.model.obsid
     target = Path(folder) / obsid
+    lists = zip(observation.event_lists, observation.model.exposures, strict=True)
     content: dict[str, Callable[[IO[bytes]], None]] = {
-        simulated.exposure.filename: partial(_write_event_list, simulated, compression)
-        for simulated in observation.event_lists
+        simulated.exposure.filename: partial(_write_event_list, simulated, settings, compression)
+        for simulated, settings in lists
     }
     sources = source_list_hdus(observation)
     content[f"P{obsid}EPX000OBSMLI0000.FTZ"] = partial(_write_fits, sources, compression)
@@ -113,8 +125,10 @@ def _write_atomically(path: Path, fill: Callable[[IO[bytes]], None]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _write_event_list(simulated: SimulatedExposure, compression: int, file: IO[bytes]) -> None:
-    _write_fits(event_list_hdus(simulated), compression, file)
+def _write_event_list(
+    simulated: SimulatedExposure, settings: ExposureModel, compression: int, file: IO[bytes]
+) -> None:
+    _write_fits(event_list_hdus(simulated, settings), compression, file)
 
 
 def _write_fits(hdus: fits.HDUList, compression: int, file: IO[bytes]) -> None:
@@ -127,8 +141,12 @@ def _write_csv(table: pd.DataFrame, file: IO[bytes]) -> None:
     file.write(table.to_csv(index=False, lineterminator="\n").encode())
 
 
-def event_list_hdus(simulated: SimulatedExposure) -> fits.HDUList:
-    """An event list with the keywords and columns of a pipeline file."""
+def event_list_hdus(simulated: SimulatedExposure, settings: ExposureModel) -> fits.HDUList:
+    """An event list with the keywords, columns and extensions of a pipeline file.
+
+    ``BADPIXnn`` and ``STDGTInn`` follow for each CCD nn: the pixels that are not sent to ground
+    (bad ones of the simulation are for the search to find), and the time without its drop-outs.
+    """
     exposure = simulated.exposure
     common = _observation_cards(exposure) + _exposure_cards(simulated)
     # Pipeline MOS lists hold the revolution as text in the primary header, pn lists as a number.
@@ -141,7 +159,43 @@ def event_list_hdus(simulated: SimulatedExposure) -> fits.HDUList:
     events.header.extend(common)
     events.header["REVOLUT"] = (exposure.revolution, "Revolution number")
     events.header[keyword] = (mask, _FLAG_COMMENT[keyword])
-    return fits.HDUList([primary, events])
+    camera = exposure.camera
+    bad_pixels = [_bad_pixels(camera, n + 1) for n in range(camera.n_ccds)]
+    good_times = [_good_times(settings, n + 1) for n in range(camera.n_ccds)]
+    return fits.HDUList([primary, events, *bad_pixels, *good_times])
+
+
+def _bad_pixels(camera: Camera, ccdnr: int) -> fits.BinTableHDU:
+    """The first rows of pn as pieces of columns; MOS has no such pixels."""
+    rawx = np.arange(1, camera.n_rawx + 1, dtype=np.int16) if camera.is_pn else np.empty(0, "i2")
+    values = {"RAWX": 0, "RAWY": 1, "TYPE": 1, "YEXTENT": PN_FIRST_ROW - 1, "BADFLAG": 1}
+    columns = [
+        _column(name, "I", rawx if name == "RAWX" else np.full_like(rawx, value))
+        for name, value in values.items()
+    ]
+    table = fits.BinTableHDU.from_columns(columns, name=f"BADPIX{ccdnr:02d}")
+    table.header["CCDID"] = (ccdnr, "CCD number")
+    return table
+
+
+def _good_times(settings: ExposureModel, ccdnr: int) -> fits.BinTableHDU:
+    intervals = Availability.of_model(settings).good_times[ccdnr]
+    intervals = intervals[intervals[:, 0] < intervals[:, 1]]
+    columns = [
+        _column(name, "D", times, unit="s")
+        for name, times in zip(("START", "STOP"), intervals.T, strict=True)
+    ]
+    table = fits.BinTableHDU.from_columns(columns, name=f"STDGTI{ccdnr:02d}")
+    table.header.extend(
+        [
+            ("HDUCLASS", "OGIP", "Format conforms to the OGIP standard"),
+            ("HDUCLAS1", "GTI", "Good time intervals"),
+            ("HDUCLAS2", "STANDARD", "Standard good time intervals"),
+            ("ONTIME", float(np.diff(intervals).sum()), "[s] Sum of the intervals"),
+            *_TIME_CARDS,
+        ]
+    )
+    return table
 
 
 def _observation_cards(exposure: Exposure) -> list[tuple[str, Any, str]]:
@@ -172,12 +226,7 @@ def _exposure_cards(simulated: SimulatedExposure) -> list[tuple[str, Any, str]]:
         ("TSTART", simulated.start, "[s] Start time of first frame"),
         ("TSTOP", simulated.stop, "[s] End time of last frame"),
         ("TELAPSE", exposure.elapsed, "[s] Full time interval for the exposure"),
-        ("TIMEUNIT", "s", "All times in s unless specified otherwise"),
-        ("TIMESYS", exposure.time_system, "Terrestrial Time"),
-        ("MJDREF", MJDREF_TT, "1998-01-01T00:00:00 (TT) as MJD"),
-        ("TIMEREF", "LOCAL", "Reference location of photon arrival times"),
-        ("TASSIGN", "SATELLITE", "Location of time assignment"),
-        ("TIMEZERO", 0.0, "[s] Clock correction"),
+        *_TIME_CARDS,
     ]
     plane, events = exposure.plane, simulated.events
     sky = (
