@@ -26,6 +26,11 @@ Floats = NDArray[np.float64]
 
 _EXTENSION = re.compile(r"(STDGTI|EXPOSU|BADPIX)(\d\d)")
 _BLOCK: Final = 2880
+_READ_OUT: Final = 0.1
+"""A gap between two frames is their read-out if it is at most this share of the first; 0.07 in pn
+full frame (TIMEDEL and TIME in EXPOSU05 of 0916810801), 0 in MOS, and 0.5 or more after a lost
+frame."""
+
 _PHA_MAX: Final = 4095
 """Largest channel of the PHA column (TLMAX of pn lists, TDMAX of MOS lists)."""
 
@@ -84,7 +89,10 @@ def _good_times(hdu: Any) -> Floats:
 
 
 def _frames(hdu: Any) -> Floats:
-    """Rows of start, stop and live share, in order; TIME is the middle of a frame."""
+    """Rows of start, stop and live share, in order; TIME is the middle of a frame.
+
+    A frame lasts until the next one: photons of the read-out between them are out-of-time events.
+    """
     time = read_column(hdu.data, "TIME", "f8")
     names = hdu.columns.names
     if "TIMEDEL" in names:
@@ -94,7 +102,11 @@ def _frames(hdu: Any) -> Floats:
     share = read_column(hdu.data, "FRACEXP", "f8") if "FRACEXP" in names else np.ones(len(time))
     rows = np.stack([time - length / 2, time + length / 2, np.clip(share, 0, 1)], axis=1)
     rows = rows[np.isfinite(rows).all(axis=1)]
-    return rows[np.argsort(rows[:, 0], kind="stable")]
+    rows = rows[np.argsort(rows[:, 0], kind="stable")]
+    starts, stops = rows[1:, 0], rows[:-1, 1]
+    between = starts - stops < _READ_OUT * (stops - rows[:-1, 0])
+    rows[:-1, 1] = np.where(between, starts, stops)
+    return rows
 
 
 def _bad_pixels(hdu: Any) -> NDArray[np.int64]:
