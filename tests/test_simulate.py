@@ -320,6 +320,10 @@ def test_impossible_settings_are_named():
         ExposureModel("EPN", "3", START, 100)
     with pytest.raises(ConfigError, match="hot pixel rawx"):
         ExposureModel("EPN", "S003", START, 100, hot_pixels=(HotPixel(1, 65, 20, 1.0),))
+    with pytest.raises(ConfigError, match=r"Hot pixel 1/5/20: an episode from nan to 7 s"):
+        HotPixel(1, 5, 20, 1.0, ((float("nan"), 7.0),))
+    with pytest.raises(ConfigError, match="pa_pnt is nan"):
+        observation_with(exposure, pa_pnt=float("nan"))
     with pytest.raises(ConfigError, match="PrimeSmallWindow"):
         ExposureModel("EPN", "S003", START, 100, submode="PrimeSmallWindow")
     with pytest.raises(ConfigError, match="must be after"):

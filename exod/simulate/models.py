@@ -115,7 +115,11 @@ class HotPixel:
     episodes: tuple[tuple[float, float], ...] = ()
 
     def __post_init__(self) -> None:
-        _require(f"Hot pixel {self.ccdnr}/{self.rawx}/{self.rawy}: rate", self.rate, 0, 1e4)
+        name = f"Hot pixel {self.ccdnr}/{self.rawx}/{self.rawy}"
+        _require(f"{name}: rate", self.rate, 0, 1e4)
+        for start, stop in self.episodes:
+            if not start < stop:
+                raise ConfigError(f"{name}: an episode from {start:g} to {stop:g} s is impossible.")
 
 
 @dataclass(frozen=True)

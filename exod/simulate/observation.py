@@ -1,10 +1,9 @@
 """Simulate the exposures of an observation, event by event.
 
-The chain for each exposure: photons of every component at their chip pixels
-(`exod.simulate.photons`) -> windows and frames of the submode -> randomisation inside pixel and
-frame -> sky pixels -> PATTERN and FLAG (`exod.simulate.readout`). Not simulated: pile-up,
-out-of-time events, dead time, energy resolution, the dependence of the PSF on energy and off-axis
-angle, and attitude drift.
+The chain for each exposure: photons of the sources (`exod.simulate.photons`) and of the background
+(`exod.simulate.background`) at their chip pixels -> out-of-time events -> windows and frames of the
+submode -> pile-up -> randomisation inside pixel and frame -> sky pixels -> PATTERN and FLAG
+(`exod.simulate.readout`). docs/simulator.md says where the numbers come from and what is left out.
 """
 
 from __future__ import annotations
