@@ -1,4 +1,4 @@
-"""The variability image of EXOD I, an older search, as a baseline (METHOD 11).
+"""The variability image of EXOD I, an older search, as a baseline.
 
 Pastor-Marazuela et al. 2020, A&A 640, A124: a cell varies if its brightest frame and the scatter of
 its frames are both large. No background is estimated, and the threshold follows from the image

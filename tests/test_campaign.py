@@ -286,6 +286,19 @@ def test_damaged_and_missing_results_are_told(tmp_path: Path):
         collect(tmp_path)
 
 
+def test_tasks_that_fail_are_told_and_tried_again(tmp_path: Path, monkeypatch):
+    def fail(point: Point, campaign: Campaign) -> None:
+        raise ZeroDivisionError(point.name)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("exod.stages.completeness.measure", fail)
+        outcome = next(run_campaign(small(), tmp_path, Plan("sync")))
+    assert outcome.status == "FAILED"
+    assert outcome.tries == 3
+    assert outcome.reason.startswith("Unexpected ZeroDivisionError: quiet-o6-t10-a40")
+    assert [o.status for o in run_campaign(small(), tmp_path, Plan("sync"))] == ["OK"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("background", "amplitude", "duration", "off_axis"),

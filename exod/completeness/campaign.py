@@ -33,7 +33,7 @@ MAX_OFF_AXIS: Final = 11.0
 """Largest off-axis angle in arcmin; beyond it little is on the chips of all cameras."""
 
 EXOD1_LEVEL: Final = 4.0
-"""s of EXOD I (METHOD 11)."""
+"""s of EXOD I."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ PUBLISHED: Final = MappingProxyType(
     {5.0: (8.0, 15.0, 30.0), 50.0: (10.0, 22.0, 48.0), 200.0: (18.0, 45.0, 70.0)}
 )
 """Counts for 50, 90 and 100 % detection by EXOD2 for time bins of 5, 50 and 200 s, read off a plot
-(METHOD 10; Khan et al. 2025, A&A 697, A50)."""
+(Khan et al. 2025, A&A 697, A50)."""
 
 FALSE_REGIONS: Final = 1.0
 """False regions in an observation, all runs together, at which methods are compared."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -85,7 +85,7 @@ def _place(run: Run, variable: VariableRegion) -> tuple[float, float]:
 
 def places_of_exod1(run: Run, level: float, *, test: bool) -> list[FoundPlace]:
     """What EXOD I finds in the cube of a run, in good time; `test` applies its last test."""
-    use = ~run.expectation.is_bad & ~run.cube.masked
+    use = ~run.bad_time.frames & ~run.cube.masked
     starts = run.cube.frames.starts
     places = []
     for place in variable_places(run.cube, use, level):
@@ -97,7 +97,7 @@ def places_of_exod1(run: Run, level: float, *, test: bool) -> list[FoundPlace]:
 
 
 def search_again(
-    runs: Iterator[Run] | Sequence[Run], campaign: Campaign, level: float
+    runs: Iterable[Run], campaign: Campaign, level: float
 ) -> Iterator[tuple[str, list[FoundPlace]]]:
     """Kind and found places of each run, by the campaign's method."""
     for run in runs:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -103,8 +103,14 @@ def run_campaign(
         name=lambda point: f"completeness-{point.name}",
         is_final=lambda error: isinstance(error, ExodError),
     ):
-        reason = f"{type(done.error).__name__}: {done.error}"
-        yield done.result or Outcome(done.item.text, "FAILED", reason, tries=done.tries)
+        yield done.result or _failed(done)
+
+
+def _failed(done: Done[Point, Outcome]) -> Outcome:
+    reason = str(done.error)
+    if not isinstance(done.error, ExodError):
+        reason = f"Unexpected {type(done.error).__name__}: {reason}"
+    return Outcome(done.item.text, "FAILED", reason, tries=done.tries)
 
 
 def task_path(tasks: Path, campaign: Campaign, point: Point) -> Path:
@@ -199,13 +205,14 @@ def measure(point: Point, campaign: Campaign) -> tuple[pd.DataFrame, int]:
     made = _inject(point, campaign)
     rows: list[dict[str, Any]] = []
     n_regions = 0
-    runs = None
+    kept: list[Run] = []
     for level in campaign.levels:
-        config = campaign.config
         if campaign.method == "search":
-            config, runs = campaign.config_at(level), None
-        # The cubes of the older method do not depend on its level.
-        runs = runs or list(_search(made.observation, config))
+            runs: Iterable[Run] = _search(made.observation, campaign.config_at(level))
+        else:
+            # The cubes of the older method do not depend on its level.
+            kept = kept or list(_search(made.observation, campaign.config))
+            runs = kept
         results = {}
         for kind, places in search_again(runs, campaign, level):
             results[kind] = match(places, made.bursts)
