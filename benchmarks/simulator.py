@@ -65,14 +65,15 @@ def encircled_energy(folder: Path, camera: str, energy_kev: float) -> dict[str, 
     }
 
 
-def fit_king(radius: np.ndarray) -> tuple[float, float, float]:
+def fit_king(camera: str, radius: np.ndarray) -> tuple[float, float, float]:
     """Core, slope and largest misfit in encircled energy of the radii that hold `FRACTIONS`."""
+    share, sigma = GAUSSIAN_SHARE[camera], GAUSSIAN_SIGMA_ARCSEC[camera]
+    narrow = 1 - np.exp(-0.5 * (radius / sigma) ** 2)
 
     def misfit(parameters: np.ndarray) -> np.ndarray:
         king = KingProfile(*parameters)
-        share = king.fraction(radius) / king.fraction(NORMALISATION_ARCSEC)
-        narrow = 1 - np.exp(-0.5 * (radius / GAUSSIAN_SIGMA_ARCSEC) ** 2)
-        return (1 - GAUSSIAN_SHARE) * share + GAUSSIAN_SHARE * narrow - FRACTIONS
+        wide = king.fraction(radius) / king.fraction(NORMALISATION_ARCSEC)
+        return (1 - share) * wide + share * narrow - FRACTIONS
 
     found = least_squares(misfit, [6.0, 1.5], bounds=([1.0, 1.05], [20.0, 4.0]))
     return float(found.x[0]), float(found.x[1]), float(np.abs(found.fun).max())
@@ -93,7 +94,7 @@ def fit_camera(folder: Path, camera: str) -> dict[str, np.ndarray]:
         table = encircled_energy(folder, camera, energy)
         angle = table["angle"]
         central = np.median(table["radius"][angle < CENTRAL_ARCMIN], axis=0)
-        for name, value in zip(columns, fit_king(central), strict=False):
+        for name, value in zip(columns, fit_king(camera, central), strict=False):
             columns[name].append(value)
         squeezed, square = -np.log(table["ratio"]), angle[:, None] ** 2
         columns["stretch"].append(float(np.sqrt((square**2).sum() * 3 / (square * squeezed).sum())))

@@ -33,14 +33,17 @@ The tables do not say to which radius they are normalised. With 5 arcmin, the pr
 energy agrees with the SAS task eupper for pn (0.88 within 30, 0.95 within 60 arcsec).
 """
 
-GAUSSIAN_SHARE: Final = 0.17
-GAUSSIAN_SIGMA_ARCSEC: Final = 4.5 / 2.355
-"""Photons in the Gaussian core and its width (full width at half maximum 4.5 arcsec).
+GAUSSIAN_SHARE: Final = MappingProxyType({"EPN": 0.22, "EMOS1": 0.17, "EMOS2": 0.17})
+GAUSSIAN_SIGMA_ARCSEC: Final = MappingProxyType(
+    {"EPN": 6.6 / 2.355, "EMOS1": 4.5 / 2.355, "EMOS2": 4.5 / 2.355}
+)
+"""Photons in the Gaussian core, and its width: full widths at half maximum near UHB section
+3.2.1.1, table 2.
 
-The tables begin at 12 arcsec and say nothing of the core. With this share, simulated photons of
+The tables begin at 12 arcsec and say nothing of the core. With these shares, simulated photons of
 HD 159176 (0001730201, MOS) are as concentrated as the real ones: 0.31 and 0.55 of those within 10
-arcsec are within 3 and 5 arcsec. The source of 0916810801 (pn; 0.25 and 0.50 with its larger
-pixels) gives 0.15.
+arcsec are within 3 and 5 arcsec; and those of the source of 0916810801 (pn: 0.25 and 0.50, with
+861 photons) nearly so (0.22 and 0.50).
 """
 
 
@@ -50,6 +53,8 @@ class PointSpread:
 
     Attributes
     ----------
+    share, sigma : float
+        Photons in the Gaussian core, and its standard deviation in arcsec.
     core, slope : tuple of float
         On-axis King profile at each of `ENERGIES_KEV`; core radius in arcsec.
     stretch : tuple of float
@@ -59,6 +64,8 @@ class PointSpread:
         At each of `OFF_AXIS_ARCMIN`: radius of the circle of equal area, relative to the axis.
     """
 
+    share: float
+    sigma: float
     core: tuple[float, ...]
     slope: tuple[float, ...]
     stretch: tuple[float, ...]
@@ -75,8 +82,8 @@ class PointSpread:
         share = king_fraction(radius, core, slope) / king_fraction(
             NORMALISATION_ARCSEC, core, slope
         )
-        gauss = -np.expm1(-0.5 * (np.asarray(radius) / GAUSSIAN_SIGMA_ARCSEC) ** 2)
-        return (1 - GAUSSIAN_SHARE) * np.minimum(share, 1.0) + GAUSSIAN_SHARE * gauss
+        gauss = -np.expm1(-0.5 * (np.asarray(radius) / self.sigma) ** 2)
+        return (1 - self.share) * np.minimum(share, 1.0) + self.share * gauss
 
     def axis_ratio(self, energy_kev: ArrayLike, off_axis_arcmin: ArrayLike) -> Floats:
         """Short (radial) over long (tangential) axis of the ellipses, at most 1 (any shape)."""
@@ -129,8 +136,8 @@ class PointSpread:
         within = king_fraction(NORMALISATION_ARCSEC, core, slope)
         share = generator.random(len(energy))
         radius = king_radius(within * share, core, slope)
-        narrow = generator.random(len(energy)) < GAUSSIAN_SHARE
-        radius[narrow] = GAUSSIAN_SIGMA_ARCSEC * np.sqrt(-2 * np.log1p(-share[narrow]))
+        narrow = generator.random(len(energy)) < self.share
+        radius[narrow] = self.sigma * np.sqrt(-2 * np.log1p(-share[narrow]))
         radius *= self.relative_size(off_axis_arcmin)
         angle = generator.random(len(energy)) * 2 * np.pi
         root = np.sqrt(self.axis_ratio(energy, off_axis_arcmin))
@@ -142,18 +149,24 @@ class PointSpread:
 POINT_SPREADS: Final = MappingProxyType(
     {
         "EPN": PointSpread(
-            core=(10.60, 10.29, 10.32, 10.01, 9.47, 8.87, 7.66, 6.62),
-            slope=(1.896, 1.863, 1.857, 1.814, 1.741, 1.661, 1.506, 1.396),
+            share=GAUSSIAN_SHARE["EPN"],
+            sigma=GAUSSIAN_SIGMA_ARCSEC["EPN"],
+            core=(11.96, 11.61, 11.63, 11.27, 10.62, 9.93, 8.59, 7.44),
+            slope=(1.975, 1.937, 1.929, 1.877, 1.791, 1.700, 1.527, 1.409),
             stretch=(13.70, 13.81, 13.70, 13.38, 13.42, 13.31, 12.25, 10.47),
             size=(0.999, 0.949, 0.937, 0.947, 0.971, 0.998, 1.021),
         ),
         "EMOS1": PointSpread(
+            share=GAUSSIAN_SHARE["EMOS1"],
+            sigma=GAUSSIAN_SIGMA_ARCSEC["EMOS1"],
             core=(9.71, 9.94, 9.70, 9.28, 9.07, 8.46, 7.78, 6.57),
             slope=(1.801, 1.817, 1.791, 1.738, 1.691, 1.617, 1.485, 1.385),
             stretch=(13.78, 13.82, 13.75, 13.33, 13.36, 13.25, 11.88, 10.77),
             size=(0.997, 0.930, 0.874, 0.874, 0.887, 0.915, 0.927),
         ),
         "EMOS2": PointSpread(
+            share=GAUSSIAN_SHARE["EMOS2"],
+            sigma=GAUSSIAN_SIGMA_ARCSEC["EMOS2"],
             core=(9.76, 10.12, 9.84, 9.39, 8.88, 8.63, 7.77, 6.89),
             slope=(1.813, 1.826, 1.802, 1.755, 1.673, 1.629, 1.489, 1.403),
             stretch=(13.85, 13.90, 13.85, 13.44, 13.43, 13.33, 11.85, 10.76),

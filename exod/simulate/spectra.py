@@ -42,10 +42,12 @@ class Spectrum:
 
     @cached_property
     def _cumulative(self) -> tuple[Floats, Floats]:
-        """Energies every 10 eV and the integral up to them."""
-        energy = np.arange(self.energies_kev[0], self.energies_kev[-1] + 0.005, 0.01)
+        """Energies, at most 10 eV apart, and the integral up to them."""
+        low, high = self.energies_kev[0], self.energies_kev[-1]
+        grid = np.linspace(low, high, int((high - low) / 0.01) + 2)
+        energy = np.union1d(grid, self.energies_kev)
         density = np.interp(energy, self.energies_kev, self.density)
-        steps = (density[1:] + density[:-1]) / 2 * 0.01
+        steps = (density[1:] + density[:-1]) / 2 * np.diff(energy)
         return energy, np.concatenate([[0.0], np.cumsum(steps)])
 
     def integral(self, low_kev: float, high_kev: float) -> float:
