@@ -66,7 +66,7 @@ def simulator_comparison(real: Measured, simulated: Measured, title: str) -> Fig
     Figure
         The picture.
     """
-    figure = Figure(figsize=(7.4, 5.6), layout="constrained")
+    figure = Figure(figsize=(7.2, 5.5), layout="constrained")
     figure.suptitle(title, fontsize=SMALL + 3)
     (spectrum, profile), (cells, rates) = figure.subplots(2, 2)
     _draw_spectra(spectrum, real, simulated)
