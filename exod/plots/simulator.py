@@ -114,6 +114,7 @@ def _draw_profile(axes: Axes, real: Measured, simulated: Measured) -> None:
     axes.set(
         xscale="log",
         yscale="log",
+        ylim=(4e-4, 300),
         xlabel="distance from the source (arcsec)",
         ylabel="counts arcsec$^{-2}$",
     )
