@@ -43,10 +43,10 @@ CELLS = np.arange(0, 81)
 
 @dataclass(frozen=True)
 class Events:
-    """Good events of both cameras together: field or corners, place in arcsec, energy, time."""
+    """Good events of a camera in the field of view: place in arcsec, energy, time."""
 
     table: pd.DataFrame
-    steady: pd.DataFrame
+    corners: pd.DataFrame
     """The same, outside the field of view."""
 
 
@@ -84,7 +84,7 @@ def apart_from_sources(table: pd.DataFrame, sources: pd.DataFrame) -> pd.DataFra
 def measure(events: list[Events], sources: pd.DataFrame) -> Measured:
     """What the picture compares, of both cameras together (rates: their mean)."""
     table = pd.concat([item.table for item in events])
-    corners = pd.concat([item.steady for item in events])
+    corners = pd.concat([item.corners for item in events])
     field = apart_from_sources(table, sources)
     edges = np.arange(0, DURATION - BIN, BIN)
     rate, hard = (
