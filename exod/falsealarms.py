@@ -12,8 +12,9 @@ ones make one region.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Protocol
 
 import numpy as np
@@ -65,32 +66,37 @@ class BayesLimits:
 
     def least_peak(self, mu: Floats) -> Floats:
         """Smallest count with this B_peak."""
-
-        def enough(n: Floats, mu: Floats) -> NDArray[np.bool_]:
-            return np.asarray(log10_b_peak(n, mu) >= self.b_log)
-
-        return _tabulated(enough, mu, 10 * (1 + self.b_log))
+        return _limits(self.b_log)[0][_MU_GRID.searchsorted(mu)]
 
     def most_eclipse(self, mu: Floats) -> Floats:
         """Largest count with this B_eclipse; -1 where there is none."""
-
-        def too_many(n: Floats, mu: Floats) -> NDArray[np.bool_]:
-            return np.asarray(log10_b_eclipse(n, mu) < self.b_log)
-
-        return _tabulated(too_many, mu, 0.0) - 1
+        return _limits(self.b_log)[1][_MU_GRID.searchsorted(mu)]
 
 
-def _tabulated(
-    test: Callable[[Floats, Floats], NDArray[np.bool_]], mu: Floats, extra: float
+_MU_GRID: Final = np.append(np.geomspace(1e-7, 3e4, 3000), np.inf)
+"""Expectations between which limits are the same."""
+
+
+@lru_cache(maxsize=256)
+def _limits(b_log: float) -> tuple[Floats, Floats]:
+    """Smallest count of a peak and largest of an eclipse on the grid of expectations."""
+    mu = _MU_GRID[:-1]
+    highest = np.ceil(2 * mu + 10 * (1 + b_log) + 10)
+    least = _smallest(lambda n, mu: log10_b_peak(n, mu) >= b_log, mu, highest)
+    above = _smallest(lambda n, mu: log10_b_eclipse(n, mu) < b_log, mu, np.ceil(mu) + 1)
+    return np.append(least, np.inf), np.append(above - 1, -1.0)
+
+
+def _smallest(
+    test: Callable[[Floats, Floats], NDArray[np.bool_]], mu: Floats, high: Floats
 ) -> Floats:
-    """Smallest n that passes a test that is monotone in n, interpolated in steps of mu."""
-    grid = np.geomspace(max(float(mu.min()), 1e-9), float(mu.max()) * 1.01 + 1e-9, 500)
-    low, high = np.full(len(grid), -1.0), np.ceil(2 * grid + extra + 10)
+    """Smallest n that passes a test that is monotone in n and passed by `high`."""
+    low = np.full(len(mu), -1.0)
     while np.any(high - low > 1):
         middle = np.floor((low + high) / 2)
-        passed = test(middle, grid)
+        passed = test(middle, mu)
         high, low = np.where(passed, middle, high), np.where(passed, low, middle)
-    return np.asarray(high[np.clip(np.searchsorted(grid, mu), 0, len(grid) - 1)])
+    return high
 
 
 @dataclass(frozen=True)
@@ -101,8 +107,10 @@ class Tests:
     ----------
     total, n_cells : ndarray of float64, shape (cell groups,)
         Counts of a cell in all frames; cells in the group.
-    level, n_frames : ndarray of float64, shape (frame groups,)
-        Counts of a frame in all cells; frames in the group.
+    level : ndarray of float64, shape (1 or cell groups, frame groups)
+        Counts of a frame in all cells.
+    n_frames : ndarray of float64, shape (frame groups,)
+        Frames in the group.
     counts : float
         Counts of all cells in all frames.
     mu : ndarray of float64, shape (cell groups, frame groups)
@@ -119,7 +127,7 @@ class Tests:
     def false_cells(self, limits: Limits) -> tuple[Floats, Floats]:
         """Expected false peaks and eclipses of each cell, shapes (cell groups,)."""
         total = np.broadcast_to(self.total[:, None], self.mu.shape)
-        level = np.broadcast_to(self.level[None, :], self.mu.shape)
+        level = np.broadcast_to(self.level, self.mu.shape)
         peaks = _upper_tail(total, level, self.counts, limits.least_peak(self.mu))
         eclipses = _lower_tail(total, level, self.counts, limits.most_eclipse(self.mu))
         return peaks @ self.n_frames, eclipses @ self.n_frames
@@ -182,7 +190,9 @@ def tests_of(cube: CountCube, expectation: Expectation) -> list[Tests]:
         seen = template.shape.ravel() > 0
         if np.any(seen & ~mask):
             result.append(_open_tests(total, template, level, seen & ~mask))
-        result.extend(_hidden_tests(total, template, level, expectation, seen & mask))
+        hidden = seen & mask & (total > 0)
+        if hidden.any():
+            result.append(_hidden_tests(total, template, level, expectation, hidden))
     return result
 
 
@@ -193,7 +203,7 @@ def _open_tests(
     totals, shapes, n_cells = _cell_groups(total[which], template.shape.ravel()[which])
     levels, n_frames = _frame_groups(level)
     mu = shapes[:, None] * levels[None, :]
-    return Tests(totals, n_cells, levels, n_frames, float(level.sum()), mu)
+    return Tests(totals, n_cells, levels[None, :], n_frames, float(level.sum()), mu)
 
 
 def _hidden_tests(
@@ -202,16 +212,16 @@ def _hidden_tests(
     level: Floats,
     expectation: Expectation,
     which: NDArray[np.bool_],
-) -> Iterator[Tests]:
+) -> Tests:
     """Tests of the cells of sources, whose expectation has a constant part.
 
     They are few, and their counts are not among those of the frame; only its share matters.
     """
     levels, n_frames = _frame_groups(level)
-    for cell in np.flatnonzero(which & (total > 0)):
-        mu = template.shape.ravel()[cell] * levels + expectation.source.ravel()[cell]
-        share = mu / float(mu @ n_frames) * _PLENTY
-        yield Tests(total[[cell]], np.ones(1), share, n_frames, _PLENTY, mu[None, :])
+    shape, source = template.shape.ravel()[which], expectation.source.ravel()[which]
+    mu = shape[:, None] * levels[None, :] + source[:, None]
+    share = mu / (mu @ n_frames)[:, None] * _PLENTY
+    return Tests(total[which], np.ones(len(mu)), share, n_frames, _PLENTY, mu)
 
 
 def _frame_groups(level: Floats) -> tuple[Floats, Floats]:

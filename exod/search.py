@@ -36,7 +36,7 @@ __all__ = ["Run", "VariableRegion", "run_id", "search_subset"]
 SIGMA_STEP = 0.05
 """Step in which a false-alarm rate chooses equivalent sigmas."""
 
-_STRENGTH_STEPS = (0.0, 1.0, 2.5, 5.0)
+_STRENGTH_STEPS = (0.0, 2.5)
 """Bayes factors above the threshold, log10, at which false alarms are counted for regions."""
 
 

@@ -9,7 +9,7 @@ binomial probability of its counts given those of its cells in all frames
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -28,7 +28,28 @@ Integers = NDArray[np.int64]
 _UNLIKELY_SIGMAS: Final = 3.0
 """Windows closer to the expectation than this are never significant: p is above 1e-3."""
 
+DENSE: Final = 2_000_000
+SPARSE: Final = 16
+"""Counts of windows that are held at a time, where there are fewer windows than this for an event;
+otherwise only windows with events are."""
+
 _LN10: Final = np.log(10.0)
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """Windows that do not overlap.
+
+    Attributes
+    ----------
+    positions : ndarray of int64, shape (n_windows,)
+        Their positions, `Windows.outside` for what is in no window.
+    number : ndarray of int32, shape (n_cells,)
+        Index into `positions` of the window of each cell.
+    """
+
+    positions: Integers
+    number: NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -51,14 +72,18 @@ class Windows:
         """Position that stands for no window; the others are flat indices of the first cell."""
         return self.shape[0] * self.shape[1]
 
-    def phases(self) -> Iterator[NDArray[np.int64]]:
-        """For each way to tile the image with windows: position of the window of each cell."""
+    def tilings(self) -> list[Tiling]:
+        """Every way to tile the image with windows."""
         starts = [self._starts(n) for n in self.shape]
+        result = []
         for rows in starts[0]:
             for columns in starts[1]:
                 position = rows[:, None] * self.shape[1] + columns[None, :]
                 inside = (rows[:, None] >= 0) & (columns[None, :] >= 0)
-                yield np.where(inside, position, self.outside).ravel()
+                flat = np.where(inside, position, self.outside).ravel()
+                positions, number = np.unique(flat, return_inverse=True)
+                result.append(Tiling(positions, number.astype(np.int32)))
+        return result
 
     def _starts(self, n: int) -> list[Integers]:
         """First cell of the window of each cell along an axis, by phase; -1 if it sticks out."""
@@ -109,12 +134,13 @@ class WindowCounts:
     source: Floats
 
     @classmethod
-    def of(cls, expectation: ConditionalExpectation, width: int) -> WindowCounts:
-        """Window sums of an expectation."""
-        windows = Windows(expectation.source_mask.shape, width)
-        counts = np.array([windows.sums(image) for image in expectation.counts])
-        source = np.array([windows.sums(image) for image in expectation.source])
-        return cls(windows, counts, source)
+    def of(cls, counts: Floats, source: Floats, windows: Windows) -> WindowCounts:
+        """Window sums of images by class, shape (n_classes, y, x)."""
+        return cls(
+            windows,
+            np.array([windows.sums(image) for image in counts]),
+            np.array([windows.sums(image) for image in source]),
+        )
 
     def expected(
         self, level: Floats, exposure: Floats, frame: Integers, position: Integers
@@ -173,32 +199,71 @@ def log10_tail(n: Floats, trials: Floats, mu: Floats, *, upper: bool) -> Floats:
     return np.where(tiny, log_pmf / _LN10, result)
 
 
+@dataclass(frozen=True)
+class FoundWindows:
+    """What a search found.
+
+    Attributes
+    ----------
+    cells : SignificantCells
+        First cell of each significant window, and the frame in which it starts.
+    crowded : ndarray of bool, shape (n_events,)
+        Events of the cube that share a window with `crowd` or more events; only these can be in a
+        significant window of a shorter search, see `covers`.
+    """
+
+    cells: SignificantCells
+    crowded: NDArray[np.bool_]
+
+
+def covers(long: float, short: float, shifts: int) -> bool:
+    """Whether any interval of length `short` lies in a frame of length `long`.
+
+    Examples
+    --------
+    >>> covers(15.0, 6.0, 2), covers(15.0, 10.0, 2), covers(15.0, 6.0, 1)
+    (True, False, False)
+    """
+    return short <= long * (1 - 1 / shifts)
+
+
 def significant_windows(
-    cube: CountCube, expectation: ConditionalExpectation, width: int, shifts: int, p_log: float
-) -> SignificantCells:
+    cube: CountCube,
+    whole: CountCube,
+    sums: WindowCounts,
+    expectation: ConditionalExpectation,
+    shifts: int,
+    p_log: float,
+    crowd: int = 1,
+) -> FoundWindows:
     """Find the windows with too many or too few counts.
 
     Parameters
     ----------
     cube : CountCube
-        Counts in sub-frames; `shifts` of them are a frame.
+        Counts in sub-frames; `shifts` of them are a frame. Events that cannot be in a window with
+        too many counts may be left out.
+    whole : CountCube
+        The same with all events, for windows with too few.
+    sums : WindowCounts
+        Window sums of the expectation.
     expectation : ConditionalExpectation
         Expected counts of the band.
-    width : int
-        Cells along a side of a window.
     shifts : int
         Windows start at every sub-frame, `shifts` in a frame.
     p_log : float
         log10 of the largest probability of a significant window.
+    crowd : int
+        Events of a window from which on it is crowded.
 
     Returns
     -------
-    SignificantCells
-        With the first cell of each window and the frame in which it starts.
+    FoundWindows
     """
-    sums = WindowCounts.of(expectation, width)
     found = []
     n_frames = cube.frames.n // shifts
+    crowded = np.zeros(cube.n_sum, bool)
+    tilings = sums.windows.tilings()
     for shift in range(shifts):
         frames = Frames(
             cube.frames.t_lo + shift * cube.frames.t_bin,
@@ -208,10 +273,30 @@ def significant_windows(
         if frames.n <= 0:
             continue
         shares = expectation.shares(frames)
-        search = _Shift(cube, sums, frames, shift, shifts, *shares, p_log)
-        found += list(search.peaks())
-        found += list(search.eclipses())
-    return _collect(found, cube, shifts)
+        search = _Shift(cube, sums, frames, shift, shifts, *shares, p_log, tilings)
+        found += list(search.peaks(crowd, crowded))
+        found += list(replace(search, cube=whole).eclipses())
+    return FoundWindows(_collect(found, cube, shifts), crowded)
+
+
+def least_counts_of(sums: WindowCounts, level: Floats, p_log: float) -> int:
+    """Counts below which no window can have too many, at least 2.
+
+    Parameters
+    ----------
+    sums : WindowCounts
+        Window sums.
+    level : ndarray, shape (n_classes, n_frames)
+        Shares of the frames.
+    p_log : float
+        log10 of the largest probability of a significant window.
+    """
+    share = (sums.counts.sum(1) @ level) / max(float(sums.counts.sum()), 1.0)
+    smallest = float(share[share > 0].min(initial=1.0))
+    if smallest >= 1:
+        return 2
+    # All k counts of a window in one frame: share^k.
+    return max(int(np.ceil(p_log / np.log10(smallest) - 1e-9)), 2)
 
 
 @dataclass(frozen=True)
@@ -236,6 +321,7 @@ class _Shift:
     level: Floats
     exposure: Floats
     p_log: float
+    tilings: list[Tiling]
 
     def _frame(self, first: int, last: int) -> Integers:
         sub = self.cube.frame[first:last].astype(np.int64)
@@ -244,33 +330,32 @@ class _Shift:
     def _chunks(self) -> Iterator[tuple[int, int, int, int]]:
         """Ranges of frames and of events."""
         n = self.frames.n
-        step = max(n * EVENTS_PER_CHUNK // max(self.cube.n_sum, 1), 1)
+        windows = max(len(self.tilings[0].positions), 1)
+        step = n * EVENTS_PER_CHUNK // max(self.cube.n_sum, 1)
+        if n * windows <= SPARSE * self.cube.n_sum:
+            step = min(step, DENSE // windows)
+        step = max(step, 1)
         for first in range(0, n, step):
             last = min(first + step, n)
             ends = self.shift + self.shifts * np.array([first, last])
             start, stop = np.searchsorted(self.cube.frame, ends)
             yield first, last, int(start), int(stop)
 
-    def _least(self) -> int:
-        """Counts below which no window can have too many."""
-        mean = (self.sums.counts.sum(1) @ self.level) / max(float(self.sums.counts.sum()), 1.0)
-        share = float(mean[mean > 0].min(initial=1.0))
-        if share >= 1:
-            return 2
-        return max(int(np.ceil(self.p_log / np.log10(share) - 1)), 2)
-
-    def peaks(self) -> Iterator[_Found]:
-        """Windows with too many counts."""
-        least, size = self._least(), self.sums.windows.outside + 1
-        tables = list(self.sums.windows.phases())
+    def peaks(self, crowd: int, crowded: NDArray[np.bool_]) -> Iterator[_Found]:
+        """Windows with too many counts; marks the events of crowded windows."""
+        least = least_counts_of(self.sums, self.level, self.p_log)
         for first, last, start, stop in self._chunks():
-            base = (self._frame(start, stop) - first) * size
+            frame = self._frame(start, stop) - first
             cell = self.cube.cell[start:stop]
-            for table in tables:
-                key, n = _crowded(base + table[cell], least)
-                frame, position = np.divmod(key, size)
-                inside = (position < size - 1) & (frame < last - first)
-                yield self._peaks(frame[inside] + first, position[inside], n[inside])
+            for tiling in self.tilings:
+                windows = len(tiling.positions)
+                key = frame * windows + tiling.number[cell]
+                together, key, n = _occurrences(key, (last - first) * windows, least)
+                crowded[start:stop] |= together >= crowd
+                found, number = np.divmod(key, windows)
+                position = tiling.positions[number]
+                inside = position < self.sums.windows.outside
+                yield self._peaks(found[inside] + first, position[inside], n[inside])
 
     def _peaks(self, frame: Integers, position: Integers, n: Floats) -> _Found:
         expected = self.sums.expected(self.level, self.exposure, frame, position)
@@ -304,17 +389,19 @@ class _Shift:
         ):
             most = counts * level.max(initial=0) + source * exposure.max(initial=0)
             largest += most[:-1]
-        # No counts where mu are expected: at best (1 - mu / I)^I, which is below exp(-mu).
-        bright = every[largest > 0.5 * -self.p_log * _LN10]
+        # The least probable count is none; (1 - mu / I)^I, in the frame that expects most.
+        counts = np.maximum(self.sums.counts[:, :-1].sum(0), largest)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            none = counts * np.log1p(-largest / counts)
+        bright = every[none < self.p_log * _LN10]
         if not len(bright):
             return
-        tables = list(self.sums.windows.phases())
         step = max(CELLS_PER_BLOCK // len(bright), 1)
         for first in range(0, self.frames.n, step):
             last = min(first + step, self.frames.n)
             ends = self.shift + self.shifts * np.array([first, last])
             start, stop = np.searchsorted(self.cube.frame, ends)
-            yield self._eclipses(first, last, int(start), int(stop), bright, tables)
+            yield self._eclipses(first, last, int(start), int(stop), bright)
 
     def _eclipses(
         self,
@@ -323,15 +410,14 @@ class _Shift:
         start: int,
         stop: int,
         bright: Integers,
-        tables: list[Integers],
     ) -> _Found:
         column = np.full(self.sums.windows.outside + 1, -1)
         column[bright] = np.arange(len(bright))
         frame, cell = self._frame(start, stop) - first, self.cube.cell[start:stop]
         size = (last - first) * len(bright)
         n = np.zeros(size)
-        for table in tables:
-            where = column[table[cell]]
+        for tiling in self.tilings:
+            where = column[tiling.positions][tiling.number[cell]]
             used = where >= 0
             n += np.bincount(frame[used] * len(bright) + where[used], minlength=size)[:size]
         frames, index = np.divmod(np.arange(size), len(bright))
@@ -344,16 +430,18 @@ class _Shift:
         return self._keep(frames, position, n, mu, p_log, is_peak=False)
 
 
-def _crowded(key: Integers, least: int) -> tuple[Integers, Floats]:
-    """Keys that occur at least `least` times, ascending, and how often."""
-    key = np.sort(key)
-    if len(key) < least:
-        return key[:0], np.zeros(0)
-    # In order, a key that occurs often enough is equal to the one `least - 1` places on.
-    often = key[np.flatnonzero(key[least - 1 :] == key[: len(key) - least + 1])]
-    often = often[np.flatnonzero(np.diff(often, prepend=-1))] if len(often) else often
-    n = np.searchsorted(key, often, side="right") - np.searchsorted(key, often)
-    return often, n.astype(float)
+def _occurrences(key: Integers, size: int, least: int) -> tuple[Integers, Integers, Floats]:
+    """How often the key of each event occurs; keys that occur often enough, and how often.
+
+    Keys are below `size`.
+    """
+    if size <= max(SPARSE * len(key), 1000):
+        n = np.bincount(key, minlength=1)
+        often = np.flatnonzero(n >= least)
+        return n[key], often, n[often].astype(float)
+    values, number, n = np.unique(key, return_inverse=True, return_counts=True)
+    enough = n >= least
+    return n[number], values[enough], n[enough].astype(float)
 
 
 def _collect(found: list[_Found], cube: CountCube, shifts: int) -> SignificantCells:

@@ -85,7 +85,7 @@ class _Steps:
 
 
 def alarm_curve(
-    expectation: ConditionalExpectation, frames: Frames, width: int, shifts: int
+    expectation: ConditionalExpectation, windows: WindowCounts, frames: Frames, shifts: int
 ) -> AlarmCurve:
     """Expected false regions of a run at every threshold.
 
@@ -93,14 +93,13 @@ def alarm_curve(
     ----------
     expectation : ConditionalExpectation
         Expected counts of the band.
+    windows : WindowCounts
+        Its window sums.
     frames : Frames
         Frames of the run, without shift.
-    width : int
-        Cells along a side of a window.
     shifts : int
         Frames start at every 1/shifts of their length.
     """
-    windows = WindowCounts.of(expectation, width)
     level = np.concatenate(
         [
             expectation.shares(
@@ -111,7 +110,7 @@ def alarm_curve(
         ],
         axis=1,
     )
-    axes = (_SPATIAL_AXES if width > 1 else 0) + (1 if shifts > 1 else 0)
+    axes = (_SPATIAL_AXES if windows.windows.width > 1 else 0) + (1 if shifts > 1 else 0)
     sums = windows.counts.sum(1)
     # A frame in several classes counts as one of the class that has most of its background.
     own = np.argmax(sums[:, None] * level, axis=0)

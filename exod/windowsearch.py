@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -19,13 +20,17 @@ from exod.cube import CountCube, Grid
 from exod.expectation import mask_radius, source_discs
 from exod.falsealarms import AlarmsByStrength, FalseAlarms
 from exod.gti import MAX_HIGH_ENERGY_BIN, BadTime, Frames, bad_time, camera_off
+from exod.regions import SignificantCells
 from exod.runs import Run, Searched, Threshold, describe_regions, run_id
-from exod.sliding import significant_windows
+from exod.sliding import WindowCounts, Windows, covers, significant_windows
 from exod.subsets import MergedEvents
 from exod.windowalarms import AlarmCurve, alarm_curve
 
 MASK_ARCSEC = 20.0
 """Radius of the mask of a faint source, whatever the size of the cells (METHOD 6.1)."""
+
+CROWD: Final = 2
+"""Events of a window that can be significant."""
 
 _OFF_BINS = (5.0, 10.0, 20.0, 50.0, 100.0)
 _OFF_COUNTS = 20.0
@@ -57,6 +62,15 @@ class _Band:
     counts: NDArray[np.float64]
     source: NDArray[np.float64]
     mask: NDArray[np.bool_]
+    sums: WindowCounts
+
+    def expectation(
+        self, subset: _Subset, frames: Frames, is_bad: NDArray[np.bool_]
+    ) -> ConditionalExpectation:
+        """Expected counts in some frames."""
+        return ConditionalExpectation(
+            self.counts, self.source, self.mask, self.curve, subset.live_time, frames, is_bad
+        )
 
 
 def search_windows(
@@ -75,12 +89,15 @@ def search_windows(
         One at a time.
     """
     subset = _prepare(events, config)
-    bands = [_band(subset, sources, band) for band in config.cube.bands]
-    for t_bin in config.cube.t_bin:
-        for band in bands:
-            began = time.perf_counter()
-            runid = run_id(obsid, events.number, t_bin, band.band)
-            yield _search_run(subset, band, t_bin, config, runid, n_subsets, began)
+    for band in config.cube.bands:
+        prepared = _band(subset, sources, band, config.cube.window)
+        search = _BandSearch(subset, prepared, config, n_subsets)
+        # The crowded windows of long frames have all that can be significant in shorter ones.
+        crowded: Crowd | None = None
+        for t_bin in sorted(config.cube.t_bin, reverse=True):
+            runid = run_id(obsid, events.number, t_bin, band)
+            run, crowded = search.run(t_bin, runid, crowded)
+            yield run
 
 
 def _prepare(events: MergedEvents, config: Config) -> _Subset:
@@ -126,7 +143,7 @@ def _within(bad: BadTime, frames: Frames) -> NDArray[np.bool_]:
     return inside
 
 
-def _band(subset: _Subset, sources: pd.DataFrame, band: tuple[float, float]) -> _Band:
+def _band(subset: _Subset, sources: pd.DataFrame, band: tuple[float, float], width: int) -> _Band:
     """Counts, level and sources of a band."""
     events = subset.events
     low, high = (1000 * energy for energy in band)
@@ -142,58 +159,100 @@ def _band(subset: _Subset, sources: pd.DataFrame, band: tuple[float, float]) -> 
         radius = mask_radius(sources, MASK_ARCSEC) / subset.grid.size_arcsec
         known = source_discs(cube.box, subset.grid, x, y, radius)
     images = class_images(cube, subset.live[cube.event], subset.live_time, known)
-    return _Band(band, int(used.sum()), cube, *images)
+    _, counts, source, mask = images
+    sums = WindowCounts.of(counts, source, Windows(mask.shape, width))
+    return _Band(band, int(used.sum()), cube, *images, sums)
 
 
-def _search_run(
-    subset: _Subset,
-    band: _Band,
-    t_bin: float,
-    config: Config,
-    runid: str,
-    n_subsets: int,
-    began: float,
-) -> Run:
-    events, width, shifts = subset.events, config.cube.window, config.cube.frame_shifts
-    frames = Frames.covering(events.t_lo, events.t_hi, t_bin)
-    fine = Frames(frames.t_lo, t_bin / shifts, frames.n * shifts)
-    cube, sub_cube = (_in_frames(subset, band.cube, f) for f in (frames, fine))
-    expectation, sub_expectation = (
-        ConditionalExpectation(
-            band.counts,
-            band.source,
-            band.mask,
-            band.curve,
-            subset.live_time,
-            f,
-            _within(subset.bad, f),
+@dataclass(frozen=True)
+class Crowd:
+    """Events that share a window of frames of one length with enough others.
+
+    Attributes
+    ----------
+    t_bin : float
+        Length of the frames.
+    events : ndarray of bool, shape (n_events,)
+        Which events of the band.
+    """
+
+    t_bin: float
+    events: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class _BandSearch:
+    """The search of one band."""
+
+    subset: _Subset
+    band: _Band
+    config: Config
+    n_subsets: int
+
+    def run(self, t_bin: float, runid: str, crowd: Crowd | None) -> tuple[Run, Crowd | None]:
+        """Search frames of one length; with the events that shorter frames need to look at."""
+        began = time.perf_counter()
+        subset, band, shifts = self.subset, self.band, self.config.cube.frame_shifts
+        events = subset.events
+        frames = Frames.covering(events.t_lo, events.t_hi, t_bin)
+        fine = Frames(frames.t_lo, t_bin / shifts, frames.n * shifts)
+        cube, sub_cube = (_in_frames(subset, band.cube, f) for f in (frames, fine))
+        expectation, sub_expectation = (
+            band.expectation(subset, f, _within(subset.bad, f)) for f in (frames, fine)
         )
-        for f in (frames, fine)
-    )
-    curve = alarm_curve(expectation, frames, width, shifts)
-    threshold = _threshold(curve, config, n_subsets)
-    cells = significant_windows(sub_cube, expectation, width, shifts, threshold.p_log)
-    found = Searched(sub_cube, sub_expectation, cells, width, shifts)
-    off = cube.exposure < 0.5
-    return Run(
-        runid=runid,
-        t_bin=t_bin,
-        band=band.band,
-        n_events=band.n_events,
-        bad_time=BadTime(subset.bad.intervals, expectation.is_bad),
-        camera_off=off,
-        cube=cube,
-        expectation=expectation,
-        cells=cells,
-        regions=tuple(describe_regions(found, cube, expectation, off, events)),
-        threshold=threshold,
-        false_alarms=FalseAlarms(*curve.at(threshold.p_log)),
-        alarms=AlarmsByStrength(-curve.p_log[::-1], curve.total[::-1]),
-        needed=window_detection_counts(
-            expectation, width, threshold.p_log, subset.grid.size_arcsec
-        ),
-        seconds=time.perf_counter() - began,
-    )
+        curve = alarm_curve(expectation, band.sums, frames, shifts)
+        threshold = _threshold(curve, self.config, self.n_subsets)
+        cells, crowd = self._windows(sub_cube, expectation, threshold, crowd)
+        found = Searched(sub_cube, sub_expectation, cells, self.config.cube.window, shifts)
+        off = cube.exposure < 0.5
+        run = Run(
+            runid=runid,
+            t_bin=t_bin,
+            band=band.band,
+            n_events=band.n_events,
+            bad_time=BadTime(subset.bad.intervals, expectation.is_bad),
+            camera_off=off,
+            cube=cube,
+            expectation=expectation,
+            cells=cells,
+            regions=tuple(describe_regions(found, cube, expectation, off, events)),
+            threshold=threshold,
+            false_alarms=FalseAlarms(*curve.at(threshold.p_log)),
+            alarms=AlarmsByStrength(-curve.p_log[::-1], curve.total[::-1]),
+            needed=window_detection_counts(
+                expectation, band.sums, threshold.p_log, subset.grid.size_arcsec
+            ),
+            seconds=time.perf_counter() - began,
+        )
+        return run, crowd
+
+    def _windows(
+        self,
+        cube: CountCube,
+        expectation: ConditionalExpectation,
+        threshold: Threshold,
+        crowd: Crowd | None,
+    ) -> tuple[SignificantCells, Crowd | None]:
+        """Significant windows, and the events of crowded ones."""
+        shifts = self.config.cube.frame_shifts
+        t_bin = cube.frames.t_bin * shifts
+        few = cube
+        if crowd is not None and covers(crowd.t_bin, t_bin, shifts):
+            few = _only(cube, crowd.events[cube.event])
+        sums, p_log = self.band.sums, threshold.p_log
+        found = significant_windows(few, cube, sums, expectation, shifts, p_log, CROWD)
+        if cube.frames.n < shifts:
+            return found.cells, None
+        chosen = np.zeros(len(self.subset.events.time), bool)
+        chosen[few.event[found.crowded]] = True
+        # Behind the last whole frame nothing was looked at.
+        end = cube.frames.t_lo + cube.frames.t_bin * (cube.frames.n - shifts)
+        chosen[np.searchsorted(self.subset.events.time, end) :] = True
+        return found.cells, Crowd(t_bin, chosen)
+
+
+def _only(cube: CountCube, which: NDArray[np.bool_]) -> CountCube:
+    return replace(cube, frame=cube.frame[which], cell=cube.cell[which], event=cube.event[which])
 
 
 def _in_frames(subset: _Subset, cube: CountCube, frames: Frames) -> CountCube:

@@ -73,6 +73,7 @@ def make_image() -> pd.DataFrame:
     n[:5] = 0
     n[15, 20] = 9000
     values = {"n": n.ravel(), "mu": n.ravel(), "source_mask": n.ravel() > 100}
+    values |= {"n50": n.ravel() * 2.0, "n90": n.ravel() * 3.0}
     return rows("images", {"runid": RUNID, "obsid": OBSID, **values})
 
 
@@ -328,7 +329,9 @@ def test_image_of_many_regions_labels_the_most_significant() -> None:
 def test_image_without_detections_or_counts() -> None:
     nothing = TABLES["regions"].frame(), TABLES["cells"].frame()
     draw(image_of(*nothing))
-    empty = rows("images", {"runid": RUNID, "n": [], "mu": [], "source_mask": []})
+    empty = rows(
+        "images", {"runid": RUNID, "n": [], "mu": [], "source_mask": [], "n50": [], "n90": []}
+    )
     run = make_run(y_lo=0, y_hi=0, x_lo=0, x_hi=0, n_regions=0).iloc[0]
     draw(detection_image(run, empty.iloc[0], nothing[1], nothing[0], PLANE))
 

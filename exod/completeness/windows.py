@@ -30,7 +30,7 @@ _PLACES: Final = 5
 
 
 def window_detection_counts(
-    expectation: ConditionalExpectation, width: int, p_log: float, size_arcsec: float
+    expectation: ConditionalExpectation, sums: WindowCounts, p_log: float, size_arcsec: float
 ) -> DetectionCounts:
     """Maps and medians of the counts for 50 and 90 % detection in a run.
 
@@ -38,8 +38,8 @@ def window_detection_counts(
     ----------
     expectation : ConditionalExpectation
         Expected counts of the run.
-    width : int
-        Cells along a side of a window.
+    sums : WindowCounts
+        Its window sums.
     p_log : float
         log10 of the largest probability of a significant window.
     size_arcsec : float
@@ -51,7 +51,7 @@ def window_detection_counts(
         Counts in the whole point spread function of a burst within one frame, mean over the
         frames with data; NaN where there are no counts.
     """
-    sums = WindowCounts.of(expectation, width)
+    width = sums.windows.width
     share = best_share(EPIC, size_arcsec, width)
     level, _ = expectation.shares(expectation.frames)
     own = np.argmax(sums.counts.sum(1)[:, None] * level, axis=0)
