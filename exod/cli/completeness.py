@@ -57,7 +57,8 @@ def completeness(
     levels: Annotated[
         str,
         typer.Option(
-            metavar="X,...", help="Thresholds: sigmas, of exod1 standard deviations [--sigma; 4]."
+            metavar="X,...",
+            help="Thresholds: sigmas or false alarm rates; of exod1 s [those of the settings; 4].",
         ),
     ] = "",
     t_bin: TBin = None,
