@@ -50,8 +50,8 @@ class EpicProfile:
 
     Examples
     --------
-    >>> EpicProfile().density([0.0, 10.0]).round(5)
-    array([0.01081, 0.00063])
+    >>> EpicProfile().encircled([0.0, 300.0]).round(2)
+    array([0., 1.])
     """
 
     shares: tuple[tuple[str, float], ...] = PHOTON_SHARES
