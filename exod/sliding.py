@@ -25,8 +25,9 @@ from exod.regions import CELLS_PER_BLOCK, SignificantCells
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
+_UNLIKELY: Final = -4.0
 _UNLIKELY_SIGMAS: Final = 3.0
-"""Windows closer to the expectation than this are never significant: p is above 1e-3."""
+"""Windows closer to the expectation than three binomial standard deviations have p above 1e-4."""
 
 DENSE: Final = 2_000_000
 SPARSE: Final = 16
@@ -360,11 +361,18 @@ class _Shift:
     def _peaks(self, frame: Integers, position: Integers, n: Floats) -> _Found:
         expected = self.sums.expected(self.level, self.exposure, frame, position)
         mu = expected.sum(0)
-        far = (n > mu + _UNLIKELY_SIGMAS * np.sqrt(mu)) & (mu > 0)
+        trials = self.sums.trials(expected, position)
+        far = (n > mu + self._unlikely(mu, trials)) & (mu > 0)
         frame, position, n, mu = frame[far], position[far], n[far], mu[far]
-        trials = self.sums.trials(expected[:, far], position)
-        p_log = log10_tail(n, trials, mu, upper=True)
+        p_log = log10_tail(n, trials[far], mu, upper=True)
         return self._keep(frame, position, n, mu, p_log, is_peak=True)
+
+    def _unlikely(self, mu: Floats, trials: Floats) -> Floats:
+        """Distance from `mu` up to which counts are not significant."""
+        if self.p_log > _UNLIKELY:
+            return np.zeros(len(mu))
+        share = np.divide(mu, trials, out=np.ones_like(mu), where=trials > mu)
+        return _UNLIKELY_SIGMAS * np.sqrt(mu * (1 - share))
 
     def _keep(
         self,
@@ -382,18 +390,17 @@ class _Shift:
 
     def eclipses(self) -> Iterator[_Found]:
         """Windows with too few counts, among those that expect enough."""
-        every = np.arange(self.sums.windows.outside)
-        largest = np.zeros(len(every))
+        # The least probable count is none: in each class (1 - mu / I)^I, in the frame that expects
+        # most. That of the joint trials of several classes is not smaller than the product.
+        none = np.zeros(self.sums.windows.outside)
         for counts, source, level, exposure in zip(
             self.sums.counts, self.sums.source, self.level, self.exposure, strict=True
         ):
             most = counts * level.max(initial=0) + source * exposure.max(initial=0)
-            largest += most[:-1]
-        # The least probable count is none; (1 - mu / I)^I, in the frame that expects most.
-        counts = np.maximum(self.sums.counts[:, :-1].sum(0), largest)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            none = counts * np.log1p(-largest / counts)
-        bright = every[none < self.p_log * _LN10]
+            share = np.divide(most, counts, out=np.zeros_like(most), where=counts > 0)[:-1]
+            with np.errstate(divide="ignore", invalid="ignore"):
+                none += np.where(share > 0, counts[:-1] * np.log1p(-np.minimum(share, 1)), 0.0)
+        bright = np.flatnonzero(none < self.p_log * _LN10)
         if not len(bright):
             return
         step = max(CELLS_PER_BLOCK // len(bright), 1)
@@ -424,9 +431,10 @@ class _Shift:
         frames, position = frames + first, bright[index]
         expected = self.sums.expected(self.level, self.exposure, frames, position)
         mu = expected.sum(0)
-        far = n < mu - _UNLIKELY_SIGMAS * np.sqrt(mu)
+        trials = self.sums.trials(expected, position)
+        far = n < mu - self._unlikely(mu, trials)
         frames, position, n, mu = frames[far], position[far], n[far], mu[far]
-        p_log = log10_tail(n, self.sums.trials(expected[:, far], position), mu, upper=False)
+        p_log = log10_tail(n, trials[far], mu, upper=False)
         return self._keep(frames, position, n, mu, p_log, is_peak=False)
 
 
