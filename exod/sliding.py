@@ -165,16 +165,72 @@ class WindowCounts:
             ]
         )
 
-    def trials(self, expected: Floats, position: Integers) -> Floats:
-        """Trials of the binomial distribution, from expected counts by class.
+    def chance(self, expected: Floats, position: Integers) -> Chance:
+        """Distribution of the counts of windows by chance.
 
-        Of a frame in one class they are the counts of the window there; of one in several, as
-        many as give the variance.
+        Parameters
+        ----------
+        expected : ndarray, shape (n_classes, n)
+            Expected counts by class, from `expected`.
+        position : ndarray, shape (n,)
+            Windows.
         """
-        counts = np.array([own[position] for own in self.counts])
-        shared = np.divide(expected**2, counts, out=np.zeros_like(expected), where=counts > 0)
-        mu, variance = expected.sum(0), shared.sum(0)
-        return np.divide(mu**2, variance, out=np.zeros_like(mu), where=variance > 0)
+        counts = self.counts[:, position]
+        shares = np.divide(expected, counts, out=np.zeros_like(expected), where=counts > 0)
+        return Chance.of_classes(counts, np.minimum(shares, 1.0))
+
+
+@dataclass(frozen=True)
+class Chance:
+    """Counts of a window by chance: `sure` counts and a binomial number; arrays of one shape.
+
+    Attributes
+    ----------
+    sure : ndarray of float64
+        Counts that are always there; need not be whole.
+    trials, share : ndarray of float64
+        Of the binomial number.
+    """
+
+    sure: Floats
+    trials: Floats
+    share: Floats
+
+    @classmethod
+    def of_classes(cls, counts: Floats, shares: Floats) -> Chance:
+        """The sum of binomial numbers, one a class of time; shapes (n_classes, ...).
+
+        Of a frame in one class it is that number. Of a frame in several, mean, variance and
+        skewness are right; what of a class lies wholly in the frame is sure.
+
+        Examples
+        --------
+        >>> chance = Chance.of_classes(np.array([[20.0], [500.0]]), np.array([[1.0], [0.01]]))
+        >>> chance.sure.round(6), chance.trials.round(6), chance.share.round(6)
+        (array([20.]), array([500.]), array([0.01]))
+        """
+        mean = (counts * shares).sum(0)
+        spread = counts * shares * (1 - shares)
+        variance, skewness = spread.sum(0), (spread * (1 - 2 * shares)).sum(0)
+        some = variance > 0
+        ratio = np.divide(skewness, variance, out=np.ones_like(mean), where=some)
+        share = np.clip((1 - ratio) / 2, 1e-12, 1 - 1e-12)
+        trials = np.where(some, variance / (share * (1 - share)), 0.0)
+        return cls(np.where(some, mean - trials * share, mean), trials, share)
+
+    @property
+    def sigma(self) -> Floats:
+        """Standard deviation."""
+        return np.asarray(np.sqrt(self.trials * self.share * (1 - self.share)))
+
+    def log10_tail(self, n: Floats, *, upper: bool) -> Floats:
+        """log10 of the probability of at least (or at most) `n` counts, same shape."""
+        above = np.maximum(n - self.sure, 0.0)
+        return log10_tail(above, self.trials, self.trials * self.share, upper=upper)
+
+    def take(self, which: NDArray[np.bool_]) -> Chance:
+        """Those of some windows."""
+        return Chance(self.sure[which], self.trials[which], self.share[which])
 
 
 def log10_tail(n: Floats, trials: Floats, mu: Floats, *, upper: bool) -> Floats:
@@ -361,18 +417,17 @@ class _Shift:
     def _peaks(self, frame: Integers, position: Integers, n: Floats) -> _Found:
         expected = self.sums.expected(self.level, self.exposure, frame, position)
         mu = expected.sum(0)
-        trials = self.sums.trials(expected, position)
-        far = (n > mu + self._unlikely(mu, trials)) & (mu > 0)
+        chance = self.sums.chance(expected, position)
+        far = (n > mu + self._unlikely(chance)) & (mu > 0)
         frame, position, n, mu = frame[far], position[far], n[far], mu[far]
-        p_log = log10_tail(n, trials[far], mu, upper=True)
+        p_log = chance.take(far).log10_tail(n, upper=True)
         return self._keep(frame, position, n, mu, p_log, is_peak=True)
 
-    def _unlikely(self, mu: Floats, trials: Floats) -> Floats:
-        """Distance from `mu` up to which counts are not significant."""
+    def _unlikely(self, chance: Chance) -> Floats:
+        """Distance from the expectation up to which counts are not significant."""
         if self.p_log > _UNLIKELY:
-            return np.zeros(len(mu))
-        share = np.divide(mu, trials, out=np.ones_like(mu), where=trials > mu)
-        return _UNLIKELY_SIGMAS * np.sqrt(mu * (1 - share))
+            return np.zeros(chance.share.shape)
+        return _UNLIKELY_SIGMAS * chance.sigma
 
     def _keep(
         self,
@@ -431,10 +486,10 @@ class _Shift:
         frames, position = frames + first, bright[index]
         expected = self.sums.expected(self.level, self.exposure, frames, position)
         mu = expected.sum(0)
-        trials = self.sums.trials(expected, position)
-        far = n < mu - self._unlikely(mu, trials)
+        chance = self.sums.chance(expected, position)
+        far = n < mu - self._unlikely(chance)
         frames, position, n, mu = frames[far], position[far], n[far], mu[far]
-        p_log = log10_tail(n, trials[far], mu, upper=False)
+        p_log = chance.take(far).log10_tail(n, upper=False)
         return self._keep(frames, position, n, mu, p_log, is_peak=False)
 
 

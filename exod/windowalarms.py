@@ -8,6 +8,7 @@ for a pair of them and applied along each axis.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -18,13 +19,21 @@ from scipy.special import betainc, gammaln, ndtr, pdtrc
 
 from exod.conditional import ConditionalExpectation
 from exod.gti import Frames
-from exod.sliding import WindowCounts
+from exod.sliding import Chance, WindowCounts
 
 Floats = NDArray[np.float64]
 
 TOTAL_GROUPS: Final = 40
 SHARE_GROUPS: Final = 24
 """Windows of similar counts and frames of similar share are counted together."""
+
+MIXED_STEP: Final = 0.04
+MIXED_MU_STEPS: Final = 500
+MIXED_SHARE_STEPS: Final = 350
+"""Of frames in several classes of time, expected counts and shares are told apart in steps of
+4 per cent."""
+
+_SMALLEST_MU: Final = 1e-5
 
 _NEAREST: Final = 2.0
 """Sigmas from the mean at which tails begin to be followed."""
@@ -111,19 +120,49 @@ def alarm_curve(
         axis=1,
     )
     axes = (_SPATIAL_AXES if windows.windows.width > 1 else 0) + (1 if shifts > 1 else 0)
-    sums = windows.counts.sum(1)
-    # A frame in several classes counts as one of the class that has most of its background.
-    own = np.argmax(sums[:, None] * level, axis=0)
     parts: dict[bool, list[_Steps]] = {True: [], False: []}
-    for number, counts in enumerate(windows.counts):
-        share = (sums @ level)[own == number] / max(float(sums[number]), 1e-300)
+    for mu, share, weight in _tests(windows, level):
+        for upper, steps in parts.items():
+            steps.append(_steps(mu / share, share, weight, axes, upper=upper))
+    return _curve(*(_joined(parts[upper]) for upper in (True, False)))
+
+
+def _tests(windows: WindowCounts, level: Floats) -> Iterator[tuple[Floats, Floats, Floats]]:
+    """Expected counts, share of the trials and number of windows and frames that are alike."""
+    single = (level > 0).sum(0) == 1
+    for counts, own in zip(windows.counts, level, strict=True):
+        share = own[single & (own > 0)]
+        if not len(share) or not counts.any():
+            continue
         totals, n_windows = _groups(counts[counts > 0], TOTAL_GROUPS)
-        shares, n_frames = _groups(share[share > 0], SHARE_GROUPS)
+        shares, n_frames = _groups(share, SHARE_GROUPS)
         trials, probability = (a.ravel() for a in np.meshgrid(totals, shares, indexing="ij"))
         weight = np.outer(n_windows, n_frames).ravel()
-        for upper, steps in parts.items():
-            steps.append(_steps(trials, np.minimum(probability, 1.0), weight, axes, upper=upper))
-    return _curve(*(_joined(parts[upper]) for upper in (True, False)))
+        yield trials * probability, np.minimum(probability, 1.0), weight
+    mixed = level[:, (level > 0).sum(0) > 1]
+    if mixed.shape[1]:
+        yield _mixed(windows.counts, mixed)
+
+
+def _mixed(counts: Floats, level: Floats) -> tuple[Floats, Floats, Floats]:
+    """The same for frames in several classes of time; their sure counts do not matter."""
+    shape = (MIXED_MU_STEPS, MIXED_SHARE_STEPS)
+    number = np.zeros(shape[0] * shape[1])
+    for shares in level.T:
+        chance = Chance.of_classes(counts, np.broadcast_to(shares[:, None], counts.shape))
+        mu = chance.trials * chance.share
+        seen = mu > _SMALLEST_MU
+        row = np.log(mu[seen] / _SMALLEST_MU) / MIXED_STEP
+        column = -np.log(chance.share[seen]) / MIXED_STEP
+        row, column = (
+            np.minimum(np.rint(a).astype(np.int64), n - 1)
+            for a, n in ((row, shape[0]), (column, shape[1]))
+        )
+        number += np.bincount(row * shape[1] + column, minlength=number.size)
+    used = np.flatnonzero(number)
+    row, column = np.divmod(used, shape[1])
+    mu = _SMALLEST_MU * np.exp(row * MIXED_STEP)
+    return mu, np.exp(-column * MIXED_STEP), number[used]
 
 
 def _groups(values: Floats, n: int) -> tuple[Floats, Floats]:
