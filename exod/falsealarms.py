@@ -83,7 +83,7 @@ def _limits(b_log: float) -> tuple[Floats, Floats]:
     mu = _MU_GRID[:-1]
     highest = np.ceil(2 * mu + 10 * (1 + b_log) + 10)
     least = _smallest(lambda n, mu: log10_b_peak(n, mu) >= b_log, mu, highest)
-    above = _smallest(lambda n, mu: log10_b_eclipse(n, mu) < b_log, mu, np.ceil(mu) + 1)
+    above = _smallest(lambda n, mu: log10_b_eclipse(n, mu) < b_log, mu, np.ceil(2 * mu) + 1)
     return np.append(least, np.inf), np.append(above - 1, -1.0)
 
 
