@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betainc, gammaln
+from scipy.special import betainc, gammaln, xlogy
 
 from exod.bayes import log10_b_eclipse, log10_b_peak
 from exod.conditional import ConditionalExpectation
@@ -225,7 +225,8 @@ class Chance:
 
     def log10_tail(self, n: Floats, *, upper: bool) -> Floats:
         """log10 of the probability of at least (or at most) `n` counts, same shape."""
-        above = np.maximum(n - self.sure, 0.0)
+        # Rounding must not make one count out of none.
+        above = np.where(n > self.sure + 1e-6, n - self.sure, 0.0)
         return log10_tail(above, self.trials, self.trials * self.share, upper=upper)
 
     def take(self, which: NDArray[np.bool_]) -> Chance:
@@ -250,7 +251,7 @@ def log10_tail(n: Floats, trials: Floats, mu: Floats, *, upper: bool) -> Floats:
         tail = np.where(rest > 0, betainc(np.maximum(rest, 1e-9), n + 1, 1 - share), 1.0)
     with np.errstate(divide="ignore"):
         result = np.log10(tail)
-        log_pmf = gammaln(trials + 1) - gammaln(n + 1) - gammaln(rest + 1) + n * np.log(share)
+        log_pmf = gammaln(trials + 1) - gammaln(n + 1) - gammaln(rest + 1) + xlogy(n, share)
     tiny = tail < 1e-290
     log_pmf = log_pmf + rest * np.log1p(-np.minimum(share, 1 - 1e-15))
     return np.where(tiny, log_pmf / _LN10, result)

@@ -167,19 +167,31 @@ def window_probabilities(case: Case) -> tuple[np.ndarray, np.ndarray, np.ndarray
         by_class = (own - source) * level + source * exposure
         mu[k, y, x] = by_class.sum()
         some = own > 0
-        variance = (by_class[some] ** 2 / own[some]).sum()
-        if variance == 0:
-            continue
-        trials = by_class.sum() ** 2 / variance
-        tails = binomial_tails(counts[k, y, x], trials, mu[k, y, x])
+        shares = np.minimum(by_class[some] / own[some], 1.0)
+        tails = tails_of_classes(int(counts[k, y, x]), own[some], shares)
         upper[k, y, x], lower[k, y, x] = tails
     return mu, upper, lower
 
 
-def binomial_tails(n: int, trials: float, mu: float) -> tuple[float, float]:
-    """log10 of P(N >= n) and P(N <= n); by incomplete beta functions, since trials may be real."""
-    trials = max(trials, n, mu)
-    share = min(mu / trials, 1.0)
+def tails_of_classes(n: int, counts: np.ndarray, shares: np.ndarray) -> tuple[float, float]:
+    """log10 of P(N >= n) and P(N <= n), N the sum of binomial numbers, one a class of time.
+
+    A sure number and a binomial one with the same mean, variance and third central moment stand
+    for it.
+    """
+    mean = (counts * shares).sum()
+    variance = (counts * shares * (1 - shares)).sum()
+    third = (counts * shares * (1 - shares) * (1 - 2 * shares)).sum()
+    if variance == 0:
+        return (0.0 if n <= mean + 1e-9 else -np.inf), 0.0
+    share = min(max((1 - third / variance) / 2, 1e-12), 1 - 1e-12)
+    trials = variance / (share * (1 - share))
+    return binomial_tails(max(n - (mean - trials * share), 0.0), trials, share)
+
+
+def binomial_tails(n: float, trials: float, share: float) -> tuple[float, float]:
+    """By incomplete beta functions, since numbers may be real."""
+    trials = max(trials, n)
     high = special.betainc(n, trials - n + 1, share) if n else 1.0
     low = special.betaincc(n + 1, trials - n, share) if trials > n else 1.0
     with np.errstate(divide="ignore"):
