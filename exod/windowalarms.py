@@ -1,4 +1,5 @@
-"""False alarms of the sliding search: how many regions chance makes at each threshold.
+"""False alarms of the sliding search: how many regions chance makes at each threshold
+(METHOD 12).
 
 The counts of a window are binomial given those of its cells in all frames, so the number of
 windows with a probability below a threshold is a sum of binomial tails, exactly. Windows that
@@ -111,11 +112,16 @@ def alarm_curve(
     """
     level = np.concatenate(
         [
-            expectation.shares(
-                Frames(frames.t_lo + i * frames.t_bin / shifts, frames.t_bin, frames.n - (i > 0))
-            )[0]
-            for i in range(shifts)
-            if frames.n - (i > 0) > 0
+            np.empty((len(windows.counts), 0)),
+            *(
+                expectation.shares(
+                    Frames(
+                        frames.t_lo + i * frames.t_bin / shifts, frames.t_bin, frames.n - (i > 0)
+                    )
+                )[0]
+                for i in range(shifts)
+                if frames.n - (i > 0) > 0
+            ),
         ],
         axis=1,
     )
@@ -220,7 +226,8 @@ def _tail(
 
 def _joined(steps: list[_Steps]) -> _Steps:
     return _Steps(
-        np.concatenate([part.p for part in steps]), np.concatenate([part.number for part in steps])
+        np.concatenate([np.empty(0), *(part.p for part in steps)]),
+        np.concatenate([np.empty(0), *(part.number for part in steps)]),
     )
 
 
@@ -230,10 +237,13 @@ def _curve(peaks: _Steps, eclipses: _Steps) -> AlarmCurve:
     order = order[p[order] > 0]
     is_peak = np.arange(len(p)) < len(peaks.p)
     number = np.concatenate([peaks.number, eclipses.number])
+    p_log = np.log10(p[order])
+    # Of equal probabilities the last has all regions.
+    last = np.diff(p_log, append=np.inf) > 0
     return AlarmCurve(
-        np.log10(p[order]),
-        np.cumsum(np.where(is_peak, number, 0.0)[order]),
-        np.cumsum(np.where(is_peak, 0.0, number)[order]),
+        p_log[last],
+        np.cumsum(np.where(is_peak, number, 0.0)[order])[last],
+        np.cumsum(np.where(is_peak, 0.0, number)[order])[last],
     )
 
 
