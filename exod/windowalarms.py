@@ -40,6 +40,9 @@ _NEAREST: Final = 2.0
 """Sigmas from the mean at which tails begin to be followed."""
 
 _SMALLEST_P: Final = 1e-18
+_ROUNDING: Final = 1e-6
+"""All counts of a window are still possible where its trials are not quite whole."""
+
 _SPATIAL_AXES: Final = 2
 _GRID_COUNTS: Final = 64
 
@@ -192,7 +195,7 @@ def _steps(trials: Floats, share: Floats, weight: Floats, axes: int, *, upper: b
     nearest = _NEAREST * sigma
     k = np.floor(mu + nearest) + 1 if upper else np.ceil(mu - nearest) - 1
     p, number = [], []
-    alive = (k <= trials) if upper else (k >= 0)
+    alive = (k <= trials + _ROUNDING) if upper else (k >= 0)
     trials, share, mu, weight, k, stride = (
         a[alive] for a in (trials, share, mu, weight, k, stride)
     )
@@ -200,7 +203,7 @@ def _steps(trials: Floats, share: Floats, weight: Floats, axes: int, *, upper: b
     while len(k):
         further = k + stride
         next_tail, next_regions = np.zeros(len(k)), np.zeros(len(k))
-        some = (further <= trials) if upper else (further >= 0)
+        some = (further <= trials + _ROUNDING) if upper else (further >= 0)
         next_tail[some], next_regions[some] = _tail(
             further[some], trials[some], share[some], mu[some], axes, upper=upper
         )
