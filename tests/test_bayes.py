@@ -210,6 +210,43 @@ def test_sigma_equivalent_inverts_the_curve(sigma, kind):
     assert sigma_equivalent(threshold(sigma, kind), kind) <= sigma + 0.05
 
 
+# --- counts at given expectations --------------------------------------------------------------
+
+
+@given(sigmas, st.sampled_from(["exod2", "exact"]), st.floats(-6.5, 3.7))
+def test_least_peak_and_most_eclipse_against_a_scan(sigma, rule, log_mu):
+    thresholds, mu = Thresholds(sigma, rule), 10**log_mu
+    n = np.arange(int(2 * mu + 20 * sigma * np.sqrt(mu) + 30 * sigma + 50))
+    peaks = np.flatnonzero(thresholds.is_peak(n, mu))
+    eclipses = np.flatnonzero(thresholds.is_eclipse(n, mu))
+    assert thresholds.least_peak(mu) == peaks[0]
+    assert thresholds.most_eclipse(mu) == (eclipses[-1] if len(eclipses) else -1)
+
+
+@pytest.mark.parametrize("sigma", [2.0, 3.0, 5.0])
+@pytest.mark.parametrize("rule", ["exod2", "exact"])
+def test_limits_of_counts_at_the_limits_of_mu(sigma, rule):
+    """Just below and just above each mu at which one count more is needed."""
+    thresholds, n = Thresholds(sigma, rule), np.arange(1, 1300)
+    peak, eclipse = thresholds.peak_limit(n), thresholds.eclipse_limit(n)
+    some = peak > 2e-7
+    below, above = peak[some] * (1 - 1e-9), peak[some] * (1 + 1e-9)
+    assert np.array_equal(thresholds.least_peak(below), n[some])
+    assert np.array_equal(thresholds.least_peak(above), n[some] + 1)
+    assert np.array_equal(thresholds.most_eclipse(eclipse * (1 + 1e-9)), n)
+    assert np.array_equal(thresholds.most_eclipse(eclipse * (1 - 1e-9)), n - 1)
+
+
+@given(sigmas, st.lists(st.floats(-6.5, 5.0), min_size=2, max_size=8))
+def test_limits_of_counts_rise_with_mu(sigma, log_mu):
+    thresholds, mu = Thresholds(sigma), 10 ** np.sort(log_mu)
+    least, most = thresholds.least_peak(mu), thresholds.most_eclipse(mu)
+    assert (np.diff(least) >= 0).all()
+    assert (np.diff(most) >= 0).all()
+    assert (least > mu).all()
+    assert (most < mu).all()
+
+
 # --- amplitudes ------------------------------------------------------------------------------
 
 

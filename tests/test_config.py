@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from exod.cli.options import read_config
 from exod.config import Config
 from exod.errors import ConfigError
 
@@ -123,6 +124,115 @@ def test_unknown_override_is_named():
         Config.load(overrides=["detect.sigmas=3"])
 
 
+# --- presets ---------------------------------------------------------------------------------
+
+
+def test_the_published_preset_is_the_default():
+    assert Config.preset("published") == Config()
+    assert Config.preset("published").fingerprint() == Config().fingerprint()
+    assert not Config().cube.slides
+    assert Config().detect.false_alarm_rate is None
+
+
+def test_the_deep_preset_slides():
+    config = Config.preset("deep")
+    assert (config.cube.window, config.cube.frame_shifts, config.cube.slides) == (2, 2, True)
+    assert config.cube.t_bin == (1, 2.5, 6, 15, 40, 100, 250, 600, 1500, 4000)
+    assert config.detect.false_alarm_rate == 0.1
+    assert config.detect.rule == "exact"
+    assert config.cube.bands == Config().cube.bands
+    assert Config.parse(config.model_dump(mode="json")) == config
+
+
+@pytest.mark.parametrize("setting", ["window", "frame_shifts"])
+def test_windows_or_frames_that_overlap_slide(setting):
+    assert Config.parse({"cube": {setting: 2}}).cube.slides
+    assert not Config.parse({"cube": {setting: 1}}).cube.slides
+
+
+def test_a_preset_in_a_file_is_changed_by_the_file_and_by_overrides(tmp_path):
+    path = tmp_path / "settings.toml"
+    path.write_text('preset = "deep"\n[cube]\nwindow = 1\n[detect]\nsigma = 4\n', encoding="utf-8")
+    config = Config.load(path, ["cube.t_bin=[10]"])
+    deep = Config.preset("deep")
+    assert (config.cube.window, config.cube.frame_shifts) == (1, 2)
+    assert config.cube.size_arcsec == deep.cube.size_arcsec
+    assert config.cube.t_bin == (10,)
+    assert (config.detect.sigma, config.detect.false_alarm_rate) == (4, 0.1)
+    # The file says which preset it is about.
+    assert Config.load(path, ["cube.t_bin=[10]"], "published") == config
+
+
+def test_overrides_without_a_file_change_a_preset():
+    config = Config.load(overrides=["detect.false_alarm_rate=0.5"], preset="deep")
+    assert config.detect.false_alarm_rate == 0.5
+    assert config.cube == Config.preset("deep").cube
+    assert Config.preset("deep").detect.false_alarm_rate == 0.1
+
+
+def test_unknown_presets(tmp_path):
+    with pytest.raises(ConfigError, match=r"no preset 'deeper'; use one of published, deep"):
+        Config.preset("deeper")
+    path = tmp_path / "settings.toml"
+    path.write_text("preset = 3\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="no preset '3'"):
+        Config.load(path)
+    path.write_text("cube = 3\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="cube: "):
+        Config.load(path, preset="deep")
+
+
+@pytest.mark.parametrize(("rate", "value"), [("0.25", 0.25), ("none", None), ('"none"', None)])
+def test_false_alarm_rates(rate, value):
+    config = Config.load(overrides=[f"detect.false_alarm_rate={rate}"], preset="deep")
+    assert config.detect.false_alarm_rate == value
+
+
+@pytest.mark.parametrize(
+    ("table", "key", "value"),
+    [
+        ("detect", "false_alarm_rate", 0.0),
+        ("detect", "false_alarm_rate", 1e-7),
+        ("detect", "false_alarm_rate", 1001),
+        ("detect", "false_alarm_rate", "some"),
+        ("detect", "false_alarm_rate", float("nan")),
+        ("cube", "window", 0),
+        ("cube", "window", 5),
+        ("cube", "window", 1.5),
+        ("cube", "frame_shifts", 0),
+        ("cube", "frame_shifts", 5),
+    ],
+)
+def test_impossible_windows_and_rates(table, key, value):
+    with pytest.raises(ConfigError, match=rf"{table}\.{key}: "):
+        Config.parse({table: {key: value}})
+
+
+def test_options_of_the_command_line():
+    """The threshold of the user is the one that counts."""
+    deep = read_config(None, None, None, None, None, "deep")
+    assert deep == Config.preset("deep")
+    assert read_config(None, None, None, None, None) == Config()
+    sigma = read_config(None, None, "5,50", None, 4.5, "deep")
+    assert (sigma.detect.sigma, sigma.detect.false_alarm_rate) == (4.5, None)
+    assert sigma.cube.t_bin == (5, 50)
+    assert sigma.cube.window == 2
+    both = read_config(None, ["detect.false_alarm_rate=3"], None, None, 4.5, "deep")
+    assert (both.detect.sigma, both.detect.false_alarm_rate) == (4.5, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(("--preset", "deeper"), "no preset 'deeper'"), (("--sigma", "0.1"), "detect.sigma")],
+)
+def test_the_command_refuses_impossible_presets(command, small, tmp_path, arguments, said):
+    folder = sorted(small.iterdir())[0]
+    code, _, err = command("detect", folder, "--archive", tmp_path / "archive", *arguments)
+    assert code != 0
+    assert said in " ".join(err.split())
+    assert not (tmp_path / "archive").exists()
+
+
 # --- fingerprints ----------------------------------------------------------------------------
 
 
@@ -138,6 +248,9 @@ changes = st.sampled_from(
         ("cube.mask_bad_ccd", "false"),
         ("selection.flags", "none"),
         ("selection.hot_pixels", "off"),
+        ("cube.window", "2"),
+        ("cube.frame_shifts", "2"),
+        ("detect.false_alarm_rate", "0.1"),
     ]
 )
 

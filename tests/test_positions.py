@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import integrate
 from strategies import seeds
 
-from exod.positions import ATTITUDE_ERROR_ARCSEC, PSF, fit_position, position_error
+from exod.positions import ATTITUDE_ERROR_ARCSEC, PSF, fit_position, position_error, psf_fraction
 
 WIDTH = 51840 / 129
 SIDE = 3 * WIDTH
@@ -111,6 +112,46 @@ def test_error_without_background_scales_as_the_root_of_the_counts():
     slope, core = PSF.slope, PSF.core
     information = 2 * slope * (slope - 1) / ((slope + 1) * core**2)
     assert position_error(1, 0.0) == pytest.approx(1 / np.sqrt(information), rel=0.01)
+
+
+# --- light in a box --------------------------------------------------------------------------
+
+corners = st.floats(-1500, 1500)
+
+
+@settings(max_examples=20)
+@given(corners, corners, st.floats(20, 1500), st.floats(20, 1500))
+def test_light_in_a_box_is_the_integral_of_the_profile(x_lo, y_lo, width, height):
+    def density(y, x):
+        return PSF.density(np.hypot(x, y) * 0.05) * 0.05**2
+
+    box = (x_lo, x_lo + width, y_lo, y_lo + height)
+    # Split at the source, where the profile is steep.
+    parts = [sorted({lo, hi, float(np.clip(0.0, lo, hi))}) for lo, hi in (box[:2], box[2:])]
+    expected = sum(
+        integrate.dblquad(density, x0, x1, y0, y1, epsabs=1e-6)[0]
+        for x0, x1 in zip(parts[0][:-1], parts[0][1:], strict=True)
+        for y0, y1 in zip(parts[1][:-1], parts[1][1:], strict=True)
+    )
+    assert psf_fraction(0.0, 0.0, *box) == pytest.approx(expected, abs=1e-5)
+    moved = tuple(edge + shift for edge, shift in zip(box, (700, 700, -90, -90), strict=True))
+    assert psf_fraction(700.0, -90.0, *moved) == pytest.approx(expected, abs=1e-5)
+
+
+def test_light_in_a_box_is_that_of_simulated_photons():
+    x, y = PSF.sample(np.random.default_rng(9), 100_000) / 0.05
+    inside = (x > -300) & (x < 100) & (y > -50) & (y < 500)
+    assert psf_fraction(0, 0, -300, 100, -50, 500) == pytest.approx(inside.mean(), abs=0.006)
+
+
+@given(corners, corners, st.floats(-1000, 1000), st.floats(1, 500), st.floats(1, 500))
+def test_light_in_boxes_adds_up(x, y, edge, left, right):
+    whole = psf_fraction(x, y, edge - left, edge + right, -400, 400)
+    halves = psf_fraction(x, y, edge - left, edge, -400, 400)
+    halves += psf_fraction(x, y, edge, edge + right, -400, 400)
+    assert whole == pytest.approx(halves, abs=1e-12)
+    assert 0 < whole < 1
+    assert psf_fraction(x, y, -1e9, 1e9, -1e9, 1e9) == pytest.approx(1, abs=1e-5)
 
 
 # --- degenerate input ------------------------------------------------------------------------
