@@ -27,9 +27,14 @@ def main() -> None:
             simulate_files(folder / "short", "0900000801", 5, duration=17_000.0)
             real = folder / "short"
         sections[f"The search of {real.name}"] = measure.whole_search(real)
-        sections[f"Memory: {real.name}"] = measure.peak_memory(real, [5, 50, 200])
-        sections["Memory: simulated 130 ks pn + MOS, 5 s bins"] = measure.peak_memory(long, [5])
-        sections["Memory: the same, 1 s bins"] = measure.peak_memory(long, [1])
+        sections[f"Preset deep: {real.name}"] = measure.presets(real)
+        sections["Preset deep: simulated 130 ks pn + MOS"] = measure.presets(long)
+        sections[f"Memory: {real.name}"] = measure.peak_memory(real)
+        for what, settings in (("5 s bins", ["cube.t_bin=[5]"]), ("1 s bins", ["cube.t_bin=[1]"])):
+            title = f"Memory: simulated 130 ks pn + MOS, {what}"
+            sections[title] = measure.peak_memory(long, settings)
+        title = "Memory: simulated 130 ks pn + MOS, preset deep"
+        sections[title] = measure.peak_memory(long, preset="deep")
         sections["Cost of an event"] = measure.scaling(folder / "scaling")
         sections[f"Sparse and dense search of {real.name}"] = measure.sparse_and_dense(real)
     lines = [

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,10 +32,10 @@ import astropy.convolution, cv2, pyarrow.parquet, scipy.stats, skimage.measure
 from exod.config import Config
 from exod.pps import find_observations
 from exod.stages.detect import detect_to_archive, peak_memory_mb
-folder, root, t_bin = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
+folder, root, preset, settings = *sys.argv[1:4], json.loads(sys.argv[4])
 files = find_observations([folder])[0][0]
 imports, began = peak_memory_mb(), time.perf_counter()
-outcome = detect_to_archive(files, Config.parse({"cube": {"t_bin": t_bin}}), root)
+outcome = detect_to_archive(files, Config.load(preset=preset, overrides=settings), root)
 seconds = time.perf_counter() - began
 print(json.dumps([outcome.n_events, outcome.n_runs, peak_memory_mb() - imports, seconds]))
 """
@@ -78,10 +78,28 @@ def whole_search(folder: Path) -> list[tuple[str, float]]:
     ]
 
 
-def peak_memory(folder: Path, t_bin: list[float]) -> list[tuple[str, float]]:
+def presets(folder: Path) -> list[tuple[str, float]]:
+    """The preset deep against the published grid, from files to committed tables."""
+    files = find_observations([folder])[0][0]
+    with tempfile.TemporaryDirectory() as name:
+        published, deep = timed(
+            lambda: detect_to_archive(files, Config(), f"{name}/published"),
+            lambda: detect_to_archive(files, Config.preset("deep"), f"{name}/deep"),
+        )
+    return [
+        ("published grid, nine runs (s)", published),
+        ("preset deep, thirty runs (s)", deep),
+        ("ratio", deep / published),
+    ]
+
+
+def peak_memory(
+    folder: Path, settings: Sequence[str] = (), preset: str = "published"
+) -> list[tuple[str, float]]:
     """Peak memory above the imports, in a fresh process."""
     with tempfile.TemporaryDirectory() as root:
-        command = [sys.executable, "-c", _PEAK, str(folder), root, json.dumps(t_bin)]
+        given = [str(folder), root, preset, json.dumps(list(settings))]
+        command = [sys.executable, "-c", _PEAK, *given]
         printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     events, runs, peak, seconds = json.loads(printed)
     return [

@@ -56,6 +56,13 @@ def test_memory_is_an_upper_limit(small, tmp_path):
     assert grown < predict(files, Config()).memory_mb
 
 
+def test_sliding_windows_need_more(small):
+    files = find_observations([small])[0][0]
+    published, deep = (predict(files, Config.preset(name)) for name in ("published", "deep"))
+    assert deep.seconds > 2 * published.seconds
+    assert deep.memory_mb > published.memory_mb
+
+
 def test_dry_run_says_and_does_nothing(small, tmp_path, command):
     archive = tmp_path / "archive"
     code, out, err = command("detect", small, "--archive", archive, *FAST, "--dry-run")

@@ -18,11 +18,18 @@ SECONDS_PER_OBSERVATION: Final = 0.1
 """Reading and selecting a row, searching it in a run, committing (`make bench`, one of two cores of
 a cloud machine, 0.27 and 3.4 million rows)."""
 
+SECONDS_PER_ROW_AND_SLIDING_RUN: Final = 2.5e-7
+"""The same in sliding windows."""
+
 MEMORY_OF_IMPORTS_MB: Final = 250.0
 MEMORY_PER_ROW_MB: Final = 75e-6
 MEMORY_PER_FRAME_MB: Final = 1.5e-3
 MEMORY_BASE_MB: Final = 120.0
 """Peak memory, an upper limit; the base has what earlier observations leave behind."""
+
+SLIDING_MEMORY_PER_ROW_MB: Final = 230e-6
+SLIDING_MEMORY_MB: Final = 60.0
+"""The same in sliding windows: of a row, and beside the base."""
 
 _THREADS: Final = 16
 
@@ -64,14 +71,17 @@ def predict(files: ObservationFiles, config: Config) -> Prediction:
         return Prediction(files.obsid, problem=str(error))
     n_runs = len(config.cube.t_bin) * len(config.cube.bands)
     n_frames = elapsed / min(config.cube.t_bin)
-    per_row = SECONDS_PER_ROW + n_runs * SECONDS_PER_ROW_AND_RUN
+    slides = config.cube.slides
+    run = SECONDS_PER_ROW_AND_SLIDING_RUN if slides else SECONDS_PER_ROW_AND_RUN
+    row_mb = SLIDING_MEMORY_PER_ROW_MB if slides else MEMORY_PER_ROW_MB
     return Prediction(
         files.obsid,
         n_rows,
-        SECONDS_PER_OBSERVATION + per_row * n_rows,
+        SECONDS_PER_OBSERVATION + (SECONDS_PER_ROW + n_runs * run) * n_rows,
         MEMORY_OF_IMPORTS_MB
         + MEMORY_BASE_MB
-        + MEMORY_PER_ROW_MB * n_rows
+        + (SLIDING_MEMORY_MB if slides else 0.0)
+        + row_mb * n_rows
         + MEMORY_PER_FRAME_MB * n_frames,
     )
 
