@@ -182,6 +182,30 @@ def test_pruning_does_not_matter(subset, expected, monkeypatch):
     assert_same_runs(list(search_windows(OBSID, subset, NO_SOURCES, DEEP)), expected)
 
 
+@settings(max_examples=6)
+@given(seeds, st.integers(1, 3), st.integers(1, 3))
+def test_pruning_does_not_matter_at_loose_thresholds(seed, width, shifts):
+    generator = np.random.default_rng(seed)
+    start, n = generator.uniform(100, 1090, 30), 2000
+    time = np.concatenate([generator.uniform(100, 1100, n), np.repeat(start, 6)])
+    time[n:] += generator.exponential(2, 180)
+    place = np.round(generator.normal(25921, 700, (2, n + 30)))
+    x, y = (np.concatenate([p[:n], np.repeat(p[n:], 6)]) for p in place)
+    order = np.argsort(time)
+    subset = subset_of(time[order], x=x[order], y=y[order])
+    cube = {"window": width, "frame_shifts": shifts, "bands": [[0.2, 12.0]], "size_arcsec": 15.0}
+    cube["t_bin"] = [0.7, 3.0, 10.0, 37.0, 200.0]
+    config = Config.parse({"cube": cube, "detect": {"false_alarm_rate": 50.0}})
+    found = list(search_windows(OBSID, subset, NO_SOURCES, config))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(windowsearch, "covers", lambda *_: False)
+        expected = list(search_windows(OBSID, subset, NO_SOURCES, config))
+    for run, other in zip(found, expected, strict=True):
+        for name, values in vars(run.cells).items():
+            assert np.array_equal(values, getattr(other.cells, name)), (run.runid, name)
+    assert sum(run.cells.is_peak.sum() for run in found) > 20
+
+
 @settings(max_examples=3)
 @given(st.integers(1, 5000))
 def test_chunks_do_not_matter(subset, expected, size):
