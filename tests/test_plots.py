@@ -64,7 +64,13 @@ def _blank(kind: pa.DataType) -> Any:
 def make_run(**values: Any) -> pd.DataFrame:
     key = {"runid": RUNID, "obsid": OBSID, "t_bin": 50.0, "e_lo": 0.2, "e_hi": 12.0}
     box = {"y_lo": 40, "y_hi": 70, "x_lo": 30, "x_hi": 70}
-    found = {"sigma": 3.0, "rule": "exod2", "size_arcsec": GRID.size_arcsec, "t_lo": T_LO}
+    found = {
+        "sigma": 3.0,
+        "rule": "exod2",
+        "size_arcsec": GRID.size_arcsec,
+        "t_lo": T_LO,
+        "window": 1,
+    }
     return rows("runs", {**key, **box, **found, "n_frames": 80, "n_regions": 2, **values})
 
 
@@ -94,6 +100,15 @@ def make_regions(n: int = 2, **values: Any) -> pd.DataFrame:
                 "x_lo": 35 + label % 30,
                 "x_hi": 36 + label % 30,
                 "sigma_peak": 5.0 - label,
+                "kind": "peak",
+                "t_start": T_LO + 210.0,
+                "t_stop": T_LO + 255.0,
+                "duration": 45.0,
+                "duration_err": 3.0,
+                "excess": 20.0,
+                "excess_lo": 16.0,
+                "excess_hi": 25.0,
+                "fap_obs": 1e-4,
                 **values,
             }
             for label in range(n)

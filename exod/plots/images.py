@@ -80,7 +80,7 @@ def detection_image(
     handles = [Patch(facecolor=_NO_DATA, edgecolor=GREY, hatch="....", label="no data")]
     if sources is not None and len(sources):
         handles += _draw_sources(axes, sources, wcs, float(run["size_arcsec"]))
-    handles += _draw_cells(axes, cells)
+    handles += _draw_cells(axes, cells, int(run["window"]))
     handles += _draw_regions(axes, regions)
     _decorate(figure, axes, run, target)
     figure.legend(
@@ -197,8 +197,8 @@ def cell_kinds(cells: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(kind=frame["kind"].replace("eclipse+peak", "both"))
 
 
-def _draw_cells(axes: WCSAxes, cells: pd.DataFrame) -> list[Any]:
-    """Markers on the significant cells, as large as a cell if that can be seen."""
+def _draw_cells(axes: WCSAxes, cells: pd.DataFrame, window: int) -> list[Any]:
+    """Markers on the significant cells, or in the middle of windows of `window` cells."""
     if cells.empty:
         return []
     kinds = cell_kinds(cells)
@@ -209,15 +209,15 @@ def _draw_cells(axes: WCSAxes, cells: pd.DataFrame) -> list[Any]:
             continue
         name = {"peak": "peak", "eclipse": "eclipse", "both": "peak and eclipse"}[kind]
         (line,) = axes.plot(
-            own["x"].to_numpy(),
-            own["y"].to_numpy(),
+            own["x"].to_numpy() + (window - 1) / 2,
+            own["y"].to_numpy() + (window - 1) / 2,
             ls="",
             marker=KIND_MARKERS[kind],
             color=colour,
             markersize=5,
             markeredgecolor="white",
             markeredgewidth=0.6,
-            label=f"{plural(len(own), 'cell')}: {name}",
+            label=f"{plural(len(own), 'window' if window > 1 else 'cell')}: {name}",
             zorder=4,
         )
         handles.append(line)
@@ -298,7 +298,7 @@ def _decorate(figure: Figure, axes: WCSAxes, run: Row, target: str) -> None:
     first = " · ".join(filter(None, [target, f"{run['obsid']}, subset {run['subset']}"]))
     second = f"{run_text(run)} · {plural(int(run['n_regions']), 'variable region')}"
     # A title of the axes would not be given space by the layout: WCSAxes leaves it out.
-    figure.suptitle(f"{first}\n{second} at {run['sigma']:g}σ", fontsize=12)
+    figure.suptitle(f"{first}\n{second} at {run['sigma']:.3g}σ", fontsize=12)
     size_arcsec = float(run["size_arcsec"])
     left, right = axes.get_xlim()
     minutes = 5 if 300 / size_arcsec < 0.6 * (right - left) else 1

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from exod.bayes import MU_MIN, Kind, Thresholds, n_peak, threshold
+from exod.plots.eventmarks import event_text, mark_event
 from exod.plots.style import (
     BLACK,
     KIND_COLOURS,
@@ -212,6 +213,7 @@ def region_light_curve(run: Row, region: Row, light_curve: pd.DataFrame) -> Figu
         _point_at(axes[0, 0], float(curve.middles[peak]))
     else:
         _draw_column(axes[:, 0], curve, run, 1)
+    mark_event(axes[0], run, region)
     axes[0, 0].set_ylabel(f"Counts per frame (ct / {run['t_bin']:g} s)")
     axes[1, 0].set_ylabel("log$_{10}$ Bayes factor (no unit)")
     since = f"Time since {utc(float(run['t_lo']))} UTC (ks)"
@@ -343,7 +345,7 @@ def _mark(upper: Axes, lower: Axes, curve: _Curve, sigma: float) -> None:
                 markersize=7,
                 markeredgecolor="white",
                 markeredgewidth=0.6,
-                label=f"{kind} of {sigma:g}σ or more",
+                label=f"{kind} of {sigma:.3g}σ or more",
                 zorder=5,
                 clip_on=False,
             )
@@ -358,7 +360,7 @@ def _title(run: Row, region: Row) -> str:
     ra, dec = float(region["ra_deg"]), float(region["dec_deg"])
     position = f"{position_text(ra, dec)} ({ra:.5f}°, {dec:+.5f}°)".replace("-", "−")
     error = f"± {float(region['pos_err_arcsec']):.1f}″"
-    return f"{region['detid']} · {run_text(run)}\n{position} {error}"
+    return f"{region['detid']} · {run_text(run)}\n{position} {error}{event_text(region)}"
 
 
 def _legend(figure: Figure, axes: list[Axes]) -> None:
