@@ -1,5 +1,4 @@
-"""Expected counts given the counts of each cell: the null hypothesis of the sliding search
-(METHOD 11).
+"""Expected counts given the counts of each cell: the null hypothesis of METHOD 11.
 
 Time is split into classes of similar background level. Within a class, each cell is expected to
 spread the counts it has there over the frames in proportion to the level of the background, and to

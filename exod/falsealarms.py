@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betainc, gammaln
 
-from exod.bayes import log10_b_eclipse, log10_b_peak
+from exod.bayes import Rule, log10_b_eclipse, log10_b_peak
 from exod.cube import CountCube
 from exod.expectation import Expectation, Template
 
@@ -60,13 +60,17 @@ class BayesLimits:
     ----------
     b_log : float
         log10 of the Bayes factor, above 0.
+    rule : {"exact", "exod2"}
+        As of `exod.bayes.Thresholds`: with ``exod2`` a peak has one count more.
     """
 
     b_log: float
+    rule: Rule = "exact"
 
     def least_peak(self, mu: Floats) -> Floats:
         """Smallest count with this B_peak."""
-        return _limits(self.b_log)[0][_MU_GRID.searchsorted(mu)]
+        more = 1 if self.rule == "exod2" else 0
+        return _limits(self.b_log)[0][_MU_GRID.searchsorted(mu)] + more
 
     def most_eclipse(self, mu: Floats) -> Floats:
         """Largest count with this B_eclipse; -1 where there is none."""
@@ -317,8 +321,10 @@ class AlarmsByStrength:
         return float(10 ** (inside - max(strength - last, 0.0)))
 
 
-def alarms_by_strength(tests: list[Tests], strengths: list[float]) -> AlarmsByStrength:
+def alarms_by_strength(
+    tests: list[Tests], strengths: list[float], rule: Rule = "exact"
+) -> AlarmsByStrength:
     """Expected false regions with at least these log10 Bayes factors, exactly."""
     wanted = np.unique(strengths)
-    number = [expected_false_alarms(tests, BayesLimits(float(b))).total for b in wanted]
+    number = [expected_false_alarms(tests, BayesLimits(float(b), rule)).total for b in wanted]
     return AlarmsByStrength(wanted, np.array(number))

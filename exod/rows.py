@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from functools import cache
 from typing import Any
@@ -238,7 +238,7 @@ def _any(number: float) -> float:
 
 
 def with_observation_alarms(
-    regions: Sequence[pd.DataFrame], alarms: Iterable[AlarmsByStrength]
+    regions: Sequence[pd.DataFrame], alarms: Sequence[AlarmsByStrength], *, equal_shares: bool
 ) -> list[pd.DataFrame]:
     """Rows of regions with their false-alarm probability in the whole observation.
 
@@ -246,16 +246,23 @@ def with_observation_alarms(
     ----------
     regions : sequence of DataFrame
         Rows for the table regions.
-    alarms : iterable of AlarmsByStrength
+    alarms : sequence of AlarmsByStrength
         Of all runs of the observation.
+    equal_shares : bool
+        Whether each run may have an equal share of the false alarms: then a region is as strong as
+        one of another run when its run expects as few of them. Otherwise strengths compare.
     """
-    curves = list(alarms)
-    return [
-        rows.assign(fap_obs=[_any(sum(c.at(s) for c in curves)) for s in rows["strength"]])
-        if len(rows)
-        else rows
-        for rows in regions
-    ]
+    result = []
+    for rows in regions:
+        if not len(rows):
+            result.append(rows)
+            continue
+        if equal_shares:
+            number = len(alarms) * -np.log1p(-np.minimum(rows["fap_run"], 1 - 1e-15))
+        else:
+            number = np.array([sum(curve.at(s) for curve in alarms) for s in rows["strength"]])
+        result.append(rows.assign(fap_obs=-np.expm1(-number)))
+    return result
 
 
 def _largest(values: NDArray[np.float64]) -> float:

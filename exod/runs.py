@@ -96,7 +96,8 @@ class Run:
     false_alarms : FalseAlarms
         Regions that chance is expected to make.
     alarms : AlarmsByStrength
-        The same by strength: log10 of the Bayes factor, or -log10 of the probability.
+        The same by strength: log10 of the Bayes factor that the rule compares with its threshold,
+        or -log10 of the probability.
     needed : DetectionCounts
         Counts that a short burst needs to be found in each cell.
     seconds : float
@@ -142,6 +143,8 @@ class Searched:
         In sub-frames; `shifts` of them are a frame.
     cells : SignificantCells
         Significant cells, or first cells of significant windows.
+    strength : ndarray of float64, shape (n_cells,)
+        Strength of the cells, as `Run.alarms` counts it.
     width, shifts : int
         Cells along a side of a window, sub-frames in a frame.
     """
@@ -149,14 +152,9 @@ class Searched:
     cube: CountCube
     expectation: Expectation | ConditionalExpectation
     cells: SignificantCells
+    strength: NDArray[np.float64]
     width: int = 1
     shifts: int = 1
-
-    @property
-    def strength(self) -> NDArray[np.float64]:
-        """Strength of the cells, shape (n_cells,)."""
-        p_log = self.cells.p_log
-        return np.where(np.isnan(p_log), self.cells.b_log, -p_log)
 
     def significant_frames(self, members: NDArray[np.intp]) -> NDArray[np.bool_]:
         """Sub-frames of some of the cells, shape (n_sub_frames,)."""

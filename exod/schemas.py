@@ -274,7 +274,7 @@ REGIONS = Table(
             "strength",
             _F64,
             "",
-            "Of its strongest cell: log10 of the Bayes factor, or -p_log where windows slide",
+            "Of its strongest cell: log10 of the Bayes factor that the rule compares, or -p_log",
         ),
         Column("fap_run", _F64, "", "Probability that chance makes one as strong in its run"),
         Column("fap_obs", _F64, "", "Probability that chance makes one as strong in any run"),

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from exod.bayes import Thresholds, threshold
+from exod.bayes import Thresholds, log10_b_peak, threshold
 from exod.completeness.maps import detection_counts
 from exod.config import Config
 from exod.cube import Box, CountCube, Grid
@@ -26,7 +26,7 @@ from exod.falsealarms import (
     tests_of,
 )
 from exod.gti import BadTime, Frames, bad_time, camera_off
-from exod.regions import significant_cells
+from exod.regions import SignificantCells, significant_cells
 from exod.runs import Run, Searched, Threshold, VariableRegion, describe_regions, run_id
 from exod.subsets import MergedEvents
 from exod.windowsearch import search_windows
@@ -130,7 +130,7 @@ def _search_cube(
     tests = tests_of(cube, expectation)
     limits = _thresholds(tests, config, n_subsets)
     cells = significant_cells(cube, expectation, limits)
-    found = Searched(cube, expectation, cells)
+    found = Searched(cube, expectation, cells, _strength(cells, limits))
     regions = tuple(describe_regions(found, cube, expectation, off, events))
     return Run(
         runid=runid,
@@ -149,6 +149,15 @@ def _search_cube(
         needed=detection_counts(expectation, limits, cube.grid.size_arcsec),
         seconds=time.perf_counter() - began,
     )
+
+
+def _strength(cells: SignificantCells, limits: Thresholds) -> NDArray[np.float64]:
+    """log10 of the Bayes factor that is compared with the threshold, shape (n_cells,)."""
+    if limits.rule == "exact":
+        return cells.b_log
+    # The published rule asks for one count more in a peak.
+    fewer = log10_b_peak(np.maximum(cells.n - 1, 0), cells.mu)
+    return np.where(cells.is_peak, fewer, cells.b_log)
 
 
 def _thresholds(tests: list[Tests], config: Config, n_subsets: int) -> Thresholds:
@@ -176,7 +185,7 @@ def _alarms(
     strengths = [least]
     if regions:
         strengths = [least + step for step in _STRENGTH_STEPS]
-    return alarms_by_strength(tests, strengths)
+    return alarms_by_strength(tests, strengths, limits.rule)
 
 
 def _off_frames(

@@ -203,7 +203,8 @@ class _BandSearch:
         curve = alarm_curve(expectation, band.sums, frames, shifts)
         threshold = _threshold(curve, self.config, self.n_subsets)
         cells, crowd = self._windows(sub_cube, expectation, threshold, crowd)
-        found = Searched(sub_cube, sub_expectation, cells, self.config.cube.window, shifts)
+        width = self.config.cube.window
+        found = Searched(sub_cube, sub_expectation, cells, -cells.p_log, width, shifts)
         off = cube.exposure < 0.5
         run = Run(
             runid=runid,

@@ -31,12 +31,16 @@ def mark_event(axes: NDArray[Any], run: Row, region: Row) -> None:
             )
 
 
+def _rounded(seconds: float) -> str:
+    return f"{seconds:,.0f}" if seconds >= 10 else f"{seconds:.2g}"
+
+
 def event_text(region: Row) -> str:
     """Length, counts and false-alarm probability of the event, as a third line."""
     parts = []
     if np.isfinite(float(region["duration"])):
         excess, low, high = (float(region[f"excess{name}"]) for name in ("", "_lo", "_hi"))
-        length = f"{float(region['duration']):.3g} ± {float(region['duration_err']):.2g} s"
+        length = f"{_rounded(region['duration'])} ± {_rounded(region['duration_err'])} s"
         parts += [length, f"{excess:.0f} (+{high - excess:.0f} −{excess - low:.0f}) ct"]
     if np.isfinite(float(region["fap_obs"])):
         parts.append(f"by chance in the observation: {float(region['fap_obs']):.1g}")

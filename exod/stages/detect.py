@@ -150,7 +150,9 @@ def detect_observation(files: ObservationFiles[Path], config: Config) -> Tables:
             for name, frame in run_rows(observation.obsid, subset, run, config).items():
                 parts[name].append(frame)
             parts["runs"][-1]["peak_memory_mb"] = peak_memory_mb()
-    parts["regions"] = with_observation_alarms(parts["regions"], alarms)
+    parts["regions"] = with_observation_alarms(
+        parts["regions"], alarms, equal_shares=config.detect.false_alarm_rate is not None
+    )
     n_regions = sum(len(frame) for frame in parts["regions"])
     for name, frame in observation.rows(n_regions).items():
         parts[name].append(frame)
