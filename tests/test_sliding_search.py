@@ -21,6 +21,7 @@ from exod import sliding
 from exod.bayes import log10_b_eclipse, log10_b_peak
 from exod.conditional import LiveTime
 from exod.regions import SignificantCells
+from exod.runs import Searched
 from exod.sliding import (
     least_counts_of,
     significant_windows,
@@ -66,7 +67,7 @@ def assert_found(case: Case, cells: SignificantCells, p_log: float) -> None:
     assert np.array_equal(order, np.arange(len(cells)))
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(seeds, st.sampled_from([-3.41, -5.17, -8.23]))
 def test_search_finds_what_plain_loops_find(seed, p_log):
     case = random_case(seed)
@@ -165,6 +166,19 @@ def test_least_counts_are_those_that_one_frame_could_hold():
     flat = np.full((case.expectation.curve.n_classes, 100), 0.01)
     assert [least_counts_of(case.sums, flat, p) for p in (-1.0, -4.0, -5.9, -6.1)] == [2, 2, 3, 4]
     assert least_counts_of(case.sums, np.ones((len(flat), 1)), -9.0) == 2
+
+
+@pytest.mark.parametrize("shifts", [1, 2, 3])
+def test_significant_frames_are_all_those_of_the_windows(shifts):
+    case = random_case(8, n_frames=20, shifts=shifts)
+    cells = search(case, -2.0).cells
+    assert len(cells) > 2
+    found = Searched(case.cube, case.expectation, cells, -cells.p_log, case.width, shifts)
+    chosen = np.zeros(case.cube.frames.n, bool)
+    for start in cells.start[:3]:
+        middle = case.cube.frames.starts + case.cube.frames.t_bin / 2
+        chosen |= (middle > start) & (middle < start + case.cube.frames.t_bin * shifts)
+    assert np.array_equal(found.significant_frames(np.arange(len(cells))[:3]), chosen)
 
 
 # --- degenerate cubes ------------------------------------------------------------------------
