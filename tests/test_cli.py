@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -91,9 +92,9 @@ def test_help_has_an_example(name: str, command: Any) -> None:
 def test_examples_parse(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     every = get_command(app).commands  # type: ignore[attr-defined]
-    example = re.search(r"Example: `exod (.*?)`", every[name].help)
+    example = re.search(r"Example: `exod (.*?)`", every[name].help, re.DOTALL)
     assert example is not None
-    _, *arguments = example[1].split()
+    _, *arguments = shlex.split(example[1])
     every[name].make_context(name, arguments)
 
 
