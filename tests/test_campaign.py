@@ -36,7 +36,8 @@ from exod.errors import ConfigError, ExodError
 from exod.plan import Plan
 from exod.plots.completeness import completeness_figure
 from exod.simulate import simulate
-from exod.stages.completeness import collect, measure, predict, run_campaign, write_results
+from exod.stages.completeness import collect, measure, run_campaign, write_results
+from exod.stages.virtual import predict
 
 SMALL = Config.parse({"cube": {"t_bin": [50.0], "bands": [[0.2, 12.0]]}})
 

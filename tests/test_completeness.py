@@ -9,9 +9,10 @@ import pytest
 
 from exod.bayes import Thresholds
 from exod.completeness.maps import counts_for_detection, detection_counts, own_share
+from exod.completeness.photons import Site
 from exod.completeness.probability import Bursts, detection_probability
 from exod.completeness.profiles import EPIC, cell_shares
-from exod.completeness.virtual import SearchedRun, Site, virtual_injection
+from exod.completeness.virtual import SearchedRun, virtual_injection
 from exod.cube import Box, CountCube, Grid
 from exod.expectation import Expectation, Template
 from exod.gti import Frames
@@ -133,7 +134,8 @@ def searched(
         Frames(0.0, t_bin, n_frames), Grid.of_size(SIZE), none, none, np.zeros(n_frames, bool)
     )
     cube = replace(cube, box=Box(50, 50 + n_rows, 40, 40 + n_columns))
-    return SearchedRun(f"run_{t_bin:g}_{band[0]}_{band[1]}", band, cube, expectation)
+    name = f"run_{t_bin:g}_{band[0]}_{band[1]}"
+    return SearchedRun(name, band, cube, expectation, Thresholds(3.0))
 
 
 def random_places(n: int, seed: int = 2) -> tuple[np.ndarray, np.ndarray]:
@@ -161,7 +163,7 @@ def test_short_bursts_agree_with_the_map():
 def test_virtual_bursts_agree_with_the_formula(duration, mu, n_frames):
     """Also where the burst is a good part of what its own expectation is made of."""
     run = searched(flat_expectation(mu, n_frames=n_frames, side=60), 50.0)
-    thresholds, generator = Thresholds(3.0), np.random.default_rng(3)
+    generator = np.random.default_rng(3)
     n, counts = 3000, 18.0
     x, y = random_places(100)
     energies = np.full(2000, 1.0)
@@ -169,12 +171,12 @@ def test_virtual_bursts_agree_with_the_formula(duration, mu, n_frames):
         Site.of_profile(float(a), float(b), energies, generator) for a, b in zip(x, y, strict=True)
     ]
     start = generator.uniform(100.0, 50.0 * n_frames - 200.0, n)
-    found = virtual_injection([run], thresholds, sites, counts, duration, start, generator)
+    found = virtual_injection([run], sites, counts, duration, start, generator)
     some = slice(0, 300)
     bursts = Bursts(
         np.full(300, counts), start[some], np.full(300, duration), np.tile(x, 3), np.tile(y, 3)
     )
-    expected = detection_probability(run.cube, run.expectation, thresholds, bursts)
+    expected = detection_probability(run.cube, run.expectation, run.thresholds, bursts)
     assert found.mean() == pytest.approx(expected.mean(), abs=0.04)
 
 
@@ -194,7 +196,7 @@ def test_runs_share_photons():
         Site.of_profile(float(a), float(b), energies, generator) for a, b in zip(x, y, strict=True)
     ]
     start = generator.uniform(100.0, 90_000.0, 2000)
-    found = virtual_injection(runs, Thresholds(3.0), sites, 16.0, 2.0, start, generator)
+    found = virtual_injection(runs, sites, 16.0, 2.0, start, generator)
     soft, hard, full = found.T
     assert 0.3 < full.mean() < 0.9
     assert full[soft & hard].mean() > 0.97
@@ -210,5 +212,5 @@ def test_bursts_outside_the_data_are_never_found():
     generator = np.random.default_rng(1)
     site = Site.of_profile(20_000.0, 24_000.0, np.ones(100), generator)
     start = np.array([6000.0, 1000.0])
-    found = virtual_injection([run], Thresholds(3.0), [site], 1e3, 1.0, start, generator)
+    found = virtual_injection([run], [site], 1e3, 1.0, start, generator)
     assert found.tolist() == [[False], [True]]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exod.completeness.campaign import Point
-from exod.completeness.virtual import Site
+from exod.completeness.photons import Site
 from exod.config import Config
 from exod.errors import ConfigError, ExposureRejected
 from exod.events import select_events
@@ -98,6 +98,14 @@ def burst_places(
             f"There is no room for bursts at {off_axis:g} arcmin on chips of all cameras."
         )
     return places
+
+
+def burst_starts(
+    model: ObservationModel, duration: float, n: int, generator: np.random.Generator
+) -> Floats:
+    """Random times at which all exposures are on until the burst ends, shape (n,)."""
+    low, high = common_time(model)
+    return generator.uniform(low, high - duration, n)
 
 
 def _on_chips(model: ObservationModel, x: float, y: float) -> bool:

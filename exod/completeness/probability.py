@@ -139,7 +139,8 @@ class Patch:
     Attributes
     ----------
     cell : ndarray of int64, shape (n_places, 5, 5)
-        Flat index in the cropped image, axes (place, y, x); -1 outside of it.
+        Flat index in the cropped image, axes (place, y, x); -1 outside of it. With a reach other
+        than 2, 2 reach + 1 cells a side.
     row, column : ndarray of int64, shape (n_places,)
         Cell of the place in the full grid.
     dx, dy : ndarray of float64, shape (n_places,)
@@ -153,11 +154,11 @@ class Patch:
     dy: Floats
 
     @classmethod
-    def around(cls, cube: CountCube, x: ArrayLike, y: ArrayLike) -> Patch:
-        """Cells around sky pixels, shape (n_places,)."""
+    def around(cls, cube: CountCube, x: ArrayLike, y: ArrayLike, reach: int = REACH) -> Patch:
+        """Cells around sky pixels, shape (n_places,), `reach` on each side."""
         px, py = (np.asarray(v, float) / cube.grid.width for v in (x, y))
         column, row = np.floor(px).astype(np.int64), np.floor(py).astype(np.int64)
-        around = np.arange(-REACH, REACH + 1)
+        around = np.arange(-reach, reach + 1)
         j = (row[:, None] - cube.box.y_lo + around)[:, :, None]
         i = (column[:, None] - cube.box.x_lo + around)[:, None, :]
         n_rows, n_columns = cube.box.shape

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exod.bayes import Thresholds
+from exod.completeness.photons import Photons, Site, burst_photons, undivided
 from exod.completeness.probability import (
     REACH,
     OwnLight,
@@ -23,14 +24,11 @@ from exod.completeness.probability import (
     bright_limit,
     with_own_light,
 )
-from exod.completeness.profiles import EPIC, Profile
 from exod.cube import CountCube
 from exod.expectation import Expectation
-from exod.instruments import SKY_PIXEL_ARCSEC
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
-Band = tuple[float, float]
 
 _SIDE: Final = 2 * REACH + 1
 
@@ -47,71 +45,19 @@ class SearchedRun:
         Energy band in keV.
     cube, expectation : CountCube, Expectation
         Frames and cells, and expected counts without the bursts.
+    thresholds : Thresholds
+        Significance.
     """
 
     runid: str
-    band: Band
+    band: tuple[float, float]
     cube: CountCube
     expectation: Expectation
-
-
-@dataclass(frozen=True)
-class Site:
-    """Photons of a source at one place, from which those of bursts are drawn again and again.
-
-    Attributes
-    ----------
-    x, y : float
-        The place in sky pixels.
-    photon_x, photon_y : ndarray of float64, shape (n_photons,)
-        Where photons fall, sky pixels.
-    energy_kev : ndarray of float64, shape (n_photons,)
-        Their energies.
-    throughput : float
-        Share of the photons that is seen: those in gaps between chips are lost.
-    """
-
-    x: float
-    y: float
-    photon_x: Floats
-    photon_y: Floats
-    energy_kev: Floats
-    throughput: float = 1.0
-
-    @classmethod
-    def of_profile(
-        cls,
-        x: float,
-        y: float,
-        energy_kev: Floats,
-        generator: np.random.Generator,
-        profile: Profile = EPIC,
-    ) -> Site:
-        """A site far from any gap, with a photon of the profile for each energy."""
-        offset = profile.sample(generator, len(energy_kev)) / SKY_PIXEL_ARCSEC
-        return cls(x, y, x + offset[0], y + offset[1], energy_kev)
-
-
-@dataclass(frozen=True)
-class _Events:
-    """Photons of bursts (`own`) and background: trial, time, sky pixels, energy in keV."""
-
-    trial: Integers
-    time: Floats
-    x: Floats
-    y: Floats
-    energy: Floats
-    own: NDArray[np.bool_]
-
-    @classmethod
-    def concatenate(cls, parts: Sequence[_Events]) -> _Events:
-        names = ("trial", "time", "x", "y", "energy", "own")
-        return cls(*(np.concatenate([getattr(p, n) for p in parts]) for n in names))
+    thresholds: Thresholds
 
 
 def virtual_injection(
     runs: Sequence[SearchedRun],
-    thresholds: Thresholds,
     sites: Sequence[Site],
     counts: float,
     duration: float,
@@ -124,8 +70,6 @@ def virtual_injection(
     ----------
     runs : sequence of SearchedRun
         Of one subset of an observation, without the bursts.
-    thresholds : Thresholds
-        Significance.
     sites : sequence of Site
         Places; they take turns.
     counts : float
@@ -146,40 +90,12 @@ def virtual_injection(
     place = np.arange(len(start)) % len(sites)
     x = np.array([site.x for site in sites])[place]
     y = np.array([site.y for site in sites])[place]
-    bursts = _burst_photons(sites, place, counts, duration, start, generator)
+    bursts = burst_photons(sites, place, counts, duration, start, generator)
     stop = start + duration
     background = _background_photons(runs, x, y, start, stop, generator)
-    events = _Events.concatenate([bursts, *background])
-    found = [_found(run, thresholds, events, x, y) for run in runs]
+    events = Photons.concatenate([bursts, *background])
+    found = [_found(run, events, x, y) for run in runs]
     return np.stack(found, axis=1)
-
-
-def _burst_photons(
-    sites: Sequence[Site],
-    place: Integers,
-    counts: float,
-    duration: float,
-    start: Floats,
-    generator: np.random.Generator,
-) -> _Events:
-    parts = []
-    for number, site in enumerate(sites):
-        mine = np.flatnonzero(place == number)
-        n = generator.poisson(counts * site.throughput, len(mine))
-        trial = np.repeat(mine, n)
-        drawn = generator.integers(0, len(site.photon_x), len(trial))
-        time = start[trial] + duration * generator.random(len(trial))
-        parts.append(
-            _Events(
-                trial,
-                time,
-                site.photon_x[drawn],
-                site.photon_y[drawn],
-                site.energy_kev[drawn],
-                np.ones(len(trial), bool),
-            )
-        )
-    return _Events.concatenate(parts)
 
 
 def _background_photons(
@@ -189,7 +105,7 @@ def _background_photons(
     start: Floats,
     stop: Floats,
     generator: np.random.Generator,
-) -> list[_Events]:
+) -> list[Photons]:
     """Background around the bursts, while any frame that they touch lasts.
 
     It is drawn from the expectation of the run with the shortest frames in each band that is not
@@ -215,7 +131,7 @@ def _background_photons(
         row, column = np.divmod(which, _SIDE)
         time = frames.t_lo + frames.t_bin * (frame[trial, step] + generator.random(size))
         parts.append(
-            _Events(
+            Photons(
                 trial,
                 time,
                 (patch.column[trial] + column - REACH + generator.random(size)) * grid.width,
@@ -227,30 +143,7 @@ def _background_photons(
     return parts
 
 
-def undivided(bands: set[Band]) -> list[Band]:
-    """Bands that others do not add up to.
-
-    Examples
-    --------
-    >>> undivided({(0.2, 2.0), (2.0, 12.0), (0.2, 12.0)})
-    [(0.2, 2.0), (2.0, 12.0)]
-    """
-    return sorted(band for band in bands if not _is_covered(band, bands - {band}))
-
-
-def _is_covered(band: Band, others: set[Band]) -> bool:
-    """Whether some of `others`, one after the other, reach from the low end to the high end."""
-    low, high = band
-    return low == high or any(
-        _is_covered((other[1], high), others)
-        for other in others
-        if other[0] == low and other[1] <= high
-    )
-
-
-def _found(
-    run: SearchedRun, thresholds: Thresholds, events: _Events, x: Floats, y: Floats
-) -> NDArray[np.bool_]:
+def _found(run: SearchedRun, events: Photons, x: Floats, y: Floats) -> NDArray[np.bool_]:
     """Bin the events as the run does and test the cells, shape (n_bursts,)."""
     expectation, cube = run.expectation, run.cube
     patch = Patch.around(cube, x, y)
@@ -276,7 +169,7 @@ def _found(
     light = _own_light(run, patch, (trial[own], frame[own], place[own]), rest, place_of)
     flat = patch.cell.reshape(len(x), -1)[trial_of, place_of]
     mu = with_own_light(expectation, frame_of, flat, light, bright_limit(expectation))
-    np.logical_or.at(found, trial_of, thresholds.is_peak(n, mu))
+    np.logical_or.at(found, trial_of, run.thresholds.is_peak(n, mu))
     return found
 
 

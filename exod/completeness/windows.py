@@ -2,12 +2,15 @@
 
 A window with I counts in a class of time, of which a frame has the share x, is significant with k
 counts if the binomial probability of at least k of I' is small, where I' are the counts outside
-the frame and k. A burst of N counts within a frame brings f N of them, f the mean share of the
-point spread function in the best of the windows that overlap it.
+the frame and k. Of a burst of N counts within a frame, the photons arrive in random order at random
+places of the point spread function; N_k is their expected number when any of the windows around has
+k of them. With mu counts of background expected in the window, and the share f of the light in the
+best window, the burst is found with N = N_k - mu / f counts.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
@@ -27,6 +30,12 @@ _NODES: Final = 48
 """Levels of the background that are told apart in each class, and counts of a window."""
 
 _PLACES: Final = 5
+
+_BURSTS: Final = 4000
+_MOST: Final = 48
+_SEED: Final = 1
+"""Simulated bursts, and the counts of a window up to which they are followed; the median of N_k is
+known to one or two per cent for the smallest k, better for others."""
 
 
 def window_detection_counts(
@@ -52,7 +61,7 @@ def window_detection_counts(
         frames with data; NaN where there are no counts.
     """
     width = sums.windows.width
-    share = best_share(EPIC, size_arcsec, width)
+    lights = [Light.of(EPIC, size_arcsec, width, p) for p in PROBABILITIES]
     level, _ = expectation.shares(expectation.frames)
     own = np.argmax(sums.counts.sum(1)[:, None] * level, axis=0)
     live = level.sum(0) > 0
@@ -65,8 +74,8 @@ def window_detection_counts(
         if not len(shares) or not seen.any():
             continue
         nodes = np.geomspace(counts[seen].min(), counts[seen].max() * (1 + 1e-9), _NODES)
-        for row, probability in enumerate(PROBABILITIES):
-            needed = _needed(nodes, shares, p_log, probability) / share
+        for row, light in enumerate(lights):
+            needed = _needed(nodes, shares, p_log, light)
             totals[row][seen] += len(shares) * np.interp(
                 np.log(counts[seen]), np.log(nodes), needed
             )
@@ -82,8 +91,8 @@ def _median(image: NDArray[np.float32]) -> float:
     return float(np.median(known)) if known.size else np.nan
 
 
-def _needed(counts: Floats, shares: Floats, p_log: float, probability: float) -> Floats:
-    """Counts of a burst in the window, for windows with these counts; mean over frames."""
+def _needed(counts: Floats, shares: Floats, p_log: float, light: Light) -> Floats:
+    """Counts of a burst, for windows with these counts; mean over frames."""
     levels, number = np.unique(shares, return_counts=True)
     if len(levels) > _LEVELS:
         group = (np.cumsum(number) - 1) * _LEVELS // number.sum()
@@ -91,9 +100,7 @@ def _needed(counts: Floats, shares: Floats, p_log: float, probability: float) ->
         levels = np.bincount(group, number * levels)[size > 0] / size[size > 0]
         number = size[size > 0]
     total, share = (a.ravel() for a in np.meshgrid(counts, levels, indexing="ij"))
-    mu = total * share
-    least = least_counts(total, share, p_log)
-    needed = np.maximum(special.gammaincinv(least, probability) - mu, 0.0)
+    needed = light.needed(least_counts(total, share, p_log), total * share)
     return np.asarray(needed.reshape(len(counts), -1) @ (number / number.sum()))
 
 
@@ -114,6 +121,68 @@ def least_counts(total: Floats, share: Floats, p_log: float) -> Floats:
         enough = log10_tail(middle, trials, trials * share, upper=True) <= p_log
         high, low = np.where(enough, middle, high), np.where(enough, low, middle)
     return high
+
+
+@dataclass(frozen=True, eq=False)
+class Light:
+    """How the photons of a burst gather in the windows around it.
+
+    Attributes
+    ----------
+    probability : float
+        Detection probability.
+    share : float
+        Share of the light in the best window, mean over places in a cell.
+    counts : ndarray of float64, shape (n,)
+        Expected counts of a burst of which any window has 1, 2, ... n with that probability, if
+        there is no background.
+    """
+
+    probability: float
+    share: float
+    counts: Floats
+
+    @classmethod
+    @lru_cache(maxsize=16)
+    def of(cls, profile: Profile, size_arcsec: float, width: int, probability: float) -> Light:
+        """For windows of `width` x `width` cells."""
+        expected = _expected_counts(profile, size_arcsec, width)
+        share = best_share(profile, size_arcsec, width)
+        return cls(probability, share, np.quantile(expected, probability, axis=0))
+
+    def needed(self, least: Floats, mu: Floats) -> Floats:
+        """Counts of a burst for windows that need `least` and expect `mu`, same shape."""
+        single = special.gammaincinv(least, self.probability) / self.share
+        most = len(self.counts)
+        gain = special.gammaincinv(most, self.probability) / self.share - self.counts[-1]
+        # What the choice among windows gains grows as the fluctuations.
+        many = single - gain * np.sqrt(least / most)
+        few = self.counts[np.clip(least, 1, most).astype(np.int64) - 1]
+        return np.maximum(np.where(least <= most, few, many) - mu / self.share, 0.0)
+
+
+@lru_cache(maxsize=4)
+def _expected_counts(profile: Profile, size_arcsec: float, width: int) -> Floats:
+    """Expected counts of simulated bursts when any window reaches 1, 2, ... counts.
+
+    If the expected counts of a burst grow, its photons come one after the other with exponential
+    distances. Shape (n_bursts, `_MOST`).
+    """
+    generator = np.random.default_rng(_SEED)
+    n = int((_MOST + 6 * np.sqrt(_MOST)) / best_share(profile, size_arcsec, width))
+    place = generator.uniform(-0.5, 0.5, (2, _BURSTS, 1))
+    offset = profile.sample(generator, _BURSTS * n).reshape(2, _BURSTS, n)
+    cell = np.rint(place + offset / size_arcsec)
+    # Windows with the cell of the burst inside; of single cells the neighbours too.
+    starts = range(1 - width, 1) if width > 1 else range(-1, 2)
+    rows, columns = ([(axis >= i) & (axis < i + width) for i in starts] for axis in cell)
+    most = np.zeros((_BURSTS, n), np.int16)
+    for row in rows:
+        for column in columns:
+            np.maximum(most, (row & column).cumsum(1, dtype=np.int16), out=most)
+    arrival = generator.exponential(size=most.shape).cumsum(1)
+    reached = [np.minimum((most < k).sum(1), n - 1) for k in range(1, _MOST + 1)]
+    return np.take_along_axis(arrival, np.stack(reached, axis=1), axis=1)
 
 
 @lru_cache(maxsize=8)

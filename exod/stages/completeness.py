@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,39 +19,30 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from exod import __version__
-from exod.bayes import Thresholds
 from exod.completeness.campaign import Campaign, Point
 from exod.completeness.curves import counts_needed, summarise
 from exod.completeness.fields import (
     burst_places,
-    common_time,
-    measured_sites,
+    burst_starts,
     quiet_field,
     selected_photons,
     with_bursts,
 )
-from exod.completeness.matching import ANY, TrueBursts, kind_of, match, search_again
+from exod.completeness.matching import ANY, TrueBursts, match, search_again
 from exod.completeness.report import report
-from exod.completeness.virtual import SearchedRun, Site, virtual_injection
-from exod.config import Config
 from exod.errors import ConfigError, ExodError
-from exod.expectation import Expectation
 from exod.plan import RETRIES, Plan
 from exod.scheduler import Done
 from exod.scheduler import run as run_tasks
-from exod.search import Run, search_subset
-from exod.simulate import ObservationModel, SimulatedObservation, simulate
+from exod.search import Run
+from exod.simulate import SimulatedObservation, simulate
 from exod.stages.detect import Outcome
-from exod.stages.memory import in_memory
+from exod.stages.virtual import detections, predict, searched
 
 TASKS: Final = "tasks"
 """Folder of the files of tasks, in that of the results."""
-
-VIRTUAL_BURSTS: Final = 200
-"""Bursts of the prediction for each observation and point of the grid."""
 
 _KEY: Final = b"exod"
 
@@ -146,7 +137,7 @@ def do_point(point: Point, campaign: Campaign, tasks: Path) -> Outcome:
     """Do one task and write its file."""
     began = time.perf_counter()
     rows, n_regions = measure(point, campaign)
-    if campaign.knob == "sigma" and not campaign.config.cube.slides:
+    if campaign.method == "search":
         rows = pd.concat([rows, predict(point, campaign)], ignore_index=True)
     rows.insert(0, "method", campaign.method)
     for number, (name, value) in enumerate(point.columns().items()):
@@ -208,10 +199,10 @@ def measure(point: Point, campaign: Campaign) -> tuple[pd.DataFrame, int]:
     kept: list[Run] = []
     for level in campaign.levels:
         if campaign.method == "search":
-            runs: Iterable[Run] = _search(made.observation, campaign.config_at(level))
+            runs: Iterable[Run] = searched(made.observation, campaign.config_at(level))
         else:
             # The cubes of the older method do not depend on its level.
-            kept = kept or list(_search(made.observation, campaign.config))
+            kept = kept or list(searched(made.observation, campaign.config))
             runs = kept
         results = {}
         for kind, places in search_again(runs, campaign, level):
@@ -220,27 +211,17 @@ def measure(point: Point, campaign: Campaign) -> tuple[pd.DataFrame, int]:
         found = np.logical_or.reduce([own for own, _ in results.values()])
         results[ANY] = found, sum(n_false for _, n_false in results.values())
         for kind, (own, n_false) in results.items():
-            row = _row("injected", level, kind, own)
+            row = detections("injected", level, kind, own)
             row |= {"injected": made.injected, "selected": made.selected, "n_false": n_false}
             rows.append(row)
     return pd.DataFrame(rows), n_regions
-
-
-def _row(source: str, level: float, kind: str, found: NDArray[np.bool_]) -> dict[str, Any]:
-    return {
-        "source": source,
-        "level": level,
-        "kind": kind,
-        "trials": len(found),
-        "detected": int(found.sum()),
-    }
 
 
 def _inject(point: Point, campaign: Campaign) -> _Injected:
     generator = point.generator()
     model = quiet_field(point, campaign.length)
     places = burst_places(model, point.off_axis, campaign.bursts, generator)
-    starts = _starts(model, point.duration, len(places), generator)
+    starts = burst_starts(model, point.duration, len(places), generator)
     model = with_bursts(model, places, starts, point.duration, point.amplitude)
     observation = simulate(model, int(generator.integers(2**31)))
     is_burst = np.arange(len(model.sources)) >= len(model.sources) - len(places)
@@ -251,70 +232,6 @@ def _inject(point: Point, campaign: Campaign) -> _Injected:
         int(observation.truth["counts_total"][is_burst].sum()),
         len(selected_photons(observation, is_burst, campaign.config)[0]),
     )
-
-
-def _starts(
-    model: ObservationModel, duration: float, n: int, generator: np.random.Generator
-) -> NDArray[np.float64]:
-    low, high = common_time(model)
-    return generator.uniform(low, high - duration, n)
-
-
-def _search(observation: SimulatedObservation, config: Config) -> Iterator[Run]:
-    loaded = in_memory(observation, config)
-    for subset in loaded.subsets:
-        yield from search_subset(loaded.obsid, subset, loaded.sources, config)
-
-
-def predict(point: Point, campaign: Campaign) -> pd.DataFrame:
-    """Predict the detections of a point by virtual injection into its field without bursts.
-
-    For searches whose windows do not overlap and whose threshold is the same in every run.
-
-    Returns
-    -------
-    DataFrame
-        One row a level and kind of run.
-    """
-    config = campaign.config
-    field = replace(point, amplitude=0.0, duration=0.0, off_axis=0.0)
-    kinds, runs = _searched_field(field, campaign.length, config)
-    ring = replace(point, amplitude=0.0, duration=0.0)
-    sites = _sites(ring, campaign.length, campaign.bursts, config)
-    generator = np.random.default_rng(point.generator().integers(2**31, size=4))
-    model = quiet_field(point, campaign.length)
-    starts = _starts(model, point.duration, VIRTUAL_BURSTS, generator)
-    rows = []
-    for level in campaign.levels:
-        thresholds = Thresholds(level, config.detect.rule)
-        found = virtual_injection(
-            runs, thresholds, sites, point.amplitude, point.duration, starts, generator
-        )
-        for kind, own in (*zip(kinds, found.T, strict=True), (ANY, found.any(axis=1))):
-            rows.append(_row("predicted", level, kind, own))
-    return pd.DataFrame(rows)
-
-
-@lru_cache(maxsize=1)
-def _searched_field(
-    field: Point, length: float, config: Config
-) -> tuple[tuple[str, ...], tuple[SearchedRun, ...]]:
-    """Kinds and runs of a field without bursts, which many points share."""
-    observation = simulate(quiet_field(field, length), field.seed)
-    kinds, runs = [], []
-    for run in _search(observation, config):
-        if isinstance(run.expectation, Expectation):
-            kinds.append(kind_of(run))
-            runs.append(SearchedRun(run.runid, run.band, run.cube, run.expectation))
-    return tuple(kinds), tuple(runs)
-
-
-@lru_cache(maxsize=1)
-def _sites(ring: Point, length: float, n: int, config: Config) -> tuple[Site, ...]:
-    """Places at one off-axis angle of a field, which many points share."""
-    model = quiet_field(ring, length)
-    places = burst_places(model, ring.off_axis, n, ring.generator())
-    return tuple(measured_sites(model, places, config, ring.seed))
 
 
 def collect(folder: str | Path) -> pd.DataFrame:

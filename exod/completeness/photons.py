@@ -1,0 +1,139 @@
+"""Photons of bursts at given places and times, for virtual injection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exod.completeness.profiles import EPIC, Profile
+from exod.instruments import SKY_PIXEL_ARCSEC
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Band = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Site:
+    """Photons of a source at one place, from which those of bursts are drawn again and again.
+
+    Attributes
+    ----------
+    x, y : float
+        The place in sky pixels.
+    photon_x, photon_y : ndarray of float64, shape (n_photons,)
+        Where photons fall, sky pixels.
+    energy_kev : ndarray of float64, shape (n_photons,)
+        Their energies.
+    throughput : float
+        Share of the photons that is seen: those in gaps between chips are lost.
+    """
+
+    x: float
+    y: float
+    photon_x: Floats
+    photon_y: Floats
+    energy_kev: Floats
+    throughput: float = 1.0
+
+    @classmethod
+    def of_profile(
+        cls,
+        x: float,
+        y: float,
+        energy_kev: Floats,
+        generator: np.random.Generator,
+        profile: Profile = EPIC,
+    ) -> Site:
+        """A site far from any gap, with a photon of the profile for each energy."""
+        offset = profile.sample(generator, len(energy_kev)) / SKY_PIXEL_ARCSEC
+        return cls(x, y, x + offset[0], y + offset[1], energy_kev)
+
+
+@dataclass(frozen=True)
+class Photons:
+    """Photons of bursts and background, arrays of shape (n_photons,).
+
+    Attributes
+    ----------
+    trial : ndarray of int64
+        Number of the burst that they belong to, or lie around.
+    time : ndarray of float64
+        Mission elapsed time.
+    x, y : ndarray of float64
+        Sky pixels.
+    energy : ndarray of float64
+        In keV.
+    own : ndarray of bool
+        Those of the burst, not of the background.
+    """
+
+    trial: Integers
+    time: Floats
+    x: Floats
+    y: Floats
+    energy: Floats
+    own: NDArray[np.bool_]
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Photons]) -> Photons:
+        """All together."""
+        names = ("trial", "time", "x", "y", "energy", "own")
+        return cls(*(np.concatenate([getattr(p, n) for p in parts]) for n in names))
+
+
+def burst_photons(
+    sites: Sequence[Site],
+    place: Integers,
+    counts: float,
+    duration: float,
+    start: Floats,
+    generator: np.random.Generator,
+) -> Photons:
+    """Photons of bursts of constant rate.
+
+    Parameters are those of `exod.completeness.virtual.virtual_injection`, and the place of each
+    burst among the sites, shape (n_bursts,).
+    """
+    parts = []
+    for number, site in enumerate(sites):
+        mine = np.flatnonzero(place == number)
+        n = generator.poisson(counts * site.throughput, len(mine))
+        trial = np.repeat(mine, n)
+        drawn = generator.integers(0, len(site.photon_x), len(trial))
+        time = start[trial] + duration * generator.random(len(trial))
+        parts.append(
+            Photons(
+                trial,
+                time,
+                site.photon_x[drawn],
+                site.photon_y[drawn],
+                site.energy_kev[drawn],
+                np.ones(len(trial), bool),
+            )
+        )
+    return Photons.concatenate(parts)
+
+
+def undivided(bands: set[Band]) -> list[Band]:
+    """Bands that others do not add up to.
+
+    Examples
+    --------
+    >>> undivided({(0.2, 2.0), (2.0, 12.0), (0.2, 12.0)})
+    [(0.2, 2.0), (2.0, 12.0)]
+    """
+    return sorted(band for band in bands if not _is_covered(band, bands - {band}))
+
+
+def _is_covered(band: Band, others: set[Band]) -> bool:
+    """Whether some of `others`, one after the other, reach from the low end to the high end."""
+    low, high = band
+    return low == high or any(
+        _is_covered((other[1], high), others)
+        for other in others
+        if other[0] == low and other[1] <= high
+    )

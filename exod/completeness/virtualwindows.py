@@ -1,0 +1,319 @@
+"""Virtual injection for the search in sliding windows.
+
+As in `exod.completeness.virtual` the photons of bursts and of the background around them are drawn
+once; here they are summed in the windows of all positions and the frames of all shifts, and tested
+with the binomial probability of each window, of whose counts those of the burst are a part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exod.completeness.photons import Photons, Site, burst_photons, undivided
+from exod.completeness.probability import REACH, Patch
+from exod.conditional import ConditionalExpectation
+from exod.cube import CountCube
+from exod.gti import Frames
+from exod.sliding import SPARSE, Chance, WindowCounts, Windows
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class SearchedWindows:
+    """What is needed of a run in sliding windows.
+
+    Attributes
+    ----------
+    runid : str
+        Its name.
+    band : (float, float)
+        Energy band in keV.
+    cube, expectation : CountCube, ConditionalExpectation
+        Whole frames and cells, and expected counts without the bursts.
+    p_log : float
+        log10 of the largest probability of a significant window.
+    width, shifts : int
+        Cells along a side of a window; frames start at every 1/shifts of their length.
+    """
+
+    runid: str
+    band: tuple[float, float]
+    cube: CountCube
+    expectation: ConditionalExpectation
+    p_log: float
+    width: int
+    shifts: int
+
+    def frames(self, shift: int) -> Frames:
+        """The frames of a shift."""
+        frames = self.cube.frames
+        start = frames.t_lo + shift * frames.t_bin / self.shifts
+        return Frames(start, frames.t_bin, max(frames.n - (shift > 0), 0))
+
+
+@dataclass(frozen=True)
+class _Bursts:
+    """Places (sky pixels) and times of bursts, shape (n_bursts,)."""
+
+    x: Floats
+    y: Floats
+    start: Floats
+    stop: Floats
+
+
+def virtual_injection_windows(
+    runs: Sequence[SearchedWindows],
+    sites: Sequence[Site],
+    counts: float,
+    duration: float,
+    start: Floats,
+    generator: np.random.Generator,
+) -> Mask:
+    """Find out which runs find each of many bursts.
+
+    Parameters
+    ----------
+    runs : sequence of SearchedWindows
+        Of one subset of an observation, without the bursts.
+    sites, counts, duration, start, generator
+        As of `exod.completeness.virtual.virtual_injection`.
+
+    Returns
+    -------
+    ndarray of bool, shape (n_bursts, n_runs)
+        Whether the burst made a window significant that has cells within two cells of its place,
+        or as many as a window is wide, in a frame that overlaps it.
+
+    Notes
+    -----
+    The background of the frames is drawn anew, that of the rest of the observation is the expected
+    one. What a burst adds to the level of the whole field is left out.
+    """
+    place = np.arange(len(start)) % len(sites)
+    x, y = (np.array([getattr(site, axis) for site in sites])[place] for axis in ("x", "y"))
+    bursts = _Bursts(x, y, start, start + duration)
+    own = burst_photons(sites, place, counts, duration, start, generator)
+    events = Photons.concatenate([own, *_background(runs, bursts, generator)])
+    found = np.zeros((len(start), len(runs)), bool)
+    for band in sorted({run.band for run in runs}):
+        mine = [number for number, run in enumerate(runs) if run.band == band]
+        seen = _Patches.of(runs[mine[0]], bursts, events)
+        for number in mine:
+            found[:, number] = _found(runs[number], seen, bursts)
+    return found
+
+
+def _patch(run: SearchedWindows, bursts: _Bursts) -> Patch:
+    return Patch.around(run.cube, bursts.x, bursts.y, max(REACH, run.width))
+
+
+def _background(
+    runs: Sequence[SearchedWindows], bursts: _Bursts, generator: np.random.Generator
+) -> Iterator[Photons]:
+    """Background around the bursts, while any frame that they touch lasts."""
+    margin = max((run.cube.frames.t_bin for run in runs), default=0.0)
+    for band in undivided({run.band for run in runs}):
+        run = next(r for r in runs if r.band == band)
+        curve, live_time = run.expectation.curve, run.expectation.live_time
+        cell = _patch(run, bursts).cell.reshape(len(bursts.x), -1)
+        ends = live_time.at(np.array([bursts.start - margin, bursts.stop + margin]))
+        shares = curve.shares(np.column_stack([np.zeros(len(curve.live)), curve.live]))
+        source = run.expectation.source
+        for total, images in zip(shares, (run.expectation.counts - source, source), strict=True):
+            for share, image in zip(total, images, strict=True):
+                low, high = np.interp(ends, curve.live, share)
+                mean = np.where(cell >= 0, image.ravel()[cell], 0.0) * (high - low)[:, None]
+                n = generator.poisson(np.maximum(mean, 0.0))
+                trial, which = (np.repeat(axis, n[np.nonzero(n)]) for axis in np.nonzero(n))
+                at = low[trial] + (high - low)[trial] * generator.random(len(trial))
+                live = np.interp(at, share, curve.live)
+                time = np.interp(live, live_time.at(live_time.edges), live_time.edges)
+                yield _in_cells(run, cell[trial, which], trial, time, generator)
+
+
+def _in_cells(
+    run: SearchedWindows,
+    cell: Integers,
+    trial: Integers,
+    time: Floats,
+    generator: np.random.Generator,
+) -> Photons:
+    """Background photons anywhere in their cells."""
+    box, grid, n = run.cube.box, run.cube.grid, len(cell)
+    row, column = np.divmod(cell, box.shape[1])
+    x = (column + box.x_lo + generator.random(n)) * grid.width
+    y = (row + box.y_lo + generator.random(n)) * grid.width
+    return Photons(trial, time, x, y, np.full(n, sum(run.band) / 2), np.zeros(n, bool))
+
+
+@dataclass(frozen=True)
+class _Patches:
+    """Photons in the cells around bursts, and the windows of these cells, in one band.
+
+    Attributes
+    ----------
+    trial, time, row, column, kind, own : ndarray, shape (n_photons,)
+        Burst, time, cell within the patch, class of time, whether it is of the burst.
+    side, width : int
+        Cells along the side of a patch and of a window; windows start at every cell at which they
+        fit into the patch.
+    fits : ndarray of bool, shape (n_bursts, n_windows)
+        Whether the window lies within the image.
+    counts, source : ndarray of float64, shape (n_classes, n_bursts, n_windows)
+        Counts of the windows without the burst, and those of constant sources among them.
+    light : ndarray of float64, shape (n_classes, n_bursts, n_windows)
+        Photons of the burst in the windows.
+    """
+
+    trial: Integers
+    time: Floats
+    row: Integers
+    column: Integers
+    kind: Integers
+    own: Mask
+    side: int
+    width: int
+    fits: Mask
+    counts: Floats
+    source: Floats
+    light: Floats
+
+    @classmethod
+    def of(cls, run: SearchedWindows, bursts: _Bursts, events: Photons) -> _Patches:
+        """The photons in the band of a run."""
+        patch, expectation = _patch(run, bursts), run.expectation
+        side = patch.cell.shape[1]
+        row, column = (
+            np.floor(pixel / run.cube.grid.width).astype(np.int64)
+            - middle[events.trial]
+            + side // 2
+            for pixel, middle in ((events.y, patch.row), (events.x, patch.column))
+        )
+        used = (events.energy > run.band[0]) & (events.energy < run.band[1])
+        used &= (row >= 0) & (row < side) & (column >= 0) & (column < side)
+        used &= expectation.live_time.contains(events.time)
+        used[used] &= patch.cell[events.trial[used], row[used], column[used]] >= 0
+        trial, time, row, column = events.trial[used], events.time[used], row[used], column[used]
+        own = events.own[used]
+        kind = expectation.curve.kind_at(expectation.live_time.at(time)).astype(np.int64)
+        windows = Windows(run.cube.box.shape, run.width)
+        sums = WindowCounts.of(expectation.counts, expectation.source, windows)
+        cells = _in_windows(patch.cell, run.width)
+        fits = cells.min(axis=-1) >= 0
+        position = np.where(fits, cells[..., 0], windows.outside)
+        light = np.zeros((len(sums.counts), *patch.cell.shape))
+        np.add.at(light, (kind[own], trial[own], row[own], column[own]), 1.0)
+        return cls(
+            trial,
+            time,
+            row,
+            column,
+            kind,
+            own,
+            side,
+            run.width,
+            fits,
+            sums.counts[:, position],
+            sums.source[:, position],
+            _in_windows(light, run.width).sum(axis=-1),
+        )
+
+    def windows(self, which: Integers) -> tuple[Integers, Integers]:
+        """Index of a photon in `which` and a window that it lies in, for each such pair."""
+        across = self.side - self.width + 1
+        index, window = [], []
+        for step in range(self.width**2):
+            down, right = divmod(step, self.width)
+            row, column = self.row[which] - down, self.column[which] - right
+            inside = (row >= 0) & (row < across) & (column >= 0) & (column < across)
+            index.append(np.flatnonzero(inside))
+            window.append(row[inside] * across + column[inside])
+        return np.concatenate(index), np.concatenate(window)
+
+
+def _in_windows(image: NDArray[Any], width: int) -> NDArray[Any]:
+    """Values of the cells of each window, axes (..., y, x) become (..., window, cell)."""
+    view = np.lib.stride_tricks.sliding_window_view(image, (width, width), axis=(-2, -1))
+    return view.reshape(*image.shape[:-2], -1, width**2)
+
+
+def _found(run: SearchedWindows, seen: _Patches, bursts: _Bursts) -> Mask:
+    """Sum the photons in the windows of a run and test them, shape (n_bursts,)."""
+    found = np.zeros(len(bursts.x), bool)
+    n_classes, _, n_windows = seen.counts.shape
+    for shift in range(run.shifts):
+        frames = run.frames(shift)
+        first, last = (
+            np.floor((time - frames.t_lo) / frames.t_bin).astype(np.int64)
+            for time in (bursts.start, bursts.stop)
+        )
+        first, last = np.maximum(first, 0), np.minimum(last, frames.n - 1)
+        frame = frames.index(seen.time).astype(np.int64)
+        which = np.flatnonzero((frame >= first[seen.trial]) & (frame <= last[seen.trial]))
+        if not len(which):
+            continue
+        index, window = seen.windows(which)
+        event = which[index]
+        span = int((last - first).max()) + 1
+        key = seen.trial[event] * span + frame[event] - first[seen.trial[event]]
+        keys, number = _often(key * n_windows + window, len(found) * span * n_windows)
+        event, number = event[number >= 0], number[number >= 0]
+        n, mine = _by_class(number, seen.kind[event], (n_classes, len(keys))), seen.own[event]
+        own = _by_class(number[mine], seen.kind[event[mine]], n.shape)
+        rest, window = np.divmod(keys, n_windows)
+        trial, step = np.divmod(rest, span)
+        hit = _significant(run, seen, frames, (step + first[trial], trial, window), n, own)
+        np.logical_or.at(found, trial, hit)
+    return found
+
+
+def _significant(
+    run: SearchedWindows,
+    seen: _Patches,
+    frames: Frames,
+    where: tuple[Integers, Integers, Integers],
+    n: Floats,
+    own: Floats,
+) -> Mask:
+    """Test windows, given by frame, burst and number, with counts by class, shape (n_windows,)."""
+    frame, trial, window = where
+    level, exposure = (share[:, frame] for share in run.expectation.shares(frames))
+    source, total, light = (a[:, trial, window] for a in (seen.source, seen.counts, seen.light))
+    expected = (total - source) * level + source * exposure
+    # The counts of the frame, and those of the burst in others, are among those of the window.
+    total = np.maximum(total - expected, 0.0) + n + light - own
+    expected = np.maximum(total - source, 0.0) * level + source * exposure
+    share = np.divide(expected, total, out=np.zeros_like(total), where=total > 0)
+    chance, together = Chance.of_classes(total, np.minimum(share, 1.0)), n.sum(0)
+    hit = (own.sum(0) > 0) & seen.fits[trial, window] & (together > expected.sum(0))
+    hit &= expected.sum(0) > 0
+    hit[hit] = chance.take(hit).log10_tail(together[hit], upper=True) <= run.p_log
+    return hit
+
+
+def _often(key: Integers, size: int) -> tuple[Integers, Integers]:
+    """Keys that occur twice or more, and the index into them of each occurrence, -1 for others."""
+    if size <= SPARSE * len(key):
+        n = np.bincount(key, minlength=size)
+        keys = np.flatnonzero(n >= 2)
+        number = np.full(size, -1)
+        number[keys] = np.arange(len(keys))
+        return keys, number[key]
+    keys, inverse, n = np.unique(key, return_inverse=True, return_counts=True)
+    number = np.where(n >= 2, np.cumsum(n >= 2) - 1, -1)
+    return keys[n >= 2], number[inverse]
+
+
+def _by_class(index: Integers, kind: Integers, shape: tuple[int, ...]) -> Floats:
+    """Photons by class and index, shape (n_classes, n)."""
+    n_classes, n = shape
+    flat = np.bincount(kind * n + index, minlength=n_classes * n)
+    return flat.reshape(shape).astype(float)
