@@ -69,7 +69,7 @@ def _draw_counts(axes: Axes, table: pd.DataFrame) -> None:
             label=condition,
             zorder=3,
         )
-    _draw_equality(axes, (0.008, 6.0))
+    _draw_equality(axes, (0.008, 60.0))
     axes.set_xlabel("Predicted false regions an observation")
     axes.set_ylabel("Found false regions an observation")
     axes.legend(fontsize=SMALL, frameon=False, loc="upper left")
