@@ -34,7 +34,7 @@ def report(table: pd.DataFrame, needed: pd.DataFrame, command: str) -> str:
         "# Completeness of the search",
         f"Made by\n\n    {command}",
         f"{trials:,} bursts of constant rate in {_observations(injected):,} simulated observations "
-        "(20 arcsec cells, three cameras), searched, and found if a region lies within 20 arcsec "
+        "(three cameras), searched, and found if a region lies within 20 arcsec "
         "and is significant while the burst lasts. *Counts* are the expected good counts of a "
         "burst over all cameras, in the whole point spread function, without losses between "
         "chips. Errors are 68 per cent intervals.",

@@ -43,9 +43,7 @@ def completeness_figure(table: pd.DataFrame) -> Figure:
     _draw_curves(curves, own[own["kind"] == ANY])
     _draw_needed(against, table[table["kind"] == ANY])
     _draw_pairs(pairs, own)
-    level = (
-        f"{first['level']:g} sigma" if first["method"] == "search" else f"s = {first['level']:g}"
-    )
+    level = f"level {first['level']:g}"
     drawn = own[(own["kind"] == ANY) & (own["source"] == "injected")]
     figure.suptitle(
         f"Bursts found in any run ({first['method']}, {level}); "
@@ -154,6 +152,67 @@ def _draw_needed(axes: Axes, rows: pd.DataFrame) -> None:
         fontsize=SMALL, frameon=False, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.14)
     )
     axes.grid(alpha=0.25, which="both")
+
+
+_SEVERAL_COLOURS: Final = {"deep": BLUE, "published": VERMILLION, "EXOD I": ORANGE}
+
+
+def methods_figure(needed: pd.DataFrame) -> Figure:
+    """Counts for 50 % against duration of several searches.
+
+    Parameters
+    ----------
+    needed : DataFrame
+        One row a background, duration, method and source (injected or predicted): n50, n50_low,
+        n50_high.
+    """
+    figure = Figure(figsize=(7.5, 5.5), layout="constrained")
+    axes = figure.subplots()
+    known = needed[np.isfinite(needed["n50"]) & (needed["n50"] > 0)].sort_values("duration")
+    for key, own in known.groupby(["method", "background", "source"], sort=False):
+        method, background, source = (str(part) for part in key)
+        if source == "predicted":
+            colour, style = _SEVERAL_COLOURS[method], "-" if background == "quiet" else "--"
+            axes.plot(own["duration"], own["n50"], color=colour, ls=style, lw=5, alpha=0.2)
+            continue
+        value = own["n50"].to_numpy(float)
+        bars = np.stack([value - own["n50_low"], own["n50_high"] - value])
+        # The lines are apart, so that their bars can be told.
+        axes.errorbar(
+            own["duration"] * (1.03 if background == "quiet" else 0.97),
+            value,
+            yerr=np.where(np.isfinite(bars), np.maximum(bars, 0), 0),
+            color=_SEVERAL_COLOURS[method],
+            ls="-" if background == "quiet" else "--",
+            marker="o",
+            mfc=_SEVERAL_COLOURS[method] if background == "quiet" else "white",
+            ms=5,
+            lw=1.4,
+            capsize=2,
+            label=f"{method}, {background}",
+        )
+    axes.plot(
+        list(PUBLISHED),
+        [counts[0] for counts in PUBLISHED.values()],
+        "D",
+        color=GREY,
+        ms=7,
+        mfc="none",
+        mew=1.4,
+        label="EXOD2, as published (time bin)",
+    )
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    _plain_ticks(axes.xaxis, sorted(needed["duration"].unique()))
+    _plain_ticks(axes.yaxis, [5, 7, 10, 15, 20, 30, 50, 70, 100])
+    axes.set_xlabel("Duration of the burst (s)")
+    axes.set_ylabel("Expected counts for 50 % detection")
+    axes.set_title(
+        "Searches at equal numbers of false regions; broad lines: predicted", fontsize=11
+    )
+    axes.legend(fontsize=SMALL, frameon=False)
+    axes.grid(alpha=0.25, which="both")
+    return figure
 
 
 def _draw_pairs(axes: Axes, rows: pd.DataFrame) -> None:
