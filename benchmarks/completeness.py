@@ -38,10 +38,10 @@ from exod.plan import Plan
 from exod.plots.completeness import methods_figure
 from exod.plots.saving import save_figure
 from exod.simulate import SimulatedObservation, simulate
-from exod.sliding import WindowCounts, Windows
 from exod.stages.completeness import collect, run_campaign
 from exod.stages.simulate import simulate_files, write_observation
 from exod.stages.virtual import SearchedField, predict, searched, searched_field
+from exod.windows import WindowCounts, Windows
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results_completeness.md"

@@ -36,10 +36,10 @@ from exod.regions import SignificantCells, find_regions
 from exod.scheduler import run as run_tasks
 from exod.search import SIGMA_STEP, Run, search_subset
 from exod.simulate import SimulatedObservation, default_observation, simulate
-from exod.sliding import WindowCounts, Windows
 from exod.stages.detect import Outcome
 from exod.stages.memory import in_memory
 from exod.windowalarms import alarm_curve
+from exod.windows import WindowCounts, Windows
 
 RESULTS: Final = Path(__file__).with_name("results_false_alarms.md")
 PICTURE: Final = RESULTS.parents[1] / "docs" / "images" / "false_alarms.png"

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from exod.errors import ConfigError
 
@@ -62,6 +62,8 @@ class Cube(_Settings):
     frame_shifts : int
         Frames start at every 1/frame_shifts of their length, 1 to 4. If this or `window` is above
         1, the search is that of the sliding windows (METHOD 11).
+    psf_weights : bool
+        The middle cell of a window counts double in the search for peaks; needs `window` = 3.
     """
 
     size_arcsec: Annotated[float, Field(ge=5, le=300)] = 20.0
@@ -71,11 +73,18 @@ class Cube(_Settings):
     mask_bad_ccd: bool = True
     window: Annotated[int, Field(ge=1, le=4)] = 1
     frame_shifts: Annotated[int, Field(ge=1, le=4)] = 1
+    psf_weights: bool = False
 
     @property
     def slides(self) -> bool:
         """Whether windows or frames overlap."""
         return self.window > 1 or self.frame_shifts > 1
+
+    @model_validator(mode="after")
+    def _weighted(self) -> Self:
+        if self.psf_weights and self.window != 3:
+            raise ValueError("psf_weights needs window = 3")
+        return self
 
     @field_validator("t_bin", "bands")
     @classmethod

@@ -2,24 +2,24 @@
 
 The counts of a window are binomial given those of its cells in all frames, so the number of
 windows with a probability below a threshold is a sum of binomial tails, exactly. Windows that
-overlap by a half tend to be significant together and make one region; that share is worked out
-for a pair of them and applied along each axis.
+overlap tend to be significant together and make one region (`exod.overlaps`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betainc, gammaln, ndtr, pdtrc
+from scipy.special import betainc
 
 from exod.conditional import ConditionalExpectation
 from exod.gti import Frames
-from exod.sliding import Chance, WindowCounts
+from exod.overlaps import Overlap, overlap_of
+from exod.weightedalarms import weighted_steps
+from exod.windows import Chance, WindowCounts
 
 Floats = NDArray[np.float64]
 
@@ -41,9 +41,6 @@ _NEAREST: Final = 2.0
 _SMALLEST_P: Final = 1e-18
 _ROUNDING: Final = 1e-6
 """All counts of a window are still possible where its trials are not quite whole."""
-
-_SPATIAL_AXES: Final = 2
-_GRID_COUNTS: Final = 64
 
 
 @dataclass(frozen=True)
@@ -127,11 +124,15 @@ def alarm_curve(
         ],
         axis=1,
     )
-    axes = (_SPATIAL_AXES if windows.windows.width > 1 else 0) + (1 if shifts > 1 else 0)
+    overlap = overlap_of(windows.windows.width, shifts, weighted=windows.windows.weighted)
     parts: dict[bool, list[_Steps]] = {True: [], False: []}
     for mu, share, weight in _tests(windows, level):
         for upper, steps in parts.items():
-            steps.append(_steps(mu / share, share, weight, axes, upper=upper))
+            if upper and windows.middle:
+                continue
+            steps.append(_steps(mu / share, share, weight, overlap, upper=upper))
+    if windows.middle:
+        parts[True].append(_Steps(*weighted_steps(windows, windows.middle, level, overlap)))
     return _curve(*(_joined(parts[upper]) for upper in (True, False)))
 
 
@@ -186,7 +187,9 @@ def _groups(values: Floats, n: int) -> tuple[Floats, Floats]:
     return unique, np.asarray(number, float)
 
 
-def _steps(trials: Floats, share: Floats, weight: Floats, axes: int, *, upper: bool) -> _Steps:
+def _steps(
+    trials: Floats, share: Floats, weight: Floats, overlap: Overlap, *, upper: bool
+) -> _Steps:
     """Follow the tails of all groups from near the mean outwards."""
     mu = trials * share
     sigma = np.sqrt(mu)
@@ -198,13 +201,13 @@ def _steps(trials: Floats, share: Floats, weight: Floats, axes: int, *, upper: b
     trials, share, mu, weight, k, stride = (
         a[alive] for a in (trials, share, mu, weight, k, stride)
     )
-    tail, regions = _tail(k, trials, share, mu, axes, upper=upper)
+    tail, regions = _tail(k, trials, share, mu, overlap, upper=upper)
     while len(k):
         further = k + stride
         next_tail, next_regions = np.zeros(len(k)), np.zeros(len(k))
         some = (further <= trials + _ROUNDING) if upper else (further >= 0)
         next_tail[some], next_regions[some] = _tail(
-            further[some], trials[some], share[some], mu[some], axes, upper=upper
+            further[some], trials[some], share[some], mu[some], overlap, upper=upper
         )
         p.append(tail)
         number.append(weight * np.maximum(regions - next_regions, 0.0))
@@ -215,15 +218,15 @@ def _steps(trials: Floats, share: Floats, weight: Floats, axes: int, *, upper: b
 
 
 def _tail(
-    k: Floats, trials: Floats, share: Floats, mu: Floats, axes: int, *, upper: bool
+    k: Floats, trials: Floats, share: Floats, mu: Floats, overlap: Overlap, *, upper: bool
 ) -> tuple[Floats, Floats]:
     """Tail probability, and what of it counts as a region of its own."""
     rest = np.maximum(trials - k, 0.0)
     if upper:
         tail = np.asarray(betainc(k, rest + 1, share), float)
-        return tail, tail * (1 - _together(k, mu)) ** axes
-    tail = np.asarray(betainc(np.maximum(rest, 1e-9), k + 1, 1 - share), float)
-    return tail, tail * (1 - _together_low(k, mu)) ** axes
+    else:
+        tail = np.asarray(betainc(np.maximum(rest, 1e-9), k + 1, 1 - share), float)
+    return tail, tail * overlap.alone(k, mu, tail, upper=upper)
 
 
 def _joined(steps: list[_Steps]) -> _Steps:
@@ -247,41 +250,3 @@ def _curve(peaks: _Steps, eclipses: _Steps) -> AlarmCurve:
         np.cumsum(np.where(is_peak, number, 0.0)[order])[last],
         np.cumsum(np.where(is_peak, 0.0, number)[order])[last],
     )
-
-
-def _together(k: Floats, mu: Floats) -> Floats:
-    """Probability that a window moved by half its width has k counts too, if one has k.
-
-    Half of the k counts are in both, on average; the new half brings mu / 2.
-    """
-    table, log_mu = _together_table()
-    column = np.interp(np.log(np.maximum(mu, 1e-30)), log_mu, np.arange(len(log_mu)))
-    low = np.minimum(column.astype(np.int64), len(log_mu) - 2)
-    fraction = column - low
-    row = np.minimum(k, _GRID_COUNTS - 1).astype(np.int64)
-    few = table[row, low] * (1 - fraction) + table[row, low + 1] * fraction
-    return np.where(k < _GRID_COUNTS, few, _gaussian_together(k, mu))
-
-
-@lru_cache(maxsize=1)
-def _together_table() -> tuple[Floats, Floats]:
-    """`_together` for k below 64 on a grid of log mu, shape (64, n)."""
-    log_mu = np.linspace(np.log(1e-4), np.log(_GRID_COUNTS), 60)
-    half = np.exp(log_mu) / 2
-    table = np.zeros((_GRID_COUNTS, len(log_mu)))
-    for k in range(_GRID_COUNTS):
-        lost = np.arange(k + 1)
-        ways = np.exp(gammaln(k + 1) - gammaln(lost + 1) - gammaln(k - lost + 1) - k * np.log(2))
-        enough = np.where(lost[:, None] > 0, pdtrc(lost[:, None] - 1.0, half[None, :]), 1.0)
-        table[k] = ways @ enough
-    return table, log_mu
-
-
-def _gaussian_together(k: Floats, mu: Floats) -> Floats:
-    return np.asarray(ndtr((mu / 2 - k / 2) / np.sqrt(k / 4 + mu / 2 + 1e-9)))
-
-
-def _together_low(k: Floats, mu: Floats) -> Floats:
-    """The same for windows with too few counts."""
-    # Of k counts, k / 2 stay; the new half brings mu / 2 and must not exceed what is left.
-    return np.asarray(ndtr((k / 2 - mu / 2 + 0.5) / np.sqrt(k / 4 + mu / 2)))

@@ -15,16 +15,17 @@ from scipy.special import gammainc
 from exod.bayes import MU_REFERENCE, n_peak
 from exod.completeness.windows import window_detection_counts
 from exod.conditional import ConditionalExpectation, LevelCurve, LiveTime, class_images
-from exod.config import Config
+from exod.config import Config, Cube
 from exod.cube import CountCube, Grid
 from exod.expectation import mask_radius, source_discs
 from exod.falsealarms import AlarmsByStrength, FalseAlarms
 from exod.gti import MAX_HIGH_ENERGY_BIN, BadTime, Frames, bad_time, camera_off
 from exod.regions import SignificantCells
 from exod.runs import Run, Searched, Threshold, describe_regions, run_id
-from exod.sliding import WindowCounts, Windows, covers, significant_windows
+from exod.sliding import covers, significant_windows
 from exod.subsets import MergedEvents
 from exod.windowalarms import AlarmCurve, alarm_curve
+from exod.windows import WindowCounts, Windows
 
 MASK_ARCSEC = 20.0
 """Radius of the mask of a faint source, whatever the size of the cells (METHOD 6.1)."""
@@ -90,7 +91,7 @@ def search_windows(
     """
     subset = _prepare(events, config)
     for band in config.cube.bands:
-        prepared = _band(subset, sources, band, config.cube.window)
+        prepared = _band(subset, sources, band, config.cube)
         search = _BandSearch(subset, prepared, config, n_subsets)
         # The crowded windows of long frames have all that can be significant in shorter ones.
         crowded: Crowd | None = None
@@ -143,7 +144,9 @@ def _within(bad: BadTime, frames: Frames) -> NDArray[np.bool_]:
     return inside
 
 
-def _band(subset: _Subset, sources: pd.DataFrame, band: tuple[float, float], width: int) -> _Band:
+def _band(
+    subset: _Subset, sources: pd.DataFrame, band: tuple[float, float], settings: Cube
+) -> _Band:
     """Counts, level and sources of a band."""
     events = subset.events
     low, high = (1000 * energy for energy in band)
@@ -160,7 +163,8 @@ def _band(subset: _Subset, sources: pd.DataFrame, band: tuple[float, float], wid
         known = source_discs(cube.box, subset.grid, x, y, radius)
     images = class_images(cube, subset.live[cube.event], subset.live_time, known)
     _, counts, source, mask = images
-    sums = WindowCounts.of(counts, source, Windows(mask.shape, width))
+    windows = Windows(mask.shape, settings.window, settings.psf_weights)
+    sums = WindowCounts.of(counts, source, windows)
     return _Band(band, int(used.sum()), cube, *images, sums)
 
 

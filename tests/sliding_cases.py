@@ -10,7 +10,7 @@ from scipy import special
 from exod.conditional import ConditionalExpectation, LiveTime, class_images
 from exod.cube import CountCube, Grid
 from exod.gti import Frames
-from exod.sliding import WindowCounts, Windows
+from exod.windows import WindowCounts, Windows
 
 T_LO = 1e8
 
@@ -62,6 +62,7 @@ def make_case(
     width: int = 1,
     shifts: int = 1,
     known: np.ndarray | None = None,
+    weighted: bool = False,
 ) -> Case:
     """Events at `time` in `cell` (row * side + column), binned and with their expectation.
 
@@ -87,7 +88,7 @@ def make_case(
         counts, source, source_mask, curve, live_time, frames, np.zeros(frames.n, bool)
     )
     fine = Frames(T_LO, t_bin / shifts, frames.n * shifts)
-    sums = WindowCounts.of(counts, source, Windows(source_mask.shape, width))
+    sums = WindowCounts.of(counts, source, Windows(source_mask.shape, width, weighted))
     return Case(in_frames(whole, time, fine), expectation, sums, shifts)
 
 
@@ -106,7 +107,9 @@ def in_frames(whole: CountCube, time: np.ndarray, frames: Frames) -> CountCube:
     )
 
 
-def random_case(seed: int, *, n_frames: int = 0, width: int = 0, shifts: int = 0) -> Case:
+def random_case(
+    seed: int, *, n_frames: int = 0, width: int = 0, shifts: int = 0, weighted: bool = False
+) -> Case:
     """Bursts and dips on a background that jumps, with gaps and sources; zeros: any."""
     generator = np.random.default_rng(seed)
     side = int(generator.integers(1, 8))
@@ -139,7 +142,17 @@ def random_case(seed: int, *, n_frames: int = 0, width: int = 0, shifts: int = 0
     live = np.array([True, generator.random() < 0.7, True])
     time = np.minimum(T_LO + time, edges[-1] - 1e-6)
     live_time = LiveTime(edges, live)
-    return make_case(time, cell, side, live_time, t_bin, width=width, shifts=shifts, known=known)
+    return make_case(
+        time,
+        cell,
+        side,
+        live_time,
+        t_bin,
+        width=width,
+        shifts=shifts,
+        known=known,
+        weighted=weighted,
+    )
 
 
 def window_counts(case: Case) -> np.ndarray:

@@ -19,9 +19,9 @@ from exod.conditional import ConditionalExpectation, LevelCurve, LiveTime
 from exod.config import Config
 from exod.cube import Box, CountCube, Grid
 from exod.gti import Frames
-from exod.sliding import WindowCounts, Windows, log10_tail
 from exod.stages.completeness import measure
 from exod.stages.virtual import predict
+from exod.windows import WindowCounts, Windows, log10_tail
 
 SIZE = 15.0
 LENGTH = 20_000.0

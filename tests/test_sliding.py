@@ -12,12 +12,8 @@ from sliding_cases import (
 from strategies import seeds
 
 from exod.gti import Frames
-from exod.sliding import (
-    Chance,
-    Windows,
-    covers,
-    log10_tail,
-)
+from exod.sliding import covers
+from exod.windows import Chance, Windows, log10_tail
 
 sides = st.integers(1, 9)
 widths = st.integers(1, 4)

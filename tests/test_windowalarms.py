@@ -9,6 +9,7 @@ from strategies import seeds
 
 from exod import windowalarms
 from exod.conditional import LiveTime
+from exod.overlaps import HalfOverlap, together
 from exod.regions import SignificantCells, find_regions
 from exod.sliding import significant_windows
 from exod.windowalarms import AlarmCurve, alarm_curve
@@ -132,21 +133,22 @@ def test_shifted_windows_are_significant_together(mu):
     for k in (1, 2, 5, 20, 63, 64, 200):
         stay = np.arange(k + 1)
         expected = stats.binom.pmf(stay, k, 0.5) @ stats.poisson.sf(k - stay - 1, mu / 2)
-        together = windowalarms._together(np.array([float(k)]), np.array([mu]))
+        found = together(np.array([float(k)]), np.array([mu]))
         if k > mu:
-            assert together == pytest.approx(expected, rel=0.05, abs=0.03)
+            assert found == pytest.approx(expected, rel=0.05, abs=0.03)
 
 
 def test_a_single_window_is_a_region():
     """Without overlap, a tail is a tail."""
     arguments = [np.array([a]) for a in (4.0, 100.0, 0.01, 1.0)]
-    tail, regions = windowalarms._tail(*arguments, 0, upper=True)
+    tail, regions = windowalarms._tail(*arguments, HalfOverlap(0), upper=True)
     assert tail == pytest.approx(stats.binom.sf(3, 100, 0.01))
     assert regions == tail
-    _, fewer = windowalarms._tail(*arguments, 3, upper=True)
-    together = windowalarms._together(np.array([4.0]), np.array([1.0]))
-    assert fewer == pytest.approx(tail * (1 - together) ** 3)
-    low, _ = windowalarms._tail(*(np.array([a]) for a in (2.0, 100.0, 0.2, 20.0)), 0, upper=False)
+    _, fewer = windowalarms._tail(*arguments, HalfOverlap(3), upper=True)
+    both = together(np.array([4.0]), np.array([1.0]))
+    assert fewer == pytest.approx(tail * (1 - both) ** 3)
+    arguments = [np.array([a]) for a in (2.0, 100.0, 0.2, 20.0)]
+    low, _ = windowalarms._tail(*arguments, HalfOverlap(0), upper=False)
     assert low == pytest.approx(special.bdtr(2, 100, 0.2))
 
 

@@ -19,7 +19,8 @@ from exod.completeness.probability import REACH, Patch
 from exod.conditional import ConditionalExpectation
 from exod.cube import CountCube
 from exod.gti import Frames
-from exod.sliding import SPARSE, Chance, WindowCounts, Windows
+from exod.sliding import SPARSE
+from exod.windows import Chance, WindowCounts, Windows
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

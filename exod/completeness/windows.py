@@ -6,12 +6,16 @@ the frame and k. Of a burst of N counts within a frame, the photons arrive in ra
 places of the point spread function; N_k is their expected number when any of the windows around has
 k of them. With mu counts of background expected in the window, and the share f of the light in the
 best window, the burst is found with N = N_k - mu / f counts.
+
+Where the middle cell counts double, the sum of the window takes the place of its counts; the middle
+is taken to hold a ninth of the background, and f is weighted in the same way.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 from typing import Final
 
 import numpy as np
@@ -21,7 +25,8 @@ from scipy import special
 from exod.completeness.maps import PROBABILITIES, DetectionCounts
 from exod.completeness.profiles import EPIC, Profile, cell_shares
 from exod.conditional import ConditionalExpectation
-from exod.sliding import WindowCounts, log10_tail
+from exod.weighted import WeightedChance
+from exod.windows import Chance, WindowCounts, log10_tail
 
 Floats = NDArray[np.float64]
 
@@ -30,6 +35,9 @@ _NODES: Final = 48
 """Levels of the background that are told apart in each class, and counts of a window."""
 
 _PLACES: Final = 5
+
+WINDOW_CELLS: Final = 9
+"""Cells of a window whose middle counts double."""
 
 _BURSTS: Final = 4000
 _MOST: Final = 48
@@ -61,7 +69,8 @@ def window_detection_counts(
         frames with data; NaN where there are no counts.
     """
     width = sums.windows.width
-    lights = [Light.of(EPIC, size_arcsec, width, p) for p in PROBABILITIES]
+    weighted = sums.windows.weighted
+    lights = [Light.of(EPIC, size_arcsec, width, p, weighted) for p in PROBABILITIES]
     level, _ = expectation.shares(expectation.frames)
     own = np.argmax(sums.counts.sum(1)[:, None] * level, axis=0)
     live = level.sum(0) > 0
@@ -100,7 +109,11 @@ def _needed(counts: Floats, shares: Floats, p_log: float, light: Light) -> Float
         levels = np.bincount(group, number * levels)[size > 0] / size[size > 0]
         number = size[size > 0]
     total, share = (a.ravel() for a in np.meshgrid(counts, levels, indexing="ij"))
-    needed = light.needed(least_counts(total, share, p_log), total * share)
+    if light.weighted:
+        mean = total * share * (WINDOW_CELLS + 1) / WINDOW_CELLS
+        needed = light.needed(least_sums(total, share, p_log), mean)
+    else:
+        needed = light.needed(least_counts(total, share, p_log), total * share)
     return np.asarray(needed.reshape(len(counts), -1) @ (number / number.sum()))
 
 
@@ -123,6 +136,30 @@ def least_counts(total: Floats, share: Floats, p_log: float) -> Floats:
     return high
 
 
+def least_sums(total: Floats, share: Floats, p_log: float) -> Floats:
+    """As `least_counts`, of sums in which the middle cell counts double.
+
+    Examples
+    --------
+    >>> least_sums(np.array([50.0]), np.array([0.001]), -9.0)
+    array([8.])
+    """
+    high = 2 * least_counts(total, share, p_log)
+    # A sum is at least the counts, and at most twice as large.
+    low = high / 2 - 1
+    while np.any(high - low > 1):
+        centre = np.floor((low + high) / 2)
+        # The counts of a burst are among those of its window.
+        trials = total * (1 - share) + centre * WINDOW_CELLS / (WINDOW_CELLS + 1)
+        inner = trials / WINDOW_CELLS
+        parts = [Chance(np.zeros_like(inner), n, share) for n in (trials - inner, inner)]
+        endless = np.full_like(inner, np.inf)
+        chance = WeightedChance(parts[0], parts[1], endless, endless)
+        enough = chance.log10_tail(centre) <= p_log
+        high, low = np.where(enough, centre, high), np.where(enough, low, centre)
+    return high
+
+
 @dataclass(frozen=True, eq=False)
 class Light:
     """How the photons of a burst gather in the windows around it.
@@ -136,19 +173,29 @@ class Light:
     counts : ndarray of float64, shape (n,)
         Expected counts of a burst of which any window has 1, 2, ... n with that probability, if
         there is no background.
+    weighted : bool
+        Whether the middle cell counts double, in the share and in the counts of the window.
     """
 
     probability: float
     share: float
     counts: Floats
+    weighted: bool = False
 
     @classmethod
     @lru_cache(maxsize=16)
-    def of(cls, profile: Profile, size_arcsec: float, width: int, probability: float) -> Light:
+    def of(
+        cls,
+        profile: Profile,
+        size_arcsec: float,
+        width: int,
+        probability: float,
+        weighted: bool = False,  # noqa: FBT001, FBT002
+    ) -> Light:
         """For windows of `width` x `width` cells."""
-        expected = _expected_counts(profile, size_arcsec, width)
-        share = best_share(profile, size_arcsec, width)
-        return cls(probability, share, np.quantile(expected, probability, axis=0))
+        expected = _expected_counts(profile, size_arcsec, width, weighted)
+        share = best_share(profile, size_arcsec, width, weighted)
+        return cls(probability, share, np.quantile(expected, probability, axis=0), weighted)
 
     def needed(self, least: Floats, mu: Floats) -> Floats:
         """Counts of a burst for windows that need `least` and expect `mu`, same shape."""
@@ -162,37 +209,54 @@ class Light:
 
 
 @lru_cache(maxsize=4)
-def _expected_counts(profile: Profile, size_arcsec: float, width: int) -> Floats:
+def _expected_counts(
+    profile: Profile,
+    size_arcsec: float,
+    width: int,
+    weighted: bool,  # noqa: FBT001
+) -> Floats:
     """Expected counts of simulated bursts when any window reaches 1, 2, ... counts.
 
     If the expected counts of a burst grow, its photons come one after the other with exponential
     distances. Shape (n_bursts, `_MOST`).
     """
     generator = np.random.default_rng(_SEED)
-    n = int((_MOST + 6 * np.sqrt(_MOST)) / best_share(profile, size_arcsec, width))
+    n = int((_MOST + 6 * np.sqrt(_MOST)) / best_share(profile, size_arcsec, width, weighted))
     place = generator.uniform(-0.5, 0.5, (2, _BURSTS, 1))
     offset = profile.sample(generator, _BURSTS * n).reshape(2, _BURSTS, n)
     cell = np.rint(place + offset / size_arcsec)
     # Windows with the cell of the burst inside; of single cells the neighbours too.
     starts = range(1 - width, 1) if width > 1 else range(-1, 2)
-    rows, columns = ([(axis >= i) & (axis < i + width) for i in starts] for axis in cell)
     most = np.zeros((_BURSTS, n), np.int16)
-    for row in rows:
-        for column in columns:
-            np.maximum(most, (row & column).cumsum(1, dtype=np.int16), out=most)
+    for i, j in product(starts, starts):
+        (row, column), middle = cell - np.array([i, j])[:, None, None], width // 2
+        inside = (row >= 0) & (row < width) & (column >= 0) & (column < width)
+        counts = inside.astype(np.int16)
+        if weighted:
+            counts += (row == middle) & (column == middle)
+        np.maximum(most, counts.cumsum(1, dtype=np.int16), out=most)
     arrival = generator.exponential(size=most.shape).cumsum(1)
     reached = [np.minimum((most < k).sum(1), n - 1) for k in range(1, _MOST + 1)]
     return np.take_along_axis(arrival, np.stack(reached, axis=1), axis=1)
 
 
 @lru_cache(maxsize=8)
-def best_share(profile: Profile, size_arcsec: float, width: int) -> float:
-    """Share of the light in the best window, mean over places in a cell."""
+def best_share(
+    profile: Profile,
+    size_arcsec: float,
+    width: int,
+    weighted: bool = False,  # noqa: FBT001, FBT002
+) -> float:
+    """Share of the light in the best window, mean over places in a cell.
+
+    Of weighted windows the share of the middle cell counts double.
+    """
     places = (np.arange(_PLACES) + 0.5) / _PLACES - 0.5
     dx, dy = (a.ravel() for a in np.meshgrid(places, places))
     cells = cell_shares(profile, dx, dy, size_arcsec, reach=width)
     windows = np.lib.stride_tricks.sliding_window_view(cells, (width, width), axis=(1, 2))
-    return float(windows.sum((-2, -1)).max((1, 2)).mean())
+    sums = windows.sum((-2, -1)) + weighted * windows[..., width // 2, width // 2]
+    return float(sums.max((1, 2)).mean())
 
 
 def _of_cells(image: Floats, width: int) -> Floats:
