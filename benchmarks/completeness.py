@@ -153,9 +153,8 @@ def at_equal_false_regions(table: pd.DataFrame, reference: str) -> pd.DataFrame:
         if np.isfinite(own["n50"]).all() and (own["n50"] > 0).all():
             between = float(np.exp(np.interp(wanted, own["log"], np.log(own["n50"]))))
             value, low, high = (n * between / value for n in (value, low, high))
-        rows.append(
-            dict(zip(keys, key, strict=True)) | {"n50": value, "n50_low": low, "n50_high": high}
-        )
+        row = dict(zip(keys, key, strict=True)) | {"most": float(own["most"].iloc[0])}
+        rows.append(row | {"n50": value, "n50_low": low, "n50_high": high})
     return pd.DataFrame(rows)
 
 

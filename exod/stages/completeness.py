@@ -137,7 +137,7 @@ def do_point(point: Point, campaign: Campaign, tasks: Path) -> Outcome:
     """Do one task and write its file."""
     began = time.perf_counter()
     rows, n_regions = measure(point, campaign)
-    if campaign.method == "search":
+    if campaign.method == "search" and not campaign.config.cube.psf_weights:
         rows = pd.concat([rows, predict(point, campaign)], ignore_index=True)
     rows.insert(0, "method", campaign.method)
     for number, (name, value) in enumerate(point.columns().items()):
