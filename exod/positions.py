@@ -134,7 +134,7 @@ def psf_fraction(x: float, y: float, x_lo: float, x_hi: float, y_lo: float, y_hi
     Examples
     --------
     >>> round(psf_fraction(0.0, 0.0, -200.0, 200.0, -200.0, 200.0), 3)
-    0.57
+    0.557
     """
 
     def corner(u: float, v: float) -> float:

@@ -103,7 +103,7 @@ class PointSpread:
         Examples
         --------
         >>> round(float(POINT_SPREADS["EPN"].encircled(30.0, 1.5)), 2)
-        0.88
+        0.89
         """
         radius = np.asarray(radius_arcsec) / self.relative_size(off_axis_arcmin)
         return self._within(radius, *self.king(energy_kev))
