@@ -533,7 +533,8 @@ def test_real_pn_list(data_dir, tmp_path, name):
         is_new = ~np.isin(rows["TIME"], events.time)
         new, old = rows[is_new], rows[~is_new]
         for column in ("X", "Y", "DETX", "DETY"):
-            assert abs(np.median(new[column]) - np.median(old[column])) < 20
+            # Medians of 300 photons scatter by half an arcsec, 10 units.
+            assert abs(np.median(new[column]) - np.median(old[column])) < 40
         assert np.all(np.abs(new["TIME"] - new["TIME_RAW"] - 141) < 5)
         assert not new["PAT_ID"].any()
         assert len(hdus) == 54
