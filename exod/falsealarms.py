@@ -27,8 +27,8 @@ from exod.expectation import Expectation, Template
 
 Floats = NDArray[np.float64]
 
-LEVEL_GROUPS: Final = 64
-TEMPLATE_GROUPS: Final = 96
+LEVEL_GROUPS: Final = 32
+TEMPLATE_GROUPS: Final = 48
 """Frames of similar level and cells of similar expectation are counted together."""
 
 NEIGHBOURHOOD: Final = 9

@@ -20,6 +20,7 @@ from exod.cube import Box, CountCube, Grid
 from exod.expectation import expect, mask_radius, source_discs
 from exod.falsealarms import (
     AlarmsByStrength,
+    FalseAlarms,
     Tests,
     alarms_by_strength,
     expected_false_alarms,
@@ -132,6 +133,7 @@ def _search_cube(
     cells = significant_cells(cube, expectation, limits)
     found = Searched(cube, expectation, cells, _strength(cells, limits))
     regions = tuple(describe_regions(found, cube, expectation, off, events))
+    false_alarms = expected_false_alarms(tests, limits)
     return Run(
         runid=runid,
         t_bin=cube.frames.t_bin,
@@ -144,8 +146,8 @@ def _search_cube(
         cells=cells,
         regions=regions,
         threshold=Threshold(limits.sigma),
-        false_alarms=expected_false_alarms(tests, limits),
-        alarms=_alarms(tests, limits, regions),
+        false_alarms=false_alarms,
+        alarms=_alarms(tests, limits, false_alarms, regions),
         needed=detection_counts(expectation, limits, cube.grid.size_arcsec),
         seconds=time.perf_counter() - began,
     )
@@ -178,14 +180,16 @@ def _thresholds(tests: list[Tests], config: Config, n_subsets: int) -> Threshold
 
 
 def _alarms(
-    tests: list[Tests], limits: Thresholds, regions: tuple[VariableRegion, ...]
+    tests: list[Tests],
+    limits: Thresholds,
+    false_alarms: FalseAlarms,
+    regions: tuple[VariableRegion, ...],
 ) -> AlarmsByStrength:
     """False alarms by Bayes factor, from the threshold to the strongest region."""
     least = min(threshold(limits.sigma, "peak"), threshold(limits.sigma, "eclipse"))
-    strengths = [least]
-    if regions:
-        strengths = [least + step for step in _STRENGTH_STEPS]
-    return alarms_by_strength(tests, strengths, limits.rule)
+    if not regions:
+        return AlarmsByStrength(np.array([least]), np.array([false_alarms.total]))
+    return alarms_by_strength(tests, [least + step for step in _STRENGTH_STEPS], limits.rule)
 
 
 def _off_frames(
