@@ -13,6 +13,15 @@ FORMAT_VERSION = 2
 """Version of the archive's tables and layout."""
 
 
+NULLABLE: dict[pa.DataType, Any] = {
+    pa.bool_(): pd.BooleanDtype(),
+    pa.int16(): pd.Int16Dtype(),
+    pa.int32(): pd.Int32Dtype(),
+    pa.int64(): pd.Int64Dtype(),
+}
+"""Pandas dtypes of columns that may hold nulls; NaN would make identifiers inexact."""
+
+
 @dataclass(frozen=True)
 class Column:
     """One column: name, Arrow type, unit (FITS notation, empty if none) and meaning."""
@@ -28,6 +37,15 @@ class Column:
         """The Arrow field, with unit and description in its metadata."""
         metadata = {"unit": self.unit, "description": self.description}
         return pa.field(self.name, self.type, nullable=self.nullable, metadata=metadata)
+
+    @property
+    def dtype(self) -> Any:
+        """The dtype of the column in pandas."""
+        if self.type == pa.string():
+            return pd.StringDtype("pyarrow", na_value=float("nan"))
+        if self.nullable and self.type in NULLABLE:
+            return NULLABLE[self.type]
+        return self.type.to_pandas_dtype()
 
 
 @dataclass(frozen=True)
@@ -62,7 +80,7 @@ class Table:
         if set(data.columns) != set(names):
             difference = sorted(set(data.columns) ^ set(names))
             raise KeyError(f"table {self.name} and its rows differ in the columns {difference}")
-        dtypes = {column.name: _pandas_dtype(column.type) for column in self.columns}
+        dtypes = {column.name: column.dtype for column in self.columns}
         frame = data[names].astype(dtypes)
         for column in self.columns:
             # astype wraps 70000 round to 4464 and cuts 2.7 off to 2 without a word.
@@ -74,9 +92,3 @@ class Table:
                     f"table {self.name}: {column.name} has values beyond {column.type}"
                 )
         return frame
-
-
-def _pandas_dtype(arrow: pa.DataType) -> Any:
-    if arrow == pa.string():
-        return pd.StringDtype("pyarrow", na_value=float("nan"))
-    return arrow.to_pandas_dtype()

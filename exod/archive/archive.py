@@ -21,7 +21,8 @@ from typing import Any, Self
 
 import pandas as pd
 
-from exod.archive.compaction import FILE_MB, Compacted, compact, remove_empty, unused_files
+from exod.archive.compaction import FILE_MB, Compacted, compact, unused_files
+from exod.archive.derived import unused_derived
 from exod.archive.ledger import (
     LEDGER,
     MARKER,
@@ -270,7 +271,7 @@ class Archive(ArchiveReader):
             return compact(self._store, self.entries(), file_mb * 1e6)
 
     def gc(self, older_than: float = 3600.0) -> list[str]:
-        """Delete files that no ledger entry refers to, and compactions that were replaced.
+        """Delete files that nothing refers to: of attempts, compactions and products replaced.
 
         Files of an attempt in progress look the same, and a reader may still use files that were
         replaced just now; so only files unreferred to for `older_than` seconds go. With 0 all go:
@@ -284,7 +285,7 @@ class Archive(ArchiveReader):
         Raises
         ------
         ArchiveError
-            If a ledger entry or ``compact.json`` is damaged (nothing is deleted then) or a file
+            If a ledger entry or a pointer is damaged (nothing is deleted then) or a file
             cannot be deleted.
         """
         with reported(f"Unused files of {self.root} cannot be removed"):
@@ -292,14 +293,12 @@ class Archive(ArchiveReader):
             files: dict[str, float] = {}
             for folder in ("", *TABLES, LEDGER):
                 files |= self._store.modified(folder)
-            compact_files = unused_files(self._store)
+            bulk = {**unused_files(self._store), **unused_derived(self._store)}
             entries = {entry.obsid: entry for entry in self.entries()}
             used = {file.path for entry in entries.values() for file in entry.files.values()}
             now = time.time()
             unused = [
-                name
-                for name, since in compact_files.items()
-                if older_than <= 0 or now - since >= older_than
+                name for name, since in bulk.items() if older_than <= 0 or now - since >= older_than
             ]
             for name, changed in files.items():
                 ours = _TABLE_NAME.fullmatch(name)
@@ -311,7 +310,8 @@ class Archive(ArchiveReader):
                 if older_than <= 0 or now - since >= older_than:
                     unused.append(name)
             self._store.remove(unused)
-            remove_empty(self._store, unused)
+            for folder in {name.rpartition("/")[0] for name in unused if name in bulk}:
+                self._store.remove_folder(folder)
         return sorted(unused)
 
 

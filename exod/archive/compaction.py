@@ -319,10 +319,3 @@ def unused_files(store: Store) -> Mapping[str, float]:
             since = max(since, pointer.finished.timestamp())
         unused |= {name: since for name in files if _FILE.fullmatch(name)}
     return unused
-
-
-def remove_empty(store: Store, files: Iterable[str]) -> None:
-    """Remove the folders of removed files if nothing is left in them."""
-    found = {match[1] for name in files if (match := _FILE.fullmatch(name))}
-    for folder in sorted(found):
-        store.remove_folder(folder)

@@ -5,17 +5,19 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import pandas as pd
 import pyarrow as pa
 
 from exod.archive.compaction import CompactFile
+from exod.archive.derived import DerivedFile
 from exod.archive.ledger import TableFile
 from exod.archive.parquet import Conditions, read_file, to_pandas
 from exod.archive.store import Store
-from exod.schemas import TABLES
+from exod.columns import Table
 
 if TYPE_CHECKING:
     import dask.dataframe as dd
@@ -69,7 +71,14 @@ def compact_parts(files: Iterable[CompactFile], outdated: Sequence[str]) -> Iter
             yield Part((file.path,), (first, min(first + step, file.row_groups)), without)
 
 
-def lazy_table(store: Store, name: str, parts: Sequence[Part], rows: Conditions) -> dd.DataFrame:
+def derived_parts(files: Iterable[DerivedFile]) -> Iterator[Part]:
+    """Group the files of a product, as many together as a partition may have."""
+    for without, alike in groupby(files, key=lambda file: file.without):
+        for part in small_parts(TableFile(path=f.path, rows=f.rows, bytes=f.bytes) for f in alike):
+            yield replace(part, without=without)
+
+
+def lazy_table(store: Store, table: Table, parts: Sequence[Part], rows: Conditions) -> dd.DataFrame:
     """Make a dask dataframe of the rows of `parts` for which the conditions hold."""
     # Importing dask.dataframe takes a second that writers need not spend.
     import dask
@@ -82,26 +91,25 @@ def lazy_table(store: Store, name: str, parts: Sequence[Part], rows: Conditions)
             # One partition must exist: an empty one gives an empty frame.
             parts or [Part()],
             store=store,
-            name=name,
+            table=table,
             rows=rows,
-            meta=_empty(name),
-            label=name,
+            meta=_empty(table),
+            label=table.name,
         )
     return frame
 
 
 @functools.cache
-def _empty(name: str) -> pd.DataFrame:
-    return TABLES[name].frame()
+def _empty(table: Table) -> pd.DataFrame:
+    return table.frame()
 
 
 def read_part(
-    part: Part, *, store: Store, name: str, rows: Conditions, columns: list[str] | None = None
+    part: Part, *, store: Store, table: Table, rows: Conditions, columns: list[str] | None = None
 ) -> pd.DataFrame:
     """Read one partition; only the wanted columns."""
-    table = TABLES[name]
     if not part.paths:
-        return _empty(name) if columns is None else _empty(name)[columns]
+        return _empty(table) if columns is None else _empty(table)[columns]
     if part.without:
         rows = [[*row, ("obsid", "not in", list(part.without))] for row in rows or [[]]]
     return to_pandas(

@@ -12,6 +12,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from exod.archive.store import Store
+from exod.columns import NULLABLE
 from exod.errors import ArchiveError
 from exod.schemas import TABLES, Table
 
@@ -95,13 +96,9 @@ def encode(table: Table, frame: pd.DataFrame, obsid: str) -> bytes:
             f"Table {table.name} of {obsid} and its schema differ in the columns: {difference}."
         )
     schema = table.schema
-    try:
-        columns = [_arrow_column(frame[field.name], field) for field in schema]
-    except (pa.ArrowException, ValueError, TypeError) as error:
-        raise ArchiveError(f"Table {table.name} of {obsid} does not fit: {error}.") from error
+    rows = to_arrow(table, frame, f"{table.name} of {obsid}")
     if not len(frame):
         return b""
-    rows = pa.Table.from_arrays(columns, schema=schema)
     if rows["obsid"].unique().to_pylist() != [obsid]:
         raise ArchiveError(f"Table {table.name} of {obsid} has rows of another observation.")
     rows = rows.sort_by([(name, "ascending") for name in table.sort_by])
@@ -109,6 +106,32 @@ def encode(table: Table, frame: pd.DataFrame, obsid: str) -> bytes:
     with writer(sink, schema) as file:
         file.write_table(rows, row_group_size=ROW_GROUP_ROWS)
     return bytes(sink.getvalue())
+
+
+def to_arrow(table: Table, frame: pd.DataFrame, what: str) -> pa.Table:
+    """Rows with exactly the types of a table.
+
+    Parameters
+    ----------
+    table : Table
+        The table.
+    frame : DataFrame
+        With its columns, in any order.
+    what : str
+        What the rows are called if they do not fit.
+
+    Raises
+    ------
+    ArchiveError
+        If a column is not there, or a value is missing or does not fit its type.
+    """
+    try:
+        columns = [_arrow_column(frame[field.name], field) for field in table.schema]
+    except KeyError as error:
+        raise ArchiveError(f"Table {what} lacks the column {error}.") from error
+    except (pa.ArrowException, ValueError, TypeError) as error:
+        raise ArchiveError(f"Table {what} does not fit: {error}.") from error
+    return pa.Table.from_arrays(columns, schema=table.schema)
 
 
 def writer(sink: Any, schema: pa.Schema) -> pq.ParquetWriter:
@@ -123,7 +146,7 @@ def _arrow_column(values: pd.Series, field: pa.Field) -> pa.Array:
     try:
         if pa.types.is_list(field.type):
             column = _list_array(values, field.type)
-        elif pa.types.is_string(field.type):
+        elif pa.types.is_string(field.type) or field.nullable:
             column = pa.array(values, field.type)
         else:
             column = pa.array(values.to_numpy(), field.type, from_pandas=False)
@@ -237,8 +260,16 @@ def _remedy(store: Store, path: str) -> str:
 
 
 def to_pandas(rows: pa.Table) -> pd.DataFrame:
-    """Arrow rows with the pandas dtypes of `exod.schemas`."""
+    """Arrow rows with the pandas dtypes of `exod.schemas`.
+
+    Columns of whole numbers or booleans that may hold nulls become pandas' nullable ones, since
+    NaN would turn the identifiers of Gaia into rounded floating-point numbers.
+    """
     frame: pd.DataFrame = rows.to_pandas(
         types_mapper={pa.string(): STRING}.get, ignore_metadata=True
     )
+    for field in rows.schema:
+        if field.nullable and field.type in NULLABLE:
+            exact = rows[field.name].to_pandas(types_mapper=NULLABLE.get)
+            frame[field.name] = exact.set_axis(frame.index)
     return frame

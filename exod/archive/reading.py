@@ -21,6 +21,7 @@ from exod.archive.parquet import (
     read_file,
     to_pandas,
 )
+from exod.archive.products import ProductReader
 from exod.archive.store import Store
 from exod.config import Config
 from exod.errors import ArchiveError, InputError
@@ -55,7 +56,7 @@ class _LazyTable:
         return archive.table(self.name) if archive is not None else self
 
 
-class ArchiveReader:
+class ArchiveReader(ProductReader):
     """What an archive shows; `exod.archive.Archive` adds making and writing."""
 
     def __init__(self, store: Store, config: Config, fingerprint: str) -> None:
@@ -211,7 +212,7 @@ class ArchiveReader:
             parts += compact_parts(compacted.tables[name], compacted.outdated(entries))
             entries = [entry for entry in entries if not compacted.covers(entry)]
         parts += small_parts(entry.files[name] for entry in entries if name in entry.files)
-        frame = lazy_table(self._store, name, parts, rows)
+        frame = lazy_table(self._store, table, parts, rows)
         return frame if columns is None else frame[list(columns)]
 
     def observation(self, obsid: str, *names: str) -> dict[str, pd.DataFrame]:

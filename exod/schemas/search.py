@@ -1,7 +1,4 @@
-"""Every table of the archive, declared once: columns with dtype, unit and meaning.
-
-The Parquet schemas, FITS headers and the data model page all come from these declarations.
-"""
+"""The tables that the search of an observation writes."""
 
 from __future__ import annotations
 
@@ -9,9 +6,7 @@ from types import MappingProxyType
 
 import pyarrow as pa
 
-from exod.columns import FORMAT_VERSION, Column, Table
-
-__all__ = ["FORMAT_VERSION", "TABLES", "Column", "Table"]
+from exod.columns import Column, Table
 
 _S, _B = pa.string(), pa.bool_()
 _I16, _I32, _I64 = pa.int16(), pa.int32(), pa.int64()

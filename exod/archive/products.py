@@ -1,0 +1,160 @@
+"""Reading what was derived from an archive: sources, features, flags and counterparts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from exod.archive.derived import Derived, derived_products, read_derived, table_of
+from exod.archive.lazy import derived_parts, lazy_table
+from exod.archive.parquet import Filters, checked
+from exod.archive.store import Store
+from exod.columns import Table
+from exod.errors import ArchiveError
+from exod.schemas import DERIVED
+
+if TYPE_CHECKING:
+    import dask.dataframe as dd
+
+XMATCH = "xmatch-"
+"""How the names of cross-matches begin."""
+
+_COMMANDS = {"unique": "cluster", "features": "features", "flags": "flags"}
+
+
+class _LazyProduct:
+    """A table of a product as an attribute."""
+
+    def __init__(self, product: str, name: str) -> None:
+        self.product, self.name = product, name
+        table = next(item for item in DERIVED[product] if item.name == name)
+        self.__doc__ = f"{table.description} (lazy dask dataframe)."
+
+    def __get__(self, archive: ProductReader | None, owner: type[ProductReader]) -> dd.DataFrame:
+        # On the class it is its own documentation, as a property would be.
+        return archive.derived_table(self.product, self.name) if archive is not None else self
+
+
+class ProductReader:
+    """The part of an archive that shows products; a product is read as its last version was."""
+
+    _store: Store
+
+    unique = _LazyProduct("unique", "unique")
+    members = _LazyProduct("unique", "members")
+    lineage = _LazyProduct("unique", "lineage")
+    features = _LazyProduct("features", "features")
+    flags = _LazyProduct("flags", "flags")
+
+    @property
+    def store(self) -> Store:
+        """The files of the archive, for the stages that derive products."""
+        return self._store
+
+    def derived(self, product: str) -> Derived | None:
+        """The current version of a product; None if it was never made.
+
+        Parameters
+        ----------
+        product : str
+            ``unique``, ``features``, ``flags`` or ``xmatch-NAME``.
+
+        Raises
+        ------
+        ArchiveError
+            If there can be no such product, or its pointer is damaged.
+        """
+        return read_derived(self._store, product)
+
+    def derived_table(
+        self,
+        product: str,
+        name: str,
+        *,
+        columns: Sequence[str] | None = None,
+        filters: Filters = (),
+    ) -> dd.DataFrame:
+        """Open a table of a product, lazily.
+
+        Parameters
+        ----------
+        product, name : str
+            The product and its table.
+        columns, filters : sequence, optional
+            As in `exod.archive.Archive.table`.
+
+        Returns
+        -------
+        dask.dataframe.DataFrame
+            Its rows, of the version that is current now.
+
+        Raises
+        ------
+        ArchiveError
+            If the product was not made yet, or a column or filter does not fit.
+        """
+        found = self._made(product)
+        files = found.of(name)
+        if not files:
+            raise ArchiveError(f"{product} of {self._store.root} has no table {name!r}.")
+        table = self._declared(product, name) or table_of(self._store, files[0])
+        rows = checked(table, filters)
+        unknown = sorted(set(columns or ()) - set(table.schema.names))
+        if unknown:
+            raise ArchiveError(f"Table {name} has no columns {', '.join(unknown)}.")
+        frame = lazy_table(self._store, table, list(derived_parts(files)), rows)
+        return frame if columns is None else frame[list(columns)]
+
+    def _declared(self, product: str, name: str) -> Table | None:
+        return next((item for item in DERIVED.get(product, ()) if item.name == name), None)
+
+    def _made(self, product: str) -> Derived:
+        found = self.derived(product)
+        if found is None:
+            other = f"crossmatch {self._store.root} --with {product.removeprefix(XMATCH)}"
+            command = f"{_COMMANDS[product]} {self._store.root}" if product in _COMMANDS else other
+            raise ArchiveError(
+                f"The archive {self._store.root} has no {product} yet; run `exod {command}`."
+            )
+        return found
+
+    def matches(self, catalogue: str) -> dd.DataFrame:
+        """Counterparts of the unique sources in a catalogue, lazy; nulls where there is none.
+
+        Parameters
+        ----------
+        catalogue : str
+            Name of the catalogue, as in `exod crossmatch --with`.
+
+        Raises
+        ------
+        ArchiveError
+            If the sources were not matched with it yet.
+        """
+        return self.derived_table(f"{XMATCH}{catalogue}", "xmatch")
+
+    @property
+    def matched(self) -> list[str]:
+        """Names of the catalogues that the sources were matched with, sorted."""
+        products = derived_products(self._store)
+        return [name.removeprefix(XMATCH) for name in products if name.startswith(XMATCH)]
+
+    @property
+    def detections(self) -> dd.DataFrame:
+        """Regions with their source, features and flags, lazy; those that all products have.
+
+        Raises
+        ------
+        ArchiveError
+            If one of the products was not made yet.
+        """
+        regions: Any = self.table("regions")  # type: ignore[attr-defined]
+        members = self.members[["detid", "unique_reg_id", "srcid"]]
+        found: dd.DataFrame = regions.merge(members, on="detid", how="inner")
+        for extra in (self.features, self.flags):
+            found = found.merge(_new_columns(extra), on="detid", how="inner")
+        return found
+
+
+def _new_columns(frame: dd.DataFrame) -> dd.DataFrame:
+    return frame[[name for name in frame.columns if name not in ("runid", "obsid")]]

@@ -1,0 +1,46 @@
+"""Every table of the archive, declared once: columns with dtype, unit and meaning.
+
+The Parquet schemas, FITS headers and the data model page all come from these declarations:
+those of the search in `exod.schemas.search`, what is derived from them in `exod.schemas.derived`.
+"""
+
+from exod.columns import FORMAT_VERSION, Column, Table
+from exod.schemas.derived import DERIVED, FEATURES, FLAGS, LINEAGE, MEMBERS, UNIQUE
+from exod.schemas.search import (
+    BTI,
+    CELLS,
+    EXPOSURES,
+    HOT_PIXELS,
+    IMAGES,
+    LIGHTCURVES,
+    OBSERVATIONS,
+    RATES,
+    REGIONS,
+    RUNS,
+    SOURCES,
+    TABLES,
+)
+
+__all__ = [
+    "BTI",
+    "CELLS",
+    "DERIVED",
+    "EXPOSURES",
+    "FEATURES",
+    "FLAGS",
+    "FORMAT_VERSION",
+    "HOT_PIXELS",
+    "IMAGES",
+    "LIGHTCURVES",
+    "LINEAGE",
+    "MEMBERS",
+    "OBSERVATIONS",
+    "RATES",
+    "REGIONS",
+    "RUNS",
+    "SOURCES",
+    "TABLES",
+    "UNIQUE",
+    "Column",
+    "Table",
+]
