@@ -19,7 +19,7 @@ import typer
 
 from exod.cli import app
 from exod.config import Config
-from exod.schemas import FORMAT_VERSION, TABLES, Table
+from exod.schemas import DERIVED, FORMAT_VERSION, MATCH, TABLES, Table
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA_MODEL = ROOT / "docs" / "data_model.md"
@@ -58,14 +58,19 @@ def table(header: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
 
 def data_model() -> str:
     """The page of the archive's tables."""
-    contents = table(
-        ("Table", "What it holds"),
-        ((f"[{name}](#{name})", item.description) for name, item in TABLES.items()),
+    derived = {item.name: item for tables in DERIVED.values() for item in tables}
+    contents, more = (
+        table(
+            ("Table", "What it holds"),
+            ((f"[{name}](#{name})", item.description) for name, item in some.items()),
+        )
+        for some in (TABLES, derived)
     )
-    sections = "\n".join(_table_section(item) for item in TABLES.values())
+    sections = "\n".join(_table_section(item, "Rows of an observation") for item in TABLES.values())
+    others = "\n".join(_table_section(item, "Rows of a file") for item in derived.values())
     return f"""# Data model
 
-<!-- Written by docs/generate.py from exod/schemas.py; change it there, then run `make docs`. -->
+<!-- Written by docs/generate.py from exod/schemas; change it there, then run `make docs`. -->
 
 An archive holds these tables, format version {FORMAT_VERSION}. Each observation adds one Parquet
 file to a table that has rows for it. Units and meanings are also in the metadata of the Parquet
@@ -74,19 +79,28 @@ columns. [Reading results](user_guide.md#reading-results) shows how to get at th
 * Times are mission elapsed time in seconds since MJD 50814 TT, as in the event lists.
 * Sky pixels are the X and Y of the event lists, 0.05 arcsec wide.
 * Rows (y) and columns (x) count cells of the full grid from 0, and ranges are half-open.
-* Numbers that do not exist are NaN, missing text is empty. No column holds nulls.
+* Numbers that do not exist are NaN, missing text is empty. No column holds nulls, but for those
+  of counterparts.
 
 {contents}
-{sections}"""
+These are derived from all observations, by `exod cluster`, `exod features` and `exod flags`:
+
+{more}
+Counterparts, made by `exod crossmatch`, are one table a catalogue, `xmatch`, with the columns
+{", ".join(f"`{column.name}`" for column in MATCH)} and those of the catalogue, see
+[crossmatch.md](crossmatch.md).
+
+{sections}
+{others}"""
 
 
-def _table_section(item: Table) -> str:
+def _table_section(item: Table, rows_of: str) -> str:
     rows = (
         (f"`{column.name}`", _type(column.type), column.unit or "–", column.description)
         for column in item.columns
     )
     order = ", ".join(f"`{name}`" for name in item.sort_by)
-    text = f"{item.description}. Rows of an observation are in order of {order}."
+    text = f"{item.description}. {rows_of} are in order of {order}."
     columns = table(("Column", "Type", "Unit", "Meaning"), rows)
     return f"## {item.name}\n\n{text}\n\n{columns}"
 

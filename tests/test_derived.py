@@ -7,9 +7,11 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from survey_archives import make_survey
+from typer.testing import CliRunner
 
 from exod.archive import Archive, open_archive
 from exod.archive.derived import deriving, read_derived, write_part
+from exod.cli import app
 from exod.columns import Column, Table
 from exod.errors import ArchiveError
 from exod.schemas import DERIVED, FLAGS, UNIQUE
@@ -137,3 +139,20 @@ def test_surveys_have_what_the_search_writes(archive):
     assert set(archive.status()["status"]) == {"OK"}
     assert len(archive.regions) == 2 * 3 * 2
     assert len(archive.lightcurve(archive.regions.compute()["detid"].iloc[0])) > 10
+
+
+def test_status_tells_what_is_behind(archive):
+    entries = archive.entries()
+    assert archive.products().empty
+    with deriving(archive.store, "flags", DERIVED["flags"]) as new:
+        new.attempts = {entries[0].obsid: entries[0].attempt}
+    with deriving(archive.store, "xmatch-gaia", [COUNTERPARTS]):
+        pass
+    with deriving(archive.store, "unique", DERIVED["unique"]) as new:
+        new.attempts = {entry.obsid: entry.attempt for entry in entries}
+    found = archive.products().set_index("product")
+    assert found["behind"].to_dict() == {"flags": 1, "unique": 0, "xmatch-gaia": 1}
+    shown = CliRunner().invoke(app, ["status", archive.root]).output
+    assert "flags: 0 rows, 1 observation behind" in shown
+    assert "unique: 0 rows, current" in shown
+    assert "xmatch-gaia: 0 rows, older than the sources" in shown

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from exod.archive.derived import Derived, derived_products, read_derived, table_of
 from exod.archive.lazy import derived_parts, lazy_table
 from exod.archive.parquet import Filters, checked
@@ -138,6 +140,28 @@ class ProductReader:
         """Names of the catalogues that the sources were matched with, sorted."""
         products = derived_products(self._store)
         return [name.removeprefix(XMATCH) for name in products if name.startswith(XMATCH)]
+
+    def products(self) -> pd.DataFrame:
+        """Summarise the products, one row each, sorted by name.
+
+        Returns
+        -------
+        DataFrame
+            Columns product, rows (of all its tables), finished (UTC) and behind: observations
+            that were searched, or searched again, since. Cross-matches follow the sources, not
+            the observations, so theirs is 1 if the sources are newer, else 0.
+        """
+        entries = self.entries()  # type: ignore[attr-defined]
+        sources = self.derived("unique")
+        rows = []
+        for product in derived_products(self._store):
+            found = self._made(product)
+            behind = len(found.outdated(entries))
+            if product.startswith(XMATCH):
+                behind = int(sources is not None and sources.finished > found.finished)
+            n_rows = sum(file.rows for file in found.files)
+            rows.append((product, n_rows, found.finished, behind))
+        return pd.DataFrame(rows, columns=["product", "rows", "finished", "behind"])
 
     @property
     def detections(self) -> dd.DataFrame:

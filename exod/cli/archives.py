@@ -28,7 +28,8 @@ def status(
     """
     from exod.archive import open_archive
 
-    ledger = open_archive(root, storage_options(storage)).status()
+    archive = open_archive(root, storage_options(storage))
+    ledger = archive.status()
     counts = ledger["status"].value_counts()
     table = new_table(f"Archive {escape(root)}", "Status", "Observations")
     for name, style in STYLE.items():
@@ -37,6 +38,13 @@ def status(
     names = ("run", "region", "cell")
     totals = [plural(int(ledger[f"n_{name}s"].sum()), name) for name in names]
     out.print(", ".join(totals))
+    for product in archive.products().to_dict("records"):
+        state = f"{plural(product['behind'], 'observation')} behind"
+        if not product["behind"]:
+            state = "current"
+        elif product["product"].startswith("xmatch-"):
+            state = "older than the sources"
+        out.print(f"{product['product']}: {plural(product['rows'], 'row')}, {state}")
     listed = ledger if show_all else ledger[ledger["status"].isin(["SKIPPED", "FAILED"])]
     for row in listed.to_dict("records"):
         regions = plural(row["n_regions"], "region")

@@ -5,7 +5,7 @@ those of the search in `exod.schemas.search`, what is derived from them in `exod
 """
 
 from exod.columns import FORMAT_VERSION, Column, Table
-from exod.schemas.derived import DERIVED, FEATURES, FLAGS, LINEAGE, MEMBERS, UNIQUE
+from exod.schemas.derived import DERIVED, FEATURES, FLAGS, LINEAGE, MATCH, MEMBERS, UNIQUE
 from exod.schemas.search import (
     BTI,
     CELLS,
@@ -33,6 +33,7 @@ __all__ = [
     "IMAGES",
     "LIGHTCURVES",
     "LINEAGE",
+    "MATCH",
     "MEMBERS",
     "OBSERVATIONS",
     "RATES",
