@@ -82,14 +82,86 @@ LINEAGE = Table(
     ("version", "region_num"),
 )
 
+
+def _moments(name: str, what: str) -> tuple[Column, ...]:
+    """Columns of the distribution of counts or of expected counts over the frames."""
+    return (
+        Column(f"{name}_max", _F64, "ct", f"Largest {what} of a frame; NaN without frames"),
+        Column(f"{name}_min", _F64, "ct", f"Smallest {what} of a frame; NaN without frames"),
+        Column(f"{name}_sum", _F64, "ct", f"Sum of the {what}; 0 without frames"),
+        Column(f"{name}_mean", _F64, "ct", f"Mean {what} of a frame; NaN without frames"),
+        Column(
+            f"{name}_std",
+            _F64,
+            "ct",
+            f"Sample standard deviation of the {what}; NaN below 2 frames",
+        ),
+        Column(f"{name}_skew", _F64, "", f"Population skewness of the {what}; NaN if constant"),
+        Column(f"{name}_kurt", _F64, "", f"Population excess kurtosis of the {what}; same"),
+    )
+
+
+def _significant(sigma: int) -> tuple[Column, ...]:
+    """Columns that count significant frames: all, in bad and in good time."""
+    where = {"": "", "_bti": " in bad time intervals", "_gti": " in good time intervals"}
+    return tuple(
+        Column(
+            f"n_{sigma}_sig_{kind}_bins{end}",
+            _I32,
+            "",
+            f"Frames with {article} at {sigma} sigma{text}",
+        )
+        for kind, article in (("peak", "a peak"), ("eclipse", "an eclipse"))
+        for end, text in where.items()
+    )
+
+
 FEATURES = Table(
     "features",
-    "Features of the light curve of each region",
+    "Features of the light curve of each region, and its hardness ratio",
     (
         _DETID,
         _RUNID,
         _OBSID,
         Column("length", _I32, "", "Frames of the light curve"),
+        Column("n_bccd", _I32, "", "Frames in which a CCD or a camera was off"),
+        Column("n_bti", _I32, "", "Frames in bad time intervals"),
+        Column("ratio_bccd", _F64, "", "n_bccd / length; NaN without frames"),
+        Column("ratio_bti", _F64, "", "n_bti / length; NaN without frames"),
+        *_moments("n", "counts"),
+        *_moments("mu", "expected counts"),
+        Column(
+            "ks_stat", _F64, "", "Largest distance of the distributions of n and mu over frames"
+        ),
+        Column("ks_pval", _F64, "", "p of ks_stat if mu were a sample too, so only for ordering"),
+        Column("n_max_index", _I32, "", "First frame with the largest counts; -1 without counts"),
+        Column("n_max_first_bin", _B, "", "It is the first frame"),
+        Column("n_max_last_bin", _B, "", "It is the last frame"),
+        Column("n_max_isolated", _B, "", "It has a frame without counts on either side"),
+        Column("max_B_peak", _F64, "", "Largest log10 B_peak; NaN if none"),
+        Column("max_B_eclipse", _F64, "", "Largest log10 B_eclipse; NaN if none"),
+        Column("sigma_max_B_peak", _F64, "", "Its equivalent sigma, 0 to 10; NaN if none"),
+        Column("sigma_max_B_eclipse", _F64, "", "Its equivalent sigma, 0 to 10; NaN if none"),
+        Column("n_local_peaks", _I32, "", "Local maxima of log10 B_peak above 6.4"),
+        Column("n_local_eclipses", _I32, "", "Local maxima of log10 B_eclipse above 5.5"),
+        Column("bin_min_between_peaks", _I32, "", "Frames that separate two episodes of n_peaks"),
+        Column(
+            "n_peaks", _I32, "", "Separated episodes of B_peak above 6.4 or B_eclipse above 5.5"
+        ),
+        *_significant(3),
+        *_significant(5),
+        Column("n_soft", _F64, "ct", "Counts in its box in the soft run; NaN if there is none"),
+        Column("n_hard", _F64, "ct", "Counts in its box in the hard run; NaN if there is none"),
+        Column("hr", _F64, "", "(n_hard - n_soft) / (n_hard + n_soft); NaN without counts"),
+        Column("hr_lo", _F64, "", "Lower end of the shortest 68.3 % credible interval of hr"),
+        Column("hr_hi", _F64, "", "Upper end of the shortest 68.3 % credible interval of hr"),
+        Column("n_soft_event", _F64, "ct", "Counts of its soft sister in the event; NaN if none"),
+        Column("mu_soft_event", _F64, "ct", "Expected counts of its soft sister in the event"),
+        Column("n_hard_event", _F64, "ct", "Counts of its hard sister in the event; NaN if none"),
+        Column("mu_hard_event", _F64, "ct", "Expected counts of its hard sister in the event"),
+        Column("hr_event", _F64, "", "Median hardness ratio of the excess; NaN without sisters"),
+        Column("hr_event_lo", _F64, "", "Lower end of the central 68.3 % credible interval"),
+        Column("hr_event_hi", _F64, "", "Upper end of the central 68.3 % credible interval"),
     ),
     ("runid", "detid"),
 )
