@@ -11,15 +11,19 @@ from exod.cli import pictures
 from exod.cli import simulations
 from exod.cli import completeness
 from exod.cli import injection
+from exod.cli import filters
+from exod.cli import report
 
 __all__ = [
     "app",
     "archives",
     "completeness",
     "data",
+    "filters",
     "injection",
     "main",
     "pictures",
+    "report",
     "search",
     "simulations",
 ]

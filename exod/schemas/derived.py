@@ -1,7 +1,7 @@
 """The tables that are derived from the results of many observations.
 
 A product is a folder of the archive: ``unique`` (with the tables unique, members, lineage,
-footprints), ``features``, ``flags`` (with hot_regions), and one ``xmatch-<catalogue>`` a catalogue,
+footprints, places), ``features``, ``flags`` (with hot_regions), and one ``xmatch-<catalogue>`` a catalogue,
 whose columns its declaration in ``catalogs/`` adds to `MATCH`.
 """
 
@@ -12,6 +12,7 @@ from types import MappingProxyType
 import pyarrow as pa
 
 from exod.columns import Column, Table
+from exod.flags import QUALITY_FLAGS
 
 _S, _B = pa.string(), pa.bool_()
 _I16, _I32, _I64 = pa.int16(), pa.int32(), pa.int64()
@@ -36,10 +37,10 @@ UNIQUE = Table(
         ),
         Column("n_detections", _I32, "", "Regions of the source, all runs and observations"),
         Column("n_observations", _I32, "", "Observations with a region of the source"),
-        Column("n_covered", _I32, "", "Observations that covered the position"),
+        Column("n_covered", _I32, "", "Observations that covered the position or have a region"),
         Column("n_undetected", _I32, "", "Observations that covered it and have no region of it"),
-        Column("first_seen", _F64, "d", "MJD (UTC) at which the first of these began; NaN if none"),
-        Column("last_seen", _F64, "d", "MJD (UTC) at which the last of these began; NaN if none"),
+        Column("first_seen", _F64, "d", "Start of the first observation with it, MJD (UTC)"),
+        Column("last_seen", _F64, "d", "Start of the last observation with it, MJD (UTC)"),
         Column("best_detid", _S, "", "Its most significant region"),
         Column("max_B_peak_log", _F64, "", "Largest log10 B_peak of its regions; NaN if none"),
         Column(
@@ -63,6 +64,13 @@ MEMBERS = Table(
         Column("ra_deg", _F64, "deg", "Right ascension of the region"),
         Column("dec_deg", _F64, "deg", "Declination of the region"),
         Column("separation_arcsec", _F64, "arcsec", "Distance of the region from the source"),
+        Column("pos_err_arcsec", _F64, "arcsec", "Position error of the region; NaN if unknown"),
+        Column("mjd", _F64, "d", "Start of its observation, MJD (UTC); NaN if unknown"),
+        Column("max_B_peak_log", _F64, "", "Its largest log10 B_peak; NaN if none"),
+        Column("max_B_eclipse_log", _F64, "", "Its largest log10 B_eclipse; NaN if none"),
+        Column("sigma_peak", _F64, "", "Its equivalent sigma of a peak, 0 to 10"),
+        Column("sigma_eclipse", _F64, "", "Its equivalent sigma of an eclipse, 0 to 10"),
+        Column("fap_obs", _F64, "", "Its false-alarm probability in its observation"),
     ),
     ("unique_reg_id", "detid"),
 )
@@ -76,10 +84,48 @@ LINEAGE = Table(
         Column("change", _S, "", "new, merged, split, gone or returned"),
         Column("other", _I64, "", "Merged into, or split from, this source; -1 otherwise"),
         Column("version", _S, "", "Version of the product unique that made the change"),
+        Column("generation", _I32, "", "Number of that version, from 1"),
         Column("ra_deg", _F64, "deg", "Right ascension of the source at the change"),
         Column("dec_deg", _F64, "deg", "Declination of the source at the change"),
     ),
-    ("version", "region_num"),
+    ("generation", "region_num"),
+)
+
+FOOTPRINTS = Table(
+    "footprints",
+    "What observations covered; a field across partitions of the sky has a row in each",
+    (
+        _OBSID,
+        Column("subset", _I16, "", "Number of the group of overlapping exposures, from 0"),
+        Column("size_arcsec", _F64, "arcsec", "Width of a cell"),
+        Column("y_lo", _I16, "", "First row of the mask in the full grid"),
+        Column("y_hi", _I16, "", "One past the last row of the mask"),
+        Column("x_lo", _I16, "", "First column of the mask in the full grid"),
+        Column("x_hi", _I16, "", "One past the last column of the mask"),
+        Column("x_ref", _F64, "pixel", "Reference pixel of the projection, sky pixels"),
+        Column("y_ref", _F64, "pixel", "Reference pixel of the projection, sky pixels"),
+        Column("ra_ref", _F64, "deg", "Right ascension of the reference pixel"),
+        Column("dec_ref", _F64, "deg", "Declination of the reference pixel"),
+        Column("x_delta", _F64, "deg", "Size of a sky pixel along X"),
+        Column("y_delta", _F64, "deg", "Size of a sky pixel along Y"),
+        Column(
+            "mask", pa.list_(pa.uint8()), "", "Covered cells, eight a byte, in order of y, then x"
+        ),
+    ),
+    ("obsid", "subset"),
+)
+
+PLACES = Table(
+    "places",
+    "Where observations are on the sky, so that one more is added without reading the others",
+    (
+        _OBSID,
+        Column("order", _I16, "", "Order of the HEALPix pixel"),
+        Column("pixel", _I64, "", "HEALPix pixel, nested"),
+        Column("n_regions", _I32, "", "Regions of the observation in the pixel"),
+        Column("covered", _B, "", "Whether the observation covered some of it, or a little beside"),
+    ),
+    ("obsid", "pixel"),
 )
 
 
@@ -173,13 +219,43 @@ FLAGS = Table(
         _DETID,
         _RUNID,
         _OBSID,
-        Column("filt_tbin_5_n_l_5", _B, "", "Frames of 5 s and never 5 counts in one"),
-        Column("filt_g_20_detections", _B, "", "More than 20 regions in its run"),
-        Column("filt_5sig", _B, "", "Significant at 5 sigma"),
-        Column("filt_exclude_obsid", _B, "", "In an observation of the list of excluded ones"),
-        Column("filt_hot_pixel", _B, "", "In a hot region of the detector"),
+        *(Column(flag.name, _B, "", flag.meaning) for flag in QUALITY_FLAGS),
     ),
     ("runid", "detid"),
+)
+
+DETECTOR = Table(
+    "detector",
+    "Where regions are on the detector, whatever the position angle",
+    (
+        _DETID,
+        _RUNID,
+        _OBSID,
+        Column("t_bin", _F64, "s", "Time bin"),
+        Column("X_det", _F64, "pixel", "Sky pixels from the pointing, turned by -PA_PNT; or NaN"),
+        Column("Y_det", _F64, "pixel", "Sky pixels from the pointing, turned by -PA_PNT; or NaN"),
+        Column("place", _I64, "", "HEALPix pixel of order 10, nested; -1 without position"),
+    ),
+    ("runid", "detid"),
+)
+
+HOT_REGIONS = Table(
+    "hot_regions",
+    "Hot regions of the detector: boxes with far more regions than around them",
+    (
+        Column("t_bin", _F64, "s", "Time bin; NaN for all"),
+        Column("x_lo", _F64, "pixel", "Lower edge in X_det"),
+        Column("x_hi", _F64, "pixel", "Upper edge in X_det"),
+        Column("y_lo", _F64, "pixel", "Lower edge in Y_det"),
+        Column("y_hi", _F64, "pixel", "Upper edge in Y_det"),
+        Column("n_regions", _I64, "", "Regions in it, all bands"),
+        Column("n_observations", _I64, "", "Observations with a region in it"),
+        Column("n_places", _I64, "", "Its cells and places on the sky with a region; -1 if given"),
+        Column("expected", _F64, "", "The same from its surroundings; NaN if given"),
+        Column("p_log", _F64, "", "log10 of the chance probability of its best cell; NaN if given"),
+        Column("origin", _S, "", "found in the catalogue, or given by the user"),
+    ),
+    ("t_bin", "y_lo", "x_lo"),
 )
 
 MATCH = (
@@ -187,14 +263,20 @@ MATCH = (
     _SRCID,
     Column("ra_deg", _F64, "deg", "Right ascension of the source when it was matched"),
     Column("dec_deg", _F64, "deg", "Declination of the source when it was matched"),
+    Column(
+        "mjd",
+        _F64,
+        "d",
+        "Mean of first and last seen, to which counterparts were moved; NaN: not known",
+    ),
 )
 """The first columns of every cross-match; the others begin with the prefix of the catalogue."""
 
 DERIVED = MappingProxyType(
     {
-        "unique": (UNIQUE, MEMBERS, LINEAGE),
+        "unique": (UNIQUE, MEMBERS, LINEAGE, FOOTPRINTS, PLACES),
         "features": (FEATURES,),
-        "flags": (FLAGS,),
+        "flags": (FLAGS, HOT_REGIONS, DETECTOR),
     }
 )
 """The products with fixed columns, by name, with their tables."""

@@ -1,0 +1,204 @@
+"""Flags: features, rates and the table of excluded observations -> quality flags of each region.
+
+Two passes over batches of observations: the first notes where regions are on the detector; hot
+regions are found; the second sets flags. Rows of unchanged observations are kept, and if the hot
+regions changed, only that flag of them is set anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, Final, TypeVar
+
+from exod.archive import Archive, open_archive
+from exod.archive.derived import Derived, deriving, write_part
+from exod.archive.ledger import LedgerEntry
+from exod.errors import ArchiveError
+from exod.plan import Plan
+from exod.scheduler import run as run_tasks
+from exod.schemas import DERIVED, FLAGS
+from exod.schemas.derived import DETECTOR, HOT_REGIONS
+from exod.stages.flagtasks import (
+    Batch,
+    FlagSettings,
+    Kept,
+    Task,
+    are_same,
+    boxes_of,
+    find_boxes,
+    flag,
+    place,
+    set_again,
+    summary,
+)
+from exod.storage import StorageOptions
+
+__all__ = ["FlagSettings", "make_flags"]
+
+BATCH_REGIONS: Final = 5_000
+BATCH_OBSERVATIONS: Final = 200
+"""Regions and observations of a task, at most."""
+
+MAX_PARTS: Final = 200
+"""Parts of a table, above which those of earlier versions are put together."""
+
+Result = TypeVar("Result")
+
+
+def make_flags(
+    root: str,
+    settings: FlagSettings | None = None,
+    plan: Plan | None = None,
+    *,
+    force: bool = False,
+    storage_options: Mapping[str, Any] | None = None,
+) -> Derived:
+    """Set the quality flags of all regions of an archive.
+
+    Parameters
+    ----------
+    root : str
+        The archive, with features.
+    settings : FlagSettings, optional
+        By default those of METHOD 9, with the excluded observations that come with exod.
+    plan : Plan, optional
+        Where and how; by default all cores of this machine.
+    force : bool
+        Make all anew, also what did not change.
+    storage_options : dict, optional
+        Options of the archive's fsspec file system.
+
+    Returns
+    -------
+    Derived
+        The current version of the product; the earlier one if there was nothing to do. Its
+        summary has the number of regions, and of those with each flag.
+
+    Raises
+    ------
+    ArchiveError
+        If the features are missing or older than the archive, or something cannot be read.
+    """
+    options = StorageOptions(storage_options or {})
+    archive = open_archive(root, options)
+    settings = settings or FlagSettings()
+    entries = archive.entries()
+    features = _current_features(archive, entries)
+    parameters = {**settings.described(), "features": features.parameters}
+    earlier = archive.derived("flags")
+    if earlier and (force or earlier.parameters != parameters):
+        earlier = None
+    changed = earlier.outdated(entries) if earlier else [entry.obsid for entry in entries]
+    if earlier and not changed:
+        return earlier
+    with deriving(archive.store, "flags", DERIVED["flags"]) as new:
+        new.attempts = {entry.obsid: entry.attempt for entry in entries}
+        new.parameters = parameters
+        run = partial(_run, plan or Plan(), Task(root, options, new.folder, settings))
+        batches = _batches([entry for entry in entries if entry.obsid in set(changed)])
+        kept = _kept(earlier, changed, first=len(batches)) if earlier else []
+        placed = run(place, batches)
+        positions = [position for part in kept for _, position in part.files]
+        boxes = find_boxes(archive.store, [*positions, *placed], settings)
+        if earlier and len(kept) <= MAX_PARTS and are_same(boxes, boxes_of(archive)):
+            old = [file for part in kept for pair in part.files for file in pair]
+        else:
+            again = run(partial(set_again, boxes=boxes), _together(kept))
+            old = [file for pair in again for file in pair]
+        flagged = run(partial(flag, boxes=boxes), batches)
+        new.files += [*old, *placed, *flagged]
+        new.files.append(write_part(archive.store, new.folder, HOT_REGIONS, boxes, "all"))
+        new.summary = summary(archive.store, new.files, boxes)
+    made = archive.derived("flags")
+    if made is None:
+        raise ArchiveError(f"The flags of {root} vanished while they were made; make them again.")
+    return made
+
+
+def _current_features(archive: Archive, entries: Sequence[LedgerEntry]) -> Derived:
+    features = archive.derived("features")
+    outdated = features.outdated(entries) if features else []
+    if features is None or outdated:
+        what = f"{len(outdated)} observations behind" if features else "not there yet"
+        raise ArchiveError(
+            f"The features of {archive.root} are {what}, and flags need them; run `exod features "
+            f"{archive.root}` first."
+        )
+    return features
+
+
+# -------------------------------------------------------------------- what is to be done
+
+
+def _batches(entries: Iterable[LedgerEntry]) -> list[Batch]:
+    """Observations with regions in order of obsid, some together."""
+    groups: list[list[str]] = [[]]
+    size = 0
+    for entry in entries:
+        rows = entry.rows("regions")
+        if not rows:
+            continue
+        full = len(groups[-1]) == BATCH_OBSERVATIONS or size + rows > BATCH_REGIONS
+        if full and groups[-1]:
+            groups.append([])
+            size = 0
+        groups[-1].append(entry.obsid)
+        size += rows
+    return [
+        Batch(_name(group[0], group[-1], number), tuple(group))
+        for number, group in enumerate(groups)
+        if group
+    ]
+
+
+def _name(first: str, last: str, number: int) -> str:
+    """Name of a part: its first and last observation, and a number within its version."""
+    return f"{first}-{last}.{number}"
+
+
+def _kept(earlier: Derived, changed: Sequence[str], first: int) -> list[Kept]:
+    """Parts of the earlier version, without observations that changed."""
+    found = []
+    pairs = zip(earlier.of(FLAGS.name), earlier.of(DETECTOR.name), strict=True)
+    for number, pair in enumerate(pairs, start=first):
+        if not pair[0].rows:
+            continue
+        low, high = pair[0].part[:10], pair[0].part[11:21]
+        gone = {obsid for obsid in changed if low <= obsid <= high}
+        without = tuple(sorted({*pair[0].without, *gone}))
+        flags, position = (file.model_copy(update={"without": without}) for file in pair)
+        found.append(Kept(_name(low, high, number), ((flags, position),)))
+    return found
+
+
+def _together(kept: Sequence[Kept]) -> list[Kept]:
+    """The same parts, those of many small versions put together."""
+    if len(kept) <= MAX_PARTS:
+        return list(kept)
+    step = -(-len(kept) // (MAX_PARTS // 4))
+    found = []
+    for start in range(0, len(kept), step):
+        group = kept[start : start + step]
+        files = tuple(pair for part in group for pair in part.files)
+        low, high = min(part.part[:10] for part in group), max(part.part[11:21] for part in group)
+        found.append(Kept(_name(low, high, int(group[0].part[22:])), files))
+    return found
+
+
+def _run(
+    plan: Plan, task: Task, function: Callable[..., Result], items: Sequence[Batch | Kept]
+) -> list[Result]:
+    """Do all items, each a task; in the order of their parts."""
+    verb = getattr(function, "func", function).__name__
+    found: dict[str, Result] = {}
+    for done in run_tasks(
+        partial(function, task=task),
+        items,
+        plan.fitting(len(items)),
+        name=lambda item: f"flags-{verb}-{item.part}",
+    ):
+        if done.result is None:
+            raise done.error or RuntimeError(f"the task of {done.item.part} ended without a result")
+        found[done.item.part] = done.result
+    return [found[part] for part in sorted(found)]
