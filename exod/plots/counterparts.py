@@ -1,0 +1,194 @@
+"""Pictures of sources on the sky and of their counterparts in other catalogues."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from astropy import units
+from astropy.coordinates import SkyCoord
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+
+from exod.plots.style import BLACK, BLUE, KIND_COLOURS, KIND_MARKERS, SMALL, VERMILLION
+from exod.report.counterparts import Separations
+from exod.report.statistics import pixel_centres
+
+MANY: Final = 5000
+"""Points above which a scatter is drawn as densities."""
+
+TYPES: Final = 20
+"""Object types that are drawn."""
+
+
+def draw_sky(sky: pd.DataFrame, frame: str) -> Figure:
+    """Sources by HEALPix pixel in an Aitoff projection, longitudes to the left.
+
+    Parameters
+    ----------
+    sky : DataFrame
+        Column n, index pixel; see `exod.report.statistics.sky_pixels`.
+    frame : {"icrs", "galactic"}
+        Coordinates of the map. The equatorial one shows the Galactic plane, the Galactic one the
+        celestial equator.
+    """
+    figure = Figure(figsize=(9, 4.6), layout="constrained")
+    axes = figure.add_subplot(projection="aitoff")
+    lon, lat = pixel_centres(sky.index.to_numpy(np.int64), frame)
+    counts = sky["n"].to_numpy(float)
+    order = np.argsort(counts)
+    # Few fields are drawn large enough to be seen, many so that they do not cover one another.
+    size = float(np.clip(20000 / max(len(sky), 1), 4, 30))
+    points = axes.scatter(
+        _left(lon[order]),
+        np.deg2rad(lat[order]),
+        c=counts[order],
+        s=size,
+        cmap="viridis",
+        norm=LogNorm(1, max(2.0, counts.max())),
+        edgecolors="none",
+        zorder=3,
+    )
+    other = "galactic" if frame == "icrs" else "icrs"
+    _great_circle(axes, other, frame)
+    axes.grid(color="0.8", lw=0.6)
+    places = np.arange(-150, 151, 30)
+    labels = [f"{-place % 360}°" for place in places]
+    axes.set_xticks(np.deg2rad(places), labels, fontsize=SMALL)
+    axes.tick_params(axis="y", labelsize=SMALL)
+    axes.legend(loc="lower right", fontsize=SMALL, frameon=False, bbox_to_anchor=(1.05, -0.05))
+    bar = figure.colorbar(points, ax=axes, shrink=0.7, pad=0.03, label="sources in a pixel")
+    bar.ax.tick_params(labelsize=SMALL)
+    return figure
+
+
+def _left(longitude_deg: Any) -> Any:
+    """Longitudes as seen from inside: to the left, 0 in the middle; radians."""
+    return -np.deg2rad((np.asarray(longitude_deg) + 180) % 360 - 180)
+
+
+def _great_circle(axes: Axes, other: str, frame: str) -> None:
+    circle = SkyCoord(np.linspace(0, 360, 721) * units.deg, np.zeros(721) * units.deg, frame=other)
+    found = circle.transform_to(frame).spherical
+    x, y = _left(found.lon.to_value(units.deg)), found.lat.to_value(units.rad)
+    order = np.argsort(x)
+    label = "Galactic plane" if other == "galactic" else "celestial equator"
+    axes.plot(x[order], y[order], color=VERMILLION, lw=0.9, ls="--", label=label, zorder=2)
+
+
+def draw_match(name: str, match: Separations) -> Figure:
+    """Separations of the counterparts in a catalogue, and those expected by chance."""
+    figure = Figure(figsize=(4.6, 3), layout="constrained")
+    axes = figure.subplots()
+    shown = match.histogram
+    counts = shown.counts.to_numpy()[0].copy()
+    # A counterpart at the radius itself belongs to the last bin.
+    counts[-2] += counts[-1]
+    axes.stairs(counts[1:-1], shown.edges, fill=True, color=BLUE, alpha=0.8, label="counterparts")
+    if match.known_density:
+        middles = (shown.edges[1:] + shown.edges[:-1]) / 2
+        label = f"expected by chance: {match.expected_chance:,.0f}"
+        axes.plot(middles, match.chance, color=BLACK, lw=1.4, ls="--", label=label)
+    axes.set_xlim(0, match.radius_arcsec)
+    axes.set_ylim(bottom=0)
+    axes.tick_params(labelsize=SMALL + 1)
+    axes.set_xlabel("Separation (″)", fontsize=SMALL + 1)
+    axes.set_ylabel("Sources", fontsize=SMALL + 1)
+    axes.set_title(f"{name}: {match.matched:,} of {match.sources:,}", fontsize=SMALL + 2)
+    axes.legend(frameon=False, fontsize=SMALL)
+    return figure
+
+
+def draw_types(types: pd.Series) -> Figure:
+    """The commonest object types.
+
+    Parameters
+    ----------
+    types : Series of int
+        By type, the commonest first.
+    """
+    listed = types.head(TYPES)
+    figure = Figure(figsize=(7.5, 1.0 + 0.24 * len(listed)), layout="constrained")
+    axes = figure.subplots()
+    place, widths = np.arange(len(listed)), listed.to_numpy(float)
+    bars = axes.barh(place, widths, 0.75, color=BLUE)
+    axes.bar_label(bars, [f"{number:,.0f}" for number in widths], padding=3, fontsize=SMALL)
+    # A type is the text of a service: a dollar sign must not start a formula.
+    names = [str(name).replace("$", r"\$") for name in listed.index]
+    axes.set_yticks(place, names, fontsize=SMALL + 1)
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1.1 * float(widths.max()))
+    axes.set_xlabel("Sources")
+    return figure
+
+
+def draw_fluxes(fluxes: pd.DataFrame) -> Figure:
+    """Peak rate and excess counts of the best regions against the flux in 4XMM.
+
+    Parameters
+    ----------
+    fluxes : DataFrame
+        From `exod.report.counterparts.flux_pairs`.
+    """
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    shown = {"peak_rate": "Peak rate (ct s⁻¹)", "excess": "Excess counts (without their sign)"}
+    for axes, (column, label) in zip(figure.subplots(1, 2), shown.items(), strict=True):
+        size = fluxes[column].abs().to_numpy(float)
+        flux = fluxes["flux"].to_numpy(float)
+        known = size > 0
+        if known.sum() > MANY:
+            _density(axes, flux[known], size[known], figure, xscale="log", yscale="log")
+        else:
+            _points_of_kinds(axes, flux, size, known, fluxes["kind"])
+        if not known.any():
+            axes.text(0.5, 0.5, "not measured", ha="center", transform=axes.transAxes)
+        axes.set(xscale="log", yscale="log", ylabel=label)
+        axes.set_xlabel("Flux in 4XMM, 0.2–12 keV (erg cm⁻² s⁻¹)")
+    return figure
+
+
+def _points_of_kinds(axes: Axes, flux: Any, size: Any, known: Any, kinds: pd.Series) -> None:
+    for kind in ("peak", "eclipse"):
+        own = known & (kinds == kind).to_numpy()
+        if own.any():
+            axes.scatter(
+                flux[own],
+                size[own],
+                s=11,
+                alpha=0.6,
+                color=KIND_COLOURS[kind],
+                marker=KIND_MARKERS[kind],
+                edgecolors="none",
+                label=f"{kind} ({own.sum():,})",
+            )
+    if known.any():
+        axes.legend(frameon=False, fontsize=SMALL + 1)
+
+
+def draw_stars(stars: pd.DataFrame) -> Figure:
+    """Absolute magnitude against colour.
+
+    Parameters
+    ----------
+    stars : DataFrame
+        From `exod.report.counterparts.absolute_magnitudes`.
+    """
+    figure = Figure(figsize=(5.6, 5.2), layout="constrained")
+    axes = figure.subplots()
+    colour, magnitude = stars["colour"].to_numpy(), stars["magnitude"].to_numpy()
+    if len(stars) > MANY:
+        _density(axes, colour, magnitude, figure)
+    else:
+        axes.scatter(colour, magnitude, s=12, alpha=0.6, color=BLUE, edgecolors="none")
+    axes.invert_yaxis()
+    axes.set(xlabel="BP − RP (mag)", ylabel="Absolute G magnitude")
+    axes.grid(color="0.9", lw=0.6)
+    axes.set_axisbelow(True)
+    return figure
+
+
+def _density(axes: Axes, x: Any, y: Any, figure: Figure, **scales: Any) -> None:
+    found = axes.hexbin(x, y, gridsize=70, bins="log", mincnt=1, cmap="viridis", **scales)
+    figure.colorbar(found, ax=axes, label="sources")

@@ -1,0 +1,397 @@
+"""Pictures of the statistics report: what an archive holds, all of it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from io import BytesIO
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from exod.bayes import Kind, threshold
+from exod.plots.counterparts import (
+    draw_fluxes,
+    draw_match,
+    draw_sky,
+    draw_stars,
+    draw_types,
+)
+from exod.plots.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    KIND_COLOURS,
+    ORANGE,
+    PURPLE,
+    SKY_BLUE,
+    SMALL,
+    VERMILLION,
+    shade_bad_time,
+    shade_masked,
+    spans,
+)
+from exod.report.numbers import Numbers
+from exod.report.statistics import SIGMAS, Histogram
+
+DOTS_PER_INCH: Final = 130
+"""A page holds dozens of pictures, so they are a little coarser than those in files."""
+
+GROUPS: Final = ((BLUE, "-"), (VERMILLION, "--"), (GREEN, "-."), (PURPLE, ":"), (BLACK, "-"))
+"""Colours and lines of groups of a histogram."""
+
+STEPS: Final = 300
+"""Steps of a small light curve at most; longer ones are grouped by the largest counts."""
+
+_SIGMA_COLOURS: Final = (SKY_BLUE, BLUE, BLACK)
+_KINDS: tuple[Kind, Kind] = ("peak", "eclipse")
+
+
+def report_pictures(numbers: Numbers) -> dict[str, bytes]:
+    """Draw everything that the numbers allow.
+
+    Parameters
+    ----------
+    numbers : Numbers
+        Of an archive.
+
+    Returns
+    -------
+    dict of str to bytes
+        PNG by name, for `exod.report.sections.sections`; light curves by their region.
+    """
+    return {name: _png(draw()) for name, draw in _wanted(numbers)}
+
+
+def _wanted(numbers: Numbers) -> Iterator[tuple[str, Callable[[], Figure]]]:
+    """What there is to draw, one figure at a time so that few are in memory."""
+    if len(numbers.runs):
+        yield "significance", partial(draw_significance, numbers.runs)
+    if len(numbers.expected):
+        yield "false_alarms", partial(draw_false_alarms, numbers.runs, numbers.expected)
+    histograms = numbers.histograms
+    if histograms["log_b_peak"].total or histograms["log_b_eclipse"].total:
+        yield "bayes", partial(draw_bayes, histograms)
+    if histograms["duration"].total or histograms["excess"].total:
+        yield "events", partial(draw_events, histograms["duration"], histograms["excess"])
+    if numbers.flags is not None and numbers.flags.shape[1] and int(numbers.flags.to_numpy().sum()):
+        yield "flags", partial(draw_flags, numbers.flags)
+    yield from _of_features(numbers)
+    yield from _of_sources(numbers)
+
+
+def _of_features(numbers: Numbers) -> Iterator[tuple[str, Callable[[], Figure]]]:
+    if numbers.features is None:
+        return
+    regions, hardness = numbers.features.regions, numbers.features.hardness
+    if regions is not None and len(regions):
+        yield "good_bad", partial(draw_good_bad, regions)
+    if hardness is not None and hardness.total:
+        yield "hardness", partial(draw_hardness, hardness)
+
+
+def _of_sources(numbers: Numbers) -> Iterator[tuple[str, Callable[[], Figure]]]:
+    sources = numbers.sources
+    if sources is not None and sources.n:
+        yield "sky_icrs", partial(draw_sky, sources.sky, "icrs")
+        yield "sky_galactic", partial(draw_sky, sources.sky, "galactic")
+        if sources.separations.total:
+            yield "separations", partial(draw_separations, sources.separations)
+    for name, match in numbers.matches.items():
+        if match is not None and match.matched:
+            yield f"match_{name}", partial(draw_match, name, match)
+    if numbers.types is not None and len(numbers.types):
+        yield "types", partial(draw_types, numbers.types)
+    if numbers.fluxes is not None and len(numbers.fluxes):
+        yield "fluxes", partial(draw_fluxes, numbers.fluxes)
+    if numbers.stars is not None and len(numbers.stars):
+        yield "stars", partial(draw_stars, numbers.stars)
+    for detid, curve in numbers.curves.items():
+        if isinstance(curve, pd.DataFrame):
+            yield detid, partial(draw_thumbnail, detid, curve)
+
+
+def _png(figure: Figure) -> bytes:
+    sink = BytesIO()
+    # Without the name of the library, equal numbers give equal bytes.
+    figure.savefig(sink, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+    return sink.getvalue()
+
+
+def _run_labels(frame: pd.DataFrame) -> list[str]:
+    return [f"{t_bin:g} s\n{lo:g}–{hi:g}" for t_bin, lo, hi in frame.index]
+
+
+def _run_axis(axes: Axes, frame: pd.DataFrame) -> None:
+    axes.set_xticks(range(len(frame)), _run_labels(frame), fontsize=SMALL)
+    axes.set_xlabel("Time bin and band (keV)")
+    axes.set_xlim(-0.6, len(frame) - 0.4)
+
+
+def draw_significance(runs: pd.DataFrame) -> Figure:
+    """Regions of each run at or above 3, 4 and 5 sigma: peaks on the left, eclipses on the right.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        From `exod.report.statistics.run_counts`.
+    """
+    figure = Figure(figsize=(10, 3.6), layout="constrained")
+    for axes, kind in zip(figure.subplots(1, 2), _KINDS, strict=True):
+        for sigma, colour in zip(SIGMAS, _SIGMA_COLOURS, strict=True):
+            heights = runs[f"{kind}_{sigma}"].to_numpy(float)
+            width = 0.85 - 0.22 * (sigma - SIGMAS[0])
+            axes.bar(range(len(runs)), heights, width, color=colour, label=f"≥ {sigma}σ")
+        axes.set(ylabel="Regions", title=f"{kind.capitalize()}s")
+        axes.set_ylim(0, max(1.0, 1.08 * float(runs[f"{kind}_{SIGMAS[0]}"].max())))
+        _run_axis(axes, runs)
+        axes.legend(frameon=False, fontsize=SMALL + 1)
+    return figure
+
+
+def draw_false_alarms(runs: pd.DataFrame, expected: pd.DataFrame) -> Figure:
+    """Regions found in each run beside those that chance is expected to make.
+
+    Parameters
+    ----------
+    runs, expected : DataFrame
+        From `exod.report.statistics.run_counts` and `expected_false`.
+    """
+    figure = Figure(figsize=(10, 3.6), layout="constrained")
+    counts = runs.reindex(expected.index, fill_value=0)
+    place = np.arange(len(expected), dtype=float)
+    for axes, kind in zip(figure.subplots(1, 2), _KINDS, strict=True):
+        found = counts[f"{kind}s"].to_numpy(float)
+        chance = expected[f"false_{kind}s"].to_numpy(float)
+        axes.bar(place, found, 0.7, color=KIND_COLOURS[kind], alpha=0.75, label="found")
+        axes.errorbar(
+            place,
+            chance,
+            yerr=np.sqrt(chance),
+            fmt="o",
+            color=BLACK,
+            mfc="white",
+            ms=5,
+            capsize=3,
+            label="expected by chance, ± 1σ",
+        )
+        # A logarithmic axis has no zero, and no eclipses is a common result.
+        axes.set_yscale("symlog", linthresh=1)
+        axes.set_ylim(0, max(10.0, 2.5 * float(max(found.max(), (chance + chance**0.5).max()))))
+        axes.set(ylabel="Regions", title=f"{kind.capitalize()}s")
+        _run_axis(axes, expected)
+        axes.legend(frameon=False, fontsize=SMALL + 1, loc="upper left")
+    return figure
+
+
+def _stairs(axes: Axes, shown: Histogram, label: Callable[[Any], str]) -> None:
+    """Groups of a histogram as steps; values beyond the last edge are told in the label."""
+    for number, (group, row) in enumerate(shown.counts.iterrows()):
+        colour, line = GROUPS[number % len(GROUPS)]
+        counts = row.to_numpy()
+        beyond = f", {counts[-1]:,} beyond" if counts[-1] else ""
+        text = f"{label(group)}{beyond}"
+        axes.stairs(counts[1:-1], shown.edges, color=colour, ls=line, lw=1.6, label=text)
+
+
+def _fit(axes: Axes, shown: Histogram, lowest: float | None = None) -> None:
+    """Show the bins that hold something, and one on each side."""
+    filled = np.flatnonzero(shown.counts.to_numpy()[:, 1:-1].sum(axis=0))
+    if len(filled):
+        edges = shown.edges
+        low = edges[max(filled[0] - 1, 0)] if lowest is None else lowest
+        axes.set_xlim(low, edges[min(filled[-1] + 2, len(edges) - 1)])
+
+
+def _seconds(group: Any) -> str:
+    return f"{group:g} s"
+
+
+def draw_bayes(histograms: dict[str, Histogram]) -> Figure:
+    """Distributions of log10 B of peaks and eclipses for each time bin, with the limits."""
+    figure = Figure(figsize=(10, 3.6), layout="constrained")
+    for axes, kind in zip(figure.subplots(1, 2), _KINDS, strict=True):
+        shown = histograms[f"log_b_{kind}"]
+        _stairs(axes, shown, _seconds)
+        _fit(axes, shown, 0.0)
+        for sigma, line in ((3, ":"), (5, "--")):
+            limit = threshold(sigma, kind)
+            axes.axvline(limit, color=BLACK, ls=line, lw=1.1, label=f"{sigma}σ: {limit:.2f}")
+        axes.set_xlim(right=max(axes.get_xlim()[1], 1.15 * threshold(5, kind)))
+        axes.set_yscale("log")
+        axes.set_ylim(bottom=0.7)
+        axes.set(xlabel=f"largest log₁₀ B ({kind})", ylabel="Regions")
+        axes.legend(frameon=False, fontsize=SMALL + 1, loc="upper right")
+    return figure
+
+
+def draw_events(duration: Histogram, excess: Histogram) -> Figure:
+    """Distributions of the durations for each time bin and of the excess counts for each kind."""
+    figure = Figure(figsize=(10, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    _stairs(left, duration, lambda group: f"{group:g} s frames")
+    _stairs(right, excess, str)
+    left.set(xlabel="Duration (s)", ylabel="Regions")
+    right.set(xlabel="Excess counts (without their sign)", ylabel="Regions")
+    for axes, shown in ((left, duration), (right, excess)):
+        axes.set_xscale("log")
+        _fit(axes, shown)
+        axes.set_ylim(bottom=0)
+        if shown.total:
+            axes.legend(frameon=False, fontsize=SMALL + 1)
+    return figure
+
+
+def draw_hardness(hardness: Histogram) -> Figure:
+    """Distributions of the hardness ratios."""
+    figure = Figure(figsize=(6.5, 3.4), layout="constrained")
+    axes = figure.subplots()
+    # A ratio of exactly 1 is an ordinary value and belongs to the last bin.
+    counts = hardness.counts.copy()
+    counts[len(hardness.edges) - 1] += counts[len(hardness.edges)]
+    counts[len(hardness.edges)] = 0
+    _stairs(axes, Histogram(hardness.edges, counts), str)
+    axes.set(xlabel="Hardness ratio, (hard − soft) / (hard + soft)", ylabel="Regions")
+    axes.set_xlim(-1, 1)
+    axes.set_ylim(bottom=0)
+    axes.legend(frameon=False, fontsize=SMALL + 1)
+    return figure
+
+
+def draw_separations(separations: Histogram) -> Figure:
+    """Distances of regions from their sources."""
+    figure = Figure(figsize=(6.5, 3.4), layout="constrained")
+    axes = figure.subplots()
+    counts = separations.counts.to_numpy()[0]
+    beyond = f"{counts[-1]:,} regions beyond" if counts[-1] else None
+    axes.stairs(counts[1:-1], separations.edges, fill=True, color=BLUE, alpha=0.8, label=beyond)
+    _fit(axes, separations, 0.0)
+    axes.set(xlabel="Distance of a region from its source (″)", ylabel="Regions")
+    axes.set_yscale("log")
+    axes.set_ylim(bottom=0.7)
+    if beyond:
+        axes.legend(frameon=False, fontsize=SMALL + 1)
+    return figure
+
+
+def draw_good_bad(regions: pd.DataFrame) -> Figure:
+    """Regions with significant frames in good time only, in both, and in bad time only.
+
+    Parameters
+    ----------
+    regions : DataFrame
+        From `exod.report.statistics.good_and_bad`.
+    """
+    figure = Figure(figsize=(8.5, 1.2 + 0.3 * len(regions)), layout="constrained")
+    axes = figure.subplots()
+    place, left = np.arange(len(regions)), np.zeros(len(regions))
+    parts = (
+        ("gti", GREEN, "", "good time only"),
+        ("both", SKY_BLUE, "//", "both"),
+        ("bti", ORANGE, "..", "bad time only"),
+    )
+    for column, colour, hatch, label in parts:
+        width = regions[column].to_numpy(float)
+        axes.barh(
+            place, width, 0.75, left, color=colour, hatch=hatch, edgecolor="white", label=label
+        )
+        left += width
+    names = [f"{t_bin:g} s, {sigma}σ {kind}" for t_bin, sigma, kind in regions.index]
+    axes.set_yticks(place, names, fontsize=SMALL + 1)
+    axes.invert_yaxis()
+    axes.set_xlabel("Regions with significant frames")
+    axes.set_xlim(0, max(1.0, 1.05 * float(left.max(initial=0.0))))
+    figure.legend(loc="outside upper right", ncols=3, frameon=False, fontsize=SMALL + 1)
+    return figure
+
+
+def draw_flags(flags: pd.DataFrame) -> Figure:
+    """Matrix of flags: how many regions of the flag of a row have that of the column.
+
+    Parameters
+    ----------
+    flags : DataFrame
+        From `exod.report.statistics.flag_counts`.
+    """
+    names = list(flags.columns)
+    both = flags.loc[names].to_numpy(float)
+    alone = np.diag(both)[:, np.newaxis]
+    shares = np.divide(both, alone, out=np.zeros_like(both), where=alone > 0)
+    side = 2.6 + 0.55 * len(names)
+    figure = Figure(figsize=(side + 1.2, side), layout="constrained")
+    axes = figure.subplots()
+    image = axes.imshow(shares, cmap="cividis", vmin=0, vmax=1)
+    short = [name.removeprefix("filt_") for name in names]
+    axes.set_xticks(range(len(names)), short, rotation=40, ha="right", fontsize=SMALL + 1)
+    axes.set_yticks(range(len(names)), short, fontsize=SMALL + 1)
+    for (row, column), number in np.ndenumerate(both):
+        colour = "white" if shares[row, column] < 0.55 else "black"
+        text = f"{number:,.0f}"
+        axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=SMALL)
+    figure.colorbar(image, ax=axes, label="share of the regions of the row", shrink=0.8)
+    return figure
+
+
+def draw_thumbnail(detid: str, curve: pd.DataFrame) -> Figure:
+    """A small light curve.
+
+    Parameters
+    ----------
+    detid : str
+        The region.
+    curve : DataFrame
+        Rows of the table lightcurves, by time; frames without data are left out.
+    """
+    figure = Figure(figsize=(4, 2.1), layout="constrained")
+    axes = figure.subplots()
+    starts = curve["time"].to_numpy(float)
+    width = float(np.median(np.diff(starts))) if len(starts) > 1 else 1.0
+    edges = (np.append(starts, starts[-1] + width) - starts[0]) / 1000
+    group = np.arange(0, len(starts), max(1, -(-len(starts) // STEPS)))
+    masked = curve["bccd"].to_numpy(bool)
+    n = np.where(masked, np.nan, curve["n"].to_numpy(float))
+    mu = np.where(masked, np.nan, curve["mu"].to_numpy(float))
+    steps = np.append(edges[group], edges[-1])
+    # The largest of a group: a burst of one frame must not be averaged away.
+    axes.stairs(np.fmax.reduceat(n, group), steps, baseline=None, color=BLUE, lw=1)
+    axes.stairs(np.fmax.reduceat(mu, group), steps, baseline=None, color=BLACK, lw=0.9, ls="--")
+    for flagged, shade in ((curve["bti"].to_numpy(bool), shade_bad_time), (masked, shade_masked)):
+        ranges = np.array(spans(flagged), int).reshape(-1, 2)
+        shade(axes, edges[ranges[:, 0]], edges[ranges[:, 1]])
+    _mark_strongest(axes, curve, edges, n)
+    axes.set_ylim(bottom=0)
+    axes.margins(x=0.01)
+    axes.tick_params(labelsize=SMALL)
+    axes.set_xlabel("Time (ks)", fontsize=SMALL)
+    axes.set_ylabel(f"Counts in {width:g} s", fontsize=SMALL)
+    axes.set_title(detid, fontsize=SMALL, loc="left")
+    return figure
+
+
+def _mark_strongest(axes: Axes, curve: pd.DataFrame, edges: Any, n: Any) -> None:
+    """A triangle at the frame of the largest B."""
+    strengths = {
+        kind: np.where(np.isnan(n), np.nan, curve[f"B_{kind}_log"].to_numpy(float))
+        for kind in _KINDS
+    }
+    best = {kind: np.nanmax(b) for kind, b in strengths.items() if np.isfinite(b).any()}
+    if not best:
+        return
+    kind = max(best, key=lambda name: float(best[name]))
+    frame = int(np.nanargmax(strengths[kind]))
+    middle = (edges[frame] + edges[frame + 1]) / 2
+    marker = {"peak": "v", "eclipse": "^"}[kind]
+    offset = {"peak": (0, 5), "eclipse": (0, -5)}[kind]
+    axes.annotate(
+        "▼" if marker == "v" else "▲",
+        (middle, n[frame]),
+        xytext=offset,
+        textcoords="offset points",
+        ha="center",
+        va="bottom" if kind == "peak" else "top",
+        color=KIND_COLOURS[kind],
+        fontsize=SMALL,
+    )

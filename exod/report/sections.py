@@ -1,0 +1,360 @@
+"""The sections of the report: numbers as sentences and tables, with the pictures given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from exod.bayes import threshold
+from exod.report.consistency import failed
+from exod.report.numbers import Numbers
+from exod.report.page import Block, Cell, Listing, Mark, Section, Text
+from exod.report.sourcesections import (
+    counterparts,
+    fluxes,
+    hardness,
+    object_types,
+    positions,
+    sky,
+    stars,
+    strongest,
+)
+from exod.report.statistics import SIGMAS
+from exod.report.words import drawn, missing, run_cells, run_head, share
+from exod.schemas import FLAGS
+from exod.text import plural
+
+Pictures = Mapping[str, bytes]
+
+_STATUS = ("OK", "EMPTY", "SKIPPED", "FAILED")
+
+
+def sections(numbers: Numbers, pictures: Pictures) -> list[Section]:
+    """All sections, in order; what the archive does not have is said in its place.
+
+    Parameters
+    ----------
+    numbers : Numbers
+        What to say.
+    pictures : dict of str to bytes
+        PNG by name, as `exod.plots.statistics.report_pictures` makes them; thumbnails are named
+        after their region.
+    """
+    return [
+        summary(numbers),
+        significance(numbers, pictures),
+        good_and_bad_time(numbers, pictures),
+        sky(numbers, pictures),
+        bayes_factors(numbers, pictures),
+        false_alarms(numbers, pictures),
+        durations(numbers, pictures),
+        positions(numbers, pictures),
+        counterparts(numbers, pictures),
+        object_types(numbers, pictures),
+        fluxes(numbers, pictures),
+        stars(numbers, pictures),
+        hardness(numbers, pictures),
+        flags(numbers, pictures),
+        strongest(numbers, pictures),
+        consistency(numbers),
+        provenance(numbers),
+    ]
+
+
+def summary(numbers: Numbers) -> Section:
+    """Observations by status, time searched, runs, regions and sources."""
+    observations = sum(numbers.status.values())
+    rows: list[tuple[Cell, ...]] = [("Observations", observations, "")]
+    meaning = {
+        "OK": "with regions",
+        "EMPTY": "searched, without regions",
+        "SKIPPED": "not to be searched",
+        "FAILED": "with an error",
+    }
+    rows += [(f"… {meaning[name]}", numbers.status.get(name, 0), name) for name in _STATUS]
+    rows += [
+        ("Exposure time searched", numbers.searched / 1e6, "Ms"),
+        ("… outside flares of the background", numbers.good / 1e6, "Ms"),
+        ("Runs (time bin and band of an observation)", numbers.n_runs, ""),
+        ("Variable regions", numbers.n_regions, ""),
+        ("Unique sources", numbers.sources.n if numbers.sources else None, ""),
+    ]
+    blocks: list[Block] = [Listing("The archive in numbers", ("What", "Number", ""), tuple(rows))]
+    if numbers.sources is None:
+        blocks.append(missing("The regions were not joined to sources", "cluster", numbers))
+    elif numbers.sources.n:
+        seen = numbers.sources.observations["n"]
+        several = int(seen[seen.index > 1].sum())
+        blocks.append(
+            Text(
+                f"A source has {numbers.n_regions / numbers.sources.n:.3g} regions on average; "
+                f"{plural(several, 'source')} ({share(several, numbers.sources.n)}) "
+                f"{'has' if several == 1 else 'have'} regions in more than one observation."
+            )
+        )
+    if not observations:
+        blocks.append(Text("No observation was searched yet.", missing=True))
+    wrong = failed(numbers.checks)
+    if wrong:
+        of = plural(len(numbers.checks), "consistency check")
+        blocks.append(Text(f"{wrong} of {of} did not pass; see the end of this page."))
+    return Section("Summary", tuple(blocks))
+
+
+def significance(numbers: Numbers, pictures: Pictures) -> Section:
+    """Regions of each time bin and band above 3, 4 and 5 sigma."""
+    head: tuple[str, ...] = (*run_head(), "Regions", "Peaks", "Eclipses")
+    head += tuple(f"{name} ≥ {sigma}σ" for sigma in SIGMAS for name in ("Peak", "Eclipse", "Any"))
+    columns = ["regions", "peaks", "eclipses"]
+    columns += [f"{name}_{sigma}" for sigma in SIGMAS for name in ("peak", "eclipse", "any")]
+    if numbers.runs.empty:
+        return Section("Runs and significance", (Text("There are no regions.", missing=True),))
+    rows = [(*run_cells(key), *values) for key, values in _rows(numbers.runs[columns])]
+    rows.append(("All", "", *(int(total) for total in numbers.runs[columns].sum())))
+    text = (
+        "Regions by the largest Bayes factor of a frame of their light curve, as equivalent "
+        "Gaussian sigmas. A region can have a peak and an eclipse; its kind is peak then. The "
+        "same source is found in several runs, so the sums count it more than once."
+    )
+    return Section(
+        "Runs and significance",
+        (
+            Text(text),
+            *drawn(pictures, "significance", "Bars: regions of each run at 3, 4 and 5 sigma."),
+            Listing("Regions of each run by significance", head, tuple(rows)),
+        ),
+    )
+
+
+def _rows(frame: pd.DataFrame) -> Iterable[tuple[tuple[Any, ...], list[Any]]]:
+    values = [[item.item() for item in row] for row in frame.to_numpy()]
+    return zip(frame.index.tolist(), values, strict=True)
+
+
+def good_and_bad_time(numbers: Numbers, pictures: Pictures) -> Section:
+    """Significant frames and regions in good and in bad time."""
+    title = "Good and bad time"
+    if numbers.features is None:
+        return Section(title, (missing("Light curves have no features", "features", numbers),))
+    bins, regions = numbers.features.bins, numbers.features.regions
+    if bins is None or regions is None:
+        text = "The features do not count significant frames"
+        return Section(title, (missing(text, "features", numbers),))
+    if bins.empty:
+        return Section(title, (Text("There are no light curves.", missing=True),))
+    rows: list[tuple[Cell, ...]] = []
+    for key, frames in _rows(bins):
+        t_bin, sigma, kind = key
+        of = [int(regions[place].loc[key]) for place in ("gti", "bti", "both")]
+        rows.append(
+            (f"{t_bin:g} s", f"{sigma}σ {kind}", *frames, share(frames[1], sum(frames)), *of)
+        )
+    head: tuple[str, ...] = (
+        "Time bin",
+        "Significance",
+        "Frames in good time",
+        "in bad time",
+        "bad",
+    )
+    head += ("Regions in good time only", "in bad time only", "in both")
+    text = (
+        "Bad time intervals (BTI) are flares of the particle background; the expectation follows "
+        "them, but what varies only there deserves a second look. Good time (GTI) is the rest."
+    )
+    alternative = "Bars: regions with significant frames in good time, bad time and both."
+    return Section(
+        title,
+        (
+            Text(text),
+            *drawn(pictures, "good_bad", alternative),
+            Listing("Significant frames, and regions that have some", head, tuple(rows)),
+        ),
+    )
+
+
+def bayes_factors(numbers: Numbers, pictures: Pictures) -> Section:
+    """Distributions of log10 B."""
+    title = "Bayes factors"
+    both = [numbers.histograms[f"log_b_{kind}"] for kind in ("peak", "eclipse")]
+    if not sum(item.total for item in both):
+        return Section(title, (Text("No region has a Bayes factor.", missing=True),))
+    limits = ", ".join(
+        f"{threshold(sigma, kind):.2f} ({kind}, {sigma}σ)"
+        for kind in ("peak", "eclipse")
+        for sigma in (3, 5)
+    )
+    text = (
+        f"The largest log10 B of the light curve of each region. Limits of significance: {limits}. "
+        "A region is found by single cells; the light curve of its whole box may be less "
+        "significant than its strongest cell, so that some lie below the limit of the search."
+    )
+    alternative = "Histograms of log10 B of peaks and of eclipses with their 3 and 5 sigma limits."
+    return Section(title, (Text(text), *drawn(pictures, "bayes", alternative)))
+
+
+def false_alarms(numbers: Numbers, pictures: Pictures) -> Section:
+    """Regions that chance is expected to make beside those that were found."""
+    title = "Expected false alarms"
+    if numbers.expected.empty:
+        return Section(title, (Text("There are no runs.", missing=True),))
+    counts = numbers.runs.reindex(numbers.expected.index, fill_value=0)
+    known = numbers.expected
+    table = np.column_stack(
+        [
+            known["runs"],
+            known["unknown"],
+            counts["peaks"],
+            known["false_peaks"],
+            counts["eclipses"],
+            known["false_eclipses"],
+        ]
+    ).astype(float)
+    keys = known.index.tolist()
+    rows: list[tuple[Cell, ...]] = [
+        (*run_cells(key), *_false_cells(row)) for key, row in zip(keys, table.tolist(), strict=True)
+    ]
+    totals = table.sum(axis=0)
+    rows.append(("All", "", *_false_cells(totals.tolist())))
+    head: tuple[str, ...] = (
+        *run_head(),
+        "Runs",
+        "without expectation",
+        "Peaks found",
+        "expected by chance",
+    )
+    head += ("Eclipses found", "expected by chance")
+    text = (
+        "How many regions of each kind chance alone is expected to make, from the expectation of "
+        "every cell, summed over the runs for which it is known."
+    )
+    if totals[1]:
+        text += (
+            f" {plural(int(totals[1]), 'run')} {'has' if totals[1] == 1 else 'have'} no such "
+            "number; what was found there is counted all the same."
+        )
+    alternative = "Points: regions found and expected by chance in each run."
+    listing = Listing("Regions found, and expected by chance", head, tuple(rows))
+    return Section(title, (Text(text), *drawn(pictures, "false_alarms", alternative), listing))
+
+
+def _false_cells(values: Sequence[float]) -> tuple[Cell, ...]:
+    runs, unknown, peaks, false_peaks, eclipses, false_eclipses = values
+    # Zero that is the sum of nothing is not an expectation.
+    nothing = runs == unknown
+    return (
+        int(runs),
+        int(unknown),
+        int(peaks),
+        None if nothing else float(false_peaks),
+        int(eclipses),
+        None if nothing else float(false_eclipses),
+    )
+
+
+def durations(numbers: Numbers, pictures: Pictures) -> Section:
+    """Distributions of the durations and of the excess counts."""
+    title = "Durations and excess counts"
+    duration, excess = numbers.histograms["duration"], numbers.histograms["excess"]
+    if not duration.total and not excess.total:
+        text = "No region has a measured event (duration and excess counts)."
+        return Section(title, (Text(text, missing=True),))
+    text = (
+        f"Measured for {duration.total:,} (duration) and {excess.total:,} (excess) of "
+        f"{plural(numbers.n_regions, 'region')}. Excess counts are those of the event in the whole "
+        "point spread function; those of eclipses are negative and shown without their sign."
+    )
+    alternative = "Histograms of the durations by time bin and of the excess counts by kind."
+    return Section(title, (Text(text), *drawn(pictures, "events", alternative)))
+
+
+def flags(numbers: Numbers, pictures: Pictures) -> Section:
+    """Counts of the flags and of their overlaps."""
+    title = "Flags"
+    if numbers.flags is None:
+        return Section(title, (missing("Regions have no flags", "flags", numbers),))
+    names = list(numbers.flags.columns)
+    total = _number(numbers.flags, "(all)", names[0]) if names else 0
+    if not total:
+        return Section(
+            title, (Text("There are no flags, or no regions with flags.", missing=True),)
+        )
+    meaning = {column.name: column.description for column in FLAGS.columns}
+    alone = [_number(numbers.flags, name, name) for name in names]
+    rows: list[tuple[Cell, ...]] = [
+        (name, number, share(number, total), meaning.get(name, ""))
+        for name, number in zip(names, alone, strict=True)
+    ]
+    free = _number(numbers.flags, "(none)", names[0])
+    rows.append(("none of them", free, share(free, total), ""))
+    text = (
+        "A flag says what a region is, and not always that it is bad; filt_5sig is one to wish "
+        "for. `exod filter` selects by them."
+    )
+    alternative = "Matrix of the shares of regions of each flag that have each other flag."
+    head = ("Flag", "Regions", "Share", "Meaning")
+    listing = Listing(f"Regions by flag, of {total:,}", head, tuple(rows))
+    return Section(title, (Text(text), listing, *drawn(pictures, "flags", alternative)))
+
+
+def _number(counts: pd.DataFrame, row: str, column: str) -> int:
+    return int(counts[column].loc[row])
+
+
+def consistency(numbers: Numbers) -> Section:
+    """Whether the tables agree."""
+    rows = tuple(
+        (Mark("pass", good=True) if check.passed else Mark("FAIL", good=False), *said)
+        for check in numbers.checks
+        for said in [(check.name, check.detail)]
+    )
+    wrong = failed(numbers.checks)
+    text = (
+        f"All {len(rows)} checks passed."
+        if not wrong
+        else f"{wrong} of {len(rows)} checks did not pass."
+    )
+    if (numbers.products["behind"] > 0).any():
+        text += (
+            " Some tables are older than the results of the search (see below); make them again "
+            "before you look for an error."
+        )
+    listing = Listing("Checks of the tables", ("Result", "Check", "Numbers"), rows)
+    return Section("Consistency", (Text(text), listing))
+
+
+def provenance(numbers: Numbers) -> Section:
+    """Dates, versions and settings."""
+    about = numbers.about
+    made = [
+        (row["product"], row["rows"], f"{row['finished']:%Y-%m-%d %H:%M} UTC", _behind(row))
+        for row in numbers.products.to_dict("records")
+    ]
+    head = ("Product", "Rows", "Made", "State")
+    blocks: list[Block] = [
+        Text(f"The settings of the search have the fingerprint {about.fingerprint}."),
+        Listing("Tables derived from the search", head, tuple(made))
+        if made
+        else Text("Nothing was derived from the results of the search yet.", missing=True),
+        Listing("Software", ("Package", "Version"), tuple(about.versions.items())),
+        Listing("Settings of the search", ("Setting", "Value"), tuple(_settings(about.settings))),
+    ]
+    return Section("Versions and settings", tuple(blocks))
+
+
+def _behind(product: Mapping[Any, Any]) -> str:
+    if not product["behind"]:
+        return "current"
+    if str(product["product"]).startswith("xmatch-"):
+        return "older than the sources"
+    return f"{plural(int(product['behind']), 'observation')} behind"
+
+
+def _settings(settings: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, str]]:
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _settings(value, f"{before}{name}.")
+        else:
+            yield f"{before}{name}", str(value)

@@ -1,0 +1,308 @@
+"""The sections of the report about sources and their counterparts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+import pandas as pd
+
+from exod.report.counterparts import MIN_PARALLAX_SNR, Separations
+from exod.report.inputs import CATALOGUES
+from exod.report.numbers import Numbers
+from exod.report.page import Block, Cell, Gallery, Link, Listing, Picture, Section, Text
+from exod.report.words import drawn, missing, share
+from exod.text import plural
+
+Pictures = Mapping[str, bytes]
+
+TYPES_LISTED = 25
+"""Object types that are listed; the others are counted together."""
+
+SIMBAD_RADIUS_ARCSEC = 20
+"""Radius of the query behind the links, that of the cross-match."""
+
+
+def sky(numbers: Numbers, pictures: Pictures) -> Section:
+    """Maps of the sources."""
+    title = "Sky"
+    if numbers.sources is None:
+        return Section(title, (missing("There are no unique sources", "cluster", numbers),))
+    if not numbers.sources.n:
+        return Section(title, (Text("There are no sources.", missing=True),))
+    n, fields = numbers.sources.n, len(numbers.sources.sky)
+    text = (
+        f"{plural(n, 'source')} in {plural(fields, 'HEALPix pixel')} of 0.84 square degrees, about "
+        "a field of view each; the colour is the number of sources in a pixel. Where sources are "
+        "dense the sky was observed more often or longer, so this is not a map of the sky."
+    )
+    name = "Map of the sky in {} coordinates, Aitoff projection: sources by pixel."
+    return Section(
+        title,
+        (
+            Text(text),
+            *drawn(pictures, "sky_icrs", name.format("equatorial"), "Equatorial coordinates."),
+            *drawn(pictures, "sky_galactic", name.format("Galactic"), "Galactic coordinates."),
+        ),
+    )
+
+
+def positions(numbers: Numbers, pictures: Pictures) -> Section:
+    """Separations of the regions from their sources."""
+    title = "Regions and their sources"
+    if numbers.sources is None:
+        return Section(title, (missing("There are no unique sources", "cluster", numbers),))
+    if not numbers.sources.separations.total:
+        return Section(title, (Text("No source has a region.", missing=True),))
+    seen = numbers.sources.observations["n"]
+    rows = tuple(
+        (f"{count} or more" if count == seen.index.max() and count == 5 else f"{count}", int(n))
+        for count, n in seen.items()
+    )
+    return Section(
+        title,
+        (
+            Text(
+                "Distance of each region from the mean position of its source. Those of sources "
+                "with one region are zero and stand in the first bin."
+            ),
+            *drawn(pictures, "separations", "Histogram of the distances of regions from sources."),
+            Listing("Sources by observations with a region", ("Observations", "Sources"), rows),
+        ),
+    )
+
+
+def counterparts(numbers: Numbers, pictures: Pictures) -> Section:
+    """Separations of the counterparts in each catalogue against chance."""
+    title = "Counterparts"
+    if not numbers.matches:
+        text = "The sources were not matched with any catalogue"
+        return Section(title, (missing(text, "crossmatch", numbers, "--with NAME"),))
+    head: tuple[str, ...] = (
+        "Catalogue",
+        "Sources",
+        "With counterpart",
+        "Share",
+        "Within",
+        "Median separation",
+    )
+    head += ("Expected by chance", "Rather chance than not")
+    rows = tuple(_match_row(name, found) for name, found in numbers.matches.items())
+    text = (
+        "The nearest object within the radius is the counterpart. Objects of the local density at "
+        "random places would give the expected ones (the line in the pictures); where the "
+        "histogram follows the line, counterparts are by chance. The last column counts those "
+        "with a chance probability of one half or more."
+    )
+    pairs = [
+        drawn(pictures, f"match_{name}", f"Separations of the counterparts in {name} and chance.")
+        for name in numbers.matches
+    ]
+    gallery = tuple(picture for pair in pairs for picture in pair)
+    blocks: list[Block] = [Text(text), Listing("Cross-matches", head, rows)]
+    if gallery:
+        blocks.append(Gallery(gallery))
+    return Section(title, tuple(blocks))
+
+
+def _match_row(name: str, found: Separations | None) -> tuple[Cell, ...]:
+    if found is None:
+        return (name, *[None] * 7)
+    return (
+        name,
+        found.sources,
+        found.matched,
+        share(found.matched, found.sources),
+        f"{found.radius_arcsec:g}″",
+        found.median_arcsec,
+        found.expected_chance,
+        found.likely_chance,
+    )
+
+
+def _unmatched(numbers: Numbers, catalogue: str, columns: str) -> Text:
+    """Why there is nothing about a catalogue."""
+    if catalogue in numbers.matches:
+        text = f"The counterparts in {catalogue} lack {columns}"
+    else:
+        text = f"The sources were not matched with {catalogue}"
+    return missing(text, "crossmatch", numbers, f"--with {catalogue}")
+
+
+def object_types(numbers: Numbers, pictures: Pictures) -> Section:
+    """Object types of SIMBAD."""
+    title = "SIMBAD types"
+    if numbers.types is None:
+        return Section(title, (_unmatched(numbers, CATALOGUES["simbad"], "an object type"),))
+    if numbers.types.empty:
+        return Section(title, (Text("No source has a counterpart in SIMBAD.", missing=True),))
+    total, listed = int(numbers.types.sum()), numbers.types.head(TYPES_LISTED)
+    rows = [(str(name), int(n), share(int(n), total)) for name, n in listed.items()]
+    rest = total - int(listed.sum())
+    if rest:
+        others = plural(len(numbers.types) - len(listed), "other type")
+        rows.append((others, rest, share(rest, total)))
+    return Section(
+        title,
+        (
+            Text(f"{plural(total, 'counterpart')} of {plural(len(numbers.types), 'type')}."),
+            *drawn(pictures, "types", "Bars: sources by their commonest SIMBAD types."),
+            Listing("Sources by SIMBAD type", ("Type", "Sources", "Share"), tuple(rows)),
+        ),
+    )
+
+
+def fluxes(numbers: Numbers, pictures: Pictures) -> Section:
+    """Rates and counts against the fluxes of 4XMM."""
+    title = "Fluxes of 4XMM"
+    if numbers.fluxes is None:
+        return Section(title, (_unmatched(numbers, CATALOGUES["xmm"], "a flux"),))
+    if numbers.fluxes.empty:
+        text = "No source has a counterpart with a flux in 4XMM."
+        return Section(title, (Text(text, missing=True),))
+    measured = int((numbers.fluxes["peak_rate"] > 0).sum())
+    text = (
+        f"{plural(len(numbers.fluxes), 'source')} with a mean flux (0.2–12 keV) in 4XMM, against "
+        f"the peak rate ({measured:,} measured) and the counts of their best region. Steady light "
+        "lies along a line; sources above it brightened while they were observed."
+    )
+    alternative = "Peak rate and excess counts of the best region against the flux in 4XMM."
+    return Section(title, (Text(text), *drawn(pictures, "fluxes", alternative)))
+
+
+def stars(numbers: Numbers, pictures: Pictures) -> Section:
+    """Absolute magnitudes and colours of Gaia."""
+    title = "Hertzsprung–Russell diagram"
+    if numbers.stars is None:
+        columns = "a magnitude, a colour or a parallax"
+        return Section(title, (_unmatched(numbers, CATALOGUES["gaia"], columns),))
+    if numbers.stars.empty:
+        text = "No source has a counterpart with a usable parallax in Gaia."
+        return Section(title, (Text(text, missing=True),))
+    text = (
+        f"{plural(len(numbers.stars), 'counterpart')} in Gaia DR3 with a parallax of at least "
+        f"{MIN_PARALLAX_SNR:g} standard errors (if these are known), without correction for "
+        "extinction. Some are by chance; see the expected separations above."
+    )
+    alternative = "Absolute magnitude against colour of the counterparts in Gaia."
+    return Section(title, (Text(text), *drawn(pictures, "stars", alternative)))
+
+
+def hardness(numbers: Numbers, pictures: Pictures) -> Section:
+    """Hardness ratios."""
+    title = "Hardness ratios"
+    if numbers.features is None:
+        return Section(title, (missing("Light curves have no features", "features", numbers),))
+    found = numbers.features.hardness
+    if found is None:
+        text = "The features have no hardness ratios"
+        return Section(title, (missing(text, "features", numbers),))
+    if not found.total:
+        text = "No region has a hardness ratio; it needs runs of the soft and of the hard band."
+        return Section(title, (Text(text, missing=True),))
+    counts = {str(name): int(row.sum()) for name, row in found.counts.iterrows()}
+    known = ", ".join(f"{n:,} of the {name}" for name, n in counts.items())
+    text = f"(hard − soft) / (hard + soft) of counts: {known}. −1 is soft, 1 is hard."
+    return Section(
+        title, (Text(text), *drawn(pictures, "hardness", "Histograms of the hardness ratios."))
+    )
+
+
+def strongest(numbers: Numbers, pictures: Pictures) -> Section:
+    """The most significant sources with links and light curves."""
+    title = "The most significant sources"
+    if numbers.sources is None:
+        return Section(title, (missing("There are no unique sources", "cluster", numbers),))
+    top = numbers.sources.top
+    if top.empty:
+        return Section(title, (Text("There are no sources.", missing=True),))
+    head: tuple[str, ...] = (
+        "Source",
+        "RA (°)",
+        "Dec (°)",
+        "±″",
+        "Regions",
+        "Observations",
+        "Best region",
+        "Kind",
+    )
+    head += ("Peak σ", "Eclipse σ", "log B peak", "log B eclipse", "Duration (s)")
+    head += ("False alarm", "Look up")
+    rows = tuple(_source_row(row) for row in top.to_dict("records"))
+    gallery = tuple(
+        _thumbnail(row, pictures) for row in top.to_dict("records") if row["best_detid"] in pictures
+    )
+    silent = [
+        Text(f"{detid}: {curve}", missing=True)
+        for detid, curve in numbers.curves.items()
+        if isinstance(curve, str)
+    ]
+    text = (
+        f"The {plural(len(top), 'source')} of the largest significance. Sigmas end at 10. Links "
+        "lead to SIMBAD and ESASky at the position; the false-alarm probability is that of chance "
+        "making one as strong in any run of the observation."
+    )
+    blocks: list[Block] = [Text(text), *silent]
+    if gallery:
+        blocks += [
+            Text(
+                "Light curves of the best regions: counts (steps), expected counts (dashed line); "
+                "the triangle marks the most significant frame."
+            ),
+            Gallery(gallery),
+        ]
+    blocks.append(Listing("Sources by significance", head, rows))
+    return Section(title, tuple(blocks))
+
+
+def _source_row(row: Mapping[Any, Any]) -> tuple[Cell, ...]:
+    ra, dec = float(row["ra_deg"]), float(row["dec_deg"])
+    known = not pd.isna(row["best_kind"])
+    return (
+        str(row["srcid"]),
+        f"{ra:.5f}",
+        f"{dec:+.5f}".replace("-", "−"),
+        f"{row['pos_err_arcsec']:.1f}",
+        int(row["n_detections"]),
+        int(row["n_observations"]),
+        str(row["best_detid"]),
+        str(row["best_kind"]) if known else "not in the archive",
+        float(row["sigma_peak"]),
+        float(row["sigma_eclipse"]),
+        float(row["max_B_peak_log"]),
+        float(row["max_B_eclipse_log"]),
+        float(row["best_duration"]) if known else None,
+        float(row["fap_obs"]),
+        links(ra, dec),
+    )
+
+
+def links(ra_deg: float, dec_deg: float) -> tuple[Link, ...]:
+    """SIMBAD and ESASky at a position.
+
+    Examples
+    --------
+    >>> links(10.5, -20.25)[1].url
+    'https://sky.esa.int/esasky/?target=10.50000+-20.25000&fov=0.1&sci=true'
+    """
+    simbad = {
+        "Coord": f"{ra_deg:.5f}d{dec_deg:+.5f}d",
+        "CooFrame": "ICRS",
+        "Radius": SIMBAD_RADIUS_ARCSEC,
+        "Radius.unit": "arcsec",
+    }
+    esasky = {"target": f"{ra_deg:.5f} {dec_deg:.5f}", "fov": 0.1, "sci": "true"}
+    return (
+        Link("SIMBAD", f"https://simbad.cds.unistra.fr/simbad/sim-coo?{urlencode(simbad)}"),
+        Link("ESASky", f"https://sky.esa.int/esasky/?{urlencode(esasky)}"),
+    )
+
+
+def _thumbnail(row: Mapping[Any, Any], pictures: Pictures) -> Picture:
+    detid = str(row["best_detid"])
+    caption = (
+        f"{row['srcid']}: {row['best_kind']}, {row['best_t_bin']:g} s frames, "
+        f"{row['best_e_lo']:g}–{row['best_e_hi']:g} keV ({detid})"
+    )
+    return Picture(pictures[detid], f"Light curve of region {detid}.", caption)

@@ -1,0 +1,61 @@
+"""Wording that the sections of the report share."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from exod.report.numbers import Numbers
+from exod.report.page import Picture, Text
+
+
+def missing(what: str, command: str, numbers: Numbers, after: str = "") -> Text:
+    """A sentence about what is missing and the command that makes it.
+
+    Parameters
+    ----------
+    what : str
+        What is missing, a sentence without its full stop.
+    command, after : str
+        Name of the command, and what comes after the archive.
+    numbers : Numbers
+        Of the archive.
+    """
+    line = " ".join(["exod", command, shlex.quote(numbers.about.root), after]).strip()
+    return Text(f"{what}; `{line}` makes this.", missing=True)
+
+
+def drawn(
+    pictures: Mapping[str, bytes], name: str, alternative: str, caption: str = ""
+) -> list[Picture]:
+    """The picture of that name, if it was drawn."""
+    return [Picture(pictures[name], alternative, caption)] if name in pictures else []
+
+
+def share(part: float, whole: float) -> str:
+    """A part of a whole in per cent.
+
+    Examples
+    --------
+    >>> share(1, 3), share(0, 0)
+    ('33.3 %', '–')
+    """
+    return f"{100 * part / whole:.1f} %" if whole else "–"
+
+
+def run_head() -> tuple[str, str]:
+    """Headings of `run_cells`."""
+    return "Time bin", "Band"
+
+
+def run_cells(key: tuple[Any, ...]) -> tuple[str, str]:
+    """Time bin and band of a run.
+
+    Examples
+    --------
+    >>> run_cells((50.0, 0.2, 12.0))
+    ('50 s', '0.2–12 keV')
+    """
+    t_bin, e_lo, e_hi = key
+    return f"{t_bin:g} s", f"{e_lo:g}–{e_hi:g} keV"
