@@ -1,0 +1,137 @@
+"""Matching with a catalogue that is divided into parts of the sky.
+
+Each source is looked up in every part that its circle touches, whichever part it is in itself, so
+that no counterpart is lost at a border, with any radius and without copies of rows at borders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+from astropy import units
+from astropy_healpix import healpix_to_lonlat
+from scipy.spatial import cKDTree
+
+from exod.counterparts.standard import ROW, positions
+from exod.crossmatch import (
+    Integers,
+    Positions,
+    chord,
+    match_rows,
+    merge,
+    nearest_of,
+    outer_distances,
+    vectors,
+)
+from exod.registry import Catalogue
+
+
+class Partitions(Protocol):
+    """A catalogue that is divided into HEALPix pixels."""
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """Its declaration."""
+
+    @property
+    def fastest_arcsec_yr(self) -> float:
+        """The largest proper motion of its rows, or more."""
+
+    @property
+    def pixels(self) -> list[tuple[int, int]]:
+        """Order and number (nested) of each part; order -1 is the whole sky."""
+
+    def read(self, pixel: tuple[int, int]) -> pd.DataFrame:
+        """Rows of a part; see `exod.counterparts.standard`."""
+
+
+def match_partitions(sources: Positions, parts: Partitions) -> tuple[pd.DataFrame, np.ndarray]:
+    """The nearest row of each source in a divided catalogue.
+
+    Parameters
+    ----------
+    sources : Positions
+        Finite positions.
+    parts : Partitions
+        The catalogue.
+
+    Returns
+    -------
+    found : DataFrame
+        As `exod.crossmatch.match_rows`, with the columns of the catalogue.
+    outer : ndarray of float64, shape (len(found), neighbours)
+        As `exod.crossmatch.outer_distances`.
+    """
+    catalogue = parts.catalogue
+    radius = catalogue.radius_arcsec
+    kept = [column.name for column in catalogue.columns]
+    # Stars that move far may have left the part that they are in.
+    blocks = [_none(parts)]
+    for pixel, near in _touched(sources, parts.pixels, radius + _farthest(sources, parts)):
+        rows = parts.read(pixel)
+        found = match_rows(sources.take(near), positions(rows, catalogue), radius)
+        values = rows[[ROW, *kept]].iloc[found["row"]].reset_index(drop=True)
+        found = found.assign(source=near[found["source"]]).drop(columns="row")
+        blocks.append(pd.concat([found, values], axis=1))
+    best = merge([block for block in blocks if len(block)] or blocks[:1], tie=ROW)
+    there = sources.take(best["source"].to_numpy(np.int64))
+    outer = np.full((len(best), catalogue.neighbours), np.inf)
+    reach = catalogue.density_radius_arcsec
+    for pixel, near in _touched(there, parts.pixels, reach):
+        others = positions(parts.read(pixel), catalogue)
+        more = outer_distances(there.take(near), others, radius, reach, catalogue.neighbours)
+        outer[near] = nearest_of(outer[near], more)
+    return best, outer
+
+
+def _none(parts: Partitions) -> pd.DataFrame:
+    """No match at all, with the columns of one."""
+    names = ("sep_arcsec", "dra_arcsec", "ddec_arcsec")
+    found = {"source": np.empty(0, np.int64)} | {name: np.empty(0) for name in names}
+    found |= {"n_within": np.empty(0, np.int64), ROW: np.empty(0, np.int64)}
+    kept = {column.name: np.empty(0) for column in parts.catalogue.columns}
+    return pd.DataFrame(found | kept)
+
+
+def _farthest(sources: Positions, parts: Partitions) -> float:
+    """How far a row may have moved between its epoch and that of a source, in arcsec."""
+    catalogue = parts.catalogue
+    if catalogue.motion is None or catalogue.epoch is None or sources.year is None:
+        return 0.0
+    years = np.abs(sources.year[np.isfinite(sources.year)] - catalogue.epoch)
+    return float(years.max(initial=0.0)) * parts.fastest_arcsec_yr
+
+
+def _touched(
+    sources: Positions, pixels: list[tuple[int, int]], reach_arcsec: float
+) -> Iterator[tuple[tuple[int, int], Integers]]:
+    """The parts that circles around sources touch, each with these sources."""
+    if not len(sources):
+        return
+    tree = cKDTree(vectors(sources.ra_deg, sources.dec_deg))
+    for pixel in pixels:
+        order, number = pixel
+        if order < 0:
+            yield pixel, np.arange(len(sources))
+            continue
+        lon, lat = healpix_to_lonlat(number, nside=2**order, order="nested")
+        centre = vectors(lon.to_value(units.deg), lat.to_value(units.deg))
+        reach = chord(_largest(order) * 3600.0 + reach_arcsec) * (1.0 + 1e-9)
+        near = np.sort(np.asarray(tree.query_ball_point(centre, float(reach)), np.int64))
+        if near.size:
+            yield pixel, near
+
+
+def _largest(order: int) -> float:
+    """Degrees from the centre of a pixel to the farthest corner of any pixel of its order.
+
+    The corner is that of the pixels at the edge of the polar caps (Gorski et al. 2005, ApJ 622,
+    759, section 5; the ``max_pixrad`` of the HEALPix library).
+    """
+    nside = 2**order
+    a, b = np.arcsin(2.0 / 3.0), np.arcsin(1.0 - (1.0 - 1.0 / nside) ** 2 / 3.0)
+    ends = vectors(np.degrees([np.pi / 4.0 / nside, 0.0]), np.degrees([a, b]))
+    return float(np.degrees(np.arccos(np.clip(ends[0] @ ends[1], -1.0, 1.0))))

@@ -1,0 +1,226 @@
+"""Tables imported once: partitions of the sky as Parquet files in the cache.
+
+A table of any size becomes files of at most a million rows, each a HEALPix pixel, or a single file
+if there are fewer rows in all. They are kept under the checksum of the table's content.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from astropy import units
+from astropy_healpix import lonlat_to_healpix
+
+from exod.archive.parquet import to_pandas
+from exod.counterparts.cache import checksum, making, put
+from exod.counterparts.files import TableFile
+from exod.counterparts.standard import DEC, PM_DEC, PM_RA, RA, ROW, standard, wanted, with_columns
+from exod.errors import InputError
+from exod.registry import Catalogue
+
+LIMIT: Final = 1_000_000
+"""Rows of a partition."""
+EVERYTHING: Final = (-1, 0)
+"""The partition of tables that are not divided."""
+
+_ORDER: Final = 8
+"""HEALPix order of the finest partitions, 14 arcmin."""
+_LAYOUT: Final = 1
+_MANIFEST: Final = "manifest.json"
+_FILES: Final = 500
+"""Partitions at most, since all are written at once."""
+
+
+class Imported:
+    """An imported table.
+
+    Attributes
+    ----------
+    catalogue : Catalogue
+        Its declaration, with the columns that the table has.
+    fingerprint : str
+        Of its content and declaration.
+    rows, left_out : int
+        Rows with a position, and without.
+    fastest_arcsec_yr : float
+        Largest proper motion of its rows.
+    pixels : list of (int, int)
+        HEALPix order and number (nested) of each partition; `EVERYTHING` if it is not divided.
+    """
+
+    def __init__(self, folder: Path, catalogue: Catalogue) -> None:
+        self._folder = folder
+        try:
+            about = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{folder} is damaged; delete it, and it is made again.") from error
+        self.catalogue = catalogue
+        self.fingerprint: str = about["fingerprint"]
+        self.rows: int = about["rows"]
+        self.left_out: int = about["left_out"]
+        self.fastest_arcsec_yr: float = about["fastest"]
+        self.pixels = [(int(order), int(pixel)) for order, pixel in about["pixels"]]
+        self._last: tuple[tuple[int, int], pd.DataFrame] | None = None
+
+    def read(self, pixel: tuple[int, int]) -> pd.DataFrame:
+        """Rows of a partition, as `exod.counterparts.standard.standard` names them."""
+        if self._last is None or self._last[0] != pixel:
+            path = self._folder / _file_of(pixel)
+            try:
+                self._last = pixel, to_pandas(pq.read_table(path))
+            except (OSError, pa.ArrowException) as error:
+                raise InputError(
+                    f"{path} is damaged ({error}); delete its folder, and it is made again."
+                ) from error
+        return self._last[1]
+
+
+def import_table(path: Path, catalogue: Catalogue, cache: Path, limit: int = LIMIT) -> Imported:
+    """Import a table, unless it was imported before.
+
+    Parameters
+    ----------
+    path : Path
+        FITS, CSV, ECSV, VOTable or Parquet.
+    catalogue : Catalogue
+        What to keep; if it declares no columns, all.
+    cache : Path
+        Where imported tables are kept.
+    limit : int
+        Rows of a partition at most, except in the finest pixels.
+
+    Raises
+    ------
+    InputError
+        If the table cannot be read, lacks a column, or has no positions in degrees.
+    """
+    file = TableFile(path)
+    full = with_columns(catalogue, file.columns)
+    key = sha256(f"{_LAYOUT} {limit} {checksum(path)} {full.fingerprint}".encode()).hexdigest()[:24]
+    folder = cache / "tables" / f"{catalogue.name}-{key}"
+    if not (folder / _MANIFEST).is_file():
+        with making(folder) as part:
+            _import(file, full, part, limit, key)
+    return Imported(folder, full)
+
+
+def _import(file: TableFile, catalogue: Catalogue, folder: Path, limit: int, key: str) -> None:
+    """Write all rows to one file, count them over the sky, and divide the file if it is large."""
+    counts = np.zeros(12 * 4**_ORDER, np.int64)
+    total = rows = 0
+    fastest = 0.0
+    first = folder / _file_of(EVERYTHING)
+    with ExitStack() as stack:
+        writer: pq.ParquetWriter | None = None
+        for batch in _standard_batches(file, catalogue):
+            total += batch.pop("total")
+            found = batch["rows"]
+            rows += len(found)
+            fastest = max(fastest, _fastest(found))
+            counts += np.bincount(_pixel(found, _ORDER), minlength=counts.size)
+            if writer is None:
+                writer = stack.enter_context(pq.ParquetWriter(first, found.schema))
+            writer.write_table(found)
+    if writer is None:
+        raise InputError(f"{file.path} has no rows.")
+    if rows == 0:
+        raise InputError(f"{file.path} has no row with a position.")
+    pixels = [EVERYTHING]
+    if rows > limit:
+        pixels = divide(counts, max(limit, rows // _FILES))
+        _split(first, folder, pixels)
+        first.unlink()
+    about = {"fingerprint": key, "rows": rows, "left_out": total - rows, "pixels": pixels}
+    about["fastest"] = fastest
+    put(folder / _MANIFEST, json.dumps(about).encode())
+
+
+def _standard_batches(file: TableFile, catalogue: Catalogue) -> Iterator[dict[str, Any]]:
+    unit = {column.name: column.unit for column in file.columns}
+    which = wanted(catalogue, unit.keys(), str(file.path))
+    names = list(dict.fromkeys(which.values()))
+    start = 0
+    for batch in file.batches(names):
+        numbers = pa.array(np.arange(start, start + len(batch)))
+        start += len(batch)
+        numbered = batch.append_column(ROW, numbers)
+        found = standard(numbered, which, catalogue, unit, str(file.path))
+        yield {"rows": found, "total": len(batch)}
+
+
+def _fastest(rows: pa.Table) -> float:
+    if PM_RA not in rows.column_names:
+        return 0.0
+    motion = np.hypot(rows[PM_RA].to_numpy(), rows[PM_DEC].to_numpy())
+    return float(np.nan_to_num(motion).max(initial=0.0))
+
+
+def divide(counts: np.ndarray, limit: int) -> list[tuple[int, int]]:
+    """Divide the sky into pixels with at most so many rows, leaving out empty ones.
+
+    Parameters
+    ----------
+    counts : ndarray of int
+        Rows of each nested pixel of some order.
+    limit : int
+        Rows of a pixel, except of those that cannot be divided.
+
+    Returns
+    -------
+    list of (int, int)
+        Order and number of each, which together hold all rows once.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> divide(np.array([5] * 4 + [0] * 44), 8)
+    [(1, 0), (1, 1), (1, 2), (1, 3)]
+    >>> divide(np.array([1] * 4 + [0] * 44), 8)
+    [(0, 0)]
+    """
+    finest = int(np.log2(len(counts) // 12)) // 2
+    found: list[tuple[int, int]] = []
+    left = np.arange(12)
+    for order in range(finest + 1):
+        rows = counts.reshape(12 * 4**order, -1).sum(axis=1)[left]
+        done = (rows <= limit) | (order == finest)
+        found += [(order, int(pixel)) for pixel in left[done & (rows > 0)]]
+        left = (left[~done][:, None] * 4 + np.arange(4)).ravel()
+    return found
+
+
+def _split(first: Path, folder: Path, pixels: list[tuple[int, int]]) -> None:
+    owner = np.full(12 * 4**_ORDER, -1, np.int64)
+    for number, (order, pixel) in enumerate(pixels):
+        below = 4 ** (_ORDER - order)
+        owner[pixel * below : (pixel + 1) * below] = number
+    with ExitStack() as stack, pq.ParquetFile(first) as source:
+        writers: dict[int, pq.ParquetWriter] = {}
+        for group in range(source.num_row_groups):
+            rows = source.read_row_group(group)
+            owners = owner[_pixel(rows, _ORDER)]
+            for number in np.unique(owners):
+                if number not in writers:
+                    path = folder / _file_of(pixels[number])
+                    writers[number] = stack.enter_context(pq.ParquetWriter(path, rows.schema))
+                writers[number].write_table(rows.filter(pc.equal(pa.array(owners), number)))
+
+
+def _pixel(rows: pa.Table, order: int) -> np.ndarray:
+    ra, dec = (rows[name].to_numpy() * units.deg for name in (RA, DEC))
+    found: np.ndarray = lonlat_to_healpix(ra, dec, nside=2**order, order="nested")
+    return found
+
+
+def _file_of(pixel: tuple[int, int]) -> str:
+    return "all.parquet" if pixel == EVERYTHING else f"order{pixel[0]}-pixel{pixel[1]}.parquet"
