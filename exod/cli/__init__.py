@@ -11,12 +11,14 @@ from exod.cli import pictures
 from exod.cli import simulations
 from exod.cli import completeness
 from exod.cli import injection
+from exod.cli import catalogue
 from exod.cli import filters
 from exod.cli import report
 
 __all__ = [
     "app",
     "archives",
+    "catalogue",
     "completeness",
     "data",
     "filters",

@@ -12,5 +12,6 @@ survey      many observations -> detect, each a task on a cluster; resumed and r
 plot        committed tables -> pictures
 cube        merged events -> dense counts and expectation of one run, as Zarr
 completeness simulated bursts -> which are found, of which counts and durations
+catalogue   products of an archive -> a release: FITS, Parquet, HATS and what it means
 demo        simulate, detect and plot, and what was found of what was put in
 """

@@ -1,0 +1,169 @@
+"""Checks of a catalogue before it is released; each says what is wrong in a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from exod.catalogue.columns import CatalogueTable
+from exod.catalogue.fits import fits_problem
+from exod.catalogue.hats import using_lsdb
+from exod.catalogue.parquet import parquet_problem
+from exod.catalogue.rows import match_problem
+from exod.errors import ArchiveError
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check: what must hold, and what is wrong; empty if it holds."""
+
+    what: str
+    problem: str
+
+
+def table_checks(
+    detections: pd.DataFrame, sources: pd.DataFrame, matches: Mapping[str, np.ndarray]
+) -> Iterator[Check]:
+    """Check the rows of the two tables against each other.
+
+    Parameters
+    ----------
+    detections, sources : DataFrame
+        The tables of the catalogue.
+    matches : dict of str to int64 array
+        The sources that each cross-match has.
+    """
+    yield _once("Every detid is there once", detections["detid"])
+    yield _once("Every region_num is there once", sources["region_num"])
+    yield _once("Every srcid is there once", sources["srcid"])
+    named = sources.drop_duplicates("region_num").set_index("region_num")["srcid"]
+    known = detections["unique_reg_id"].isin(named.index)
+    yield _none(
+        "Every detection has a source of the table of sources", detections.loc[~known, "detid"]
+    )
+    other = known & (detections["unique_reg_id"].map(named) != detections["srcid"])
+    yield _none("Every detection has the name of its source", detections.loc[other, "detid"])
+    counts = detections["unique_reg_id"].value_counts()
+    found = sources["region_num"].map(counts).fillna(0).astype("int64")
+    wrong = sources.loc[found != sources["n_detections"], "srcid"]
+    yield _none("n_detections of every source adds up", wrong)
+    own = detections.drop_duplicates("detid").set_index("detid")["unique_reg_id"]
+    theirs = sources["best_detid"].map(own).astype("Int64")
+    wrong = sources.loc[theirs.isna() | (theirs != sources["region_num"]), "srcid"]
+    yield _none("best_detid of every source is one of its detections", wrong)
+    for name, table in (("detection", detections), ("source", sources)):
+        key = "detid" if name == "detection" else "srcid"
+        outside = ~(table["ra_deg"].between(0, 360, "left") & table["dec_deg"].between(-90, 90))
+        yield _none(f"Every {name} has a position on the sky", table.loc[outside, key])
+    for name, numbers in matches.items():
+        problem = match_problem(numbers, sources["region_num"].to_numpy())
+        what = f"The cross-match with {name} has each source once at most, and no others"
+        yield Check(what, f"it {problem}" if problem else "")
+
+
+def file_checks(folder: Path, tables: Iterable[tuple[CatalogueTable, pa.Table]]) -> Iterator[Check]:
+    """Check the FITS and Parquet files by reading them again."""
+    for table, rows in tables:
+        name = f"{table.name}.fits"
+        problem = fits_problem(folder / name, table, len(rows))
+        yield Check(
+            f"{name} has valid checksums and all rows, columns and units",
+            f"{name} {problem}" if problem else "",
+        )
+        name = f"{table.name}.parquet"
+        problem = parquet_problem(folder / name, rows)
+        yield Check(f"{name} has all rows and columns", f"{name} {problem}" if problem else "")
+
+
+def hats_checks(
+    folder: Path, name: str, key: str, rows: pa.Table, lengths: Mapping[str, int]
+) -> Iterator[Check]:
+    """Check a HATS collection: valid, opened by LSDB, all rows, light curves as long as told.
+
+    Parameters
+    ----------
+    folder : Path
+        The collection.
+    name : str
+        Its catalogue.
+    key : str
+        Its column with the detid of a light curve.
+    rows : pyarrow.Table
+        The rows that it must have.
+    lengths : dict of str to int
+        Frames of the light curves by detid.
+    """
+    from hats.io.validation import is_valid_collection
+
+    valid = is_valid_collection(folder, strict=True)
+    yield Check(
+        f"The HATS catalogue of {name} is valid (hats, strict)",
+        "" if valid else f"{folder.name} is not what hats expects",
+    )
+    with using_lsdb() as lsdb:
+        opened = lsdb.open_catalog(folder)
+        problem = "" if len(opened) == len(rows) else f"it has {len(opened)} rows, not {len(rows)}"
+        if opened.margin is None:
+            problem = "it opens without its margin"
+    yield Check(f"LSDB opens the HATS catalogue of {name} with all rows and its margin", problem)
+    ids: list[str] = []
+    wrong: list[str] = []
+    for found, length in _curve_lengths(folder / name, key):
+        ids += found
+        told = np.array([lengths[detid] for detid in found], dtype=np.int64)
+        wrong += [detid for detid, bad in zip(found, told != length, strict=True) if bad]
+    same = sorted(ids) == sorted(rows[key].to_pylist())
+    yield Check(
+        f"Every row of {name} is in one partition of HATS",
+        "" if same else "rows are missing, twice or others",
+    )
+    yield _none(
+        f"Every light curve in the HATS catalogue of {name} has lc_length frames", pd.Series(wrong)
+    )
+
+
+def _curve_lengths(folder: Path, key: str) -> Iterator[tuple[list[str], np.ndarray]]:
+    """Identifiers and lengths of light curves, one row group after the other."""
+    for path in sorted(folder.glob("dataset/Norder=*/Dir=*/*.parquet")):
+        with pq.ParquetFile(path) as file:
+            for number in range(file.num_row_groups):
+                rows = file.read_row_group(number, columns=[key, "lightcurve.bti"])
+                lists = pc.struct_field(rows["lightcurve"], "bti")
+                yield rows[key].to_pylist(), pc.list_value_length(lists).to_numpy()
+
+
+def require(checks: Iterable[Check]) -> list[Check]:
+    """The checks, if all hold.
+
+    Raises
+    ------
+    ArchiveError
+        If one does not.
+    """
+    found = list(checks)
+    failed = [check for check in found if check.problem]
+    if failed:
+        told = "; ".join(f"{check.what}: {check.problem}" for check in failed)
+        raise ArchiveError(
+            f"The catalogue fails {len(failed)} of its checks and is not released ({told}); make "
+            f"its products again."
+        )
+    return found
+
+
+def _once(what: str, values: pd.Series) -> Check:
+    return _none(what, values[values.duplicated()])
+
+
+def _none(what: str, wrong: pd.Series) -> Check:
+    """A check that holds if there is nothing wrong."""
+    if wrong.empty:
+        return Check(what, "")
+    return Check(what, f"not for {len(wrong):,}, for instance {wrong.iloc[0]}")

@@ -1,0 +1,186 @@
+"""The two tables of the catalogue, declared from those of the archive.
+
+The columns that METHOD names come first and in its order, under its names; what else the archive
+knows follows. A column that is added to a table of the archive appears here by itself.
+
+References
+----------
+METHOD section 9, "Catalogue".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
+
+from exod.catalogue.ucds import ucd
+from exod.columns import Column, Table
+from exod.errors import ArchiveError
+from exod.schemas import FEATURES, FLAGS, LIGHTCURVES, MATCH, MEMBERS, REGIONS, UNIQUE
+
+LIGHT_CURVE = tuple(
+    column
+    for column in LIGHTCURVES.columns
+    if column.name in {"time", "n", "mu", "bti", "bccd", "B_peak_log", "B_eclipse_log"}
+)
+"""The columns of a light curve within a detection."""
+
+_DETECTIONS = (
+    *("detid", "srcid", "unique_reg_id", "ra_deg", "dec_deg", "pos_err_arcsec", "X", "Y"),
+    *("area_bbox", "mean_pixel_intensity"),
+    *("lc_n_max", "lc_n_min", "lc_n_sum", "lc_n_mean", "lc_n_std", "lc_n_skew", "lc_n_kurt"),
+    *("lc_sigma_max_B_peak", "lc_sigma_max_B_eclipse", "lc_ratio_bti"),
+    *("lc_bin_min_between_peaks", "lc_n_peaks", "lc_ks_pval"),
+    *("filt_tbin_5_n_l_5", "filt_exclude_obsid", "filt_5sig", "filt_g_20_detections"),
+    "filt_hot_pixel",
+)
+"""METHOD's columns of a detection, in its order."""
+
+_SOURCES = ("region_num", "srcid", "ra_deg", "dec_deg", "n_detections")
+"""METHOD's columns of a unique source, in its order."""
+
+_NAMES = {
+    ("regions", "intensity_mean"): "mean_pixel_intensity",
+}
+"""Columns that have another name in the catalogue than in the archive."""
+
+_NOT_OF_THE_LIGHT_CURVE = re.compile(r"lc_.*|hr|hr_.*|.*(soft|hard).*")
+"""Features that get no ``lc_`` before their name: those of other runs."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A column of the catalogue.
+
+    Attributes
+    ----------
+    column : Column
+        Its name, type, unit and meaning.
+    ucd : str
+        What it is in the words of the Virtual Observatory.
+    table, source : str
+        The table of the archive that it comes from, and its name there.
+    """
+
+    column: Column
+    ucd: str
+    table: str
+    source: str
+
+    @property
+    def name(self) -> str:
+        """Its name in the catalogue."""
+        return self.column.name
+
+
+@dataclass(frozen=True)
+class CatalogueTable:
+    """A table of the catalogue: its name, meaning and columns."""
+
+    name: str
+    description: str
+    entries: tuple[Entry, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the columns."""
+        return [entry.name for entry in self.entries]
+
+    @property
+    def table(self) -> Table:
+        """As a table of the archive would be declared."""
+        columns = tuple(entry.column for entry in self.entries)
+        return Table(self.name, self.description, columns, ())
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The Arrow schema; unit, meaning and UCD of a column are in its metadata."""
+        fields = [with_ucd(entry.column.field, entry.ucd) for entry in self.entries]
+        return pa.schema(fields, metadata={"description": self.description})
+
+
+def with_ucd(field: pa.Field, meaning: str) -> pa.Field:
+    """The field with a UCD in its metadata."""
+    return field.with_metadata({**(field.metadata or {}), b"ucd": meaning.encode()})
+
+
+def detections() -> CatalogueTable:
+    """Declare the table of detections.
+
+    Examples
+    --------
+    >>> detections().names[:5]
+    ['detid', 'srcid', 'unique_reg_id', 'ra_deg', 'dec_deg']
+    """
+    members = [column for column in MEMBERS.columns if column.name in {"unique_reg_id", "srcid"}]
+    keys = {"detid", "runid", "obsid"}
+    entries = [
+        *_entries("members", members),
+        *_entries("regions", REGIONS.columns),
+        *_entries("features", [c for c in FEATURES.columns if c.name not in keys]),
+        *_entries("flags", [c for c in FLAGS.columns if c.name not in keys]),
+    ]
+    description = "Detections: variable regions of all runs and observations"
+    return _ordered("detections", description, entries, _DETECTIONS, "detid")
+
+
+def sources(matches: Mapping[str, Table] | None = None) -> CatalogueTable:
+    """Declare the table of unique sources.
+
+    Parameters
+    ----------
+    matches : dict of str to Table, optional
+        The cross-matches by the name of their catalogue; their columns follow those of the
+        sources, with the prefix that they have.
+
+    Raises
+    ------
+    ArchiveError
+        If two columns have the same name; FITS does not tell capital from small letters.
+
+    Examples
+    --------
+    >>> sources().names[:5]
+    ['region_num', 'srcid', 'ra_deg', 'dec_deg', 'n_detections']
+    """
+    entries = [*_entries("unique", UNIQUE.columns)]
+    common = {column.name for column in MATCH}
+    for name, table in (matches or {}).items():
+        columns = [column for column in table.columns if column.name not in common]
+        entries += [
+            *_entries(f"xmatch-{name}", [replace(column, nullable=True) for column in columns])
+        ]
+    description = "Unique sources: detections at one place, with their counterparts"
+    return _ordered("sources", description, entries, _SOURCES, "srcid")
+
+
+def _entries(table: str, columns: Iterable[Column]) -> Iterable[Entry]:
+    for column in columns:
+        name = _NAMES.get((table, column.name), column.name)
+        if table == "features" and not _NOT_OF_THE_LIGHT_CURVE.fullmatch(name):
+            name = f"lc_{name}"
+        renamed = replace(column, name=name)
+        yield Entry(renamed, ucd(renamed), table, column.name)
+
+
+def _ordered(
+    name: str, description: str, entries: Sequence[Entry], first: Sequence[str], main: str
+) -> CatalogueTable:
+    """The entries with the named ones first; `main` is the identifier of a row."""
+    place = {column: number for number, column in enumerate(first)}
+    found = sorted(entries, key=lambda entry: place.get(entry.name, len(place)))
+    lower = [entry.name.lower() for entry in found]
+    twice = sorted({entry.name for entry in found if lower.count(entry.name.lower()) > 1})
+    if twice:
+        raise ArchiveError(
+            f"The table {name} of the catalogue would have the columns {', '.join(twice)} twice; "
+            f"give the catalogues that the sources are matched with different prefixes."
+        )
+    marked = [
+        replace(entry, ucd=f"{entry.ucd};meta.main") if entry.name == main else entry
+        for entry in found
+    ]
+    return CatalogueTable(name, description, tuple(marked))

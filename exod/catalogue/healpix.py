@@ -1,0 +1,135 @@
+"""How a table is divided on the sky: HEALPix pixels with about as many bytes, and their margins.
+
+References
+----------
+Caplar et al. 2025, LSDB and HATS: partitions of adaptive order, and margins around them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+INDEX_ORDER = 29
+"""Order of the pixels by which rows are sorted; their number fits 64 bits."""
+
+N_BASE = 12
+"""Pixels of order 0."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows of one HEALPix pixel.
+
+    Attributes
+    ----------
+    order, pixel : int
+        The pixel, nested scheme.
+    rows : int64 array, shape (n,)
+        Which rows of the sorted table.
+    """
+
+    order: int
+    pixel: int
+    rows: np.ndarray
+
+
+def partitions(
+    index: np.ndarray, weight: np.ndarray, limit: float, highest_order: int
+) -> Iterator[Part]:
+    """Divide sorted rows into pixels: the largest ones whose weight is within the limit.
+
+    Parameters
+    ----------
+    index : int64 array, shape (n,)
+        Pixel of order 29 of each row, ascending.
+    weight : float array, shape (n,)
+        How much each row counts.
+    limit : float
+        Largest weight of a pixel; one of the highest order may be heavier.
+    highest_order : int
+        Order of the smallest pixels.
+
+    Yields
+    ------
+    Part
+        Pixels with rows, in the order of the index. Each row is in one of them.
+
+    Examples
+    --------
+    >>> index = np.array([0, 1, 3 << 56, 7 << 58])
+    >>> [(p.order, p.pixel, p.rows.tolist()) for p in partitions(index, np.ones(4), 2, 9)]
+    [(1, 0, [0, 1]), (1, 3, [2]), (0, 7, [3])]
+    """
+    total = np.concatenate([[0.0], np.cumsum(weight)])
+    pending = [(0, pixel) for pixel in reversed(range(N_BASE))]
+    while pending:
+        order, pixel = pending.pop()
+        first, last = np.searchsorted(index, _bounds(order, pixel))
+        if first == last:
+            continue
+        if total[last] - total[first] <= limit or order == highest_order:
+            yield Part(order, pixel, np.arange(first, last))
+        else:
+            pending += [(order + 1, 4 * pixel + child) for child in (3, 2, 1, 0)]
+
+
+def margins(
+    index: np.ndarray,
+    pixels: Iterable[tuple[int, int]],
+    margin_order: int,
+    neighbours: Callable[[int, int, int], list[int]],
+) -> Iterator[Part]:
+    """Find the rows around each pixel that are not in it.
+
+    Parameters
+    ----------
+    index : int64 array, shape (n,)
+        As in `partitions`.
+    pixels : iterable of (int, int)
+        Order and number of the pixels; those without rows have margins too, since a catalogue
+        that this one is matched with may have rows there.
+    margin_order : int
+        Order of the small pixels that make up the margins.
+    neighbours : callable
+        Given an order, a pixel and how much finer they are, the small pixels around it.
+
+    Yields
+    ------
+    Part
+        Pixels with rows in their margin.
+    """
+    fine = index >> 2 * (INDEX_ORDER - margin_order)
+    for order, pixel in pixels:
+        around = np.asarray(neighbours(order, pixel, margin_order - order), dtype=np.int64)
+        first = np.searchsorted(fine, around, side="left")
+        last = np.searchsorted(fine, around, side="right")
+        some = last > first
+        if some.any():
+            found = [np.arange(a, b) for a, b in zip(first[some], last[some], strict=True)]
+            yield Part(order, pixel, np.unique(np.concatenate(found)))
+
+
+def batches(weight: np.ndarray, limit: float) -> Iterator[slice]:
+    """Cut rows into pieces one after the other, each within the limit or of one row.
+
+    Examples
+    --------
+    >>> list(batches(np.array([3, 3, 9, 1, 1]), 6))
+    [slice(0, 2, None), slice(2, 3, None), slice(3, 5, None)]
+    """
+    first, sum_ = 0, 0.0
+    for row, value in enumerate(weight):
+        if row > first and sum_ + value > limit:
+            yield slice(first, row)
+            first, sum_ = row, 0.0
+        sum_ += value
+    if len(weight):
+        yield slice(first, len(weight))
+
+
+def _bounds(order: int, pixel: int) -> tuple[int, int]:
+    shift = 2 * (INDEX_ORDER - order)
+    return pixel << shift, (pixel + 1) << shift

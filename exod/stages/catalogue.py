@@ -1,0 +1,322 @@
+"""Catalogue: products of an archive -> a release of FITS, Parquet and HATS, and what it means.
+
+A release is written to a folder beside its own and renamed when all its checks hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from exod.archive import Archive, open_archive
+from exod.archive.derived import Derived, table_of
+from exod.archive.ledger import versions
+from exod.archive.parquet import read_file
+from exod.catalogue import columns as declared
+from exod.catalogue.checks import Check, file_checks, hats_checks, require, table_checks
+from exod.catalogue.columns import LIGHT_CURVE, CatalogueTable
+from exod.catalogue.fits import write_fits
+from exod.catalogue.folder import check_target, publishing
+from exod.catalogue.hats import (
+    INDEX,
+    Collection,
+    Nested,
+    Partition,
+    Written,
+    cut,
+    finish,
+    plan_partitions,
+    sorted_on_the_sky,
+    using_lsdb,
+    write_partition,
+)
+from exod.catalogue.nesting import nest
+from exod.catalogue.parquet import arrow_rows, write_parquet
+from exod.catalogue.readme import MANIFEST, Facts, column_page, manifest, readme
+from exod.catalogue.rows import detection_rows, source_rows
+from exod.errors import ArchiveError
+from exod.plan import Plan
+from exod.scheduler import Done
+from exod.scheduler import run as run_tasks
+from exod.schemas import LIGHTCURVES
+from exod.storage import StorageOptions
+
+PRODUCTS = ("unique", "features", "flags")
+
+Further = Callable[[str, Path], object]
+"""Given the archive and the folder of a release, writes more files to it, as a report."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """A catalogue that was written.
+
+    Attributes
+    ----------
+    folder : Path
+        Where it is.
+    facts : Facts
+        What it says of itself.
+    checks : tuple of Check
+        The checks, all of which hold.
+    """
+
+    folder: Path
+    facts: Facts
+    checks: tuple[Check, ...]
+
+
+@dataclass(frozen=True)
+class _Content:
+    """The rows of a release and what they come from."""
+
+    detections: pd.DataFrame
+    sources: pd.DataFrame
+    matched: Mapping[str, np.ndarray]
+    tables: tuple[tuple[CatalogueTable, pa.Table], ...]
+    without_source: int
+
+
+def write_catalogue(
+    root: str,
+    folder: str | Path,
+    plan: Plan | None = None,
+    *,
+    hats: bool = True,
+    replace: bool = False,
+    without: Sequence[str] = (),
+    further: Sequence[Further] = (),
+    storage_options: Mapping[str, Any] | None = None,
+) -> Release:
+    """Write the catalogue of an archive.
+
+    Parameters
+    ----------
+    root : str
+        The archive; its products must be up to date.
+    folder : path
+        The folder to make, on a local disk.
+    plan : Plan, optional
+        Where and how the HATS partitions are written; by default all cores of this machine.
+    hats : bool
+        Whether to write HATS catalogues too.
+    replace : bool
+        Whether the folder may be an earlier release, which is then replaced.
+    without : sequence of str
+        Cross-matches to leave out.
+    further : sequence of callable
+        What else writes to the folder before it is published, given the root and the folder.
+    storage_options : dict, optional
+        Options of the archive's fsspec file system.
+
+    Raises
+    ------
+    ArchiveError
+        If the folder exists, a product is missing or behind, or a check fails.
+    ConfigError
+        If the libraries for HATS are not installed.
+    """
+    if hats:
+        with using_lsdb():
+            pass
+    options = StorageOptions(storage_options or {})
+    archive = open_archive(root, options)
+    target = Path(folder).absolute()
+    check_target(target, replace=replace)
+    matches = [name for name in archive.matched if name not in without]
+    products = {name: _current(archive, name) for name in PRODUCTS}
+    products |= {f"xmatch-{name}": _match(archive, name) for name in matches}
+    content = _content(archive, matches)
+    with publishing(target) as staging:
+        facts = _facts(archive, products, content, hats=hats)
+        checks = list(table_checks(content.detections, content.sources, content.matched))
+        require(checks)
+        _write_tables(staging, content, facts)
+        checks += file_checks(staging, content.tables)
+        if not facts.without_hats:
+            checks += _write_hats(staging / "hats", content, archive, plan or Plan())
+        for write in further:
+            write(root, staging)
+        found = require(checks)
+        pages = {"README.md": readme(facts, found)}
+        pages["columns.md"] = column_page(table for table, _ in content.tables)
+        for name, text in pages.items():
+            (staging / name).write_text(text, encoding="utf-8")
+        (staging / MANIFEST).write_text(manifest(staging, facts), encoding="utf-8")
+    return Release(target, facts, tuple(found))
+
+
+# -------------------------------------------------------------------- the rows
+
+
+def _current(archive: Archive, product: str) -> Derived:
+    """A product that has all observations as they are now."""
+    found = archive.derived(product)
+    command = "cluster" if product == "unique" else product
+    if found is None:
+        raise ArchiveError(
+            f"The archive {archive.root} has no {product} yet; run `exod {command} {archive.root}`."
+        )
+    behind = found.outdated(archive.entries())
+    if behind:
+        raise ArchiveError(
+            f"The {product} of {archive.root} are behind by {len(behind)} observations, for "
+            f"instance {behind[0]}; run `exod {command} {archive.root}`."
+        )
+    return found
+
+
+def _match(archive: Archive, name: str) -> Derived:
+    """A cross-match that is not older than the sources."""
+    found, sources = archive.derived(f"xmatch-{name}"), archive.derived("unique")
+    if found is None or sources is None or found.finished < sources.finished:
+        raise ArchiveError(
+            f"The cross-match with {name} is older than the sources; run `exod crossmatch "
+            f"{archive.root} --with {name}`, or leave it out with --without {name}."
+        )
+    return found
+
+
+def _content(archive: Archive, matches: Sequence[str]) -> _Content:
+    regions, members = archive.regions.compute(), archive.members.compute()
+    table = declared.detections()
+    detections = detection_rows(
+        table, regions, members, archive.features.compute(), archive.flags.compute()
+    )
+    frames = {name: archive.matches(name).compute() for name in matches}
+    shapes = {}
+    for name in matches:
+        pointer = archive.derived(f"xmatch-{name}")
+        if pointer is not None:
+            shapes[name] = table_of(archive.store, pointer.of("xmatch")[0])
+    source_table = declared.sources(shapes)
+    sources = source_rows(source_table, archive.unique.compute(), frames)
+    return _Content(
+        detections,
+        sources,
+        {name: frame["region_num"].to_numpy() for name, frame in frames.items()},
+        (
+            (table, arrow_rows(table, detections)),
+            (source_table, arrow_rows(source_table, sources)),
+        ),
+        without_source=int((~regions["detid"].isin(members["detid"])).sum()),
+    )
+
+
+def _facts(
+    archive: Archive, products: Mapping[str, Derived], content: _Content, *, hats: bool
+) -> Facts:
+    reason = "" if hats else "it was not asked for."
+    if hats and content.sources.empty:
+        reason = "the archive has no detections, and a HATS catalogue must have rows."
+    return Facts(
+        created=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        exod=versions()["exod"],
+        archive=archive.root,
+        fingerprint=archive.fingerprint,
+        products={name: product.version for name, product in products.items()},
+        rows={table.name: len(rows) for table, rows in content.tables},
+        observations=sum(entry.status in ("OK", "EMPTY") for entry in archive.entries()),
+        without_source=content.without_source,
+        without_hats=reason,
+    )
+
+
+# -------------------------------------------------------------------- the files
+
+
+def _write_tables(staging: Path, content: _Content, facts: Facts) -> None:
+    header: dict[str, tuple[str | int | float, str]] = {
+        "ORIGIN": ("exod", "Who made this file"),
+        "CREATOR": (f"exod {facts.exod}", "Program and version"),
+        "DATE": (facts.created.removesuffix("Z"), "When it was made, UTC"),
+        "TELESCOP": ("XMM-Newton", "Telescope"),
+        "INSTRUME": ("EPIC", "Instrument"),
+        "RADESYS": ("ICRS", "Reference frame of the positions"),
+        "SETTINGS": (facts.fingerprint, "Fingerprint of the settings of the search"),
+        "NOBS": (facts.observations, "Observations that were searched"),
+        "VUNIQUE": (facts.products["unique"], "Version of the unique sources"),
+        "VFEATURE": (facts.products["features"], "Version of the features"),
+        "VFLAGS": (facts.products["flags"], "Version of the flags"),
+    }
+    for table, rows in content.tables:
+        write_fits(staging / f"{table.name}.fits", table, rows, header)
+        write_parquet(staging / f"{table.name}.parquet", rows)
+
+
+def _write_hats(folder: Path, content: _Content, archive: Archive, plan: Plan) -> Iterator[Check]:
+    """Write the two HATS catalogues; their checks, once they are there."""
+    (detection_table, detections), (source_table, sources) = content.tables
+    lengths = dict(
+        zip(detections["detid"].to_pylist(), detections["lc_length"].to_pylist(), strict=True)
+    )
+    curve = Nested("lightcurve", LIGHT_CURVE)
+    parent = {"unique_reg_id", "srcid"}
+    inner = Nested(
+        "detections",
+        tuple(entry.column for entry in detection_table.entries if entry.name not in parent),
+    )
+    members = nest(
+        detections, "unique_reg_id", sources["region_num"].combine_chunks(), inner.columns, "detid"
+    )
+    jobs = (
+        (Collection(folder, source_table, (inner, curve)), "best_detid",
+         sources.append_column(inner.name, members)),
+        (Collection(folder / "detections", detection_table, (curve,)), "detid", detections),
+    )  # fmt: skip
+    for collection, key, rows in jobs:
+        on_sky = sorted_on_the_sky(rows)
+        frames = np.array([lengths[detid] for detid in on_sky[key].to_pylist()], np.int64)
+        index = on_sky[INDEX].to_numpy()
+        parts = plan_partitions(collection, index, frames)
+        task = partial(
+            write_partition,
+            nested=curve,
+            schema=collection.schema,
+            read=partial(light_curves, archive=archive),
+        )
+        items = (cut(collection.folder, part, on_sky, key, frames) for part in parts)
+        done = run_tasks(task, items, plan.fitting(len(parts)), n_items=len(parts), name=_name)
+        finish(collection, [_result(one) for one in done], index)
+        yield from hats_checks(collection.folder, collection.name, key, on_sky, lengths)
+
+
+def light_curves(detids: Sequence[str], archive: Archive) -> pa.Table:
+    """Read the light curves of detections, each observation once.
+
+    Returns
+    -------
+    pyarrow.Table
+        Columns detid and those of `exod.catalogue.columns.LIGHT_CURVE`, a row a frame.
+    """
+    wanted: dict[str, list[str]] = {}
+    for detid in detids:
+        wanted.setdefault(detid[:10], []).append(detid)
+    columns = ["detid", *(column.name for column in LIGHT_CURVE)]
+    found = [LIGHTCURVES.schema.empty_table().select(columns)]
+    for obsid, ids in sorted(wanted.items()):
+        entry = archive.entry(obsid)
+        path = entry.path(LIGHTCURVES.name) if entry else None
+        if path is not None:
+            runids = sorted({detid.rpartition("_")[0] for detid in ids})
+            rows = [[("runid", "in", runids), ("detid", "in", ids)]]
+            found.append(read_file(archive.store, path, LIGHTCURVES, columns, rows))
+    return pa.concat_tables(found)
+
+
+def _name(partition: Partition) -> str:
+    return f"hats-{partition.catalogue.name}-{partition.order}-{partition.pixel}"
+
+
+def _result(done: Done[Partition, Written]) -> Written:
+    if done.result is None:
+        raise done.error or RuntimeError("a task of the HATS catalogue ended without a result")
+    return done.result
