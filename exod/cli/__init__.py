@@ -11,6 +11,7 @@ from exod.cli import pictures
 from exod.cli import simulations
 from exod.cli import completeness
 from exod.cli import injection
+from exod.cli import sources
 from exod.cli import catalogue
 from exod.cli import filters
 from exod.cli import report
@@ -28,4 +29,5 @@ __all__ = [
     "report",
     "search",
     "simulations",
+    "sources",
 ]

@@ -1,8 +1,8 @@
 """The tables that are derived from the results of many observations.
 
 A product is a folder of the archive: ``unique`` (with the tables unique, members, lineage,
-footprints, places), ``features``, ``flags`` (with hot_regions), and one ``xmatch-<catalogue>`` a catalogue,
-whose columns its declaration in ``catalogs/`` adds to `MATCH`.
+footprints, places), ``features``, ``flags`` (with hot_regions), and one ``xmatch-<catalogue>`` a
+catalogue, whose columns its declaration in ``catalogs/`` adds to `MATCH`.
 """
 
 from __future__ import annotations
@@ -120,12 +120,12 @@ PLACES = Table(
     "Where observations are on the sky, so that one more is added without reading the others",
     (
         _OBSID,
-        Column("order", _I16, "", "Order of the HEALPix pixel"),
-        Column("pixel", _I64, "", "HEALPix pixel, nested"),
+        Column("healpix_order", _I16, "", "Order of the HEALPix pixel"),
+        Column("healpix", _I64, "", "HEALPix pixel, nested"),
         Column("n_regions", _I32, "", "Regions of the observation in the pixel"),
         Column("covered", _B, "", "Whether the observation covered some of it, or a little beside"),
     ),
-    ("obsid", "pixel"),
+    ("obsid", "healpix"),
 )
 
 

@@ -9,6 +9,7 @@ predict     headers of event lists -> time and memory of the search
 read        event lists, source list -> merged events of each subset, hot pixels removed
 detect      merged events -> cube -> expectation -> cells -> regions -> committed tables
 survey      many observations -> detect, each a task on a cluster; resumed and retried
+cluster     regions of all observations -> unique sources with lasting numbers and names
 plot        committed tables -> pictures
 cube        merged events -> dense counts and expectation of one run, as Zarr
 completeness simulated bursts -> which are found, of which counts and durations
