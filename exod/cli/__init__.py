@@ -13,8 +13,10 @@ from exod.cli import completeness
 from exod.cli import injection
 from exod.cli import sources
 from exod.cli import catalogue
+from exod.cli import features
 from exod.cli import filters
 from exod.cli import report
+from exod.cli import query
 
 __all__ = [
     "app",
@@ -22,10 +24,12 @@ __all__ = [
     "catalogue",
     "completeness",
     "data",
+    "features",
     "filters",
     "injection",
     "main",
     "pictures",
+    "query",
     "report",
     "search",
     "simulations",

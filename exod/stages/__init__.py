@@ -11,6 +11,7 @@ detect      merged events -> cube -> expectation -> cells -> regions -> committe
 survey      many observations -> detect, each a task on a cluster; resumed and retried
 cluster     regions of all observations -> unique sources with lasting numbers and names
 plot        committed tables -> pictures
+features    committed light curves and images -> numbers that describe each region
 cube        merged events -> dense counts and expectation of one run, as Zarr
 completeness simulated bursts -> which are found, of which counts and durations
 catalogue   products of an archive -> a release: FITS, Parquet, HATS and what it means
