@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -11,6 +11,9 @@ from rich.markup import escape
 from exod.cli.app import app, new_table, out
 from exod.cli.options import Archive_, Scheduler, Storage, Workers, storage_options
 from exod.text import plural
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @app.command()
@@ -55,3 +58,90 @@ def flags(
     out.print(table)
     hot = plural(int(str(made.summary["hot_regions"])), "hot region")
     out.print(f"{plural(int(str(made.summary['regions'])), 'region')}; {hot} of the detector.")
+
+
+@app.command(name="filter")
+def filter_(
+    root: Annotated[str | None, typer.Argument(metavar="ROOT", help="The archive.")] = None,
+    filters: Annotated[
+        list[str] | None,
+        typer.Option("--filter", metavar="NAME=VALUE", help="Keep what fulfils it; repeatable."),
+    ] = None,
+    subsets: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="'NAME=VALUE ...'",
+            help="Count all choices of none or one filter of each such list; repeatable.",
+        ),
+    ] = None,
+    to: Annotated[Path | None, typer.Option(help="File of what is kept, .csv or .parquet.")] = None,
+    show: Annotated[bool, typer.Option("--list", help="List all filters.")] = False,
+    storage: Storage = None,
+) -> None:
+    """Keep the regions that fulfil conditions, and count what each of them removes.
+
+    Example: `exod filter results --filter t_bin=5,50 --filter clean=yes --to kept.csv`
+    """
+    from exod.errors import ConfigError
+    from exod.filterkinds import FILTERS
+    from exod.filters import parse
+    from exod.stages.filters import check_format, filter_archive, save_rows
+
+    if show:
+        table = new_table("Filters", "Filter", "Value", "Keeps")
+        for kind in FILTERS.values():
+            table.add_row(kind.name, escape(kind.value), escape(kind.meaning))
+        out.print(table)
+        return
+    if root is None:
+        raise ConfigError("Give an archive to filter, or --list to see all filters.")
+    chosen = [parse(text) for text in filters or ()]
+    lists = [[parse(text) for text in one.split()] for one in subsets or ()]
+    if to is not None:
+        check_format(to)
+    found = filter_archive(root, chosen, lists, storage_options=storage_options(storage))
+    _print_rows(f"Filters of {escape(root)}", found.counts.drop(columns="meaning"))
+    if lists:
+        _print_rows("Combinations, of what is kept", found.subsets)
+    out.print(f"{len(found.kept)} of {plural(found.n_regions, 'region')} kept.")
+    if to is not None:
+        out.print(f"Written to {save_rows(found.kept, to)}", soft_wrap=True, markup=False)
+
+
+@app.command()
+def recovery(
+    root: Archive_,
+    to: Annotated[Path, typer.Option(help="Folder of the table and the picture.")] = Path(
+        "recovery"
+    ),
+    radius: Annotated[float, typer.Option(help="Largest distance in arcsec.")] = 15.0,
+    storage: Storage = None,
+) -> None:
+    """Show which runs find the regions of the others, and how bright regions of each run are.
+
+    Example: `exod recovery results --to recovery`
+    """
+    from exod.plots.recovery import recovery_figure
+    from exod.plots.saving import save_figure
+    from exod.stages.filters import recovery_of_archive, save_rows
+
+    found = recovery_of_archive(root, radius, storage_options=storage_options(storage))
+    label = {
+        "n_mean": "Mean counts in a frame of the light curve",
+        "intensity_mean": "Mean counts of its cells, all frames",
+    }[found.column]
+    figure = recovery_figure(found.recovery, found.histograms, found.edges, label, radius)
+    for path in (
+        save_rows(found.recovery.table(), to / "recovery.csv"),
+        save_figure(figure, to / "recovery.png"),
+    ):
+        out.print(str(path), soft_wrap=True, markup=False)
+
+
+def _print_rows(title: str, rows: pd.DataFrame) -> None:
+    table = new_table(title, *(str(name).replace("_", " ") for name in rows.columns))
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row in rows.itertuples(index=False):
+        table.add_row(*(escape(str(value)) for value in row))
+    out.print(table)

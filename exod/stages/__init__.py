@@ -15,5 +15,7 @@ features    committed light curves and images -> numbers that describe each regi
 cube        merged events -> dense counts and expectation of one run, as Zarr
 completeness simulated bursts -> which are found, of which counts and durations
 catalogue   products of an archive -> a release: FITS, Parquet, HATS and what it means
+flags       features, rates, excluded observations -> quality flags, hot detector regions
+filters     regions, features, flags, counterparts -> those that filters keep; recovery of runs
 demo        simulate, detect and plot, and what was found of what was put in
 """
