@@ -177,7 +177,7 @@ def add_match(
     separation = np.where(random.random(n) < 0.8, true, chance)
     found &= separation <= 20
     rho = random.uniform(0.5, 1.5, n) * density
-    rows = pd.DataFrame({c.name: unique[c.name] if c.name in unique else 55000.0 for c in MATCH})
+    rows = pd.DataFrame({c.name: unique.get(c.name, 55000.0) for c in MATCH})
     own: dict[str, tuple[pa.DataType, Any]] = {
         "sep_arcsec": (pa.float64(), separation),
         "p_chance": (pa.float64(), 1 - np.exp(-np.pi * rho * (separation / 60) ** 2)),

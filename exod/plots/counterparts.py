@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 from astropy import units
 from astropy.coordinates import SkyCoord
+from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm
+from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from exod.plots.style import BLACK, BLUE, KIND_COLOURS, KIND_MARKERS, SMALL, VERMILLION
 from exod.report.counterparts import Separations
@@ -18,6 +20,9 @@ from exod.report.statistics import pixel_centres
 
 MANY: Final = 5000
 """Points above which a scatter is drawn as densities."""
+
+DENSE: Final = ListedColormap(colormaps["viridis_r"](np.linspace(0.15, 1, 256)))
+"""From light to dark; the lightest part is left out, since it is hard to see on white."""
 
 TYPES: Final = 20
 """Object types that are drawn."""
@@ -46,7 +51,7 @@ def draw_sky(sky: pd.DataFrame, frame: str) -> Figure:
         np.deg2rad(lat[order]),
         c=counts[order],
         s=size,
-        cmap="viridis",
+        cmap=DENSE,
         norm=LogNorm(1, max(2.0, counts.max())),
         edgecolors="none",
         zorder=3,
@@ -55,11 +60,17 @@ def draw_sky(sky: pd.DataFrame, frame: str) -> Figure:
     _great_circle(axes, other, frame)
     axes.grid(color="0.8", lw=0.6)
     places = np.arange(-150, 151, 30)
-    labels = [f"{-place % 360}°" for place in places]
-    axes.set_xticks(np.deg2rad(places), labels, fontsize=SMALL)
+    axes.set_xticks(np.deg2rad(places), [])
+    for place in places.tolist():
+        # Texts of ticks lie under the points.
+        edged = [withStroke(linewidth=2.5, foreground="white")]
+        style: dict[str, Any] = {"fontsize": SMALL, "path_effects": edged, "zorder": 5}
+        axes.text(np.deg2rad(place), 0.02, f"{-place % 360}°", ha="center", va="bottom", **style)
     axes.tick_params(axis="y", labelsize=SMALL)
     axes.legend(loc="lower right", fontsize=SMALL, frameon=False, bbox_to_anchor=(1.05, -0.05))
-    bar = figure.colorbar(points, ax=axes, shrink=0.7, pad=0.03, label="sources in a pixel")
+    bar = figure.colorbar(
+        points, ax=axes, shrink=0.7, pad=0.03, label="sources in a pixel", format="%d"
+    )
     bar.ax.tick_params(labelsize=SMALL)
     return figure
 
@@ -80,7 +91,7 @@ def _great_circle(axes: Axes, other: str, frame: str) -> None:
 
 def draw_match(name: str, match: Separations) -> Figure:
     """Separations of the counterparts in a catalogue, and those expected by chance."""
-    figure = Figure(figsize=(4.6, 3), layout="constrained")
+    figure = Figure(figsize=(3.5, 2.5), layout="constrained")
     axes = figure.subplots()
     shown = match.histogram
     counts = shown.counts.to_numpy()[0].copy()
@@ -92,8 +103,9 @@ def draw_match(name: str, match: Separations) -> Figure:
         label = f"expected by chance: {match.expected_chance:,.0f}"
         axes.plot(middles, match.chance, color=BLACK, lw=1.4, ls="--", label=label)
     axes.set_xlim(0, match.radius_arcsec)
-    axes.set_ylim(bottom=0)
-    axes.tick_params(labelsize=SMALL + 1)
+    # Room for the legend above whatever is highest.
+    axes.set_ylim(0, 1.35 * max(counts.max(), match.chance.max(initial=0.0), 1.0))
+    axes.tick_params(labelsize=SMALL)
     axes.set_xlabel("Separation (″)", fontsize=SMALL + 1)
     axes.set_ylabel("Sources", fontsize=SMALL + 1)
     axes.set_title(f"{name}: {match.matched:,} of {match.sources:,}", fontsize=SMALL + 2)
@@ -190,5 +202,5 @@ def draw_stars(stars: pd.DataFrame) -> Figure:
 
 
 def _density(axes: Axes, x: Any, y: Any, figure: Figure, **scales: Any) -> None:
-    found = axes.hexbin(x, y, gridsize=70, bins="log", mincnt=1, cmap="viridis", **scales)
+    found = axes.hexbin(x, y, gridsize=70, bins="log", mincnt=1, cmap=DENSE, **scales)
     figure.colorbar(found, ax=axes, label="sources")

@@ -47,6 +47,7 @@ STEPS: Final = 300
 """Steps of a small light curve at most; longer ones are grouped by the largest counts."""
 
 _SIGMA_COLOURS: Final = (SKY_BLUE, BLUE, BLACK)
+_KIND_LINES: Final = {"peak": (VERMILLION, "-"), "eclipse": (BLUE, "--")}
 _KINDS: tuple[Kind, Kind] = ("peak", "eclipse")
 
 
@@ -111,7 +112,7 @@ def _of_sources(numbers: Numbers) -> Iterator[tuple[str, Callable[[], Figure]]]:
         yield "stars", partial(draw_stars, numbers.stars)
     for detid, curve in numbers.curves.items():
         if isinstance(curve, pd.DataFrame):
-            yield detid, partial(draw_thumbnail, detid, curve)
+            yield detid, partial(draw_thumbnail, curve)
 
 
 def _png(figure: Figure) -> bytes:
@@ -146,9 +147,9 @@ def draw_significance(runs: pd.DataFrame) -> Figure:
             width = 0.85 - 0.22 * (sigma - SIGMAS[0])
             axes.bar(range(len(runs)), heights, width, color=colour, label=f"≥ {sigma}σ")
         axes.set(ylabel="Regions", title=f"{kind.capitalize()}s")
-        axes.set_ylim(0, max(1.0, 1.08 * float(runs[f"{kind}_{SIGMAS[0]}"].max())))
+        axes.set_ylim(0, max(1.0, 1.2 * float(runs[f"{kind}_{SIGMAS[0]}"].max())))
         _run_axis(axes, runs)
-        axes.legend(frameon=False, fontsize=SMALL + 1)
+        axes.legend(frameon=False, fontsize=SMALL + 1, ncols=len(SIGMAS), loc="upper right")
     return figure
 
 
@@ -180,17 +181,17 @@ def draw_false_alarms(runs: pd.DataFrame, expected: pd.DataFrame) -> Figure:
         )
         # A logarithmic axis has no zero, and no eclipses is a common result.
         axes.set_yscale("symlog", linthresh=1)
-        axes.set_ylim(0, max(10.0, 2.5 * float(max(found.max(), (chance + chance**0.5).max()))))
+        axes.set_ylim(0, max(10.0, 8 * float(max(found.max(), (chance + chance**0.5).max()))))
         axes.set(ylabel="Regions", title=f"{kind.capitalize()}s")
         _run_axis(axes, expected)
-        axes.legend(frameon=False, fontsize=SMALL + 1, loc="upper left")
+        axes.legend(frameon=False, fontsize=SMALL + 1, ncols=2, loc="upper left")
     return figure
 
 
 def _stairs(axes: Axes, shown: Histogram, label: Callable[[Any], str]) -> None:
     """Groups of a histogram as steps; values beyond the last edge are told in the label."""
     for number, (group, row) in enumerate(shown.counts.iterrows()):
-        colour, line = GROUPS[number % len(GROUPS)]
+        colour, line = _KIND_LINES.get(str(group), GROUPS[number % len(GROUPS)])
         counts = row.to_numpy()
         beyond = f", {counts[-1]:,} beyond" if counts[-1] else ""
         text = f"{label(group)}{beyond}"
@@ -285,7 +286,7 @@ def draw_good_bad(regions: pd.DataFrame) -> Figure:
     regions : DataFrame
         From `exod.report.statistics.good_and_bad`.
     """
-    figure = Figure(figsize=(8.5, 1.2 + 0.3 * len(regions)), layout="constrained")
+    figure = Figure(figsize=(8.5, 1.2 + 0.26 * len(regions)), layout="constrained")
     axes = figure.subplots()
     place, left = np.arange(len(regions)), np.zeros(len(regions))
     parts = (
@@ -320,8 +321,8 @@ def draw_flags(flags: pd.DataFrame) -> Figure:
     both = flags.loc[names].to_numpy(float)
     alone = np.diag(both)[:, np.newaxis]
     shares = np.divide(both, alone, out=np.zeros_like(both), where=alone > 0)
-    side = 2.6 + 0.55 * len(names)
-    figure = Figure(figsize=(side + 1.2, side), layout="constrained")
+    side = 2.0 + 0.5 * len(names)
+    figure = Figure(figsize=(side + 1.6, side), layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(shares, cmap="cividis", vmin=0, vmax=1)
     short = [name.removeprefix("filt_") for name in names]
@@ -335,17 +336,15 @@ def draw_flags(flags: pd.DataFrame) -> Figure:
     return figure
 
 
-def draw_thumbnail(detid: str, curve: pd.DataFrame) -> Figure:
+def draw_thumbnail(curve: pd.DataFrame) -> Figure:
     """A small light curve.
 
     Parameters
     ----------
-    detid : str
-        The region.
     curve : DataFrame
         Rows of the table lightcurves, by time; frames without data are left out.
     """
-    figure = Figure(figsize=(4, 2.1), layout="constrained")
+    figure = Figure(figsize=(3.3, 1.8), layout="constrained")
     axes = figure.subplots()
     starts = curve["time"].to_numpy(float)
     width = float(np.median(np.diff(starts))) if len(starts) > 1 else 1.0
@@ -362,12 +361,12 @@ def draw_thumbnail(detid: str, curve: pd.DataFrame) -> Figure:
         ranges = np.array(spans(flagged), int).reshape(-1, 2)
         shade(axes, edges[ranges[:, 0]], edges[ranges[:, 1]])
     _mark_strongest(axes, curve, edges, n)
-    axes.set_ylim(bottom=0)
+    # Room for the mark above the highest frame.
+    axes.set_ylim(0, 1.2 * max(1.0, float(np.nanmax(n, initial=0.0))))
     axes.margins(x=0.01)
     axes.tick_params(labelsize=SMALL)
     axes.set_xlabel("Time (ks)", fontsize=SMALL)
     axes.set_ylabel(f"Counts in {width:g} s", fontsize=SMALL)
-    axes.set_title(detid, fontsize=SMALL, loc="left")
     return figure
 
 
@@ -383,15 +382,13 @@ def _mark_strongest(axes: Axes, curve: pd.DataFrame, edges: Any, n: Any) -> None
     kind = max(best, key=lambda name: float(best[name]))
     frame = int(np.nanargmax(strengths[kind]))
     middle = (edges[frame] + edges[frame + 1]) / 2
-    marker = {"peak": "v", "eclipse": "^"}[kind]
-    offset = {"peak": (0, 5), "eclipse": (0, -5)}[kind]
     axes.annotate(
-        "▼" if marker == "v" else "▲",
+        "▼",
         (middle, n[frame]),
-        xytext=offset,
+        xytext=(0, 2),
         textcoords="offset points",
         ha="center",
-        va="bottom" if kind == "peak" else "top",
+        va="bottom",
         color=KIND_COLOURS[kind],
         fontsize=SMALL,
     )

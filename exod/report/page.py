@@ -8,9 +8,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral, Number
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import jinja2
+from markupsafe import Markup, escape
+
+DOTS_PER_PIXEL: Final = 1.4
+"""Dots of a picture for a pixel of the page; more than one looks sharp on fine screens."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,12 @@ class Picture:
         """The picture as a data URL."""
         return "data:image/png;base64," + base64.b64encode(self.png).decode()
 
+    @property
+    def width(self) -> int:
+        """Width on the page in CSS pixels, so that text is of the same size in all pictures."""
+        # Bytes 16 to 20 of a PNG are its width (ISO/IEC 15948, 11.2.2).
+        return round(int.from_bytes(self.png[16:20], "big") / DOTS_PER_PIXEL)
+
 
 @dataclass(frozen=True)
 class Gallery:
@@ -121,8 +131,19 @@ def shown(value: Any) -> str:
     number = float(value)  # type: ignore[arg-type]
     if math.isnan(number):
         return "–"
-    text = f"{number:,.0f}" if 1e4 <= abs(number) < 1e15 else f"{number:.4g}"
+    text = f"{number:,.0f}" if 1e3 <= abs(number) < 1e15 else f"{number:.4g}"
     return text.replace("-", "−")
+
+
+def with_code(text: str) -> Markup:
+    """Escaped text in which what is between backticks is set as code.
+
+    Examples
+    --------
+    >>> str(with_code("run `exod gc <root>`"))
+    'run <code>exod gc &lt;root&gt;</code>'
+    """
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704
 
 
 def render(title: str, subtitle: str, sections: Sequence[Section]) -> str:
@@ -147,6 +168,6 @@ def render(title: str, subtitle: str, sections: Sequence[Section]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["shown"] = shown
+    environment.filters |= {"shown": shown, "with_code": with_code}
     template = environment.get_template("page.html.jinja")
     return template.render(title=title, subtitle=subtitle, sections=sections)

@@ -217,18 +217,19 @@ def strongest(numbers: Numbers, pictures: Pictures) -> Section:
     top = numbers.sources.top
     if top.empty:
         return Section(title, (Text("There are no sources.", missing=True),))
-    head: tuple[str, ...] = (
+    head = (
         "Source",
-        "RA (°)",
-        "Dec (°)",
-        "±″",
-        "Regions",
-        "Observations",
+        "RA, Dec (°)",
+        "Error (″)",
+        "Peak: σ (log B)",
+        "Eclipse: σ (log B)",
+        "False alarm",
+        "Regions (in observations)",
+        "Look up",
         "Best region",
-        "Kind",
+        "Its kind",
+        "Its duration (s)",
     )
-    head += ("Peak σ", "Eclipse σ", "log B peak", "log B eclipse", "Duration (s)")
-    head += ("False alarm", "Look up")
     rows = tuple(_source_row(row) for row in top.to_dict("records"))
     gallery = tuple(
         _thumbnail(row, pictures) for row in top.to_dict("records") if row["best_detid"] in pictures
@@ -261,21 +262,21 @@ def _source_row(row: Mapping[Any, Any]) -> tuple[Cell, ...]:
     known = not pd.isna(row["best_kind"])
     return (
         str(row["srcid"]),
-        f"{ra:.5f}",
-        f"{dec:+.5f}".replace("-", "−"),
-        f"{row['pos_err_arcsec']:.1f}",
-        int(row["n_detections"]),
-        int(row["n_observations"]),
+        f"{ra:.5f} {dec:+.5f}".replace("-", "−"),
+        float(row["pos_err_arcsec"]),
+        _strength(row["sigma_peak"], row["max_B_peak_log"]),
+        _strength(row["sigma_eclipse"], row["max_B_eclipse_log"]),
+        float(row["fap_obs"]),
+        f"{row['n_detections']} ({row['n_observations']})",
+        links(ra, dec),
         str(row["best_detid"]),
         str(row["best_kind"]) if known else "not in the archive",
-        float(row["sigma_peak"]),
-        float(row["sigma_eclipse"]),
-        float(row["max_B_peak_log"]),
-        float(row["max_B_eclipse_log"]),
         float(row["best_duration"]) if known else None,
-        float(row["fap_obs"]),
-        links(ra, dec),
     )
+
+
+def _strength(sigma: float, log_b: float) -> str | None:
+    return None if pd.isna(log_b) else f"{sigma:.1f} ({log_b:.1f})"
 
 
 def links(ra_deg: float, dec_deg: float) -> tuple[Link, ...]:
