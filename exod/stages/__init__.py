@@ -17,5 +17,6 @@ completeness simulated bursts -> which are found, of which counts and durations
 catalogue   products of an archive -> a release: FITS, Parquet, HATS and what it means
 flags       features, rates, excluded observations -> quality flags, hot detector regions
 filters     regions, features, flags, counterparts -> those that filters keep; recovery of runs
+query       products and tables -> the rows that a question asks for, as files
 demo        simulate, detect and plot, and what was found of what was put in
 """
