@@ -71,7 +71,7 @@ def _wanted(numbers: Numbers) -> Iterator[tuple[str, Callable[[], Figure]]]:
     """What there is to draw, one figure at a time so that few are in memory."""
     if len(numbers.runs):
         yield "significance", partial(draw_significance, numbers.runs)
-    if len(numbers.expected):
+    if len(numbers.runs) or (numbers.expected["unknown"] < numbers.expected["runs"]).any():
         yield "false_alarms", partial(draw_false_alarms, numbers.runs, numbers.expected)
     histograms = numbers.histograms
     if histograms["log_b_peak"].total or histograms["log_b_eclipse"].total:
@@ -166,7 +166,8 @@ def draw_false_alarms(runs: pd.DataFrame, expected: pd.DataFrame) -> Figure:
     place = np.arange(len(expected), dtype=float)
     for axes, kind in zip(figure.subplots(1, 2), _KINDS, strict=True):
         found = counts[f"{kind}s"].to_numpy(float)
-        chance = expected[f"false_{kind}s"].to_numpy(float)
+        known = (expected["unknown"] < expected["runs"]).to_numpy()
+        chance = np.where(known, expected[f"false_{kind}s"].to_numpy(float), np.nan)
         axes.bar(place, found, 0.7, color=KIND_COLOURS[kind], alpha=0.75, label="found")
         axes.errorbar(
             place,
@@ -181,7 +182,7 @@ def draw_false_alarms(runs: pd.DataFrame, expected: pd.DataFrame) -> Figure:
         )
         # A logarithmic axis has no zero, and no eclipses is a common result.
         axes.set_yscale("symlog", linthresh=1)
-        axes.set_ylim(0, max(10.0, 8 * float(max(found.max(), (chance + chance**0.5).max()))))
+        axes.set_ylim(0, max(10.0, 8 * float(np.nanmax([found, chance + chance**0.5]))))
         axes.set(ylabel="Regions", title=f"{kind.capitalize()}s")
         _run_axis(axes, expected)
         axes.legend(frameon=False, fontsize=SMALL + 1, ncols=2, loc="upper left")

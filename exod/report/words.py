@@ -23,7 +23,7 @@ def missing(what: str, command: str, numbers: Numbers, after: str = "") -> Text:
         Of the archive.
     """
     line = " ".join(["exod", command, shlex.quote(numbers.about.root), after]).strip()
-    return Text(f"{what}; `{line}` makes this.", missing=True)
+    return Text(f"{what}; run `{line}`.", missing=True)
 
 
 def drawn(
