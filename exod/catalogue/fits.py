@@ -107,19 +107,21 @@ def fits_unit(unit: str) -> str | None:
 
     Examples
     --------
-    >>> fits_unit("ct/s"), fits_unit("erg / (cm2 s)"), fits_unit("furlong")
+    >>> fits_unit("ct/s"), fits_unit("erg/cm2/s"), fits_unit("furlong")
     ('ct/s', 'erg s-1 cm-2', None)
     """
     with warnings.catch_warnings():
-        # Several slashes are discouraged, and rewritten here.
-        warnings.simplefilter("error")
-        for notation in ("fits", None):
-            try:
-                parsed = units.Unit(unit, format=notation)
-                return unit or None if notation else str(parsed.to_string("fits"))
-            except (ValueError, Warning):
-                continue
-    return None
+        # More than one slash, which is rewritten here.
+        warnings.simplefilter("ignore", units.UnitsWarning)
+        try:
+            if unit.count("/") < 2 and units.Unit(unit, format="fits"):
+                return unit or None
+        except ValueError:
+            pass
+        try:
+            return str(units.Unit(unit).to_string("fits"))
+        except ValueError:
+            return None
 
 
 def _meaning(column: Column) -> str:
@@ -135,17 +137,18 @@ def fits_problem(path: Path, table: CatalogueTable, n_rows: int) -> str:
     """
     from astropy.table import Table
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    # astropy tells of wrong checksums by warnings, which as errors would leave the file open.
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
         try:
             with fits.open(path, checksum=True) as file:
                 file.verify("exception")
                 wrong = [hdu.name for hdu in file if _checksums(hdu) != (1, 1)]
             found = Table.read(path, hdu=1)
-        except (OSError, ValueError, Warning, fits.VerifyError) as error:
+        except (OSError, ValueError, fits.VerifyError) as error:
             return f"cannot be read again ({error})"
-    if wrong:
-        return f"has no valid checksum of {', '.join(wrong)}"
+    if told or wrong:
+        return f"is damaged ({told[0].message if told else f'checksum of {wrong[0]}'})"
     if found.colnames != table.names:
         return "has other columns than it should"
     for entry in table.entries:

@@ -182,16 +182,12 @@ def plan_partitions(
         Name of the catalogue or of its margin, and the pixel with its rows.
     """
     from hats.pixel_math import get_margin, healpix_shim
-    from hats.pixel_tree.negative_tree import compute_negative_tree_pixels
-    from hats.pixel_tree.pixel_tree import PixelTree
 
-    found = list(partitions(index, np.maximum(frames, 1), PARTITION_FRAMES, HIGHEST_ORDER))
-    pixels = [(part.order, part.pixel) for part in found]
-    empty = compute_negative_tree_pixels(PixelTree.from_healpix(pixels))
-    pixels += [(int(pixel.order), int(pixel.pixel)) for pixel in empty]
+    cover = list(partitions(index, np.maximum(frames, 1), PARTITION_FRAMES, HIGHEST_ORDER))
+    pixels = [(part.order, part.pixel) for part in cover]
     order = int(healpix_shim.margin2order(MARGIN_ARCSEC / 60))
     around = margins(index, pixels, order, get_margin)
-    return [(collection.name, part) for part in found] + [
+    return [(collection.name, part) for part in cover if len(part.rows)] + [
         (collection.margin, part) for part in around
     ]
 

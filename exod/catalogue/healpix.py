@@ -55,21 +55,23 @@ def partitions(
     Yields
     ------
     Part
-        Pixels with rows, in the order of the index. Each row is in one of them.
+        Pixels that cover the sky, in the order of the index; some have no rows. Each row is in
+        one of them.
 
     Examples
     --------
     >>> index = np.array([0, 1, 3 << 56, 7 << 58])
-    >>> [(p.order, p.pixel, p.rows.tolist()) for p in partitions(index, np.ones(4), 2, 9)]
+    >>> parts = list(partitions(index, np.ones(4), 2, 9))
+    >>> [(part.order, part.pixel, part.rows.tolist()) for part in parts if len(part.rows)]
     [(1, 0, [0, 1]), (1, 3, [2]), (0, 7, [3])]
+    >>> len(parts)
+    15
     """
     total = np.concatenate([[0.0], np.cumsum(weight)])
     pending = [(0, pixel) for pixel in reversed(range(N_BASE))]
     while pending:
         order, pixel = pending.pop()
         first, last = np.searchsorted(index, _bounds(order, pixel))
-        if first == last:
-            continue
         if total[last] - total[first] <= limit or order == highest_order:
             yield Part(order, pixel, np.arange(first, last))
         else:
