@@ -59,7 +59,7 @@ def demo(
     ),
     scheduler: Annotated[str, typer.Option(help="sync, local or tcp://host:port.")] = "local",
 ) -> None:
-    """Simulate three observations offline, search them and draw what was found.
+    """Simulate three observations offline, search them, draw what was found, make a catalogue.
 
     Example: `exod demo demo`
     """
@@ -76,6 +76,9 @@ def demo(
     out.print(table)
     out.print(f"Tables:   {result.archive}   (exod status {result.archive})", soft_wrap=True)
     out.print(f"Pictures: {len(result.pictures)} in {result.pictures[0].parent}", soft_wrap=True)
+    folder = result.release.folder
+    out.print(f"Catalogue: {folder}   (exod query {result.archive})", soft_wrap=True)
+    out.print(f"Report:   {result.report}", soft_wrap=True)
     finish(result.outcomes, [])
 
 

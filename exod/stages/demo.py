@@ -1,4 +1,4 @@
-"""Demo: simulate three observations, search them, draw them, compare with what was put in."""
+"""Demo: simulate three observations, search them, draw them, make a catalogue, compare."""
 
 from __future__ import annotations
 
@@ -14,12 +14,17 @@ import pandas as pd
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 
-from exod.archive import open_archive
+from exod.archive import Archive, open_archive
 from exod.config import Config
+from exod.counterparts.wanted import Own, wanted_catalogues
 from exod.plan import Plan
 from exod.pps import find_observations
+from exod.stages.catalogue import Release, write_catalogue
+from exod.stages.crossmatch import Settings, crossmatch
+from exod.stages.derive import bring_up_to_date
 from exod.stages.detect import Outcome
 from exod.stages.plot import plot_many
+from exod.stages.report import REPORT, add_report
 from exod.stages.simulate import simulate_files
 from exod.stages.survey import detect_many
 
@@ -36,6 +41,9 @@ OBSERVATIONS: dict[str, dict[str, Any]] = {
 LIGHT_CURVES = 5
 """Light curves drawn of each observation."""
 
+KNOWN = "simulated"
+"""Name of the catalogue of the sources that were put in."""
+
 MATCH_ARCSEC = 20.0
 """A region within this distance of a signal has found it."""
 
@@ -49,6 +57,12 @@ class DemoResult:
     seconds: float
     pictures: list[Path]
     found: pd.DataFrame
+    release: Release
+
+    @property
+    def report(self) -> Path:
+        """The page of statistics."""
+        return self.release.folder / REPORT
 
 
 def run_demo(
@@ -102,8 +116,27 @@ def run_demo(
         ],
         ignore_index=True,
     )
-    return DemoResult(
-        archive, outcomes, seconds, pictures, compare(truth, opened.regions.compute())
+    found = compare(truth, opened.regions.compute())
+    release = _release(folder, opened, truth, Plan(scheduler), say)
+    return DemoResult(archive, outcomes, seconds, pictures, found, release)
+
+
+def _release(
+    folder: Path, archive: Archive, truth: pd.DataFrame, plan: Plan, say: Callable[[str], None]
+) -> Release:
+    """Make the catalogue, with what was simulated as the catalogue of known sources."""
+    bring_up_to_date(archive.root, plan, say=say)
+    known = folder / "data" / "known_sources.csv"
+    truth[["name", "kind", "ra_deg", "dec_deg", "obsid"]].to_csv(known, index=False)
+    say("Matching with the sources that were put in ...")
+    own = Own(ra="ra_deg", dec="dec_deg", name=KNOWN)
+    settings = Settings(cache=folder / "cache")
+    for one in crossmatch(archive, wanted_catalogues([str(known)], own), settings):
+        if one.error:
+            raise one.error
+    say("Writing the catalogue and its report ...")
+    return write_catalogue(
+        archive.root, folder / "catalogue", plan, replace=True, further=[add_report]
     )
 
 

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from exod.archive import open_archive
 from exod.archive.store import reported
@@ -15,6 +15,9 @@ from exod.report.numbers import Numbers
 from exod.report.page import render
 from exod.report.sections import sections
 from exod.stages.count import CURVES, TOP, gather
+
+REPORT: Final = "report.html"
+"""Name of the page in a release of the catalogue."""
 
 
 def write_report(
@@ -59,6 +62,11 @@ def write_report(
     )
     _write(Path(path), page)
     return numbers
+
+
+def add_report(root: str, folder: Path, storage_options: Mapping[str, Any] | None = None) -> None:
+    """Write the page to the folder of a release, see `write_report`."""
+    write_report(root, folder / REPORT, storage_options)
 
 
 def _write(path: Path, page: str) -> None:
