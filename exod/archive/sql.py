@@ -164,11 +164,12 @@ def _said(error: Exception) -> str:
 
 def _absent(snapshot: Snapshot, statement: str, error: Exception) -> ExodError:
     """The error for a table that there is not, or not yet."""
-    wanted = [*PRODUCTS, *re.findall(rf"\b{MATCHES}\w+", statement)]
+    wanted = [name for name in PRODUCTS if _mentions(statement, name)]
+    wanted += re.findall(rf"\b{MATCHES}\w+", statement)
     if _mentions(statement, DETECTIONS):
         wanted += _PARTS
     for name in wanted:
-        if not snapshot.has(name) and (name in _PARTS or _mentions(statement, name)):
+        if not snapshot.has(name):
             try:
                 snapshot.table(name)
             except ExodError as missing:
@@ -215,7 +216,10 @@ def _make_views(connection: Any, snapshot: Snapshot, statement: str) -> list[str
 
 def _path(snapshot: Snapshot, name: str) -> str:
     store = snapshot.store
-    path = store.path(name) if store.is_local else f"{store.root}/{name}"
+    path = store.path(name)
+    if not store.is_local:
+        # As DuckDB gets it back from the file system, and compares it.
+        path = store.filesystem.unstrip_protocol(path)
     if re.search(r"[*?\[]", path):
         raise ArchiveError(
             f"DuckDB takes *, ? and [ in {store.root} for a pattern; give the archive another name."

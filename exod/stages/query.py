@@ -269,7 +269,7 @@ class _Planner:
         found = frame.map_partitions(steps, meta=steps(self.base.frame()[read]))
         columns = tuple(self.known[name] for name in self.shown)
         outer = [column.name for side in sides if not side.inner for column in side.columns]
-        added = tuple(name for name in self.shown if name in (CONE_COLUMN.name, *outer))
+        added = tuple(name for name in (CONE_COLUMN.name, *outer) if name in self.shown)
         return Selection(found, Table(self.name, self._description(), columns, ()), query, added)
 
     def _description(self) -> str:

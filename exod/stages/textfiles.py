@@ -29,7 +29,7 @@ UCDS: Final = MappingProxyType(
         "srcid": "meta.id;meta.main",
         "detid": "meta.id",
         "obsid": "meta.id;obs",
-        "fap_obs": "stat.fap",
+        "fap_obs": "stat.probability",
         "duration": "time.duration;src.var",
         "peak_rate": "phot.count;em.X-ray",
     }
