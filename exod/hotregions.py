@@ -2,7 +2,8 @@
 
 A hot or noisy pixel makes regions at one place of the detector in many observations. Sky positions
 are turned back by the position angle of the pointing, regions are counted in cells of the detector,
-and cells with far more than their surroundings become boxes.
+and cells with far more than their surroundings become boxes. So that no place falls on the edge of
+cells, there are four grids of cells, apart by half a cell.
 
 What is counted are different places on the sky: a variable source that is observed again and again
 at one position angle counts once for each cell. Targets are at the pointing in most observations,
@@ -18,7 +19,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy import ndimage, stats
+from scipy import ndimage, signal, stats
 
 from exod.errors import InputError
 from exod.instruments import SKY_PIXEL_ARCSEC
@@ -32,6 +33,11 @@ POINTING_PIXEL: Final = 25719.0
 
 _PLACES = 2**26
 """More than there are HEALPix pixels of order 10."""
+
+Grid = tuple[int, int]
+"""Half cells by which a grid of cells begins earlier, axes (y, x)."""
+
+GRIDS: Final[tuple[Grid, ...]] = ((0, 0), (0, 1), (1, 0), (1, 1))
 
 BOX_EDGES: Final = ("x_lo", "x_hi", "y_lo", "y_hi")
 
@@ -82,23 +88,26 @@ class HotSearch:
 
     @property
     def side(self) -> int:
-        """Cells along a side of the square."""
-        return 2 * int(np.ceil(self.radius_arcsec / self.cell_arcsec))
+        """Half cells along a side of the square."""
+        return 4 * int(np.ceil(self.radius_arcsec / self.cell_arcsec))
 
     @property
-    def cell(self) -> float:
-        """Side of a cell in sky pixels."""
-        return self.cell_arcsec / SKY_PIXEL_ARCSEC
+    def step(self) -> float:
+        """Half a cell, in sky pixels."""
+        return self.cell_arcsec / SKY_PIXEL_ARCSEC / 2
 
     @property
     def trials(self) -> int:
-        """Cells that can be hot: those of a disc as wide as the square."""
+        """Cells that can be hot: those of a disc as wide as the square, on all grids."""
         return int(np.pi / 4 * self.side**2)
 
-    def is_target(self) -> Mask:
-        """Cells around the pointing, shape (side, side)."""
-        middle = (np.arange(self.side) + 0.5 - self.side / 2) * self.cell_arcsec
-        near: Mask = np.hypot(*np.meshgrid(middle, middle)) <= self.target_radius_arcsec
+    def is_target(self, grid: Grid) -> Mask:
+        """Cells of a grid around the pointing, shape as of `count_places`."""
+        y, x = (
+            (2 * np.arange(self.side // 2 + 1) + 1 - shift - self.side / 2) * self.cell_arcsec / 2
+            for shift in grid
+        )
+        near: Mask = np.hypot(*np.meshgrid(x, y)) <= self.target_radius_arcsec
         return near
 
 
@@ -137,7 +146,7 @@ def detector_position(
 
 
 def occupied(x_det: ArrayLike, y_det: ArrayLike, place: ArrayLike, search: HotSearch) -> Ints:
-    """Which cells have a region of which place on the sky, each pair once.
+    """Which half cells have a region of which place on the sky, each pair once.
 
     Parameters
     ----------
@@ -151,8 +160,8 @@ def occupied(x_det: ArrayLike, y_det: ArrayLike, place: ArrayLike, search: HotSe
     Returns
     -------
     ndarray of int64, shape (m,)
-        Sorted numbers of pairs, to be merged with `merged` and counted with `count_places`. Regions
-        outside the square or without position are left out.
+        Sorted numbers of pairs, to be merged with `merged` and counted with `count_places`.
+        Regions outside the square or without position are left out.
 
     Raises
     ------
@@ -165,7 +174,7 @@ def occupied(x_det: ArrayLike, y_det: ArrayLike, place: ArrayLike, search: HotSe
     positions = np.asarray(x_det, np.float64), np.asarray(y_det, np.float64)
     known = np.isfinite(positions[0]) & np.isfinite(positions[1])
     column, row = (
-        np.floor(np.where(known, value, np.inf) / search.cell + search.side / 2)
+        np.floor(np.where(known, value, np.inf) / search.step + search.side / 2)
         for value in positions
     )
     inside = (row >= 0) & (row < search.side) & (column >= 0) & (column < search.side)
@@ -181,29 +190,41 @@ def merged(pairs: Iterable[Ints]) -> Ints:
     return found
 
 
-def count_places(pairs: Ints, search: HotSearch) -> Ints:
-    """Places on the sky with regions in each cell, shape (side, side), axes (y, x)."""
-    counts = np.bincount(pairs // _PLACES, minlength=search.side**2)
-    return counts.astype(np.int64).reshape(search.side, search.side)
+def count_places(pairs: Ints, search: HotSearch, grid: Grid) -> Ints:
+    """Places on the sky with regions in each cell of a grid.
+
+    Returns
+    -------
+    ndarray of int64, shape (side // 2 + 1, side // 2 + 1), axes (y, x)
+        Cell i is half cells 2 i - shift and the next; a place counts once for each cell.
+    """
+    half, place = np.divmod(pairs, _PLACES)
+    y, x = np.divmod(half, search.side)
+    n = search.side // 2 + 1
+    cell = (y + grid[0]) // 2 * n + (x + grid[1]) // 2
+    once = np.unique(cell * _PLACES + place) // _PLACES
+    return np.bincount(once, minlength=n * n).astype(np.int64).reshape(n, n)
 
 
-def hot_cells(counts: Ints, search: HotSearch) -> tuple[Mask, Floats, Floats]:
+def hot_cells(counts: Ints, search: HotSearch, grid: Grid) -> tuple[Mask, Floats, Floats]:
     """Cells with more than their surroundings explain.
 
     Parameters
     ----------
-    counts : ndarray of int64, shape (side, side)
+    counts : ndarray of int64, shape (n, n), axes (y, x)
         What `count_places` gives.
     search : HotSearch
         Settings.
+    grid : (int, int)
+        Which grid.
 
     Returns
     -------
-    hot : ndarray of bool, shape (side, side)
+    hot : ndarray of bool, shape (n, n)
         Hot cells.
-    expected : ndarray of float64, shape (side, side)
+    expected : ndarray of float64, shape (n, n)
         Mean of the densest quarter of the surroundings.
-    probability : ndarray of float64, shape (side, side)
+    probability : ndarray of float64, shape (n, n)
         That chance gives a cell as much: Poisson counts of one density in the cell and in that
         quarter, given their sum, are binomial (Przyborowski & Wilenski 1940, Biometrika 31, 313).
 
@@ -213,7 +234,7 @@ def hot_cells(counts: Ints, search: HotSearch) -> tuple[Mask, Floats, Floats]:
     beside an edge of a chip or of the field the others have less than the cell. Hot cells are left
     out of the surroundings of the others, until no more are found.
     """
-    target = search.is_target()
+    target = search.is_target(grid)
     hot = np.zeros(counts.shape, bool)
     limit = search.false_boxes / search.trials
     while True:
@@ -224,11 +245,24 @@ def hot_cells(counts: Ints, search: HotSearch) -> tuple[Mask, Floats, Floats]:
             break
         hot |= new
     beside = ndimage.binary_dilation(hot, np.ones((3, 3), bool)) & ~hot
-    return (
-        hot | (beside & dense & (counts > 1) & (probability <= search.neighbour_p)),
-        expected,
-        probability,
-    )
+    hot |= beside & dense & (probability <= search.neighbour_p)
+    return hot, expected, probability
+
+
+def _hot_half_cells(pairs: Ints, search: HotSearch) -> tuple[Mask, Floats, Floats]:
+    """As `hot_cells`, for half cells: hot in any grid, with the smallest probability."""
+    n = search.side
+    hot, expected, probability = np.zeros((n, n), bool), np.zeros((n, n)), np.ones((n, n))
+    for grid in GRIDS:
+        cells = hot_cells(count_places(pairs, search, grid), search, grid)
+        own, around, chance = (
+            np.kron(image, np.ones((2, 2)))[grid[0] : grid[0] + n, grid[1] : grid[1] + n]
+            for image in cells
+        )
+        hot |= own > 0
+        expected = np.maximum(expected, around / 4)
+        probability = np.minimum(probability, chance)
+    return hot, expected, probability
 
 
 def _compare(counts: Ints, left_out: Mask, search: HotSearch) -> tuple[Floats, Floats]:
@@ -236,13 +270,14 @@ def _compare(counts: Ints, left_out: Mask, search: HotSearch) -> tuple[Floats, F
     expected, probability = np.zeros(counts.shape), np.zeros(counts.shape)
     for kernel in _quarters(search.inner_cells, search.outer_cells):
         around, area = (
-            np.rint(ndimage.correlate(image, kernel, mode="constant"))
+            np.rint(signal.fftconvolve(image, kernel[::-1, ::-1], mode="same"))
             for image in (used, (~left_out).astype(np.float64))
         )
         share = 1 / (1 + np.maximum(area, 1))
-        chance = stats.binom.sf(counts - 1, counts + around, share)
-        # Nothing is known of a cell without surroundings.
-        chance = np.where(area > 0, chance, 1.0)
+        # A single place is never too many, and nothing is known of a cell without surroundings.
+        some = (counts > 1) & (area > 0)
+        chance = np.ones(counts.shape)
+        chance[some] = stats.binom.sf(counts[some] - 1, (counts + around)[some], share[some])
         expected = np.maximum(expected, around / np.maximum(area, 1))
         probability = np.maximum(probability, chance)
     return expected, probability
@@ -306,9 +341,9 @@ def hot_boxes(pairs: Ints, search: HotSearch) -> pd.DataFrame:
     -------
     DataFrame
         One row a box: ``x_lo``, ``x_hi``, ``y_lo``, ``y_hi`` (sky pixels from the pointing, in
-        the frame of `detector_position`), ``n_places`` (cells and places on the sky with regions
-        in it), ``expected`` (the same from the surroundings), ``p_log`` (log10 of the smallest
-        probability of its cells).
+        the frame of `detector_position`), ``n_places`` (half cells and places on the sky with
+        regions in it), ``expected`` (the same from the surroundings), ``p_log`` (log10 of the
+        smallest probability of its cells).
 
     Examples
     --------
@@ -316,18 +351,18 @@ def hot_boxes(pairs: Ints, search: HotSearch) -> pd.DataFrame:
     >>> place = np.arange(30)
     >>> x, y = np.full(30, 5000.0), np.full(30, -3000.0)
     >>> boxes = hot_boxes(occupied(x, y, place, search), search)
-    >>> len(boxes), int(boxes["n_places"][0])
+    >>> len(boxes), int(boxes["n_places"].iloc[0])
     (1, 30)
     """
-    counts = count_places(pairs, search)
-    hot, expected, probability = hot_cells(counts, search)
+    hot, expected, probability = _hot_half_cells(pairs, search)
+    here = np.bincount(pairs // _PLACES, minlength=search.side**2).reshape(hot.shape)
     rows = []
     for y_lo, y_hi, x_lo, x_hi in boxes_of(hot):
         part = np.s_[y_lo:y_hi, x_lo:x_hi]
-        edges = (np.array([x_lo, x_hi, y_lo, y_hi]) - search.side / 2) * search.cell
+        edges = (np.array([x_lo, x_hi, y_lo, y_hi]) - search.side / 2) * search.step
         rows.append(
             dict(zip(BOX_EDGES, edges.tolist(), strict=True))
-            | {"n_places": int(counts[part].sum()), "expected": float(expected[part].sum())}
+            | {"n_places": int(here[part].sum()), "expected": float(expected[part].sum())}
             | {"p_log": float(np.log10(np.maximum(probability[part].min(), 1e-300)))}
         )
     real = dict.fromkeys((*BOX_EDGES, "expected", "p_log"), np.float64)

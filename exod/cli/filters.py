@@ -13,6 +13,8 @@ from exod.cli.options import Archive_, Scheduler, Storage, Workers, storage_opti
 from exod.text import plural
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
 
@@ -56,8 +58,9 @@ def flags(
     for flag in QUALITY_FLAGS:
         table.add_row(flag.name, str(made.summary[flag.name]), escape(flag.meaning))
     out.print(table)
-    hot = plural(int(str(made.summary["hot_regions"])), "hot region")
-    out.print(f"{plural(int(str(made.summary['regions'])), 'region')}; {hot} of the detector.")
+    hot = plural(made.summary["hot_regions"], "hot region")
+    out.print(f"{plural(made.summary['regions'], 'region')}; {hot} of the detector.")
+    _note_left_out(made.left_out, "features", root)
 
 
 @app.command(name="filter")
@@ -103,7 +106,9 @@ def filter_(
     _print_rows(f"Filters of {escape(root)}", found.counts.drop(columns="meaning"))
     if lists:
         _print_rows("Combinations, of what is kept", found.subsets)
-    out.print(f"{len(found.kept)} of {plural(found.n_regions, 'region')} kept.")
+    out.print(f"{len(found.kept):,} of {plural(found.n_regions, 'region')} kept.")
+    for product, obsids in found.left_out.items():
+        _note_left_out(obsids, product, root)
     if to is not None:
         out.print(f"Written to {save_rows(found.kept, to)}", soft_wrap=True, markup=False)
 
@@ -136,6 +141,17 @@ def recovery(
         save_figure(figure, to / "recovery.png"),
     ):
         out.print(str(path), soft_wrap=True, markup=False)
+
+
+def _note_left_out(obsids: Sequence[str], product: str, root: str) -> None:
+    """Say which observations are not counted, since a product does not have them as they are."""
+    if obsids:
+        command = "cluster" if product == "unique" else product
+        sentence = (
+            f"{plural(len(obsids), 'observation')} left out, since {product} does not have what "
+            f"they are now, as {obsids[0]}; run `exod {command} {root}` first."
+        )
+        out.print(sentence, style="yellow", markup=False, soft_wrap=True)
 
 
 def _print_rows(title: str, rows: pd.DataFrame) -> None:

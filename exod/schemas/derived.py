@@ -250,7 +250,7 @@ HOT_REGIONS = Table(
         Column("y_hi", _F64, "pixel", "Upper edge in Y_det"),
         Column("n_regions", _I64, "", "Regions in it, all bands"),
         Column("n_observations", _I64, "", "Observations with a region in it"),
-        Column("n_places", _I64, "", "Its cells and places on the sky with a region; -1 if given"),
+        Column("n_places", _I64, "", "Half cells and places on the sky with a region; -1 if given"),
         Column("expected", _F64, "", "The same from its surroundings; NaN if given"),
         Column("p_log", _F64, "", "log10 of the chance probability of its best cell; NaN if given"),
         Column("origin", _S, "", "found in the catalogue, or given by the user"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 FORMATS: Final = (".csv", ".parquet")
 """Kinds of files that `save_rows` writes."""
 
-_KEYS: Final = ("detid", "runid", "obsid")
+_OF_REGIONS: Final = ("runid", "obsid")
+"""Columns that regions have too."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,15 @@ class Filtered:
         As `exod.filters.subset_counts` gives, of the rows that are kept.
     n_regions : int
         Regions before.
+    left_out : dict of str to tuple of str
+        Observations that are left out, by the product that does not have them as they are now.
     """
 
     kept: pd.DataFrame
     counts: pd.DataFrame
     subsets: pd.DataFrame
     n_regions: int
+    left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def filter_archive(
@@ -74,13 +78,13 @@ def filter_archive(
     Raises
     ------
     ArchiveError
-        If a product that a filter needs is missing or older than the archive.
+        If a product that a filter needs was never made.
     """
     import dask
 
     archive = open_archive(root, storage_options)
     every = [*filters, *(item for one in lists for item in one)]
-    frame = open_regions(archive, [name for item in every for name in item.needs])
+    frame, left_out = open_regions(archive, [name for item in every for name in item.needs])
     tasks = [
         dask.delayed(_filtered)(part, list(filters), [list(one) for one in lists])
         for part in frame.to_delayed()
@@ -95,6 +99,7 @@ def filter_archive(
         added([result.counts for result in results]),
         subsets,
         sum(result.n_regions for result in results),
+        left_out,
     )
 
 
@@ -105,7 +110,9 @@ def _filtered(
     return Filtered(kept, counts, subset_counts(kept, *lists), len(rows))
 
 
-def open_regions(archive: Archive, needed: Iterable[str] = ()) -> dd.DataFrame:
+def open_regions(
+    archive: Archive, needed: Iterable[str] = ()
+) -> tuple[dd.DataFrame, dict[str, tuple[str, ...]]]:
     """Regions with what filters need of other tables, lazily.
 
     Parameters
@@ -117,52 +124,56 @@ def open_regions(archive: Archive, needed: Iterable[str] = ()) -> dd.DataFrame:
 
     Returns
     -------
-    dask.dataframe.DataFrame
+    regions : dask.dataframe.DataFrame
         All columns of regions and ``n_regions_observation``; of features and flags all columns if
-        one is needed; of a cross-match its columns with the same prefix.
+        one is needed; of a cross-match those that are needed.
+    left_out : dict of str to tuple of str
+        Observations whose regions are left out, by the product that does not have them as they
+        are now.
 
     Raises
     ------
     ArchiveError
-        If no table has a column, or a product is missing or older than the archive.
+        If no table has a column, or a product was never made.
     """
     import dask
 
     wanted = set(needed) - set(REGIONS.schema.names) - {N_REGIONS}
-    entries = archive.entries()
-    per_observation = {entry.obsid: entry.rows("regions") for entry in entries}
+    counts = {entry.obsid: entry.rows("regions") for entry in archive.entries()}
     frame = archive.regions
-    counts = frame["obsid"].map(per_observation, meta=(N_REGIONS, "int64"))
-    frame = frame.assign(**{N_REGIONS: counts})
+    frame = frame.assign(**{N_REGIONS: frame["obsid"].map(counts, meta=(N_REGIONS, "int64"))})
+    left_out: dict[str, tuple[str, ...]] = {}
     with dask.config.set({"dataframe.convert-string": False}):
         for table in (FEATURES, FLAGS):
             if wanted & set(table.schema.names):
-                _check_current(archive, table.name)
                 extra = archive.derived_table(table.name, table.name)
-                extra = extra[[c for c in extra.columns if c not in _KEYS[1:]]]
+                extra = extra[[name for name in extra.columns if name not in _OF_REGIONS]]
                 frame = frame.merge(extra, on="detid", how="left")
                 wanted -= set(table.schema.names)
+                left_out[table.name] = _outdated(archive, table.name)
         if wanted:
-            _check_current(archive, "unique")
             members = archive.members[["detid", "unique_reg_id", "srcid"]]
             frame = frame.merge(members, on="detid", how="left")
+            left_out["unique"] = _outdated(archive, "unique")
             for match in _matches(archive, wanted):
                 frame = frame.merge(
                     match, left_on="unique_reg_id", right_on="region_num", how="left"
                 ).drop(columns="region_num")
-    return frame
+    without = {obsid for obsids in left_out.values() for obsid in obsids}
+    if without:
+        frame = frame[~frame["obsid"].isin(sorted(without))]
+    return frame, {product: obsids for product, obsids in left_out.items() if obsids}
 
 
-def _check_current(archive: Archive, product: str) -> None:
-    """Refuse a product that does not have the regions that the archive has now."""
-    command = "cluster" if product == "unique" else product
+def _outdated(archive: Archive, product: str) -> tuple[str, ...]:
+    """Observations with regions that a product does not have as they are now."""
     derived = archive.derived(product)
-    if derived is None or derived.outdated(archive.entries()):
-        state = "not there yet" if derived is None else "older than its regions"
-        raise ArchiveError(
-            f"A filter needs {product} of {archive.root}, which is {state}; run `exod {command} "
-            f"{archive.root}` first."
-        )
+    attempts = derived.attempts if derived else {}
+    return tuple(
+        entry.obsid
+        for entry in archive.entries()
+        if entry.rows("regions") and attempts.get(entry.obsid) != entry.attempt
+    )
 
 
 def _matches(archive: Archive, wanted: set[str]) -> Iterator[dd.DataFrame]:
@@ -271,14 +282,13 @@ def recovery_of_archive(
     entries = [entry for entry in archive.entries() if entry.rows("regions")]
     runs = kinds_of_runs(archive.table("runs", columns=["t_bin", "e_lo", "e_hi"]).compute())
     features = archive.derived("features")
-    current = features is not None and not features.outdated(archive.entries())
-    column = "n_mean" if current else "intensity_mean"
+    column = "n_mean" if features is not None else "intensity_mean"
     edges = np.geomspace(1e-3, 1e4, 43)
     total = recovery(REGIONS.frame(), runs, radius_arcsec)
     for entry in entries:
         regions = archive.observation(entry.obsid, "regions")["regions"]
         total += recovery(regions, runs, radius_arcsec)
-    rows = open_regions(archive, [column])[["t_bin", "e_lo", "e_hi", column]]
+    rows = open_regions(archive, [column])[0][["t_bin", "e_lo", "e_hi", column]]
     tasks = [dask.delayed(histograms)(part, runs, column, edges) for part in rows.to_delayed()]
     counts = np.sum(dask.compute(*tasks), axis=0)
     return RecoveryOfArchive(total, counts, edges, column, radius_arcsec)

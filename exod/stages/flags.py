@@ -8,10 +8,11 @@ regions changed, only that flag of them is set anew.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from exod.archive import Archive, open_archive
+from exod.archive import open_archive
 from exod.archive.derived import Derived, deriving, write_part
 from exod.archive.ledger import LedgerEntry
 from exod.errors import ArchiveError
@@ -34,7 +35,7 @@ from exod.stages.flagtasks import (
 )
 from exod.storage import StorageOptions
 
-__all__ = ["FlagSettings", "make_flags"]
+__all__ = ["FlagSettings", "FlagsMade", "make_flags"]
 
 BATCH_REGIONS: Final = 5_000
 BATCH_OBSERVATIONS: Final = 200
@@ -46,6 +47,25 @@ MAX_PARTS: Final = 200
 Result = TypeVar("Result")
 
 
+@dataclass(frozen=True)
+class FlagsMade:
+    """What became of the flags of an archive.
+
+    Attributes
+    ----------
+    version : str
+        The version that is current now.
+    summary : dict
+        Numbers: ``regions``, ``hot_regions`` of the detector, and of regions with each flag.
+    left_out : tuple of str
+        Observations with regions whose features are missing or old.
+    """
+
+    version: str
+    summary: Mapping[str, Any]
+    left_out: tuple[str, ...] = ()
+
+
 def make_flags(
     root: str,
     settings: FlagSettings | None = None,
@@ -53,7 +73,7 @@ def make_flags(
     *,
     force: bool = False,
     storage_options: Mapping[str, Any] | None = None,
-) -> Derived:
+) -> FlagsMade:
     """Set the quality flags of all regions of an archive.
 
     Parameters
@@ -71,27 +91,31 @@ def make_flags(
 
     Returns
     -------
-    Derived
-        The current version of the product; the earlier one if there was nothing to do. Its
-        summary has the number of regions, and of those with each flag.
+    FlagsMade
+        The current version of the product; the earlier one if there was nothing to do.
+        Observations whose features are missing or old are left out.
 
     Raises
     ------
     ArchiveError
-        If the features are missing or older than the archive, or something cannot be read.
+        If there are no features at all, or something cannot be read.
     """
     options = StorageOptions(storage_options or {})
     archive = open_archive(root, options)
     settings = settings or FlagSettings()
-    entries = archive.entries()
-    features = _current_features(archive, entries)
+    features = archive.derived("features")
+    if features is None:
+        raise ArchiveError(
+            f"Flags need features, and {root} has none yet; run `exod features {root}` first."
+        )
+    entries, left_out = _ready(archive.entries(), features)
     parameters = {**settings.described(), "features": features.parameters}
     earlier = archive.derived("flags")
     if earlier and (force or earlier.parameters != parameters):
         earlier = None
     changed = earlier.outdated(entries) if earlier else [entry.obsid for entry in entries]
     if earlier and not changed:
-        return earlier
+        return FlagsMade(earlier.version, earlier.summary, left_out)
     with deriving(archive.store, "flags", DERIVED["flags"]) as new:
         new.attempts = {entry.obsid: entry.attempt for entry in entries}
         new.parameters = parameters
@@ -110,22 +134,21 @@ def make_flags(
         new.files += [*old, *placed, *flagged]
         new.files.append(write_part(archive.store, new.folder, HOT_REGIONS, boxes, "all"))
         new.summary = summary(archive.store, new.files, boxes)
-    made = archive.derived("flags")
-    if made is None:
-        raise ArchiveError(f"The flags of {root} vanished while they were made; make them again.")
-    return made
+    return FlagsMade(new.version, new.summary, left_out)
 
 
-def _current_features(archive: Archive, entries: Sequence[LedgerEntry]) -> Derived:
-    features = archive.derived("features")
-    outdated = features.outdated(entries) if features else []
-    if features is None or outdated:
-        what = f"{len(outdated)} observations behind" if features else "not there yet"
-        raise ArchiveError(
-            f"The features of {archive.root} are {what}, and flags need them; run `exod features "
-            f"{archive.root}` first."
-        )
-    return features
+def _ready(
+    entries: Iterable[LedgerEntry], features: Derived
+) -> tuple[list[LedgerEntry], tuple[str, ...]]:
+    """Observations whose features are current or not needed, and the others."""
+    ready, left_out = [], []
+    for entry in entries:
+        current = features.attempts.get(entry.obsid) == entry.attempt
+        if current or not entry.rows("regions"):
+            ready.append(entry)
+        else:
+            left_out.append(entry.obsid)
+    return ready, tuple(left_out)
 
 
 # -------------------------------------------------------------------- what is to be done
@@ -176,7 +199,7 @@ def _together(kept: Sequence[Kept]) -> list[Kept]:
     """The same parts, those of many small versions put together."""
     if len(kept) <= MAX_PARTS:
         return list(kept)
-    step = -(-len(kept) // (MAX_PARTS // 4))
+    step = -(-len(kept) // max(MAX_PARTS // 4, 1))
     found = []
     for start in range(0, len(kept), step):
         group = kept[start : start + step]

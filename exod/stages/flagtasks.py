@@ -126,7 +126,7 @@ def flag(batch: Batch, task: Task, boxes: pd.DataFrame) -> DerivedFile:
     for obsid in batch.obsids:
         tables = archive.observation(obsid, "observations", "regions", "rates")
         known = _positions(tables)
-        regions = tables["regions"].join(features, on="detid", rsuffix="_feature")
+        regions = tables["regions"].join(features, on="detid")
         facts = regions.assign(
             n_regions_run=regions_of_run(regions),
             excluded=obsid in task.settings.excluded,
