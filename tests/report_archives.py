@@ -45,7 +45,9 @@ def make_archive(
             observation(obsid, pointing, positions, seed=seed + 100 * number + i, t_bin=t_bin)
             for i, t_bin in enumerate(t_bins)
         ]
-        tables = {name: pd.concat([part[name] for part in parts]) for name in parts[0]}
+        tables = {
+            name: pd.concat([part[name] for part in parts], ignore_index=True) for name in parts[0]
+        }
         tables["observations"] = parts[0]["observations"].assign(n_regions=len(tables["regions"]))
         tables["regions"] = vary(tables["regions"], random)
         counts = tables["regions"].groupby("runid")["kind"].count()

@@ -35,7 +35,7 @@ from exod.plots.style import (
     spans,
 )
 from exod.report.numbers import Numbers
-from exod.report.statistics import SIGMAS, Histogram
+from exod.report.statistics import SIGMAS, Histogram, time_bins
 
 DOTS_PER_INCH: Final = 130
 """A page holds dozens of pictures, so they are a little coarser than those in files."""
@@ -64,7 +64,7 @@ def report_pictures(numbers: Numbers) -> dict[str, bytes]:
     dict of str to bytes
         PNG by name, for `exod.report.sections.sections`; light curves by their region.
     """
-    return {name: _png(draw()) for name, draw in _wanted(numbers)}
+    return {name: png(draw()) for name, draw in _wanted(numbers)}
 
 
 def _wanted(numbers: Numbers) -> Iterator[tuple[str, Callable[[], Figure]]]:
@@ -112,12 +112,14 @@ def _of_sources(numbers: Numbers) -> Iterator[tuple[str, Callable[[], Figure]]]:
         yield "stars", partial(draw_stars, numbers.stars)
     for detid, curve in numbers.curves.items():
         if isinstance(curve, pd.DataFrame):
-            yield detid, partial(draw_thumbnail, curve)
+            (t_bin,) = time_bins(pd.Series([detid]))
+            yield detid, partial(draw_thumbnail, curve, float(t_bin))
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
+    """A picture as the bytes of a PNG; equal pictures give equal bytes."""
     sink = BytesIO()
-    # Without the name of the library, equal numbers give equal bytes.
+    # The name of the library has its version in it.
     figure.savefig(sink, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
     return sink.getvalue()
 
@@ -337,19 +339,20 @@ def draw_flags(flags: pd.DataFrame) -> Figure:
     return figure
 
 
-def draw_thumbnail(curve: pd.DataFrame) -> Figure:
+def draw_thumbnail(curve: pd.DataFrame, t_bin: float) -> Figure:
     """A small light curve.
 
     Parameters
     ----------
     curve : DataFrame
         Rows of the table lightcurves, by time; frames without data are left out.
+    t_bin : float
+        Length of a frame, s.
     """
     figure = Figure(figsize=(3.3, 1.8), layout="constrained")
     axes = figure.subplots()
     starts = curve["time"].to_numpy(float)
-    width = float(np.median(np.diff(starts))) if len(starts) > 1 else 1.0
-    edges = (np.append(starts, starts[-1] + width) - starts[0]) / 1000
+    edges = (np.append(starts, starts[-1] + t_bin) - starts[0]) / 1000
     group = np.arange(0, len(starts), max(1, -(-len(starts) // STEPS)))
     masked = curve["bccd"].to_numpy(bool)
     n = np.where(masked, np.nan, curve["n"].to_numpy(float))
@@ -367,7 +370,7 @@ def draw_thumbnail(curve: pd.DataFrame) -> Figure:
     axes.margins(x=0.01)
     axes.tick_params(labelsize=SMALL)
     axes.set_xlabel("Time (ks)", fontsize=SMALL)
-    axes.set_ylabel(f"Counts in {width:g} s", fontsize=SMALL)
+    axes.set_ylabel(f"Counts in {t_bin:g} s", fontsize=SMALL)
     return figure
 
 

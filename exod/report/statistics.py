@@ -248,7 +248,7 @@ def flag_counts(flags: pd.DataFrame) -> pd.DataFrame:
 
 
 def time_bins(runids: pd.Series) -> Floats:
-    """Time bins (s) of runs, from their identifiers ``{obsid}_{subset}_{t_bin}_{e_lo}_{e_hi}``.
+    """Time bins (s) of runs or regions, from identifiers ``{obsid}_{subset}_{t_bin}_...``.
 
     Examples
     --------
