@@ -18,5 +18,7 @@ catalogue   products of an archive -> a release: FITS, Parquet, HATS and what it
 flags       features, rates, excluded observations -> quality flags, hot detector regions
 filters     regions, features, flags, counterparts -> those that filters keep; recovery of runs
 query       products and tables -> the rows that a question asks for, as files
+count       all tables of an archive -> the numbers of the statistics report
+report      numbers -> sentences, tables and pictures on one HTML page
 demo        simulate, detect and plot, and what was found of what was put in
 """
