@@ -135,16 +135,16 @@ def test_an_archive_without_regions_has_a_table_without_rows(tmp_path):
 
 
 def test_one_more_observation_is_all_that_is_read(tmp_path, reads):
-    archive = make_survey(tmp_path / "archive", 30, 1, n_runs=1)
+    archive = make_survey(tmp_path / "archive", 12, 1, n_runs=1)
     make_features(archive.root, HERE)
-    assert len(observations_read(reads)) == 30
+    assert len(observations_read(reads)) == 12
     before = archive.derived("features")
     again(archive, "0700009901", 99)
     reads.clear()
     made = make_features(archive.root, HERE)
     assert observations_read(reads) == {"0700009901"}
     assert not [name for name in reads if name.startswith("features/")]
-    assert (made.n_read, made.n_kept, made.n_rows) == (1, 30, 33)
+    assert (made.n_read, made.n_kept, made.n_rows) == (1, 12, 15)
     assert set(before.files) < set(archive.derived("features").files)
 
 
@@ -335,8 +335,11 @@ def curve(row: dict, n: list[int], mu: float) -> pd.DataFrame:
     return fill(LIGHTCURVES, frame.assign(**keys).to_dict("records"))
 
 
-def test_hardness_ratios_come_from_images_and_sisters(tmp_path):
-    """A burst seen in all bands, one seen in the soft band alone, and an eclipse."""
+@pytest.mark.parametrize("rows", [4, 20_000])
+def test_hardness_ratios_come_from_images_and_sisters(tmp_path, monkeypatch, rows):
+    """Bursts seen in all bands, in two, in the soft band alone, and an eclipse; in any pieces."""
+    monkeypatch.setattr("exod.archive.parquet.ROW_GROUP_ROWS", rows)
+    monkeypatch.setattr(reading, "PIECE_GROUPS", 1)
     archive = make_survey(tmp_path / "archive", 1, 0)
     obsid = archive.entries()[0].obsid
     tables = archive.observation(obsid)
@@ -344,6 +347,7 @@ def test_hardness_ratios_come_from_images_and_sisters(tmp_path):
     run = tables["runs"].set_index("runid").loc[soft]
     y, x = int(run["y_lo"]), int(run["x_lo"])
     one, two = (y + 3, y + 5, x + 7, x + 8), (y + 20, y + 21, x + 30, x + 33)
+    three = (y, y + 1, x, x + 1)
     event = {"t_start": 1120.0, "t_stop": 1180.0}
     rows = [
         region(full, 0, one, **event),
@@ -353,6 +357,7 @@ def test_hardness_ratios_come_from_images_and_sisters(tmp_path):
         region(hard, 0, (one[0], one[1], one[2], one[3] + 1), **event),
         region(soft, 0, (one[0] - 1, one[1], one[2], one[3]), **event),
         region(soft, 1, two, **event),
+        region(soft, 2, three, **event),
     ]
     counts = {"0.2_12": [1, 2, 9, 8, 1], "0.2_2": [1, 1, 6, 5, 0], "2_12": [0, 1, 3, 2, 1]}
     curves = [curve(row, counts["_".join(row["runid"].split("_")[3:])], 0.5) for row in rows]
@@ -376,10 +381,14 @@ def test_hardness_ratios_come_from_images_and_sisters(tmp_path):
     expected = [value[0] for value in excess_hardness([11.0], [1.0], [5.0], [1.0])]
     assert first[["hr_event", "hr_event_lo", "hr_event_hi"]].tolist() == pytest.approx(expected)
     assert found.loc[f"{soft}_0", event_columns].tolist() == [11, 1, 5, 1]
-    alone = found.loc[f"{full}_1"]
+    # With the same box, hard is what soft lacks of the full band.
+    for detid in (f"{full}_1", f"{soft}_1"):
+        assert found.loc[detid, event_columns].tolist() == [11, 1, 6, 0]
+        assert found.loc[detid, "hr_event"] < -0.2
+        assert found.loc[detid, "n_hard"] == in_box(hard, two)
+    alone = found.loc[f"{soft}_2"]
     assert alone["n_soft_event"] == 11
     assert alone[["n_hard_event", "hr_event"]].isna().all()
-    assert alone["n_hard"] == in_box(hard, two)
     for detid in (f"{full}_2", f"{full}_3"):
         assert found.loc[detid, [*event_columns, "hr_event"]].isna().all()
         assert found.loc[detid, "hr"] == pytest.approx(ratio[0][0])

@@ -147,7 +147,7 @@ def _stream(store: Store, entry: LedgerEntry, regions: pd.DataFrame, bands: Pair
     place = pd.Index(regions["detid"])
     t_bin = regions["t_bin"].to_numpy()
     wanted = _events(regions, bands)
-    counts = np.full((2, 2, len(regions)), np.nan)
+    counts = np.full((2, 3, len(regions)), np.nan)
     parts, seen = [], [np.empty(0, np.int64)]
     for piece in _pieces(store, entry):
         curve = np.asarray(place.get_indexer(pd.Index(piece.detids)), np.int64)
@@ -160,7 +160,7 @@ def _stream(store: Store, entry: LedgerEntry, regions: pd.DataFrame, bands: Pair
     parts.append(features(_empty(t_bin[without])))
     order = np.argsort(np.concatenate([*seen, without]))
     found = {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}
-    return found | _event_columns(counts)
+    return found | _event_columns(counts, wanted.boxes)
 
 
 def _check(store: Store, entry: LedgerEntry, curves: NDArray[np.int64]) -> None:
@@ -219,30 +219,38 @@ def _boxed(store: Store, entry: LedgerEntry, regions: pd.DataFrame, bands: Pair 
 
 @dataclass(frozen=True)
 class _Events:
-    """Counts that are asked for: of which light curve, for which region and band, and when."""
+    """Counts that are asked for: of which light curve, for which region and band, and when.
+
+    Bands are 0 soft, 1 hard, 2 both together.
+    """
 
     curve: NDArray[np.int64]
     region: NDArray[np.int64]
     band: NDArray[np.int64]
     window: NDArray[np.float64]
     """Start, end and length of a frame in seconds, shape (3, n)."""
+    boxes: NDArray[np.int64]
+    """Box of each region's sister in each band, shape (3, n_regions, 4); -1 without sister."""
 
 
 def _events(regions: pd.DataFrame, bands: Pair | None) -> _Events:
     """What the sisters of regions with a burst of known times are asked for."""
     times = regions[["t_start", "t_stop", "t_bin"]].to_numpy(float).T
     known = (regions["kind"] == "peak").to_numpy() & np.isfinite(times).all(axis=0)
-    curves, wanted, numbers = [], [], []
-    for number, band in enumerate(bands or ()):
-        sisters = _sisters(regions, _is_band(regions, band))
-        rows = np.flatnonzero(known & (sisters >= 0))
-        curves.append(sisters[rows])
-        wanted.append(rows)
-        numbers.append(np.full(len(rows), number))
-    curve, region, band_number = (
-        np.concatenate([np.empty(0, np.int64), *parts]) for parts in (curves, wanted, numbers)
-    )
-    return _Events(curve, region, band_number, times[:, region])
+    found = np.full((3, len(regions)), -1)
+    for place, band in enumerate(_with_both(bands)):
+        found[place] = _sisters(regions, _is_band(regions, band))
+    boxes = np.append(_boxes(regions), np.full((1, 4), -1), axis=0)
+    number, region = np.nonzero(known & (found >= 0))
+    return _Events(found[number, region], region, number, times[:, region], boxes[found])
+
+
+def _with_both(bands: Pair | None) -> list[Band]:
+    """The soft and the hard band, and if they touch that of both together."""
+    if bands is None:
+        return []
+    soft, hard = bands
+    return [soft, hard] + ([(soft[0], hard[1])] if soft[1] == hard[0] else [])
 
 
 def _sisters(regions: pd.DataFrame, is_band: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -280,9 +288,25 @@ def _count_events(
     counts[:, wanted.band[own], wanted.region[own]] = found
 
 
-def _event_columns(counts: NDArray[np.float64]) -> Columns:
-    """Columns of the event from counts of shape (2, 2, n): n and mu, soft and hard, region."""
-    (n_soft, n_hard), (mu_soft, mu_hard) = counts
+def _same(boxes: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether both are there and equal."""
+    return np.asarray((boxes == others).all(axis=1) & (boxes[:, 0] >= 0))
+
+
+def _event_columns(counts: NDArray[np.float64], boxes: NDArray[np.int64]) -> Columns:
+    """Columns of the event from counts of shape (2, 3, n): n and mu, band, region.
+
+    A band is what the other lacks of both together if these two have the same box and the soft
+    and the hard sister have not, for instance as one of them was not found.
+    """
+    soft, hard, both = boxes
+    equal = _same(soft, hard)
+    of_hard = ~equal & _same(soft, both)
+    of_soft = ~equal & ~of_hard & _same(hard, both)
+    for wanted, other, where in ((1, 0, of_hard), (0, 1, of_soft)):
+        rest = np.maximum(counts[:, 2] - counts[:, other], 0.0)
+        counts[:, wanted] = np.where(where, rest, counts[:, wanted])
+    (n_soft, n_hard, _), (mu_soft, mu_hard, _) = counts
     ratio, low, high = excess_hardness(n_soft, mu_soft, n_hard, mu_hard)
     return {
         "n_soft_event": n_soft,
