@@ -143,7 +143,7 @@ def _moments(name: str, what: str) -> tuple[Column, ...]:
             f"Sample standard deviation of the {what}; NaN below 2 frames",
         ),
         Column(f"{name}_skew", _F64, "", f"Population skewness of the {what}; NaN if constant"),
-        Column(f"{name}_kurt", _F64, "", f"Population excess kurtosis of the {what}; same"),
+        Column(f"{name}_kurt", _F64, "", f"Population excess kurtosis of the {what}, likewise"),
     )
 
 
@@ -201,11 +201,11 @@ FEATURES = Table(
         Column("hr", _F64, "", "(n_hard - n_soft) / (n_hard + n_soft); NaN without counts"),
         Column("hr_lo", _F64, "", "Lower end of the shortest 68.3 % credible interval of hr"),
         Column("hr_hi", _F64, "", "Upper end of the shortest 68.3 % credible interval of hr"),
-        Column("n_soft_event", _F64, "ct", "Counts of its soft sister in the event; NaN if none"),
-        Column("mu_soft_event", _F64, "ct", "Expected counts of its soft sister in the event"),
-        Column("n_hard_event", _F64, "ct", "Counts of its hard sister in the event; NaN if none"),
-        Column("mu_hard_event", _F64, "ct", "Expected counts of its hard sister in the event"),
-        Column("hr_event", _F64, "", "Median hardness ratio of the excess; NaN without sisters"),
+        Column("n_soft_event", _F64, "ct", "Counts of the event in the soft band; NaN if unknown"),
+        Column("mu_soft_event", _F64, "ct", "Expected counts of the event in the soft band"),
+        Column("n_hard_event", _F64, "ct", "Counts of the event in the hard band; NaN if unknown"),
+        Column("mu_hard_event", _F64, "ct", "Expected counts of the event in the hard band"),
+        Column("hr_event", _F64, "", "Median hardness ratio of the excess in the event"),
         Column("hr_event_lo", _F64, "", "Lower end of the central 68.3 % credible interval"),
         Column("hr_event_hi", _F64, "", "Upper end of the central 68.3 % credible interval"),
     ),
