@@ -451,3 +451,26 @@ def chance(sep_arcsec: ArrayLike, density_arcmin2: ArrayLike) -> Floats:
     (0.0194, 0.98)
     """
     return -np.expm1(-cap_arcmin2(sep_arcsec) * np.asarray(density_arcmin2, dtype=np.float64))
+
+
+def with_chance(
+    found: pd.DataFrame, outer: Floats, radius_arcsec: float, reach_arcsec: float
+) -> pd.DataFrame:
+    """Matches with the density around each and the probability of chance.
+
+    Parameters
+    ----------
+    found : DataFrame
+        As of `match_rows`.
+    outer : ndarray of float64, shape (len(found), k)
+        As of `outer_distances` for these sources.
+    radius_arcsec, reach_arcsec : float
+        Inner and outer edge of the ring that was looked at.
+
+    Returns
+    -------
+    DataFrame
+        With the columns density_arcmin2 and p_chance.
+    """
+    density = local_density(outer, radius_arcsec, reach_arcsec)
+    return found.assign(density_arcmin2=density, p_chance=chance(found["sep_arcsec"], density))

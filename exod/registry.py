@@ -171,6 +171,9 @@ class Catalogue(_Declared):
         double = sorted({name for name in names if names.count(name) > 1})
         if double:
             raise ValueError(f"columns {', '.join(double)} come twice")
+        ours = {"source", "row", "_row", "_source", *(item[0] for item in _RESULTS)}
+        if clash := sorted(ours & set(self.kept)):
+            raise ValueError(f"prefix {self.prefix} makes {', '.join(clash)} of a column")
         if self.density_radius_arcsec <= self.radius_arcsec:
             raise ValueError("density_radius_arcsec must be larger than radius_arcsec")
         if self.motion and self.epoch is None:
@@ -184,8 +187,16 @@ class Catalogue(_Declared):
     @property
     def fingerprint(self) -> str:
         """Changes when anything changes that a result depends on."""
-        texts = {"title", "licence", "citation", "obtain", "notes"}
-        return sha256(self.model_dump_json(exclude=texts).encode()).hexdigest()[:16]
+        left_out = {"title", "licence", "citation", "obtain", "notes"}
+        if self.method in {"table", "hats"}:
+            # Where a file is does not matter; what is in it has a fingerprint of its own.
+            left_out.add("where")
+        return sha256(self.model_dump_json(exclude=left_out).encode()).hexdigest()[:16]
+
+    @property
+    def kept(self) -> list[str]:
+        """Names of the columns to keep, with the prefix."""
+        return [self.prefix + column.name for column in self.columns]
 
     def table(self) -> Table:
         """The table of its cross-match."""

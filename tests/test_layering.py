@@ -31,6 +31,7 @@ SCIENCE = (
     "completeness.virtualwindows",
     "completeness.windows",
     "conditional",
+    "crossmatch",
     "cube",
     "episodes",
     "events",

@@ -17,12 +17,14 @@ from exod.cli import features
 from exod.cli import filters
 from exod.cli import report
 from exod.cli import query
+from exod.cli import crossmatch
 
 __all__ = [
     "app",
     "archives",
     "catalogue",
     "completeness",
+    "crossmatch",
     "data",
     "features",
     "filters",

@@ -126,17 +126,7 @@ class TableFile:
     def _read_astropy(self) -> pa.Table:
         from astropy.table import Table
 
-        table = Table.read(self.path, format=self.format)
-        fields, arrays = [], []
-        for name in table.colnames:
-            column = table[name]
-            if column.ndim != 1:
-                continue
-            about = {"unit": str(column.unit or ""), "description": column.description or ""}
-            array = _array(np.ma.getdata(column), np.ma.getmaskarray(column))
-            fields.append(pa.field(name, array.type, metadata=about))
-            arrays.append(array)
-        return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+        return arrow_of(Table.read(self.path, format=self.format))
 
     def _open_fits(self) -> tuple[Column, ...]:
         from astropy.io import fits
@@ -174,6 +164,20 @@ class TableFile:
                     missing = values == null if null is not None else np.zeros(len(values), bool)
                     arrays.append(_array(values, missing))
                 yield pa.Table.from_arrays(arrays, names=names)
+
+
+def arrow_of(table: Any) -> pa.Table:
+    """An astropy table as Arrow: columns with one value a row, units in their metadata."""
+    fields, arrays = [], []
+    for name in table.colnames:
+        column = table[name]
+        if column.ndim != 1:
+            continue
+        about = {"unit": str(column.unit or ""), "description": column.description or ""}
+        array = _array(np.ma.getdata(column), np.ma.getmaskarray(column))
+        fields.append(pa.field(name, array.type, metadata=about))
+        arrays.append(array)
+    return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
 
 
 def _array(values: np.ndarray, missing: np.ndarray) -> pa.Array:

@@ -15,7 +15,8 @@ from astropy import units
 from astropy_healpix import healpix_to_lonlat
 from scipy.spatial import cKDTree
 
-from exod.counterparts.standard import ROW, positions
+from exod.archive.parquet import to_pandas
+from exod.counterparts.standard import ROW, nothing, positions
 from exod.crossmatch import (
     Integers,
     Positions,
@@ -25,6 +26,7 @@ from exod.crossmatch import (
     nearest_of,
     outer_distances,
     vectors,
+    with_chance,
 )
 from exod.registry import Catalogue
 
@@ -48,7 +50,7 @@ class Partitions(Protocol):
         """Rows of a part; see `exod.counterparts.standard`."""
 
 
-def match_partitions(sources: Positions, parts: Partitions) -> tuple[pd.DataFrame, np.ndarray]:
+def match_partitions(sources: Positions, parts: Partitions) -> pd.DataFrame:
     """The nearest row of each source in a divided catalogue.
 
     Parameters
@@ -60,14 +62,12 @@ def match_partitions(sources: Positions, parts: Partitions) -> tuple[pd.DataFram
 
     Returns
     -------
-    found : DataFrame
-        As `exod.crossmatch.match_rows`, with the columns of the catalogue.
-    outer : ndarray of float64, shape (len(found), neighbours)
-        As `exod.crossmatch.outer_distances`.
+    DataFrame
+        As of `exod.crossmatch.match_rows` and `with_chance`, with the columns of the catalogue.
     """
     catalogue = parts.catalogue
     radius = catalogue.radius_arcsec
-    kept = [column.name for column in catalogue.columns]
+    kept = catalogue.kept
     # Stars that move far may have left the part that they are in.
     blocks = [_none(parts)]
     for pixel, near in _touched(sources, parts.pixels, radius + _farthest(sources, parts)):
@@ -84,16 +84,15 @@ def match_partitions(sources: Positions, parts: Partitions) -> tuple[pd.DataFram
         others = positions(parts.read(pixel), catalogue)
         more = outer_distances(there.take(near), others, radius, reach, catalogue.neighbours)
         outer[near] = nearest_of(outer[near], more)
-    return best, outer
+    return with_chance(best, outer, radius, reach)
 
 
 def _none(parts: Partitions) -> pd.DataFrame:
     """No match at all, with the columns of one."""
-    names = ("sep_arcsec", "dra_arcsec", "ddec_arcsec")
-    found = {"source": np.empty(0, np.int64)} | {name: np.empty(0) for name in names}
-    found |= {"n_within": np.empty(0, np.int64), ROW: np.empty(0, np.int64)}
-    kept = {column.name: np.empty(0) for column in parts.catalogue.columns}
-    return pd.DataFrame(found | kept)
+    empty = Positions(np.empty(0), np.empty(0))
+    found = match_rows(empty, empty, 1.0).drop(columns="row")
+    rows = to_pandas(nothing(parts.catalogue))
+    return pd.concat([found, rows[[ROW, *parts.catalogue.kept]]], axis=1)
 
 
 def _farthest(sources: Positions, parts: Partitions) -> float:

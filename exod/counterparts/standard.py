@@ -125,6 +125,8 @@ def standard(
 ) -> pa.Table:
     """Rows of a table with the names and types of the cross-match; those without a position go.
 
+    Columns to keep have the prefix of the catalogue, so that none is called as one of ours.
+
     Parameters
     ----------
     table : pyarrow.Table
@@ -154,14 +156,24 @@ def standard(
             arrays[name] = _numbers(table[which[name]], which[name], factor, origin)
     for column in catalogue.columns:
         kind = TYPES[column.type]
+        name = catalogue.prefix + column.name
         if column.name not in which:
-            arrays[column.name] = pa.nulls(len(table), kind)
+            arrays[name] = pa.nulls(len(table), kind)
             continue
-        arrays[column.name] = _cast(table[which[column.name]], kind, which[column.name], origin)
+        arrays[name] = _cast(table[which[column.name]], kind, which[column.name], origin)
     found = pa.table(arrays)
     ra, dec = (found[name].to_numpy() for name in (RA, DEC))
     good = np.isfinite(ra) & np.isfinite(dec) & (np.abs(np.nan_to_num(dec)) <= 90.0)
     return found.filter(pa.array(good))
+
+
+def nothing(catalogue: Catalogue) -> pa.Table:
+    """No rows, with the columns of `standard`."""
+    plain = [ROW, RA, DEC] + ([PM_RA, PM_DEC] if catalogue.motion else [])
+    fields = [pa.field(name, pa.int64() if name == ROW else pa.float64()) for name in plain]
+    kept = zip(catalogue.kept, catalogue.columns, strict=True)
+    fields += [pa.field(name, TYPES[column.type]) for name, column in kept]
+    return pa.schema(fields).empty_table()
 
 
 def positions(rows: pd.DataFrame, catalogue: Catalogue) -> Positions:

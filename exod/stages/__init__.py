@@ -10,6 +10,7 @@ read        event lists, source list -> merged events of each subset, hot pixels
 detect      merged events -> cube -> expectation -> cells -> regions -> committed tables
 survey      many observations -> detect, each a task on a cluster; resumed and retried
 cluster     regions of all observations -> unique sources with lasting numbers and names
+crossmatch  unique sources -> their counterparts in catalogues, with the probability of chance
 plot        committed tables -> pictures
 features    committed light curves and images -> numbers that describe each region
 cube        merged events -> dense counts and expectation of one run, as Zarr

@@ -1,0 +1,123 @@
+"""HATS catalogues, local or remote, opened with LSDB; only the parts near sources are read.
+
+A margin cache is not needed: sources are looked up in every part that their circles touch (see
+`exod.counterparts.partitions`), with any radius.
+"""
+
+from __future__ import annotations
+
+import warnings
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from exod.archive.parquet import to_pandas
+from exod.columns import Column
+from exod.counterparts.standard import ROW, standard, wanted, with_columns
+from exod.errors import InputError
+from exod.registry import Catalogue
+
+_FASTEST: Final = 10.4
+"""Proper motion of Barnard's star, the largest, in arcsec a year."""
+_INTERNAL: Final = frozenset({"_healpix_29", "_hipscat_index", "Norder", "Dir", "Npix"})
+"""Columns by which HATS orders rows."""
+_FILES: Final = ("properties", "hats.properties", "collection.properties")
+
+
+def is_hats(where: str) -> bool:
+    """Whether a path is the folder of a HATS catalogue, or an address that can be one."""
+    if "://" in where:
+        return True
+    return any((Path(where) / name).is_file() for name in _FILES)
+
+
+class HatsCatalogue:
+    """A HATS catalogue as parts of the sky; see `exod.counterparts.partitions.Partitions`.
+
+    Parameters
+    ----------
+    where : str
+        Folder or address, of a catalogue or a collection.
+    catalogue : Catalogue
+        What to keep; if it declares no columns, all with one value a row.
+
+    Attributes
+    ----------
+    catalogue : Catalogue
+        With the columns that there are.
+    fingerprint : str
+        Of its own description.
+    fastest_arcsec_yr : float
+        Largest proper motion that a star has.
+    pixels : list of (int, int)
+        HEALPix order and number of each part.
+
+    Raises
+    ------
+    InputError
+        If it cannot be opened or lacks a column.
+    """
+
+    fastest_arcsec_yr = _FASTEST
+
+    def __init__(self, where: str, catalogue: Catalogue) -> None:
+        try:
+            import lsdb
+        except ImportError as error:
+            raise InputError(
+                f"HATS catalogues as {where} are read by lsdb, which is missing; install "
+                f"exod[catalogue]."
+            ) from error
+        self._where = where
+        whole = self._reported(lambda: lsdb.open_catalog(where, columns="all"))
+        info = whole.hc_structure.catalog_info
+        schema = whole.hc_structure.schema
+        there = [
+            Column(field.name, field.type, "", "")
+            for field in schema
+            if not pa.types.is_nested(field.type) and field.name not in _INTERNAL
+        ]
+        # Its own properties say which columns are the position.
+        update = {
+            "ra": (*catalogue.ra, info.ra_column),
+            "dec": (*catalogue.dec, info.dec_column),
+        }
+        self.catalogue = with_columns(catalogue.model_copy(update=update), there)
+        self._which = wanted(self.catalogue, [column.name for column in there], where)
+        names = list(dict.fromkeys(self._which.values()))
+        self._opened = self._reported(lambda: lsdb.open_catalog(where, columns=names))
+        self._names = names
+        self.pixels = [(int(p.order), int(p.pixel)) for p in whole.get_healpix_pixels()]
+        about = f"{info.model_dump_json()} {self.pixels} {schema}"
+        self.fingerprint = sha256(about.encode()).hexdigest()[:24]
+        self._last: tuple[tuple[int, int], pd.DataFrame] | None = None
+
+    def read(self, pixel: tuple[int, int]) -> pd.DataFrame:
+        """Rows of a part, as `exod.counterparts.standard.standard` names them."""
+        if self._last is None or self._last[0] != pixel:
+            part = self._reported(lambda: self._opened.get_partition(*pixel).compute())
+            rows = pa.Table.from_pandas(pd.DataFrame(part[self._names]), preserve_index=False)
+            # Rows are numbered through all parts, so that of two at one place the same is taken.
+            start = self.pixels.index(pixel) << 32
+            rows = rows.append_column(ROW, pa.array(start + np.arange(len(rows))))
+            found = standard(rows, self._which, self.catalogue, {}, self._where)
+            self._last = pixel, to_pandas(found)
+        return self._last[1]
+
+    def _reported(self, work: Any) -> Any:
+        import dask
+
+        try:
+            # LSDB warns of what it does itself; warnings are of one thread, so that there is one.
+            with warnings.catch_warnings(), dask.config.set(scheduler="synchronous"):
+                warnings.simplefilter("ignore")
+                return work()
+        except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(
+                f"{self._where} cannot be read as a HATS catalogue ({reason})."
+            ) from error

@@ -1,0 +1,103 @@
+"""Catalogues ready to be matched with, whatever they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from exod.archive.parquet import to_pandas
+from exod.counterparts import cds
+from exod.counterparts.hats import HatsCatalogue
+from exod.counterparts.partitions import Partitions, match_partitions
+from exod.counterparts.service import Ask, Asker, Question, Services, match_service
+from exod.counterparts.standard import ROW
+from exod.counterparts.tables import EVERYTHING, import_table
+from exod.counterparts.wanted import Wanted
+from exod.crossmatch import Positions
+from exod.registry import Catalogue
+
+_SERVICES: Final[dict[str, tuple[str, Ask, float]]] = {
+    "cds-xmatch": ("CDS X-Match", cds.ask_xmatch, cds.XMATCH_LIMIT),
+    "vizier": ("VizieR", cds.ask_vizier, np.inf),
+    "simbad": ("SIMBAD", cds.ask_simbad, np.inf),
+}
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A catalogue ready to be matched with.
+
+    Attributes
+    ----------
+    catalogue : Catalogue
+        Its declaration, with the columns that it has.
+    fingerprint : str
+        Of its content, as far as it can be known: matches with another are made anew.
+    match : callable
+        The matches of positions, as `exod.counterparts.partitions.match_partitions`.
+    """
+
+    catalogue: Catalogue
+    fingerprint: str
+    match: Callable[[Positions], pd.DataFrame]
+
+
+@dataclass(frozen=True)
+class WholeTable:
+    """A table of VizieR that was fetched whole, as a single part of the sky."""
+
+    catalogue: Catalogue
+    rows: pd.DataFrame
+    pixels: list[tuple[int, int]]
+    fastest_arcsec_yr: float = 0.0
+
+    def read(self, pixel: tuple[int, int]) -> pd.DataFrame:
+        """All rows."""
+        del pixel
+        return self.rows
+
+
+def open_catalogue(
+    wanted: Wanted, cache: Path, services: Services, *, refresh: bool = False
+) -> Opened:
+    """Open a catalogue: import its table, or get ready to ask its service.
+
+    Raises
+    ------
+    InputError
+        If a table or HATS catalogue cannot be read.
+    DownloadError
+        If a table cannot be fetched.
+    """
+    catalogue = wanted.catalogue
+    if catalogue.method == "table":
+        imported = import_table(Path(wanted.where), catalogue, cache)
+        return _of_parts(imported, imported.fingerprint)
+    if catalogue.method == "hats":
+        hats = HatsCatalogue(wanted.where, catalogue)
+        return _of_parts(hats, hats.fingerprint)
+    name, ask, farthest = _SERVICES[catalogue.method]
+    asker = Asker(name, ask, services, cache, refresh)
+    if catalogue.whole:
+        whole = _fetch(catalogue, asker)
+        return _of_parts(whole, catalogue.fingerprint)
+    match = partial(match_service, catalogue=catalogue, asker=asker, farthest=farthest)
+    return Opened(catalogue, catalogue.fingerprint, match)
+
+
+def _of_parts(parts: Partitions, fingerprint: str) -> Opened:
+    return Opened(parts.catalogue, fingerprint, partial(match_partitions, parts=parts))
+
+
+def _fetch(catalogue: Catalogue, asker: Asker) -> WholeTable:
+    nowhere = np.empty(0)
+    rows = asker.answer(Question(catalogue, nowhere, nowhere, 0.0))
+    rows = rows.set_column(rows.column_names.index(ROW), ROW, pa.array(np.arange(len(rows))))
+    return WholeTable(catalogue, to_pandas(rows), [EVERYTHING])
