@@ -202,6 +202,16 @@ def test_bad_time_is_counted_apart():
     assert found["n_3_sig_peak_bins_gti"] == 0
 
 
+def test_limits_belong_to_the_significant_but_not_to_episodes():
+    curve = make_curve(0, 3, "dark").assign(bti=False)
+    peak = curve.assign(B_peak_log=[threshold(3, "peak"), 6.4, threshold(5, "peak")])
+    found = features(joined([peak], [5.0]))
+    assert (found["n_3_sig_peak_bins"], found["n_5_sig_peak_bins_gti"]) == (3, 1)
+    at_limit = curve.assign(B_peak_log=[0.0, 6.4, 0.0], B_eclipse_log=[5.5, 0.0, 0.0])
+    found = features(joined([at_limit], [5.0]))
+    assert found["n_peaks"] == found["n_local_peaks"] == found["n_local_eclipses"] == 0
+
+
 def test_every_feature_is_a_declared_column():
     names = [column.name for column in FEATURES.columns]
     first, last = names.index("length"), names.index("n_5_sig_eclipse_bins_gti")

@@ -15,6 +15,7 @@ from exod.archive import store as store_module
 from exod.cli import app
 from exod.config import Config
 from exod.errors import ArchiveError
+from exod.features import features
 from exod.hardness import excess_hardness, hardness_ratio
 from exod.interrupts import Stop
 from exod.plan import Plan
@@ -87,6 +88,23 @@ def test_pieces_of_any_size_give_the_same(tmp_path, monkeypatch, groups):
         expected = reference(archive.lightcurve(detid), 50.0)
         for name, value in expected.items():
             assert float(found[name][detid]) == pytest.approx(float(value), nan_ok=True), name
+
+
+def test_no_more_than_a_piece_is_in_memory(tmp_path, monkeypatch):
+    """A piece, and what is left of the light curve that began in the one before."""
+    monkeypatch.setattr("exod.archive.parquet.ROW_GROUP_ROWS", 50)
+    monkeypatch.setattr(reading, "PIECE_GROUPS", 2)
+    archive = make_survey(tmp_path / "archive", 1, 20)
+    sizes: list[int] = []
+
+    def watched(curves):
+        sizes.append(len(curves.n))
+        return features(curves)
+
+    monkeypatch.setattr(reading, "features", watched)
+    make_features(archive.root, HERE)
+    assert sum(sizes) == len(archive.lightcurves) == 1800
+    assert max(sizes) <= 100 + 30
 
 
 @pytest.mark.parametrize(("rows", "observations"), [(1, 500), (10**9, 500), (10**9, 3)])
