@@ -23,6 +23,7 @@ from exod.catalogue.parquet import arrow_rows
 from exod.catalogue.rows import detection_rows, match_problem, source_rows
 from exod.columns import Column
 from exod.errors import ArchiveError
+from exod.registry import registry
 from exod.schemas import FEATURES, FLAGS, REGIONS, UNIQUE
 
 METHOD_DETECTIONS = [
@@ -79,6 +80,21 @@ def test_units_and_ucds_are_valid(table):
     for main in ("meta.id", "pos.eq.ra", "pos.eq.dec"):
         marked = [e for e in table.entries if e.ucd.startswith(main) and "meta.main" in e.ucd]
         assert len(marked) == 1, main
+
+
+def test_columns_of_known_catalogues_are_described():
+    """Of all that exod can match with at once: no name twice, and valid UCDs."""
+    tables = {name: catalogue.table() for name, catalogue in registry().items()}
+    table = declared.sources(tables)
+    assert {"simbad_main_id", "gaia_source_id", "DR14_IAUNAME", "SUSS6_RA"} <= set(table.names)
+    for entry in table.entries:
+        assert check_ucd(entry.ucd, check_controlled_vocabulary=True, has_colon=False), entry
+    ucds = {entry.name: entry.ucd for entry in table.entries}
+    assert ucds["DR14_IAUNAME"] == ucds["gaia_source_id"] == "meta.id.cross"
+    assert ucds["DR14_SC_RA"] == "pos.eq.ra"
+    assert ucds["gaia_pmdec"] == "pos.pm"
+    assert ucds["simbad_p_chance"] == "stat.probability"
+    assert ucds["gaia_parallax_error"] == "stat.error;pos.parallax.trig"
 
 
 def test_a_new_column_appears_by_itself(monkeypatch):

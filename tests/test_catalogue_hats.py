@@ -1,5 +1,8 @@
 """The HATS catalogues: valid, opened by LSDB as they are, complete at every border."""
 
+import pickle
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -12,7 +15,17 @@ from survey_archives import make_survey, observation
 from exod.archive import Archive
 from exod.catalogue import hats as writer
 from exod.catalogue.checks import hats_checks
-from exod.catalogue.hats import using_lsdb
+from exod.catalogue.columns import LIGHT_CURVE, detections
+from exod.catalogue.hats import (
+    Collection,
+    Nested,
+    cut,
+    plan_partitions,
+    sorted_on_the_sky,
+    using_lsdb,
+    write_partition,
+)
+from exod.catalogue.nesting import nest
 from exod.config import Config
 from exod.errors import ArchiveError, ConfigError
 from exod.plan import Plan
@@ -183,11 +196,10 @@ def test_checks_find_what_is_wrong(releases, tmp_path):
 
 def test_detections_without_light_curve_have_empty_ones(tmp_path):
     archive = make_survey(tmp_path / "archive", 1, 2, light_curves=False)
-    make_products(archive)
-    write_catalogue(archive.root, tmp_path / "release", Plan("sync"))
-    found = read(tmp_path / "release/hats/detections")
-    assert len(found) == 6
-    assert found["lightcurve.n"].dropna().empty
+    rows = pa.table({"detid": archive.regions.compute()["detid"]})
+    keys = rows["detid"].combine_chunks()
+    curves = nest(light_curves(keys.to_pylist(), archive), "detid", keys, LIGHT_CURVE, "time")
+    assert curves.to_pylist() == [{column.name: [] for column in LIGHT_CURVE}] * 6
 
 
 def test_light_curves_are_read_as_wanted(archive):
@@ -196,6 +208,23 @@ def test_light_curves_are_read_as_wanted(archive):
     wanted = archive.members["detid"].compute().iloc[[3, 70]].tolist()
     found = light_curves(wanted, archive).to_pandas()
     assert found.groupby("detid").size().to_dict() == dict.fromkeys(wanted, 30)
+
+
+def test_partitions_can_be_written_by_other_processes(archive, releases, tmp_path):
+    """What a task is and does survives being sent elsewhere."""
+    rows = sorted_on_the_sky(pq.read_table(releases / "few/detections.parquet"))
+    table = detections()
+    curve = Nested("lightcurve", LIGHT_CURVE)
+    collection = Collection(tmp_path, table, (curve,))
+    frames = np.full(len(rows), 30)
+    part = plan_partitions(collection, rows["_healpix_29"].to_numpy(), frames)[0]
+    item = cut(tmp_path, part, rows, "detid", frames)
+    read = partial(light_curves, archive=archive)
+    task = partial(write_partition, nested=curve, schema=collection.schema, read=read)
+    name, order, pixel, n_rows = pickle.loads(pickle.dumps(task))(pickle.loads(pickle.dumps(item)))
+    assert (name, n_rows) == ("detections", len(part[1].rows))
+    (path,) = tmp_path.glob(f"detections/dataset/Norder={order}/Dir=0/Npix={pixel}.parquet")
+    assert pq.read_metadata(path).num_rows == n_rows
 
 
 def test_missing_libraries_are_told(archive, tmp_path, monkeypatch):

@@ -55,14 +55,16 @@ class Facts:
     without_hats: str
 
 
-def readme(facts: Facts, checks: Iterable[Check]) -> str:
-    """The text of README.md."""
+def readme(facts: Facts, checks: Iterable[Check], further: Iterable[str] = ()) -> str:
+    """The text of README.md; `further` are files that other parts of exod wrote."""
     hats = _OPEN_HATS if not facts.without_hats else f"There is no HATS: {facts.without_hats}\n"
     numbers = ", ".join(plural(n, name.removesuffix("s")) for name, n in facts.rows.items())
     products = "\n".join(f"* {name}: {version}" for name, version in facts.products.items())
     left = ""
     if facts.without_source:
-        left = f"{plural(facts.without_source, 'region')} without a source are left out.\n"
+        number = facts.without_source
+        left = f"Regions without a position belong to no source and are left out: {number:,}.\n"
+    also = "".join(f"`{name}` is there too.\n" for name in further)
     told = "\n".join(f"* {check.what}." for check in checks)
     return f"""\
 # Catalogue of fast X-ray transients and variables
@@ -81,7 +83,7 @@ Made {facts.created} by exod {facts.exod} from `{facts.archive}`
 Both are there as `.fits` and as `.parquet`. `columns.md` tells unit and meaning of each column,
 `{MANIFEST}` the size and checksum of each file. In FITS missing whole numbers are TNULL, missing
 text is empty and text is ASCII; a true or false that may be missing is 1, 0 or TNULL.
-
+{also}
 ```python
 from astropy.table import Table
 

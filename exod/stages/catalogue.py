@@ -113,7 +113,8 @@ def write_catalogue(
     without : sequence of str
         Cross-matches to leave out.
     further : sequence of callable
-        What else writes to the folder before it is published, given the root and the folder.
+        What else writes to the folder before it is published, given the root and the folder,
+        as `exod.stages.report.add_report`.
     storage_options : dict, optional
         Options of the archive's fsspec file system.
 
@@ -131,7 +132,7 @@ def write_catalogue(
     archive = open_archive(root, options)
     target = Path(folder).absolute()
     check_target(target, replace=replace)
-    matches = [name for name in archive.matched if name not in without]
+    matches = _matches(archive, without)
     products = {name: _current(archive, name) for name in PRODUCTS}
     products |= {f"xmatch-{name}": _match(archive, name) for name in matches}
     content = _content(archive, matches)
@@ -143,10 +144,12 @@ def write_catalogue(
         checks += file_checks(staging, content.tables)
         if not facts.without_hats:
             checks += _write_hats(staging / "hats", content, archive, plan or Plan())
+        found = require(checks)
+        before = {path.name for path in staging.iterdir()}
         for write in further:
             write(root, staging)
-        found = require(checks)
-        pages = {"README.md": readme(facts, found)}
+        added = sorted({path.name for path in staging.iterdir()} - before)
+        pages = {"README.md": readme(facts, found, added)}
         pages["columns.md"] = column_page(table for table, _ in content.tables)
         for name, text in pages.items():
             (staging / name).write_text(text, encoding="utf-8")
@@ -172,6 +175,18 @@ def _current(archive: Archive, product: str) -> Derived:
             f"instance {behind[0]}; run `exod {command} {archive.root}`."
         )
     return found
+
+
+def _matches(archive: Archive, without: Sequence[str]) -> list[str]:
+    """Names of the cross-matches to include."""
+    found = archive.matched
+    unknown = sorted(set(without) - set(found))
+    if unknown:
+        raise ArchiveError(
+            f"The sources of {archive.root} were not matched with {', '.join(unknown)}; those "
+            f"that can be left out are {', '.join(found) or 'none'}."
+        )
+    return [name for name in found if name not in without]
 
 
 def _match(archive: Archive, name: str) -> Derived:
