@@ -268,9 +268,9 @@ def is_artefact_of_rates(
         whole = rebin(start, width, total, time, t_bin)
         return is_artefact(source, whole - source, event, kind, rule)
     bins = np.searchsorted(start, time + t_bin / 2, side="right") - 1
+    if bins[event] < 0:
+        return False
     inside = has_data & (bins >= 0)
     source = np.bincount(bins[inside], n[inside], len(start))
     source[np.bincount(bins[inside], minlength=len(start)) == 0] = np.nan
-    if bins[event] < 0:
-        return False
     return is_artefact(source, total - source, int(bins[event]), kind, rule)
