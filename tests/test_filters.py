@@ -291,15 +291,8 @@ def test_counterparts_are_joined_through_the_unique_sources(tmp_path):
     separation = Column("DR14_sep_arcsec", pa.float64(), "arcsec", "Separation")
     variable = Column(VARIABLE, pa.bool_(), "", "Variable", nullable=True)
     table = Table("xmatch", "Counterparts", (*MATCH, separation, variable), ("region_num",))
-    rows = pd.DataFrame(
-        {
-            "region_num": [10, 11, 12],
-            "srcid": ["A", "B", "C"],
-            "ra_deg": 0.0,
-            "dec_deg": 0.0,
-            "DR14_sep_arcsec": [1.0, 9.0, np.nan],
-            VARIABLE: pd.array([True, False, None], "boolean"),
-        }
+    rows = fill(table, [{"region_num": number} for number in (10, 11, 12)]).assign(
+        DR14_sep_arcsec=[1.0, 9.0, np.nan], **{VARIABLE: pd.array([True, False, None], "boolean")}
     )
     with deriving(archive.store, "xmatch-xmm", [table]) as new:
         new.files.append(write_part(archive.store, new.folder, table, rows, "0"))
