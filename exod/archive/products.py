@@ -147,7 +147,7 @@ class ProductReader:
         Returns
         -------
         DataFrame
-            Columns product, rows (of all its tables), finished (UTC) and behind: observations
+            Columns product, rows (of its main table), finished (UTC) and behind: observations
             that were searched, or searched again, since. Cross-matches follow the sources, not
             the observations, so theirs is 1 if the sources are newer, else 0.
         """
@@ -159,7 +159,8 @@ class ProductReader:
             behind = len(found.outdated(entries))
             if product.startswith(XMATCH):
                 behind = int(sources is not None and sources.finished > found.finished)
-            n_rows = sum(file.rows for file in found.files)
+            main = "xmatch" if product.startswith(XMATCH) else product
+            n_rows = sum(file.rows for file in found.of(main))
             rows.append((product, n_rows, found.finished, behind))
         return pd.DataFrame(rows, columns=["product", "rows", "finished", "behind"])
 
