@@ -199,7 +199,7 @@ def histories(draw: st.DrawFn) -> list[pd.DataFrame]:
     return versions
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(histories())
 def test_histories_keep_the_rules(history):
     versions, known, alive = whole(), {}, set()
@@ -229,7 +229,7 @@ def test_histories_keep_the_rules(history):
     assert versions.next == len(known)
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(histories(), st.data())
 def test_any_partitioning_gives_the_same(history, data):
     one, other = whole(), Versions(ORDER, data.draw(partitions(ORDER)))
@@ -239,7 +239,7 @@ def test_any_partitioning_gives_the_same(history, data):
             pd.testing.assert_frame_equal(found[name], table, check_exact=True)
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(histories())
 def test_what_is_beyond_the_reach_does_not_matter(history):
     """Each source has the same number and regions if all beyond the reach had never been there."""
@@ -248,7 +248,7 @@ def test_what_is_beyond_the_reach_does_not_matter(history):
         versions.add(rows)
     before = versions.tables
     after = versions.add(history[-1])
-    for source in after["unique"].head(8).itertuples():
+    for source in after["unique"].head(4).itertuples():
         alone = whole()
         alone.generation, alone.next = versions.generation - 1, versions.next
         alone.tables = {name: near(table, source) for name, table in before.items()}
