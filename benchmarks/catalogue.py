@@ -1,0 +1,200 @@
+"""The catalogue: 60,000 detections as FITS and Parquet, and light curves of gigabytes to HATS.
+
+Run ``python -m benchmarks.catalogue``; the results are in benchmarks/results_catalogue.md. Light
+curves are simulated. Files are written as the search does it, except that nothing is flushed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from astropy.table import Table as AstropyTable
+
+from exod.archive import Archive, open_archive
+from exod.catalogue.columns import CatalogueTable, detections
+from exod.catalogue.fits import fits_problem, write_fits
+from exod.catalogue.parquet import write_parquet
+from exod.config import Config
+from exod.plan import Plan
+from exod.schemas import LIGHTCURVES, OBSERVATIONS, REGIONS, RUNS, Table
+from exod.stages.catalogue import write_catalogue
+from exod.stages.derive import bring_up_to_date
+from exod.stages.detect import peak_memory_mb
+
+MISSION = 60_000
+BYTES_OF_MISSION = 29e9
+ROW_BYTES = 60.0
+"""Detections of the published catalogue, its light curves, and a row in the tables of EXOD2."""
+
+FRAMES = 8_000
+CURVES = 30
+"""Frames of a light curve, and light curves of an observation."""
+
+_APART = """
+import json, sys
+from benchmarks import catalogue
+print(json.dumps(catalogue.write(sys.argv[1], sys.argv[2])))
+"""
+
+
+# -------------------------------------------------------------------- the tables
+
+
+def random_rows(table: CatalogueTable, n_rows: int) -> pa.Table:
+    """Rows of the right types."""
+    random = np.random.default_rng(1)
+    columns = []
+    for field in table.schema:
+        if pa.types.is_string(field.type):
+            text = np.char.add("0700000001_0_50_0.2_12_", np.arange(n_rows).astype(str))
+            columns.append(pa.array(text))
+        elif pa.types.is_boolean(field.type):
+            columns.append(pa.array(random.random(n_rows) < 0.1))
+        elif pa.types.is_integer(field.type):
+            columns.append(pa.array(random.integers(0, 100, n_rows)).cast(field.type))
+        else:
+            columns.append(pa.array(random.uniform(0, 80, n_rows)).cast(field.type))
+    return pa.Table.from_arrays(columns, schema=table.schema)
+
+
+def tables(folder: Path, n_rows: int) -> Iterator[tuple[str, float]]:
+    """Seconds of both formats, and of astropy writing and reading the same rows."""
+    table = detections()
+    rows = random_rows(table, n_rows)
+    plain = AstropyTable.from_pandas(rows.to_pandas())
+    _, reference = timed(lambda: plain.write(folder / "plain.fits"))
+    _, again = timed(lambda: AstropyTable.read(folder / "plain.fits"))
+    _, fits = timed(lambda: write_fits(folder / "detections.fits", table, rows, {}))
+    problem, checked = timed(lambda: fits_problem(folder / "detections.fits", table, n_rows))
+    if problem:
+        raise RuntimeError(problem)
+    _, parquet = timed(lambda: write_parquet(folder / "detections.parquet", rows))
+    yield f"{n_rows:,} detections of {len(table.names)} columns: FITS with checksums (s)", fits
+    yield "the same by astropy without checksums and meanings (s)", reference
+    yield "ratio", fits / reference
+    yield "verified and read again (s)", checked
+    yield "read by astropy without verification (s)", again
+    yield "ratio", checked / again
+    yield "Parquet (s)", parquet
+
+
+# -------------------------------------------------------------------- the light curves
+
+
+def fill(table: Table, rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of a table; what is not given is empty text, 0 or False."""
+    missing = [column for column in table.columns if column.name not in rows]
+    empty = {column.name: "" if column.type == pa.string() else 0 for column in missing}
+    return table.frame(rows.assign(**empty))
+
+
+def commit(archive: Archive, number: int) -> None:
+    """An observation with light curves of `FRAMES` frames, all in one run."""
+    random = np.random.default_rng(number)
+    obsid = f"{800000001 + number:010d}"
+    runid = f"{obsid}_0_5_0.2_12"
+    ra, dec = random.uniform(0, 360), np.degrees(np.arcsin(random.uniform(-1, 1)))
+    key = pd.DataFrame({"runid": [runid], "obsid": obsid, "t_bin": 5.0, "e_lo": 0.2, "e_hi": 12.0})
+    regions = key.iloc[np.zeros(CURVES, int)].reset_index(drop=True)
+    label = np.arange(CURVES)
+    regions = regions.assign(
+        label=label,
+        detid=[f"{runid}_{i}" for i in label],
+        kind="peak",
+        ra_deg=(ra + random.uniform(-0.1, 0.1, CURVES)) % 360,
+        dec_deg=np.clip(dec + random.uniform(-0.1, 0.1, CURVES), -90, 90),
+    )
+    rows = np.repeat(label, FRAMES)
+    mu = random.uniform(0.1, 2, CURVES)[rows].astype(np.float32)
+    curves = pd.DataFrame({"n": random.poisson(mu).astype(np.int32), "mu": mu, "label": rows})
+    curves["time"] = np.tile(6e8 + 5.0 * np.arange(FRAMES), CURVES)
+    own = regions.loc[rows, ["detid", "runid", "obsid"]].reset_index(drop=True)
+    noise = {name: random.normal(0, 1, len(rows)) for name in ("B_peak_log", "B_eclipse_log")}
+    curves = pd.concat([curves.assign(bti=False, bccd=False, **noise), own], axis=1)
+    found = {
+        "observations": fill(OBSERVATIONS, pd.DataFrame({"obsid": [obsid]})),
+        "runs": fill(RUNS, key),
+        "regions": fill(REGIONS, regions),
+        "lightcurves": LIGHTCURVES.frame(curves),
+    }
+    archive.commit(obsid, "OK", found)
+
+
+def write(root: str, folder: str) -> tuple[float, float]:
+    """Seconds and peak memory in MB above the imports; for a process of its own."""
+    import lsdb  # noqa: F401 - counts as an import
+
+    before = peak_memory_mb()
+    _, seconds = timed(lambda: write_catalogue(root, folder, Plan("sync")))
+    return seconds, peak_memory_mb() - before
+
+
+def read(archive: Archive) -> int:
+    """Frames of all light curves, read once, a part at a time."""
+    return int(archive.lightcurves.map_partitions(len).compute(scheduler="sync").sum())
+
+
+def streaming(folder: Path, n_observations: int) -> Iterator[tuple[str, float]]:
+    """Four times as many light curves: memory must not follow."""
+    for number in (n_observations, 4 * n_observations):
+        root = folder / str(number)
+        archive = Archive.create(root, Config())
+        for one in range(number):
+            commit(archive, one)
+        bring_up_to_date(archive.root, Plan("sync"))
+        frames, reading = timed(lambda: read(open_archive(root)))  # noqa: B023 - called here
+        command = [sys.executable, "-W", "ignore", "-c", _APART, str(root), str(root / "release")]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        seconds, peak = json.loads(done.stdout)
+        files = (root / "release" / "hats").rglob("*.parquet")
+        what = f"{number} observations"
+        yield f"{what}: million frames", frames / 1e6
+        yield f"{what}: light curves in the archive, GB", _size((root / "lightcurves").glob("*"))
+        yield f"{what}: HATS, GB", _size(files)
+        yield f"{what}: catalogue with HATS, one process (s)", seconds
+        yield f"{what}: reading the light curves once (s)", reading
+        yield f"{what}: ratio", seconds / reading
+        yield f"{what}: peak memory above imports (MB)", peak
+    whole = BYTES_OF_MISSION / (frames * ROW_BYTES) * seconds / 60
+    yield "29 GB at this speed, one process (minutes)", whole
+
+
+def _size(files: Iterator[Path]) -> float:
+    return sum(file.stat().st_size for file in files) / 1e9
+
+
+def timed(function: Callable[[], Any]) -> tuple[Any, float]:
+    """What a function returns, and the seconds it took."""
+    began = time.perf_counter()
+    result = function()
+    return result, time.perf_counter() - began
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--observations", type=int, default=20, help="With 30 light curves each.")
+    arguments = parser.parse_args()
+    os.fsync = lambda _: None  # type: ignore[assignment]
+    print(f"Load before: {os.getloadavg()[0]:.1f}\n\n| what | value |\n|---|---|", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        parts = tables(Path(folder), MISSION), streaming(Path(folder), arguments.observations)
+        for part in parts:
+            for what, value in part:
+                shown = f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+                print(f"| {what} | {shown} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
