@@ -26,7 +26,12 @@ from exod.plan import Plan
 from exod.scheduler import Done
 from exod.scheduler import run as run_tasks
 from exod.schemas import DERIVED, FEATURES
-from exod.stages.observation_features import Columns, Pair, observation_features
+from exod.stages.observation_features import (
+    Columns,
+    Pair,
+    observation_features,
+    with_ratios,
+)
 from exod.storage import StorageOptions
 
 PRODUCT: Final = "features"
@@ -237,10 +242,9 @@ def _derive(
         return BatchDone(None, attempts, failures)
     # A task that is tried again must not find the file of the first try in its way.
     part = f"{uuid.uuid4().hex[:8]}-{batch[0]}-{batch[-1]}"
-    content = pd.DataFrame(
-        {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    )
-    return BatchDone(write_part(archive.store, folder, FEATURES, content, part), attempts, failures)
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    rows = pd.DataFrame(with_ratios(joined))
+    return BatchDone(write_part(archive.store, folder, FEATURES, rows, part), attempts, failures)
 
 
 def _observation(archive: Archive, obsid: str, bands: Pair | None) -> tuple[str, Columns]:

@@ -37,6 +37,7 @@ _FRAMES = ("detid", "time", "n", "mu", "bti", "bccd", "B_peak_log", "B_eclipse_l
 _BOX = ["y_lo", "y_hi", "x_lo", "x_hi"]
 _KEY = ["subset", "t_bin"]
 _REGIONS = ["detid", "runid", "obsid", *_KEY, "e_lo", "e_hi", *_BOX, "kind", "t_start", "t_stop"]
+_RATIOS = ("hr", "hr_lo", "hr_hi")
 _RUNS = ["runid", *_KEY, "e_lo", "e_hi", *_BOX]
 
 Pair = tuple[Band, Band]
@@ -44,7 +45,9 @@ Columns = dict[str, NDArray[Any]]
 
 
 def observation_features(store: Store, entry: LedgerEntry, bands: Pair | None) -> Columns:
-    """Columns of the table ``features`` for every region of an observation.
+    """Columns of the table ``features`` for every region of an observation, without the ratios.
+
+    Hardness ratios follow from these columns: see `with_ratios`.
 
     Its light curves are read some row groups at a time, so that memory does not grow with their
     number.
@@ -74,6 +77,14 @@ def observation_features(store: Store, entry: LedgerEntry, bands: Pair | None) -
         **_stream(store, entry, regions, bands),
         **_boxed(store, entry, regions, bands),
     }
+
+
+def with_ratios(columns: Columns) -> Columns:
+    """Columns with hardness ratios; many regions at once take little longer than one."""
+    events = (columns[f"{what}_{band}_event"] for band in ("soft", "hard") for what in ("n", "mu"))
+    ratios = dict(zip(_RATIOS, hardness_ratio(columns["n_soft"], columns["n_hard"]), strict=True))
+    of_events = (f"{name[:2]}_event{name[2:]}" for name in _RATIOS)
+    return columns | ratios | dict(zip(of_events, excess_hardness(*events), strict=True))
 
 
 def _read(
@@ -143,7 +154,7 @@ def _piece(rows: pa.Table, detids: pa.Array, offsets: NDArray[np.int64]) -> _Pie
 
 
 def _stream(store: Store, entry: LedgerEntry, regions: pd.DataFrame, bands: Pair | None) -> Columns:
-    """Features of each region, and hardness ratios of events, in the order of `regions`."""
+    """Features of each region, and counts of events, in the order of `regions`."""
     place = pd.Index(regions["detid"])
     t_bin = regions["t_bin"].to_numpy()
     wanted = _events(regions, bands)
@@ -191,8 +202,8 @@ def _boxes(frame: pd.DataFrame) -> NDArray[np.int64]:
 
 
 def _boxed(store: Store, entry: LedgerEntry, regions: pd.DataFrame, bands: Pair | None) -> Columns:
-    """Counts of each region's box in the soft and the hard run, and their hardness ratio."""
-    counts = np.full((2, len(regions)), np.nan)
+    """Counts of each region's box in the soft and the hard run."""
+    counts, boxes = np.full((2, len(regions)), np.nan), _boxes(regions)
     if bands is not None:
         runs = _read(store, entry, RUNS, _RUNS)
         runs = runs[_is_band(runs, bands[0]) | _is_band(runs, bands[1])]
@@ -211,10 +222,8 @@ def _boxed(store: Store, entry: LedgerEntry, regions: pd.DataFrame, bands: Pair 
                     )
                 band = int((run["e_lo"], run["e_hi"]) == bands[1])
                 corner = run["y_lo"], run["x_lo"]
-                boxes = _boxes(regions.iloc[rows])
-                counts[band, rows] = box_counts(image.reshape(shape), corner, boxes)
-    values = (*counts, *hardness_ratio(*counts))
-    return dict(zip(("n_soft", "n_hard", "hr", "hr_lo", "hr_hi"), values, strict=True))
+                counts[band, rows] = box_counts(image.reshape(shape), corner, boxes[rows])
+    return {"n_soft": counts[0], "n_hard": counts[1]}
 
 
 @dataclass(frozen=True)
@@ -237,10 +246,11 @@ def _events(regions: pd.DataFrame, bands: Pair | None) -> _Events:
     """What the sisters of regions with a burst of known times are asked for."""
     times = regions[["t_start", "t_stop", "t_bin"]].to_numpy(float).T
     known = (regions["kind"] == "peak").to_numpy() & np.isfinite(times).all(axis=0)
-    found = np.full((3, len(regions)), -1)
+    found, boxes = np.full((3, len(regions)), -1), _boxes(regions)
+    groups = list(regions.groupby(_KEY).indices.values())
     for place, band in enumerate(_with_both(bands)):
-        found[place] = _sisters(regions, _is_band(regions, band))
-    boxes = np.append(_boxes(regions), np.full((1, 4), -1), axis=0)
+        found[place] = _sisters(groups, boxes, _is_band(regions, band))
+    boxes = np.append(boxes, np.full((1, 4), -1), axis=0)
     number, region = np.nonzero(known & (found >= 0))
     return _Events(found[number, region], region, number, times[:, region], boxes[found])
 
@@ -253,16 +263,20 @@ def _with_both(bands: Pair | None) -> list[Band]:
     return [soft, hard] + ([(soft[0], hard[1])] if soft[1] == hard[0] else [])
 
 
-def _sisters(regions: pd.DataFrame, is_band: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Row of each region's sister in the run of a band, same subset and time bin; -1 if none."""
-    found = np.full(len(regions), -1)
-    boxes = _boxes(regions)
-    for rows in regions.groupby(_KEY).indices.values():
+def _sisters(
+    groups: list[NDArray[np.int64]], boxes: NDArray[np.int64], is_band: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """Row of each region's sister in the run of a band; -1 if none.
+
+    Groups are the rows of each subset and time bin, `boxes` those of all regions.
+    """
+    found = np.full(len(boxes), -1)
+    for rows in groups:
         others = rows[is_band[rows]]
         best = best_sisters(boxes[rows], boxes[others])
         found[rows] = np.append(others, -1)[best]
     # A region of the band is its own.
-    return np.where(is_band, np.arange(len(regions)), found)
+    return np.where(is_band, np.arange(len(boxes)), found)
 
 
 def _count_events(
@@ -307,13 +321,9 @@ def _event_columns(counts: NDArray[np.float64], boxes: NDArray[np.int64]) -> Col
         rest = np.maximum(counts[:, 2] - counts[:, other], 0.0)
         counts[:, wanted] = np.where(where, rest, counts[:, wanted])
     (n_soft, n_hard, _), (mu_soft, mu_hard, _) = counts
-    ratio, low, high = excess_hardness(n_soft, mu_soft, n_hard, mu_hard)
     return {
         "n_soft_event": n_soft,
         "mu_soft_event": mu_soft,
         "n_hard_event": n_hard,
         "mu_hard_event": mu_hard,
-        "hr_event": ratio,
-        "hr_event_lo": low,
-        "hr_event_hi": high,
     }
