@@ -8,12 +8,10 @@ from report_archives import add_light_curve_products, add_matches, add_sources, 
 
 from exod.bayes import threshold
 from exod.plots.counterparts import draw_fluxes, draw_match, draw_sky, draw_stars, draw_types
+from exod.plots.distributions import draw_bayes, draw_events, draw_hardness
 from exod.plots.statistics import (
-    draw_bayes,
-    draw_events,
     draw_false_alarms,
     draw_flags,
-    draw_hardness,
     draw_significance,
     draw_thumbnail,
     png,

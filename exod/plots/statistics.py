@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from exod.bayes import Kind, threshold
+from exod.bayes import Kind
 from exod.plots.counterparts import (
     draw_fluxes,
     draw_match,
@@ -20,34 +20,34 @@ from exod.plots.counterparts import (
     draw_stars,
     draw_types,
 )
+from exod.plots.distributions import (
+    draw_bayes,
+    draw_events,
+    draw_hardness,
+    draw_separations,
+)
 from exod.plots.style import (
     BLACK,
     BLUE,
     GREEN,
     KIND_COLOURS,
     ORANGE,
-    PURPLE,
     SKY_BLUE,
     SMALL,
-    VERMILLION,
     shade_bad_time,
     shade_masked,
     spans,
 )
 from exod.report.numbers import Numbers
-from exod.report.statistics import SIGMAS, Histogram, time_bins
+from exod.report.statistics import SIGMAS, time_bins
 
 DOTS_PER_INCH: Final = 130
 """A page holds dozens of pictures, so they are a little coarser than those in files."""
-
-GROUPS: Final = ((BLUE, "-"), (VERMILLION, "--"), (GREEN, "-."), (PURPLE, ":"), (BLACK, "-"))
-"""Colours and lines of groups of a histogram."""
 
 STEPS: Final = 300
 """Steps of a small light curve at most; longer ones are grouped by the largest counts."""
 
 _SIGMA_COLOURS: Final = (SKY_BLUE, BLUE, BLACK)
-_KIND_LINES: Final = {"peak": (VERMILLION, "-"), "eclipse": (BLUE, "--")}
 _KINDS: tuple[Kind, Kind] = ("peak", "eclipse")
 
 
@@ -188,96 +188,6 @@ def draw_false_alarms(runs: pd.DataFrame, expected: pd.DataFrame) -> Figure:
         axes.set(ylabel="Regions", title=f"{kind.capitalize()}s")
         _run_axis(axes, expected)
         axes.legend(frameon=False, fontsize=SMALL + 1, ncols=2, loc="upper left")
-    return figure
-
-
-def _stairs(axes: Axes, shown: Histogram, label: Callable[[Any], str]) -> None:
-    """Groups of a histogram as steps; values beyond the last edge are told in the label."""
-    for number, (group, row) in enumerate(shown.counts.iterrows()):
-        colour, line = _KIND_LINES.get(str(group), GROUPS[number % len(GROUPS)])
-        counts = row.to_numpy()
-        beyond = f", {counts[-1]:,} beyond" if counts[-1] else ""
-        text = f"{label(group)}{beyond}"
-        axes.stairs(counts[1:-1], shown.edges, color=colour, ls=line, lw=1.6, label=text)
-
-
-def _fit(axes: Axes, shown: Histogram, lowest: float | None = None) -> None:
-    """Show the bins that hold something, and one on each side."""
-    filled = np.flatnonzero(shown.counts.to_numpy()[:, 1:-1].sum(axis=0))
-    if len(filled):
-        edges = shown.edges
-        low = edges[max(filled[0] - 1, 0)] if lowest is None else lowest
-        axes.set_xlim(low, edges[min(filled[-1] + 2, len(edges) - 1)])
-
-
-def _seconds(group: Any) -> str:
-    return f"{group:g} s"
-
-
-def draw_bayes(histograms: dict[str, Histogram]) -> Figure:
-    """Distributions of log10 B of peaks and eclipses for each time bin, with the limits."""
-    figure = Figure(figsize=(10, 3.6), layout="constrained")
-    for axes, kind in zip(figure.subplots(1, 2), _KINDS, strict=True):
-        shown = histograms[f"log_b_{kind}"]
-        _stairs(axes, shown, _seconds)
-        _fit(axes, shown, 0.0)
-        for sigma, line in ((3, ":"), (5, "--")):
-            limit = threshold(sigma, kind)
-            axes.axvline(limit, color=BLACK, ls=line, lw=1.1, label=f"{sigma}σ: {limit:.2f}")
-        axes.set_xlim(right=max(axes.get_xlim()[1], 1.15 * threshold(5, kind)))
-        axes.set_yscale("log")
-        axes.set_ylim(bottom=0.7)
-        axes.set(xlabel=f"largest log₁₀ B ({kind})", ylabel="Regions")
-        axes.legend(frameon=False, fontsize=SMALL + 1, loc="upper right")
-    return figure
-
-
-def draw_events(duration: Histogram, excess: Histogram) -> Figure:
-    """Distributions of the durations for each time bin and of the excess counts for each kind."""
-    figure = Figure(figsize=(10, 3.6), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    _stairs(left, duration, lambda group: f"{group:g} s frames")
-    _stairs(right, excess, str)
-    left.set(xlabel="Duration (s)", ylabel="Regions")
-    right.set(xlabel="Excess counts (without their sign)", ylabel="Regions")
-    for axes, shown in ((left, duration), (right, excess)):
-        axes.set_xscale("log")
-        _fit(axes, shown)
-        axes.set_ylim(bottom=0)
-        if shown.total:
-            axes.legend(frameon=False, fontsize=SMALL + 1)
-    return figure
-
-
-def draw_hardness(hardness: Histogram) -> Figure:
-    """Distributions of the hardness ratios."""
-    figure = Figure(figsize=(6.5, 3.4), layout="constrained")
-    axes = figure.subplots()
-    # A ratio of exactly 1 is an ordinary value and belongs to the last bin.
-    counts = hardness.counts.copy()
-    counts[len(hardness.edges) - 1] += counts[len(hardness.edges)]
-    counts[len(hardness.edges)] = 0
-    _stairs(axes, Histogram(hardness.edges, counts), str)
-    axes.set(xlabel="Hardness ratio, (hard − soft) / (hard + soft)", ylabel="Regions")
-    axes.set_xlim(-1, 1)
-    axes.set_ylim(bottom=0)
-    axes.legend(frameon=False, fontsize=SMALL + 1)
-    return figure
-
-
-def draw_separations(separations: Histogram) -> Figure:
-    """Distances of regions from their sources."""
-    figure = Figure(figsize=(6.5, 3.4), layout="constrained")
-    axes = figure.subplots()
-    counts = separations.counts.to_numpy()[0]
-    beyond = f"{counts[-1]:,} regions beyond" if counts[-1] else None
-    axes.stairs(counts[1:-1], separations.edges, fill=True, color=BLUE, alpha=0.8, label=beyond)
-    _fit(axes, separations, 0.0)
-    axes.set(xlabel="Distance of a region from its source (″)", ylabel="Regions")
-    axes.set_yscale("log")
-    axes.set_ylim(bottom=0.7)
-    if beyond:
-        axes.legend(frameon=False, fontsize=SMALL + 1)
     return figure
 
 

@@ -85,7 +85,7 @@ def counterparts(numbers: Numbers, pictures: Pictures) -> Section:
         "With counterpart",
         "Share",
         "Within",
-        "Median separation",
+        "Median separation (″)",
     )
     head += ("Expected by chance", "Rather chance than not")
     rows = tuple(_match_row(name, found) for name, found in numbers.matches.items())
@@ -164,8 +164,8 @@ def fluxes(numbers: Numbers, pictures: Pictures) -> Section:
     measured = int((numbers.fluxes["peak_rate"] > 0).sum())
     text = (
         f"{plural(len(numbers.fluxes), 'source')} with a mean flux (0.2–12 keV) in 4XMM, against "
-        f"the peak rate ({measured:,} measured) and the counts of their best region. Steady light "
-        "lies along a line; sources above it brightened while they were observed."
+        f"the peak rate ({measured:,} measured) and the counts of their best region. The rate "
+        "of steady light is proportional to its flux; sources far above the others brightened."
     )
     alternative = "Peak rate and excess counts of the best region against the flux in 4XMM."
     return Section(title, (Text(text), *drawn(pictures, "fluxes", alternative)))
