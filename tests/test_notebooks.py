@@ -43,7 +43,10 @@ def executed(path: Path, kernel: str, folder: Path) -> nbformat.NotebookNode:
 def outputs(notebook: nbformat.NotebookNode, name: str) -> str:
     """What a cell shows, as text."""
     cell = next(cell for cell in notebook.cells if cell["id"] == name)
-    shown = [out.get("text") or out.get("data", {}).get("text/plain", "") for out in cell.outputs]
+    shown = []
+    for out in cell.outputs:
+        data = out.get("data", {})
+        shown.append(out.get("text") or data.get("text/markdown") or data.get("text/plain", ""))
     return "".join(shown)
 
 
