@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from survey_archives import fill, make_survey, observation
 
 from exod.archive import Archive
+from exod.artefacts import ArtefactRule
 from exod.config import Config
 from exod.errors import ArchiveError, ConfigError, InputError
 from exod.flags import QUALITY_FLAGS, flag_names, quality_flags, regions_of_run
@@ -20,6 +21,7 @@ from exod.schemas import FEATURES, FLAGS, RATES
 from exod.stages import flags as stage
 from exod.stages.flaginputs import no_boxes, read_boxes, read_excluded
 from exod.stages.flags import FlagSettings, make_flags
+from exod.stages.flagtasks import settings_of
 
 SYNC = Plan(scheduler="sync")
 COLUMNS = sorted({name for flag in QUALITY_FLAGS for name in flag.needs})
@@ -192,6 +194,16 @@ def test_new_boxes_set_the_flag_of_kept_rows_too(tmp_path):
     table = archive.derived_table("flags", "hot_regions").compute()
     assert table["origin"].tolist() == ["given"]
     assert table["n_regions"].tolist() == [found.sum()] == [made.summary["filt_hot_pixel"]]
+
+
+def test_settings_last_until_others_are_given(tmp_path):
+    archive = survey(tmp_path)
+    boxes = pd.DataFrame({"t_bin": [5.0, np.nan], "x_lo": 0.0, "x_hi": 1e5, "y_lo": 0.0, "y_hi": 1})
+    settings = FlagSettings(None, ArtefactRule(tolerance=0.5), {"0700000001": "dust"}, boxes)
+    made = make_flags(archive.root, settings, SYNC)
+    assert settings_of(settings.described()).described() == settings.described()
+    assert make_flags(archive.root, plan=SYNC) == made
+    assert make_flags(archive.root, FlagSettings(), SYNC).version != made.version
 
 
 def hot_survey(root, n_observations: int, spot=(6000.0, -2000.0), first=0) -> Archive:

@@ -31,6 +31,7 @@ from exod.stages.flagtasks import (
     flag,
     place,
     set_again,
+    settings_of,
     summary,
 )
 from exod.storage import StorageOptions
@@ -81,7 +82,8 @@ def make_flags(
     root : str
         The archive, with features.
     settings : FlagSettings, optional
-        By default those of METHOD 9, with the excluded observations that come with exod.
+        By default those of the earlier version; if there is none, those of METHOD 9 with the
+        excluded observations that come with exod.
     plan : Plan, optional
         Where and how; by default all cores of this machine.
     force : bool
@@ -102,7 +104,9 @@ def make_flags(
     """
     options = StorageOptions(storage_options or {})
     archive = open_archive(root, options)
-    settings = settings or FlagSettings()
+    earlier = archive.derived("flags")
+    if settings is None:
+        settings = settings_of(earlier.parameters) if earlier else FlagSettings()
     features = archive.derived("features")
     if features is None:
         raise ArchiveError(
@@ -110,7 +114,6 @@ def make_flags(
         )
     entries, left_out = _ready(archive.entries(), features)
     parameters = {**settings.described(), "features": features.parameters}
-    earlier = archive.derived("flags")
     if earlier and (force or earlier.parameters != parameters):
         earlier = None
     changed = earlier.outdated(entries) if earlier else [entry.obsid for entry in entries]

@@ -76,6 +76,16 @@ class FlagSettings:
         }
 
 
+def settings_of(parameters: Mapping[str, Any]) -> FlagSettings:
+    """The settings that `FlagSettings.described` describes."""
+    return FlagSettings(
+        HotSearch(**parameters["hot"]) if parameters["hot"] else None,
+        ArtefactRule(**parameters["artefacts"]),
+        parameters["excluded"],
+        pd.DataFrame(parameters["boxes"], columns=no_boxes().columns, dtype=np.float64),
+    )
+
+
 class Batch(NamedTuple):
     """Observations of a task, and the name of their part of the tables."""
 
