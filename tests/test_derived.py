@@ -45,7 +45,7 @@ def test_a_version_is_seen_when_it_is_complete(archive):
     assert archive.derived("flags") is None
     with pytest.raises(ArchiveError, match="exod flags"):
         archive.flags  # noqa: B018
-    with deriving(store, "flags", DERIVED["flags"]) as new:
+    with deriving(store, "flags", [FLAGS]) as new:
         new.files.append(write_part(store, new.folder, FLAGS, make_flags(["0700000001"]), "0"))
         new.parameters = {"sigma": 3}
         assert archive.derived("flags") is None
@@ -55,13 +55,13 @@ def test_a_version_is_seen_when_it_is_complete(archive):
 
 def test_an_error_leaves_the_earlier_version(archive):
     store = archive.store
-    with deriving(store, "flags", DERIVED["flags"]):
+    with deriving(store, "flags", [FLAGS]):
         pass
     before = read_derived(store, "flags")
     files = set(store.names("flags"))
     with (  # noqa: PT012
         pytest.raises(RuntimeError, match="half way"),
-        deriving(store, "flags", DERIVED["flags"]) as new,
+        deriving(store, "flags", [FLAGS]) as new,
     ):
         write_part(store, new.folder, FLAGS, make_flags(["0700000001"]), "0")
         raise RuntimeError("half way")
@@ -72,15 +72,15 @@ def test_an_error_leaves_the_earlier_version(archive):
 
 def test_files_are_kept_and_rows_of_replaced_observations_do_not_count(archive):
     store = archive.store
-    with deriving(store, "flags", DERIVED["flags"]) as new:
+    with deriving(store, "flags", [FLAGS]) as new:
         both = make_flags(["0700000001", "0700000101"])
         new.files.append(write_part(store, new.folder, FLAGS, both, "0"))
-    with deriving(store, "flags", DERIVED["flags"]) as new:
+    with deriving(store, "flags", [FLAGS]) as new:
         old = read_derived(store, "flags").files[0]
         new.files.append(old.model_copy(update={"without": ("0700000101",)}))
     assert list(archive.flags.compute()["obsid"]) == ["0700000001"]
     assert archive.gc(older_than=0) == []
-    with deriving(store, "flags", DERIVED["flags"]):
+    with deriving(store, "flags", [FLAGS]):
         pass
     assert archive.gc(older_than=3600) == []
     assert archive.gc(older_than=0) != []
@@ -121,7 +121,7 @@ def test_bad_pointers_and_rows_are_told(archive):
         deriving(archive.store, "unique", DERIVED["unique"]) as new,
     ):
         write_part(archive.store, new.folder, UNIQUE, pd.DataFrame({"srcid": ["a"]}), "0")
-    with deriving(archive.store, "flags", DERIVED["flags"]):
+    with deriving(archive.store, "flags", [FLAGS]):
         pass
     Path(archive.store.path("flags/current.json")).write_text("{")
     with pytest.raises(ArchiveError, match="is damaged"):
@@ -130,7 +130,7 @@ def test_bad_pointers_and_rows_are_told(archive):
 
 def test_outdated_observations_are_named(archive):
     entries = archive.entries()
-    with deriving(archive.store, "flags", DERIVED["flags"]) as new:
+    with deriving(archive.store, "flags", [FLAGS]) as new:
         new.attempts = {entries[0].obsid: entries[0].attempt, "0999999999": "0001-x"}
     assert archive.derived("flags").outdated(entries) == [entries[1].obsid, "0999999999"]
 
@@ -144,7 +144,7 @@ def test_surveys_have_what_the_search_writes(archive):
 def test_status_tells_what_is_behind(archive):
     entries = archive.entries()
     assert archive.products().empty
-    with deriving(archive.store, "flags", DERIVED["flags"]) as new:
+    with deriving(archive.store, "flags", [FLAGS]) as new:
         new.attempts = {entries[0].obsid: entries[0].attempt}
     with deriving(archive.store, "xmatch-gaia", [COUNTERPARTS]):
         pass
