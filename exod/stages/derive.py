@@ -65,7 +65,7 @@ def bring_up_to_date(
 
 def _cluster(archive: Archive, plan: Plan, options: Options) -> None:
     earlier = archive.derived("unique")
-    radius = earlier.parameters["radius_arcsec"] if earlier else RADIUS_ARCSEC
+    radius = float(str(earlier.parameters["radius_arcsec"])) if earlier else RADIUS_ARCSEC
     cluster_archive(archive.root, plan, radius_arcsec=radius, storage_options=options)
 
 
