@@ -15,6 +15,7 @@ from catalogue_products import make_match, make_products
 from survey_archives import make_survey, observation
 
 from exod.archive import Archive
+from exod.catalogue.hats import using_lsdb
 from exod.config import Config
 from exod.errors import ArchiveError
 from exod.plan import Plan
@@ -197,19 +198,21 @@ def test_a_match_that_does_not_exist_cannot_be_left_out(archive, tmp_path):
         write(archive, tmp_path / "release", without=["simbad"])
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("searched", [0, 2])
 def test_no_detections_are_a_valid_release(tmp_path, searched):
     archive = make_survey(tmp_path / "archive", searched, 0)
     make_match(archive, make_products(archive)["unique"])
     made = write(archive, tmp_path / "release", hats=True)
-    assert "no detections" in made.facts.without_hats
-    assert not (made.folder / "hats").exists()
+    assert made.facts.rows == {"detections": 0, "sources": 0}
+    assert made.facts.observations == searched
     for name in ("detections", "sources"):
         assert len(pq.read_table(made.folder / f"{name}.parquet")) == 0
         assert len(AstropyTable.read(made.folder / f"{name}.fits")) == 0
-    assert (
-        "There is no HATS: the archive has no detections" in (made.folder / "README.md").read_text()
-    )
+    with using_lsdb() as lsdb:
+        opened = lsdb.open_catalog(made.folder / "hats")
+        assert len(opened.compute(progress_bar=False)) == 0
+        assert {"gaia_name", "detections", "lightcurve"} <= set(opened.columns)
 
 
 def test_regions_without_a_source_are_counted(tmp_path):
