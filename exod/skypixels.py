@@ -108,6 +108,26 @@ def with_neighbours(pixels: Pixels, order: int) -> Pixels:
     return found[found >= 0]
 
 
+def with_margin(partition: Partition, order: int) -> Pixels:
+    """Pixels of a finer order in a partition and all that touch them, sorted."""
+    first, last = partition.span(order)
+    around = with_neighbours(first + _edge(order - partition.order), order)
+    core = np.arange(first, last, dtype=np.int64)
+    return np.concatenate([around[around < first], core, around[around >= last]])
+
+
+def _edge(depth: int) -> Pixels:
+    """Which of the 4**depth parts of a pixel are at its edge: the first or last in a row."""
+    numbers = np.arange(4**depth, dtype=np.int64)
+    x, y = np.zeros_like(numbers), np.zeros_like(numbers)
+    # In the nested scheme the bits of both coordinates alternate.
+    for bit in range(depth):
+        x |= (numbers >> (2 * bit) & 1) << bit
+        y |= (numbers >> (2 * bit + 1) & 1) << bit
+    end = 2**depth - 1
+    return numbers[(x == 0) | (x == end) | (y == 0) | (y == end)]
+
+
 def is_among(pixels: Pixels, wanted: Pixels) -> NDArray[np.bool_]:
     """Whether each pixel is one of `wanted`, which is sorted."""
     if not len(wanted):

@@ -16,7 +16,7 @@ from exod.skypixels import (
     Partition,
     is_among,
     sky_pixels,
-    with_neighbours,
+    with_margin,
 )
 from exod.stages.cluster.gather import CARRIED
 from exod.stages.cluster.sources import Field, Sky, sources_of
@@ -174,7 +174,7 @@ def joined(rows: list[pd.DataFrame]) -> pd.DataFrame:
 
 @cache
 def cover(part: Partition, order: int) -> np.ndarray:
-    return with_neighbours(np.arange(*part.span(order)), order)
+    return with_margin(part, order)
 
 
 def cut(rows: pd.DataFrame, wanted: np.ndarray | None, order: int) -> pd.DataFrame:

@@ -19,7 +19,7 @@ from exod.errors import ArchiveError, ConfigError
 from exod.interrupts import Stop
 from exod.plan import Plan
 from exod.schemas.derived import DERIVED
-from exod.skypixels import Partition, sky_pixels, with_neighbours
+from exod.skypixels import Partition, sky_pixels, with_margin, with_neighbours
 from exod.stages.cluster import cluster_archive
 
 HERE = Plan("sync")
@@ -116,14 +116,14 @@ def _compare_columns(unique: pd.DataFrame, regions: pd.DataFrame) -> None:
         assert source.pos_err_arcsec == pytest.approx(3.0 * np.sqrt((share**2).sum()))
 
 
-@pytest.mark.parametrize("rows", [1, 7, 40])
-def test_any_partitioning_gives_the_same(archive, tmp_path, rows):
+@pytest.mark.parametrize(("rows", "at_least"), [(10, 20), (60, 9)])
+def test_any_partitioning_gives_the_same(archive, tmp_path, rows, at_least):
     other = Archive.create(tmp_path / "other", Config())
     for one in (archive, other):
         crowded(one)
     cluster_archive(archive.root, HERE)
     found = cluster_archive(other.root, HERE, rows_per_partition=rows)
-    assert found.counts["n_partitions_computed"] > 6
+    assert found.counts["n_partitions_computed"] >= at_least
     assert_same(tables(other), tables(archive))
 
 
@@ -156,8 +156,7 @@ def test_adding_observations_keeps_names_and_equals_all_at_once(archive, tmp_pat
     third = tables(archive)
     assert third["unique"].set_index("region_num")["srcid"].equals(names)
     assert set(third["lineage"]["change"]) == {"new"}
-    again = third["members"].query("obsid == @obsid")
-    assert len(again) == 6
+    assert (third["members"]["obsid"] == obsid).sum() == 6
     # Positions, members and coverage are as if it had been done at once.
     once = Archive.create(tmp_path / "once", Config())
     add(once, 1, a, FIELD, jitter_arcsec=1.0)
@@ -247,8 +246,7 @@ def _beside(partition: Partition, touched: set[Partition]) -> bool:
     order = 8
     span = partition.span(order)
     return any(
-        np.any((c >= span[0]) & (c < span[1]))
-        for c in (with_neighbours(np.arange(*p.span(order)), order) for p in touched)
+        np.any((c >= span[0]) & (c < span[1])) for c in (with_margin(p, order) for p in touched)
     )
 
 
@@ -426,7 +424,10 @@ def test_an_error_or_interruption_leaves_the_earlier_version(archive, monkeypatc
     before = cluster_archive(archive.root, HERE).derived
     add(archive, 50, spots((0, 0)), FIELD)
     stop = Stop()
-    stop.ask() if hasattr(stop, "ask") else None
+    stop.ask()
+    with pytest.raises(ArchiveError, match="interrupted"):
+        cluster_archive(archive.root, Plan("sync", stop=stop))
+    assert archive.derived("unique") == before
     path = open_archive(archive.root).entry("0000005001").path("regions")
     Path(archive.store.path(path)).write_bytes(b"damaged")
     with pytest.raises(ArchiveError, match="cannot be read"):

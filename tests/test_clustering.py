@@ -41,6 +41,7 @@ from exod.skypixels import (
     overlapping,
     refined,
     sky_pixels,
+    with_margin,
     with_neighbours,
 )
 
@@ -204,6 +205,14 @@ def test_neighbours_make_a_margin(order, ra, dec, data):
     other = around((ra, dec), away[:1], away[1:])
     pixels = with_neighbours(sky_pixels(ra, dec, order), order)
     assert is_among(sky_pixels(*other.T, order), pixels).all()
+
+
+@given(st.integers(0, 3), st.integers(0, 12 * 4**3 - 1), st.integers(0, 3))
+def test_margins_are_the_neighbours(order, pixel, depth):
+    part = Partition(order, pixel % (12 * 4**order))
+    inside = np.arange(*part.span(order + depth))
+    expected = with_neighbours(inside, order + depth)
+    assert np.array_equal(with_margin(part, order + depth), expected)
 
 
 def test_pixels_at_corners_have_seven_neighbours():

@@ -35,6 +35,7 @@ from exod.skypixels import (
     order_for,
     overlapping,
     refined,
+    with_margin,
     with_neighbours,
 )
 from exod.stages.cluster.gather import Gathered, batches, gather
@@ -253,25 +254,26 @@ class _Update:
     def _work(
         self, partition: Partition, gathered: Sequence[Gathered], places: pd.DataFrame
     ) -> Work:
-        work = Work(partition, self.order, (), (), (), (), None)
-        inside = places["healpix"].between(work.core[0], work.core[-1])
+        cover = with_margin(partition, self.order)
+        first, last = partition.span(self.order)
+        inside = places["healpix"].between(first, last - 1)
         covering = places.loc[inside & places["covered"], "obsid"].unique()
         regions, footprints = [], []
         for item in gathered:
             pixels = item.places["healpix"].to_numpy(np.int64)
             has = item.places["n_regions"].to_numpy() > 0
-            if item.regions and is_among(pixels[has], work.cover).any():
+            if item.regions and is_among(pixels[has], cover).any():
                 regions.append(item.regions)
-            if item.footprints and is_among(pixels, work.core).any():
+            if item.footprints and ((pixels >= first) & (pixels < last)).any():
                 footprints.append(item.footprints)
-        earlier = self._files_in(overlapping(self.before, work.cover, self.order))
-        return replace(
-            work,
-            regions=tuple(regions),
-            footprints=tuple(footprints),
-            earlier=tuple(earlier),
-            covering=tuple(covering),
-            changed=None if self.anew else self.changed,
+        return Work(
+            partition,
+            self.order,
+            tuple(regions),
+            tuple(footprints),
+            tuple(self._files_in(overlapping(self.before, cover, self.order))),
+            tuple(covering),
+            None if self.anew else self.changed,
         )
 
     def _files_in(self, indices: Iterable[int]) -> list[DerivedFile]:

@@ -17,7 +17,7 @@ from exod.archive.store import Store
 from exod.columns import Table
 from exod.footprints import Footprint, unpacked
 from exod.schemas.derived import FOOTPRINTS, LINEAGE, MEMBERS, UNIQUE
-from exod.skypixels import DEEPEST, Partition, Pixels, is_among, sky_pixels, with_neighbours
+from exod.skypixels import DEEPEST, Partition, Pixels, is_among, sky_pixels, with_margin
 from exod.stages.cluster.gather import CARRIED, COVERED, footprint_of, read_gathered
 from exod.stages.cluster.sources import Field, Sky, sources_of
 
@@ -60,14 +60,9 @@ class Work:
     changed: frozenset[str] | None
 
     @cached_property
-    def core(self) -> Pixels:
-        """Pixels of the partition, sorted."""
-        return np.arange(*self.partition.span(self.order), dtype=np.int64)
-
-    @cached_property
     def cover(self) -> Pixels:
         """Pixels of the partition and its margin, sorted."""
-        return with_neighbours(self.core, self.order)
+        return with_margin(self.partition, self.order)
 
 
 @dataclass(frozen=True)

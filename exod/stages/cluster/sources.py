@@ -133,9 +133,12 @@ def sources_of(field: Field, sky: Sky, order: int, span: tuple[int, int]) -> Sou
     Returns
     -------
     Sources
-        Rows of the tables unique, members and lineage. New sources have the numbers -1, -2 and so
-        on in the order of the sky.
+        Rows of the tables unique, members and lineage, none if nothing is there. New sources have
+        the numbers -1, -2 and so on in the order of the sky.
     """
+    if not len(field.regions) and not len(field.lineage):
+        # Most partitions at the edge of a field.
+        return Sources({}, 0, dict.fromkeys(CHANGES, 0))
     bounds = [pixel << 2 * (DEEPEST - order) for pixel in span]
     clusters = _Clusters.of(field.regions, sky.radius_arcsec)
     inside = (clusters.places >= bounds[0]) & (clusters.places < bounds[1])
