@@ -1,4 +1,4 @@
-"""Counterparts: the nearest row of a catalogue, proper motion, probability of chance (METHOD 9).
+"""Counterparts: the nearest row of a catalogue, with proper motion (METHOD 9).
 
 A catalogue comes in blocks, parts of the sky in any size and order. Each block is matched by
 itself (`match_rows`), and the blocks are merged (`merge`), so that nothing depends on how the
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -21,17 +22,15 @@ Integers = NDArray[np.int64]
 
 ARCSEC: Final = np.pi / 180.0 / 3600.0
 """Radians of an arcsec."""
-NEIGHBOURS: Final = 32
-"""Neighbours that measure the density around a source: its relative error is 18 %."""
 J2000_MJD: Final = 51544.5
 _YEAR: Final = 365.25
 """Days of a Julian year."""
-_SPHERE_ARCMIN2: Final = 4.0 * np.pi * (180.0 * 60.0 / np.pi) ** 2
-_SMALLEST_ARCMIN2: Final = 1e-12
-"""Area of a circle of a tenth of a milliarcsec, below which nothing is measured."""
 _CLASSES: Final = (0.1, 1.0, 10.0, np.inf)
 """Limits of the classes of motion, in search radii: fast stars alone are searched far away."""
-_ROUNDING: Final = 1e-9
+_MANY: Final = 4
+"""Rows for each source from which on it is quicker to leave out those far from all sources."""
+_HASHES: Final = 1 << 24
+ROUNDING: Final = 1e-9
 """Share by which search radii are enlarged, since chords are rounded."""
 
 
@@ -65,6 +64,17 @@ class Positions:
             for value in (self.year, self.pm_ra, self.pm_dec)
         )
         return Positions(self.ra_deg[index], self.dec_deg[index], year, pm_ra, pm_dec)
+
+    @cached_property
+    def vectors(self) -> Floats:
+        """Their unit vectors, shape (n, 3)."""
+        return vectors(self.ra_deg, self.dec_deg)
+
+    @cached_property
+    def tree(self) -> cKDTree:
+        """Tree of their unit vectors, made once: most of the time of a match goes into it."""
+        # A simple tree takes half the time to make, and no more to search.
+        return cKDTree(self.vectors, compact_nodes=False, balanced_tree=False)
 
     @property
     def moves(self) -> bool:
@@ -214,10 +224,13 @@ def pairs(sources: Positions, rows: Positions, radius_arcsec: float) -> Pairs:
     """
     found = [np.empty((2, 0), np.int64)]
     for some, year, half_years in _epochs(sources, rows):
-        ends = vectors(*moved(rows, year))
-        ours = vectors(sources.ra_deg[some], sources.dec_deg[some])
+        here = sources.take(some)
         for chosen, extra in _classes(rows, half_years, radius_arcsec):
-            near = _near(ours, ends[chosen], radius_arcsec + extra)
+            there = rows
+            if not np.isnan(year) or chosen.size < len(rows):
+                there = rows.take(chosen)
+                there = Positions(*moved(there, year))
+            near = _near(here, there, radius_arcsec + extra)
             found.append(np.stack([some[near[0]], chosen[near[1]]]))
     source, row = np.concatenate(found, axis=1)
     order = np.lexsort((row, source))
@@ -254,21 +267,39 @@ def _classes(
         low = high
 
 
-def _near(ours: Floats, theirs: Floats, radius_arcsec: float) -> tuple[Integers, Integers]:
-    if not len(ours) or not len(theirs):
+def _near(here: Positions, there: Positions, radius_arcsec: float) -> tuple[Integers, Integers]:
+    if not len(here) or not len(there):
         return np.empty(0, np.int64), np.empty(0, np.int64)
-    reach = float(chord(radius_arcsec)) * (1.0 + _ROUNDING) + 1e-15
-    # Rows without a source nearby need not be in a tree that takes long to build.
-    tree = cKDTree(ours, compact_nodes=False, balanced_tree=False)
-    close = np.arange(len(theirs))
-    if len(theirs) > len(ours):
-        nearest, _ = tree.query(theirs, distance_upper_bound=reach * (1.0 + _ROUNDING), workers=-1)
-        close = np.flatnonzero(np.isfinite(nearest))
-    if not close.size:
-        return np.empty(0, np.int64), np.empty(0, np.int64)
-    other = cKDTree(theirs[close])
-    met = tree.sparse_distance_matrix(other, reach, output_type="coo_matrix")
-    return met.row.astype(np.int64), close[met.col]
+    reach = float(chord(radius_arcsec)) * (1.0 + ROUNDING) + 1e-15
+    if len(there) < _MANY * len(here):
+        met = here.tree.sparse_distance_matrix(there.tree, reach, output_type="coo_matrix")
+        return met.row.astype(np.int64), met.col.astype(np.int64)
+    some = _possible(here.vectors, there.vectors, reach)
+    tree = cKDTree(there.vectors[some], compact_nodes=False, balanced_tree=False)
+    met = here.tree.sparse_distance_matrix(tree, reach, output_type="coo_matrix")
+    return met.row.astype(np.int64), some[met.col]
+
+
+def _possible(ours: Floats, theirs: Floats, reach: float) -> Integers:
+    """Rows that can be within reach of a source, and some that are not, without a tree.
+
+    Space is divided into cubes four times as wide as the reach, so that what is near a source is
+    in one of the eight cubes around the corners of its own. Cubes are marked under a hash of their
+    numbers; two with the same hash are taken for one, which only lets more rows through.
+    """
+    width = 4.0 * reach
+    marked = np.zeros(_HASHES, np.bool_)
+    low, high = (np.floor((ours + way * reach) / width).astype(np.int64) for way in (-1, 1))
+    for corner in range(8):
+        sides = [(high if corner >> axis & 1 else low)[:, axis] for axis in range(3)]
+        marked[_hash(*sides)] = True
+    cubes = np.floor(theirs / width).astype(np.int64)
+    return np.flatnonzero(marked[_hash(*cubes.T)])
+
+
+def _hash(x: Integers, y: Integers, z: Integers) -> Integers:
+    # Primes of Teschner et al. 2003, Optimized spatial hashing, section 4.1.
+    return (x * 73856093 ^ y * 19349663 ^ z * 83492791) & (_HASHES - 1)
 
 
 def match_rows(sources: Positions, rows: Positions, radius_arcsec: float) -> pd.DataFrame:
@@ -338,139 +369,3 @@ def merge(blocks: Iterable[pd.DataFrame], tie: str = "row") -> pd.DataFrame:
     every = every.sort_values(["source", "sep_arcsec", tie], kind="stable")
     best = every.drop_duplicates("source").reset_index(drop=True)
     return best.assign(n_within=total.loc[best["source"]].to_numpy())
-
-
-def outer_distances(
-    sources: Positions,
-    rows: Positions,
-    radius_arcsec: float,
-    reach_arcsec: float,
-    neighbours: int = NEIGHBOURS,
-) -> Floats:
-    """Distances of the nearest rows beyond the radius of the match: they measure the density.
-
-    What is within the radius does not count, so that a counterpart does not add to the density
-    that tells whether it is one. Motions are left out, since the density does not depend on them.
-
-    Returns
-    -------
-    ndarray of float64, shape (n, neighbours)
-        In arcsec, ascending; infinite where there are no more within the reach.
-    """
-    found = np.full((len(sources), neighbours), np.inf)
-    if not len(sources) or not len(rows):
-        return found
-    ours, theirs = vectors(sources.ra_deg, sources.dec_deg), vectors(rows.ra_deg, rows.dec_deg)
-    tree = cKDTree(theirs)
-    inner, outer = float(chord(radius_arcsec)), float(chord(reach_arcsec)) * (1.0 + _ROUNDING)
-    left = np.arange(len(sources))
-    wanted = neighbours + 8
-    while left.size:
-        wanted = min(wanted, len(rows))
-        numbers = np.arange(1, wanted + 1)
-        met = tree.query(ours[left], k=numbers, distance_upper_bound=outer, workers=-1)
-        chords = np.asarray(met[0])
-        beyond = np.sort(np.where(chords > inner, chords, np.inf), axis=1)[:, :neighbours]
-        found[left, : beyond.shape[1]] = angle(beyond)
-        full = np.isfinite(found[left]).all(axis=1)
-        exhausted = ~np.isfinite(chords[:, -1]) | (wanted == len(rows))
-        left = left[~full & ~exhausted]
-        wanted *= 4
-    return found
-
-
-def nearest_of(*distances: Floats) -> Floats:
-    """Merge what `outer_distances` gives for several blocks."""
-    count = distances[0].shape[1]
-    return np.sort(np.concatenate(distances, axis=1), axis=1)[:, :count]
-
-
-def cap_arcmin2(radius_arcsec: ArrayLike) -> Floats:
-    """Area of a circle on the sky, as large as it may be, in square arcmin."""
-    half = np.minimum(np.asarray(radius_arcsec, dtype=np.float64) * ARCSEC / 2.0, np.pi / 2.0)
-    return _SPHERE_ARCMIN2 * np.sin(half) ** 2
-
-
-def local_density(outer: Floats, radius_arcsec: float, reach_arcsec: float) -> Floats:
-    """Density of a catalogue around each source, from its neighbours beyond the radius.
-
-    With k neighbours in reach it is (k - 1) / area, with the ring from the radius to the k-th
-    neighbour as the area: unbiased where the density is constant over the ring, with a relative
-    error of 1 / sqrt(k - 2). With N < k in reach it is (N + 1) / area of the whole ring, the mean
-    of what is possible after N were counted, never zero: a chance that is too large rather than
-    too small.
-
-    Parameters
-    ----------
-    outer : ndarray of float64, shape (n, k)
-        Of `outer_distances`.
-    radius_arcsec, reach_arcsec : float
-        Inner and outer edge of the ring that was looked at.
-
-    Returns
-    -------
-    ndarray of float64, shape (n,)
-        Rows per square arcmin.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> ring = np.sqrt(np.arange(1, 33) * 3600 / np.pi)[None, :]
-    >>> local_density(ring, 0.0, 600.0).round(3)  # one per square arcmin, and 31 of them count
-    array([0.969])
-    """
-    count = np.isfinite(outer).sum(axis=1)
-    last = outer[:, -1]
-    full = np.isfinite(last)
-    inner = cap_arcmin2(radius_arcsec)
-    edge = np.where(full, last, reach_arcsec)
-    # Copies of one position beyond the edge would make a ring without an area.
-    area = np.maximum(cap_arcmin2(edge) - inner, _SMALLEST_ARCMIN2)
-    return np.where(full, count - 1, count + 1) / area
-
-
-def chance(sep_arcsec: ArrayLike, density_arcmin2: ArrayLike) -> Floats:
-    """Probability that an unrelated row is as near as that: 1 - exp(-pi r^2 rho).
-
-    Parameters
-    ----------
-    sep_arcsec : array_like
-        Separation r of the nearest row.
-    density_arcmin2 : array_like
-        Density rho of the catalogue around it.
-
-    Returns
-    -------
-    ndarray of float64
-        For unrelated positions it is uniform between 0 and 1, but for the error of the density: a
-        value below 0.05 comes by chance in 5 of 100 random positions.
-
-    Examples
-    --------
-    >>> float(chance(15.0, 0.1).round(4)), float(chance(15.0, 20.0).round(2))
-    (0.0194, 0.98)
-    """
-    return -np.expm1(-cap_arcmin2(sep_arcsec) * np.asarray(density_arcmin2, dtype=np.float64))
-
-
-def with_chance(
-    found: pd.DataFrame, outer: Floats, radius_arcsec: float, reach_arcsec: float
-) -> pd.DataFrame:
-    """Matches with the density around each and the probability of chance.
-
-    Parameters
-    ----------
-    found : DataFrame
-        As of `match_rows`.
-    outer : ndarray of float64, shape (len(found), k)
-        As of `outer_distances` for these sources.
-    radius_arcsec, reach_arcsec : float
-        Inner and outer edge of the ring that was looked at.
-
-    Returns
-    -------
-    DataFrame
-        With the columns density_arcmin2 and p_chance.
-    """
-    density = local_density(outer, radius_arcsec, reach_arcsec)
-    return found.assign(density_arcmin2=density, p_chance=chance(found["sep_arcsec"], density))

@@ -13,8 +13,8 @@ from typing import Annotated, Any, Final, Literal
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from exod.chance import NEIGHBOURS
 from exod.columns import Column, Table
-from exod.crossmatch import NEIGHBOURS
 from exod.errors import ConfigError
 from exod.schemas import MATCH
 

@@ -103,7 +103,7 @@ def test_every_format_gives_the_same(written, tmp_path, suffix):
     path = written(suffix, table)
     opened = import_table(path, mine(), tmp_path / "cache")
     assert (opened.rows, opened.left_out) == (300, 0)
-    rows = opened.read(opened.pixels[0])
+    rows = opened.read(opened.pixels[0]).sort_values("_row", ignore_index=True)
     np.testing.assert_array_equal(rows["_ra"], table["RA"])
     assert rows["mine_source"].dtype == pd.Int64Dtype()
     assert rows["mine_source"].isna().tolist() == (np.arange(300) % 5 == 0).tolist()
@@ -199,7 +199,7 @@ def test_rows_without_a_position_are_left_out(written, tmp_path):
     table["DEC"][1] = 91.0
     opened = import_table(written(".fits", table), mine(), tmp_path / "cache")
     assert (opened.rows, opened.left_out) == (8, 2)
-    assert list(opened.read(opened.pixels[0])["_row"]) == list(range(2, 10))
+    assert sorted(opened.read(opened.pixels[0])["_row"]) == list(range(2, 10))
 
 
 def test_positions_in_other_units_are_converted(written, tmp_path):
@@ -208,7 +208,8 @@ def test_positions_in_other_units_are_converted(written, tmp_path):
     table["RA"] = np.radians(degrees)
     table["RA"].unit = "rad"
     opened = import_table(written(".fits", table), mine(), tmp_path / "cache")
-    np.testing.assert_allclose(opened.read(opened.pixels[0])["_ra"], degrees)
+    rows = opened.read(opened.pixels[0]).sort_values("_row")
+    np.testing.assert_allclose(rows["_ra"], degrees)
 
 
 @pytest.mark.parametrize(

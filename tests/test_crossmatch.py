@@ -16,20 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from exod.crossmatch import (
-    Positions,
-    cap_arcmin2,
-    chance,
-    julian_year,
-    local_density,
-    match_rows,
-    measured,
-    merge,
-    moved,
-    nearest_of,
-    outer_distances,
-    pairs,
-)
+from exod.chance import cap_arcmin2, chance, local_density, nearest_of, outer_distances
+from exod.crossmatch import Positions, julian_year, match_rows, measured, merge, moved, pairs
 
 SKY_ARCMIN2 = 4 * np.pi * (180 * 60 / np.pi) ** 2
 
@@ -71,6 +59,21 @@ def test_equals_astropy_row_for_row(place, n, m, seed):
         assert list(some["source"]) == list(np.flatnonzero((every <= radius).any(axis=1)))
         assert list(some["n_within"]) == list((every <= radius).sum(axis=1)[some["source"]])
         assert list(some["row"]) == list(every.argmin(axis=1)[some["source"]])
+
+
+@given(places, st.integers(0, 1000), st.sampled_from([0.01, 5.0, 40.0]))
+def test_many_rows_for_few_sources_lose_none(place, seed, radius):
+    here, there = around(*place, 60, 4, seed), around(*place, 300, 300, seed + 1)
+    near = here.ra_deg + 1e-7, here.dec_deg
+    there = Positions(
+        *(np.concatenate(pair) for pair in zip((there.ra_deg, there.dec_deg), near, strict=True))
+    )
+    grid = np.indices((4, 304)).reshape(2, -1)
+    every = measured(here, there, *grid).within(radius)
+    found = pairs(here, there, radius)
+    np.testing.assert_array_equal(found.source, every.source)
+    np.testing.assert_array_equal(found.row, every.row)
+    assert len(found.row) >= 4
 
 
 @given(places, st.integers(0, 1000), st.integers(1, 6))

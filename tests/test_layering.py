@@ -17,6 +17,7 @@ SCIENCE = (
     "bursts",
     "catalogue.healpix",
     "catalogue.rows",
+    "chance",
     "clocks",
     "clustering",
     "completeness.campaign",

@@ -7,7 +7,7 @@ that no counterpart is lost at a border, with any radius and without copies of r
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 import pandas as pd
@@ -16,19 +16,13 @@ from astropy_healpix import healpix_to_lonlat
 from scipy.spatial import cKDTree
 
 from exod.archive.parquet import to_pandas
+from exod.chance import nearest_of, outer_distances, with_chance
 from exod.counterparts.standard import ROW, nothing, positions
-from exod.crossmatch import (
-    Integers,
-    Positions,
-    chord,
-    match_rows,
-    merge,
-    nearest_of,
-    outer_distances,
-    vectors,
-    with_chance,
-)
+from exod.crossmatch import Integers, Positions, chord, match_rows, merge, vectors
 from exod.registry import Catalogue
+
+_KEPT: Final = 2_000_000
+"""Rows whose positions are kept for the second reading: about 250 MB."""
 
 
 class Partitions(Protocol):
@@ -70,19 +64,23 @@ def match_partitions(sources: Positions, parts: Partitions) -> pd.DataFrame:
     kept = catalogue.kept
     # Stars that move far may have left the part that they are in.
     blocks = [_none(parts)]
+    read: dict[tuple[int, int], Positions] = {}
     for pixel, near in _touched(sources, parts.pixels, radius + _farthest(sources, parts)):
         rows = parts.read(pixel)
-        found = match_rows(sources.take(near), positions(rows, catalogue), radius)
+        there = positions(rows, catalogue)
+        if sum(map(len, read.values())) + len(there) <= _KEPT:
+            read[pixel] = there
+        found = match_rows(sources.take(near), there, radius)
         values = rows[[ROW, *kept]].iloc[found["row"]].reset_index(drop=True)
         found = found.assign(source=near[found["source"]]).drop(columns="row")
         blocks.append(pd.concat([found, values], axis=1))
     best = merge([block for block in blocks if len(block)] or blocks[:1], tie=ROW)
-    there = sources.take(best["source"].to_numpy(np.int64))
+    matched = sources.take(best["source"].to_numpy(np.int64))
     outer = np.full((len(best), catalogue.neighbours), np.inf)
     reach = catalogue.density_radius_arcsec
-    for pixel, near in _touched(there, parts.pixels, reach):
-        others = positions(parts.read(pixel), catalogue)
-        more = outer_distances(there.take(near), others, radius, reach, catalogue.neighbours)
+    for pixel, near in _touched(matched, parts.pixels, reach):
+        others = read.get(pixel) or positions(parts.read(pixel), catalogue)
+        more = outer_distances(matched.take(near), others, radius, reach, catalogue.neighbours)
         outer[near] = nearest_of(outer[near], more)
     return with_chance(best, outer, radius, reach)
 

@@ -24,10 +24,11 @@ from tenacity import (
 )
 
 from exod.archive.parquet import to_pandas
+from exod.chance import with_chance
 from exod.counterparts.cache import put
 from exod.counterparts.files import arrow_of
 from exod.counterparts.standard import ROW, nothing, positions, standard, wanted
-from exod.crossmatch import Pairs, Positions, angle, measured, nearest, vectors, with_chance
+from exod.crossmatch import Pairs, Positions, angle, measured, nearest, vectors
 from exod.errors import ConfigError, DownloadError, InputError
 from exod.registry import Catalogue
 

@@ -35,7 +35,8 @@ EVERYTHING: Final = (-1, 0)
 
 _ORDER: Final = 8
 """HEALPix order of the finest partitions, 14 arcmin."""
-_LAYOUT: Final = 1
+_SORTED: Final = 14
+_LAYOUT: Final = 2
 _MANIFEST: Final = "manifest.json"
 _FILES: Final = 500
 """Partitions at most, since all are written at once."""
@@ -136,10 +137,14 @@ def _import(file: TableFile, catalogue: Catalogue, folder: Path, limit: int, key
     if rows == 0:
         raise InputError(f"{file.path} has no row with a position.")
     pixels = [EVERYTHING]
-    if rows > limit:
+    if rows <= limit:
+        _sort(first)
+    else:
         pixels = divide(counts, max(limit, rows // _FILES))
         _split(first, folder, pixels)
         first.unlink()
+        for pixel in pixels:
+            _sort(folder / _file_of(pixel))
     about = {"fingerprint": key, "rows": rows, "left_out": total - rows, "pixels": pixels}
     about["fastest"] = fastest
     put(folder / _MANIFEST, json.dumps(about).encode())
@@ -214,6 +219,13 @@ def _split(first: Path, folder: Path, pixels: list[tuple[int, int]]) -> None:
                     path = folder / _file_of(pixels[number])
                     writers[number] = stack.enter_context(pq.ParquetWriter(path, rows.schema))
                 writers[number].write_table(rows.filter(pc.equal(pa.array(owners), number)))
+
+
+def _sort(path: Path) -> None:
+    """Rows in the order of the sky: trees of neighbours near in memory are twice as quick."""
+    rows = pq.read_table(path)
+    order = np.argsort(_pixel(rows, _SORTED), kind="stable")
+    pq.write_table(rows.take(pa.array(order)), path)
 
 
 def _pixel(rows: pa.Table, order: int) -> np.ndarray:
