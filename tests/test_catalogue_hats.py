@@ -29,7 +29,8 @@ from exod.catalogue.nesting import nest
 from exod.config import Config
 from exod.errors import ArchiveError, ConfigError
 from exod.plan import Plan
-from exod.stages.catalogue import light_curves, write_catalogue
+from exod.stages.catalogue import write_catalogue
+from exod.stages.catalogue_hats import light_curves
 
 # LSDB uses what pandas will change, and its progress bars.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -238,7 +239,7 @@ def test_errors_of_tasks_are_told(archive, tmp_path, monkeypatch):
     def broken(*_, **__):
         raise ArchiveError("The disk is full.")
 
-    monkeypatch.setattr("exod.stages.catalogue.light_curves", broken)
+    monkeypatch.setattr("exod.stages.catalogue_hats.light_curves", broken)
     with pytest.raises(ArchiveError, match="The disk is full"):
         write_catalogue(archive.root, tmp_path / "release", Plan("sync"))
     assert list(tmp_path.iterdir()) == []

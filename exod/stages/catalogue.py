@@ -5,48 +5,29 @@ A release is written to a folder beside its own and renamed when all its checks 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from exod.archive import Archive, open_archive
 from exod.archive.derived import Derived, table_of
 from exod.archive.ledger import versions
-from exod.archive.parquet import read_file
 from exod.catalogue import columns as declared
-from exod.catalogue.checks import Check, file_checks, hats_checks, require, table_checks
-from exod.catalogue.columns import LIGHT_CURVE, CatalogueTable
+from exod.catalogue.checks import Check, file_checks, require, table_checks
 from exod.catalogue.fits import write_fits
 from exod.catalogue.folder import check_target, publishing
-from exod.catalogue.hats import (
-    INDEX,
-    Collection,
-    Nested,
-    Partition,
-    Written,
-    cut,
-    finish,
-    plan_partitions,
-    sorted_on_the_sky,
-    using_lsdb,
-    write_partition,
-)
-from exod.catalogue.nesting import nest
+from exod.catalogue.hats import using_lsdb
 from exod.catalogue.parquet import arrow_rows, write_parquet
 from exod.catalogue.readme import MANIFEST, Facts, column_page, manifest, readme
 from exod.catalogue.rows import detection_rows, source_rows
 from exod.errors import ArchiveError
 from exod.plan import Plan
-from exod.scheduler import Done
-from exod.scheduler import run as run_tasks
-from exod.schemas import LIGHTCURVES
+from exod.stages.catalogue_hats import Rows, write_hats
 from exod.storage import StorageOptions
 
 PRODUCTS = ("unique", "features", "flags")
@@ -81,7 +62,7 @@ class _Content:
     detections: pd.DataFrame
     sources: pd.DataFrame
     matched: Mapping[str, np.ndarray]
-    tables: tuple[tuple[CatalogueTable, pa.Table], ...]
+    tables: tuple[Rows, Rows]
     without_source: int
 
 
@@ -143,7 +124,7 @@ def write_catalogue(
         _write_tables(staging, content, facts)
         checks += file_checks(staging, content.tables)
         if not facts.without_hats:
-            checks += _write_hats(staging / "hats", content, archive, plan or Plan())
+            checks += write_hats(staging / "hats", *content.tables, archive, plan or Plan())
         found = require(checks)
         before = {path.name for path in staging.iterdir()}
         for write in further:
@@ -262,73 +243,3 @@ def _write_tables(staging: Path, content: _Content, facts: Facts) -> None:
     for table, rows in content.tables:
         write_fits(staging / f"{table.name}.fits", table, rows, header)
         write_parquet(staging / f"{table.name}.parquet", rows)
-
-
-def _write_hats(folder: Path, content: _Content, archive: Archive, plan: Plan) -> Iterator[Check]:
-    """Write the two HATS catalogues; their checks, once they are there."""
-    (detection_table, detections), (source_table, sources) = content.tables
-    lengths = dict(
-        zip(detections["detid"].to_pylist(), detections["lc_length"].to_pylist(), strict=True)
-    )
-    curve = Nested("lightcurve", LIGHT_CURVE)
-    parent = {"unique_reg_id", "srcid"}
-    inner = Nested(
-        "detections",
-        tuple(entry.column for entry in detection_table.entries if entry.name not in parent),
-    )
-    members = nest(
-        detections, "unique_reg_id", sources["region_num"].combine_chunks(), inner.columns, "detid"
-    )
-    jobs = (
-        (Collection(folder, source_table, (inner, curve)), "best_detid",
-         sources.append_column(inner.name, members)),
-        (Collection(folder / "detections", detection_table, (curve,)), "detid", detections),
-    )  # fmt: skip
-    for collection, key, rows in jobs:
-        on_sky = sorted_on_the_sky(rows)
-        frames = np.array([lengths[detid] for detid in on_sky[key].to_pylist()], np.int64)
-        index = on_sky[INDEX].to_numpy()
-        parts = plan_partitions(collection, index, frames)
-        task = partial(
-            write_partition,
-            nested=curve,
-            schema=collection.schema,
-            read=partial(light_curves, archive=archive),
-        )
-        items = (cut(collection.folder, part, on_sky, key, frames) for part in parts)
-        done = run_tasks(task, items, plan.fitting(len(parts)), n_items=len(parts), name=_name)
-        finish(collection, [_result(one) for one in done], index)
-        yield from hats_checks(collection.folder, collection.name, key, on_sky, lengths)
-
-
-def light_curves(detids: Sequence[str], archive: Archive) -> pa.Table:
-    """Read the light curves of detections, each observation once.
-
-    Returns
-    -------
-    pyarrow.Table
-        Columns detid and those of `exod.catalogue.columns.LIGHT_CURVE`, a row a frame.
-    """
-    wanted: dict[str, list[str]] = {}
-    for detid in detids:
-        wanted.setdefault(detid[:10], []).append(detid)
-    columns = ["detid", *(column.name for column in LIGHT_CURVE)]
-    found = [LIGHTCURVES.schema.empty_table().select(columns)]
-    for obsid, ids in sorted(wanted.items()):
-        entry = archive.entry(obsid)
-        path = entry.path(LIGHTCURVES.name) if entry else None
-        if path is not None:
-            runids = sorted({detid.rpartition("_")[0] for detid in ids})
-            rows = [[("runid", "in", runids), ("detid", "in", ids)]]
-            found.append(read_file(archive.store, path, LIGHTCURVES, columns, rows))
-    return pa.concat_tables(found)
-
-
-def _name(partition: Partition) -> str:
-    return f"hats-{partition.catalogue.name}-{partition.order}-{partition.pixel}"
-
-
-def _result(done: Done[Partition, Written]) -> Written:
-    if done.result is None:
-        raise done.error or RuntimeError("a task of the HATS catalogue ended without a result")
-    return done.result
