@@ -50,10 +50,8 @@ def write_fits(path: Path, table: CatalogueTable, rows: pa.Table, header: Header
     columns = [_column(entry, rows[entry.name]) for entry in table.entries]
     hdu = fits.BinTableHDU.from_columns(columns, name=table.name.upper())
     for number, entry in enumerate(table.entries, start=1):
-        # Next to the type of the column, so that a person who reads the header finds them.
-        place = f"TFORM{number}"
-        hdu.header.set(f"TUCD{number}", entry.ucd, after=place)
-        hdu.header.set(f"TCOMM{number}", _ascii(_meaning(entry.column)), after=place)
+        hdu.header[f"TUCD{number}"] = entry.ucd
+        hdu.header[f"TCOMM{number}"] = _ascii(_meaning(entry.column))
     primary = fits.PrimaryHDU()
     primary.header["TITLE"] = _ascii(table.description)
     for part in (primary, hdu):
