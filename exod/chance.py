@@ -17,6 +17,8 @@ from exod.crossmatch import ARCSEC, ROUNDING, Floats, Positions, angle, chord
 NEIGHBOURS: Final = 32
 """Neighbours that measure the density around a source: its relative error is 18 %."""
 
+_THREADS: Final = 50_000
+"""Sources from which on threads are worth it."""
 _SPHERE_ARCMIN2: Final = 4.0 * np.pi * (180.0 * 60.0 / np.pi) ** 2
 _SMALLEST_ARCMIN2: Final = 1e-12
 """Area of a circle of a tenth of a milliarcsec, below which nothing is measured."""
@@ -49,7 +51,9 @@ def outer_distances(
     while left.size:
         wanted = min(wanted, len(rows))
         numbers = np.arange(1, wanted + 1)
-        met = tree.query(ours[left], k=numbers, distance_upper_bound=outer, workers=-1)
+        # Starting threads takes longer than a few sources do.
+        workers = -1 if left.size > _THREADS else 1
+        met = tree.query(ours[left], k=numbers, distance_upper_bound=outer, workers=workers)
         chords = np.asarray(met[0])
         beyond = np.sort(np.where(chords > inner, chords, np.inf), axis=1)[:, :neighbours]
         found[left, : beyond.shape[1]] = angle(beyond)
