@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import NullFormatter
 
 from exod.plots.style import BLACK, BLUE, KIND_COLOURS, KIND_MARKERS, SMALL, VERMILLION
 from exod.report.counterparts import Separations
@@ -52,7 +53,7 @@ def draw_sky(sky: pd.DataFrame, frame: str) -> Figure:
         c=counts[order],
         s=size,
         cmap=DENSE,
-        norm=LogNorm(1, max(2.0, counts.max())),
+        norm=LogNorm(1, max(10.0, counts.max())),
         edgecolors="none",
         zorder=3,
     )
@@ -72,6 +73,7 @@ def draw_sky(sky: pd.DataFrame, frame: str) -> Figure:
         points, ax=axes, shrink=0.7, pad=0.03, label="sources in a pixel", format="%d"
     )
     bar.ax.tick_params(labelsize=SMALL)
+    bar.ax.yaxis.set_minor_formatter(NullFormatter())
     return figure
 
 

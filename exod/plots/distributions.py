@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from exod.bayes import Kind, threshold
 from exod.plots.style import BLACK, BLUE, GREEN, PURPLE, SMALL, VERMILLION
@@ -39,6 +40,15 @@ def _fit(axes: Axes, shown: Histogram, lowest: float | None = None) -> None:
         axes.set_xlim(low, edges[min(filled[-1] + 2, len(edges) - 1)])
 
 
+def _count_logarithmically(axes: Axes, shown: Histogram) -> None:
+    """A logarithmic axis of counts from 1 to 10 at least, so that it has two plain numbers."""
+    top = shown.counts.to_numpy()[:, 1:-1].max(initial=0)
+    axes.set_ylim(0.7, max(12.0, 2.0 * top))
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:,.0f}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
 def _seconds(group: Any) -> str:
     return f"{group:g} s"
 
@@ -54,8 +64,7 @@ def draw_bayes(histograms: dict[str, Histogram]) -> Figure:
             limit = threshold(sigma, kind)
             axes.axvline(limit, color=BLACK, ls=line, lw=1.1, label=f"{sigma}σ: {limit:.2f}")
         axes.set_xlim(right=max(axes.get_xlim()[1], 1.15 * threshold(5, kind)))
-        axes.set_yscale("log")
-        axes.set_ylim(bottom=0.7)
+        _count_logarithmically(axes, shown)
         axes.set(xlabel=f"largest log₁₀ B ({kind})", ylabel="Regions")
         axes.legend(frameon=False, fontsize=SMALL + 1, loc="upper right")
     return figure
@@ -103,8 +112,7 @@ def draw_separations(separations: Histogram) -> Figure:
     axes.stairs(counts[1:-1], separations.edges, fill=True, color=BLUE, alpha=0.8, label=beyond)
     _fit(axes, separations, 0.0)
     axes.set(xlabel="Distance of a region from its source (″)", ylabel="Regions")
-    axes.set_yscale("log")
-    axes.set_ylim(bottom=0.7)
+    _count_logarithmically(axes, separations)
     if beyond:
         axes.legend(frameon=False, fontsize=SMALL + 1)
     return figure
