@@ -172,6 +172,18 @@ def test_another_declaration_or_table_matches_anew(archive, cds, tmp_path):
     assert sorted(archive.matches("mine").compute()["mine_id"]) == list(range(1, 11))
 
 
+def test_a_table_of_very_many_columns(archive, cds, tmp_path):
+    ra, dec = places(10)
+    numbers = {f"n{i}": np.arange(10) for i in range(150)}
+    path = tmp_path / "wide.csv"
+    Table({"ra": ra, "dec": dec} | numbers).write(path, format="ascii.csv")
+    run(archive, [str(path)], settings(cds, tmp_path))
+    write_unique(archive, unique_rows(11))
+    (done,) = run(archive, [str(path)], settings(cds, tmp_path))
+    assert done.summary["looked_up"] == 2
+    assert archive.matches("wide").compute()["wide_n149"].sum() == 45
+
+
 def test_a_catalogue_that_fails_does_not_keep_the_others(archive, cds, tmp_path):
     cds.faults = [Fault(), Fault(503, HTML)]
     done = run(

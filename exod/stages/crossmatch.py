@@ -159,7 +159,8 @@ def _block(
     separation = f"{opened.catalogue.prefix}sep_arcsec"
     earlier = table.frame()
     if old is not None:
-        earlier = to_pandas(read_file(archive.store, old.path, table))
+        # The copy is in one piece, which a frame of many columns is not.
+        earlier = to_pandas(read_file(archive.store, old.path, table)).copy()
     same = _unchanged(earlier, sources, epochs=opened.catalogue.motion is not None)
     if old is not None and same.all() and len(earlier) == len(sources) and _named(earlier, sources):
         new.files.append(old)
