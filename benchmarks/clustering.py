@@ -249,7 +249,7 @@ def main() -> None:
     arguments = parser.parse_args()
     sections = {
         "60,000 regions: the algorithm": lambda: algorithm(60_000),
-        "60,000 regions of 5,000 observations": lambda: whole_archive(5_000, 12),
+        "60,000 regions of 2,000 observations": lambda: whole_archive(2_000, 30),
     }
     if arguments.regions:
         size = arguments.regions // 2_000

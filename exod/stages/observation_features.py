@@ -247,7 +247,7 @@ def _events(regions: pd.DataFrame, bands: Pair | None) -> _Events:
     times = regions[["t_start", "t_stop", "t_bin"]].to_numpy(float).T
     known = (regions["kind"] == "peak").to_numpy() & np.isfinite(times).all(axis=0)
     found, boxes = np.full((3, len(regions)), -1), _boxes(regions)
-    groups = list(regions.groupby(_KEY).indices.values())
+    groups = [np.asarray(rows, np.int64) for rows in regions.groupby(_KEY).indices.values()]
     for place, band in enumerate(_with_both(bands)):
         found[place] = _sisters(groups, boxes, _is_band(regions, band))
     boxes = np.append(boxes, np.full((1, 4), -1), axis=0)
