@@ -18,6 +18,7 @@ from exod.config import Config
 from exod.plan import Plan
 from exod.pps import find_observations
 from exod.stages.cube import export_cube
+from exod.stages.flaginputs import read_boxes
 from exod.stages.survey import detect_many
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -101,6 +102,11 @@ def test_commands_parse(page: str, command: str) -> None:
 @each_page
 def test_settings_examples_are_valid(page: Path, tmp_path: Path) -> None:
     for body in blocks(page, "toml"):
+        if body.startswith("[[box]]"):
+            boxes = tmp_path / "boxes.toml"
+            boxes.write_text(body, encoding="utf-8")
+            assert len(read_boxes(boxes)) == 1
+            continue
         path = tmp_path / "settings.toml"
         path.write_text(body, encoding="utf-8")
         Config.load(path)
