@@ -13,10 +13,10 @@ from clustering_reference import reference_clusters
 
 from exod.archive import Archive
 from exod.archive.store import Store
-from exod.clustering import unit_vectors
 from exod.config import Config
 from exod.plan import Plan
 from exod.skypixels import Partition, sky_pixels, with_margin, with_neighbours
+from exod.sphere import unit_vectors
 from exod.stages.cluster import cluster_archive
 
 
@@ -72,6 +72,7 @@ def test_any_partitioning_gives_the_same(archive, tmp_path, rows, at_least):
     assert_same(tables(other), tables(archive))
 
 
+@pytest.mark.slow
 def test_workers_give_the_same(archive, tmp_path, monkeypatch):
     monkeypatch.setattr("exod.stages.cluster.update.SMALL", 0)
     other = Archive.create(tmp_path / "other", Config())

@@ -19,7 +19,6 @@ from astropy.time import Time
 from exod.archive.ledger import LedgerEntry
 from exod.archive.parquet import read_file, writer
 from exod.archive.store import Store, reported
-from exod.clustering import is_position
 from exod.columns import Column, Table
 from exod.cube import Box
 from exod.errors import ArchiveError
@@ -28,6 +27,7 @@ from exod.schemas.derived import FOOTPRINTS, MEMBERS, PLACES
 from exod.schemas.search import IMAGES, OBSERVATIONS, REGIONS, RUNS
 from exod.sky import TangentPlane
 from exod.skypixels import Pixels, is_among, sky_pixels
+from exod.sphere import is_position
 
 BATCH_REGIONS: Final = 200_000
 BATCH_OBSERVATIONS: Final = 500

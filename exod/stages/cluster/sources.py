@@ -14,20 +14,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from exod.clustering import (
-    Indices,
-    Vectors,
-    cluster,
-    means,
-    positions,
-    separations_arcsec,
-    unit_vectors,
-)
+from exod.clustering import Indices, cluster, means
 from exod.footprints import Footprint, covered_by
 from exod.identities import Earlier, Identities, Members, identify, shared_members
 from exod.naming import iau_names, unique_names
 from exod.schemas.derived import LINEAGE, MEMBERS, UNIQUE
 from exod.skypixels import DEEPEST, Pixels, sky_pixels
+from exod.sphere import Vectors, positions, separations_arcsec, unit_vectors
 
 ENDED: Final = ("merged", "gone")
 """Changes after which a source has no regions."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -100,7 +100,7 @@ class Update:
         """Order of the pixels that make margins."""
         return int(self.parameters["order"])
 
-    @property
+    @cached_property
     def before(self) -> list[Partition]:
         """Partitions of the earlier version, in order of the sky; they cover it."""
         names = self.earlier.parameters["partitions"] if self.earlier else None
@@ -119,7 +119,8 @@ class Update:
         )
         touched = self._touched(pd.concat([left, *added], ignore_index=True), start, partitions)
         works = [self._work(partitions[i], gathered, places) for i in touched]
-        drafts = self._compute(new, works, int(rows.sum()))
+        at = located(partitions, rows.index.to_numpy(np.int64), self.order)
+        drafts = self._compute(new, works, int(rows[np.isin(at, touched)].sum()))
         files = self._number(new, drafts)
         self._finish(new, partitions, [*self._kept(partitions, works), *files], drafts, places)
         self.store.remove([file.path for draft in drafts for file in draft.drafts])
@@ -189,8 +190,7 @@ class Update:
 
     def _files_in(self, indices: Iterable[int]) -> list[DerivedFile]:
         """Files of the earlier version of some of its partitions."""
-        before = self.before
-        names = {before[i].name for i in indices}
+        names = {self.before[i].name for i in indices}
         return [file for file in self._earlier_files if file.part in names]
 
     @property
