@@ -25,10 +25,11 @@ import pyarrow as pa
 from exod.archive import Archive, open_archive
 from exod.archive.ledger import LedgerEntry, TableFile, entry_name, versions
 from exod.archive.parquet import to_arrow, writer
-from exod.clustering import chord, cluster, unit_vectors
+from exod.clustering import cluster
 from exod.config import Config
 from exod.schemas import IMAGES, OBSERVATIONS, REGIONS, RUNS
 from exod.sky import TangentPlane
+from exod.sphere import chord, unit_vectors
 from exod.stages.cluster import cluster_archive
 
 RESULTS = Path(__file__).with_name("results_clustering.md")

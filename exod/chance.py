@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from exod.crossmatch import ARCSEC, ROUNDING, Floats, Positions, angle, chord
+from exod.crossmatch import ROUNDING, Floats, Positions
+from exod.sphere import ARCSEC, angle, chord
 
 NEIGHBOURS: Final = 32
 """Neighbours that measure the density around a source: its relative error is 18 %."""

@@ -15,60 +15,15 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-Vectors = NDArray[np.float64]
+from exod.sphere import Vectors, chord, squared_distances
+
 Indices = NDArray[np.intp]
 
 PAIRS_PER_CHUNK: Final = 2_000_000
 """Pairs of neighbours that are in memory at a time, about 0.2 GB."""
-
-
-def unit_vectors(ra_deg: ArrayLike, dec_deg: ArrayLike) -> Vectors:
-    """Unit vectors of positions in degrees, shape (n, 3)."""
-    ra, dec = np.radians(np.asarray(ra_deg, float)), np.radians(np.asarray(dec_deg, float))
-    return np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], axis=-1)
-
-
-def positions(vectors: Vectors) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Right ascension (0 to 360) and declination in degrees of vectors of any length.
-
-    Examples
-    --------
-    >>> ra, dec = positions(unit_vectors([359.9, 0.3], [0, 0]).sum(axis=0))
-    >>> round(float(ra), 6), round(float(dec), 6)
-    (0.1, 0.0)
-    """
-    x, y, z = np.moveaxis(vectors, -1, 0)
-    ra = np.degrees(np.arctan2(y, x)) % 360.0
-    # The remainder of a tiny negative angle rounds to the full circle.
-    ra = np.where(ra == 360.0, 0.0, ra)
-    return ra, np.degrees(np.arctan2(z, np.hypot(x, y)))
-
-
-def is_position(ra_deg: ArrayLike, dec_deg: ArrayLike) -> NDArray[np.bool_]:
-    """Whether right ascension and declination are a place on the sky: finite, within the poles."""
-    dec = np.asarray(dec_deg, float)
-    with np.errstate(invalid="ignore"):
-        return np.isfinite(np.asarray(ra_deg, float)) & (np.abs(dec) <= 90.0)
-
-
-def chord(radius_arcsec: float) -> float:
-    """Straight distance of two unit vectors that are so far apart on the sky."""
-    return float(2.0 * np.sin(np.radians(radius_arcsec / 3600.0) / 2.0))
-
-
-def separations_arcsec(a: Vectors, b: Vectors) -> NDArray[np.float64]:
-    """Angles between unit vectors, row by row."""
-    half = np.sqrt(squared_distances(a, b)) / 2.0
-    return np.degrees(2.0 * np.arcsin(np.minimum(half, 1.0))) * 3600.0
-
-
-def squared_distances(a: Vectors, b: Vectors) -> NDArray[np.float64]:
-    """Squared distances, row by row; the same from a to b as from b to a, to the last bit."""
-    x, y, z = np.moveaxis(a - b, -1, 0)
-    return np.asarray(x * x + y * y + z * z)
 
 
 @dataclass(frozen=True)
@@ -90,7 +45,7 @@ class Pairs:
 
 def near_pairs(points: Vectors, others: Vectors, radius_arcsec: float) -> Pairs:
     """All pairs of a point and another one within the radius, which is included."""
-    return _pairs(points, cKDTree(others), others, chord(radius_arcsec))
+    return _pairs(points, cKDTree(others), others, float(chord(radius_arcsec)))
 
 
 def _pairs(points: Vectors, tree: cKDTree, others: Vectors, limit: float) -> Pairs:
@@ -179,7 +134,7 @@ def nearest_candidates(
     """
     if not len(vectors):
         return np.empty(0, np.intp)
-    tree, limit = cKDTree(vectors), chord(radius_arcsec)
+    tree, limit = cKDTree(vectors), float(chord(radius_arcsec))
     chunks = list(_chunks(tree, vectors, limit, pairs_per_chunk))
     middles = np.empty_like(vectors)
     found = np.empty(len(vectors), np.intp)
@@ -239,6 +194,7 @@ def cluster(
 
     Examples
     --------
+    >>> from exod.sphere import unit_vectors
     >>> cluster(unit_vectors([10.0, 359.999, 0.001, 10.001], [0, 0, 0, 0]), 20.0)
     array([0, 1, 1, 0])
     """

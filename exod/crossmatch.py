@@ -17,11 +17,11 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
+from exod.sphere import ARCSEC, angle, chord, unit_vectors
+
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-ARCSEC: Final = np.pi / 180.0 / 3600.0
-"""Radians of an arcsec."""
 J2000_MJD: Final = 51544.5
 _YEAR: Final = 365.25
 """Days of a Julian year."""
@@ -68,7 +68,7 @@ class Positions:
     @cached_property
     def vectors(self) -> Floats:
         """Their unit vectors, shape (n, 3)."""
-        return vectors(self.ra_deg, self.dec_deg)
+        return unit_vectors(self.ra_deg, self.dec_deg)
 
     @cached_property
     def tree(self) -> cKDTree:
@@ -91,26 +91,6 @@ def julian_year(mjd: ArrayLike) -> Floats:
     2016.0
     """
     return 2000.0 + (np.asarray(mjd, dtype=np.float64) - J2000_MJD) / _YEAR
-
-
-def vectors(ra_deg: ArrayLike, dec_deg: ArrayLike) -> Floats:
-    """Unit vectors of positions, shape (n, 3)."""
-    ra, dec = np.radians(ra_deg), np.radians(dec_deg)
-    cos = np.cos(dec)
-    return np.stack([cos * np.cos(ra), cos * np.sin(ra), np.sin(dec)], axis=-1)
-
-
-def chord(angle_arcsec: ArrayLike) -> Floats:
-    """Distance of the ends of two unit vectors with an angle in between."""
-    half = np.minimum(np.asarray(angle_arcsec, dtype=np.float64) * ARCSEC / 2.0, np.pi / 2.0)
-    return 2.0 * np.sin(half)
-
-
-def angle(chords: ArrayLike) -> Floats:
-    """Angle in arcsec between unit vectors whose ends have a distance; infinite stays infinite."""
-    chords = np.asarray(chords, dtype=np.float64)
-    near = 2.0 * np.arcsin(np.minimum(chords / 2.0, 1.0)) / ARCSEC
-    return np.where(np.isfinite(chords), near, np.inf)
 
 
 def moved(rows: Positions, year: ArrayLike) -> tuple[Floats, Floats]:
@@ -146,7 +126,7 @@ def moved(rows: Positions, year: ArrayLike) -> tuple[Floats, Floats]:
     ra, dec = np.radians(rows.ra_deg), np.radians(rows.dec_deg)
     east = np.stack([-np.sin(ra), np.cos(ra), np.zeros_like(ra)], axis=-1)
     north = np.stack([-np.sin(dec) * np.cos(ra), -np.sin(dec) * np.sin(ra), np.cos(dec)], axis=-1)
-    ends = vectors(rows.ra_deg, rows.dec_deg)
+    ends = unit_vectors(rows.ra_deg, rows.dec_deg)
     ends = ends + np.where(known, east_by, 0.0)[:, None] * east
     ends = ends + np.where(known, north_by, 0.0)[:, None] * north
     new_ra = np.degrees(np.arctan2(ends[:, 1], ends[:, 0])) % 360.0
@@ -192,7 +172,7 @@ def measured(sources: Positions, rows: Positions, source: Integers, row: Integer
     here, there = sources.take(source), rows.take(row)
     year = np.full(len(here), np.nan) if here.year is None else here.year
     ra, dec = moved(there, year)
-    apart = vectors(here.ra_deg, here.dec_deg) - vectors(ra, dec)
+    apart = unit_vectors(here.ra_deg, here.dec_deg) - unit_vectors(ra, dec)
     turn = (ra - here.ra_deg + 180.0) % 360.0 - 180.0
     return Pairs(
         source,

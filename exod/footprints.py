@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 from scipy.spatial import cKDTree
 
-from exod.clustering import Vectors, chord, unit_vectors
 from exod.cube import Box
 from exod.instruments import SKY_PIXEL_ARCSEC
 from exod.sky import TangentPlane
 from exod.skypixels import Pixels, sky_pixels
+from exod.sphere import Vectors, chord, unit_vectors
 
 Mask = NDArray[np.bool_]
 

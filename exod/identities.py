@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from exod.clustering import Indices, Vectors, chord, near_pairs, squared_distances
+from exod.clustering import Indices, near_pairs
+from exod.sphere import Vectors, chord, squared_distances
 
 REACH: Final = 14
 """Clustering radii within which lies everything that decides about a source.
@@ -130,7 +131,7 @@ def identify(
     --------
     Two sources whose regions are in one cluster now, and a new cluster far away:
 
-    >>> from exod.clustering import unit_vectors
+    >>> from exod.sphere import unit_vectors
     >>> two = Earlier(np.array([0, 1]), unit_vectors([10, 10.005], [0, 0]), np.ones(2, bool))
     >>> now = unit_vectors([10.002, 20], [0, 0])
     >>> shared = np.array([0, 1]), np.array([0, 0]), np.array([0, 1])

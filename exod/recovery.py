@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
 from exod.errors import InputError
+from exod.sphere import chord, unit_vectors
 
 RADIUS_ARCSEC: Final = 15.0
 """Largest distance of the same source in two runs (METHOD 9)."""
@@ -131,21 +132,15 @@ def recovery(
 
 def _count_pairs(rows: pd.DataFrame, radius_arcsec: float, recovered: NDArray[np.int64]) -> None:
     """Add the regions of one observation that are recovered."""
-    vectors = _unit_vectors(rows["ra_deg"], rows["dec_deg"])
-    chord = 2 * np.sin(np.deg2rad(radius_arcsec / 3600) / 2)
+    vectors = unit_vectors(rows["ra_deg"], rows["dec_deg"])
+    limit = float(chord(radius_arcsec))
     known = np.isfinite(vectors).all(axis=1)
     run = rows["_run"].to_numpy()
     trees = {number: cKDTree(vectors[known & (run == number)]) for number in np.unique(run[known])}
     for of, tree in trees.items():
         for by, other in trees.items():
-            nearest, _ = other.query(tree.data, distance_upper_bound=np.nextafter(chord, np.inf))
-            recovered[of, by] += int((nearest <= chord).sum())
-
-
-def _unit_vectors(ra_deg: pd.Series[float], dec_deg: pd.Series[float]) -> NDArray[np.float64]:
-    """Directions, shape (n, 3)."""
-    ra, dec = np.deg2rad(ra_deg.to_numpy(float)), np.deg2rad(dec_deg.to_numpy(float))
-    return np.column_stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)])
+            nearest, _ = other.query(tree.data, distance_upper_bound=np.nextafter(limit, np.inf))
+            recovered[of, by] += np.count_nonzero(nearest <= limit)
 
 
 def histograms(

@@ -20,15 +20,10 @@ from hypothesis import strategies as st
 
 from exod.clustering import (
     assign,
-    chord,
     cluster,
-    is_position,
     means,
     near_pairs,
     nearest_candidates,
-    positions,
-    separations_arcsec,
-    unit_vectors,
 )
 from exod.pps.lists import read_source_list
 from exod.skypixels import (
@@ -44,6 +39,7 @@ from exod.skypixels import (
     with_margin,
     with_neighbours,
 )
+from exod.sphere import chord, is_position, positions, separations_arcsec, unit_vectors
 
 
 @given(skies())

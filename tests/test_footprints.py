@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exod.clustering import unit_vectors
 from exod.cube import Box
 from exod.footprints import Footprint, covered_by, packed, union, unpacked
 from exod.sky import TangentPlane
 from exod.skypixels import is_among, sky_pixels
+from exod.sphere import unit_vectors
 
 POINTINGS = ((45.0, 0.0), (0.0, 41.81), (120.0, 89.9), (200.0, -90.0), (359.99, -20.0))
 

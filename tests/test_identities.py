@@ -7,9 +7,9 @@ from clustering_reference import Versions, around, in_order, partitions, region_
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exod.clustering import unit_vectors
 from exod.identities import REACH, Earlier, Members, identify, shared_members
 from exod.skypixels import is_among, order_for, sky_pixels
+from exod.sphere import unit_vectors
 
 ORDER = order_for(REACH * 20.0 + 20.0, 8)
 A, B, C = "0000000101", "0000000201", "0000000301"
@@ -268,7 +268,7 @@ def test_what_is_beyond_the_reach_does_not_matter(history):
 
 
 def near(rows: pd.DataFrame, source: object) -> pd.DataFrame:
-    from exod.clustering import separations_arcsec
+    from exod.sphere import separations_arcsec
 
     if not len(rows):
         return rows

@@ -69,6 +69,7 @@ SCIENCE = (
     "sky",
     "skypixels",
     "sliding",
+    "sphere",
     "subsets",
     "variability",
     "windowalarms",

@@ -18,8 +18,9 @@ from scipy.spatial import cKDTree
 from exod.archive.parquet import to_pandas
 from exod.chance import nearest_of, outer_distances, with_chance
 from exod.counterparts.standard import ROW, nothing, positions
-from exod.crossmatch import Integers, Positions, chord, match_rows, merge, vectors
+from exod.crossmatch import Integers, Positions, match_rows, merge
 from exod.registry import Catalogue
+from exod.sphere import chord, unit_vectors
 
 _KEPT: Final = 2_000_000
 """Rows whose positions are kept for the second reading: about 250 MB."""
@@ -108,14 +109,14 @@ def _touched(
     """The parts that circles around sources touch, each with these sources."""
     if not len(sources):
         return
-    tree = cKDTree(vectors(sources.ra_deg, sources.dec_deg))
+    tree = cKDTree(unit_vectors(sources.ra_deg, sources.dec_deg))
     for pixel in pixels:
         order, number = pixel
         if order < 0:
             yield pixel, np.arange(len(sources))
             continue
         lon, lat = healpix_to_lonlat(number, nside=2**order, order="nested")
-        centre = vectors(lon.to_value(units.deg), lat.to_value(units.deg))
+        centre = unit_vectors(lon.to_value(units.deg), lat.to_value(units.deg))
         reach = chord(_largest(order) * 3600.0 + reach_arcsec) * (1.0 + 1e-9)
         near = np.sort(np.asarray(tree.query_ball_point(centre, float(reach)), np.int64))
         if near.size:
@@ -130,5 +131,5 @@ def _largest(order: int) -> float:
     """
     nside = 2**order
     a, b = np.arcsin(2.0 / 3.0), np.arcsin(1.0 - (1.0 - 1.0 / nside) ** 2 / 3.0)
-    ends = vectors(np.degrees([np.pi / 4.0 / nside, 0.0]), np.degrees([a, b]))
+    ends = unit_vectors(np.degrees([np.pi / 4.0 / nside, 0.0]), np.degrees([a, b]))
     return float(np.degrees(np.arccos(np.clip(ends[0] @ ends[1], -1.0, 1.0))))

@@ -28,9 +28,10 @@ from exod.chance import with_chance
 from exod.counterparts.cache import put
 from exod.counterparts.files import arrow_of
 from exod.counterparts.standard import ROW, nothing, positions, standard, wanted
-from exod.crossmatch import Pairs, Positions, angle, measured, nearest, vectors
+from exod.crossmatch import Pairs, Positions, measured, nearest
 from exod.errors import ConfigError, DownloadError, InputError
 from exod.registry import Catalogue
+from exod.sphere import angle, unit_vectors
 
 SOURCE: Final = "_source"
 """Column of answers: which of the positions asked for a row belongs to."""
@@ -376,8 +377,8 @@ def _outer(
     reach: float,
 ) -> np.ndarray:
     """As `exod.crossmatch.outer_distances`, of the rows of an answer."""
-    here = vectors(sources.ra_deg[met.source], sources.dec_deg[met.source])
-    there = vectors(rows.ra_deg[met.row], rows.dec_deg[met.row])
+    here = unit_vectors(sources.ra_deg[met.source], sources.dec_deg[met.source])
+    there = unit_vectors(rows.ra_deg[met.row], rows.dec_deg[met.row])
     apart = angle(np.linalg.norm(here - there, axis=-1))
     ring = (apart > catalogue.radius_arcsec) & (apart <= reach)
     source, apart = met.source[ring], apart[ring]
