@@ -11,8 +11,8 @@ import pyarrow as pa
 from exod.archive.parquet import Conditions
 from exod.errors import ArchiveError
 
-_NSIDE = 2**10
-"""HEALPix of order 10: pixels of 3.4 arcmin, a fraction of the field of view of 30 arcmin."""
+_ORDER = 10
+"""HEALPix order: pixels of 3.4 arcmin, a fraction of the field of view of 30 arcmin."""
 
 _MARGIN_DEG = 1e-6
 """Far more than rounding, far less than a position error."""
@@ -86,14 +86,12 @@ def sky_pixels(rows: pa.Table) -> np.ndarray:
     ndarray of int64
         Pixels of order 10; -1 where there is no position.
     """
-    # The HEALPix library of the Astropy project; it needs nothing that astropy does not.
-    from astropy import units
-    from astropy_healpix import lonlat_to_healpix
+    # astropy takes half a second that readers need not spend.
+    from exod import skypixels
+    from exod.sphere import is_position
 
     ra, dec = rows["ra_deg"].to_numpy(), rows["dec_deg"].to_numpy()
-    good = np.isfinite(ra) & (np.abs(dec) <= 90)
+    good = is_position(ra, dec)
     found = np.full(len(ra), -1, np.int64)
-    found[good] = lonlat_to_healpix(
-        ra[good] * units.deg, dec[good] * units.deg, nside=_NSIDE, order="nested"
-    )
+    found[good] = skypixels.sky_pixels(ra[good], dec[good], _ORDER)
     return found
