@@ -13,14 +13,12 @@ import pyarrow as pa
 
 from exod.columns import Column, Table
 from exod.flags import QUALITY_FLAGS
+from exod.schemas.search import DETID, OBSID, RUNID
 
 _S, _B = pa.string(), pa.bool_()
 _I16, _I32, _I64 = pa.int16(), pa.int32(), pa.int64()
 _F32, _F64 = pa.float32(), pa.float64()
 
-_DETID = Column("detid", _S, "", "Region: {runid}_{label}")
-_RUNID = Column("runid", _S, "", "Run: {obsid}_{subset}_{t_bin}_{e_lo}_{e_hi}")
-_OBSID = Column("obsid", _S, "", "Observation identifier, ten digits")
 _REGION_NUM = Column("region_num", _I64, "", "Number of the unique source; never used again")
 _SRCID = Column("srcid", _S, "", "Name of the unique source: EXOD JHHMMSS.s+DDMMSS")
 
@@ -57,8 +55,8 @@ MEMBERS = Table(
     "members",
     "Which regions make up which unique source",
     (
-        _DETID,
-        _OBSID,
+        DETID,
+        OBSID,
         Column("unique_reg_id", _I64, "", "Its unique source, region_num of the table unique"),
         _SRCID,
         Column("ra_deg", _F64, "deg", "Right ascension of the region"),
@@ -95,7 +93,7 @@ FOOTPRINTS = Table(
     "footprints",
     "What observations covered; a field across partitions of the sky has a row in each",
     (
-        _OBSID,
+        OBSID,
         Column("subset", _I16, "", "Number of the group of overlapping exposures, from 0"),
         Column("size_arcsec", _F64, "arcsec", "Width of a cell"),
         Column("y_lo", _I16, "", "First row of the mask in the full grid"),
@@ -119,7 +117,7 @@ PLACES = Table(
     "places",
     "Where observations are on the sky, so that one more is added without reading the others",
     (
-        _OBSID,
+        OBSID,
         Column("healpix_order", _I16, "", "Order of the HEALPix pixel"),
         Column("healpix", _I64, "", "HEALPix pixel, nested"),
         Column("n_regions", _I32, "", "Regions of the observation in the pixel"),
@@ -166,9 +164,9 @@ FEATURES = Table(
     "features",
     "Features of the light curve of each region, and its hardness ratio",
     (
-        _DETID,
-        _RUNID,
-        _OBSID,
+        DETID,
+        RUNID,
+        OBSID,
         Column("length", _I32, "", "Frames of the light curve"),
         Column("n_bccd", _I32, "", "Frames in which a CCD or a camera was off"),
         Column("n_bti", _I32, "", "Frames in bad time intervals"),
@@ -216,9 +214,9 @@ FLAGS = Table(
     "flags",
     "Quality flags of each region",
     (
-        _DETID,
-        _RUNID,
-        _OBSID,
+        DETID,
+        RUNID,
+        OBSID,
         *(Column(flag.name, _B, "", flag.meaning) for flag in QUALITY_FLAGS),
     ),
     ("runid", "detid"),
@@ -228,9 +226,9 @@ DETECTOR = Table(
     "detector",
     "Where regions are on the detector, whatever the position angle",
     (
-        _DETID,
-        _RUNID,
-        _OBSID,
+        DETID,
+        RUNID,
+        OBSID,
         Column("t_bin", _F64, "s", "Time bin"),
         Column("X_det", _F64, "pixel", "Sky pixels from the pointing, turned by -PA_PNT; or NaN"),
         Column("Y_det", _F64, "pixel", "Sky pixels from the pointing, turned by -PA_PNT; or NaN"),

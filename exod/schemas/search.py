@@ -12,13 +12,13 @@ _S, _B = pa.string(), pa.bool_()
 _I16, _I32, _I64 = pa.int16(), pa.int32(), pa.int64()
 _F32, _F64 = pa.float32(), pa.float64()
 
-_OBSID = Column("obsid", _S, "", "Observation identifier, ten digits")
-_RUNID = Column("runid", _S, "", "Run: {obsid}_{subset}_{t_bin}_{e_lo}_{e_hi}")
-_DETID = Column("detid", _S, "", "Region: {runid}_{label}")
+OBSID = Column("obsid", _S, "", "Observation identifier, ten digits")
+RUNID = Column("runid", _S, "", "Run: {obsid}_{subset}_{t_bin}_{e_lo}_{e_hi}")
+DETID = Column("detid", _S, "", "Region: {runid}_{label}")
 _SUBSET = Column("subset", _I16, "", "Number of the group of overlapping exposures, from 0")
 _RUN_KEY = (
-    _RUNID,
-    _OBSID,
+    RUNID,
+    OBSID,
     _SUBSET,
     Column("t_bin", _F64, "s", "Length of a frame"),
     Column("e_lo", _F64, "keV", "Lower end of the energy band (excluded)"),
@@ -53,7 +53,7 @@ OBSERVATIONS = Table(
     "observations",
     "One row for each observation that was searched",
     (
-        _OBSID,
+        OBSID,
         Column("target", _S, "", "Name of the target"),
         Column("date_obs", _S, "", "Start of the earliest exposure, UTC"),
         Column("revolution", _I32, "", "Revolution of the satellite; -1 if unknown"),
@@ -84,7 +84,7 @@ EXPOSURES = Table(
     "exposures",
     "One row for each event list of an observation, used or left out",
     (
-        _OBSID,
+        OBSID,
         Column("filename", _S, "", "File name of the event list"),
         Column("instrument", _S, "", "Camera: EPN, EMOS1 or EMOS2; empty if unreadable"),
         Column("expid", _S, "", "Exposure identifier"),
@@ -111,7 +111,7 @@ SOURCES = Table(
     "sources",
     "Known sources of the observation that mask the background model",
     (
-        _OBSID,
+        OBSID,
         Column("ra_deg", _F64, "deg", "Right ascension"),
         Column("dec_deg", _F64, "deg", "Declination"),
         Column("det_ml", _F64, "", "EP_DET_ML, maximum likelihood of the detection"),
@@ -128,7 +128,7 @@ HOT_PIXELS = Table(
     "hot_pixels",
     "Detector pixels, and episodes of pixels, removed as hot or flickering",
     (
-        _OBSID,
+        OBSID,
         Column("filename", _S, "", "File name of the event list"),
         Column("ccdnr", _I16, "", "CCD number"),
         Column("rawx", _I16, "", "Pixel column"),
@@ -156,8 +156,8 @@ BTI = Table(
     "bti",
     "Bad time intervals: flaring particle background",
     (
-        _RUNID,
-        _OBSID,
+        RUNID,
+        OBSID,
         Column("START", _F64, "s", "Start of the interval, mission elapsed time"),
         Column("STOP", _F64, "s", "End of the interval, mission elapsed time"),
     ),
@@ -210,8 +210,8 @@ CELLS = Table(
     "cells",
     "Significant cells: counts incompatible with the expectation",
     (
-        _RUNID,
-        _OBSID,
+        RUNID,
+        OBSID,
         Column("kind", _S, "", "peak (too many counts) or eclipse (too few)"),
         Column("frame", _I32, "", "Frame, from 0"),
         Column("y", _I16, "", "Row in the full, uncropped grid"),
@@ -234,7 +234,7 @@ REGIONS = Table(
     "regions",
     "Variable regions: 8-connected significant cells of one run",
     (
-        _DETID,
+        DETID,
         *_RUN_KEY,
         _LABEL,
         Column("ra_deg", _F64, "deg", "Right ascension of the variable source"),
@@ -282,9 +282,9 @@ LIGHTCURVES = Table(
     "lightcurves",
     "Light curve of each region, one row a frame, summed over its bounding box",
     (
-        _DETID,
-        _RUNID,
-        _OBSID,
+        DETID,
+        RUNID,
+        OBSID,
         _LABEL,
         Column("time", _F64, "s", "Start of the frame, mission elapsed time"),
         Column("n", _I32, "ct", "Counts in the bounding box"),
@@ -301,8 +301,8 @@ IMAGES = Table(
     "images",
     "Images of each run, for pictures and checks; flattened in order of y, then x, of its box",
     (
-        _RUNID,
-        _OBSID,
+        RUNID,
+        OBSID,
         Column("n", pa.list_(_I32), "ct", "Counts summed over the frames"),
         Column("mu", pa.list_(_F32), "ct", "Expected counts summed over the frames"),
         Column("source_mask", pa.list_(_B), "", "Cells of known sources and bright cells"),
@@ -316,7 +316,7 @@ RATES = Table(
     "rates",
     "Light curve of each exposure that was searched, for an overview of the observation",
     (
-        _OBSID,
+        OBSID,
         _SUBSET,
         Column("instrument", _S, "", "Camera: EPN, EMOS1 or EMOS2"),
         Column("expid", _S, "", "Exposure identifier"),
