@@ -8,16 +8,16 @@ from exod.cli import data
 from exod.cli import search
 from exod.cli import archives
 from exod.cli import pictures
+from exod.cli import sources
+from exod.cli import features
+from exod.cli import filters
+from exod.cli import crossmatch
+from exod.cli import catalogue
+from exod.cli import report
+from exod.cli import query
 from exod.cli import simulations
 from exod.cli import completeness
 from exod.cli import injection
-from exod.cli import sources
-from exod.cli import catalogue
-from exod.cli import features
-from exod.cli import filters
-from exod.cli import report
-from exod.cli import query
-from exod.cli import crossmatch
 
 __all__ = [
     "app",

@@ -9,17 +9,18 @@ predict     headers of event lists -> time and memory of the search
 read        event lists, source list -> merged events of each subset, hot pixels removed
 detect      merged events -> cube -> expectation -> cells -> regions -> committed tables
 survey      many observations -> detect, each a task on a cluster; resumed and retried
-cluster     regions of all observations -> unique sources with lasting numbers and names
-crossmatch  unique sources -> their counterparts in catalogues, with the probability of chance
 plot        committed tables -> pictures
-features    committed light curves and images -> numbers that describe each region
 cube        merged events -> dense counts and expectation of one run, as Zarr
 completeness simulated bursts -> which are found, of which counts and durations
-catalogue   products of an archive -> a release: FITS, Parquet, HATS and what it means
+cluster     regions of all observations -> unique sources with lasting numbers and names
+features    committed light curves and images -> numbers that describe each region
 flags       features, rates, excluded observations -> quality flags, hot detector regions
+derive      an archive -> cluster, features and flags, those that are behind
+crossmatch  unique sources -> their counterparts in catalogues, with the probability of chance
 filters     regions, features, flags, counterparts -> those that filters keep; recovery of runs
 query       products and tables -> the rows that a question asks for, as files
 count       all tables of an archive -> the numbers of the statistics report
 report      numbers -> sentences, tables and pictures on one HTML page
-demo        simulate, detect and plot, and what was found of what was put in
+catalogue   products of an archive -> a release: FITS, Parquet, HATS and what it means
+demo        all of it on simulated observations, and what was found of what was put in
 """
