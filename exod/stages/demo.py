@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -134,9 +135,11 @@ def _release(
     for one in crossmatch(archive, wanted_catalogues([str(known)], own), settings):
         if one.error:
             raise one.error
-    say("Writing the catalogue and its report ...")
+    hats = find_spec("lsdb") is not None
+    extra = "" if hats else ", without HATS since exod[catalogue] is not installed"
+    say(f"Writing the catalogue and its report{extra} ...")
     return write_catalogue(
-        archive.root, folder / "catalogue", plan, replace=True, further=[add_report]
+        archive.root, folder / "catalogue", plan, hats=hats, replace=True, further=[add_report]
     )
 
 
