@@ -151,8 +151,8 @@ def is_artefact(
         raise InputError(f"An event is a peak or an eclipse, not {kind!r}.")
     of_source, of_rest = (amplitude(n, frame, rule.reference_frames) for n in (source, rest))
     sign = 1 if kind == "peak" else -1
-    # Written so that NaN, a source or field without counts, rejects nothing.
-    changes = sign * of_rest.sigma >= rule.min_sigma
+    # A source or field without counts around the event rejects nothing; NaN compares as false.
+    changes = sign * of_rest.sigma >= rule.min_sigma and np.isfinite(of_source.relative)
     return bool(changes and sign * (of_source.relative - of_rest.relative) < rule.tolerance)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from exod.artefacts import (
@@ -96,6 +96,7 @@ curves = st.integers(1, 15).flatmap(
 
 
 @given(curves, st.sampled_from(["peak", "eclipse"]))
+@example(([1, 0], [0, 18], 0), "eclipse")
 def test_the_rule_is_that_of_method_9(curve, kind):
     source, rest, frame = curve
     assert is_artefact(source, rest, frame, kind) == reference(source, rest, frame, kind)
