@@ -18,7 +18,7 @@ from exod.sphere import ARCSEC, angle, chord
 NEIGHBOURS: Final = 32
 """Neighbours that measure the density around a source: its relative error is 18 %."""
 
-_THREADS: Final = 50_000
+_THREADS: Final = 5_000
 """Sources from which on threads are worth it."""
 _SPHERE_ARCMIN2: Final = 4.0 * np.pi * (180.0 * 60.0 / np.pi) ** 2
 _SMALLEST_ARCMIN2: Final = 1e-12

@@ -18,7 +18,8 @@ ARCSEC: Final = np.pi / 180.0 / 3600.0
 def unit_vectors(ra_deg: ArrayLike, dec_deg: ArrayLike) -> Vectors:
     """Unit vectors of positions in degrees, shape (n, 3); NaN where a coordinate is."""
     ra, dec = np.radians(np.asarray(ra_deg, float)), np.radians(np.asarray(dec_deg, float))
-    return np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], axis=-1)
+    cos = np.cos(dec)
+    return np.stack([cos * np.cos(ra), cos * np.sin(ra), np.sin(dec)], axis=-1)
 
 
 def positions(vectors: Vectors) -> tuple[Floats, Floats]:

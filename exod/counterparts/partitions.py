@@ -6,7 +6,9 @@ that no counterpart is lost at a border, with any radius and without copies of r
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, Protocol
 
 import numpy as np
@@ -66,8 +68,8 @@ def match_partitions(sources: Positions, parts: Partitions) -> pd.DataFrame:
     # Stars that move far may have left the part that they are in.
     blocks = [_none(parts)]
     read: dict[tuple[int, int], Positions] = {}
-    for pixel, near in _touched(sources, parts.pixels, radius + _farthest(sources, parts)):
-        rows = parts.read(pixel)
+    touched = _touched(sources, parts.pixels, radius + _farthest(sources, parts))
+    for pixel, near, rows in _read_ahead(parts, touched):
         there = positions(rows, catalogue)
         if sum(map(len, read.values())) + len(there) <= _KEPT:
             read[pixel] = there
@@ -101,6 +103,21 @@ def _farthest(sources: Positions, parts: Partitions) -> float:
         return 0.0
     years = np.abs(sources.year[np.isfinite(sources.year)] - catalogue.epoch)
     return float(years.max(initial=0.0)) * parts.fastest_arcsec_yr
+
+
+def _read_ahead(
+    parts: Partitions, touched: Iterable[tuple[tuple[int, int], Integers]]
+) -> Iterator[tuple[tuple[int, int], Integers, pd.DataFrame]]:
+    """Parts with their sources and rows; a thread reads the next one meanwhile."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting: deque[tuple[tuple[int, int], Integers, Future[pd.DataFrame]]] = deque()
+        for pixel, near in touched:
+            waiting.append((pixel, near, pool.submit(parts.read, pixel)))
+            if len(waiting) == 2:
+                ready, its_sources, rows = waiting.popleft()
+                yield ready, its_sources, rows.result()
+        for ready, its_sources, rows in waiting:
+            yield ready, its_sources, rows.result()
 
 
 def _touched(
