@@ -510,6 +510,15 @@ def test_batches_that_were_answered_are_not_asked_again(cds, tmp_path):
     assert len(cds.asked) == asked + 1
 
 
+def test_a_service_tells_how_far_it_is(cds, tmp_path):
+    fill(cds)
+    said = []
+    services = Services(**cds.addresses, batch=40, wait=0.0)
+    wanted = Wanted(known("simbad"))
+    open_catalogue(wanted, tmp_path, services, say=said.append).match(sources(70, 9))
+    assert said == ["simbad: 40 of 70 positions", "simbad: 70 of 70 positions"]
+
+
 def test_empty_answers_and_no_sources(cds, tmp_path):
     fill(cds)
     far_away = Positions(np.full(3, 200.0), np.full(3, 10.0), np.full(3, np.nan))

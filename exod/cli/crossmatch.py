@@ -91,10 +91,15 @@ def crossmatch(
 
     own = Own(ra, dec, name, epoch, pm_ra, pm_dec, radius)
     wanted = wanted_catalogues(catalogues, own)
-    settings = Settings(cache_folder(cache), Services.of(services), refresh)
     archive = open_archive(root, storage_options(storage))
     done: list[Crossmatched] = []
-    with out.status("Matching"):
+    with out.status("Matching") as status:
+        settings = Settings(
+            cache_folder(cache),
+            Services.of(services),
+            refresh,
+            say=lambda sentence: status.update(f"Matching with {escape(sentence)}"),
+        )
         for one in crossmatch(archive, wanted, settings):
             done.append(one)
             _tell(one)

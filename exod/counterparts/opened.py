@@ -65,7 +65,12 @@ class WholeTable:
 
 
 def open_catalogue(
-    wanted: Wanted, cache: Path, services: Services, *, refresh: bool = False
+    wanted: Wanted,
+    cache: Path,
+    services: Services,
+    *,
+    refresh: bool = False,
+    say: Callable[[str], None] = lambda _sentence: None,
 ) -> Opened:
     """Open a catalogue: import its table, or get ready to ask its service.
 
@@ -84,7 +89,7 @@ def open_catalogue(
         hats = HatsCatalogue(wanted.where, catalogue)
         return _of_parts(hats, hats.fingerprint)
     name, ask, farthest = _SERVICES[catalogue.method]
-    asker = Asker(name, ask, services, cache, refresh)
+    asker = Asker(name, ask, services, cache, refresh, say)
     if catalogue.whole:
         whole = _fetch(catalogue, asker)
         return _of_parts(whole, catalogue.fingerprint)

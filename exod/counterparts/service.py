@@ -154,6 +154,8 @@ class Asker:
         Where answers are kept.
     refresh : bool
         Whether to ask again what was answered before.
+    say : callable
+        Is told how far it is, a sentence.
     """
 
     name: str
@@ -161,6 +163,7 @@ class Asker:
     services: Services
     cache: Path
     refresh: bool = False
+    say: Callable[[str], None] = lambda _sentence: None
 
     def answer(self, question: Question) -> pa.Table:
         """The answer to a question, checked; kept ones first.
@@ -341,6 +344,7 @@ def match_service(
         rows = asker.answer(Question(catalogue, some.ra_deg, some.dec_deg, reach))
         found = _match_answer(some, to_pandas(rows), catalogue, reach)
         blocks.append(found.assign(source=numbers[found["source"]]))
+        asker.say(f"{catalogue.name}: {len(numbers) + start:,} of {len(sources):,} positions")
     return pd.concat([block for block in blocks if len(block)] or blocks[:1], ignore_index=True)
 
 

@@ -6,7 +6,7 @@ rows as long as the catalogue and its declaration are the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -45,11 +45,14 @@ class Settings:
         Where the services are.
     refresh : bool
         Whether to match everything anew and ask again what was answered before.
+    say : callable
+        Is told how far a service is, a sentence.
     """
 
     cache: Path = field(default_factory=cache_folder)
     services: Services = field(default_factory=Services)
     refresh: bool = False
+    say: Callable[[str], None] = lambda _sentence: None
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,9 @@ def _one(
     unique: Derived | None,
     settings: Settings,
 ) -> dict[str, int]:
-    opened = open_catalogue(wanted, settings.cache, settings.services, refresh=settings.refresh)
+    opened = open_catalogue(
+        wanted, settings.cache, settings.services, refresh=settings.refresh, say=settings.say
+    )
     product, table = f"{XMATCH}{wanted.catalogue.name}", opened.catalogue.table()
     parameters = {
         "layout": _LAYOUT,
