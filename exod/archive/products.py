@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from exod.archive.derived import Derived, derived_products, read_derived, table_of
 from exod.archive.lazy import derived_parts, lazy_table
+from exod.archive.ledger import LedgerEntry
 from exod.archive.parquet import Filters, checked
 from exod.archive.store import Store
 from exod.columns import Table
@@ -37,10 +39,20 @@ class _LazyProduct:
         return archive.derived_table(self.product, self.name) if archive is not None else self
 
 
-class ProductReader:
+class ProductReader(ABC):
     """The part of an archive that shows products; a product is read as its last version was."""
 
     _store: Store
+
+    @abstractmethod
+    def entries(self) -> list[LedgerEntry]:
+        """Read the whole ledger, sorted by obsid."""
+
+    @abstractmethod
+    def table(
+        self, name: str, *, columns: Sequence[str] | None = None, filters: Filters = ()
+    ) -> dd.DataFrame:
+        """Open a table of all observations, lazily."""
 
     unique = _LazyProduct("unique", "unique")
     members = _LazyProduct("unique", "members")
@@ -151,7 +163,7 @@ class ProductReader:
             that were searched, or searched again, since. Cross-matches follow the sources, not
             the observations, so theirs is 1 if the sources are newer, else 0.
         """
-        entries = self.entries()  # type: ignore[attr-defined]
+        entries = self.entries()
         sources = self.derived("unique")
         rows = []
         for product in derived_products(self._store):
@@ -173,7 +185,7 @@ class ProductReader:
         ArchiveError
             If one of the products was not made yet.
         """
-        regions: Any = self.table("regions")  # type: ignore[attr-defined]
+        regions = self.table("regions")
         members = self.members[["detid", "unique_reg_id", "srcid"]]
         found: dd.DataFrame = regions.merge(members, on="detid", how="inner")
         for extra in (self.features, self.flags):

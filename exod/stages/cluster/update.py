@@ -132,7 +132,7 @@ class Update:
         observations = sum(len(batch.entries) for batch in todo)
         small = regions <= SMALL and observations <= SMALL_OBSERVATIONS
         task = partial(gather, store=self.store, folder=new.folder, order=self.order)
-        found = _all(task, todo, self._plan(small), lambda batch: f"gather-{batch.name}")
+        found = _all(task, todo, self._plan(small=small), lambda batch: f"gather-{batch.name}")
         return sorted(found, key=lambda item: item.name)
 
     def _earlier_places(self) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -215,7 +215,7 @@ class Update:
         )
         task = partial(compute, store=self.store, folder=new.folder, sky=sky)
         small = n_regions <= SMALL or len(works) == 1
-        found = _all(task, works, self._plan(small), lambda w: f"cluster-{w.partition.name}")
+        found = _all(task, works, self._plan(small=small), lambda w: f"cluster-{w.partition.name}")
         return sorted(found, key=lambda draft: draft.partition.span(FINEST_ORDER))
 
     def _number(self, new: NewVersion, drafts: Sequence[Draft]) -> list[DerivedFile]:
@@ -228,7 +228,7 @@ class Update:
         new.summary["next_region_num"] = first
         task = partial(number, store=self.store, folder=new.folder)
         rows = sum(file.rows for draft in drafts for file in draft.drafts)
-        plan = self._plan(rows <= SMALL)
+        plan = self._plan(small=rows <= SMALL)
         files = _all(task, numbered, plan, lambda item: f"number-{item.draft.partition.name}")
         return [file for some in files for file in some]
 
@@ -269,7 +269,7 @@ class Update:
         value = self.earlier.summary[name] if self.earlier else 0
         return value if isinstance(value, int) else 0
 
-    def _plan(self, small: bool) -> Plan:  # noqa: FBT001 - the only thing that it is about
+    def _plan(self, *, small: bool) -> Plan:
         """The plan; in this process if other ones would take longer to begin."""
         here = small and self.plan.scheduler == "local"
         return replace(self.plan, scheduler="sync") if here else self.plan
