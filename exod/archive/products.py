@@ -126,9 +126,10 @@ class ProductReader(ABC):
         found = self.derived(product)
         if found is None:
             other = f"crossmatch {self._store.root} --with {product.removeprefix(XMATCH)}"
+            what = "unique sources" if product == "unique" else product
             command = f"{_COMMANDS[product]} {self._store.root}" if product in _COMMANDS else other
             raise ArchiveError(
-                f"The archive {self._store.root} has no {product} yet; run `exod {command}`."
+                f"The archive {self._store.root} has no {what} yet; run `exod {command}`."
             )
         return found
 

@@ -65,6 +65,7 @@ def demo(
     """
     from exod.progress import follow
     from exod.stages.demo import run_demo
+    from exod.stages.report import REPORT
 
     result = run_demo(folder, scheduler, say=out.print, follow=follow)
     summary(result.outcomes, str(result.archive), result.seconds)
@@ -76,9 +77,9 @@ def demo(
     out.print(table)
     out.print(f"Tables:   {result.archive}   (exod status {result.archive})", soft_wrap=True)
     out.print(f"Pictures: {len(result.pictures)} in {result.pictures[0].parent}", soft_wrap=True)
-    folder = result.release.folder
-    out.print(f"Catalogue: {folder}   (exod query {result.archive})", soft_wrap=True)
-    out.print(f"Report:   {result.report}", soft_wrap=True)
+    release = folder / result.release.folder.name
+    out.print(f"Catalogue: {release}   (exod query {result.archive})", soft_wrap=True)
+    out.print(f"Report:   {release / REPORT}", soft_wrap=True)
     finish(result.outcomes, [])
 
 

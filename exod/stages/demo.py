@@ -25,7 +25,7 @@ from exod.stages.crossmatch import Settings, crossmatch
 from exod.stages.derive import bring_up_to_date
 from exod.stages.detect import Outcome
 from exod.stages.plot import plot_many
-from exod.stages.report import REPORT, add_report
+from exod.stages.report import add_report
 from exod.stages.simulate import simulate_files
 from exod.stages.survey import detect_many
 
@@ -59,11 +59,6 @@ class DemoResult:
     pictures: list[Path]
     found: pd.DataFrame
     release: Release
-
-    @property
-    def report(self) -> Path:
-        """The page of statistics."""
-        return self.release.folder / REPORT
 
 
 def run_demo(
