@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -98,6 +99,11 @@ def in_memory(sources: pd.DataFrame, rows: pd.DataFrame) -> Iterator[tuple[str, 
     yield "LSDB, from_dataframe and crossmatch / exod", (making + theirs) / ours
 
 
+def _no_distances(sources: Positions, *_others: Any) -> np.ndarray:
+    """In place of the neighbours that measure the density, which LSDB does not look for."""
+    return np.full((len(sources), 1), np.inf)
+
+
 def on_disk(sources: pd.DataFrame, rows: pd.DataFrame, folder: Path) -> Iterator[tuple[str, float]]:
     """A HATS catalogue and a Parquet file, with everything that a product has."""
     import lsdb
@@ -119,6 +125,10 @@ def on_disk(sources: pd.DataFrame, rows: pd.DataFrame, folder: Path) -> Iterator
     hats, found = best(
         lambda: match_partitions(here, HatsCatalogue(wanted.where, wanted.catalogue))
     )
+    with mock.patch("exod.counterparts.partitions.outer_distances", _no_distances):
+        nearest, _ = best(
+            lambda: match_partitions(here, HatsCatalogue(wanted.where, wanted.catalogue))
+        )
     path = folder / "rows.parquet"
     rows.to_parquet(path)
     began = time.perf_counter()
@@ -130,6 +140,7 @@ def on_disk(sources: pd.DataFrame, rows: pd.DataFrame, folder: Path) -> Iterator
     if not len(found) == pairs == len(same):
         raise RuntimeError(f"Different numbers of matches: {len(found)}, {pairs}, {len(same)}.")
     yield "LSDB, open_catalog and crossmatch of HATS (s)", theirs
+    yield "LSDB / exod of the same HATS catalogue, nearest row and n_within", theirs / nearest
     yield "LSDB / exod of the same HATS catalogue, with n_within, density, chance", theirs / hats
     yield "LSDB / exod of the imported table, with n_within, density, chance", theirs / table
     yield "import, once / matching with the imported table", importing / table

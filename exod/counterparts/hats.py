@@ -66,6 +66,7 @@ class HatsCatalogue:
 
     def __init__(self, where: str, catalogue: Catalogue) -> None:
         try:
+            import hats
             import lsdb
         except ImportError as error:
             raise InputError(
@@ -73,9 +74,9 @@ class HatsCatalogue:
                 f"exod[catalogue]."
             ) from error
         self._where = where
-        whole = self._reported(lambda: lsdb.open_catalog(where, columns="all"))
-        info = whole.hc_structure.catalog_info
-        schema = whole.hc_structure.schema
+        described = self._reported(lambda: hats.read_hats(where))
+        described = getattr(described, "main_catalog", described)
+        info, schema = described.catalog_info, described.schema
         there = [
             Column(field.name, field.type, "", "")
             for field in schema
@@ -91,7 +92,7 @@ class HatsCatalogue:
         names = list(dict.fromkeys(self._which.values()))
         self._opened = self._reported(lambda: lsdb.open_catalog(where, columns=names))
         self._names = names
-        self.pixels = [(int(p.order), int(p.pixel)) for p in whole.get_healpix_pixels()]
+        self.pixels = [(int(p.order), int(p.pixel)) for p in described.get_healpix_pixels()]
         about = f"{info.model_dump_json()} {self.pixels} {schema}"
         self.fingerprint = sha256(about.encode()).hexdigest()[:24]
         self._last: tuple[tuple[int, int], pd.DataFrame] | None = None
