@@ -12,23 +12,22 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 from astropy.table import Table as AstropyTable
 
+from benchmarks.features import fill, timed
 from exod.archive import Archive, open_archive
 from exod.catalogue.columns import CatalogueTable, detections
 from exod.catalogue.fits import fits_problem, write_fits
 from exod.catalogue.parquet import write_parquet
 from exod.config import Config
 from exod.plan import Plan
-from exod.schemas import LIGHTCURVES, OBSERVATIONS, REGIONS, RUNS, Table
+from exod.schemas import LIGHTCURVES, OBSERVATIONS, REGIONS, RUNS
 from exod.stages.catalogue import write_catalogue
 from exod.stages.derive import bring_up_to_date
 from exod.stages.detect import peak_memory_mb
@@ -91,13 +90,6 @@ def tables(folder: Path, n_rows: int) -> Iterator[tuple[str, float]]:
 
 
 # -------------------------------------------------------------------- the light curves
-
-
-def fill(table: Table, rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows of a table; what is not given is empty text, 0 or False."""
-    missing = [column for column in table.columns if column.name not in rows]
-    empty = {column.name: "" if column.type == pa.string() else 0 for column in missing}
-    return table.frame(rows.assign(**empty))
 
 
 def commit(archive: Archive, number: int) -> None:
@@ -173,13 +165,6 @@ def streaming(folder: Path, n_observations: int) -> Iterator[tuple[str, float]]:
 
 def _size(files: Iterator[Path]) -> float:
     return sum(file.stat().st_size for file in files) / 1e9
-
-
-def timed(function: Callable[[], Any]) -> tuple[Any, float]:
-    """What a function returns, and the seconds it took."""
-    began = time.perf_counter()
-    result = function()
-    return result, time.perf_counter() - began
 
 
 def main() -> None:

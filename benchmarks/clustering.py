@@ -15,16 +15,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
+from benchmarks.archive_scale import publish, random_rows
 from exod.archive import Archive, open_archive
-from exod.archive.ledger import LedgerEntry, TableFile, entry_name, versions
-from exod.archive.parquet import to_arrow, writer
+from exod.archive.parquet import to_arrow
 from exod.clustering import cluster
 from exod.config import Config
 from exod.schemas import IMAGES, OBSERVATIONS, REGIONS, RUNS
@@ -122,8 +120,6 @@ def make(root: str, n_observations: int, per_observation: int) -> None:
 
 def _tables(n: int, random: np.random.Generator) -> dict[str, pd.DataFrame]:
     """Rows of an observation, to be given places and names."""
-    from benchmarks.archive_scale import random_rows
-
     obsid = "0" * 10
     regions = random_rows(REGIONS, n, obsid, random)
     regions["pos_err_arcsec"] = random.uniform(1, 8, n)
@@ -169,32 +165,9 @@ def commit(
             obsid=obsid, ra_ref=place[0], dec_ref=place[1], ra_pnt=place[0], dec_pnt=place[1]
         ),
     }
-    contents, files = {}, {}
-    for table in (REGIONS, RUNS, IMAGES, OBSERVATIONS):
-        sink = pa.BufferOutputStream()
-        with writer(sink, table.schema) as file:
-            file.write_table(to_arrow(table, rows[table.name], obsid))
-        path = f"{table.name}/{obsid}-0001-0123abcd.parquet"
-        contents[path] = bytes(sink.getvalue())
-        size = len(contents[path])
-        files[table.name] = TableFile(path=path, rows=len(rows[table.name]), bytes=size)
-    now = datetime.now(UTC)
-    entry = LedgerEntry(
-        obsid=obsid,
-        status="OK",
-        reason="",
-        traceback="",
-        attempt="0001-0123abcd",
-        files=files,
-        inputs=(),
-        fingerprint=archive.fingerprint,
-        versions=versions(),
-        seconds=1.0,
-        peak_memory_mb=100.0,
-        started=now,
-        finished=now,
-    )
-    archive.store.publish(contents, entry_name(obsid), entry.to_json())
+    tables = (REGIONS, RUNS, IMAGES, OBSERVATIONS)
+    arrow = {table.name: to_arrow(table, rows[table.name], obsid) for table in tables}
+    publish(archive, obsid, arrow)
 
 
 def whole_archive(n_observations: int, per_observation: int) -> Iterator[tuple[str, float]]:

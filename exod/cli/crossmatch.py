@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +14,9 @@ from exod.cli.options import Storage, storage_options
 from exod.errors import ConfigError
 
 if TYPE_CHECKING:
-    from exod.stages.crossmatch import Crossmatched
+    from exod.archive import Archive
+    from exod.counterparts.wanted import Wanted
+    from exod.stages.crossmatch import Crossmatched, Settings
 
 
 @app.command()
@@ -87,23 +90,25 @@ def crossmatch(
     from exod.counterparts.cache import cache_folder
     from exod.counterparts.service import Services
     from exod.counterparts.wanted import Own, wanted_catalogues
-    from exod.stages.crossmatch import Settings, crossmatch
+    from exod.stages.crossmatch import Settings
 
     own = Own(ra, dec, name, epoch, pm_ra, pm_dec, radius)
     wanted = wanted_catalogues(catalogues, own)
     archive = open_archive(root, storage_options(storage))
-    done: list[Crossmatched] = []
+    settings = Settings(cache_folder(cache), Services.of(services), refresh)
+    _match(archive, wanted, settings)
+
+
+def _match(archive: Archive, wanted: list[Wanted], settings: Settings) -> None:
+    """Match with one catalogue after the other; exit code 1 if one of them fails."""
+    from exod.stages.crossmatch import crossmatch
+
+    failed = []
     with out.status("Matching") as status:
-        settings = Settings(
-            cache_folder(cache),
-            Services.of(services),
-            refresh,
-            say=lambda sentence: status.update(f"Matching with {escape(sentence)}"),
-        )
-        for one in crossmatch(archive, wanted, settings):
-            done.append(one)
+        told = replace(settings, say=lambda text: status.update(f"Matching with {escape(text)}"))
+        for one in crossmatch(archive, wanted, told):
             _tell(one)
-    failed = [one.name for one in done if one.error]
+            failed += [one.name] if one.error else []
     if failed:
         complain(f"exod: not matched with {', '.join(failed)}.")
         raise typer.Exit(1)
