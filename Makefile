@@ -26,7 +26,7 @@ test: $(DEV)
 
 # Searches that are killed and starved in 20 ways; `make test` has three of them.
 drill: $(DEV)
-	EXOD_DRILL_SEEDS=20 $(BIN)/python -m pytest -n auto tests/test_drill.py
+	EXOD_DRILL_SEEDS=20 $(BIN)/python -m pytest -n auto tests/stages/test_drill.py
 
 lint: $(DEV)
 	$(BIN)/ruff check .

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks import measure
 from exod import __version__
-from exod.stages.simulate import simulate_files
+from exod.stages.inputs.simulate import simulate_files
 
 HERE = Path(__file__).parent
 

@@ -17,10 +17,10 @@ from unittest.mock import patch
 
 import numpy as np
 
-from exod.bayes import Thresholds
-from exod.blocks import block_edges, change_point
-from exod.bursts import Event, describe_event
-from exod.clocks import ExpectedCounts, Floats
+from exod.counts.bayes import Thresholds
+from exod.search.blocks import block_edges, change_point
+from exod.search.bursts import Event, describe_event
+from exod.search.clocks import ExpectedCounts, Floats
 
 SPAN = 20_000.0
 """Length of the simulated observation, s."""
@@ -187,7 +187,7 @@ def print_p0(n_trials: int) -> None:
     """A row for each parameter of the prior of the blocks."""
     print("| p0 | accurate | settings below 90 % | mean peak rate |\n|---|---|---|---|")
     for p0 in (0.1, 0.01, 0.003, 0.001, 0.0001):
-        with patch("exod.bursts.block_edges", partial(block_edges, p0=p0)):
+        with patch("exod.search.bursts.block_edges", partial(block_edges, p0=p0)):
             table = list(rows(n_trials))
         accurate = np.array([fractions[0] for *_, fractions, _ in table])
         rates = np.concatenate([others[:, 1] for *_, others in table])

@@ -26,11 +26,11 @@ from exod.catalogue.columns import CatalogueTable, detections
 from exod.catalogue.fits import fits_problem, write_fits
 from exod.catalogue.parquet import write_parquet
 from exod.config import Config
-from exod.plan import Plan
+from exod.scheduler.plan import Plan
 from exod.schemas import LIGHTCURVES, OBSERVATIONS, REGIONS, RUNS
-from exod.stages.catalogue import write_catalogue
-from exod.stages.derive import bring_up_to_date
-from exod.stages.detect import peak_memory_mb
+from exod.stages.catalogue.release import write_catalogue
+from exod.stages.derive.update import bring_up_to_date
+from exod.stages.detect.observation import peak_memory_mb
 
 MISSION = 60_000
 BYTES_OF_MISSION = 29e9

@@ -20,14 +20,14 @@ from exod.archive.ledger import LEDGER
 from exod.config import Config
 from exod.pps import find_observations
 from exod.pps.ingested import write_rejected
-from exod.stages.detect import detect_observation, detect_to_archive
-from exod.stages.files import file_identity
+from exod.stages.detect.observation import detect_observation, detect_to_archive
+from exod.stages.inputs.filestamps import file_identity
 
 REASON = "P0000000000M1S001MIEVLI0000.FTZ is of timing mode, which has no image."
 
 _NO_OP = """
 import json, sys, time
-from exod.plan import Plan
+from exod.scheduler.plan import Plan
 from exod.scheduler import run
 
 if __name__ == "__main__":

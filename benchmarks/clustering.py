@@ -23,12 +23,12 @@ import pandas as pd
 from benchmarks.archive_scale import publish, random_rows
 from exod.archive import Archive, open_archive
 from exod.archive.parquet import to_arrow
-from exod.clustering import cluster
 from exod.config import Config
 from exod.schemas import IMAGES, OBSERVATIONS, REGIONS, RUNS
-from exod.sky import TangentPlane
-from exod.sphere import chord, unit_vectors
-from exod.stages.cluster import cluster_archive
+from exod.sky.plane import TangentPlane
+from exod.sky.sphere import chord, unit_vectors
+from exod.sources.clustering import cluster
+from exod.stages.derive.cluster import cluster_archive
 
 RESULTS = Path(__file__).with_name("results_clustering.md")
 CELLS = 90
@@ -38,8 +38,8 @@ PIXEL_DEG = 0.05 / 3600
 
 _IN_NEW_PROCESS = """
 import json, resource, sys, time
-from exod.plan import Plan
-from exod.stages.cluster import cluster_archive
+from exod.scheduler.plan import Plan
+from exod.stages.derive.cluster import cluster_archive
 import astropy_healpix, pandas, scipy.spatial
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 began = time.perf_counter()

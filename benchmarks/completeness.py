@@ -30,18 +30,18 @@ from benchmarks.measure import timed
 from exod.completeness.campaign import Campaign
 from exod.completeness.curves import counts_needed, summarise
 from exod.completeness.fields import quiet_field
-from exod.completeness.maps import detection_counts
 from exod.completeness.matching import ANY
-from exod.completeness.windows import window_detection_counts
 from exod.config import Config
-from exod.plan import Plan
+from exod.counts.windows import WindowCounts, Windows
 from exod.plots.completeness import methods_figure
 from exod.plots.saving import save_figure
+from exod.scheduler.plan import Plan
+from exod.sensitivity.cellneeds import detection_counts
+from exod.sensitivity.windowneeds import window_detection_counts
 from exod.simulate import SimulatedObservation, simulate
-from exod.stages.completeness import collect, run_campaign
-from exod.stages.simulate import simulate_files, write_observation
-from exod.stages.virtual import SearchedField, predict, searched, searched_field
-from exod.windows import WindowCounts, Windows
+from exod.stages.completeness.measure import collect, run_campaign
+from exod.stages.completeness.virtual import SearchedField, predict, searched, searched_field
+from exod.stages.inputs.simulate import simulate_files, write_observation
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results_completeness.md"

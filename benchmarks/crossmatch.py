@@ -24,13 +24,13 @@ from exod.archive import Archive
 from exod.archive.derived import deriving, write_part
 from exod.config import Config
 from exod.counterparts.hats import HatsCatalogue
+from exod.counterparts.matching import Positions, match_rows
 from exod.counterparts.partitions import match_partitions
+from exod.counterparts.registry import declared_as
 from exod.counterparts.tables import import_table
 from exod.counterparts.wanted import Own, Wanted, wanted_catalogues
-from exod.crossmatch import Positions, match_rows
-from exod.registry import declared_as
 from exod.schemas import DERIVED, UNIQUE
-from exod.stages.crossmatch import Settings, crossmatch
+from exod.stages.derive.crossmatch import Settings, crossmatch
 
 RADIUS = 20.0
 REPEATS = 3

@@ -24,22 +24,27 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from exod import __version__
-from exod.bayes import Thresholds
-from exod.conditional import ConditionalExpectation
+from exod.cli.progress import follow
 from exod.config import Config
-from exod.falsealarms import AlarmsByStrength, FalseAlarms, expected_false_alarms, tests_of
-from exod.plan import Plan
+from exod.counts.bayes import Thresholds
+from exod.counts.shares import ConditionalExpectation
+from exod.counts.windows import WindowCounts, Windows
 from exod.plots.falsealarms import calibration_figure
 from exod.plots.saving import save_figure
-from exod.progress import follow
-from exod.regions import SignificantCells, find_regions
 from exod.scheduler import run as run_tasks
-from exod.search import SIGMA_STEP, Run, search_subset
+from exod.scheduler.plan import Plan
+from exod.search.regions import SignificantCells, find_regions
+from exod.search.subset import SIGMA_STEP, Run, search_subset
+from exod.sensitivity.cellalarms import (
+    AlarmsByStrength,
+    FalseAlarms,
+    expected_false_alarms,
+    tests_of,
+)
+from exod.sensitivity.windowalarms import alarm_curve
 from exod.simulate import SimulatedObservation, default_observation, simulate
-from exod.stages.detect import Outcome
-from exod.stages.memory import in_memory
-from exod.windowalarms import alarm_curve
-from exod.windows import WindowCounts, Windows
+from exod.stages.detect.observation import Outcome
+from exod.stages.inputs.memory import in_memory
 
 RESULTS: Final = Path(__file__).with_name("results_false_alarms.md")
 PICTURE: Final = RESULTS.parents[1] / "docs" / "images" / "false_alarms.png"

@@ -22,13 +22,13 @@ import pandas as pd
 from scipy import signal, stats
 
 from exod.archive import Archive, open_archive
-from exod.bayes import log10_b_eclipse, log10_b_peak, sigma_equivalent, threshold
 from exod.config import Config
-from exod.features import Curves, features
-from exod.plan import Plan
+from exod.counts.bayes import log10_b_eclipse, log10_b_peak, sigma_equivalent, threshold
+from exod.scheduler.plan import Plan
 from exod.schemas import IMAGES, LIGHTCURVES, REGIONS, RUNS, Table
-from exod.stages.detect import peak_memory_mb
-from exod.stages.features import make_features
+from exod.stages.derive.features import make_features
+from exod.stages.detect.observation import peak_memory_mb
+from exod.vetting.features import Curves, features
 
 CURVES_OF_MISSION = 60_000
 BYTES_OF_MISSION = 29e9

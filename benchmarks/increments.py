@@ -24,13 +24,13 @@ from exod.archive import Archive, open_archive
 from exod.archive.store import Store
 from exod.config import Config
 from exod.counterparts.wanted import Own, wanted_catalogues
-from exod.plan import Plan
+from exod.scheduler.plan import Plan
 from exod.schemas import IMAGES, LIGHTCURVES, OBSERVATIONS, REGIONS, RUNS
-from exod.sky import TangentPlane
-from exod.stages.cluster import cluster_archive
-from exod.stages.crossmatch import Settings, crossmatch
-from exod.stages.features import make_features
-from exod.stages.flags import make_flags
+from exod.sky.plane import TangentPlane
+from exod.stages.derive.cluster import cluster_archive
+from exod.stages.derive.crossmatch import Settings, crossmatch
+from exod.stages.derive.features import make_features
+from exod.stages.derive.flags import make_flags
 
 RESULTS = Path(__file__).with_name("results_increments.md")
 CELLS = 40

@@ -14,15 +14,15 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
-from exod.bayes import Thresholds
 from exod.config import Config
-from exod.events import EVENT_DTYPES
+from exod.counts.bayes import Thresholds
+from exod.observation.events import EVENT_DTYPES
 from exod.pps import ObservationFiles, find_observations
-from exod.regions import significant_cells, significant_cells_dense
-from exod.search import search_subset
-from exod.stages.detect import detect_to_archive
-from exod.stages.read import read_observation
-from exod.stages.simulate import simulate_files
+from exod.search.regions import significant_cells, significant_cells_dense
+from exod.search.subset import search_subset
+from exod.stages.detect.observation import detect_to_archive
+from exod.stages.detect.read import read_observation
+from exod.stages.inputs.simulate import simulate_files
 
 REPEATS = 5
 
@@ -31,7 +31,7 @@ import json, sys, time
 import astropy.convolution, cv2, pyarrow.parquet, scipy.stats, skimage.measure
 from exod.config import Config
 from exod.pps import find_observations
-from exod.stages.detect import detect_to_archive, peak_memory_mb
+from exod.stages.detect.observation import detect_to_archive, peak_memory_mb
 folder, root, preset, settings = *sys.argv[1:4], json.loads(sys.argv[4])
 files = find_observations([folder])[0][0]
 imports, began = peak_memory_mb(), time.perf_counter()

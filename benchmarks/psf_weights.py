@@ -13,12 +13,12 @@ from time import perf_counter
 import numpy as np
 from scipy.special import gammaln
 
-from exod.completeness.profiles import cell_shares
 from exod.config import Config
-from exod.psf import KingProfile
-from exod.search import search_subset
+from exod.instruments.king import KingProfile
+from exod.search.subset import search_subset
+from exod.sensitivity.profiles import cell_shares
 from exod.simulate import default_observation, simulate
-from exod.stages.memory import in_memory
+from exod.stages.inputs.memory import in_memory
 
 PROFILE = KingProfile(5.5, 1.5)
 BACKGROUNDS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)

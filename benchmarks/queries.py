@@ -14,12 +14,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from query_archives import make_queried
+from helpers.query_archives import make_queried
 
 from exod.archive import lazy
 from exod.archive.sql import connect
 from exod.queries import Cone, Query
-from exod.stages.query import select
+from exod.stages.query.rows import select
 
 N_OBSERVATIONS = 400
 

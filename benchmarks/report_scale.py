@@ -23,8 +23,8 @@ from exod.archive.derived import deriving, write_part
 from exod.archive.store import Store
 from exod.config import Config
 from exod.schemas import DERIVED, FEATURES, FLAGS, MEMBERS, OBSERVATIONS, REGIONS, RUNS, UNIQUE
-from exod.stages.count import gather
-from exod.stages.report import write_report
+from exod.stages.report.count import gather
+from exod.stages.report.page import write_report
 
 OBSERVATIONS_MADE = 100
 REGIONS_PER_SOURCE = 2

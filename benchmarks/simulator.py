@@ -16,17 +16,17 @@ from astropy.io import fits
 from scipy.optimize import least_squares
 
 from benchmarks.twin import compare
-from exod.plots.saving import save_figure
-from exod.plots.simulator import Measured, simulator_comparison
-from exod.psf import KingProfile
-from exod.simulate.detector import DETECTORS
-from exod.simulate.psf import (
+from exod.instruments.king import KingProfile
+from exod.instruments.pointspread import (
     ENERGIES_KEV,
     GAUSSIAN_SHARE,
     GAUSSIAN_SIGMA_ARCSEC,
     NORMALISATION_ARCSEC,
     OFF_AXIS_ARCMIN,
 )
+from exod.plots.saving import save_figure
+from exod.plots.simulator import Measured, simulator_comparison
+from exod.simulate.camera.detector import DETECTORS
 
 FRACTIONS = np.array([0.6, 0.7, 0.8])
 """Encircled energies that the tables give."""
@@ -80,7 +80,7 @@ def fit_king(camera: str, radius: np.ndarray) -> tuple[float, float, float]:
 
 
 def fit_camera(folder: Path, camera: str) -> dict[str, np.ndarray]:
-    """The constants of `exod.simulate.psf` for a camera.
+    """The constants of `exod.instruments.pointspread` for a camera.
 
     Returns
     -------

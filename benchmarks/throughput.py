@@ -28,9 +28,9 @@ import pyarrow as pa
 from benchmarks import report
 from benchmarks.processes import exod, peak_mb, python, watch
 from exod.archive import open_archive
-from exod.plan import Plan
 from exod.scheduler import run
-from exod.stages.simulate import simulate_files
+from exod.scheduler.plan import Plan
+from exod.stages.inputs.simulate import simulate_files
 
 DURATION = 25_000.0
 BURN_SECONDS = 5.0
@@ -40,9 +40,9 @@ MEMORY_LIMIT_GIB = 2
 _DASK = """
 import json, sys, time
 from exod.config import Config
-from exod.plan import Plan
+from exod.scheduler.plan import Plan
 from exod.pps import find_observations
-from exod.stages.survey import detect_many
+from exod.stages.detect.survey import detect_many
 
 if __name__ == "__main__":
     observations = find_observations([sys.argv[1]])[0]
@@ -57,7 +57,7 @@ _PLAIN = """
 import json, sys, time
 from exod.config import Config
 from exod.pps import find_observations
-from exod.stages.detect import detect_to_archive
+from exod.stages.detect.observation import detect_to_archive
 
 tasks = []
 for files in find_observations([sys.argv[1]])[0][int(sys.argv[3]) :: int(sys.argv[4])]:

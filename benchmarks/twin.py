@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from exod.events import EventList, Exposure
+from exod.instruments.pointspread import POINT_SPREADS
+from exod.observation.events import EventList, Exposure
 from exod.plots.simulator import Measured
 from exod.pps import read_event_list, read_source_list
 from exod.simulate import ExposureModel, ObservationModel, SourceModel, simulate
-from exod.simulate.detector import DETECTORS
+from exod.simulate.camera.detector import DETECTORS
+from exod.simulate.camera.readout import OUT_OF_FIELD
+from exod.simulate.camera.spectra import lognormal_quantile
 from exod.simulate.models import source_area
-from exod.simulate.psf import POINT_SPREADS
-from exod.simulate.readout import OUT_OF_FIELD
-from exod.simulate.spectra import lognormal_quantile
 from exod.simulate.weather import flaring
 
 FILES = {"EMOS1": "P0001730201M1S002MIEVLI.FTZ", "EMOS2": "P0001730201M2S003MIEVLI.FTZ"}

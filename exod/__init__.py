@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from exod.archive import Archive, open_archive
     from exod.config import Config
     from exod.errors import ExodError
-    from exod.stages.detect import detect
+    from exod.stages.detect.observation import detect
 
 __version__ = "0.1.0"
 
@@ -24,7 +24,7 @@ _HOME = {
     "Archive": "exod.archive",
     "Config": "exod.config",
     "ExodError": "exod.errors",
-    "detect": "exod.stages.detect",
+    "detect": "exod.stages.detect.observation",
     "open_archive": "exod.archive",
 }
 

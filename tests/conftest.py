@@ -44,7 +44,7 @@ def oracle_dir(data_dir: Path) -> Path:
 @pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with two short simulated observations, one folder each; not to be changed."""
-    from faults import GOOD, OTHER, write_small
+    from helpers.faults import GOOD, OTHER, write_small
 
     folder = tmp_path_factory.mktemp("small")
     for seed, obsid in enumerate((GOOD, OTHER), start=3):

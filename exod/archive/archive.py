@@ -42,7 +42,7 @@ from exod.archive.store import Store, is_temporary, reported
 from exod.config import Config
 from exod.errors import ArchiveError, ConfigError
 from exod.schemas import FORMAT_VERSION, TABLES
-from exod.sky import validate_obsid
+from exod.sky.plane import validate_obsid
 
 _TABLE_NAME = re.compile(r"[a-z_]+/(\d{10})-\d+-[0-9a-f]+\.parquet")
 

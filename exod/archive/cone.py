@@ -87,8 +87,8 @@ def sky_pixels(rows: pa.Table) -> np.ndarray:
         Pixels of order 10; -1 where there is no position.
     """
     # astropy takes half a second that readers need not spend.
-    from exod import skypixels
-    from exod.sphere import is_position
+    from exod.sky import healpix as skypixels
+    from exod.sky.sphere import is_position
 
     ra, dec = rows["ra_deg"].to_numpy(), rows["dec_deg"].to_numpy()
     good = is_position(ra, dec)

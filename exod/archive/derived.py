@@ -25,8 +25,8 @@ from pydantic import AwareDatetime, JsonValue
 from exod.archive.ledger import Count, LedgerEntry, Record, problem, versions
 from exod.archive.parquet import ROW_GROUP_ROWS, to_arrow, writer
 from exod.archive.store import Store, reported
-from exod.columns import Column, Table
 from exod.errors import ArchiveError
+from exod.schemas.columns import Column, Table
 
 POINTER = "current.json"
 

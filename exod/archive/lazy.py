@@ -17,7 +17,7 @@ from exod.archive.derived import DerivedFile
 from exod.archive.ledger import TableFile
 from exod.archive.parquet import Conditions, read_file, to_pandas
 from exod.archive.store import Store
-from exod.columns import Table
+from exod.schemas.columns import Table
 
 if TYPE_CHECKING:
     import dask.dataframe as dd

@@ -19,7 +19,7 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 from exod.archive.store import Store, reported
 from exod.errors import ArchiveError
 from exod.schemas import FORMAT_VERSION
-from exod.sky import validate_obsid
+from exod.sky.plane import validate_obsid
 
 MARKER = "archive.json"
 LEDGER = "ledger"

@@ -12,9 +12,9 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from exod.archive.store import Store
-from exod.columns import NULLABLE
 from exod.errors import ArchiveError
 from exod.schemas import TABLES, Table
+from exod.schemas.columns import NULLABLE
 
 STRING = pd.StringDtype("pyarrow", na_value=float("nan"))
 """Text columns in pandas; obsid stays text."""

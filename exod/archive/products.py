@@ -13,9 +13,9 @@ from exod.archive.lazy import derived_parts, lazy_table
 from exod.archive.ledger import LedgerEntry
 from exod.archive.parquet import Filters, checked
 from exod.archive.store import Store
-from exod.columns import Table
 from exod.errors import ArchiveError
 from exod.schemas import DERIVED
+from exod.schemas.columns import Table
 
 if TYPE_CHECKING:
     import dask.dataframe as dd

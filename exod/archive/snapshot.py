@@ -20,9 +20,9 @@ from exod.archive.ledger import LedgerEntry, read_entries, read_entry
 from exod.archive.parquet import Conditions
 from exod.archive.products import XMATCH
 from exod.archive.store import Store
-from exod.columns import Table
 from exod.errors import ArchiveError, ConfigError, ExodError
 from exod.schemas import DERIVED, TABLES
+from exod.schemas.columns import Table
 
 if TYPE_CHECKING:
     import dask.dataframe as dd

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from exod.archive.snapshot import MATCHES, PRODUCTS, Snapshot
-from exod.columns import Column, Table
 from exod.errors import ArchiveError, ConfigError, ExodError
-from exod.storage import one_line
+from exod.files.storage import one_line
+from exod.schemas.columns import Column, Table
 
 if TYPE_CHECKING:
     from exod.archive.reading import ArchiveReader

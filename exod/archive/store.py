@@ -16,7 +16,7 @@ import fsspec
 import pyarrow as pa
 
 from exod.errors import ArchiveError
-from exod.storage import (
+from exod.files.storage import (
     StorageOptions,
     changed,
     explained,

@@ -17,9 +17,9 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from exod.catalogue.ucds import ucd
-from exod.columns import Column, Table
 from exod.errors import ArchiveError
 from exod.schemas import FEATURES, FLAGS, LIGHTCURVES, MATCH, MEMBERS, REGIONS, UNIQUE
+from exod.schemas.columns import Column, Table
 
 LIGHT_CURVE = tuple(
     column

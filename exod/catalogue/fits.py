@@ -20,7 +20,7 @@ from astropy import units
 from astropy.io import fits
 
 from exod.catalogue.columns import CatalogueTable, Entry
-from exod.columns import Column
+from exod.schemas.columns import Column
 
 Header = Mapping[str, tuple[str | int | float, str]]
 """Keywords with their value and comment."""

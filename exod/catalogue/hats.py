@@ -23,10 +23,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from exod.catalogue.columns import CatalogueTable
-from exod.catalogue.healpix import Part, batches, margins, partitions
+from exod.catalogue.division import Part, batches, margins, partitions
 from exod.catalogue.nesting import nest, nested_type
-from exod.columns import Column
 from exod.errors import ConfigError
+from exod.schemas.columns import Column
 
 INDEX = "_healpix_29"
 """Column of the pixel by which rows are sorted, as hats calls it."""

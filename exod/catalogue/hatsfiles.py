@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
+from exod.catalogue.division import INDEX_ORDER
 from exod.catalogue.fits import fits_unit
 from exod.catalogue.hats import INDEX, MARGIN_ARCSEC, Collection, Written
-from exod.catalogue.healpix import INDEX_ORDER
 from exod.catalogue.ucds import ucd
 
 SKYMAP_ORDER = 6

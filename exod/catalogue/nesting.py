@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from exod.columns import Column
+from exod.schemas.columns import Column
 
 
 def nested_type(columns: Sequence[Column]) -> pa.StructType:

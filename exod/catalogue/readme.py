@@ -12,7 +12,7 @@ from typing import Any
 from exod.catalogue.checks import Check
 from exod.catalogue.columns import LIGHT_CURVE, CatalogueTable
 from exod.catalogue.ucds import ucd
-from exod.columns import Column
+from exod.schemas.columns import Column
 from exod.text import plural
 
 MANIFEST = "MANIFEST.json"

@@ -11,7 +11,7 @@ import re
 
 import pyarrow as pa
 
-from exod.columns import Column
+from exod.schemas.columns import Column
 
 _KNOWN = (
     (r"detid", "meta.id;src"),

@@ -4,20 +4,20 @@ from exod.cli.app import app, main
 
 # Commands are listed in the order of these lines: that in which people need them.
 # isort: off
-from exod.cli import data
-from exod.cli import search
-from exod.cli import archives
-from exod.cli import pictures
-from exod.cli import sources
-from exod.cli import features
-from exod.cli import filters
-from exod.cli import crossmatch
-from exod.cli import catalogue
-from exod.cli import report
-from exod.cli import query
-from exod.cli import simulations
-from exod.cli import completeness
-from exod.cli import injection
+from exod.cli.commands import data
+from exod.cli.commands import search
+from exod.cli.commands import archives
+from exod.cli.commands import pictures
+from exod.cli.commands import sources
+from exod.cli.commands import features
+from exod.cli.commands import filters
+from exod.cli.commands import crossmatch
+from exod.cli.commands import catalogue
+from exod.cli.commands import report
+from exod.cli.commands import query
+from exod.cli.commands import simulations
+from exod.cli.commands import completeness
+from exod.cli.commands import injection
 
 __all__ = [
     "app",

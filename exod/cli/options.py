@@ -108,7 +108,7 @@ def memory_bytes(size: str | None) -> float | None:
 
 def input_paths(arguments: Iterable[str], listed: Path | None, data: str | None) -> list[str]:
     """Where the observations are that are given by path, by obsid or in a list."""
-    from exod.stages.download import wanted_obsids
+    from exod.stages.inputs.download import wanted_obsids
 
     root = (data or ".").rstrip("/")
     given = [f"{root}/{name}" if re.fullmatch(r"\d{10}", name) else name for name in arguments]

@@ -17,9 +17,9 @@ from exod.text import plural
 if TYPE_CHECKING:
     from exod.config import Config
     from exod.errors import InputError
-    from exod.interrupts import Stop
     from exod.pps import ObservationFiles
-    from exod.stages.detect import Outcome
+    from exod.scheduler.interrupts import Stop
+    from exod.stages.detect.observation import Outcome
 
 FINISHING = "Finishing what has begun; Ctrl-C again stops at once."
 
@@ -117,8 +117,8 @@ def dry_run(
     """Say what a search would do, its time and its memory."""
     from exod.archive import Archive
     from exod.scheduler import default_workers, machine_memory
-    from exod.stages.predict import predict_many, total_seconds
-    from exod.stages.survey import sort_out
+    from exod.stages.detect.predict import predict_many, total_seconds
+    from exod.stages.detect.survey import sort_out
 
     waiting = list(observations)
     if "://" in archive or Path(archive, "archive.json").is_file():

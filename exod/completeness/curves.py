@@ -35,7 +35,7 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     rows : DataFrame
-        As `exod.stages.completeness.collect` gives them.
+        As `exod.stages.completeness.measure.collect` gives them.
 
     Returns
     -------

@@ -13,8 +13,8 @@ from exod.completeness.campaign import Point
 from exod.completeness.photons import Site
 from exod.config import Config
 from exod.errors import ConfigError, ExposureRejected
-from exod.events import select_events
-from exod.instruments import SKY_PIXEL_ARCSEC
+from exod.instruments.cameras import SKY_PIXEL_ARCSEC
+from exod.observation.events import select_events
 from exod.simulate import (
     BoxBurst,
     ObservationModel,
@@ -23,7 +23,7 @@ from exod.simulate import (
     default_observation,
     simulate,
 )
-from exod.simulate.detector import DETECTORS
+from exod.simulate.camera.detector import DETECTORS
 from exod.simulate.models import TYPICAL_RATES
 
 Floats = NDArray[np.float64]

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exod.completeness.campaign import Campaign
-from exod.instruments import SKY_PIXEL_ARCSEC
-from exod.search import Run, VariableRegion
-from exod.variability import CONSTANT, variable_places
+from exod.completeness.exod1 import CONSTANT, variable_places
+from exod.instruments.cameras import SKY_PIXEL_ARCSEC
+from exod.search.subset import Run, VariableRegion
 
 Floats = NDArray[np.float64]
 

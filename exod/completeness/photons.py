@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from exod.completeness.profiles import EPIC, Profile
-from exod.instruments import SKY_PIXEL_ARCSEC
+from exod.instruments.cameras import SKY_PIXEL_ARCSEC
+from exod.sensitivity.profiles import EPIC, Profile
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

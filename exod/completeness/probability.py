@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from exod.bayes import Thresholds
-from exod.completeness.maps import blur_kernel
-from exod.completeness.profiles import EPIC, Profile, cell_shares
-from exod.cube import CountCube
-from exod.expectation import BRIGHT_FACTOR, BRIGHT_PERCENTILE, Expectation
-from exod.gti import Frames
+from exod.counts.bayes import Thresholds
+from exod.counts.cube import CountCube
+from exod.counts.template import BRIGHT_FACTOR, BRIGHT_PERCENTILE, Expectation
+from exod.observation.gti import Frames
+from exod.sensitivity.cellneeds import blur_kernel
+from exod.sensitivity.profiles import EPIC, Profile, cell_shares
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

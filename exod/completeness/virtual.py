@@ -14,7 +14,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from exod.bayes import Thresholds
 from exod.completeness.photons import Photons, Site, burst_photons, undivided
 from exod.completeness.probability import (
     REACH,
@@ -24,8 +23,9 @@ from exod.completeness.probability import (
     bright_limit,
     with_own_light,
 )
-from exod.cube import CountCube
-from exod.expectation import Expectation
+from exod.counts.bayes import Thresholds
+from exod.counts.cube import CountCube
+from exod.counts.template import Expectation
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from exod.completeness.photons import Photons, Site, burst_photons, undivided
 from exod.completeness.probability import REACH, Patch
-from exod.conditional import ConditionalExpectation
-from exod.cube import CountCube
-from exod.gti import Frames
-from exod.sliding import SPARSE
-from exod.windows import Chance, WindowCounts, Windows
+from exod.counts.cube import CountCube
+from exod.counts.shares import ConditionalExpectation
+from exod.counts.windows import Chance, WindowCounts, Windows
+from exod.observation.gti import Frames
+from exod.search.sliding import SPARSE
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

@@ -16,10 +16,10 @@ import pandas as pd
 import pyarrow as pa
 
 from exod.archive.parquet import to_pandas
-from exod.columns import Column
+from exod.counterparts.registry import Catalogue
 from exod.counterparts.standard import ROW, standard, wanted, with_columns
 from exod.errors import InputError
-from exod.registry import Catalogue
+from exod.schemas.columns import Column
 
 _FASTEST: Final = 10.4
 """Proper motion of Barnard's star, the largest, in arcsec a year."""

@@ -15,13 +15,13 @@ import pyarrow as pa
 from exod.archive.parquet import to_pandas
 from exod.counterparts import cds
 from exod.counterparts.hats import HatsCatalogue
+from exod.counterparts.matching import Positions
 from exod.counterparts.partitions import Partitions, match_partitions
+from exod.counterparts.registry import Catalogue
 from exod.counterparts.service import Ask, Asker, Question, Services, match_service
 from exod.counterparts.standard import ROW
 from exod.counterparts.tables import EVERYTHING, import_table
 from exod.counterparts.wanted import Wanted
-from exod.crossmatch import Positions
-from exod.registry import Catalogue
 
 _SERVICES: Final[dict[str, tuple[str, Ask, float]]] = {
     "cds-xmatch": ("CDS X-Match", cds.ask_xmatch, cds.XMATCH_LIMIT),

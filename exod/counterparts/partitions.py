@@ -18,11 +18,11 @@ from astropy_healpix import healpix_to_lonlat
 from scipy.spatial import cKDTree
 
 from exod.archive.parquet import to_pandas
-from exod.chance import nearest_of, outer_distances, with_chance
+from exod.counterparts.chance import nearest_of, outer_distances, with_chance
+from exod.counterparts.matching import Integers, Positions, match_rows, merge
+from exod.counterparts.registry import Catalogue
 from exod.counterparts.standard import ROW, nothing, positions
-from exod.crossmatch import Integers, Positions, match_rows, merge
-from exod.registry import Catalogue
-from exod.sphere import chord, unit_vectors
+from exod.sky.sphere import chord, unit_vectors
 
 _KEPT: Final = 2_000_000
 """Rows whose positions are kept for the second reading: about 250 MB."""
@@ -60,7 +60,8 @@ def match_partitions(sources: Positions, parts: Partitions) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        As of `exod.crossmatch.match_rows` and `with_chance`, with the columns of the catalogue.
+        As of `exod.counterparts.matching.match_rows` and `with_chance`, with the columns of the
+        catalogue.
     """
     catalogue = parts.catalogue
     radius = catalogue.radius_arcsec

@@ -24,14 +24,14 @@ from tenacity import (
 )
 
 from exod.archive.parquet import to_pandas
-from exod.chance import with_chance
 from exod.counterparts.cache import put
-from exod.counterparts.files import arrow_of
+from exod.counterparts.chance import with_chance
+from exod.counterparts.matching import Pairs, Positions, measured, nearest
+from exod.counterparts.registry import Catalogue
 from exod.counterparts.standard import ROW, nothing, positions, standard, wanted
-from exod.crossmatch import Pairs, Positions, measured, nearest
 from exod.errors import ConfigError, DownloadError, InputError
-from exod.registry import Catalogue
-from exod.sphere import angle, unit_vectors
+from exod.sky.sphere import angle, unit_vectors
+from exod.tablefiles.reading import arrow_of
 
 SOURCE: Final = "_source"
 """Column of answers: which of the positions asked for a row belongs to."""
@@ -380,7 +380,7 @@ def _outer(
     catalogue: Catalogue,
     reach: float,
 ) -> np.ndarray:
-    """As `exod.crossmatch.outer_distances`, of the rows of an answer."""
+    """As `exod.counterparts.matching.outer_distances`, of the rows of an answer."""
     here = unit_vectors(sources.ra_deg[met.source], sources.dec_deg[met.source])
     there = unit_vectors(rows.ra_deg[met.row], rows.dec_deg[met.row])
     apart = angle(np.linalg.norm(here - there, axis=-1))

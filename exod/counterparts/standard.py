@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from astropy import units
 
-from exod.columns import Column
-from exod.crossmatch import Positions
+from exod.counterparts.matching import Positions
+from exod.counterparts.registry import TYPES, Catalogue, CatalogueColumn
 from exod.errors import InputError
-from exod.registry import TYPES, Catalogue, CatalogueColumn
+from exod.schemas.columns import Column
 
 RA: Final = "_ra"
 DEC: Final = "_dec"

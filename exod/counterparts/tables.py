@@ -23,10 +23,10 @@ from astropy_healpix import lonlat_to_healpix
 
 from exod.archive.parquet import to_pandas
 from exod.counterparts.cache import checksum, making, put
-from exod.counterparts.files import TableFile
+from exod.counterparts.registry import Catalogue
 from exod.counterparts.standard import DEC, PM_DEC, PM_RA, RA, ROW, standard, wanted, with_columns
 from exod.errors import InputError
-from exod.registry import Catalogue
+from exod.tablefiles.reading import TableFile
 
 LIMIT: Final = 1_000_000
 """Rows of a partition."""

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from exod.counterparts.files import FORMATS
 from exod.counterparts.hats import is_hats
+from exod.counterparts.registry import Catalogue, declared_as, declared_in, known, registry
 from exod.errors import ConfigError
-from exod.registry import Catalogue, declared_as, declared_in, known, registry
+from exod.tablefiles.reading import FORMATS
 
 RA_NAMES: Final = (
     "ra",

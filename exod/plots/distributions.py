@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from exod.bayes import Kind, threshold
+from exod.counts.bayes import Kind, threshold
 from exod.plots.style import BLACK, BLUE, GREEN, PURPLE, SMALL, VERMILLION
 from exod.report.statistics import Histogram
 

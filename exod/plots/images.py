@@ -17,8 +17,8 @@ from mpl_toolkits.axes_grid1.anchored_artists import (  # type: ignore[import-un
 )
 from numpy.typing import NDArray
 
-from exod.cube import Box, Grid
-from exod.instruments import SKY_PIXEL_ARCSEC
+from exod.counts.cube import Box, Grid
+from exod.instruments.cameras import SKY_PIXEL_ARCSEC
 from exod.plots.style import (
     GREEN,
     GREY,
@@ -28,7 +28,7 @@ from exod.plots.style import (
     Row,
     run_text,
 )
-from exod.sky import TangentPlane
+from exod.sky.plane import TangentPlane
 from exod.text import plural
 
 MAX_LABELS: Final = 60

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from exod.bayes import MU_MIN, Kind, Thresholds, n_peak, threshold
+from exod.counts.bayes import MU_MIN, Kind, Thresholds, n_peak, threshold
 from exod.plots.eventmarks import event_text, mark_event
 from exod.plots.style import (
     BLACK,
@@ -63,7 +63,7 @@ def significance_limits(mu: ArrayLike, sigma: float) -> tuple[Floats, Floats]:
     -------
     eclipse, peak : ndarray of float64, same shape
         Largest whole number of counts that is an eclipse and smallest that is a peak: B is at
-        or above `exod.bayes.threshold`. NaN where there is none.
+        or above `exod.counts.bayes.threshold`. NaN where there is none.
 
     Examples
     --------

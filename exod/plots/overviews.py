@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from exod.gti import BTI_RATE, HIGH_ENERGY_EV
+from exod.observation.gti import BTI_RATE, HIGH_ENERGY_EV
 from exod.plots.style import BLUE, GREEN, GREY, SMALL, VERMILLION, Row, shade_bad_time, utc
 from exod.text import plural
 

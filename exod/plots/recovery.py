@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from exod.plots.style import BLUE, GREEN, SMALL, VERMILLION
-from exod.recovery import Recovery
+from exod.sources.recovery import Recovery
 
 _COLOURS: Final = (BLUE, VERMILLION, GREEN)
 _LINES: Final = ("-", "--", ":")

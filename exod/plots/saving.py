@@ -19,7 +19,7 @@ from exod.plots.images import detection_image
 from exod.plots.lightcurves import region_light_curve
 from exod.plots.overviews import observation_overview
 from exod.plots.style import RESOLUTION
-from exod.sky import TangentPlane
+from exod.sky.plane import TangentPlane
 
 _PLANE = ("x_ref", "y_ref", "ra_ref", "dec_ref", "x_delta", "y_delta")
 _NEEDED: Final = (

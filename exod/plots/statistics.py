@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from exod.bayes import Kind
+from exod.counts.bayes import Kind
 from exod.plots.counterparts import (
     draw_fluxes,
     draw_match,

@@ -14,7 +14,7 @@ from astropy.time import Time
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from exod.instruments import MJDREF_TT
+from exod.instruments.cameras import MJDREF_TT
 
 Row = Mapping[str, Any] | pd.Series
 """One row of a table."""

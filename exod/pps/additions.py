@@ -16,11 +16,11 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from exod.errors import InputError
-from exod.events import EVENT_DTYPES, EventList
+from exod.observation.events import EVENT_DTYPES, EventList
 from exod.pps import ingested
 from exod.pps.fitsfile import Header, open_fits, read_column
-from exod.simulate.availability import Availability, pixel_codes
-from exod.simulate.inject import InjectedList
+from exod.simulate.camera.availability import Availability, pixel_codes
+from exod.simulate.injection.inject import InjectedList
 
 Floats = NDArray[np.float64]
 

@@ -22,9 +22,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from exod.errors import DownloadError, ExodError, ExposureRejected, InputError
-from exod.events import EVENT_DTYPES, EventList, Exposure
+from exod.observation.events import EVENT_DTYPES, EventList, Exposure
 from exod.pps.remote import RemoteFile
-from exod.sky import TangentPlane
+from exod.sky.plane import TangentPlane
 
 SUFFIX: Final = ".parquet"
 

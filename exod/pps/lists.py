@@ -13,13 +13,13 @@ from astropy.io.registry import IORegistryError
 from astropy.table import Table as AstropyTable
 
 from exod.errors import ConfigError, ExposureRejected, InputError
-from exod.events import EVENT_DTYPES, EventList, Exposure
-from exod.instruments import CAMERAS, IMAGE_PIXEL_ARCSEC
+from exod.instruments.cameras import CAMERAS, IMAGE_PIXEL_ARCSEC
+from exod.observation.events import EVENT_DTYPES, EventList, Exposure
 from exod.pps import ingested
 from exod.pps.fitsfile import Header, open_fits, read_column, read_header
 from exod.pps.names import PPS_NAME, TIMING_PRODUCT, obsid_of_path
 from exod.pps.remote import RemoteFile
-from exod.sky import TangentPlane
+from exod.sky.plane import TangentPlane
 
 _FLAG_EXPRESSION = re.compile(r"FLAG\s*&\s*(0x[0-9a-fA-F]+)\s*\)\s*==\s*0")
 

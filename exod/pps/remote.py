@@ -19,8 +19,14 @@ import fsspec
 import tenacity
 
 from exod.errors import DownloadError, ExodError, InputError
+from exod.files.storage import (
+    CHECK_SETTINGS,
+    StorageOptions,
+    one_line,
+    service_failure,
+    without_password,
+)
 from exod.pps.names import SUFFIXES
-from exod.storage import CHECK_SETTINGS, StorageOptions, one_line, service_failure, without_password
 
 TRIES: Final = 4
 """How often a file is asked for."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from exod.bayes import threshold
+from exod.counts.bayes import threshold
 from exod.report.consistency import failed
 from exod.report.numbers import Numbers
 from exod.report.page import Block, Cell, Listing, Section, Text

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from exod.errors import ConfigError, ExodError
-from exod.interrupts import interrupts_held
+from exod.scheduler.interrupts import interrupts_held
 
 if TYPE_CHECKING:
     from distributed import Client, LocalCluster

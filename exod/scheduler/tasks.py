@@ -14,8 +14,8 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from exod.errors import ExodError
-from exod.plan import Plan
 from exod.scheduler.cluster import default_workers, local_client, remote_client
+from exod.scheduler.plan import Plan
 
 if TYPE_CHECKING:
     from distributed import Client, Future

@@ -4,7 +4,7 @@ The Parquet schemas, FITS headers and the data model page all come from these de
 those of the search in `exod.schemas.search`, what is derived from them in `exod.schemas.derived`.
 """
 
-from exod.columns import FORMAT_VERSION, Column, Table
+from exod.schemas.columns import FORMAT_VERSION, Column, Table
 from exod.schemas.derived import DERIVED, FEATURES, FLAGS, LINEAGE, MATCH, MEMBERS, UNIQUE
 from exod.schemas.search import (
     BTI,

@@ -11,9 +11,9 @@ from types import MappingProxyType
 
 import pyarrow as pa
 
-from exod.columns import Column, Table
-from exod.flags import QUALITY_FLAGS
+from exod.schemas.columns import Column, Table
 from exod.schemas.search import DETID, OBSID, RUNID
+from exod.vetting.flags import QUALITY_FLAGS
 
 _S, _B = pa.string(), pa.bool_()
 _I16, _I32, _I64 = pa.int16(), pa.int32(), pa.int64()

@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 import pyarrow as pa
 
-from exod.columns import Column, Table
+from exod.schemas.columns import Column, Table
 
 _S, _B = pa.string(), pa.bool_()
 _I16, _I32, _I64 = pa.int16(), pa.int32(), pa.int64()

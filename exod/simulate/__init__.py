@@ -1,12 +1,15 @@
 """Event-level simulator: settings and a seed give the events of an observation, and the truth.
 
-Nothing is read or written here; `exod.stages.simulate` writes files like those of the pipeline.
+Nothing is read or written here; `exod.stages.inputs.simulate` writes files like those of the
+pipeline.
 """
 
-from exod.simulate.availability import Availability
-from exod.simulate.eruptions import Periodic, PowerLawDecay, QuasiPeriodicEruptions
-from exod.simulate.inject import InjectedList, inject_in_memory
-from exod.simulate.lightmodels import (
+from exod.simulate.camera.availability import Availability
+from exod.simulate.injection.inject import InjectedList, inject_in_memory
+from exod.simulate.injection.strength import expected_counts, with_counts
+from exod.simulate.injection.targets import Target
+from exod.simulate.lights.eruptions import Periodic, PowerLawDecay, QuasiPeriodicEruptions
+from exod.simulate.lights.lightmodels import (
     BoxBurst,
     Constant,
     Eclipse,
@@ -15,13 +18,11 @@ from exod.simulate.lightmodels import (
     LightCurve,
     SoftProtonFlare,
 )
-from exod.simulate.lighttext import parse_light_curve
+from exod.simulate.lights.lighttext import parse_light_curve
+from exod.simulate.lights.tabulated import Dip, Tabulated
 from exod.simulate.models import DropOut, ExposureModel, HotPixel, ObservationModel, SourceModel
 from exod.simulate.observation import SimulatedExposure, SimulatedObservation, simulate
 from exod.simulate.scenario import default_observation
-from exod.simulate.strength import expected_counts, with_counts
-from exod.simulate.tabulated import Dip, Tabulated
-from exod.simulate.targets import Target
 
 __all__ = [
     "Availability",

@@ -10,9 +10,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from exod.events import PI_MAX_EV, PI_MIN_EV
-from exod.simulate.detector import DETECTORS, Detector
-from exod.simulate.lightmodels import Constant, LightCurve
+from exod.observation.events import PI_MAX_EV, PI_MIN_EV
+from exod.simulate.camera.detector import DETECTORS, Detector
+from exod.simulate.camera.spectra import LINES, PARTICLES, PROTONS, SKY, Spectrum, blurred, pi_of
+from exod.simulate.camera.vignetting import proton_vignetting, vignetting
+from exod.simulate.lights.lightmodels import Constant, LightCurve
 from exod.simulate.models import ExposureModel, HotPixel, ObservationModel
 from exod.simulate.photons import (
     ORIGIN_FLARE,
@@ -21,8 +23,6 @@ from exod.simulate.photons import (
     ORIGIN_SKY,
     Photons,
 )
-from exod.simulate.spectra import LINES, PARTICLES, PROTONS, SKY, Spectrum, blurred, pi_of
-from exod.simulate.vignetting import proton_vignetting, vignetting
 
 Floats = NDArray[np.float64]
 Pixels = tuple[NDArray[np.uint8], NDArray[np.int16], NDArray[np.int16]]

@@ -14,12 +14,12 @@ from typing import Final, Self
 import numpy as np
 
 from exod.errors import ConfigError
-from exod.instruments import CAMERAS, PN_QUADRANTS
-from exod.simulate.detector import DETECTORS, Detector, read_out
-from exod.simulate.lightmodels import Constant, LightCurve, SoftProtonFlare
-from exod.simulate.spectra import lognormal_quantile
-from exod.simulate.vignetting import vignetting
-from exod.sky import TangentPlane, validate_obsid
+from exod.instruments.cameras import CAMERAS, PN_QUADRANTS
+from exod.simulate.camera.detector import DETECTORS, Detector, read_out
+from exod.simulate.camera.spectra import lognormal_quantile
+from exod.simulate.camera.vignetting import vignetting
+from exod.simulate.lights.lightmodels import Constant, LightCurve, SoftProtonFlare
+from exod.sky.plane import TangentPlane, validate_obsid
 
 SKY_DELTA_DEG: Final = 1.38888888888889e-05
 """REFYCDLT of every PPS event list: 0.05 arcsec in degrees."""
@@ -161,7 +161,7 @@ class ExposureModel:
     start, duration : float
         Mission elapsed time and length in seconds.
     submode, filter : str
-        Read-out mode and filter; see `exod.simulate.detector.read_out` for the known submodes.
+        Read-out mode and filter; `exod.simulate.camera.detector.read_out` knows the submodes.
     hot_pixels : tuple of HotPixel
         Defects.
     dropouts : tuple of DropOut

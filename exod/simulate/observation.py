@@ -3,7 +3,8 @@
 The chain for each exposure: photons of the sources (`exod.simulate.photons`) and of the background
 (`exod.simulate.background`) at their chip pixels -> out-of-time events -> windows and frames of the
 submode -> pile-up -> randomisation inside pixel and frame -> sky pixels -> PATTERN and FLAG
-(`exod.simulate.readout`). docs/simulator.md says where the numbers come from and what is left out.
+(`exod.simulate.camera.readout`). docs/simulator.md says where the numbers come from and what is
+left out.
 """
 
 from __future__ import annotations
@@ -16,15 +17,15 @@ from astropy.time import Time
 from numpy.typing import NDArray
 
 from exod.errors import ConfigError
-from exod.events import PI_MAX_EV, PI_MIN_EV, EventList, Exposure
-from exod.instruments import CAMERAS, MJDREF_TT
+from exod.instruments.cameras import CAMERAS, MJDREF_TT
+from exod.observation.events import PI_MAX_EV, PI_MIN_EV, EventList, Exposure
 from exod.simulate.background import background_photons
+from exod.simulate.camera.readout import acceptance, read_events
 from exod.simulate.models import (
     ExposureModel,
     ObservationModel,
 )
 from exod.simulate.photons import ORIGIN_HOT_PIXEL, Photons, source_photons
-from exod.simulate.readout import acceptance, read_events
 from exod.simulate.truth import hot_pixel_table, source_list, truth_table
 
 

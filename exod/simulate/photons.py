@@ -1,7 +1,7 @@
 """Photons of a simulated source: where, when and how energetic they reach the camera.
 
-Rates count good events (0.2-12 keV, PATTERN and FLAG accepted, see `exod.simulate.readout`); more
-are drawn, so that the good ones come out as asked.
+Rates count good events (0.2-12 keV, PATTERN and FLAG accepted, see
+`exod.simulate.camera.readout`); more are drawn, so that the good ones come out as asked.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from exod.instruments import SKY_PIXEL_ARCSEC
-from exod.simulate.detector import DETECTORS
+from exod.instruments.cameras import SKY_PIXEL_ARCSEC
+from exod.instruments.pointspread import POINT_SPREADS
+from exod.simulate.camera.detector import DETECTORS
+from exod.simulate.camera.spectra import blurred, lognormal_quantile, pi_of
+from exod.simulate.camera.vignetting import vignetting
 from exod.simulate.models import ExposureModel, SourceModel, source_area
-from exod.simulate.psf import POINT_SPREADS
-from exod.simulate.spectra import blurred, lognormal_quantile, pi_of
-from exod.simulate.vignetting import vignetting
-from exod.sky import TangentPlane
+from exod.sky.plane import TangentPlane
 
 Floats = NDArray[np.float64]
 
@@ -62,8 +62,8 @@ def source_photons(
 ) -> Photons:
     """Photons of one source that meet a chip within an exposure, in no particular order.
 
-    `exod.simulate.readout.read_events` turns them into events, of a simulated exposure or to be
-    added to a real event list.
+    `exod.simulate.camera.readout.read_events` turns them into events, of a simulated exposure or to
+    be added to a real event list.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def source_photons(
         Position angle of the pointing (PA_PNT) in degrees.
     accepted : float
         Share of events whose PATTERN and FLAG will be accepted, see
-        `exod.simulate.readout.acceptance`.
+        `exod.simulate.camera.readout.acceptance`.
     generator : numpy.random.Generator
         Source of random numbers.
     origin : int

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from exod.errors import ConfigError
-from exod.instruments import CAMERAS
-from exod.simulate.detector import DETECTORS, PN_FIRST_ROW
-from exod.simulate.lightmodels import (
+from exod.instruments.cameras import CAMERAS
+from exod.simulate.camera.detector import DETECTORS, PN_FIRST_ROW
+from exod.simulate.lights.lightmodels import (
     BoxBurst,
     Eclipse,
     FastRiseBurst,
@@ -30,7 +30,7 @@ from exod.simulate.models import (
     sky_plane,
 )
 from exod.simulate.weather import BACKGROUNDS, Background, flaring, outlines, with_structure
-from exod.sky import validate_obsid
+from exod.sky.plane import validate_obsid
 
 EXPIDS = {"EMOS1": "S001", "EMOS2": "S002", "EPN": "S003"}
 """The usual identifiers of the first exposures."""

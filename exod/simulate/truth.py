@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from exod.instruments import CAMERAS, IMAGE_PIXEL_ARCSEC
+from exod.instruments.cameras import CAMERAS, IMAGE_PIXEL_ARCSEC
 from exod.simulate.background import PARTICLE_RATE, SKY_RATE
-from exod.simulate.detector import DETECTORS
+from exod.simulate.camera.detector import DETECTORS
 from exod.simulate.models import ExposureModel, ObservationModel, SourceModel
 
 _APERTURE_ARCSEC, _APERTURE_SHARE = 20.0, 0.75

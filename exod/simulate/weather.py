@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from exod.simulate.lightmodels import SoftProtonFlare
+from exod.simulate.lights.lightmodels import SoftProtonFlare
 
 Background = Literal["quiet", "flaring"]
 BACKGROUNDS: Final = ("quiet", "flaring")

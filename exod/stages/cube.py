@@ -12,12 +12,12 @@ import numpy as np
 import zarr
 
 from exod.config import Config
-from exod.cube import CountCube
+from exod.counts.cube import CountCube
 from exod.errors import ConfigError, ExodError, InputError
 from exod.pps import ObservationFiles, local_copies
-from exod.search import Run, search_subset
-from exod.sky import TangentPlane
-from exod.stages.read import read_observation
+from exod.search.subset import Run, search_subset
+from exod.sky.plane import TangentPlane
+from exod.stages.detect.read import read_observation
 
 INNER_FRAMES = 64
 """Frames of a Zarr chunk; a shard holds a whole number of them."""

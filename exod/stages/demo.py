@@ -18,16 +18,16 @@ from astropy.coordinates import SkyCoord
 from exod.archive import Archive, open_archive
 from exod.config import Config
 from exod.counterparts.wanted import Own, wanted_catalogues
-from exod.plan import Plan
 from exod.pps import find_observations
-from exod.stages.catalogue import Release, write_catalogue
-from exod.stages.crossmatch import Settings, crossmatch
-from exod.stages.derive import bring_up_to_date
-from exod.stages.detect import Outcome
+from exod.scheduler.plan import Plan
+from exod.stages.catalogue.release import Release, write_catalogue
+from exod.stages.derive.crossmatch import Settings, crossmatch
+from exod.stages.derive.update import bring_up_to_date
+from exod.stages.detect.observation import Outcome
+from exod.stages.detect.survey import detect_many
+from exod.stages.inputs.simulate import simulate_files
 from exod.stages.plot import plot_many
-from exod.stages.report import add_report
-from exod.stages.simulate import simulate_files
-from exod.stages.survey import detect_many
+from exod.stages.report.page import add_report
 
 SEED = 1
 """Seed of the first observation; the others add one."""
@@ -74,11 +74,11 @@ def run_demo(
     folder : Path
         Gets the event lists, the archive and the pictures.
     scheduler : str
-        As in `exod.plan.Plan`.
+        As in `exod.scheduler.plan.Plan`.
     say : callable
         Is told what is going on.
     follow : callable
-        As `exod.progress.follow`.
+        As `exod.cli.progress.follow`.
     """
     say("Simulating three observations ...")
     for number, (obsid, options) in enumerate(OBSERVATIONS.items()):

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from exod.archive import open_archive
-from exod.plan import Plan
+from exod.files.storage import StorageOptions
 from exod.plots import save_observation
 from exod.scheduler import run as run_tasks
-from exod.storage import StorageOptions
+from exod.scheduler.plan import Plan
 
 LIGHT_CURVES = 50
 """Light curves drawn of an observation at most."""

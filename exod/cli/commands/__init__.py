@@ -1,0 +1,1 @@
+"""The commands, a module for each subject; each is a thin function."""

@@ -1,0 +1,137 @@
+"""Command that measures the completeness of the search."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from exod.cli.app import app, complain, out
+from exod.cli.options import (
+    Band,
+    ConfigFile,
+    Preset,
+    Scheduler,
+    Set,
+    Sigma,
+    TBin,
+    Workers,
+    read_config,
+)
+from exod.cli.outcomes import FINISHING, end_if_stopped
+from exod.errors import ConfigError
+from exod.text import plural
+
+if TYPE_CHECKING:
+    from exod.completeness.campaign import Campaign
+    from exod.scheduler.plan import Plan
+    from exod.stages.detect.observation import Outcome
+
+
+@app.command()
+def completeness(
+    folder: Annotated[Path, typer.Argument(metavar="OUT", help="Gets the results.")],
+    amplitudes: Annotated[
+        str, typer.Option(metavar="N,...", help="Expected counts of a burst, all cameras.")
+    ] = "5,8,12,20,35,60",
+    durations: Annotated[
+        str, typer.Option(metavar="S,...", help="Lengths of bursts in seconds.")
+    ] = "2,5,10,20,50,100,200,500,1000",
+    off_axis: Annotated[
+        str, typer.Option(metavar="ARCMIN,...", help="Off-axis angles, up to 11.")
+    ] = "2,6,10",
+    backgrounds: Annotated[str, typer.Option(help="quiet, flaring or both.")] = "quiet,flaring",
+    observations: Annotated[int, typer.Option(help="Observations a point of the grid.")] = 4,
+    bursts: Annotated[
+        int, typer.Option(help="Bursts in each, 90 arcsec apart; fewer without room.")
+    ] = 25,
+    length: Annotated[float, typer.Option(help="Length of an observation in seconds.")] = 20_000.0,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 1,
+    method: Annotated[
+        str, typer.Option(help="search, or as baselines exod1 or exod1-ks.")
+    ] = "search",
+    levels: Annotated[
+        str,
+        typer.Option(
+            metavar="X,...",
+            help="Thresholds: sigmas or false alarm rates; of exod1 s [those of the settings; 4].",
+        ),
+    ] = "",
+    t_bin: TBin = None,
+    band: Band = None,
+    sigma: Sigma = None,
+    preset: Preset = None,
+    config: ConfigFile = None,
+    settings: Set = None,
+    scheduler: Scheduler = "local",
+    workers: Workers = None,
+) -> None:
+    """Measure how many counts a burst needs to be found, with simulated observations.
+
+    What is done with the same settings is not done again: to continue, or to add to the grid or
+    another method, run the command with the same OUT.
+
+    Example: `exod completeness sim --amplitudes 8,20,60 --durations 5,50 --off-axis 6
+    --backgrounds quiet --observations 1`
+    """
+    from exod.completeness.campaign import Campaign
+    from exod.scheduler.plan import Plan
+    from exod.stages.completeness.measure import write_results
+
+    campaign = Campaign(
+        amplitudes=_numbers("--amplitudes", amplitudes),
+        durations=_numbers("--durations", durations),
+        off_axis=_numbers("--off-axis", off_axis),
+        backgrounds=tuple(name.strip() for name in backgrounds.split(",") if name.strip()),  # type: ignore[misc]
+        observations=observations,
+        bursts=bursts,
+        length=length,
+        seed=seed,
+        method=method,  # type: ignore[arg-type]
+        levels=_numbers("--levels", levels),
+        config=read_config(config, settings, t_bin, band, sigma, preset),
+    )
+    outcomes = _run(campaign, folder, Plan(scheduler, workers))
+    failed = [outcome for outcome in outcomes if outcome.status == "FAILED"]
+    if len(failed) < len(outcomes):
+        for path in write_results(folder, shlex.join(["exod", *sys.argv[1:]])):
+            out.print(str(path), markup=False, soft_wrap=True)
+    for outcome in failed:
+        complain(f"exod: {outcome.obsid} failed: {outcome.reason}")
+    if failed:
+        raise typer.Exit(1)
+
+
+def _run(campaign: Campaign, folder: Path, plan: Plan) -> list[Outcome]:
+    """Do the tasks and show how it goes."""
+    from exod.cli.progress import follow
+    from exod.scheduler.interrupts import stoppable
+    from exod.stages.completeness.measure import run_campaign
+
+    total = len(campaign.points())
+    outcomes: list[Outcome] = []
+    with follow(total, out) as progress:
+
+        def say_finishing() -> None:
+            progress.say(FINISHING)
+
+        with stoppable(say_finishing) as stop:
+            watched = plan.watched(progress.link, progress.say, stop)
+            # An interruption must end the workers before anything else is said.
+            with closing(run_campaign(campaign, folder, watched)) as tasks:
+                outcomes.extend(progress.report(outcome) for outcome in tasks)
+    end_if_stopped(stop, len(outcomes), total)
+    before = sum(not outcome.searched for outcome in outcomes)
+    out.print(f"{plural(len(outcomes), 'observation')} searched, {before} of them before.")
+    return outcomes
+
+
+def _numbers(option: str, text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise ConfigError(f"{option} takes numbers as in 5,10,20 ({error}).") from error

@@ -1,0 +1,138 @@
+"""The command that finds counterparts of unique sources in catalogues."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from exod.cli.app import app, complain, new_table, out
+from exod.cli.options import Storage, storage_options
+from exod.errors import ConfigError
+
+if TYPE_CHECKING:
+    from exod.archive import Archive
+    from exod.counterparts.wanted import Wanted
+    from exod.stages.derive.crossmatch import Crossmatched, Settings
+
+
+@app.command()
+def crossmatch(
+    root: Annotated[str | None, typer.Argument(metavar="ROOT", help="The archive.")] = None,
+    catalogues: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--with",
+            metavar="NAME",
+            help="Catalogue of the list, NAME=PATH, table, TOML file or HATS folder; repeatable.",
+        ),
+    ] = None,
+    listed: Annotated[
+        bool, typer.Option("--list", help="List the catalogues that are known.")
+    ] = False,
+    ra: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Right ascension in your own table, degrees."),
+    ] = None,
+    dec: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Declination in it, degrees.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="What your table is called [its file].")] = None,
+    epoch: Annotated[float | None, typer.Option(help="Year of your positions, as 2016.0.")] = None,
+    pm_ra: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN", help="Proper motion in RA in your table, mas/yr, times cos Dec."
+        ),
+    ] = None,
+    pm_dec: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Its proper motion in Dec, mas/yr."),
+    ] = None,
+    radius: Annotated[
+        float | None, typer.Option(min=0.001, help="Search radius in arcsec [of the catalogue].")
+    ] = None,
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="Match all sources anew, and ask services again.")
+    ] = False,
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="EXOD_CACHE", help="Folder of imported tables and answers [~/.cache/exod]."
+        ),
+    ] = None,
+    services: Annotated[
+        str | None,
+        typer.Option(
+            metavar="JSON",
+            envvar="EXOD_SERVICES",
+            help="Addresses of services, attempts, wait, timeout and batch.",
+        ),
+    ] = None,
+    storage: Storage = None,
+) -> None:
+    """Find counterparts of the unique sources in catalogues, with the probability of chance.
+
+    Example: `exod crossmatch results --with simbad --with gaia_dr3`
+    """
+    if listed:
+        _list()
+        return
+    if root is None or not catalogues:
+        raise ConfigError(
+            "Give an archive and a catalogue, as in `exod crossmatch results --with simbad`; "
+            "`exod crossmatch --list` lists those that are known."
+        )
+    from exod.archive import open_archive
+    from exod.counterparts.cache import cache_folder
+    from exod.counterparts.service import Services
+    from exod.counterparts.wanted import Own, wanted_catalogues
+    from exod.stages.derive.crossmatch import Settings
+
+    own = Own(ra, dec, name, epoch, pm_ra, pm_dec, radius)
+    wanted = wanted_catalogues(catalogues, own)
+    archive = open_archive(root, storage_options(storage))
+    settings = Settings(cache_folder(cache), Services.of(services), refresh)
+    _match(archive, wanted, settings)
+
+
+def _match(archive: Archive, wanted: list[Wanted], settings: Settings) -> None:
+    """Match with one catalogue after the other; exit code 1 if one of them fails."""
+    from exod.stages.derive.crossmatch import crossmatch
+
+    failed = []
+    with out.status("Matching") as status:
+        told = replace(settings, say=lambda text: status.update(f"Matching with {escape(text)}"))
+        for one in crossmatch(archive, wanted, told):
+            _tell(one)
+            failed += [one.name] if one.error else []
+    if failed:
+        complain(f"exod: not matched with {', '.join(failed)}.")
+        raise typer.Exit(1)
+
+
+def _tell(one: Crossmatched) -> None:
+    if one.error:
+        complain(f"exod: {one.name}: {one.error}")
+        return
+    counts = one.summary
+    out.print(
+        f"{one.name}: {counts['matched']:,} of {counts['sources']:,} sources matched, "
+        f"{counts['looked_up']:,} looked up."
+    )
+
+
+def _list() -> None:
+    from exod.counterparts.registry import registry
+
+    table = new_table("Catalogues", "Name", "What", "From", "Radius", "Epoch")
+    for catalogue in registry().values():
+        where = catalogue.where or "a file, NAME=PATH"
+        epoch = "" if catalogue.epoch is None else f"{catalogue.epoch:g}"
+        radius = f'{catalogue.radius_arcsec:g}"'
+        cells = (catalogue.name, catalogue.title, where, radius, epoch)
+        table.add_row(*(escape(cell) for cell in cells))
+    out.print(table)

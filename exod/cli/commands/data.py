@@ -1,0 +1,125 @@
+"""Commands that fetch and ingest observations."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from exod.cli.app import app, complain, out
+from exod.cli.options import (
+    Data,
+    Input,
+    Listed,
+    Scheduler,
+    Storage,
+    Workers,
+    input_paths,
+    storage_options,
+)
+from exod.cli.outcomes import FINISHING, end_if_stopped
+from exod.text import plural
+
+
+@app.command()
+def download(
+    to: Annotated[Path, typer.Option(help="Gets a folder an observation.")],
+    obsids: Annotated[
+        list[str] | None, typer.Argument(metavar="OBSID...", help="Ten digits each.")
+    ] = None,
+    listed: Listed = None,
+    connections: Annotated[
+        int, typer.Option(min=1, max=16, help="Observations fetched at the same time.")
+    ] = 4,
+    attempts: Annotated[int, typer.Option(min=1, help="Tries of each request.")] = 5,
+    timeout: Annotated[float, typer.Option(min=1, help="Longest silence in seconds.")] = 120.0,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read what is there; fetch again what is damaged.")
+    ] = False,
+    esa: Annotated[str, typer.Option("--esa-url", hidden=True)] = "",
+    heasarc: Annotated[str, typer.Option("--heasarc-url", hidden=True)] = "",
+) -> None:
+    """Fetch event lists and source lists from the archives of ESA and HEASARC.
+
+    What is there and whole is not fetched again: to continue, run the same command.
+
+    Example: `exod download 0001730201 0765080801 --to data`
+    """
+    from exod.cli.progress import follow_downloads
+    from exod.pps.publicarchives import Esa, Heasarc
+    from exod.pps.transfer import Transport
+    from exod.stages.inputs.download import download_many, wanted_obsids
+
+    wanted = wanted_obsids(obsids or [], listed)
+    services = (Esa(esa) if esa else Esa(), Heasarc(heasarc) if heasarc else Heasarc())
+    with follow_downloads(len(wanted), out) as progress:
+        transport = Transport(
+            attempts=attempts, timeout=timeout, connections=connections, on_bytes=progress.count
+        )
+        transfer: Any = download_many(
+            wanted, to, services=services, transport=transport, verify=verify
+        )
+        with closing(transfer):
+            downloads = [progress.report(done) for done in transfer]
+    failed = [done for done in downloads if done.error]
+    for done in failed:
+        complain(f"exod: {done.obsid} failed: {done.note}")
+    whole = plural(len(downloads) - len(failed), "observation")
+    out.print(f"{whole} in {to}; {len(failed)} failed.", markup=False, soft_wrap=True)
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def ingest(
+    archive: Annotated[str, typer.Option(help="Archive that gets the folder events.")],
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="PATH-or-OBSID...", help="Folders of PPS files, event lists, URLs, or obsids."
+        ),
+    ] = None,
+    listed: Listed = None,
+    data: Data = None,
+    scheduler: Scheduler = "local",
+    workers: Workers = None,
+    storage: Storage = None,
+    source: Input = None,
+) -> None:
+    """Turn event lists into Parquet files once, so that further searches read faster.
+
+    Example: `exod ingest data/ --archive results`, then `exod detect results/events --archive deep
+    --sigma 5`
+    """
+    from exod.pps import find_observations
+    from exod.scheduler.interrupts import stoppable
+    from exod.scheduler.plan import Plan
+    from exod.stages.inputs.ingest import FOLDER, ingest_many
+
+    observations, problems = find_observations(
+        input_paths(paths or [], listed, data), storage_options(source)
+    )
+    failures = [str(problem) for problem in problems]
+    n_done = 0
+    with stoppable(lambda: out.print(FINISHING)) as stop:
+        plan = Plan(scheduler, workers, stop=stop)
+        with closing(
+            ingest_many(observations, archive, plan, storage_options(storage))
+        ) as ingested:
+            for n_done, done in enumerate(ingested, start=1):
+                what = f"{plural(done.written, 'file')} written, {done.kept} kept"
+                counts = f"[{n_done}/{len(observations)}] {done.obsid}: {what}"
+                out.print(f"{counts}, {plural(done.n_events, 'event')}", markup=False)
+                failures += done.problems
+    for failure in failures:
+        complain(f"exod: {failure}")
+    end_if_stopped(stop, n_done, len(observations))
+    if failures:
+        raise typer.Exit(1)
+    out.print(
+        f"To search: exod detect {archive.rstrip('/')}/{FOLDER} --archive ARCHIVE",
+        markup=False,
+        soft_wrap=True,
+    )

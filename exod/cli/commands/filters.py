@@ -1,0 +1,163 @@
+"""Commands that judge regions: quality flags, filters, recovery among runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from exod.cli.app import app, new_table, out
+from exod.cli.options import Archive_, Scheduler, Storage, Workers, storage_options
+from exod.text import plural
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+
+@app.command()
+def flags(
+    root: Archive_,
+    excluded: Annotated[
+        Path | None,
+        typer.Option(help="CSV of excluded observations: obsid,reason [the one of exod]."),
+    ] = None,
+    boxes: Annotated[
+        Path | None,
+        typer.Option(help="CSV or TOML of hot detector regions, besides those that are found."),
+    ] = None,
+    search: Annotated[
+        bool, typer.Option("--hot-search/--no-hot-search", help="Whether to find hot regions.")
+    ] = True,
+    force: Annotated[bool, typer.Option("--force", help="Make all anew.")] = False,
+    scheduler: Scheduler = "local",
+    workers: Workers = None,
+    storage: Storage = None,
+) -> None:
+    """Set the quality flags of all regions, and find hot regions of the detector.
+
+    Example: `exod flags results --boxes hot.csv`
+    """
+    from exod.scheduler.plan import Plan
+    from exod.stages.derive.flaginputs import no_boxes, read_boxes, read_excluded
+    from exod.stages.derive.flags import FlagSettings, make_flags
+    from exod.vetting.flags import QUALITY_FLAGS
+    from exod.vetting.hotregions import HotSearch
+
+    settings = FlagSettings(
+        hot=HotSearch() if search else None,
+        excluded=read_excluded(excluded),
+        boxes=read_boxes(boxes) if boxes else no_boxes(),
+    )
+    plan = Plan(scheduler=scheduler, workers=workers)
+    made = make_flags(root, settings, plan, force=force, storage_options=storage_options(storage))
+    table = new_table(f"Flags of {escape(root)}", "Flag", "Regions", "Meaning")
+    for flag in QUALITY_FLAGS:
+        table.add_row(flag.name, str(made.summary[flag.name]), escape(flag.meaning))
+    out.print(table)
+    hot = plural(made.summary["hot_regions"], "hot region")
+    out.print(f"{plural(made.summary['regions'], 'region')}; {hot} of the detector.")
+    _note_left_out(made.left_out, "features", root)
+
+
+@app.command(name="filter")
+def filter_(
+    root: Annotated[str | None, typer.Argument(metavar="ROOT", help="The archive.")] = None,
+    filters: Annotated[
+        list[str] | None,
+        typer.Option("--filter", metavar="NAME=VALUE", help="Keep what fulfils it; repeatable."),
+    ] = None,
+    subsets: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="'NAME=VALUE ...'",
+            help="Count all choices of none or one filter of each such list; repeatable.",
+        ),
+    ] = None,
+    to: Annotated[Path | None, typer.Option(help="File of what is kept, .csv or .parquet.")] = None,
+    show: Annotated[bool, typer.Option("--list", help="List all filters.")] = False,
+    storage: Storage = None,
+) -> None:
+    """Keep the regions that fulfil conditions, and count what each of them removes.
+
+    Example: `exod filter results --filter t_bin=5,50 --filter clean=yes --to kept.csv`
+    """
+    from exod.errors import ConfigError
+    from exod.stages.query.filters import check_format, filter_archive, save_rows
+    from exod.vetting.filterkinds import FILTERS
+    from exod.vetting.filters import parse
+
+    if show:
+        table = new_table("Filters", "Filter", "Value", "Keeps")
+        for kind in FILTERS.values():
+            table.add_row(kind.name, escape(kind.value), escape(kind.meaning))
+        out.print(table)
+        return
+    if root is None:
+        raise ConfigError("Give an archive to filter, or --list to see all filters.")
+    chosen = [parse(text) for text in filters or ()]
+    lists = [[parse(text) for text in one.split()] for one in subsets or ()]
+    if to is not None:
+        check_format(to)
+    found = filter_archive(root, chosen, lists, storage_options=storage_options(storage))
+    _print_rows(f"Filters of {escape(root)}", found.counts.drop(columns="meaning"))
+    if lists:
+        _print_rows("Combinations, of what is kept", found.subsets)
+    out.print(f"{len(found.kept):,} of {plural(found.n_regions, 'region')} kept.")
+    for product, obsids in found.left_out.items():
+        _note_left_out(obsids, product, root)
+    if to is not None:
+        out.print(f"Written to {save_rows(found.kept, to)}", soft_wrap=True, markup=False)
+
+
+@app.command()
+def recovery(
+    root: Archive_,
+    to: Annotated[Path, typer.Option(help="Folder of the table and the picture.")] = Path(
+        "recovery"
+    ),
+    radius: Annotated[float, typer.Option(help="Largest distance in arcsec.")] = 15.0,
+    storage: Storage = None,
+) -> None:
+    """Show which runs find the regions of the others, and how bright regions of each run are.
+
+    Example: `exod recovery results --to recovery`
+    """
+    from exod.plots.recovery import recovery_figure
+    from exod.plots.saving import save_figure
+    from exod.stages.query.filters import recovery_of_archive, save_rows
+
+    found = recovery_of_archive(root, radius, storage_options=storage_options(storage))
+    label = {
+        "n_mean": "Mean counts in a frame of the light curve",
+        "intensity_mean": "Mean counts of its cells, all frames",
+    }[found.column]
+    figure = recovery_figure(found.recovery, found.histograms, found.edges, label, radius)
+    for path in (
+        save_rows(found.recovery.table(), to / "recovery.csv"),
+        save_figure(figure, to / "recovery.png"),
+    ):
+        out.print(str(path), soft_wrap=True, markup=False)
+
+
+def _note_left_out(obsids: Sequence[str], product: str, root: str) -> None:
+    """Say which observations are not counted, since a product does not have them as they are."""
+    if obsids:
+        command = "cluster" if product == "unique" else product
+        sentence = (
+            f"{plural(len(obsids), 'observation')} left out, since {product} does not have what "
+            f"they are now, as {obsids[0]}; run `exod {command} {root}` first."
+        )
+        out.print(sentence, style="yellow", markup=False, soft_wrap=True)
+
+
+def _print_rows(title: str, rows: pd.DataFrame) -> None:
+    table = new_table(title, *(str(name).replace("_", " ") for name in rows.columns))
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row in rows.itertuples(index=False):
+        table.add_row(*(escape(str(value)) for value in row))
+    out.print(table)

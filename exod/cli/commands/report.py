@@ -1,0 +1,36 @@
+"""The command that describes an archive with statistics."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from exod.cli.app import app, out
+from exod.cli.options import Archive_, Storage, storage_options
+from exod.text import plural
+
+
+@app.command()
+def report(
+    root: Archive_,
+    to: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),
+    top: Annotated[int, typer.Option(min=0, help="Sources to list.")] = 50,
+    light_curves: Annotated[int, typer.Option(min=0, help="Light curves to show.")] = 12,
+    storage: Storage = None,
+) -> None:
+    """Describe an archive with statistics on one HTML page that needs no other file.
+
+    Example: `exod report results --to report.html`
+    """
+    from exod.report.consistency import failed
+    from exod.stages.report.page import write_report
+
+    with out.status("Counting"):
+        numbers = write_report(
+            root, to, storage_options(storage), top=top, light_curves=light_curves
+        )
+    wrong = failed(numbers.checks)
+    said = f"{wrong} did not pass" if wrong else "all passed"
+    out.print(f"{to}: {plural(len(numbers.checks), 'consistency check')}, {said}.", soft_wrap=True)

@@ -1,0 +1,87 @@
+"""Commands that simulate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from exod.cli.app import app, new_table, out
+from exod.cli.outcomes import finish, summary
+
+
+@app.command()
+def simulate(
+    folder: Annotated[Path, typer.Argument(metavar="OUT", help="Gets a folder an observation.")],
+    obsid: Annotated[
+        list[str] | None, typer.Option(help="Ten digits; repeatable [0900000101].")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the first; the next add one.")] = 1,
+    duration: Annotated[float, typer.Option(min=2000, help="Length in seconds.")] = 20_000.0,
+    cameras: Annotated[str, typer.Option(help="Cameras.")] = "EPN,EMOS1,EMOS2",
+    bursts: Annotated[int, typer.Option(min=0, help="Bursts.")] = 3,
+    eclipses: Annotated[int, typer.Option(min=0, help="Eclipses of bright sources.")] = 1,
+    flares: Annotated[int, typer.Option(min=0, help="Strong soft-proton flares.")] = 1,
+    background: Annotated[
+        str, typer.Option(help="quiet, or flaring: soft protons most of the time.")
+    ] = "quiet",
+    exposures: Annotated[
+        int, typer.Option(min=1, max=9, help="Exposures of each camera, one after the other.")
+    ] = 1,
+) -> None:
+    """Simulate observations as PPS files, with a table of what is in them.
+
+    Example: `exod simulate sim --obsid 0900000101 --seed 1 --background flaring --exposures 2`
+    """
+    from exod.stages.inputs.simulate import simulate_files
+
+    for number, name in enumerate(obsid or ["0900000101"]):
+        paths = simulate_files(
+            folder,
+            name,
+            seed + number,
+            duration=duration,
+            cameras=tuple(cameras.split(",")),
+            n_bursts=bursts,
+            n_eclipses=eclipses,
+            n_flares=flares,
+            background=background,
+            n_exposures=exposures,
+        )
+        out.print(f"{name}: {len(paths)} files in {paths[0].parent}", soft_wrap=True)
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of the demo.")] = Path(
+        "demo"
+    ),
+    scheduler: Annotated[str, typer.Option(help="sync, local or tcp://host:port.")] = "local",
+) -> None:
+    """Simulate three observations offline, search them, draw what was found, make a catalogue.
+
+    Example: `exod demo demo`
+    """
+    from exod.cli.progress import follow
+    from exod.stages.demo import run_demo
+    from exod.stages.report.page import REPORT
+
+    result = run_demo(folder, scheduler, say=out.print, follow=follow)
+    summary(result.outcomes, str(result.archive), result.seconds)
+    table = new_table("What was put in and what was found")
+    for name in result.found.columns:
+        table.add_column(str(name), justify="right")
+    for row in result.found.to_dict("records"):
+        table.add_row(*(_cell(value) for value in row.values()))
+    out.print(table)
+    out.print(f"Tables:   {result.archive}   (exod status {result.archive})", soft_wrap=True)
+    out.print(f"Pictures: {len(result.pictures)} in {result.pictures[0].parent}", soft_wrap=True)
+    release = folder / result.release.folder.name
+    out.print(f"Catalogue: {release}   (exod query {result.archive})", soft_wrap=True)
+    out.print(f"Report:   {release / REPORT}", soft_wrap=True)
+    finish(result.outcomes, [])
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.1f}" if isinstance(value, float) else str(value)

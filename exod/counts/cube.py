@@ -1,0 +1,342 @@
+"""The count cube, axes (time, y, x): sparse, chunked by time, dense only on request (METHOD 5).
+
+Events are held as sorted (frame, cell) pairs. `CountCube.chunks` turns one range of frames after
+another into a table of non-empty cells; that is what the search uses. `CountCube.to_dask` gives
+the dense array for everything else, and is the reference the search is tested against.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exod.instruments.cameras import SKY_EXTENT, SKY_PIXEL_ARCSEC
+from exod.observation.gti import Frames
+
+if TYPE_CHECKING:
+    import dask.array
+
+EVENTS_PER_CHUNK: Final = 200_000
+"""Events that a chunk holds on average; bounds the memory of the search."""
+
+CELLS_PER_CHUNK: Final = 4_000_000
+"""Cells of a chunk at most, so that a dense block stays small too."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Square cells over the sky pixels of an observation.
+
+    Attributes
+    ----------
+    n : int
+        Cells along each side of the full grid.
+    """
+
+    n: int
+
+    @classmethod
+    def of_size(cls, size_arcsec: float) -> Grid:
+        """The grid whose cells are at least `size_arcsec` wide and fill the field."""
+        return cls(int(SKY_EXTENT / (size_arcsec / SKY_PIXEL_ARCSEC)))
+
+    @property
+    def width(self) -> float:
+        """Width of a cell in sky pixels."""
+        return SKY_EXTENT / self.n
+
+    @property
+    def size_arcsec(self) -> float:
+        """Width of a cell in arcsec."""
+        return self.width * SKY_PIXEL_ARCSEC
+
+    @property
+    def edges(self) -> NDArray[np.float64]:
+        """Edges of the cells in sky pixels, shape (n + 1,)."""
+        return np.linspace(0, SKY_EXTENT, self.n + 1)
+
+    def flat_index(self, x: NDArray[np.int32], y: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Index ``row * n + column`` of sky pixels, same shape; -1 outside the grid."""
+        column, row = self._index(x), self._index(y)
+        inside = (column >= 0) & (row >= 0)
+        return np.where(inside, row * np.int32(self.n) + column, np.int32(-1))
+
+    def _index(self, pixel: NDArray[np.int32]) -> NDArray[np.int32]:
+        # Whole numbers: exact at the edges, and the last edge belongs to the last cell.
+        inside = (pixel >= 0) & (pixel <= SKY_EXTENT)
+        pixel = np.where(inside, pixel, 0).astype(np.int32)
+        cell = np.minimum(pixel * np.int32(self.n) // np.int32(SKY_EXTENT), np.int32(self.n - 1))
+        return np.where(inside, cell, np.int32(-1))
+
+
+@dataclass(frozen=True)
+class Box:
+    """A half-open range of rows and columns of the full grid."""
+
+    y_lo: int
+    y_hi: int
+    x_lo: int
+    x_hi: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.y_hi - self.y_lo, self.x_hi - self.x_lo
+
+    @property
+    def size(self) -> int:
+        """Number of cells."""
+        return self.shape[0] * self.shape[1]
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Rows and columns as slices."""
+        return slice(self.y_lo, self.y_hi), slice(self.x_lo, self.x_hi)
+
+    def widened(self, margin: int, shape: tuple[int, int]) -> Box:
+        """The box with `margin` more cells on each side, within an image of `shape` (y, x)."""
+        return Box(
+            max(self.y_lo - margin, 0),
+            min(self.y_hi + margin, shape[0]),
+            max(self.x_lo - margin, 0),
+            min(self.x_hi + margin, shape[1]),
+        )
+
+    def shifted(self, y: int, x: int) -> Box:
+        """The box moved by `y` rows and `x` columns."""
+        return Box(self.y_lo + y, self.y_hi + y, self.x_lo + x, self.x_hi + x)
+
+    @classmethod
+    def around(cls, flat: NDArray[np.integer], n: int) -> Box:
+        """Bounding box of flat indices into a grid of `n` columns; empty if there are none."""
+        used = np.flatnonzero(np.bincount(flat, minlength=1)) if len(flat) else flat
+        if not len(used):
+            return cls(0, 0, 0, 0)
+        rows, columns = np.divmod(used, n)
+        return cls(int(rows[0]), int(rows[-1]) + 1, int(columns.min()), int(columns.max()) + 1)
+
+
+@dataclass(frozen=True)
+class SparseChunk:
+    """Non-empty cells of a range of frames, sorted by frame and cell.
+
+    Attributes
+    ----------
+    first, last : int
+        Half-open range of frames.
+    frame, cell, n : ndarray of int32, shape (n_cells,)
+        Frame, flat index in the bounding box, and counts.
+    """
+
+    first: int
+    last: int
+    frame: NDArray[np.int32]
+    cell: NDArray[np.int32]
+    n: NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class CountCube:
+    """Counts in (frame, y, x), axes in this order, cropped to the bounding box.
+
+    Attributes
+    ----------
+    frames : Frames
+        Time axis.
+    grid : Grid
+        Full spatial grid.
+    box : Box
+        Bounding box of the non-empty cells.
+    frame : ndarray of int32, shape (n_events,)
+        Frame of each event, ascending.
+    cell : ndarray of int32, shape (n_events,)
+        Flat index of each event in the bounding box.
+    event : ndarray of int64, shape (n_events,)
+        Index of each event in the arrays that the cube was built from.
+    exposure : ndarray of float64, shape (n_frames,)
+        Relative exposure of each frame: 1, or 0 for a masked frame, whose events are left out; in
+        a rebinned cube the sum over the frames that were joined.
+    chunk_frames : int
+        Frames of a chunk.
+    """
+
+    frames: Frames
+    grid: Grid
+    box: Box
+    frame: NDArray[np.int32]
+    cell: NDArray[np.int32]
+    event: NDArray[np.int64]
+    exposure: NDArray[np.float64]
+    chunk_frames: int
+
+    @classmethod
+    def from_events(
+        cls,
+        frames: Frames,
+        grid: Grid,
+        frame: NDArray[np.int32],
+        flat: NDArray[np.int32],
+        masked: NDArray[np.bool_],
+        used: NDArray[np.bool_] | None = None,
+        chunk_frames: int | None = None,
+    ) -> CountCube:
+        """Build the cube of binned events.
+
+        Parameters
+        ----------
+        frames, grid : Frames, Grid
+            The bins.
+        frame, flat : ndarray of int32, shape (n_events,)
+            Frame (ascending) and flat index in the full grid of each event; events outside the
+            frames or the grid are left out.
+        masked : ndarray of bool, shape (n_frames,)
+            Frames without data.
+        used : ndarray of bool, shape (n_events,), optional
+            Events to use, for instance those of an energy band; all by default.
+        chunk_frames : int, optional
+            Frames of a chunk; by default chosen so that memory stays small.
+        """
+        inside = (frame >= 0) & (frame < frames.n) & (flat >= 0)
+        if used is not None:
+            inside &= used
+        event = np.flatnonzero(inside)
+        box = Box.around(flat[event], grid.n)
+        event = event[~masked[frame[event]]]
+        row, column = np.divmod(flat[event], np.int32(grid.n))
+        cell = (row - np.int32(box.y_lo)) * np.int32(box.shape[1]) + (column - np.int32(box.x_lo))
+        exposure = np.where(masked, 0.0, 1.0)
+        if chunk_frames is None:
+            chunk_frames = _default_chunk(frames.n, len(event), box.size)
+        return cls(
+            frames, grid, box, frame[event], cell.astype(np.int32), event, exposure, chunk_frames
+        )
+
+    @property
+    def masked(self) -> NDArray[np.bool_]:
+        """Frames without data, shape (n_frames,)."""
+        return self.exposure == 0
+
+    def rebinned(self, factor: int) -> CountCube:
+        """The cube with frames joined in groups of `factor`; the last group may be short.
+
+        Counts and relative exposures are summed (METHOD 5).
+        """
+        first = np.arange(0, self.frames.n, factor)
+        frames = Frames(self.frames.t_lo, self.frames.t_bin * factor, len(first))
+        exposure = np.add.reduceat(self.exposure, first) if len(first) else self.exposure
+        chunk_frames = _default_chunk(frames.n, self.n_sum, self.box.size)
+        return replace(
+            self,
+            frames=frames,
+            frame=self.frame // np.int32(factor),
+            exposure=exposure,
+            chunk_frames=chunk_frames,
+        )
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Frames, rows and columns of the cropped cube."""
+        return (self.frames.n, *self.box.shape)
+
+    @property
+    def n_sum(self) -> int:
+        """Counts in the cube."""
+        return len(self.frame)
+
+    def image(self, which: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
+        """Counts summed over the frames where `which` (all by default), shape (y, x)."""
+        cell = self.cell if which is None else self.cell[which[self.frame]]
+        return np.bincount(cell, minlength=self.box.size).reshape(self.box.shape)
+
+    def light_curve(self, which: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
+        """Counts summed over the cells of image `which`, shape (y, x); result (n_frames,)."""
+        frame = self.frame if which is None else self.frame[which.ravel()[self.cell]]
+        return np.bincount(frame, minlength=self.frames.n)
+
+    @property
+    def chunk_bounds(self) -> list[tuple[int, int]]:
+        """Half-open ranges of frames of the chunks."""
+        step, n = self.chunk_frames, self.frames.n
+        return [(first, min(first + step, n)) for first in range(0, n, step)]
+
+    def chunks(self) -> Iterator[SparseChunk]:
+        """Tables of the non-empty cells, one a chunk; only one is in memory at a time."""
+        for first, last in self.chunk_bounds:
+            yield self.chunk(first, last)
+
+    def chunk(self, first: int, last: int) -> SparseChunk:
+        """Table of the non-empty cells of the frames [first, last)."""
+        start, stop = np.searchsorted(self.frame, [first, last])
+        key = (self.frame[start:stop] - first).astype(np.int64) * self.box.size
+        key += self.cell[start:stop]
+        key.sort()
+        begin = np.flatnonzero(np.diff(key, prepend=-1))
+        counts = np.diff(begin, append=len(key)).astype(np.int32)
+        frame, cell = np.divmod(key[begin], max(self.box.size, 1))
+        return SparseChunk(
+            first, last, (frame + first).astype(np.int32), cell.astype(np.int32), counts
+        )
+
+    def dense_block(self, first: int, last: int) -> NDArray[np.uint16]:
+        """Counts of the frames [first, last), shape (last - first, y, x)."""
+        chunk = self.chunk(first, last)
+        block = np.zeros((last - first, self.box.size), np.uint16)
+        block[chunk.frame - first, chunk.cell] = chunk.n
+        return block.reshape(last - first, *self.box.shape)
+
+    def to_dask(self) -> dask.array.Array:
+        """The dense cube as a lazy dask array, axes (time, y, x), uint16, one block a chunk.
+
+        Masked frames are zero; `masked` tells them from empty ones.
+        """
+        return lazy_blocks(self, np.uint16, self.dense_block)
+
+
+class EventsByCell:
+    """Events of a cube ordered by cell, so that those of a box are found without a search.
+
+    Parameters
+    ----------
+    cube : CountCube
+        The cube.
+    cells : ndarray of bool, shape (y, x)
+        Cells that will be asked for; the others are left out.
+    """
+
+    def __init__(self, cube: CountCube, cells: NDArray[np.bool_]) -> None:
+        wanted = np.flatnonzero(cells.ravel()[cube.cell])
+        self._order = wanted[np.argsort(cube.cell[wanted], kind="stable")]
+        counts = np.bincount(cube.cell[wanted], minlength=cube.box.size)
+        self._first = np.concatenate([[0], np.cumsum(counts)])
+        self._columns = cube.box.shape[1]
+
+    def in_box(self, box: Box) -> NDArray[np.intp]:
+        """Indices into the cube's events of those in a box of the cropped image."""
+        rows = self._columns * np.arange(box.y_lo, box.y_hi)
+        ranges = zip(self._first[rows + box.x_lo], self._first[rows + box.x_hi], strict=True)
+        return np.concatenate([self._order[first:last] for first, last in ranges])
+
+
+def lazy_blocks(cube: CountCube, dtype: Any, block: Any) -> dask.array.Array:
+    """A dask array of the cube's shape and chunks whose blocks are ``block(first, last)``."""
+    import dask.array as da
+
+    bounds = cube.chunk_bounds
+    lengths = tuple(last - first for first, last in bounds) or (0,)
+    chunks = (lengths, *((size,) for size in cube.box.shape))
+
+    def build(block_info: Any = None) -> NDArray[Any]:
+        first, last = block_info[None]["array-location"][0]
+        return np.asarray(block(first, last))
+
+    return da.map_blocks(build, chunks=chunks, dtype=dtype, meta=np.empty((0, 0, 0), dtype))
+
+
+def _default_chunk(n_frames: int, n_events: int, n_cells: int) -> int:
+    by_events = n_frames * EVENTS_PER_CHUNK // max(n_events, 1)
+    by_cells = CELLS_PER_CHUNK // max(n_cells, 1)
+    return int(np.clip(min(by_events, by_cells), 1, max(n_frames, 1)))

@@ -1,0 +1,193 @@
+"""Good and bad time: flaring background, and frames in which a camera was off (METHOD 4, 5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exod.instruments.cameras import PN_QUADRANTS
+
+HIGH_ENERGY_EV: Final = (10_000, 12_000)
+"""Open energy range in which soft-proton flares are seen, eV (METHOD 4)."""
+
+MAX_HIGH_ENERGY_BIN: Final = 100.0
+"""Longest bin of the high-energy light curve, seconds (METHOD 4)."""
+
+BTI_RATE: Final = 0.5
+"""Rate above which the background flares, ct/s for each exposure (METHOD 4)."""
+
+_EPSILON = 1e-9
+"""Rounding allowed when lengths of time are expressed in bins."""
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Time bins of equal length, counted from 0.
+
+    Attributes
+    ----------
+    t_lo : float
+        Start of frame 0, mission elapsed time in seconds.
+    t_bin : float
+        Length of a frame in seconds.
+    n : int
+        Number of frames.
+    """
+
+    t_lo: float
+    t_bin: float
+    n: int
+
+    @classmethod
+    def covering(cls, t_lo: float, t_hi: float, t_bin: float) -> Frames:
+        """The whole frames between `t_lo` and `t_hi`; none if the span is shorter than a bin."""
+        return cls(t_lo, t_bin, max(int((t_hi - t_lo) // t_bin), 0))
+
+    @property
+    def starts(self) -> NDArray[np.float64]:
+        """Start of each frame in seconds, shape (n,)."""
+        return self.t_lo + self.t_bin * np.arange(self.n, dtype=np.float64)
+
+    def index(self, time: NDArray[np.float64]) -> NDArray[np.int32]:
+        """Frame of each time, same shape; below 0 or at least `n` for times outside."""
+        return np.floor((time - self.t_lo) / self.t_bin).astype(np.int32)
+
+
+@dataclass(frozen=True)
+class BadTime:
+    """Bad time intervals of one merged event list.
+
+    Attributes
+    ----------
+    intervals : ndarray of float64, shape (n_intervals, 2)
+        Start and stop in seconds; they may touch and may be empty.
+    frames : ndarray of bool, shape (n_frames,)
+        Frames of the cube that are bad.
+    """
+
+    intervals: NDArray[np.float64]
+    frames: NDArray[np.bool_]
+
+
+def bad_time(
+    time: NDArray[np.float64],
+    pi: NDArray[np.integer],
+    frames: Frames,
+    t_hi: float,
+    n_exposures: int,
+) -> BadTime:
+    """Find the bad time intervals from the rate between 10 and 12 keV.
+
+    Parameters
+    ----------
+    time : ndarray, shape (n_events,)
+        Times of the merged event list in seconds.
+    pi : ndarray, shape (n_events,)
+        Energies in eV, not cut to a band.
+    frames : Frames
+        Frames of the cube.
+    t_hi : float
+        End of the searched interval in seconds.
+    n_exposures : int
+        Exposures in the merged list.
+
+    Returns
+    -------
+    BadTime
+
+    Notes
+    -----
+    METHOD 4. An interval starts at the left edge of the last bin below the threshold and ends at
+    the left edge of the last bin above it; the frames are those of the published pipeline, so
+    that the last frame of an interval stays good.
+    """
+    dt = min(frames.t_bin, MAX_HIGH_ENERGY_BIN)
+    low, high = HIGH_ENERGY_EV
+    hard = time[(pi > low) & (pi < high)]
+    n_bins = int(np.floor((t_hi - frames.t_lo) / dt + _EPSILON))
+    if n_bins <= 0:
+        return BadTime(np.empty((0, 2)), np.zeros(frames.n, bool))
+    index = Frames(frames.t_lo, dt, n_bins).index(hard)
+    counts = np.bincount(index[(index >= 0) & (index < n_bins)], minlength=n_bins)
+    starts, stops = _crossings(counts / dt > BTI_RATE * n_exposures)
+    bad = np.zeros(frames.n, bool)
+    ratio = dt / frames.t_bin
+    for start, stop in zip(starts, stops, strict=True):
+        first = int(np.ceil(start * ratio - _EPSILON))
+        last = int(np.ceil(stop * ratio - _EPSILON)) - 1
+        bad[first : max(last, first)] = True
+    edges = frames.t_lo + dt * np.column_stack([starts, stops]).astype(np.float64)
+    return BadTime(edges, bad)
+
+
+def _crossings(above: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Bins whose left edges bound the intervals in which `above` holds (METHOD 4)."""
+    change = np.diff(above.astype(np.int8))
+    starts, stops = np.flatnonzero(change == 1), np.flatnonzero(change == -1)
+    if above[0]:
+        starts = np.r_[0, starts]
+    if above[-1]:
+        stops = np.r_[stops, len(above)]
+    return starts.astype(np.int64), stops.astype(np.int64)
+
+
+def camera_off(
+    frame: NDArray[np.integer],
+    ccdnr: NDArray[np.integer],
+    n_frames: int,
+    bad_time_frames: NDArray[np.bool_],
+    *,
+    is_pn: bool,
+) -> NDArray[np.bool_]:
+    """Frames in which an exposure has no events, or a quadrant of pn dropped out.
+
+    Parameters
+    ----------
+    frame, ccdnr : ndarray, shape (n_events,)
+        Frame and CCD of the exposure's selected events, all energies; frames outside
+        [0, n_frames) are ignored.
+    n_frames : int
+        Number of frames.
+    bad_time_frames : ndarray of bool, shape (n_frames,)
+        Frames in bad time intervals.
+    is_pn : bool
+        Whether to compare the quadrants.
+
+    Returns
+    -------
+    ndarray of bool, shape (n_frames,)
+
+    Notes
+    -----
+    METHOD 5. In pn the frame after a bad one is bad as well. EXOD2 also carries the last frame
+    to the first; here nothing wraps.
+    """
+    inside = (frame >= 0) & (frame < n_frames)
+    frame, ccdnr = frame[inside], ccdnr[inside]
+    bad = np.bincount(frame, minlength=n_frames) == 0
+    if is_pn:
+        bad |= _quadrant_off(frame, ccdnr, n_frames, bad_time_frames)
+        bad[1:] |= bad[:-1]
+    return bad
+
+
+def _quadrant_off(
+    frame: NDArray[np.integer],
+    ccdnr: NDArray[np.integer],
+    n_frames: int,
+    bad_time_frames: NDArray[np.bool_],
+) -> NDArray[np.bool_]:
+    n_ccds = 1 + max(max(quadrant) for quadrant in PN_QUADRANTS)
+    flat = frame.astype(np.int64) * n_ccds + ccdnr
+    counts = np.bincount(flat, minlength=n_frames * n_ccds).reshape(n_frames, n_ccds)
+    by_ccd = counts[:, np.array(PN_QUADRANTS)]  # (frame, quadrant, ccd)
+    quadrant = by_ccd.sum(axis=2)
+    median = np.median(by_ccd, axis=2)
+    highest, lowest = median.max(axis=1), median.min(axis=1)
+    with np.errstate(invalid="ignore"):
+        contrast = (highest - lowest) / (highest + lowest)
+    missing = (quadrant > 0).sum(axis=1) < len(PN_QUADRANTS)
+    return (quadrant.max(axis=1) > 10) & (missing | (bad_time_frames & (contrast > 0.5)))

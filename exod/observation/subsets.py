@@ -1,0 +1,147 @@
+"""Exposures that overlap in time, and their merged event lists (METHOD 3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exod.observation.events import Exposure, SelectedEvents
+from exod.sky.plane import TangentPlane
+
+
+@dataclass(frozen=True)
+class MergedEvents:
+    """Events of the overlapping exposures of a subset, merged in order of time.
+
+    Attributes
+    ----------
+    number : int
+        Number of the subset in the observation.
+    exposures : tuple of Exposure
+        The exposures, one a camera, in order of file name.
+    time, x, y, pi : ndarray, shape (n_events,)
+        As in `EventList`.
+    ccdnr, source : ndarray of uint8, shape (n_events,)
+        CCD number, and index into `exposures`.
+    t_lo, t_hi : float
+        Latest start and earliest stop of the exposures, in seconds.
+    """
+
+    number: int
+    exposures: tuple[Exposure, ...]
+    time: NDArray[np.float64]
+    x: NDArray[np.int32]
+    y: NDArray[np.int32]
+    pi: NDArray[np.int16]
+    ccdnr: NDArray[np.uint8]
+    source: NDArray[np.uint8]
+    t_lo: float
+    t_hi: float
+
+    @property
+    def plane(self) -> TangentPlane:
+        """Projection of the sky pixels, common to the exposures of an observation."""
+        return self.exposures[0].plane
+
+    def around_cell(
+        self, time_lo: float, y_lo: float, x_lo: float, t_bin: float, width: float
+    ) -> NDArray[np.intp]:
+        """Indices of the events in and around a significant cell (METHOD 8).
+
+        Parameters
+        ----------
+        time_lo, y_lo, x_lo : float
+            Start of the frame in seconds and lower edges of the cell in sky pixels, as the table
+            of cells has them.
+        t_bin : float
+            Length of a frame in seconds.
+        width : float
+            Width of a cell in sky pixels.
+
+        Returns
+        -------
+        ndarray of intp
+            Events within one cell in X and Y and two frames in time.
+        """
+        first, last = np.searchsorted(self.time, [time_lo - 2 * t_bin, time_lo + 3 * t_bin])
+        x, y = self.x[first:last], self.y[first:last]
+        near = (x >= x_lo - width) & (x < x_lo + 2 * width)
+        near &= (y >= y_lo - width) & (y < y_lo + 2 * width)
+        return first + np.flatnonzero(near)
+
+
+def merge_subset(number: int, exposures: list[SelectedEvents]) -> MergedEvents:
+    """Merge the exposures of a subset (METHOD 3).
+
+    Ties in time are ordered by exposure, so the result does not depend on the order of arrival.
+    """
+    ordered = sorted(exposures, key=lambda item: item.exposure.filename)
+    time = np.concatenate([item.events.time for item in ordered])
+    order = np.argsort(time, kind="stable")
+
+    def merged(column: str) -> NDArray[Any]:
+        return np.concatenate([getattr(item.events, column) for item in ordered])[order]
+
+    source = np.repeat(np.arange(len(ordered), dtype=np.uint8), [len(i.events) for i in ordered])
+    return MergedEvents(
+        number=number,
+        exposures=tuple(item.exposure for item in ordered),
+        time=time[order],
+        x=merged("x"),
+        y=merged("y"),
+        pi=merged("pi"),
+        ccdnr=merged("ccdnr"),
+        source=source[order],
+        t_lo=max(item.time_min for item in ordered),
+        t_hi=min(item.time_max for item in ordered),
+    )
+
+
+def split_subsets(
+    exposures: list[SelectedEvents],
+) -> tuple[list[list[SelectedEvents]], list[tuple[SelectedEvents, str]]]:
+    """Group the exposures of an observation that overlap in time (METHOD 3).
+
+    Parameters
+    ----------
+    exposures : list of SelectedEvents
+        In any order.
+
+    Returns
+    -------
+    subsets : list of list of SelectedEvents
+        Connected components of the overlap graph, at most one exposure a camera (the longest), in
+        order of their first file name.
+    left_out : list of (SelectedEvents, str)
+        Exposures that a longer one of the same camera replaces, with the reason.
+
+    Notes
+    -----
+    Overlapping intervals on a line: sorted by start, a component ends where the next start lies
+    after every stop so far. Intervals are closed.
+    """
+    components: list[list[SelectedEvents]] = []
+    latest = -np.inf
+    for item in sorted(exposures, key=lambda item: (item.time_min, item.exposure.filename)):
+        if item.time_min > latest:
+            components.append([])
+        components[-1].append(item)
+        latest = max(latest, item.time_max)
+    left_out: list[tuple[SelectedEvents, str]] = []
+    subsets = []
+    for component in components:
+        longest: dict[str, SelectedEvents] = {}
+        for item in sorted(component, key=_longest_first):
+            kept = longest.setdefault(item.exposure.instrument, item)
+            if kept is not item:
+                reason = f"{kept.exposure.filename} is a longer exposure of the same camera."
+                left_out.append((item, reason))
+        subsets.append(sorted(longest.values(), key=lambda item: item.exposure.filename))
+    return sorted(subsets, key=lambda subset: subset[0].exposure.filename), left_out
+
+
+def _longest_first(item: SelectedEvents) -> tuple[float, str]:
+    return item.time_min - item.time_max, item.exposure.filename

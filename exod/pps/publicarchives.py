@@ -1,0 +1,299 @@
+"""The public archives of XMM-Newton data, ESA's and HEASARC's, and how they name what they have."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+import tarfile
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from types import MappingProxyType
+from typing import IO, Final, Protocol
+from urllib.parse import urlencode
+
+from exod.pps.transfer import NotThereError, ProtectedError, TransferError, Transport
+
+PRODUCTS: Final[Mapping[str, str]] = MappingProxyType(
+    {"PIEVLI": "PN", "MIEVLI": "M[12]", "OBSMLI": "EP"}
+)
+"""Product types that the search reads, and the instruments of their file names (METHOD 1).
+
+OBSMLI is also what the source list of the optical monitor is called, with the instrument OM.
+"""
+EVENT_PRODUCTS: Final = ("PIEVLI", "MIEVLI")
+
+_PIECE: Final = 1 << 20
+_FITS: Final = b"SIMPLE  ="
+_FITS_BLOCK: Final = 2880
+_ENCRYPTED: Final = "has the data encrypted: they are not public yet"
+_PGP: Final = (b"\x84", b"\x85", b"\x8c", b"\xc1", b"\xc3", b"-----BEGIN PGP")
+"""First bytes of encrypted messages: session key packets, RFC 4880 sections 4.2 and 4.3."""
+_DAMAGE: Final = (EOFError, gzip.BadGzipFile, zlib.error)
+
+
+class Service(Protocol):
+    """An archive that gives the files of an observation."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+
+    def fetch(
+        self, obsid: str, products: Iterable[str], folder: Path, transport: Transport
+    ) -> Iterator[tuple[str, list[str]]]:
+        """Fetch the files of some products into a folder.
+
+        Parameters
+        ----------
+        obsid : str
+            Ten digits.
+        products : iterable of str
+            Some of `PRODUCTS`.
+        folder : Path
+            Gets the files, each whole or not at all.
+        transport : Transport
+            The client to use.
+
+        Yields
+        ------
+        product : str
+            One of `products`, when its files are all there.
+        names : list of str
+            Of its files; empty if the observation has none.
+
+        Raises
+        ------
+        TransferError
+            If the service fails.
+        OSError
+            If a file cannot be written.
+        """
+
+
+@dataclass(frozen=True)
+class Esa:
+    """The XMM-Newton Science Archive, by its AIO interface.
+
+    A product type is asked for with ``obsno``, ``level=PPS``, ``name`` and ``extension``; without
+    ``instname`` those of all instruments are meant. One matching file comes as itself, several as a
+    tar file ``GUEST*.tar`` with members ``<obsid>/pps/P*.FTZ``. What is not public yet gives HTTP
+    401, or a text that says "Data protected by proprietary rights"; so do observations that do not
+    exist. Without a matching file the answer is empty or HTTP 404.
+
+    Parameters
+    ----------
+    url : str
+        Address of the interface.
+
+    References
+    ----------
+    The parameters: section 3.4 of https://nxsa.esac.esa.int/nxsa-web/#aio, and
+    https://astroquery.readthedocs.io/en/latest/esa/xmm_newton/xmm_newton.html. The answers: what
+    astroquery.esa.xmm_newton and EXOD2 handle, and
+    https://github.com/astropy/astroquery/issues/2173.
+    """
+
+    url: str = "https://nxsa.esac.esa.int/nxsa-sl/servlet/data-action-aio"
+    name: str = "ESA"
+
+    def fetch(
+        self, obsid: str, products: Iterable[str], folder: Path, transport: Transport
+    ) -> Iterator[tuple[str, list[str]]]:
+        """Fetch the files of some products into a folder, see `Service`."""
+        for product in products:
+            yield product, self._fetch_product(obsid, product, folder, transport)
+
+    def _fetch_product(
+        self, obsid: str, product: str, folder: Path, transport: Transport
+    ) -> list[str]:
+        query = {"obsno": obsid, "level": "PPS", "name": product, "extension": "FTZ"}
+        part = part_of(folder / f"{obsid}-{product}")
+        try:
+            answer = transport.fetch(f"{self.url}?{urlencode(query)}", part)
+            if part.stat().st_size == 0:
+                return []
+            if _is_tar(part):
+                return _unpack(part, obsid, product, folder)
+            if not (_is_gzip(part) or _is_plain_fits(part)):
+                raise _no_data(part)
+            if expected_name(obsid, product).fullmatch(answer.name):
+                part.replace(part_of(folder / answer.name))
+                return _put(folder, [answer.name])
+            if answer.name.startswith(f"P{obsid}"):
+                return []  # Its namesake of another instrument.
+            raise TransferError(f"gives a file of another name, {answer.name!r}")
+        except NotThereError:
+            return []
+        finally:
+            part.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Heasarc:
+    """The copy at NASA's HEASARC: a folder ``<obsid>/PPS/`` of each observation, with an index.
+
+    Files that are not public yet are there too, encrypted, some with the ending ``.gpg``.
+
+    Parameters
+    ----------
+    url : str
+        Address of the folder of observations.
+
+    References
+    ----------
+    The layout: pySAS, https://github.com/XMMGOF/pysas, of the XMM-Newton Guest Observer Facility,
+    reads the same index. The encryption: https://heasarc.gsfc.nasa.gov/docs/xmm/pgp/pgp.html, and
+    without the ending https://heasarc.gsfc.nasa.gov/docs/xmm/hera_guide/node20.html.
+    """
+
+    url: str = "https://heasarc.gsfc.nasa.gov/FTP/xmm/data/rev0"
+    name: str = "HEASARC"
+
+    def fetch(
+        self, obsid: str, products: Iterable[str], folder: Path, transport: Transport
+    ) -> Iterator[tuple[str, list[str]]]:
+        """Fetch the files of some products into a folder, see `Service`."""
+        place = f"{self.url.rstrip('/')}/{obsid}/PPS/"
+        try:
+            index = transport.text(place)
+        except NotThereError as error:
+            raise NotThereError("has no such observation") from error
+        if f"P{obsid}" not in index and "Index of" not in index:
+            raise TransferError("answers with something that is no index of the observation")
+        for product in products:
+            pattern = expected_name(obsid, product).pattern
+            names = sorted(set(re.findall(rf"\b{pattern}(?!\.gpg)\b", index)))
+            if not names and re.search(rf"{pattern}\.gpg", index):
+                raise ProtectedError(_ENCRYPTED)
+            for name in names:
+                _fetch_file(place + name, folder, name, transport)
+            yield product, names
+
+
+def expected_name(obsid: str, product: str) -> re.Pattern[str]:
+    """File names of a product of an observation.
+
+    References
+    ----------
+    http://xmm-tools.cosmos.esa.int/external/xmm_user_support/documentation/dfhb/pps.html
+
+    Examples
+    --------
+    >>> bool(expected_name("0001730201", "MIEVLI").fullmatch("P0001730201M1S001MIEVLI0000.FTZ"))
+    True
+    """
+    return re.compile(rf"P{obsid}{PRODUCTS[product]}[SUX][0-9]{{3}}{product}[0-9A-Z]{{0,4}}\.FTZ")
+
+
+def part_of(path: Path) -> Path:
+    """Temporary name of a file while it is incomplete; hidden, so that nothing reads it."""
+    return path.with_name(f".{path.name}.part")
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a file is FITS, nearly always within gzip, to its end and its checksum."""
+    if not _is_gzip(path):
+        return _is_plain_fits(path) and path.stat().st_size % _FITS_BLOCK == 0
+    try:
+        with gzip.open(path) as file:
+            is_fits = file.read(len(_FITS)) == _FITS
+            while file.read(_PIECE):
+                pass
+    except _DAMAGE:
+        return False
+    return is_fits
+
+
+def _fetch_file(url: str, folder: Path, name: str, transport: Transport) -> None:
+    if (folder / name).exists() and is_whole(folder / name):
+        return
+    part = part_of(folder / name)
+    try:
+        transport.fetch(url, part)
+        if not (_is_gzip(part) or _is_plain_fits(part)):
+            raise _no_data(part)
+        _put(folder, [name])
+    finally:
+        _discard(folder, [name])
+
+
+def _put(folder: Path, names: list[str]) -> list[str]:
+    """Give files their final names if all are whole, else remove them."""
+    try:
+        for name in names:
+            if not is_whole(part_of(folder / name)):
+                raise TransferError(f"gives a damaged {name}")
+        for name in names:
+            with part_of(folder / name).open("rb") as file:
+                os.fsync(file.fileno())
+            part_of(folder / name).replace(folder / name)
+    finally:
+        _discard(folder, names)
+    return sorted(names)
+
+
+def _discard(folder: Path, names: list[str]) -> None:
+    for name in names:
+        part_of(folder / name).unlink(missing_ok=True)
+
+
+def _unpack(archive: Path, obsid: str, product: str, folder: Path) -> list[str]:
+    """Take the expected files out of a tar file, all of them or none."""
+    pattern = expected_name(obsid, product)
+    names: list[str] = []
+    try:
+        with tarfile.open(archive) as tar:
+            for member in tar:
+                safe = tarfile.data_filter(member, str(folder))
+                name = PurePosixPath(safe.name).name
+                if safe.isreg() and pattern.fullmatch(name):
+                    names.append(name)
+                    _copy(tar.extractfile(member), part_of(folder / name))
+        return _put(folder, names)
+    except tarfile.FilterError as error:
+        raise TransferError("gives a tar file that would write elsewhere") from error
+    except (tarfile.TarError, *_DAMAGE) as error:
+        raise TransferError("gives a damaged tar file") from error
+    finally:
+        _discard(folder, names)
+
+
+def _copy(content: IO[bytes] | None, part: Path) -> None:
+    with part.open("wb") as file:
+        while content is not None and (piece := content.read(_PIECE)):
+            file.write(piece)
+
+
+def _is_tar(path: Path) -> bool:
+    try:
+        return tarfile.is_tarfile(path)
+    except _DAMAGE:  # Of a gzip file that is too short to tell.
+        return False
+
+
+def _is_gzip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
+
+
+def _is_plain_fits(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(_FITS)) == _FITS
+
+
+def _no_data(path: Path) -> TransferError:
+    """The error that an answer which is no data stands for."""
+    with path.open("rb") as file:
+        start = file.read(4096)
+    if start.startswith(_PGP):
+        return ProtectedError(_ENCRYPTED)
+    text = start.decode("utf-8", "replace")
+    if "proprietary" in text.lower():
+        return ProtectedError("says that the data are not public yet, or do not exist")
+    title = re.search(r"<title>(.*?)</title>", text, re.I | re.S)
+    words = " ".join((title[1] if title else re.sub(r"<[^>]*>", " ", text)).split())
+    words = "".join(letter for letter in words if letter.isprintable())[:80]
+    return TransferError(f"answers with something that is no data: {words!r}")

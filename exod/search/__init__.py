@@ -1,0 +1,1 @@
+"""The search of one subset: merged events in, runs with regions and light curves out."""

@@ -1,0 +1,73 @@
+"""Light curves of regions (METHOD 8)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exod.counts.bayes import log10_b_eclipse, log10_b_peak
+from exod.counts.cube import Box, CountCube, EventsByCell
+from exod.counts.shares import ConditionalExpectation
+from exod.counts.template import Expectation
+
+
+@dataclass(frozen=True)
+class LightCurve:
+    """Counts of a region in each frame; all arrays have shape (n_frames,).
+
+    Attributes
+    ----------
+    time : ndarray of float64
+        Start of the frame, mission elapsed time in seconds.
+    n : ndarray of int32
+        Counts.
+    mu : ndarray of float32
+        Expected counts; 0 where there is no expectation.
+    bti, bccd : ndarray of bool
+        Frame in a bad time interval; frame in which a CCD or a camera was off.
+    B_peak_log, B_eclipse_log : ndarray of float64
+        log10 Bayes factors of n and mu; NaN where mu is 0.
+    """
+
+    time: NDArray[np.float64]
+    n: NDArray[np.int32]
+    mu: NDArray[np.float32]
+    bti: NDArray[np.bool_]
+    bccd: NDArray[np.bool_]
+    B_peak_log: NDArray[np.float64]
+    B_eclipse_log: NDArray[np.float64]
+
+
+def light_curve(
+    cube: CountCube,
+    expectation: Expectation | ConditionalExpectation,
+    camera_off: NDArray[np.bool_],
+    events: EventsByCell,
+    box: Box,
+) -> LightCurve:
+    """Observed and expected counts of each frame, summed over a box.
+
+    Parameters
+    ----------
+    cube, expectation : CountCube, Expectation or ConditionalExpectation
+        Counts and expected counts of a run.
+    camera_off : ndarray of bool, shape (n_frames,)
+        Frames in which a CCD or a camera was off.
+    events : EventsByCell
+        Events of the cube, at least those in the box.
+    box : Box
+        Cells to sum, in the cropped image.
+    """
+    n = np.bincount(cube.frame[events.in_box(box)], minlength=cube.frames.n)
+    mu = expectation.light_curve(box)
+    return LightCurve(
+        time=cube.frames.starts,
+        n=n.astype(np.int32),
+        mu=mu.astype(np.float32),
+        bti=expectation.is_bad,
+        bccd=camera_off,
+        B_peak_log=log10_b_peak(n, mu),
+        B_eclipse_log=log10_b_eclipse(n, mu),
+    )

@@ -1,0 +1,321 @@
+"""Results of the search as rows of the tables that `exod.schemas` declares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from exod.config import Config
+from exod.counts.bayes import Kind, sigma_equivalent
+from exod.observation.gti import HIGH_ENERGY_EV, Frames
+from exod.observation.subsets import MergedEvents
+from exod.schemas import TABLES
+from exod.search.bursts import Event
+from exod.search.runs import Run, VariableRegion
+from exod.sensitivity.cellalarms import AlarmsByStrength
+from exod.sky.plane import TangentPlane
+
+RATE_BIN = 100.0
+"""Bins of the overview light curves, seconds."""
+
+Rows = dict[str, pd.DataFrame]
+
+
+class Tables(dict[str, pd.DataFrame]):
+    """Tables by name, also as attributes: ``tables.regions`` is ``tables["regions"]``."""
+
+    def __getattr__(self, name: str) -> pd.DataFrame:
+        if name in self:
+            return self[name]
+        raise AttributeError(f"there is no table {name!r}; there are {', '.join(self)}")
+
+
+def tables_from(parts: Mapping[str, list[pd.DataFrame]]) -> Tables:
+    """Every declared table, from parts that may be missing or empty."""
+    return Tables({name: _joined(name, parts.get(name, [])) for name in TABLES})
+
+
+def _joined(name: str, parts: list[pd.DataFrame]) -> pd.DataFrame:
+    filled = [part for part in parts if len(part)]
+    if not filled:
+        return _empty(name).copy()
+    return TABLES[name].frame(pd.concat(filled, ignore_index=True) if filled[1:] else filled[0])
+
+
+@cache
+def _empty(name: str) -> pd.DataFrame:
+    """A table without rows; most observations have several."""
+    return TABLES[name].frame()
+
+
+def run_rows(obsid: str, subset: MergedEvents, run: Run, config: Config, notes: str = "") -> Rows:
+    """Rows of one run for the tables runs, bti, cells, regions, lightcurves and images.
+
+    Parameters
+    ----------
+    obsid : str
+        Observation identifier.
+    subset : MergedEvents
+        The events that were searched.
+    run : Run
+        The run.
+    config : Config
+        Settings.
+    notes : str
+        What was unusual.
+
+    Returns
+    -------
+    dict of str to DataFrame
+    """
+    key = {
+        "runid": run.runid,
+        "obsid": obsid,
+        "subset": subset.number,
+        "t_bin": run.t_bin,
+        "e_lo": run.band[0],
+        "e_hi": run.band[1],
+    }
+    return {
+        "runs": _run(key, subset, run, config, notes),
+        "bti": _named(
+            obsid,
+            run,
+            START=run.bad_time.intervals[:, 0],
+            STOP=run.bad_time.intervals[:, 1],
+        ),
+        "cells": _cells(obsid, run),
+        "regions": pd.DataFrame([_region(key, subset.plane, run, r) for r in run.regions]),
+        "lightcurves": _light_curves(obsid, run),
+        "images": _images(obsid, run),
+    }
+
+
+def _named(obsid: str, run: Run, **columns: Any) -> pd.DataFrame:
+    frame = pd.DataFrame(columns)
+    return frame.assign(runid=run.runid, obsid=obsid)
+
+
+def _run(
+    key: dict[str, Any], subset: MergedEvents, run: Run, config: Config, notes: str
+) -> pd.DataFrame:
+    cube, box = run.cube, run.cube.box
+    if not cube.frames.n:
+        notes = f"{notes} The exposures overlap for less than one time bin.".strip()
+    elif not run.n_events:
+        notes = f"{notes} There are no events in the band.".strip()
+    row = {
+        **key,
+        "sigma": run.threshold.sigma,
+        "rule": config.detect.rule,
+        "p_log": run.threshold.p_log,
+        "window": config.cube.window,
+        "frame_shifts": config.cube.frame_shifts,
+        "false_peaks": run.false_alarms.peaks,
+        "false_eclipses": run.false_alarms.eclipses,
+        "n50": run.needed.medians[0],
+        "n90": run.needed.medians[1],
+        "size_arcsec": cube.grid.size_arcsec,
+        "t_lo": subset.t_lo,
+        "t_hi": subset.t_hi,
+        "n_exposures": len(subset.exposures),
+        "n_frames": cube.frames.n,
+        "y_lo": box.y_lo,
+        "y_hi": box.y_hi,
+        "x_lo": box.x_lo,
+        "x_hi": box.x_hi,
+        "n_events": run.n_events,
+        "n_sum": float(cube.n_sum),
+        "mu_sum": float(run.expectation.image().sum()),
+        "n_mask_pixels": int(run.expectation.source_mask.sum()),
+        "n_bti": int(run.bad_time.frames.sum()),
+        "n_gti": int((~run.bad_time.frames).sum()),
+        "n_bccd": int(run.camera_off.sum()),
+        "n_peak_cells": int(run.cells.is_peak.sum()),
+        "n_eclipse_cells": int((~run.cells.is_peak).sum()),
+        "n_regions": len(run.regions),
+        "seconds": run.seconds,
+        "notes": notes,
+    }
+    return pd.DataFrame([row])
+
+
+def _cells(obsid: str, run: Run) -> pd.DataFrame:
+    cells, cube = run.cells, run.cube
+    label = np.zeros(len(cells), np.int32)
+    for item in run.regions:
+        label[item.region.members] = item.region.label
+    y, x = cells.y + cube.box.y_lo, cells.x + cube.box.x_lo
+    return _named(
+        obsid,
+        run,
+        kind=np.where(cells.is_peak, "peak", "eclipse"),
+        frame=cells.frame,
+        y=y,
+        x=x,
+        TIME_lo=cells.start,
+        Y_lo=cube.grid.edges[y],
+        X_lo=cube.grid.edges[x],
+        n=cells.n,
+        mu=cells.mu,
+        B_log=cells.b_log,
+        p_log=cells.p_log,
+        label=label,
+    )
+
+
+def _region(
+    key: dict[str, Any], plane: TangentPlane, run: Run, item: VariableRegion
+) -> dict[str, Any]:
+    region, cube, curve = item.region, run.cube, item.light_curve
+    box = region.box.shifted(cube.box.y_lo, cube.box.x_lo)
+    x_weighted, y_weighted = region.x_weighted + cube.box.x_lo, region.y_weighted + cube.box.y_lo
+    if item.position is not None:
+        method, x, y = "psf", item.position.x, item.position.y
+        error = item.position.error_arcsec
+    else:
+        # The index of a cell is its centre; the source is anywhere in the region.
+        method = "centroid"
+        x, y = ((value + 0.5) * cube.grid.width for value in (x_weighted, y_weighted))
+        error = region.equivalent_diameter / 2 * cube.grid.size_arcsec
+    ra, dec = plane.to_sky(x, y)
+    is_peak = run.cells.is_peak[region.members]
+    strongest = {
+        kind: _largest(b_log)
+        for kind, b_log in (("peak", curve.B_peak_log), ("eclipse", curve.B_eclipse_log))
+    }
+    return {
+        "detid": f"{run.runid}_{region.label}",
+        **key,
+        "label": region.label,
+        "ra_deg": float(ra),
+        "dec_deg": float(dec),
+        "pos_err_arcsec": error,
+        "X": x,
+        "Y": y,
+        "pos_method": method,
+        "y_lo": box.y_lo,
+        "y_hi": box.y_hi,
+        "x_lo": box.x_lo,
+        "x_hi": box.x_hi,
+        "y_centroid": region.y_centroid + cube.box.y_lo,
+        "x_centroid": region.x_centroid + cube.box.x_lo,
+        "y_weighted": y_weighted,
+        "x_weighted": x_weighted,
+        "intensity_mean": region.intensity_mean,
+        "equivalent_diameter": region.equivalent_diameter,
+        "area_bbox": box.size,
+        "n_peak_cells": int(is_peak.sum()),
+        "n_eclipse_cells": int((~is_peak).sum()),
+        "max_B_peak_log": strongest["peak"],
+        "max_B_eclipse_log": strongest["eclipse"],
+        "sigma_peak": float(sigma_equivalent(strongest["peak"], "peak")),
+        "sigma_eclipse": float(sigma_equivalent(strongest["eclipse"], "eclipse")),
+        "strength": item.strength,
+        "fap_run": _any(run.alarms.at(item.strength)),
+        "fap_obs": np.nan,
+        **_event(item.event, "peak" if is_peak.any() else "eclipse"),
+    }
+
+
+def _event(event: Event | None, kind: Kind) -> dict[str, Any]:
+    """Columns of an event."""
+    values = vars(event) if event else dict.fromkeys((f.name for f in fields(Event)), np.nan)
+    renamed = {"start": "t_start", "start_err": "t_start_err", "stop": "t_stop"}
+    renamed |= {"stop_err": "t_stop_err", "n": "event_n", "mu": "event_mu"}
+    return {renamed.get(name, name): value for name, value in values.items()} | {"kind": kind}
+
+
+def _any(number: float) -> float:
+    """Probability of at least one, if so many are expected."""
+    return float(-np.expm1(-number))
+
+
+def with_observation_alarms(
+    regions: Sequence[pd.DataFrame], alarms: Sequence[AlarmsByStrength], *, equal_shares: bool
+) -> list[pd.DataFrame]:
+    """Rows of regions with their false-alarm probability in the whole observation.
+
+    Parameters
+    ----------
+    regions : sequence of DataFrame
+        Rows for the table regions.
+    alarms : sequence of AlarmsByStrength
+        Of all runs of the observation.
+    equal_shares : bool
+        Whether each run may have an equal share of the false alarms: then a region is as strong as
+        one of another run when its run expects as few of them. Otherwise strengths compare.
+    """
+    result = []
+    for rows in regions:
+        if not len(rows):
+            result.append(rows)
+            continue
+        if equal_shares:
+            number = len(alarms) * -np.log1p(-np.minimum(rows["fap_run"], 1 - 1e-15))
+        else:
+            number = np.array([sum(curve.at(s) for curve in alarms) for s in rows["strength"]])
+        result.append(rows.assign(fap_obs=-np.expm1(-number)))
+    return result
+
+
+def _largest(values: NDArray[np.float64]) -> float:
+    return float(np.nanmax(values)) if np.isfinite(values).any() else np.nan
+
+
+def _light_curves(obsid: str, run: Run) -> pd.DataFrame:
+    curves = [
+        _named(
+            obsid,
+            run,
+            detid=f"{run.runid}_{item.region.label}",
+            label=item.region.label,
+            **vars(item.light_curve),
+        )
+        for item in run.regions
+    ]
+    return pd.concat(curves, ignore_index=True) if curves else pd.DataFrame()
+
+
+def _images(obsid: str, run: Run) -> pd.DataFrame:
+    images = {
+        "n": run.cube.image().astype(np.int32),
+        "mu": run.expectation.image().astype(np.float32),
+        "source_mask": run.expectation.source_mask,
+        "n50": run.needed.images[0],
+        "n90": run.needed.images[1],
+    }
+    flat = {name: [image.ravel()] for name, image in images.items()}
+    return _named(obsid, run, **flat)
+
+
+def rate_rows(obsid: str, subset: MergedEvents) -> pd.DataFrame:
+    """Rows of the table rates: the light curve of each exposure of a subset."""
+    # Exposures that overlap in a chain only have no time in common.
+    n_bins = max(int((subset.t_hi - subset.t_lo) // RATE_BIN) + 1, 0)
+    frames = Frames(subset.t_lo, RATE_BIN, n_bins)
+    index = frames.index(subset.time)
+    inside = (index >= 0) & (index < frames.n)
+    hard = inside & (subset.pi > HIGH_ENERGY_EV[0]) & (subset.pi < HIGH_ENERGY_EV[1])
+    width = np.minimum(RATE_BIN, subset.t_hi - frames.starts)
+    keep = width > 0
+    parts = []
+    for number, exposure in enumerate(subset.exposures):
+        own = subset.source == number
+        counts = [np.bincount(index[own & part], minlength=frames.n) for part in (inside, hard)]
+        columns = {"time": frames.starts, "width": width, "n": counts[0], "n_hard": counts[1]}
+        parts.append(
+            pd.DataFrame({name: values[keep] for name, values in columns.items()}).assign(
+                obsid=obsid,
+                subset=subset.number,
+                instrument=exposure.instrument,
+                expid=exposure.expid,
+            )
+        )
+    return pd.concat(parts, ignore_index=True)

@@ -1,0 +1,253 @@
+"""What the search of a run gives, and the regions that its significant cells make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exod.counts.bayes import Kind
+from exod.counts.cube import CountCube, EventsByCell
+from exod.counts.shares import ConditionalExpectation
+from exod.counts.template import Expectation
+from exod.observation.gti import BadTime
+from exod.observation.subsets import MergedEvents
+from exod.search.bursts import Event, describe_event
+from exod.search.clocks import ExpectedCounts
+from exod.search.lightcurves import LightCurve, light_curve
+from exod.search.positions import Position, fit_position, psf_fraction
+from exod.search.regions import Region, SignificantCells, find_regions
+from exod.sensitivity.cellalarms import AlarmsByStrength, FalseAlarms
+from exod.sensitivity.cellneeds import DetectionCounts
+
+
+@dataclass(frozen=True)
+class VariableRegion:
+    """A region with its fitted position (None if the fit failed) and light curve.
+
+    Attributes
+    ----------
+    region : Region
+        The cells.
+    position : Position or None
+        Where the source is.
+    light_curve : LightCurve
+        Counts of its bounding box.
+    event : Event or None
+        When it varied, and by how much; None if its photons do not show it.
+    strength : float
+        The significance of its strongest cell, as `Run.alarms` counts it.
+    """
+
+    region: Region
+    position: Position | None
+    light_curve: LightCurve
+    event: Event | None
+    strength: float
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """What counted as significant in a run.
+
+    Attributes
+    ----------
+    sigma : float
+        In equivalent Gaussian sigmas.
+    p_log : float
+        log10 of the largest probability of a significant window; NaN where the Bayes factor
+        decides.
+    """
+
+    sigma: float
+    p_log: float = np.nan
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: a subset, a time bin and an energy band, searched.
+
+    Attributes
+    ----------
+    runid : str
+        ``{obsid}_{subset}_{t_bin}_{e_lo}_{e_hi}``.
+    t_bin : float
+        Length of a frame in seconds.
+    band : (float, float)
+        Energy band in keV.
+    n_events : int
+        Events of the band in the merged list.
+    bad_time : BadTime
+        Bad time intervals.
+    camera_off : ndarray of bool, shape (n_frames,)
+        Frames in which a CCD or a camera was off.
+    cube : CountCube
+        Counts.
+    expectation : Expectation or ConditionalExpectation
+        Expected counts.
+    cells : SignificantCells
+        Significant cells, or first cells of significant windows.
+    regions : tuple of VariableRegion
+        Variable regions.
+    threshold : Threshold
+        What was significant.
+    false_alarms : FalseAlarms
+        Regions that chance is expected to make.
+    alarms : AlarmsByStrength
+        The same by strength: log10 of the Bayes factor that the rule compares with its threshold,
+        or -log10 of the probability.
+    needed : DetectionCounts
+        Counts that a short burst needs to be found in each cell.
+    seconds : float
+        Time taken.
+    """
+
+    runid: str
+    t_bin: float
+    band: tuple[float, float]
+    n_events: int
+    bad_time: BadTime
+    camera_off: NDArray[np.bool_]
+    cube: CountCube
+    expectation: Expectation | ConditionalExpectation
+    cells: SignificantCells
+    regions: tuple[VariableRegion, ...]
+    threshold: Threshold
+    false_alarms: FalseAlarms
+    alarms: AlarmsByStrength
+    needed: DetectionCounts
+    seconds: float
+
+
+def run_id(obsid: str, subset: int, t_bin: float, band: tuple[float, float]) -> str:
+    """Name of a run.
+
+    Examples
+    --------
+    >>> run_id("0765080801", 0, 50.0, (0.2, 12.0))
+    '0765080801_0_50_0.2_12.0'
+    """
+    length = f"{t_bin:.0f}" if float(t_bin).is_integer() else repr(float(t_bin))
+    return f"{obsid}_{subset}_{length}_{float(band[0])}_{float(band[1])}"
+
+
+@dataclass(frozen=True)
+class Searched:
+    """Counts and expectation in the frames that were searched, and what was found in them.
+
+    Attributes
+    ----------
+    cube, expectation : CountCube, Expectation or ConditionalExpectation
+        In sub-frames; `shifts` of them are a frame.
+    cells : SignificantCells
+        Significant cells, or first cells of significant windows.
+    strength : ndarray of float64, shape (n_cells,)
+        Strength of the cells, as `Run.alarms` counts it.
+    width, shifts : int
+        Cells along a side of a window, sub-frames in a frame.
+    """
+
+    cube: CountCube
+    expectation: Expectation | ConditionalExpectation
+    cells: SignificantCells
+    strength: NDArray[np.float64]
+    width: int = 1
+    shifts: int = 1
+
+    def significant_frames(self, members: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Sub-frames of some of the cells, shape (n_sub_frames,)."""
+        frames = self.cube.frames
+        first = np.rint((self.cells.start[members] - frames.t_lo) / frames.t_bin).astype(int)
+        chosen = np.zeros(frames.n, bool)
+        for step in range(self.shifts):
+            chosen[first + step] = True
+        return chosen
+
+
+def describe_regions(
+    found: Searched,
+    cube: CountCube,
+    expectation: Expectation | ConditionalExpectation,
+    camera_off: NDArray[np.bool_],
+    events: MergedEvents,
+) -> Iterator[VariableRegion]:
+    """Regions of the significant cells, with positions and light curves.
+
+    Parameters
+    ----------
+    found : Searched
+        What was found.
+    cube, expectation : CountCube, Expectation or ConditionalExpectation
+        The same counts in whole frames.
+    camera_off : ndarray of bool, shape (n_frames,)
+        Frames in which a CCD or a camera was off.
+    events : MergedEvents
+        The events that the cubes were made of.
+    """
+    regions = find_regions(found.cells, cube.image(), found.width)
+    near = np.zeros(cube.box.shape, bool)
+    for region in regions:
+        near[region.box.widened(1, cube.box.shape).slices] = True
+    by_cell = EventsByCell(cube, near)
+    strength = found.strength
+    for region in regions:
+        position = _locate(found, region, by_cell, events)
+        curve = light_curve(cube, expectation, camera_off, by_cell, region.box)
+        times = events.time[np.sort(cube.event[by_cell.in_box(region.box)])]
+        event = _measure(found, region, cube, curve, times, position)
+        strongest = float(strength[region.members].max())
+        yield VariableRegion(region, position, curve, event, strongest)
+
+
+def _measure(
+    found: Searched,
+    region: Region,
+    cube: CountCube,
+    curve: LightCurve,
+    times: NDArray[np.float64],
+    position: Position | None,
+) -> Event | None:
+    """Start, stop and counts of the event in the strongest cell of a region."""
+    is_peak = found.cells.is_peak[region.members]
+    members = region.members[is_peak] if is_peak.any() else region.members
+    start = float(found.cells.start[members[np.argmax(found.strength[members])]])
+    frames = cube.frames
+    expected = ExpectedCounts(
+        np.append(frames.starts, frames.t_lo + frames.n * frames.t_bin),
+        np.maximum(curve.mu.astype(float), 0.0),
+    )
+    fraction = 1.0
+    if position is not None:
+        box, width = region.box.shifted(cube.box.y_lo, cube.box.x_lo), cube.grid.width
+        edges = (box.x_lo, box.x_hi, box.y_lo, box.y_hi)
+        fraction = psf_fraction(position.x, position.y, *(edge * width for edge in edges))
+    kind: Kind = "peak" if is_peak.any() else "eclipse"
+    seed = (start, start + frames.t_bin)
+    return describe_event(times, expected, seed, kind, psf_fraction=max(fraction, 0.1))
+
+
+def _locate(
+    found: Searched, region: Region, by_cell: EventsByCell, events: MergedEvents
+) -> Position | None:
+    """Fit the position of the excess in the peak frames, or of the source that was eclipsed."""
+    cube, cells = found.cube, found.cells
+    box = region.box.widened(1, cube.box.shape)
+    is_peak = cells.is_peak[region.members]
+    if is_peak.any():
+        frames = found.significant_frames(region.members[is_peak])
+        background = found.expectation.image(frames)[box.slices].sum()
+    else:
+        # A source that fades is brightest outside its eclipse, where its constant part is signal.
+        frames = ~found.significant_frames(region.members)
+        background = found.expectation.background_image(frames)[box.slices].sum()
+    inside = by_cell.in_box(box)
+    chosen = cube.event[inside[frames[cube.frame[inside]]]]
+    weighted = (region.x_weighted, region.y_weighted)
+    x, y = (
+        (low + 0.5 + index) * cube.grid.width
+        for low, index in zip((cube.box.x_lo, cube.box.y_lo), weighted, strict=True)
+    )
+    area = box.size * cube.grid.width**2
+    return fit_position(events.x[chosen], events.y[chosen], float(background), area, (x, y))

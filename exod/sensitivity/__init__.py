@@ -1,0 +1,1 @@
+"""What chance makes and what a burst needs: an expectation in, false alarms and counts out."""

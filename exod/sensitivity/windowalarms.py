@@ -1,0 +1,252 @@
+"""False alarms of the sliding search: regions that chance makes at each threshold (METHOD 12).
+
+The counts of a window are binomial given those of its cells in all frames, so the number of
+windows with a probability below a threshold is a sum of binomial tails, exactly. Windows that
+overlap tend to be significant together and make one region (`exod.sensitivity.overlaps`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import betainc
+
+from exod.counts.shares import ConditionalExpectation
+from exod.counts.windows import Chance, WindowCounts
+from exod.observation.gti import Frames
+from exod.sensitivity.overlaps import Overlap, overlap_of
+from exod.sensitivity.weightedalarms import weighted_steps
+
+Floats = NDArray[np.float64]
+
+TOTAL_GROUPS: Final = 40
+SHARE_GROUPS: Final = 24
+"""Windows of similar counts and frames of similar share are counted together."""
+
+MIXED_STEP: Final = 0.04
+MIXED_MU_STEPS: Final = 500
+MIXED_SHARE_STEPS: Final = 350
+"""Of frames in several classes of time, expected counts and shares are told apart in steps of
+4 per cent."""
+
+_SMALLEST_MU: Final = 1e-5
+
+_NEAREST: Final = 2.0
+"""Sigmas from the mean at which tails begin to be followed."""
+
+_SMALLEST_P: Final = 1e-18
+_ROUNDING: Final = 1e-6
+"""All counts of a window are still possible where its trials are not quite whole."""
+
+
+@dataclass(frozen=True)
+class AlarmCurve:
+    """Expected number of false regions with a probability up to p.
+
+    Attributes
+    ----------
+    p_log : ndarray of float64, shape (n,)
+        log10 of p, ascending.
+    peaks, eclipses : ndarray of float64, shape (n,)
+        Expected numbers of regions.
+    """
+
+    p_log: Floats
+    peaks: Floats
+    eclipses: Floats
+
+    @property
+    def total(self) -> Floats:
+        """Regions of both kinds, shape (n,)."""
+        return self.peaks + self.eclipses
+
+    def at(self, p_log: float) -> tuple[float, float]:
+        """Peaks and eclipses expected with a probability up to 10^p_log."""
+        index = int(np.searchsorted(self.p_log, p_log, side="right")) - 1
+        if index >= 0:
+            return float(self.peaks[index]), float(self.eclipses[index])
+        # Below the curve: in proportion.
+        if not len(self.p_log):
+            return 0.0, 0.0
+        factor = 10 ** (p_log - float(self.p_log[0]))
+        return float(self.peaks[0]) * factor, float(self.eclipses[0]) * factor
+
+    def threshold(self, number: float) -> float:
+        """log10 of the largest p that `number` false regions are expected to reach."""
+        index = int(np.searchsorted(self.total, number, side="right")) - 1
+        if index >= 0:
+            return float(self.p_log[index])
+        if not len(self.p_log):
+            return np.log10(_SMALLEST_P)
+        return float(self.p_log[0] + np.log10(number / max(self.total[0], 1e-300)))
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """At the probability `p`, `number` more regions are counted."""
+
+    p: Floats
+    number: Floats
+
+
+def alarm_curve(
+    expectation: ConditionalExpectation, windows: WindowCounts, frames: Frames, shifts: int
+) -> AlarmCurve:
+    """Expected false regions of a run at every threshold.
+
+    Parameters
+    ----------
+    expectation : ConditionalExpectation
+        Expected counts of the band.
+    windows : WindowCounts
+        Its window sums.
+    frames : Frames
+        Frames of the run, without shift.
+    shifts : int
+        Frames start at every 1/shifts of their length.
+    """
+    level = np.concatenate(
+        [
+            np.empty((len(windows.counts), 0)),
+            *(
+                expectation.shares(
+                    Frames(
+                        frames.t_lo + i * frames.t_bin / shifts, frames.t_bin, frames.n - (i > 0)
+                    )
+                )[0]
+                for i in range(shifts)
+                if frames.n - (i > 0) > 0
+            ),
+        ],
+        axis=1,
+    )
+    overlap = overlap_of(windows.windows.width, shifts, weighted=windows.windows.weighted)
+    parts: dict[bool, list[_Steps]] = {True: [], False: []}
+    for mu, share, weight in _tests(windows, level):
+        for upper, steps in parts.items():
+            if upper and windows.middle:
+                continue
+            steps.append(_steps(mu / share, share, weight, overlap, upper=upper))
+    if windows.middle:
+        parts[True].append(_Steps(*weighted_steps(windows, windows.middle, level, overlap)))
+    return _curve(*(_joined(parts[upper]) for upper in (True, False)))
+
+
+def _tests(windows: WindowCounts, level: Floats) -> Iterator[tuple[Floats, Floats, Floats]]:
+    """Expected counts, share of the trials and number of windows and frames that are alike."""
+    single = (level > 0).sum(0) == 1
+    for counts, own in zip(windows.counts, level, strict=True):
+        share = own[single & (own > 0)]
+        if not len(share) or not counts.any():
+            continue
+        totals, n_windows = _groups(counts[counts > 0], TOTAL_GROUPS)
+        shares, n_frames = _groups(share, SHARE_GROUPS)
+        trials, probability = (a.ravel() for a in np.meshgrid(totals, shares, indexing="ij"))
+        weight = np.outer(n_windows, n_frames).ravel()
+        yield trials * probability, np.minimum(probability, 1.0), weight
+    mixed = level[:, (level > 0).sum(0) > 1]
+    if mixed.shape[1]:
+        yield _mixed(windows.counts, mixed)
+
+
+def _mixed(counts: Floats, level: Floats) -> tuple[Floats, Floats, Floats]:
+    """The same for frames in several classes of time; their sure counts do not matter."""
+    shape = (MIXED_MU_STEPS, MIXED_SHARE_STEPS)
+    number = np.zeros(shape[0] * shape[1])
+    for shares in level.T:
+        chance = Chance.of_classes(counts, np.broadcast_to(shares[:, None], counts.shape))
+        mu = chance.trials * chance.share
+        seen = mu > _SMALLEST_MU
+        row = np.log(mu[seen] / _SMALLEST_MU) / MIXED_STEP
+        column = -np.log(chance.share[seen]) / MIXED_STEP
+        row, column = (
+            np.minimum(np.rint(a).astype(np.int64), n - 1)
+            for a, n in ((row, shape[0]), (column, shape[1]))
+        )
+        number += np.bincount(row * shape[1] + column, minlength=number.size)
+    used = np.flatnonzero(number)
+    row, column = np.divmod(used, shape[1])
+    mu = _SMALLEST_MU * np.exp(row * MIXED_STEP)
+    return mu, np.exp(-column * MIXED_STEP), number[used]
+
+
+def _groups(values: Floats, n: int) -> tuple[Floats, Floats]:
+    """Means and numbers of values that are alike, at most `n` groups."""
+    unique, number = np.unique(values, return_counts=True)
+    if len(unique) > n:
+        edges = np.geomspace(unique[0], unique[-1] * (1 + 1e-9), n + 1)
+        group = np.clip(np.searchsorted(edges, unique, side="right") - 1, 0, n - 1)
+        total = np.bincount(group, number, n)
+        used = total > 0
+        unique = np.bincount(group, number * unique, n)[used] / total[used]
+        number = total[used]
+    return unique, np.asarray(number, float)
+
+
+def _steps(
+    trials: Floats, share: Floats, weight: Floats, overlap: Overlap, *, upper: bool
+) -> _Steps:
+    """Follow the tails of all groups from near the mean outwards."""
+    mu = trials * share
+    sigma = np.sqrt(mu)
+    stride = np.maximum(np.floor(sigma / 8), 1.0) * (1 if upper else -1)
+    nearest = _NEAREST * sigma
+    k = np.floor(mu + nearest) + 1 if upper else np.ceil(mu - nearest) - 1
+    p, number = [], []
+    alive = (k <= trials + _ROUNDING) if upper else (k >= 0)
+    trials, share, mu, weight, k, stride = (
+        a[alive] for a in (trials, share, mu, weight, k, stride)
+    )
+    tail, regions = _tail(k, trials, share, mu, overlap, upper=upper)
+    while len(k):
+        further = k + stride
+        next_tail, next_regions = np.zeros(len(k)), np.zeros(len(k))
+        some = (further <= trials + _ROUNDING) if upper else (further >= 0)
+        next_tail[some], next_regions[some] = _tail(
+            further[some], trials[some], share[some], mu[some], overlap, upper=upper
+        )
+        p.append(tail)
+        number.append(weight * np.maximum(regions - next_regions, 0.0))
+        keep = some & (next_tail > _SMALLEST_P)
+        k, tail, regions = further[keep], next_tail[keep], next_regions[keep]
+        trials, share, mu, weight, stride = (a[keep] for a in (trials, share, mu, weight, stride))
+    return _Steps(np.concatenate([*p, []]), np.concatenate([*number, []]))
+
+
+def _tail(
+    k: Floats, trials: Floats, share: Floats, mu: Floats, overlap: Overlap, *, upper: bool
+) -> tuple[Floats, Floats]:
+    """Tail probability, and what of it counts as a region of its own."""
+    rest = np.maximum(trials - k, 0.0)
+    if upper:
+        tail = np.asarray(betainc(k, rest + 1, share), float)
+    else:
+        tail = np.asarray(betainc(np.maximum(rest, 1e-9), k + 1, 1 - share), float)
+    return tail, tail * overlap.alone(k, mu, tail, upper=upper)
+
+
+def _joined(steps: list[_Steps]) -> _Steps:
+    return _Steps(
+        np.concatenate([np.empty(0), *(part.p for part in steps)]),
+        np.concatenate([np.empty(0), *(part.number for part in steps)]),
+    )
+
+
+def _curve(peaks: _Steps, eclipses: _Steps) -> AlarmCurve:
+    p = np.concatenate([peaks.p, eclipses.p])
+    order = np.argsort(p, kind="stable")
+    order = order[p[order] > 0]
+    is_peak = np.arange(len(p)) < len(peaks.p)
+    number = np.concatenate([peaks.number, eclipses.number])
+    p_log = np.log10(p[order])
+    # Of equal probabilities the last has all regions.
+    last = np.diff(p_log, append=np.inf) > 0
+    return AlarmCurve(
+        p_log[last],
+        np.cumsum(np.where(is_peak, number, 0.0)[order])[last],
+        np.cumsum(np.where(is_peak, 0.0, number)[order])[last],
+    )

@@ -1,0 +1,1 @@
+"""What a camera makes of photons: geometry, vignetting, pile-up, read-out, availability."""

@@ -1,0 +1,1 @@
+"""Positions on the sky: the tangent plane, the sphere, and HEALPix pixels."""

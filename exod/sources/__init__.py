@@ -1,0 +1,1 @@
+"""Sources: regions of all observations in, clusters with identity, name and coverage out."""

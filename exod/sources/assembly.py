@@ -1,0 +1,354 @@
+"""Sources of a part of the sky: clusters of regions, which sources they are, what is known of them.
+
+Frames in, frames out. Rows have the columns of the tables that `exod.schemas` declares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from exod.schemas.derived import LINEAGE, MEMBERS, UNIQUE
+from exod.sky.healpix import DEEPEST, Pixels, sky_pixels
+from exod.sky.sphere import Vectors, positions, separations_arcsec, unit_vectors
+from exod.sources.clustering import Indices, cluster, means
+from exod.sources.footprints import Footprint, covered_by
+from exod.sources.identities import Earlier, Identities, Members, identify, shared_members
+from exod.sources.naming import iau_names, unique_names
+
+ENDED: Final = ("merged", "gone")
+"""Changes after which a source has no regions."""
+
+CHANGES: Final = ("new", "merged", "split", "gone", "returned")
+
+
+@dataclass(frozen=True)
+class Sky:
+    """How sources are made of regions.
+
+    Attributes
+    ----------
+    radius_arcsec : float
+        How far neighbours are, at most.
+    ra_decimals, dec_decimals : int
+        Decimals of the names.
+    version : str
+        Version of the product.
+    generation : int
+        Number of the version, from 1.
+    """
+
+    radius_arcsec: float
+    ra_decimals: int
+    dec_decimals: int
+    version: str
+    generation: int
+
+
+@dataclass(frozen=True)
+class Field:
+    """What is in and around a part of the sky.
+
+    Attributes
+    ----------
+    regions : DataFrame
+        Regions that count, in order of detid, with the columns that the table members carries.
+    earlier_sources, earlier_members, lineage : DataFrame
+        Rows of the tables unique, members and lineage of the earlier version.
+    footprints : sequence of Footprint
+        What observations covered.
+    observations : sequence of str
+        The observation of each footprint.
+    """
+
+    regions: pd.DataFrame
+    earlier_sources: pd.DataFrame
+    earlier_members: pd.DataFrame
+    lineage: pd.DataFrame
+    footprints: Sequence[Footprint]
+    observations: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Rows by table, how many sources are new, and how many changes there are of each kind."""
+
+    tables: dict[str, pd.DataFrame]
+    n_new: int
+    changes: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class _Clusters:
+    """Clusters of regions: the cluster of each region, and where they are."""
+
+    labels: Indices
+    means: Vectors
+
+    @classmethod
+    def of(cls, regions: pd.DataFrame, radius_arcsec: float) -> _Clusters:
+        vectors = _vectors(regions)
+        labels = cluster(vectors, radius_arcsec)
+        sums = means(vectors, labels, int(labels.max(initial=-1)) + 1)
+        return cls(labels, sums / np.linalg.norm(sums, axis=-1, keepdims=True))
+
+    @cached_property
+    def positions(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Right ascension and declination in degrees."""
+        return positions(self.means)
+
+    @cached_property
+    def places(self) -> Pixels:
+        """Pixels of the finest order."""
+        return sky_pixels(*self.positions) if len(self.means) else np.empty(0, np.int64)
+
+
+def sources_of(field: Field, sky: Sky, order: int, span: tuple[int, int]) -> Sources:
+    """Find the sources whose mean position is in a range of pixels.
+
+    Parameters
+    ----------
+    field : Field
+        What is there and in a margin of `exod.sources.identities.REACH` radii around.
+    sky : Sky
+        How sources are made.
+    order : int
+        Order of the pixels.
+    span : (int, int)
+        First pixel of the range and one past the last.
+
+    Returns
+    -------
+    Sources
+        Rows of the tables unique, members and lineage, none if nothing is there. New sources have
+        the numbers -1, -2 and so on in the order of the sky.
+    """
+    if not len(field.regions) and not len(field.lineage):
+        # Most partitions at the edge of a field.
+        return Sources({}, 0, dict.fromkeys(CHANGES, 0))
+    bounds = [pixel << 2 * (DEEPEST - order) for pixel in span]
+    clusters = _Clusters.of(field.regions, sky.radius_arcsec)
+    inside = (clusters.places >= bounds[0]) & (clusters.places < bounds[1])
+    names, earlier = _earlier(field)
+    had = field.earlier_members
+    index = pd.Index(earlier.region_num).get_indexer(pd.Index(had["unique_reg_id"]))
+    near = index >= 0
+    shared = shared_members(
+        Members(had["detid"].to_numpy(object)[near], _vectors(had[near]), index[near]),
+        Members(field.regions["detid"].to_numpy(object), _vectors(field.regions), clusters.labels),
+        sky.radius_arcsec,
+    )
+    found = identify(earlier, clusters.means, shared, sky.radius_arcsec)
+    numbers, srcids = _numbers(clusters, found, earlier, names, inside, field.lineage, sky)
+    unique = _unique(field, clusters, inside, numbers, srcids)
+    was = sky_pixels(*positions(earlier.vectors)) if len(names) else np.empty(0, np.int64)
+    ended = (was >= bounds[0]) & (was < bounds[1])
+    changes = [
+        _begun(clusters, found, earlier, inside, numbers, srcids),
+        _ended(found, earlier, names, ended),
+    ]
+    new = pd.concat(changes, ignore_index=True).assign(
+        version=sky.version, generation=np.int32(sky.generation)
+    )
+    tables = {
+        UNIQUE.name: unique,
+        MEMBERS.name: _members(field.regions, clusters, inside, numbers, srcids),
+        LINEAGE.name: _lineage(field.lineage, new, bounds),
+    }
+    counted = new["change"].value_counts()
+    return Sources(
+        tables,
+        int((numbers[inside] < 0).sum()),
+        {change: int(counted.get(change, 0)) for change in CHANGES},
+    )
+
+
+def _vectors(frame: pd.DataFrame) -> Vectors:
+    return unit_vectors(frame["ra_deg"].to_numpy(), frame["dec_deg"].to_numpy())
+
+
+def _earlier(field: Field) -> tuple[NDArray[np.object_], Earlier]:
+    """Names of the earlier sources, and the sources: with regions, then those that had some."""
+    columns = ["region_num", "srcid", "ra_deg", "dec_deg"]
+    last = field.lineage.sort_values("generation", kind="stable").drop_duplicates(
+        "region_num", keep="last"
+    )
+    ended = last[last["change"].isin(ENDED)]
+    ended = ended[~ended["region_num"].isin(field.earlier_sources["region_num"])]
+    every = pd.concat([field.earlier_sources[columns], ended[columns]], ignore_index=True)
+    alive = np.arange(len(every)) < len(field.earlier_sources)
+    numbers = every["region_num"].to_numpy(np.int64)
+    return every["srcid"].to_numpy(object), Earlier(numbers, _vectors(every), alive)
+
+
+def _numbers(
+    clusters: _Clusters,
+    found: Identities,
+    earlier: Earlier,
+    names: NDArray[np.object_],
+    inside: NDArray[np.bool_],
+    lineage: pd.DataFrame,
+    sky: Sky,
+) -> tuple[NDArray[np.int64], NDArray[np.object_]]:
+    """Number and name of each cluster; those of new ones outside are of no use."""
+    new = np.flatnonzero(found.source < 0)
+    # Order of the sky; clusters are in order of their first regions already.
+    new = new[np.argsort(clusters.places[new], kind="stable")]
+    numbers = np.full(len(clusters.means), np.iinfo(np.int64).min)
+    numbers[new[inside[new]]] = -1 - np.arange(inside[new].sum())
+    srcids = np.full(len(clusters.means), "", object)
+    ra, dec = clusters.positions
+    digits = sky.ra_decimals, sky.dec_decimals
+    wanted = iau_names(ra[new], dec[new], ra_decimals=digits[0], dec_decimals=digits[1])
+    # A name is of the place where it was given, so that equal ones are in the lineage near by.
+    srcids[new] = unique_names(wanted, lineage["srcid"])
+    known = found.source >= 0
+    numbers[known] = earlier.region_num[found.source[known]]
+    srcids[known] = names[found.source[known]]
+    return numbers, srcids
+
+
+def _members(
+    regions: pd.DataFrame,
+    clusters: _Clusters,
+    inside: NDArray[np.bool_],
+    numbers: NDArray[np.int64],
+    srcids: NDArray[np.object_],
+) -> pd.DataFrame:
+    """Rows of the table members."""
+    mine = inside[clusters.labels]
+    rows, labels = regions[mine], clusters.labels[mine]
+    away = separations_arcsec(_vectors(rows), clusters.means[labels])
+    extra = {"unique_reg_id": numbers[labels], "srcid": srcids[labels], "separation_arcsec": away}
+    return MEMBERS.frame(rows.assign(**extra))
+
+
+def _unique(
+    field: Field,
+    clusters: _Clusters,
+    inside: NDArray[np.bool_],
+    numbers: NDArray[np.int64],
+    srcids: NDArray[np.object_],
+) -> pd.DataFrame:
+    """Rows of the table unique."""
+    chosen = np.flatnonzero(inside)
+    rank = np.full(len(inside), -1)
+    rank[chosen] = np.arange(len(chosen))
+    mine = inside[clusters.labels]
+    rows = field.regions[mine].assign(source=rank[clusters.labels[mine]])
+    ra, dec = (values[chosen] for values in clusters.positions)
+    groups = rows.groupby("source")
+    largest = ("max_B_peak_log", "max_B_eclipse_log", "sigma_peak", "sigma_eclipse")
+    columns = {name: groups[name].max() for name in largest} | {
+        "n_detections": groups.size(),
+        "n_observations": groups["obsid"].nunique(),
+        "n_covered": _covered(rows, field, ra, dec),
+        "first_seen": groups["mjd"].min(),
+        "last_seen": groups["mjd"].max(),
+        "fap_obs": groups["fap_obs"].min(),
+        "best_detid": best_regions(rows),
+        "pos_err_arcsec": position_errors(rows),
+    }
+    frame = pd.DataFrame(columns, index=pd.RangeIndex(len(chosen)))
+    frame = frame.assign(
+        region_num=numbers[chosen],
+        srcid=srcids[chosen],
+        ra_deg=ra,
+        dec_deg=dec,
+        n_undetected=frame["n_covered"] - frame["n_observations"],
+    )
+    return UNIQUE.frame(frame)
+
+
+def best_regions(rows: pd.DataFrame) -> pd.Series:
+    """The detid of the most significant region of each `source`.
+
+    It is the least likely by chance, then that of the largest sigma, of the largest Bayes factor,
+    and the first detid.
+    """
+    sigma = rows[["sigma_peak", "sigma_eclipse"]].max(axis=1)
+    bayes = rows[["max_B_peak_log", "max_B_eclipse_log"]].max(axis=1)
+    ranked = rows.assign(sigma=sigma, bayes=bayes).sort_values(
+        ["source", "fap_obs", "sigma", "bayes", "detid"], ascending=[True, True, False, False, True]
+    )
+    return ranked.drop_duplicates("source").set_index("source")["detid"]
+
+
+def position_errors(rows: pd.DataFrame) -> pd.Series:
+    """Error of the mean position of each `source` in arcsec; NaN if no region has an error.
+
+    Notes
+    -----
+    The runs of an observation see the same photons, so that their errors do not average out: that
+    of its mean is the mean of theirs. Observations are independent: their errors add in quadrature,
+    each weighted with its share of the regions, since that is its share of the mean position.
+    """
+    known = rows[rows["pos_err_arcsec"] > 0]
+    groups = known.groupby(["source", "obsid"])["pos_err_arcsec"]
+    weighted = (groups.sum() ** 2).groupby("source").sum() ** 0.5
+    return weighted / known.groupby("source").size()
+
+
+def _covered(
+    rows: pd.DataFrame, field: Field, ra: NDArray[np.float64], dec: NDArray[np.float64]
+) -> pd.Series:
+    """Observations that covered each source or have a region of it."""
+    source, footprint = covered_by(field.footprints, ra, dec)
+    obsids = np.asarray(field.observations, object)[footprint]
+    pairs = pd.DataFrame({"source": source, "obsid": obsids})
+    # A region at the edge of the field can lie just beyond the last cell.
+    detected = rows[["source", "obsid"]].astype({"obsid": object})
+    return pd.concat([pairs, detected]).drop_duplicates().groupby("source").size()
+
+
+def _begun(
+    clusters: _Clusters,
+    found: Identities,
+    earlier: Earlier,
+    inside: NDArray[np.bool_],
+    numbers: NDArray[np.int64],
+    srcids: NDArray[np.object_],
+) -> pd.DataFrame:
+    """Lineage of clusters that are new, split off, or a source that had ended."""
+    returned = found.source >= 0
+    returned[returned] = ~earlier.alive[found.source[returned]]
+    split = (found.split_from >= 0) & ((found.source < 0) | returned)
+    new = (found.source < 0) & ~split
+    parts = []
+    for change, which in (("new", new), ("split", split), ("returned", returned)):
+        rows = np.flatnonzero(which & inside)
+        other = found.split_from[rows] if change == "split" else -1
+        ra, dec = (values[rows] for values in clusters.positions)
+        place = {"ra_deg": ra, "dec_deg": dec}
+        about = {"region_num": numbers[rows], "srcid": srcids[rows], "other": other}
+        parts.append(pd.DataFrame({**about, **place, "change": change}, index=range(len(rows))))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _ended(
+    found: Identities,
+    earlier: Earlier,
+    names: NDArray[np.object_],
+    inside: NDArray[np.bool_],
+) -> pd.DataFrame:
+    """Lineage of sources that have no regions any more."""
+    rows = np.flatnonzero(earlier.alive & (found.cluster < 0) & inside)
+    ra, dec = positions(earlier.vectors[rows])
+    other = found.merged_into[rows]
+    about = {"region_num": earlier.region_num[rows], "srcid": names[rows], "other": other}
+    change = np.where(other >= 0, "merged", "gone")
+    return pd.DataFrame({**about, "ra_deg": ra, "dec_deg": dec, "change": change})
+
+
+def _lineage(before: pd.DataFrame, new: pd.DataFrame, bounds: Sequence[int]) -> pd.DataFrame:
+    """Rows of the table lineage: the earlier ones of the part, and the new ones."""
+    if len(before):
+        places = sky_pixels(before["ra_deg"], before["dec_deg"])
+        before = before[(places >= bounds[0]) & (places < bounds[1])]
+    return LINEAGE.frame(pd.concat([before, new], ignore_index=True) if len(before) else new)

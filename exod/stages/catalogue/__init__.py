@@ -1,0 +1,1 @@
+"""Catalogue: products of an archive in, a release of FITS, Parquet and HATS out."""

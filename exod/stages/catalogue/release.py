@@ -1,0 +1,245 @@
+"""Catalogue: products of an archive -> a release of FITS, Parquet and HATS, and what it means.
+
+A release is written to a folder beside its own and renamed when all its checks hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from exod.archive import Archive, open_archive
+from exod.archive.derived import Derived, table_of
+from exod.archive.ledger import versions
+from exod.catalogue import columns as declared
+from exod.catalogue.checks import Check, file_checks, require, table_checks
+from exod.catalogue.fits import write_fits
+from exod.catalogue.folder import check_target, publishing
+from exod.catalogue.hats import using_lsdb
+from exod.catalogue.parquet import arrow_rows, write_parquet
+from exod.catalogue.readme import MANIFEST, Facts, column_page, manifest, readme
+from exod.catalogue.rows import detection_rows, source_rows
+from exod.errors import ArchiveError
+from exod.files.storage import StorageOptions
+from exod.scheduler.plan import Plan
+from exod.stages.catalogue.hats import Rows, write_hats
+
+PRODUCTS = ("unique", "features", "flags")
+
+Further = Callable[[str, Path], object]
+"""Given the archive and the folder of a release, writes more files to it, as a report."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """A catalogue that was written.
+
+    Attributes
+    ----------
+    folder : Path
+        Where it is.
+    facts : Facts
+        What it says of itself.
+    checks : tuple of Check
+        The checks, all of which hold.
+    """
+
+    folder: Path
+    facts: Facts
+    checks: tuple[Check, ...]
+
+
+@dataclass(frozen=True)
+class _Content:
+    """The rows of a release and what they come from."""
+
+    detections: pd.DataFrame
+    sources: pd.DataFrame
+    matched: Mapping[str, np.ndarray]
+    tables: tuple[Rows, Rows]
+    without_source: int
+
+
+def write_catalogue(
+    root: str,
+    folder: str | Path,
+    plan: Plan | None = None,
+    *,
+    hats: bool = True,
+    replace: bool = False,
+    without: Sequence[str] = (),
+    further: Sequence[Further] = (),
+    storage_options: Mapping[str, Any] | None = None,
+) -> Release:
+    """Write the catalogue of an archive.
+
+    Parameters
+    ----------
+    root : str
+        The archive; its products must be up to date.
+    folder : path
+        The folder to make, on a local disk.
+    plan : Plan, optional
+        Where and how the HATS partitions are written; by default all cores of this machine.
+    hats : bool
+        Whether to write HATS catalogues too.
+    replace : bool
+        Whether the folder may be an earlier release, which is then replaced.
+    without : sequence of str
+        Cross-matches to leave out.
+    further : sequence of callable
+        What else writes to the folder before it is published, given the root and the folder,
+        as `exod.stages.report.page.add_report`.
+    storage_options : dict, optional
+        Options of the archive's fsspec file system.
+
+    Raises
+    ------
+    ArchiveError
+        If the folder exists, a product is missing or behind, or a check fails.
+    ConfigError
+        If the libraries for HATS are not installed.
+    """
+    if hats:
+        with using_lsdb():
+            pass
+    options = StorageOptions(storage_options or {})
+    archive = open_archive(root, options)
+    target = Path(folder).absolute()
+    check_target(target, replace=replace)
+    matches = _matches(archive, without)
+    products = {name: _current(archive, name) for name in PRODUCTS}
+    products |= {f"xmatch-{name}": _match(archive, name) for name in matches}
+    content = _content(archive, matches)
+    with publishing(target) as staging:
+        facts = _facts(archive, products, content, hats=hats)
+        checks = list(table_checks(content.detections, content.sources, content.matched))
+        require(checks)
+        _write_tables(staging, content, facts)
+        checks += file_checks(staging, content.tables)
+        if not facts.without_hats:
+            checks += write_hats(staging / "hats", *content.tables, archive, plan or Plan())
+        found = require(checks)
+        before = {path.name for path in staging.iterdir()}
+        for write in further:
+            write(root, staging)
+        added = sorted({path.name for path in staging.iterdir()} - before)
+        pages = {"README.md": readme(facts, found, added)}
+        pages["columns.md"] = column_page(table for table, _ in content.tables)
+        for name, text in pages.items():
+            (staging / name).write_text(text, encoding="utf-8")
+        (staging / MANIFEST).write_text(manifest(staging, facts), encoding="utf-8")
+    return Release(target, facts, tuple(found))
+
+
+# -------------------------------------------------------------------- the rows
+
+
+def _current(archive: Archive, product: str) -> Derived:
+    """A product that has all observations as they are now."""
+    found = archive.derived(product)
+    command = "cluster" if product == "unique" else product
+    if found is None:
+        raise ArchiveError(
+            f"The archive {archive.root} has no {product} yet; run `exod {command} {archive.root}`."
+        )
+    behind = found.outdated(archive.entries())
+    if behind:
+        raise ArchiveError(
+            f"The {product} of {archive.root} are behind by {len(behind)} observations, for "
+            f"instance {behind[0]}; run `exod {command} {archive.root}`."
+        )
+    return found
+
+
+def _matches(archive: Archive, without: Sequence[str]) -> list[str]:
+    """Names of the cross-matches to include."""
+    found = archive.matched
+    unknown = sorted(set(without) - set(found))
+    if unknown:
+        raise ArchiveError(
+            f"The sources of {archive.root} were not matched with {', '.join(unknown)}; those "
+            f"that can be left out are {', '.join(found) or 'none'}."
+        )
+    return [name for name in found if name not in without]
+
+
+def _match(archive: Archive, name: str) -> Derived:
+    """A cross-match that is not older than the sources."""
+    found, sources = archive.derived(f"xmatch-{name}"), archive.derived("unique")
+    if found is None or sources is None or found.finished < sources.finished:
+        raise ArchiveError(
+            f"The cross-match with {name} is older than the sources; run `exod crossmatch "
+            f"{archive.root} --with {name}`, or leave it out with --without {name}."
+        )
+    return found
+
+
+def _content(archive: Archive, matches: Sequence[str]) -> _Content:
+    regions, members = archive.regions.compute(), archive.members.compute()
+    table = declared.detections()
+    detections = detection_rows(
+        table, regions, members, archive.features.compute(), archive.flags.compute()
+    )
+    frames = {name: archive.matches(name).compute() for name in matches}
+    shapes = {}
+    for name in matches:
+        pointer = archive.derived(f"xmatch-{name}")
+        if pointer is not None:
+            shapes[name] = table_of(archive.store, pointer.of("xmatch")[0])
+    source_table = declared.sources(shapes)
+    sources = source_rows(source_table, archive.unique.compute(), frames)
+    return _Content(
+        detections,
+        sources,
+        {name: frame["region_num"].to_numpy() for name, frame in frames.items()},
+        (
+            (table, arrow_rows(table, detections)),
+            (source_table, arrow_rows(source_table, sources)),
+        ),
+        without_source=int((~regions["detid"].isin(members["detid"])).sum()),
+    )
+
+
+def _facts(
+    archive: Archive, products: Mapping[str, Derived], content: _Content, *, hats: bool
+) -> Facts:
+    return Facts(
+        created=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        exod=versions()["exod"],
+        archive=archive.root,
+        fingerprint=archive.fingerprint,
+        products={name: product.version for name, product in products.items()},
+        rows={table.name: len(rows) for table, rows in content.tables},
+        observations=sum(entry.status in ("OK", "EMPTY") for entry in archive.entries()),
+        without_source=content.without_source,
+        without_hats="" if hats else "it was not asked for.",
+    )
+
+
+# -------------------------------------------------------------------- the files
+
+
+def _write_tables(staging: Path, content: _Content, facts: Facts) -> None:
+    header: dict[str, tuple[str | int | float, str]] = {
+        "ORIGIN": ("exod", "Who made this file"),
+        "CREATOR": (f"exod {facts.exod}", "Program and version"),
+        "DATE": (facts.created.removesuffix("Z"), "When it was made, UTC"),
+        "TELESCOP": ("XMM-Newton", "Telescope"),
+        "INSTRUME": ("EPIC", "Instrument"),
+        "RADESYS": ("ICRS", "Reference frame of the positions"),
+        "SETTINGS": (facts.fingerprint, "Fingerprint of the settings of the search"),
+        "NOBS": (facts.observations, "Observations that were searched"),
+        "VUNIQUE": (facts.products["unique"], "Version of the unique sources"),
+        "VFEATURE": (facts.products["features"], "Version of the features"),
+        "VFLAGS": (facts.products["flags"], "Version of the flags"),
+    }
+    for table, rows in content.tables:
+        write_fits(staging / f"{table.name}.fits", table, rows, header)
+        write_parquet(staging / f"{table.name}.parquet", rows)

@@ -1,0 +1,1 @@
+"""Completeness: simulated bursts in, the share that the search finds out."""

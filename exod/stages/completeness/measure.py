@@ -1,0 +1,291 @@
+"""Completeness: simulate observations with bursts, search them, count what is found.
+
+Each task is one observation at one point of the grid; its rows are one Parquet file, which appears
+whole or not at all. What is there with the same settings is not done again.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from exod import __version__
+from exod.completeness.campaign import Campaign, Point
+from exod.completeness.curves import counts_needed, summarise
+from exod.completeness.fields import (
+    burst_places,
+    burst_starts,
+    quiet_field,
+    selected_photons,
+    with_bursts,
+)
+from exod.completeness.matching import ANY, TrueBursts, match, search_again
+from exod.completeness.report import report
+from exod.errors import ConfigError, ExodError
+from exod.scheduler import Done
+from exod.scheduler import run as run_tasks
+from exod.scheduler.plan import RETRIES, Plan
+from exod.search.subset import Run
+from exod.simulate import SimulatedObservation, simulate
+from exod.stages.completeness.virtual import detections, predict, searched
+from exod.stages.detect.observation import Outcome
+
+TASKS: Final = "tasks"
+"""Folder of the files of tasks, in that of the results."""
+
+_KEY: Final = b"exod"
+
+
+def run_campaign(
+    campaign: Campaign, folder: str | Path, plan: Plan | None = None
+) -> Generator[Outcome, None, None]:
+    """Do what is missing of a campaign.
+
+    Parameters
+    ----------
+    campaign : Campaign
+        The settings.
+    folder : path
+        Where the results go.
+    plan : Plan, optional
+        Where and how; by default all cores of this machine.
+
+    Yields
+    ------
+    Outcome
+        One a task, in order of completion; also of those that were done before.
+
+    Raises
+    ------
+    ConfigError
+        If a task was done with other settings.
+    """
+    tasks = Path(folder) / TASKS
+    try:
+        tasks.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ExodError(f"The folder {tasks} cannot be made: {error}.") from error
+    missing = []
+    for point in campaign.points():
+        path = task_path(tasks, campaign, point)
+        if path.exists():
+            _require_same(path, campaign)
+            yield Outcome(point.text, "OK", "", searched=False)
+        else:
+            missing.append(point)
+    task = partial(do_point, campaign=campaign, tasks=tasks)
+    plan = replace((plan or Plan()).fitting(len(missing)), retries=RETRIES)
+    done: Done[Point, Outcome]
+    for done in run_tasks(
+        task,
+        missing,
+        plan,
+        name=lambda point: f"completeness-{point.name}",
+        is_final=lambda error: isinstance(error, ExodError),
+    ):
+        yield done.result or _failed(done)
+
+
+def _failed(done: Done[Point, Outcome]) -> Outcome:
+    reason = str(done.error)
+    if not isinstance(done.error, ExodError):
+        reason = f"Unexpected {type(done.error).__name__}: {reason}"
+    return Outcome(done.item.text, "FAILED", reason, tries=done.tries)
+
+
+def task_path(tasks: Path, campaign: Campaign, point: Point) -> Path:
+    """The file of a task."""
+    return tasks / f"{campaign.method}-{point.name}.parquet"
+
+
+def _require_same(path: Path, campaign: Campaign) -> None:
+    """Refuse a file that was made with other settings."""
+    try:
+        known = json.loads((pq.read_schema(path).metadata or {})[_KEY])
+    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
+        raise ExodError(
+            f"The file {path} cannot be read ({error}); remove it and run the same command."
+        ) from error
+    if known["fingerprint"] == campaign.fingerprint:
+        return
+    old = known["settings"]
+    changed = [
+        f"{name} is {json.dumps(value)} and was {json.dumps(old.get(name))}"
+        for name, value in campaign.settings.items()
+        if name != "config" and value != old.get(name)
+    ]
+    if old.get("config") != campaign.settings["config"]:
+        changed.append("the settings of the search differ")
+    raise ConfigError(
+        f"{path} was made with other settings ({'; '.join(changed)}); use another folder, or "
+        f"remove this one."
+    )
+
+
+def do_point(point: Point, campaign: Campaign, tasks: Path) -> Outcome:
+    """Do one task and write its file."""
+    began = time.perf_counter()
+    rows, n_regions = measure(point, campaign)
+    if campaign.method == "search" and not campaign.config.cube.psf_weights:
+        rows = pd.concat([rows, predict(point, campaign)], ignore_index=True)
+    rows.insert(0, "method", campaign.method)
+    for number, (name, value) in enumerate(point.columns().items()):
+        rows.insert(1 + number, name, value)
+    seconds = time.perf_counter() - began
+    _write(rows.assign(seconds=seconds), task_path(tasks, campaign, point), campaign)
+    return Outcome(
+        point.text,
+        "OK",
+        "",
+        n_runs=rows["kind"].nunique() - 1,
+        n_regions=n_regions,
+        seconds=seconds,
+    )
+
+
+def _write(rows: pd.DataFrame, path: Path, campaign: Campaign) -> None:
+    """Write a file that appears whole or not at all."""
+    facts = {
+        "fingerprint": campaign.fingerprint,
+        "settings": campaign.settings,
+        "version": __version__,
+    }
+    table = pa.Table.from_pandas(rows, preserve_index=False)
+    table = table.replace_schema_metadata({_KEY: json.dumps(facts).encode()})
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        pq.write_table(table, temporary)
+        temporary.replace(path)
+    except OSError as error:
+        raise ExodError(f"The file {path} cannot be written: {error}.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class _Injected:
+    """A simulated observation, its bursts, and their counts: simulated and selected."""
+
+    observation: SimulatedObservation
+    bursts: TrueBursts
+    injected: int
+    selected: int
+
+
+def measure(point: Point, campaign: Campaign) -> tuple[pd.DataFrame, int]:
+    """Simulate and search the observation of a point.
+
+    Returns
+    -------
+    rows : DataFrame
+        One row a level and kind of run.
+    n_regions : int
+        Regions found at all levels.
+    """
+    made = _inject(point, campaign)
+    rows: list[dict[str, Any]] = []
+    n_regions = 0
+    kept: list[Run] = []
+    for level in campaign.levels:
+        if campaign.method == "search":
+            runs: Iterable[Run] = searched(made.observation, campaign.config_at(level))
+        else:
+            # The cubes of the older method do not depend on its level.
+            kept = kept or list(searched(made.observation, campaign.config))
+            runs = kept
+        results = {}
+        for kind, places in search_again(runs, campaign, level):
+            results[kind] = match(places, made.bursts)
+            n_regions += len(places)
+        found = np.logical_or.reduce([own for own, _ in results.values()])
+        results[ANY] = found, sum(n_false for _, n_false in results.values())
+        for kind, (own, n_false) in results.items():
+            row = detections("injected", level, kind, own)
+            row |= {"injected": made.injected, "selected": made.selected, "n_false": n_false}
+            rows.append(row)
+    return pd.DataFrame(rows), n_regions
+
+
+def _inject(point: Point, campaign: Campaign) -> _Injected:
+    generator = point.generator()
+    model = quiet_field(point, campaign.length)
+    places = burst_places(model, point.off_axis, campaign.bursts, generator)
+    starts = burst_starts(model, point.duration, len(places), generator)
+    model = with_bursts(model, places, starts, point.duration, point.amplitude)
+    observation = simulate(model, int(generator.integers(2**31)))
+    is_burst = np.arange(len(model.sources)) >= len(model.sources) - len(places)
+    x, y = np.array(places).T
+    return _Injected(
+        observation,
+        TrueBursts(x, y, starts, starts + point.duration),
+        int(observation.truth["counts_total"][is_burst].sum()),
+        len(selected_photons(observation, is_burst, campaign.config)[0]),
+    )
+
+
+def collect(folder: str | Path) -> pd.DataFrame:
+    """The rows of all tasks in a folder.
+
+    Returns
+    -------
+    DataFrame
+        One row a task, level, kind of run and source (injected or predicted).
+
+    Raises
+    ------
+    ExodError
+        If there is none, or one cannot be read.
+    """
+    paths = sorted((Path(folder) / TASKS).glob("*.parquet"))
+    if not paths:
+        raise ExodError(f"There are no results of tasks in {Path(folder) / TASKS}.")
+    try:
+        return pd.concat([pd.read_parquet(path) for path in paths], ignore_index=True)
+    except (OSError, pa.ArrowException) as error:
+        raise ExodError(
+            f"The results in {Path(folder) / TASKS} cannot be read: {error}."
+        ) from error
+
+
+def write_results(folder: str | Path, command: str) -> list[Path]:
+    """Write tables, picture and report of the tasks that are done.
+
+    Parameters
+    ----------
+    folder : path
+        Of the campaign.
+    command : str
+        What made it, for the report.
+
+    Returns
+    -------
+    list of Path
+        completeness.parquet, completeness.csv, completeness.png and completeness.md.
+    """
+    # matplotlib takes a second to load, and tasks do not draw.
+    from exod.plots.completeness import completeness_figure
+    from exod.plots.saving import save_figure
+
+    folder = Path(folder)
+    table = summarise(collect(folder))
+    needed = counts_needed(table)
+    paths = [folder / f"completeness.{ending}" for ending in ("parquet", "csv", "png", "md")]
+    try:
+        table.to_parquet(paths[0], index=False)
+        table.to_csv(paths[1], index=False)
+        save_figure(completeness_figure(table), paths[2])
+        paths[3].write_text(report(table, needed, command), encoding="utf-8")
+    except OSError as error:
+        raise ExodError(f"The results cannot be written to {folder}: {error}.") from error
+    return paths

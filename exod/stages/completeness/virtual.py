@@ -1,0 +1,123 @@
+"""Predict what a search finds: virtual bursts in the expectation of a searched field."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from exod.completeness.campaign import Campaign, Point
+from exod.completeness.fields import burst_places, burst_starts, measured_sites, quiet_field
+from exod.completeness.matching import ANY, kind_of
+from exod.completeness.photons import Site
+from exod.completeness.virtual import SearchedRun, virtual_injection
+from exod.completeness.virtualwindows import SearchedWindows, virtual_injection_windows
+from exod.config import Config
+from exod.counts.bayes import Thresholds
+from exod.counts.cube import CountCube
+from exod.counts.template import Expectation
+from exod.search.subset import Run, search_subset
+from exod.simulate import SimulatedObservation, simulate
+from exod.stages.inputs.memory import in_memory
+
+VIRTUAL_BURSTS: Final = 200
+"""Bursts of the prediction for each observation and point of the grid."""
+
+_FIELDS: Final = 8
+"""Searched fields that are kept, one for each level; they are small without their events."""
+
+
+def searched(observation: SimulatedObservation, config: Config) -> Iterator[Run]:
+    """Search a simulated observation in memory."""
+    loaded = in_memory(observation, config)
+    for subset in loaded.subsets:
+        yield from search_subset(
+            loaded.obsid, subset, loaded.sources, config, n_subsets=len(loaded.subsets)
+        )
+
+
+def detections(source: str, level: float, kind: str, found: NDArray[np.bool_]) -> dict[str, Any]:
+    """Part of a row of the results: how many bursts were found."""
+    return {
+        "source": source,
+        "level": level,
+        "kind": kind,
+        "trials": len(found),
+        "detected": int(found.sum()),
+    }
+
+
+def predict(point: Point, campaign: Campaign) -> pd.DataFrame:
+    """Predict the detections of a point by virtual injection into its field without bursts.
+
+    Returns
+    -------
+    DataFrame
+        One row a level and kind of run.
+    """
+    field = replace(point, amplitude=0.0, duration=0.0, off_axis=0.0)
+    ring = replace(point, amplitude=0.0, duration=0.0)
+    sites = _sites(ring, campaign.length, campaign.bursts, campaign.config)
+    generator = np.random.default_rng(point.generator().integers(2**31, size=4))
+    model = quiet_field(point, campaign.length)
+    start = burst_starts(model, point.duration, VIRTUAL_BURSTS, generator)
+    rows = []
+    for level in campaign.levels:
+        runs = searched_field(field, campaign.length, campaign.config_at(level))
+        bursts = (sites, point.amplitude, point.duration, start, generator)
+        if runs.cells:
+            found = virtual_injection(runs.cells, *bursts)
+        else:
+            found = virtual_injection_windows(runs.windows, *bursts)
+        for kind, own in (*zip(runs.kinds, found.T, strict=True), (ANY, found.any(axis=1))):
+            rows.append(detections("predicted", level, kind, own))
+    return pd.DataFrame(rows)
+
+
+@dataclass(frozen=True)
+class SearchedField:
+    """Runs of a field without bursts, in cells or in sliding windows, and their kinds."""
+
+    kinds: tuple[str, ...]
+    cells: tuple[SearchedRun, ...]
+    windows: tuple[SearchedWindows, ...]
+
+
+@lru_cache(maxsize=_FIELDS)
+def searched_field(field: Point, length: float, config: Config) -> SearchedField:
+    """Runs of a field without bursts, which many points share."""
+    observation = simulate(quiet_field(field, length), field.seed)
+    kinds, cells, windows = [], [], []
+    for run in searched(observation, config):
+        kinds.append(kind_of(run))
+        cube, expectation = _without_events(run.cube), run.expectation
+        if isinstance(expectation, Expectation):
+            limits = Thresholds(run.threshold.sigma, config.detect.rule)
+            cells.append(SearchedRun(run.runid, run.band, cube, expectation, limits))
+        else:
+            p_log, width, shifts = run.threshold.p_log, config.cube.window, config.cube.frame_shifts
+            windows.append(
+                SearchedWindows(run.runid, run.band, cube, expectation, p_log, width, shifts)
+            )
+    return SearchedField(tuple(kinds), tuple(cells), tuple(windows))
+
+
+def _without_events(cube: CountCube) -> CountCube:
+    """The frames and cells of a cube."""
+    # Copies, so that the events are freed.
+    return replace(
+        cube, frame=cube.frame[:0].copy(), cell=cube.cell[:0].copy(), event=cube.event[:0].copy()
+    )
+
+
+@lru_cache(maxsize=1)
+def _sites(ring: Point, length: float, n: int, config: Config) -> tuple[Site, ...]:
+    """Places at one off-axis angle of a field, which many points share."""
+    model = quiet_field(ring, length)
+    places = burst_places(model, ring.off_axis, n, ring.generator())
+    return tuple(measured_sites(model, places, config, ring.seed))

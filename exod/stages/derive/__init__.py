@@ -1,0 +1,1 @@
+"""Stages that derive products from all observations: sources, features, flags, matches."""

@@ -1,0 +1,104 @@
+"""Cluster: regions of all observations -> unique sources, which keep their numbers and names.
+
+The sky is divided into partitions, each a task with a margin around it, so that all together give
+exactly what the whole sky would. When observations are added or processed again, the partitions
+that they touch are computed again and the files of the others are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from exod.archive import open_archive
+from exod.archive.derived import Derived, deriving
+from exod.errors import ArchiveError, ConfigError
+from exod.files.storage import StorageOptions
+from exod.scheduler.plan import Plan
+from exod.schemas.derived import DERIVED
+from exod.stages.derive.cluster.update import Update
+
+RADIUS_ARCSEC: Final = 20.0
+RADII: Final = (0.1, 600.0)
+"""Clustering radius by default, and its limits, in arcsec (METHOD 9)."""
+
+ROWS_PER_PARTITION: Final = 20_000
+"""Regions of a partition at most: it is computed in a second."""
+
+
+@dataclass(frozen=True)
+class Clustering:
+    """What clustering gave: the version of the product, and whether it is new."""
+
+    derived: Derived
+    is_new: bool
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The numbers of its summary."""
+        return {k: v for k, v in self.derived.summary.items() if isinstance(v, int)}
+
+
+def cluster_archive(
+    root: str,
+    plan: Plan | None = None,
+    *,
+    radius_arcsec: float = RADIUS_ARCSEC,
+    ra_decimals: int = 1,
+    dec_decimals: int = 0,
+    rows_per_partition: int = ROWS_PER_PARTITION,
+    storage_options: Mapping[str, Any] | None = None,
+) -> Clustering:
+    """Make or bring up to date the product ``unique`` of an archive.
+
+    Parameters
+    ----------
+    root : str
+        The archive.
+    plan : Plan, optional
+        Where and how; by default all cores of this machine. Small work is done in this process.
+    radius_arcsec : float
+        How far neighbours are, at most. Another one than before makes all sources anew; they keep
+        their numbers and names where they are the same.
+    ra_decimals, dec_decimals : int
+        Decimals of the seconds in the names of new sources, 0 to 4.
+    rows_per_partition : int
+        A part of the sky with more regions is divided.
+    storage_options : dict, optional
+        Options of the archive's fsspec file system.
+
+    Returns
+    -------
+    Clustering
+        With the earlier version if nothing has changed.
+
+    Raises
+    ------
+    ConfigError
+        If the radius or the decimals are impossible.
+    ArchiveError
+        If the archive cannot be read or written.
+    """
+    if not RADII[0] <= radius_arcsec <= RADII[1]:
+        raise ConfigError(
+            f"Sources are clustered within {RADII[0]:g} to {RADII[1]:g} arcsec, not "
+            f"{radius_arcsec:g}."
+        )
+    if not (0 <= ra_decimals <= 4 and 0 <= dec_decimals <= 4):
+        raise ConfigError(f"Names have 0 to 4 decimals, not {ra_decimals} and {dec_decimals}.")
+    archive = open_archive(root, StorageOptions(storage_options or {}))
+    asked = {
+        "radius_arcsec": float(radius_arcsec),
+        "ra_decimals": ra_decimals,
+        "dec_decimals": dec_decimals,
+    }
+    update = Update.of(archive, asked, plan or Plan())
+    if update.earlier is not None and not update.anew and not update.changed:
+        return Clustering(update.earlier, is_new=False)
+    with deriving(archive.store, "unique", DERIVED["unique"]) as new:
+        update.run(new, rows_per_partition)
+    found = archive.derived("unique")
+    if found is None:
+        raise ArchiveError(f"The sources of {archive.root} are gone; run the same command again.")
+    return Clustering(found, is_new=True)

@@ -1,0 +1,249 @@
+"""Gather: regions and images of observations -> rows in order of the sky, what was covered, where.
+
+The first run over an archive sorts it by sky without having it in memory: a batch of observations
+becomes one file in the order of the sky, of which a partition reads the few row groups it needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from astropy.time import Time
+
+from exod.archive.ledger import LedgerEntry
+from exod.archive.parquet import read_file, writer
+from exod.archive.store import Store, reported
+from exod.counts.cube import Box
+from exod.errors import ArchiveError
+from exod.schemas.columns import Column, Table
+from exod.schemas.derived import FOOTPRINTS, MEMBERS, PLACES
+from exod.schemas.search import IMAGES, OBSERVATIONS, REGIONS, RUNS
+from exod.sky.healpix import Pixels, is_among, sky_pixels
+from exod.sky.plane import TangentPlane
+from exod.sky.sphere import is_position
+from exod.sources.footprints import Footprint, packed, union
+
+BATCH_REGIONS: Final = 200_000
+BATCH_OBSERVATIONS: Final = 500
+"""Size of a batch: some 0.2 GB in memory."""
+
+ROW_GROUP: Final = 2_000
+"""Rows of a row group of gathered files: a partition reads few that it does not need."""
+
+_OF_SOURCE = ("unique_reg_id", "srcid", "separation_arcsec")
+CARRIED: Final = tuple(c.name for c in MEMBERS.columns if c.name not in _OF_SOURCE)
+"""Columns of the table members that say something about the region alone."""
+
+GATHERED = Table(
+    "gathered",
+    "Regions in order of the sky, on their way to the partitions",
+    (
+        *(column for column in MEMBERS.columns if column.name in CARRIED),
+        Column("healpix", pa.int64(), "", "HEALPix pixel, nested"),
+    ),
+    ("healpix", "detid"),
+)
+COVERED = Table(
+    "covered", "Footprints on their way to the partitions", FOOTPRINTS.columns, FOOTPRINTS.sort_by
+)
+
+_PLANE = ("x_ref", "y_ref", "ra_ref", "dec_ref", "x_delta", "y_delta")
+_BOX = ("y_lo", "y_hi", "x_lo", "x_hi")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Observations to gather together; `name` is part of the names of the files."""
+
+    name: str
+    entries: tuple[LedgerEntry, ...]
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """What a batch became: files, none without rows, and rows of the table places."""
+
+    name: str
+    regions: str | None
+    footprints: str | None
+    places: pd.DataFrame
+
+
+def batches(entries: Iterable[LedgerEntry]) -> Iterator[Batch]:
+    """Group observations that have regions or images."""
+    group: list[LedgerEntry] = []
+    rows = number = 0
+    for entry in entries:
+        more = entry.rows(REGIONS.name)
+        if not more and not entry.rows(IMAGES.name):
+            continue
+        if group and (rows + more > BATCH_REGIONS or len(group) == BATCH_OBSERVATIONS):
+            yield Batch(f"{number:05d}", tuple(group))
+            group, rows, number = [], 0, number + 1
+        group.append(entry)
+        rows += more
+    if group:
+        yield Batch(f"{number:05d}", tuple(group))
+
+
+def gather(batch: Batch, store: Store, folder: str, order: int) -> Gathered:
+    """Read the observations of a batch and write their regions and footprints into two files."""
+    regions, footprints, places = [], [], []
+    for entry in batch.entries:
+        about = _rows(store, entry, OBSERVATIONS, ("date_obs", *_PLANE)).to_pylist()
+        found = _regions(store, entry, order, mjd(about[0]["date_obs"]) if about else np.nan)
+        seen = list(_footprints(store, entry, about[0])) if about else []
+        regions.append(found)
+        footprints += [_footprint_row(entry.obsid, subset, item) for subset, item in seen]
+        places.append(_places(entry.obsid, order, found, [item for _, item in seen]))
+    return Gathered(
+        batch.name,
+        _write(store, f"{folder}/gathered-{batch.name}.parquet", GATHERED, regions),
+        _write(store, f"{folder}/covered-{batch.name}.parquet", COVERED, _rows_of(footprints)),
+        pd.concat(places, ignore_index=True),
+    )
+
+
+def mjd(date: str) -> float:
+    """Modified Julian date of a date in UTC; NaN if it is none.
+
+    Examples
+    --------
+    >>> mjd("2000-01-01T12:00:00"), mjd("")
+    (51544.5, nan)
+    """
+    try:
+        return float(Time(date, scale="utc").mjd)
+    except ValueError:
+        return float("nan")
+
+
+def _rows(store: Store, entry: LedgerEntry, table: Table, columns: Sequence[str]) -> pa.Table:
+    path = entry.path(table.name)
+    if path is None:
+        return table.schema.empty_table().select(list(columns))
+    return read_file(store, path, table, columns)
+
+
+def _regions(store: Store, entry: LedgerEntry, order: int, date: float) -> pa.Table:
+    """The regions that have a position, with the date and their pixel."""
+    columns = [name for name in CARRIED if name != "mjd"]
+    rows = _rows(store, entry, REGIONS, columns)
+    rows = rows.filter(pa.array(is_position(rows["ra_deg"], rows["dec_deg"])))
+    ra, dec = rows["ra_deg"].to_numpy() % 360.0, rows["dec_deg"].to_numpy()
+    pixel = sky_pixels(ra, dec, order) if len(rows) else np.empty(0, np.int64)
+    values = {name: rows[name] for name in columns} | {
+        "ra_deg": pa.array(ra),
+        "mjd": pa.array(np.full(len(rows), date)),
+        "healpix": pa.array(pixel),
+    }
+    return pa.table([values[name] for name in GATHERED.schema.names], GATHERED.schema)
+
+
+def _footprints(
+    store: Store, entry: LedgerEntry, about: dict[str, Any]
+) -> Iterator[tuple[int, Footprint]]:
+    """The footprint of each subset: cells where any of its runs expected something."""
+    images = _rows(store, entry, IMAGES, ("runid", "mu"))
+    runs = _rows(store, entry, RUNS, ("runid", "subset", "size_arcsec", *_BOX)).to_pylist()
+    plane = TangentPlane(**{name: about[name] for name in _PLANE})
+    if not len(images) or not np.isfinite([about[name] for name in _PLANE]).all():
+        return
+    number = {runid: i for i, runid in enumerate(images["runid"].to_pylist())}
+    flat = images["mu"].combine_chunks()
+    start, seen = flat.offsets.to_numpy(), flat.values.to_numpy() > 0
+    masks: dict[tuple[int, float], list[Any]] = {}
+    for run in runs:
+        box = Box(*(run[name] for name in _BOX))
+        i = number.get(run["runid"])
+        if i is None or start[i + 1] - start[i] != box.size:
+            continue
+        mask = seen[start[i] : start[i + 1]].reshape(box.shape)
+        masks.setdefault((run["subset"], run["size_arcsec"]), []).append((box, mask))
+    for (subset, size_arcsec), images_ in sorted(masks.items()):
+        found = union(images_, size_arcsec, plane)
+        if found is not None:
+            yield subset, found
+
+
+def _footprint_row(obsid: str, subset: int, item: Footprint) -> dict[str, Any]:
+    """A row of the table footprints."""
+    about = {name: getattr(item.plane, name) for name in _PLANE}
+    about |= {name: getattr(item.box, name) for name in _BOX}
+    key = {"obsid": obsid, "subset": subset, "size_arcsec": item.size_arcsec}
+    return {**key, **about, "mask": packed(item.mask)}
+
+
+def footprint_of(row: dict[str, Any], mask: np.ndarray) -> Footprint:
+    """The footprint of a row of the table footprints and its unpacked mask."""
+    plane = TangentPlane(**{name: row[name] for name in _PLANE})
+    return Footprint(Box(*(row[name] for name in _BOX)), mask, row["size_arcsec"], plane)
+
+
+def _rows_of(footprints: list[dict[str, Any]]) -> list[pa.Table]:
+    return [pa.Table.from_pylist(footprints, COVERED.schema)] if footprints else []
+
+
+def _places(
+    obsid: str, order: int, regions: pa.Table, footprints: Sequence[Footprint]
+) -> pd.DataFrame:
+    """Rows of the table places of one observation."""
+    pixels, number = np.unique(regions["healpix"].to_numpy(), return_counts=True)
+    none = np.empty(0, np.int64)
+    covered = np.unique(np.concatenate([none, *(item.pixels(order) for item in footprints)]))
+    every = np.union1d(pixels, covered)
+    n_regions = np.zeros(len(every), np.int32)
+    n_regions[np.searchsorted(every, pixels)] = number
+    return PLACES.frame(
+        pd.DataFrame(
+            {
+                "obsid": obsid,
+                "healpix_order": np.int16(order),
+                "healpix": every,
+                "n_regions": n_regions,
+                "covered": is_among(every, covered),
+            }
+        )
+    )
+
+
+def _write(store: Store, path: str, table: Table, parts: list[pa.Table]) -> str | None:
+    """Write a file that only this run of the stage reads; no file without rows."""
+    rows = pa.concat_tables([table.schema.empty_table(), *parts])
+    if not len(rows):
+        return None
+    rows = rows.sort_by([(name, "ascending") for name in table.sort_by])
+    with (
+        reported(f"{store.path(path)} cannot be written"),
+        store.writing(path) as sink,
+        writer(sink, table.schema) as file,
+    ):
+        file.write_table(rows, row_group_size=ROW_GROUP)
+    return path
+
+
+def read_gathered(store: Store, path: str, pixels: Pixels) -> pa.Table:
+    """The rows of a gathered file in some pixels, which are sorted, each once."""
+    try:
+        with store.open(path) as source:
+            file = pq.ParquetFile(source)
+            rows = file.read_row_groups(list(_row_groups(file.metadata, pixels)))
+    except (OSError, pa.ArrowException) as error:
+        raise ArchiveError(f"{store.path(path)} cannot be read ({error}); try again.") from error
+    return rows.filter(pa.array(is_among(rows["healpix"].to_numpy(), pixels)))
+
+
+def _row_groups(metadata: pq.FileMetaData, pixels: Pixels) -> Iterator[int]:
+    """Row groups in which there may be rows of the pixels."""
+    column = GATHERED.schema.get_field_index("healpix")
+    for number in range(metadata.num_row_groups):
+        statistics = metadata.row_group(number).column(column).statistics
+        first = np.searchsorted(pixels, statistics.min)
+        if first < len(pixels) and pixels[first] <= statistics.max:
+            yield number

@@ -1,0 +1,293 @@
+"""Update: what has changed since the earlier version, and a new version that takes it in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import Any, Final, TypeVar
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from exod.archive import Archive
+from exod.archive.derived import Derived, DerivedFile, NewVersion, write_part
+from exod.archive.ledger import LedgerEntry
+from exod.archive.parquet import read_file, to_pandas
+from exod.archive.store import Store
+from exod.errors import ArchiveError
+from exod.scheduler import run as run_tasks
+from exod.scheduler.plan import Plan
+from exod.schemas.derived import LINEAGE, MEMBERS, PLACES, UNIQUE
+from exod.sky.healpix import (
+    WHOLE_SKY,
+    Partition,
+    Pixels,
+    is_among,
+    located,
+    order_for,
+    overlapping,
+    refined,
+    with_margin,
+    with_neighbours,
+)
+from exod.sources.assembly import CHANGES, Sky
+from exod.sources.identities import REACH
+from exod.stages.derive.cluster.gather import Gathered, batches, gather
+from exod.stages.derive.cluster.partition import Draft, Numbered, Work, compute, number
+
+FINEST_ORDER: Final = 8
+"""Order of the pixels of 14 arcmin that make margins, half a field of view."""
+
+NAME_ARCSEC: Final = 20.0
+"""More than the cell of the sky that a name stands for."""
+
+SMALL: Final = 100_000
+"""Regions that are not worth other processes."""
+
+SMALL_OBSERVATIONS: Final = 50
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Update:
+    """What is to be done for a new version.
+
+    Attributes
+    ----------
+    store : Store
+        The archive.
+    plan : Plan
+        How tasks run.
+    entries : list of LedgerEntry
+        The ledger.
+    earlier : Derived, optional
+        The earlier version.
+    anew : bool
+        Whether nothing of it counts but which source is which.
+    changed : frozenset of str
+        Observations that the earlier version has otherwise, or not at all.
+    parameters : dict
+        What the version is made with.
+    """
+
+    store: Store
+    plan: Plan
+    entries: list[LedgerEntry]
+    earlier: Derived | None
+    anew: bool
+    changed: frozenset[str]
+    parameters: dict[str, Any]
+
+    @classmethod
+    def of(cls, archive: Archive, asked: dict[str, Any], plan: Plan) -> Update:
+        """Compare the earlier version with the ledger and with what is asked for."""
+        entries, earlier = archive.entries(), archive.derived("unique")
+        had = earlier.parameters if earlier else {}
+        anew = any(had.get(name) != value for name, value in asked.items())
+        changed = earlier.outdated(entries) if earlier and not anew else [e.obsid for e in entries]
+        before = had.get("radius_arcsec", 0.0)
+        widest = max(asked["radius_arcsec"], float(before) if isinstance(before, float) else 0.0)
+        order = order_for(REACH * widest + NAME_ARCSEC, FINEST_ORDER)
+        parameters = {**asked, "order": order} if anew or not earlier else dict(had)
+        return cls(archive.store, plan, entries, earlier, anew, frozenset(changed), parameters)
+
+    @property
+    def order(self) -> int:
+        """Order of the pixels that make margins."""
+        return int(self.parameters["order"])
+
+    @cached_property
+    def before(self) -> list[Partition]:
+        """Partitions of the earlier version, in order of the sky; they cover it."""
+        names = self.earlier.parameters["partitions"] if self.earlier else None
+        return [Partition.parse(str(n)) for n in names] if isinstance(names, list) else [*WHOLE_SKY]
+
+    def run(self, new: NewVersion, rows_per_partition: int) -> None:
+        """Gather, divide the sky, find the sources of each partition, number them."""
+        gathered = self._gather(new)
+        kept, left = self._earlier_places()
+        added = [item.places for item in gathered]
+        places = pd.concat([kept, *added], ignore_index=True)
+        start = [*WHOLE_SKY] if self.anew else self.before
+        rows = places.groupby("healpix")["n_regions"].sum()
+        partitions = refined(
+            start, rows.index.to_numpy(np.int64), rows.to_numpy(), self.order, rows_per_partition
+        )
+        touched = self._touched(pd.concat([left, *added], ignore_index=True), start, partitions)
+        works = [self._work(partitions[i], gathered, places) for i in touched]
+        at = located(partitions, rows.index.to_numpy(np.int64), self.order)
+        drafts = self._compute(new, works, int(rows[np.isin(at, touched)].sum()))
+        files = self._number(new, drafts)
+        self._finish(new, partitions, [*self._kept(partitions, works), *files], drafts, places)
+        self.store.remove([file.path for draft in drafts for file in draft.drafts])
+        self.store.remove([p for item in gathered for p in (item.regions, item.footprints) if p])
+
+    def _gather(self, new: NewVersion) -> list[Gathered]:
+        todo = list(batches(entry for entry in self.entries if entry.obsid in self.changed))
+        regions = sum(entry.rows("regions") for batch in todo for entry in batch.entries)
+        observations = sum(len(batch.entries) for batch in todo)
+        small = regions <= SMALL and observations <= SMALL_OBSERVATIONS
+        task = partial(gather, store=self.store, folder=new.folder, order=self.order)
+        found = _all(task, todo, self._plan(small=small), lambda batch: f"gather-{batch.name}")
+        return sorted(found, key=lambda item: item.name)
+
+    def _earlier_places(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Places of the observations that have not changed, and of those that have."""
+        empty = PLACES.frame()
+        if self.earlier is None or self.anew:
+            return empty, empty
+        rows = [read_file(self.store, file.path, PLACES) for file in self.earlier.of(PLACES.name)]
+        frame = to_pandas(pa.concat_tables(rows))
+        changed = frame["obsid"].isin(self.changed)
+        return frame[~changed], frame[changed]
+
+    def _touched(
+        self, changed: pd.DataFrame, start: Sequence[Partition], partitions: Sequence[Partition]
+    ) -> list[int]:
+        """Indices of the partitions to compute: with changed places, or divided just now."""
+        pixels = self._pixels(changed)
+        touched = set(np.unique(located(partitions, pixels, self.order)).tolist())
+        known = set(start)
+        if self.anew and self.earlier is not None:
+            known = set()
+        divided = {i for i, partition in enumerate(partitions) if partition not in known}
+        return sorted(touched | divided)
+
+    def _pixels(self, places: pd.DataFrame) -> Pixels:
+        """Pixels where places make a difference: regions do in their margin too."""
+        pixels = places["healpix"].to_numpy(np.int64)
+        regions = pixels[places["n_regions"].to_numpy() > 0]
+        return np.union1d(with_neighbours(regions, self.order), pixels)
+
+    def _work(
+        self, partition: Partition, gathered: Sequence[Gathered], places: pd.DataFrame
+    ) -> Work:
+        cover = with_margin(partition, self.order)
+        first, last = partition.span(self.order)
+        inside = places["healpix"].between(first, last - 1)
+        covering = places.loc[inside & places["covered"], "obsid"].unique()
+        regions, footprints = [], []
+        for item in gathered:
+            pixels = item.places["healpix"].to_numpy(np.int64)
+            has = item.places["n_regions"].to_numpy() > 0
+            if item.regions and is_among(pixels[has], cover).any():
+                regions.append(item.regions)
+            if item.footprints and ((pixels >= first) & (pixels < last)).any():
+                footprints.append(item.footprints)
+        return Work(
+            partition,
+            self.order,
+            tuple(regions),
+            tuple(footprints),
+            tuple(self._files_in(overlapping(self.before, cover, self.order))),
+            tuple(covering),
+            None if self.anew else self.changed,
+        )
+
+    def _files_in(self, indices: Iterable[int]) -> list[DerivedFile]:
+        """Files of the earlier version of some of its partitions."""
+        names = {self.before[i].name for i in indices}
+        return [file for file in self._earlier_files if file.part in names]
+
+    @property
+    def _earlier_files(self) -> tuple[DerivedFile, ...]:
+        return self.earlier.files if self.earlier else ()
+
+    def _kept(self, partitions: Sequence[Partition], works: Sequence[Work]) -> list[DerivedFile]:
+        """Files of the earlier version whose partitions stay as they are."""
+        if self.anew:
+            return []
+        stay = {partition.name for partition in partitions}
+        stay -= {work.partition.name for work in works}
+        return [file for file in self._earlier_files if file.part in stay]
+
+    def _compute(self, new: NewVersion, works: Sequence[Work], n_regions: int) -> list[Draft]:
+        sky = Sky(
+            radius_arcsec=self.parameters["radius_arcsec"],
+            ra_decimals=self.parameters["ra_decimals"],
+            dec_decimals=self.parameters["dec_decimals"],
+            version=new.version,
+            generation=self._summary("generation") + 1,
+        )
+        task = partial(compute, store=self.store, folder=new.folder, sky=sky)
+        small = n_regions <= SMALL or len(works) == 1
+        found = _all(task, works, self._plan(small=small), lambda w: f"cluster-{w.partition.name}")
+        return sorted(found, key=lambda draft: draft.partition.span(FINEST_ORDER))
+
+    def _number(self, new: NewVersion, drafts: Sequence[Draft]) -> list[DerivedFile]:
+        """Number new sources on from those that there were, in the order of the sky."""
+        first = self._summary("next_region_num")
+        numbered = []
+        for draft in drafts:
+            numbered.append(Numbered(draft, first))
+            first += draft.n_new
+        new.summary["next_region_num"] = first
+        task = partial(number, store=self.store, folder=new.folder)
+        rows = sum(file.rows for draft in drafts for file in draft.drafts)
+        plan = self._plan(small=rows <= SMALL)
+        files = _all(task, numbered, plan, lambda item: f"number-{item.draft.partition.name}")
+        return [file for some in files for file in some]
+
+    def _finish(
+        self,
+        new: NewVersion,
+        partitions: Sequence[Partition],
+        files: list[DerivedFile],
+        drafts: Sequence[Draft],
+        places: pd.DataFrame,
+    ) -> None:
+        """Enter what the version consists of."""
+        new.files = sorted(files, key=lambda file: file.path)
+        new.files.append(write_part(self.store, new.folder, PLACES, places, "all"))
+        new.attempts = {entry.obsid: entry.attempt for entry in self.entries}
+        names = [partition.name for partition in partitions]
+        new.parameters = {**self.parameters, "partitions": names}
+        rows = {
+            table.name: sum(file.rows for file in new.files if file.table == table.name)
+            for table in (UNIQUE, MEMBERS, LINEAGE)
+        }
+        searched = sum(entry.rows("regions") for entry in self.entries)
+        used = {file.part for file in new.files if file.table != PLACES.name}
+        computed = {draft.partition.name for draft in drafts}
+        new.summary |= {
+            "generation": self._summary("generation") + 1,
+            "n_sources": rows[UNIQUE.name],
+            "n_regions": rows[MEMBERS.name],
+            "n_without_position": searched - rows[MEMBERS.name],
+            **{f"n_{change}": sum(d.changes[change] for d in drafts) for change in CHANGES},
+            "n_observations_changed": len(self.changed),
+            "n_partitions_computed": len(computed),
+            "n_partitions_kept": len(used - computed),
+        }
+
+    def _summary(self, name: str) -> int:
+        """A number of the earlier version; 0 without one."""
+        value = self.earlier.summary[name] if self.earlier else 0
+        return value if isinstance(value, int) else 0
+
+    def _plan(self, *, small: bool) -> Plan:
+        """The plan; in this process if other ones would take longer to begin."""
+        here = small and self.plan.scheduler == "local"
+        return replace(self.plan, scheduler="sync") if here else self.plan
+
+
+def _all(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    plan: Plan,
+    name: Callable[[Item], str],
+) -> list[Result]:
+    """Results of all tasks; without one of them there can be no version."""
+    found = []
+    for done in run_tasks(function, items, plan.fitting(len(items)), name=name):
+        if done.error is not None:
+            raise done.error
+        if done.result is not None:
+            found.append(done.result)
+    if len(found) < len(items):
+        raise ArchiveError("Clustering was interrupted; the earlier sources stay in use.")
+    return found

@@ -1,0 +1,324 @@
+"""Features: light curves and images of each observation -> a row for each region.
+
+Observations are read in batches, each a task that writes a part of the table. What an earlier
+version has of observations that did not change is kept as it is.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from exod.archive import Archive, LedgerEntry, open_archive
+from exod.archive.derived import Derived, DerivedFile, NewVersion, deriving, write_part
+from exod.archive.parquet import FileReplacedError, read_file, to_pandas
+from exod.archive.store import Store
+from exod.errors import ArchiveError, ExodError
+from exod.files.storage import StorageOptions
+from exod.scheduler import Done
+from exod.scheduler import run as run_tasks
+from exod.scheduler.plan import Plan
+from exod.schemas import DERIVED, FEATURES
+from exod.stages.derive.observation_features import (
+    Columns,
+    Pair,
+    observation_features,
+    with_ratios,
+)
+from exod.vetting.episodes import ECLIPSE_LIMIT, PEAK_LIMIT
+from exod.vetting.hardness import soft_and_hard
+
+PRODUCT: Final = "features"
+
+BATCH_ROWS: Final = 10_000_000
+BATCH_OBSERVATIONS: Final = 500
+"""Frames of light curves and observations of a batch at most; a single one may have more."""
+
+SMALL_ROWS: Final = 2_000
+SMALL_FILES: Final = 50
+"""More files than that with fewer rows than that become one."""
+
+_VERSION: Final = 1
+"""Of what the features mean; with another one they are made anew."""
+
+
+@dataclass(frozen=True)
+class BatchDone:
+    """What became of a batch.
+
+    Attributes
+    ----------
+    file : DerivedFile or None
+        What was written.
+    attempts : dict of str to str
+        Attempt of each observation that was read.
+    failures : dict of str to str
+        Why the others were not, a sentence each.
+    """
+
+    file: DerivedFile | None
+    attempts: dict[str, str]
+    failures: dict[str, str]
+
+
+@dataclass(frozen=True)
+class FeaturesMade:
+    """What became of the features of an archive.
+
+    Attributes
+    ----------
+    version : str
+        The version that is current now.
+    n_rows : int
+        Regions in it.
+    n_read, n_kept : int
+        Observations that were read, and that an earlier version had already.
+    n_waiting : int
+        Observations not done since the work was interrupted.
+    failures : dict of str to str
+        Observations left out, with the reason.
+    """
+
+    version: str
+    n_rows: int
+    n_read: int
+    n_kept: int
+    n_waiting: int = 0
+    failures: dict[str, str] = field(default_factory=dict)
+
+
+def make_features(
+    root: str,
+    plan: Plan | None = None,
+    *,
+    storage_options: Mapping[str, Any] | None = None,
+    on_total: Callable[[int], None] = lambda _n: None,
+    on_batch: Callable[[BatchDone], None] = lambda _done: None,
+) -> FeaturesMade:
+    """Bring the product ``features`` of an archive up to date.
+
+    Parameters
+    ----------
+    root : str
+        The archive.
+    plan : Plan, optional
+        Where and how; by default all cores of this machine.
+    storage_options : dict, optional
+        Options of the archive's fsspec file system.
+    on_total : callable
+        Is told how many observations are to be read.
+    on_batch : callable
+        Is told of each batch that ended.
+
+    Returns
+    -------
+    FeaturesMade
+        Observations whose files are damaged are left out, and tried again the next time.
+
+    Raises
+    ------
+    ArchiveError
+        If the archive cannot be opened, the earlier version is damaged, or nothing can be written.
+    """
+    plan = plan or Plan()
+    archive = open_archive(root, storage_options)
+    entries = archive.entries()
+    bands = soft_and_hard(archive.config.cube.bands)
+    parameters = _parameters(bands)
+    earlier = archive.derived(PRODUCT)
+    if earlier and earlier.parameters != parameters:
+        earlier = None
+    outdated = earlier.outdated(entries) if earlier else [entry.obsid for entry in entries]
+    todo = [entry for entry in entries if entry.obsid in set(outdated)]
+    on_total(len(todo))
+    if earlier and not outdated:
+        n_rows = int(earlier.summary["regions"])  # type: ignore[arg-type]
+        return FeaturesMade(earlier.version, n_rows, 0, len(entries))
+    failures: dict[str, str] = {}
+    with deriving(archive.store, PRODUCT, DERIVED[PRODUCT]) as new:
+        new.parameters = parameters
+        if earlier:
+            gone = set(outdated)
+            new.attempts = {o: a for o, a in earlier.attempts.items() if o not in gone}
+            new.files = _still_right(archive.store, earlier, outdated, new.folder)
+        kept = len(new.attempts)
+        for done in _run(archive, todo, new, bands, plan, storage_options):
+            new.attempts |= done.attempts
+            new.files += [done.file] if done.file else []
+            failures |= done.failures
+            on_batch(done)
+        n_rows = _count(archive.store, new.files)
+        new.summary = {"regions": n_rows, "observations": len(new.attempts)}
+    n_read = len(new.attempts) - kept
+    waiting = len(todo) - n_read - len(failures)
+    return FeaturesMade(new.version, n_rows, n_read, kept, waiting, failures)
+
+
+def _parameters(bands: Pair | None) -> dict[str, Any]:
+    return {
+        "version": _VERSION,
+        "peak_limit": PEAK_LIMIT,
+        "eclipse_limit": ECLIPSE_LIMIT,
+        "soft_and_hard": [list(band) for band in bands] if bands else [],
+    }
+
+
+# -------------------------------------------------------------------- batches
+
+
+def _run(
+    archive: Archive,
+    todo: Sequence[LedgerEntry],
+    new: NewVersion,
+    bands: Pair | None,
+    plan: Plan,
+    storage_options: Mapping[str, Any] | None,
+) -> Iterator[BatchDone]:
+    """Read the observations in batches, each a task; those without regions take none."""
+    empty = {entry.obsid: entry.attempt for entry in todo if not entry.rows("regions")}
+    if empty:
+        yield BatchDone(None, empty, {})
+    batches = list(_batches(entry for entry in todo if entry.obsid not in empty))
+    task = partial(
+        _derive,
+        root=archive.root,
+        folder=new.folder,
+        bands=bands,
+        options=StorageOptions(storage_options or {}),
+    )
+    for done in run_tasks(task, batches, plan.fitting(len(batches)), name=_name):
+        yield done.result if done.result is not None else _lost(done)
+
+
+def _batches(entries: Iterable[LedgerEntry]) -> Iterator[tuple[str, ...]]:
+    """Divide observations, sorted, by the frames of their light curves."""
+    batch: list[str] = []
+    rows = 0
+    for entry in entries:
+        more = entry.rows("lightcurves")
+        if batch and (rows + more > BATCH_ROWS or len(batch) == BATCH_OBSERVATIONS):
+            yield tuple(batch)
+            batch, rows = [], 0
+        batch.append(entry.obsid)
+        rows += more
+    if batch:
+        yield tuple(batch)
+
+
+def _name(batch: tuple[str, ...]) -> str:
+    return f"features-{batch[0]}-{batch[-1]}"
+
+
+def _lost(done: Done[tuple[str, ...], BatchDone]) -> BatchDone:
+    """A batch whose task ended in an error that no observation is to blame for."""
+    error = done.error
+    known = isinstance(error, ExodError)
+    reason = str(error) if known else f"Unexpected {type(error).__name__}: {error}."
+    return BatchDone(None, {}, dict.fromkeys(done.item, reason))
+
+
+def _derive(
+    batch: tuple[str, ...], root: str, folder: str, bands: Pair | None, options: StorageOptions
+) -> BatchDone:
+    """Read the observations of a batch and write their part of the table."""
+    archive = open_archive(root, options)
+    attempts: dict[str, str] = {}
+    failures: dict[str, str] = {}
+    parts = []
+    for obsid in batch:
+        try:
+            attempts[obsid], columns = _observation(archive, obsid, bands)
+        except ArchiveError as error:
+            failures[obsid] = str(error)
+        else:
+            parts.append(columns)
+    if not attempts:
+        return BatchDone(None, attempts, failures)
+    # A task that is tried again must not find the file of the first try in its way.
+    part = f"{uuid.uuid4().hex[:8]}-{batch[0]}-{batch[-1]}"
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    rows = pd.DataFrame(with_ratios(joined))
+    return BatchDone(write_part(archive.store, folder, FEATURES, rows, part), attempts, failures)
+
+
+def _observation(archive: Archive, obsid: str, bands: Pair | None) -> tuple[str, Columns]:
+    """Attempt of an observation and its columns."""
+    for last in (False, True):
+        entry = archive.entry(obsid)
+        if entry is None:
+            raise ArchiveError(f"The archive {archive.root} has no observation {obsid} any more.")
+        try:
+            return entry.attempt, observation_features(archive.store, entry, bands)
+        except FileReplacedError as error:
+            # It may have been processed again between the reads of the entry and the files.
+            if last:
+                path = str(error).partition(" is gone")[0]
+                raise ArchiveError(f"{path} is gone; process observation {obsid} again.") from error
+    raise AssertionError("the loop above returns or raises")
+
+
+# -------------------------------------------------------------------- what is kept
+
+
+def _still_right(
+    store: Store, earlier: Derived, outdated: Sequence[str], folder: str
+) -> list[DerivedFile]:
+    """Files of the earlier version without what is outdated.
+
+    What is mostly outdated is written again, and many small files become one.
+    """
+    kept, again = [], []
+    for file in earlier.files:
+        first, last = _range(file)
+        gone = {obsid for obsid in outdated if first <= obsid <= last}
+        if not gone - set(file.without):
+            kept += [file] if file.rows else []
+            continue
+        without = tuple(sorted({*file.without, *gone}))
+        changed = file.model_copy(update={"without": without})
+        live = _count(store, [changed])
+        if live >= file.rows / 2:
+            kept.append(changed)
+        elif live:
+            again.append(changed)
+    small = [file for file in kept if file.rows < SMALL_ROWS]
+    if len(small) > SMALL_FILES:
+        again += small
+        kept = [file for file in kept if file.rows >= SMALL_ROWS]
+    if again:
+        rows = pd.concat([_rows(store, file) for file in again], ignore_index=True)
+        obsids = rows["obsid"]
+        part = f"{uuid.uuid4().hex[:8]}-{obsids.min()}-{obsids.max()}"
+        kept.append(write_part(store, folder, FEATURES, rows, part))
+    return kept
+
+
+def _range(file: DerivedFile) -> tuple[str, str]:
+    """First and last observation that a file may have rows of; none if it has no rows."""
+    if not file.rows:
+        return ("~", "")
+    first, last = file.part.split("-")[-2:]
+    return first, last
+
+
+def _count(store: Store, files: Iterable[DerivedFile]) -> int:
+    """Rows that count."""
+    return sum(len(_rows(store, file, ["obsid"])) if file.without else file.rows for file in files)
+
+
+def _rows(store: Store, file: DerivedFile, columns: list[str] | None = None) -> pd.DataFrame:
+    """Rows of a file that count."""
+    condition = [[("obsid", "not in", list(file.without))]] if file.without else None
+    try:
+        return to_pandas(read_file(store, file.path, FEATURES, columns, condition))
+    except ArchiveError as error:
+        raise ArchiveError(
+            f"{store.path(file.path)} of the features is damaged or gone; delete "
+            f"{store.path(f'{PRODUCT}/current.json')} and make them again."
+        ) from error

@@ -1,0 +1,120 @@
+"""What users give to the flags: tables of excluded observations, and of hot regions."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from exod.counterparts.registry import catalogs_folder
+from exod.errors import ConfigError, InputError
+from exod.sky.plane import validate_obsid
+from exod.vetting.hotregions import BOX_EDGES
+
+EXCLUDED: Final = "excluded_observations.csv"
+"""Our own table of excluded observations, in the folder of the catalogues."""
+
+
+def read_excluded(path: str | Path | None = None) -> dict[str, str]:
+    """Read a table of excluded observations: CSV with the columns obsid and reason.
+
+    Parameters
+    ----------
+    path : path, optional
+        The table; by default the one that comes with exod. Lines that start with # are comments.
+
+    Returns
+    -------
+    dict of str to str
+        The reason for each observation, in order of obsid.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be read, has other columns, an obsid that cannot be or is there twice, or a
+        line without reason.
+    """
+    path = Path(path) if path is not None else catalogs_folder() / EXCLUDED
+    rows = _csv(path, "excluded observations", ("obsid", "reason"))
+    found: dict[str, str] = {}
+    for obsid, reason in rows.itertuples(index=False):
+        try:
+            validate_obsid(obsid)
+        except InputError as error:
+            raise ConfigError(f"The excluded observations of {path} are wrong: {error}") from error
+        if obsid in found or not reason.strip():
+            what = "twice" if obsid in found else "without a reason"
+            raise ConfigError(f"{path} has the observation {obsid} {what}.")
+        found[obsid] = reason.strip()
+    return dict(sorted(found.items()))
+
+
+def no_boxes() -> pd.DataFrame:
+    """Hot regions that nobody gives: the columns of `read_boxes`, without rows."""
+    return pd.DataFrame(columns=["t_bin", *BOX_EDGES], dtype=np.float64)
+
+
+def read_boxes(path: str | Path) -> pd.DataFrame:
+    """Read hot regions of the detector that a user gives.
+
+    Parameters
+    ----------
+    path : path
+        CSV with the columns x_lo, x_hi, y_lo, y_hi and perhaps t_bin, or TOML with tables
+        ``[[box]]`` of these. Edges are sky pixels of 0.05 arcsec from the pointing, turned back
+        by the position angle; without a time bin a box is for all.
+
+    Returns
+    -------
+    DataFrame
+        Columns t_bin (s; NaN for all), x_lo, x_hi, y_lo, y_hi; float64.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be read, or a box is not one.
+    """
+    path = Path(path)
+    if path.suffix == ".toml":
+        try:
+            content = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"The hot regions {path} cannot be read: {error}.") from error
+        if set(content) != {"box"} or not isinstance(content["box"], list):
+            raise ConfigError(f"{path} must have tables [[box]] and nothing else.")
+        rows = pd.DataFrame(content["box"])
+    else:
+        rows = _csv(path, "hot regions", BOX_EDGES)
+    known = {"t_bin", *BOX_EDGES}
+    if set(rows.columns) - known or not set(BOX_EDGES) <= set(rows.columns):
+        raise ConfigError(
+            f"The hot regions of {path} need the columns {', '.join(BOX_EDGES)}, and may have "
+            f"t_bin."
+        )
+    if "t_bin" not in rows:
+        rows["t_bin"] = np.nan
+    try:
+        boxes = rows[["t_bin", *BOX_EDGES]].replace("", np.nan).astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"The hot regions of {path} must be numbers: {error}.") from error
+    wrong = ~((boxes["x_lo"] < boxes["x_hi"]) & (boxes["y_lo"] < boxes["y_hi"]))
+    if wrong.any():
+        raise ConfigError(
+            f"{path}: box {int(np.argmax(wrong)) + 1} is empty; x_lo must be below x_hi, and y_lo "
+            f"below y_hi."
+        )
+    return boxes
+
+
+def _csv(path: Path, what: str, needed: tuple[str, ...]) -> pd.DataFrame:
+    """A small table of texts."""
+    try:
+        rows = pd.read_csv(path, comment="#", dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"The table of {what} {path} cannot be read: {error}.") from error
+    if needed[0] == "obsid" and list(rows.columns) != list(needed):
+        raise ConfigError(f"The table of {what} {path} must have the columns {', '.join(needed)}.")
+    return rows

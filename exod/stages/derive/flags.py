@@ -1,0 +1,230 @@
+"""Flags: features, rates and the table of excluded observations -> quality flags of each region.
+
+Two passes over batches of observations: the first notes where regions are on the detector; hot
+regions are found; the second sets flags. Rows of unchanged observations are kept, and if the hot
+regions changed, only that flag of them is set anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, TypeVar
+
+from exod.archive import open_archive
+from exod.archive.derived import Derived, deriving, write_part
+from exod.archive.ledger import LedgerEntry
+from exod.errors import ArchiveError
+from exod.files.storage import StorageOptions
+from exod.scheduler import run as run_tasks
+from exod.scheduler.plan import Plan
+from exod.schemas import DERIVED, FLAGS
+from exod.schemas.derived import DETECTOR, HOT_REGIONS
+from exod.stages.derive.flagtasks import (
+    Batch,
+    FlagSettings,
+    Kept,
+    Task,
+    are_same,
+    boxes_of,
+    find_boxes,
+    flag,
+    place,
+    set_again,
+    settings_of,
+    summary,
+)
+
+__all__ = ["FlagSettings", "FlagsMade", "make_flags"]
+
+BATCH_REGIONS: Final = 5_000
+BATCH_OBSERVATIONS: Final = 200
+"""Regions and observations of a task, at most."""
+
+MAX_PARTS: Final = 200
+"""Parts of a table, above which those of earlier versions are put together."""
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class FlagsMade:
+    """What became of the flags of an archive.
+
+    Attributes
+    ----------
+    version : str
+        The version that is current now.
+    summary : dict
+        Numbers: ``regions``, ``hot_regions`` of the detector, and of regions with each flag.
+    left_out : tuple of str
+        Observations with regions whose features are missing or old.
+    """
+
+    version: str
+    summary: Mapping[str, Any]
+    left_out: tuple[str, ...] = ()
+
+
+def make_flags(
+    root: str,
+    settings: FlagSettings | None = None,
+    plan: Plan | None = None,
+    *,
+    force: bool = False,
+    storage_options: Mapping[str, Any] | None = None,
+) -> FlagsMade:
+    """Set the quality flags of all regions of an archive.
+
+    Parameters
+    ----------
+    root : str
+        The archive, with features.
+    settings : FlagSettings, optional
+        By default those of the earlier version; if there is none, those of METHOD 9 with the
+        excluded observations that come with exod.
+    plan : Plan, optional
+        Where and how; by default all cores of this machine.
+    force : bool
+        Make all anew, also what did not change.
+    storage_options : dict, optional
+        Options of the archive's fsspec file system.
+
+    Returns
+    -------
+    FlagsMade
+        The current version of the product; the earlier one if there was nothing to do.
+        Observations whose features are missing or old are left out.
+
+    Raises
+    ------
+    ArchiveError
+        If there are no features at all, or something cannot be read.
+    """
+    options = StorageOptions(storage_options or {})
+    archive = open_archive(root, options)
+    earlier = archive.derived("flags")
+    if settings is None:
+        settings = settings_of(earlier.parameters) if earlier else FlagSettings()
+    features = archive.derived("features")
+    if features is None:
+        raise ArchiveError(
+            f"Flags need features, and {root} has none yet; run `exod features {root}` first."
+        )
+    entries, left_out = _ready(archive.entries(), features)
+    parameters = {**settings.described(), "features": features.parameters}
+    if earlier and (force or earlier.parameters != parameters):
+        earlier = None
+    changed = earlier.outdated(entries) if earlier else [entry.obsid for entry in entries]
+    if earlier and not changed:
+        return FlagsMade(earlier.version, earlier.summary, left_out)
+    with deriving(archive.store, "flags", DERIVED["flags"]) as new:
+        new.attempts = {entry.obsid: entry.attempt for entry in entries}
+        new.parameters = parameters
+        run = partial(_run, plan or Plan(), Task(root, options, new.folder, settings))
+        batches = _batches([entry for entry in entries if entry.obsid in set(changed)])
+        kept = _kept(earlier, changed, first=len(batches)) if earlier else []
+        placed = run(place, batches)
+        positions = [position for part in kept for _, position in part.files]
+        boxes = find_boxes(archive.store, [*positions, *placed], settings)
+        if earlier and len(kept) <= MAX_PARTS and are_same(boxes, boxes_of(archive)):
+            old = [file for part in kept for pair in part.files for file in pair]
+        else:
+            again = run(partial(set_again, boxes=boxes), _together(kept))
+            old = [file for pair in again for file in pair]
+        flagged = run(partial(flag, boxes=boxes), batches)
+        new.files += [*old, *placed, *flagged]
+        new.files.append(write_part(archive.store, new.folder, HOT_REGIONS, boxes, "all"))
+        new.summary = summary(archive.store, new.files, boxes)
+    return FlagsMade(new.version, new.summary, left_out)
+
+
+def _ready(
+    entries: Iterable[LedgerEntry], features: Derived
+) -> tuple[list[LedgerEntry], tuple[str, ...]]:
+    """Observations whose features are current or not needed, and the others."""
+    ready, left_out = [], []
+    for entry in entries:
+        current = features.attempts.get(entry.obsid) == entry.attempt
+        if current or not entry.rows("regions"):
+            ready.append(entry)
+        else:
+            left_out.append(entry.obsid)
+    return ready, tuple(left_out)
+
+
+# -------------------------------------------------------------------- what is to be done
+
+
+def _batches(entries: Iterable[LedgerEntry]) -> list[Batch]:
+    """Observations with regions in order of obsid, some together."""
+    groups: list[list[str]] = [[]]
+    size = 0
+    for entry in entries:
+        rows = entry.rows("regions")
+        if not rows:
+            continue
+        full = len(groups[-1]) == BATCH_OBSERVATIONS or size + rows > BATCH_REGIONS
+        if full and groups[-1]:
+            groups.append([])
+            size = 0
+        groups[-1].append(entry.obsid)
+        size += rows
+    return [
+        Batch(_name(group[0], group[-1], number), tuple(group))
+        for number, group in enumerate(groups)
+        if group
+    ]
+
+
+def _name(first: str, last: str, number: int) -> str:
+    """Name of a part: its first and last observation, and a number within its version."""
+    return f"{first}-{last}.{number}"
+
+
+def _kept(earlier: Derived, changed: Sequence[str], first: int) -> list[Kept]:
+    """Parts of the earlier version, without observations that changed."""
+    found = []
+    pairs = zip(earlier.of(FLAGS.name), earlier.of(DETECTOR.name), strict=True)
+    for number, pair in enumerate(pairs, start=first):
+        if not pair[0].rows:
+            continue
+        low, high = pair[0].part[:10], pair[0].part[11:21]
+        gone = {obsid for obsid in changed if low <= obsid <= high}
+        without = tuple(sorted({*pair[0].without, *gone}))
+        flags, position = (file.model_copy(update={"without": without}) for file in pair)
+        found.append(Kept(_name(low, high, number), ((flags, position),)))
+    return found
+
+
+def _together(kept: Sequence[Kept]) -> list[Kept]:
+    """The same parts, those of many small versions put together."""
+    if len(kept) <= MAX_PARTS:
+        return list(kept)
+    step = -(-len(kept) // max(MAX_PARTS // 4, 1))
+    found = []
+    for start in range(0, len(kept), step):
+        group = kept[start : start + step]
+        files = tuple(pair for part in group for pair in part.files)
+        low, high = min(part.part[:10] for part in group), max(part.part[11:21] for part in group)
+        found.append(Kept(_name(low, high, int(group[0].part[22:])), files))
+    return found
+
+
+def _run(
+    plan: Plan, task: Task, function: Callable[..., Result], items: Sequence[Batch | Kept]
+) -> list[Result]:
+    """Do all items, each a task; in the order of their parts."""
+    verb = getattr(function, "func", function).__name__
+    found: dict[str, Result] = {}
+    for done in run_tasks(
+        partial(function, task=task),
+        items,
+        plan.fitting(len(items)),
+        name=lambda item: f"flags-{verb}-{item.part}",
+    ):
+        if done.result is None:
+            raise done.error or RuntimeError(f"the task of {done.item.part} ended without a result")
+        found[done.item.part] = done.result
+    return [found[part] for part in sorted(found)]

@@ -1,0 +1,329 @@
+"""Features and hardness ratios of the regions of one observation, read piece by piece."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from exod.archive import LedgerEntry
+from exod.archive.parquet import FileReplacedError, read_file, to_pandas
+from exod.archive.store import Store
+from exod.config import Band
+from exod.errors import ArchiveError
+from exod.files.storage import one_line
+from exod.schemas import IMAGES, LIGHTCURVES, REGIONS, RUNS
+from exod.schemas.columns import Table
+from exod.vetting.features import Curves, features
+from exod.vetting.hardness import (
+    best_sisters,
+    box_counts,
+    event_counts,
+    excess_hardness,
+    hardness_ratio,
+)
+
+PIECE_GROUPS: Final = 25
+"""Row groups of light curves at a time: half a million frames, some 0.2 GB with what is made."""
+
+_FRAMES = ("detid", "time", "n", "mu", "bti", "bccd", "B_peak_log", "B_eclipse_log")
+_BOX = ["y_lo", "y_hi", "x_lo", "x_hi"]
+_KEY = ["subset", "t_bin"]
+_REGIONS = ["detid", "runid", "obsid", *_KEY, "e_lo", "e_hi", *_BOX, "kind", "t_start", "t_stop"]
+_RATIOS = ("hr", "hr_lo", "hr_hi")
+_RUNS = ["runid", *_KEY, "e_lo", "e_hi", *_BOX]
+
+Pair = tuple[Band, Band]
+Columns = dict[str, NDArray[Any]]
+
+
+def observation_features(store: Store, entry: LedgerEntry, bands: Pair | None) -> Columns:
+    """Columns of the table ``features`` for every region of an observation, without the ratios.
+
+    Hardness ratios follow from these columns: see `with_ratios`.
+
+    Its light curves are read some row groups at a time, so that memory does not grow with their
+    number.
+
+    Parameters
+    ----------
+    store : Store
+        The archive.
+    entry : LedgerEntry
+        The observation, with a region at least.
+    bands : ((float, float), (float, float)) or None
+        Soft and hard energy band in keV; None if there are no such runs.
+
+    Returns
+    -------
+    dict of str to ndarray, each of shape (n_regions,)
+
+    Raises
+    ------
+    ArchiveError
+        If a file is damaged or its tables do not fit together.
+    """
+    regions = _read(store, entry, REGIONS, _REGIONS)
+    names = {name: regions[name].to_numpy(object) for name in ("detid", "runid", "obsid")}
+    return {
+        **names,
+        **_stream(store, entry, regions, bands),
+        **_boxed(store, entry, regions, bands),
+    }
+
+
+def with_ratios(columns: Columns) -> Columns:
+    """Columns with hardness ratios; many regions at once take little longer than one."""
+    events = (columns[f"{what}_{band}_event"] for band in ("soft", "hard") for what in ("n", "mu"))
+    ratios = dict(zip(_RATIOS, hardness_ratio(columns["n_soft"], columns["n_hard"]), strict=True))
+    of_events = (f"{name[:2]}_event{name[2:]}" for name in _RATIOS)
+    return columns | ratios | dict(zip(of_events, excess_hardness(*events), strict=True))
+
+
+def _read(
+    store: Store, entry: LedgerEntry, table: Table, columns: list[str], rows: Any = None
+) -> pd.DataFrame:
+    """Columns of a table of the observation."""
+    path = entry.path(table.name)
+    if path is None:
+        return table.frame()[columns]
+    return to_pandas(read_file(store, path, table, columns, rows))
+
+
+# -------------------------------------------------------------------- light curves
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Whole light curves: regions and frames; `offsets` as in `exod.vetting.features.Curves`."""
+
+    detids: list[str]
+    offsets: NDArray[np.int64]
+    rows: dict[str, NDArray[Any]]
+
+
+def _pieces(store: Store, entry: LedgerEntry) -> Iterator[_Piece]:
+    """The light curves of an observation, some row groups at a time."""
+    path, total = entry.path(LIGHTCURVES.name), entry.rows(LIGHTCURVES.name)
+    if path is None:
+        return
+    groups, n_rows = _row_groups(store, path), 0
+    rest = LIGHTCURVES.schema.empty_table().select(_FRAMES)
+    for first in range(0, groups, PIECE_GROUPS):
+        last = min(first + PIECE_GROUPS, groups)
+        new = read_file(store, path, LIGHTCURVES, _FRAMES, row_groups=(first, last))
+        n_rows += len(new)
+        rows = pa.concat_tables([rest, new])
+        runs = pc.run_end_encode(rows["detid"].combine_chunks(), run_end_type=pa.int64())
+        offsets = np.r_[0, runs.run_ends.to_numpy()]
+        # The last one goes on in the next row groups, unless there are none.
+        whole = len(offsets) - 1 - (last < groups)
+        rest = rows.slice(offsets[whole])
+        if whole:
+            yield _piece(rows.slice(0, offsets[whole]), runs.values[:whole], offsets[: whole + 1])
+    if n_rows != total:
+        raise ArchiveError(
+            f"{store.path(path)} has {n_rows} rows and the ledger says {total}; process its "
+            f"observation again."
+        )
+
+
+def _row_groups(store: Store, path: str) -> int:
+    """Row groups of a file of light curves."""
+    try:
+        with store.open(path) as source:
+            return int(pq.read_metadata(source).num_row_groups)
+    except FileNotFoundError as error:
+        raise FileReplacedError(f"{store.path(path)} is gone; process it again.") from error
+    except (OSError, pa.ArrowException) as error:
+        raise ArchiveError(
+            f"{store.path(path)} cannot be read ({one_line(error)}); process its observation again."
+        ) from error
+
+
+def _piece(rows: pa.Table, detids: pa.Array, offsets: NDArray[np.int64]) -> _Piece:
+    columns = {name: rows[name].to_numpy() for name in _FRAMES[1:]}
+    return _Piece(detids.to_pylist(), offsets, columns)
+
+
+def _stream(store: Store, entry: LedgerEntry, regions: pd.DataFrame, bands: Pair | None) -> Columns:
+    """Features of each region, and counts of events, in the order of `regions`."""
+    place = pd.Index(regions["detid"])
+    t_bin = regions["t_bin"].to_numpy()
+    wanted = _events(regions, bands)
+    counts = np.full((2, 3, len(regions)), np.nan)
+    parts, seen = [], [np.empty(0, np.int64)]
+    for piece in _pieces(store, entry):
+        curve = np.asarray(place.get_indexer(pd.Index(piece.detids)), np.int64)
+        seen.append(curve)
+        _check(store, entry, np.concatenate(seen))
+        columns = (piece.rows[name] for name in _FRAMES[2:])
+        parts.append(features(Curves(piece.offsets, t_bin[curve], *columns)))
+        _count_events(piece, curve, wanted, counts)
+    without = np.setdiff1d(np.arange(len(regions)), np.concatenate(seen))
+    parts.append(features(_empty(t_bin[without])))
+    order = np.argsort(np.concatenate([*seen, without]))
+    found = {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}
+    return found | _event_columns(counts, wanted.boxes)
+
+
+def _check(store: Store, entry: LedgerEntry, curves: NDArray[np.int64]) -> None:
+    """Every light curve is of one region, and of no other light curve."""
+    if (curves < 0).any() or len(np.unique(curves)) < len(curves):
+        raise ArchiveError(
+            f"{store.path(entry.files[LIGHTCURVES.name].path or '')} does not fit the regions of "
+            f"{entry.obsid}: a light curve is of none of them, or there twice; process it again."
+        )
+
+
+def _empty(t_bin: NDArray[np.float64]) -> Curves:
+    """Light curves without frames."""
+    nothing, none = np.empty(0), np.empty(0, bool)
+    offsets = np.zeros(len(t_bin) + 1, np.int64)
+    return Curves(offsets, t_bin, np.empty(0, int), nothing, none, none, nothing, nothing)
+
+
+# -------------------------------------------------------------------- hardness ratios
+
+
+def _is_band(frame: pd.DataFrame, band: Band) -> NDArray[np.bool_]:
+    return np.asarray((frame["e_lo"] == band[0]) & (frame["e_hi"] == band[1]))
+
+
+def _boxes(frame: pd.DataFrame) -> NDArray[np.int64]:
+    return frame[_BOX].to_numpy(np.int64)
+
+
+def _boxed(store: Store, entry: LedgerEntry, regions: pd.DataFrame, bands: Pair | None) -> Columns:
+    """Counts of each region's box in the soft and the hard run."""
+    counts, boxes = np.full((2, len(regions)), np.nan), _boxes(regions)
+    if bands is not None:
+        runs = _read(store, entry, RUNS, _RUNS)
+        runs = runs[_is_band(runs, bands[0]) | _is_band(runs, bands[1])]
+        own = [[("runid", "in", list(runs["runid"]))]]
+        images = _read(store, entry, IMAGES, ["runid", "n"], own).set_index("runid")["n"]
+        groups = regions.groupby(_KEY).indices
+        for run in runs[runs["runid"].isin(images.index)].to_dict("records"):
+            rows = groups.get((run["subset"], run["t_bin"]))
+            if rows is not None:
+                shape = run["y_hi"] - run["y_lo"], run["x_hi"] - run["x_lo"]
+                image = np.asarray(images[run["runid"]])
+                if image.size != shape[0] * shape[1]:
+                    raise ArchiveError(
+                        f"The image of run {run['runid']} does not fit its box; process "
+                        f"observation {entry.obsid} again."
+                    )
+                band = int((run["e_lo"], run["e_hi"]) == bands[1])
+                corner = run["y_lo"], run["x_lo"]
+                counts[band, rows] = box_counts(image.reshape(shape), corner, boxes[rows])
+    return {"n_soft": counts[0], "n_hard": counts[1]}
+
+
+@dataclass(frozen=True)
+class _Events:
+    """Counts that are asked for: of which light curve, for which region and band, and when.
+
+    Bands are 0 soft, 1 hard, 2 both together.
+    """
+
+    curve: NDArray[np.int64]
+    region: NDArray[np.int64]
+    band: NDArray[np.int64]
+    window: NDArray[np.float64]
+    """Start, end and length of a frame in seconds, shape (3, n)."""
+    boxes: NDArray[np.int64]
+    """Box of each region's sister in each band, shape (3, n_regions, 4); -1 without sister."""
+
+
+def _events(regions: pd.DataFrame, bands: Pair | None) -> _Events:
+    """What the sisters of regions with a burst of known times are asked for."""
+    times = regions[["t_start", "t_stop", "t_bin"]].to_numpy(float).T
+    known = (regions["kind"] == "peak").to_numpy() & np.isfinite(times).all(axis=0)
+    found, boxes = np.full((3, len(regions)), -1), _boxes(regions)
+    groups = [np.asarray(rows, np.int64) for rows in regions.groupby(_KEY).indices.values()]
+    for place, band in enumerate(_with_both(bands)):
+        found[place] = _sisters(groups, boxes, _is_band(regions, band))
+    boxes = np.append(boxes, np.full((1, 4), -1), axis=0)
+    number, region = np.nonzero(known & (found >= 0))
+    return _Events(found[number, region], region, number, times[:, region], boxes[found])
+
+
+def _with_both(bands: Pair | None) -> list[Band]:
+    """The soft and the hard band, and if they touch that of both together."""
+    if bands is None:
+        return []
+    soft, hard = bands
+    return [soft, hard] + ([(soft[0], hard[1])] if soft[1] == hard[0] else [])
+
+
+def _sisters(
+    groups: list[NDArray[np.int64]], boxes: NDArray[np.int64], is_band: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """Row of each region's sister in the run of a band; -1 if none.
+
+    Groups are the rows of each subset and time bin, `boxes` those of all regions.
+    """
+    found = np.full(len(boxes), -1)
+    for rows in groups:
+        others = rows[is_band[rows]]
+        best = best_sisters(boxes[rows], boxes[others])
+        found[rows] = np.append(others, -1)[best]
+    # A region of the band is its own.
+    return np.where(is_band, np.arange(len(boxes)), found)
+
+
+def _count_events(
+    piece: _Piece,
+    curve: NDArray[np.int64],
+    wanted: _Events,
+    counts: NDArray[np.float64],
+) -> None:
+    """Fill in the counts that are asked of the light curves of a piece."""
+    order = np.full(max(wanted.curve.max(initial=-1), curve.max(initial=-1)) + 1, -1)
+    order[curve] = np.arange(len(curve))
+    own = np.flatnonzero(order[wanted.curve] >= 0)
+    window = wanted.window[:, own]
+    rows = piece.rows
+    found = event_counts(
+        piece.offsets,
+        rows["time"],
+        rows["n"],
+        rows["mu"].astype(float),
+        order[wanted.curve[own]],
+        (window[0], window[1], window[2]),
+    )
+    counts[:, wanted.band[own], wanted.region[own]] = found
+
+
+def _same(boxes: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether both are there and equal."""
+    return np.asarray((boxes == others).all(axis=1) & (boxes[:, 0] >= 0))
+
+
+def _event_columns(counts: NDArray[np.float64], boxes: NDArray[np.int64]) -> Columns:
+    """Columns of the event from counts of shape (2, 3, n): n and mu, band, region.
+
+    A band is what the other lacks of both together if these two have the same box and the soft
+    and the hard sister have not, for instance as one of them was not found.
+    """
+    soft, hard, both = boxes
+    equal = _same(soft, hard)
+    of_hard = ~equal & _same(soft, both)
+    of_soft = ~equal & ~of_hard & _same(hard, both)
+    for wanted, other, where in ((1, 0, of_hard), (0, 1, of_soft)):
+        rest = np.maximum(counts[:, 2] - counts[:, other], 0.0)
+        counts[:, wanted] = np.where(where, rest, counts[:, wanted])
+    (n_soft, n_hard, _), (mu_soft, mu_hard, _) = counts
+    return {
+        "n_soft_event": n_soft,
+        "mu_soft_event": mu_soft,
+        "n_hard_event": n_hard,
+        "mu_hard_event": mu_hard,
+    }

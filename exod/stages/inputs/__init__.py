@@ -1,0 +1,1 @@
+"""Stages that bring observations: download, simulate, inject, ingest."""

@@ -1,0 +1,1 @@
+"""Query: a question in, rows of an archive out."""

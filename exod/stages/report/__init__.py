@@ -1,0 +1,1 @@
+"""Report: committed and derived tables in, one HTML page of statistics out."""

@@ -1,0 +1,80 @@
+"""Report: committed and derived tables -> statistics -> one HTML page."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any, Final
+
+from exod.archive import open_archive
+from exod.archive.store import reported
+from exod.plots.statistics import report_pictures
+from exod.report.numbers import Numbers
+from exod.report.page import render
+from exod.report.sections import sections
+from exod.stages.report.count import CURVES, TOP, gather
+
+REPORT: Final = "report.html"
+"""Name of the page in a release of the catalogue."""
+
+
+def write_report(
+    root: str,
+    path: str | PathLike[str],
+    storage_options: Mapping[str, Any] | None = None,
+    *,
+    top: int = TOP,
+    light_curves: int = CURVES,
+) -> Numbers:
+    """Describe an archive on one HTML page that needs no other file.
+
+    Parameters
+    ----------
+    root : str
+        The archive.
+    path : path
+        The page; one that is there is replaced when the new one is complete.
+    storage_options : dict, optional
+        Options of the archive's fsspec file system.
+    top, light_curves : int
+        How many of the most significant sources are listed, and how many of these have their
+        light curve drawn.
+
+    Returns
+    -------
+    Numbers
+        What the page says.
+
+    Raises
+    ------
+    ArchiveError
+        If the archive cannot be read or the page cannot be written.
+    """
+    archive = open_archive(root, storage_options)
+    numbers = gather(archive, top=top, light_curves=light_curves)
+    page = render(
+        "Statistics of an exod archive",
+        f"{archive.root}, {numbers.about.made:%Y-%m-%d %H:%M} UTC, "
+        f"exod {numbers.about.versions['exod']}",
+        sections(numbers, report_pictures(numbers)),
+    )
+    _write(Path(path), page)
+    return numbers
+
+
+def add_report(root: str, folder: Path, storage_options: Mapping[str, Any] | None = None) -> None:
+    """Write the page to the folder of a release, see `write_report`."""
+    write_report(root, folder / REPORT, storage_options)
+
+
+def _write(path: Path, page: str) -> None:
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    with reported(f"The report {path} cannot be written"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.write_text(page, encoding="utf-8")
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""What regions are worth: light curves and rates in, features, flags and filters out."""

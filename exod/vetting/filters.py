@@ -1,0 +1,229 @@
+"""Filters of regions: declared with their meaning, composable, with kept and removed counts.
+
+A filter says which rows to keep. A value that is missing never fulfils a condition, so that such
+rows are removed; only "no counterpart nearer than" and "not variable" keep rows without
+counterpart (METHOD 9).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from exod.errors import ConfigError, InputError
+from exod.vetting.filterkinds import FILTERS, Keep, Kind
+
+COUNTS: Final = [
+    "filter",
+    "meaning",
+    "before",
+    "kept",
+    "removed",
+    "kept_alone",
+    "removed_alone",
+]
+"""Columns of the table of counts."""
+
+
+@dataclass(frozen=True)
+class Filter:
+    """A filter with its value; make it with `parse` or `where`.
+
+    Attributes
+    ----------
+    name, value : str
+        As in ``name=value``.
+    """
+
+    name: str
+    value: str
+
+    @property
+    def kind(self) -> Kind:
+        """What it is."""
+        return FILTERS[self.name]
+
+    @property
+    def parameters(self) -> tuple[Any, ...]:
+        """Its value in parts."""
+        return self.kind.read(self.value)
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Columns that it reads."""
+        return self.kind.needs(*self.parameters)
+
+    def __str__(self) -> str:
+        return f"{self.name}={self.value}"
+
+    def keeps(self, rows: pd.DataFrame) -> Keep:
+        """Which rows it keeps, shape (len(rows),).
+
+        Raises
+        ------
+        InputError
+            If a column is missing.
+        """
+        missing = [name for name in self.needs if name not in rows]
+        if missing:
+            raise InputError(
+                f"The filter {self} needs the columns {', '.join(missing)}, which the rows do not "
+                f"have; join the table that has them first."
+            )
+        found = pd.Series(self.kind.keeps(rows, *self.parameters), rows.index)
+        return found.astype(pd.BooleanDtype()).to_numpy(bool, na_value=False)
+
+
+def parse(text: str) -> Filter:
+    """Read a filter.
+
+    Parameters
+    ----------
+    text : str
+        ``NAME=VALUE``, with a name of `FILTERS`.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such filter, or its value cannot be read.
+
+    Examples
+    --------
+    >>> parse("t_bin=5,50").parameters
+    ((5.0, 50.0),)
+    >>> parse("max_sep=gaia:3").needs
+    ('gaia_sep_arcsec',)
+    """
+    name, _, value = (part.strip() for part in text.partition("="))
+    kind = FILTERS.get(name)
+    if kind is None:
+        raise ConfigError(f"There is no filter {name!r}; use one of {', '.join(FILTERS)}.")
+    try:
+        kind.read(value)
+    except ValueError as error:
+        raise ConfigError(
+            f"The filter {name} is written {name}={kind.value}, not {text!r} ({error})."
+        ) from error
+    return Filter(name, value)
+
+
+def where(**conditions: float | str | Sequence[float]) -> list[Filter]:
+    """Make filters from names and values.
+
+    Parameters
+    ----------
+    **conditions
+        Names of `FILTERS` with numbers, sequences of numbers, or values as they are written.
+
+    Raises
+    ------
+    ConfigError
+        As `parse`.
+
+    Examples
+    --------
+    >>> [str(item) for item in where(t_bin=(5, 50), min_sigma=5, band="0.2-2")]
+    ['t_bin=5,50', 'min_sigma=5', 'band=0.2-2']
+    """
+    return [parse(f"{name}={_text(value)}") for name, value in conditions.items()]
+
+
+def _text(value: float | str | Sequence[float]) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Sequence):
+        return ",".join(repr(item) for item in value)
+    return ("yes" if value else "no") if isinstance(value, bool) else repr(value)
+
+
+# -------------------------------------------------------------------- application
+
+
+def apply(filters: Iterable[Filter], rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Keep the rows that all filters keep, and count.
+
+    Parameters
+    ----------
+    filters : iterable of Filter
+        In the order in which they are counted; the rows that stay do not depend on it.
+    rows : DataFrame
+        Regions, with the columns that the filters need.
+
+    Returns
+    -------
+    kept : DataFrame
+        The rows that stay, in their order.
+    counts : DataFrame
+        One row a filter: ``filter``, ``meaning``, ``before`` (rows that the filters before it
+        keep), ``kept`` and ``removed`` of these, ``kept_alone`` and ``removed_alone`` of all rows.
+
+    Raises
+    ------
+    InputError
+        If a column is missing.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"t_bin": [5.0, 5.0, 50.0], "area_bbox": [1, 40, 40]})
+    >>> kept, counts = apply(where(t_bin=5, max_area=36), rows)
+    >>> len(kept), counts["removed"].tolist(), counts["removed_alone"].tolist()
+    (1, [1, 1], [1, 2])
+    """
+    stay = np.ones(len(rows), bool)
+    counts = []
+    for item in filters:
+        own = item.keeps(rows)
+        before, stay = int(stay.sum()), stay & own
+        kept, alone = int(stay.sum()), int(own.sum())
+        counts.append(
+            {"filter": str(item), "meaning": item.kind.meaning, "before": before}
+            | {"kept": kept, "removed": before - kept}
+            | {"kept_alone": alone, "removed_alone": len(rows) - alone}
+        )
+    return rows[stay], pd.DataFrame(counts, columns=COUNTS)
+
+
+def added(counts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Counts of the same filters on parts of a table, added."""
+    total = counts[0].copy()
+    for part in counts[1:]:
+        total[COUNTS[2:]] += part[COUNTS[2:]]
+    return total
+
+
+def subsets(*lists: Sequence[Filter]) -> list[tuple[Filter, ...]]:
+    """Every choice of none or one filter from each list (METHOD 9).
+
+    Examples
+    --------
+    >>> chosen = subsets(where(t_bin=5), [*where(min_sigma=3), *where(min_sigma=5)])
+    >>> [" ".join(map(str, each)) for each in chosen]
+    ['', 'min_sigma=3', 'min_sigma=5', 't_bin=5', 't_bin=5 min_sigma=3', 't_bin=5 min_sigma=5']
+    """
+    choices = product(*([None, *one] for one in lists))
+    return [tuple(item for item in choice if item is not None) for choice in choices]
+
+
+def subset_counts(rows: pd.DataFrame, *lists: Sequence[Filter]) -> pd.DataFrame:
+    """How many rows each of the `subsets` keeps.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``filters`` (text; ``all`` without any), ``kept`` and ``removed``.
+    """
+    keeps = {item: item.keeps(rows) for one in lists for item in one}
+    found = []
+    for choice in subsets(*lists):
+        stay = np.ones(len(rows), bool)
+        for item in choice:
+            stay &= keeps[item]
+        kept = int(stay.sum())
+        name = " ".join(map(str, choice)) or "all"
+        found.append({"filters": name, "kept": kept, "removed": len(rows) - kept})
+    return pd.DataFrame(found)

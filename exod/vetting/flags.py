@@ -1,0 +1,210 @@
+"""Quality flags of regions, each declared with its meaning and its numbers (METHOD 9)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from exod.errors import InputError
+
+Test = Callable[[pd.DataFrame, Mapping[str, float]], "pd.Series[bool]"]
+
+
+@dataclass(frozen=True)
+class Flag:
+    """A quality flag.
+
+    Attributes
+    ----------
+    name : str
+        Its column, as in the published catalogue where that has it.
+    meaning : str
+        What True means, with its numbers.
+    needs : tuple of str
+        Columns that the test reads.
+    test : callable
+        From rows and `parameters` to booleans.
+    parameters : mapping of str to float
+        Numbers of the test.
+    defect : bool
+        Whether True speaks against the region; if not, it speaks for it.
+    """
+
+    name: str
+    meaning: str
+    needs: tuple[str, ...]
+    test: Test = field(repr=False)
+    parameters: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    defect: bool = True
+
+    def of(self, rows: pd.DataFrame) -> NDArray[np.bool_]:
+        """The flag of each row; False where a value it needs is missing.
+
+        Parameters
+        ----------
+        rows : DataFrame
+            With the columns `needs`.
+
+        Returns
+        -------
+        ndarray of bool, shape (len(rows),)
+
+        Raises
+        ------
+        InputError
+            If a column is not there.
+        """
+        missing = [name for name in self.needs if name not in rows]
+        if missing:
+            raise InputError(
+                f"The flag {self.name} needs the columns {', '.join(missing)}, which the rows do "
+                f"not have; join the features of the regions first."
+            )
+        return _booleans(self.test(rows, self.parameters))
+
+
+def _booleans(values: pd.Series[bool]) -> NDArray[np.bool_]:
+    """Booleans of which missing ones are False."""
+    return values.astype(pd.BooleanDtype()).to_numpy(bool, na_value=False)
+
+
+def _few_counts(rows: pd.DataFrame, numbers: Mapping[str, float]) -> pd.Series[bool]:
+    return (rows["n_max"] < numbers["n_max"]) & np.isclose(rows["t_bin"], numbers["t_bin"])
+
+
+def _crowded(rows: pd.DataFrame, numbers: Mapping[str, float]) -> pd.Series[bool]:
+    return rows["n_regions_run"] > numbers["n_regions"]
+
+
+def _significant(rows: pd.DataFrame, numbers: Mapping[str, float]) -> pd.Series[bool]:
+    peak = rows["max_B_peak"] > numbers["B_peak_log"]
+    return peak | (rows["max_B_eclipse"] > numbers["B_eclipse_log"])
+
+
+def _as_it_is(column: str) -> Test:
+    return lambda rows, _numbers: rows[column]
+
+
+FIVE_SIGMA: Final = MappingProxyType({"B_peak_log": 13.2, "B_eclipse_log": 12.38})
+"""log10 Bayes factors of 5 sigma (METHOD 7 and 9)."""
+
+QUALITY_FLAGS: Final = (
+    Flag(
+        "filt_tbin_5_n_l_5",
+        "Defect: frames of 5 s, and no frame of the light curve has 5 counts",
+        ("t_bin", "n_max"),
+        _few_counts,
+        MappingProxyType({"t_bin": 5.0, "n_max": 5.0}),
+    ),
+    Flag(
+        "filt_g_20_detections",
+        "Defect: its run has more than 20 regions",
+        ("n_regions_run",),
+        _crowded,
+        MappingProxyType({"n_regions": 20.0}),
+    ),
+    Flag(
+        "filt_5sig",
+        "Merit: significant at 5 sigma, log10 B_peak above 13.2 or log10 B_eclipse above 12.38",
+        ("max_B_peak", "max_B_eclipse"),
+        _significant,
+        FIVE_SIGMA,
+        defect=False,
+    ),
+    Flag(
+        "filt_exclude_obsid",
+        "Defect: its observation is in the table of excluded observations, which has the reason",
+        ("excluded",),
+        _as_it_is("excluded"),
+    ),
+    Flag(
+        "filt_hot_pixel",
+        "Defect: in a hot region of the detector, table hot_regions",
+        ("hot",),
+        _as_it_is("hot"),
+    ),
+    Flag(
+        "filt_isolated_flare",
+        "Defect: the frames before and after the highest frame of the light curve have no counts",
+        ("n_max_isolated",),
+        _as_it_is("n_max_isolated"),
+    ),
+    Flag(
+        "filt_first_last_bin",
+        "Defect: the highest frame of the light curve is its first or its last",
+        ("n_max_first_bin", "n_max_last_bin"),
+        lambda rows, _: rows["n_max_first_bin"] | rows["n_max_last_bin"],
+    ),
+    Flag(
+        "filt_artefact",
+        "Defect: all the field peaks (dips) at its event, and it by no more than 0.25 above that",
+        ("artefact",),
+        _as_it_is("artefact"),
+    ),
+)
+"""All quality flags, in the order of their columns."""
+
+
+def flag_names() -> list[str]:
+    """The names of all flags, in order.
+
+    Examples
+    --------
+    >>> flag_names()[:3]
+    ['filt_tbin_5_n_l_5', 'filt_g_20_detections', 'filt_5sig']
+    """
+    return [flag.name for flag in QUALITY_FLAGS]
+
+
+def quality_flags(rows: pd.DataFrame) -> pd.DataFrame:
+    """All flags of regions (METHOD 9).
+
+    Parameters
+    ----------
+    rows : DataFrame
+        One row a region with ``t_bin`` (s), ``n_max`` (counts of the highest frame),
+        ``n_regions_run`` (regions of its run), ``max_B_peak`` and ``max_B_eclipse``, and
+        the booleans ``excluded`` (`excluded_observations`), ``hot``
+        (`exod.vetting.hotregions.inside`),
+        ``n_max_isolated``, ``n_max_first_bin``, ``n_max_last_bin`` (features) and ``artefact``
+        (`exod.vetting.artefacts.is_artefact`).
+
+    Returns
+    -------
+    DataFrame
+        Boolean columns with the names of `QUALITY_FLAGS` and the index of `rows`; never null: a
+        missing value sets no flag.
+
+    Raises
+    ------
+    InputError
+        If a column is not there.
+
+    Examples
+    --------
+    >>> row = {"t_bin": 5.0, "n_max": 4, "n_regions_run": 3, "max_B_peak": 14.0,
+    ...        "max_B_eclipse": float("nan"), "excluded": False, "hot": False,
+    ...        "n_max_isolated": True, "n_max_first_bin": False, "n_max_last_bin": False,
+    ...        "artefact": False}
+    >>> found = quality_flags(pd.DataFrame([row]))
+    >>> [name for name in found if found[name][0]]
+    ['filt_tbin_5_n_l_5', 'filt_5sig', 'filt_isolated_flare']
+    """
+    return pd.DataFrame({flag.name: flag.of(rows) for flag in QUALITY_FLAGS}, index=rows.index)
+
+
+def regions_of_run(rows: pd.DataFrame) -> pd.Series[int]:
+    """How many of the rows are of the same run, for each row.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Regions, all of each run, with ``runid``.
+    """
+    return rows.groupby("runid")["runid"].transform("size").astype(np.int64)

@@ -1,0 +1,158 @@
+"""Products: versions that appear whole or not at all, and are cleaned up after."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from helpers.survey_archives import make_survey
+from typer.testing import CliRunner
+
+from exod.archive import Archive, open_archive
+from exod.archive.derived import deriving, read_derived, write_part
+from exod.cli import app
+from exod.errors import ArchiveError
+from exod.schemas import DERIVED, FLAGS, UNIQUE
+from exod.schemas.columns import Column, Table
+
+COUNTERPARTS = Table(
+    "xmatch",
+    "Counterparts",
+    (
+        Column("region_num", pa.int64(), "", "Source"),
+        Column("gaia_source_id", pa.int64(), "", "Counterpart", nullable=True),
+        Column("gaia_name", pa.string(), "", "Its name", nullable=True),
+        Column("gaia_sep", pa.float64(), "arcsec", "Separation", nullable=True),
+    ),
+    ("region_num",),
+)
+
+
+@pytest.fixture
+def archive(tmp_path) -> Archive:
+    return make_survey(tmp_path / "archive", 2, 2)
+
+
+def make_flags(obsids: list[str]) -> pd.DataFrame:
+    flags = [column.name for column in FLAGS.columns if column.name.startswith("filt_")]
+    rows = [{"detid": f"{o}_0_5_1_2_0", "runid": f"{o}_0_5_1_2", "obsid": o} for o in obsids]
+    return FLAGS.frame(pd.DataFrame(rows).assign(**dict.fromkeys(flags, False)))
+
+
+def test_a_version_is_seen_when_it_is_complete(archive):
+    store = archive.store
+    assert archive.derived("flags") is None
+    with pytest.raises(ArchiveError, match="exod flags"):
+        archive.flags  # noqa: B018
+    with deriving(store, "flags", [FLAGS]) as new:
+        new.files.append(write_part(store, new.folder, FLAGS, make_flags(["0700000001"]), "0"))
+        new.parameters = {"sigma": 3}
+        assert archive.derived("flags") is None
+    assert archive.derived("flags").parameters == {"sigma": 3}
+    assert list(archive.flags.compute()["obsid"]) == ["0700000001"]
+
+
+def test_an_error_leaves_the_earlier_version(archive):
+    store = archive.store
+    with deriving(store, "flags", [FLAGS]):
+        pass
+    before = read_derived(store, "flags")
+    files = set(store.names("flags"))
+    with (  # noqa: PT012
+        pytest.raises(RuntimeError, match="half way"),
+        deriving(store, "flags", [FLAGS]) as new,
+    ):
+        write_part(store, new.folder, FLAGS, make_flags(["0700000001"]), "0")
+        raise RuntimeError("half way")
+    assert read_derived(store, "flags") == before
+    assert set(store.names("flags")) == files
+    assert len(archive.flags) == 0
+
+
+def test_files_are_kept_and_rows_of_replaced_observations_do_not_count(archive):
+    store = archive.store
+    with deriving(store, "flags", [FLAGS]) as new:
+        both = make_flags(["0700000001", "0700000101"])
+        new.files.append(write_part(store, new.folder, FLAGS, both, "0"))
+    with deriving(store, "flags", [FLAGS]) as new:
+        old = read_derived(store, "flags").files[0]
+        new.files.append(old.model_copy(update={"without": ("0700000101",)}))
+    assert list(archive.flags.compute()["obsid"]) == ["0700000001"]
+    assert archive.gc(older_than=0) == []
+    with deriving(store, "flags", [FLAGS]):
+        pass
+    assert archive.gc(older_than=3600) == []
+    assert archive.gc(older_than=0) != []
+    assert len(archive.flags) == 0
+
+
+def test_identifiers_that_may_be_missing_stay_exact(archive):
+    big = 2**62 + 1
+    frame = pd.DataFrame(
+        {
+            "region_num": [0, 1],
+            "gaia_source_id": pd.array([big, None], "Int64"),
+            "gaia_name": ["a", None],
+            "gaia_sep": [1.5, np.nan],
+        }
+    )
+    assert COUNTERPARTS.frame(frame)["gaia_source_id"].dtype == pd.Int64Dtype()
+    with deriving(archive.store, "xmatch-gaia", [COUNTERPARTS]) as new:
+        new.files.append(write_part(archive.store, new.folder, COUNTERPARTS, frame, "0"))
+    found = archive.matches("gaia").compute()
+    assert found["gaia_source_id"].dtype == pd.Int64Dtype()
+    assert found["gaia_source_id"][0] == big
+    assert found["gaia_source_id"].isna().tolist() == [False, True]
+    assert archive.matched == ["gaia"]
+
+
+def test_names_are_checked_before_they_are_paths(archive):
+    for name in ("../unique", "xmatch-", "xmatch-a/b", "ledger"):
+        with pytest.raises(ArchiveError, match="cannot be derived"):
+            archive.derived(name)
+    with pytest.raises(ArchiveError, match="cannot be the name"):
+        write_part(archive.store, "flags/x", FLAGS, FLAGS.frame(), "../0")
+
+
+def test_bad_pointers_and_rows_are_told(archive):
+    with (
+        pytest.raises(ArchiveError, match="lacks the column"),
+        deriving(archive.store, "unique", DERIVED["unique"]) as new,
+    ):
+        write_part(archive.store, new.folder, UNIQUE, pd.DataFrame({"srcid": ["a"]}), "0")
+    with deriving(archive.store, "flags", [FLAGS]):
+        pass
+    Path(archive.store.path("flags/current.json")).write_text("{")
+    with pytest.raises(ArchiveError, match="is damaged"):
+        open_archive(archive.root).flags  # noqa: B018
+
+
+def test_outdated_observations_are_named(archive):
+    entries = archive.entries()
+    with deriving(archive.store, "flags", [FLAGS]) as new:
+        new.attempts = {entries[0].obsid: entries[0].attempt, "0999999999": "0001-x"}
+    assert archive.derived("flags").outdated(entries) == [entries[1].obsid, "0999999999"]
+
+
+def test_surveys_have_what_the_search_writes(archive):
+    assert set(archive.status()["status"]) == {"OK"}
+    assert len(archive.regions) == 2 * 3 * 2
+    assert len(archive.lightcurve(archive.regions.compute()["detid"].iloc[0])) > 10
+
+
+def test_status_tells_what_is_behind(archive):
+    entries = archive.entries()
+    assert archive.products().empty
+    with deriving(archive.store, "flags", [FLAGS]) as new:
+        new.attempts = {entries[0].obsid: entries[0].attempt}
+    with deriving(archive.store, "xmatch-gaia", [COUNTERPARTS]):
+        pass
+    with deriving(archive.store, "unique", DERIVED["unique"]) as new:
+        new.attempts = {entry.obsid: entry.attempt for entry in entries}
+    found = archive.products().set_index("product")
+    assert found["behind"].to_dict() == {"flags": 1, "unique": 0, "xmatch-gaia": 1}
+    shown = CliRunner().invoke(app, ["status", archive.root]).output
+    assert "flags: 0 rows, 1 observation behind" in shown
+    assert "unique: 0 rows, current" in shown
+    assert "xmatch-gaia: 0 rows, older than the sources" in shown

@@ -1,0 +1,171 @@
+"""The FITS files of the catalogue: what was put in comes out, with units and checksums."""
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from astropy.io import fits
+from astropy.table import Table as AstropyTable
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exod.catalogue.columns import CatalogueTable, Entry
+from exod.catalogue.fits import fits_problem, fits_unit, write_fits
+from exod.catalogue.parquet import parquet_problem, write_parquet
+from exod.schemas.columns import Column
+
+LONG = "A meaning that is longer than a card of the header can hold, " * 3 + "in which it ends"
+COLUMNS = (
+    Column("name", pa.string(), "", "Name"),
+    Column("text", pa.string(), "", "Text", nullable=True),
+    Column("ok", pa.bool_(), "", "True or false"),
+    Column("maybe", pa.bool_(), "", "True, false or null", nullable=True),
+    Column("short", pa.int16(), "ct", "Short"),
+    Column("id", pa.int64(), "", "Identifier", nullable=True),
+    Column("n", pa.int32(), "ct", "Number", nullable=True),
+    Column("small", pa.int8(), "", "Small", nullable=True),
+    Column("flux", pa.float32(), "erg / (cm2 s)", LONG, nullable=True),
+    Column("ra_deg", pa.float64(), "deg", "Right ascension"),
+    Column("rate", pa.float64(), "electron/s", "Rate"),
+)
+TABLE = CatalogueTable(
+    "detections", "Détections", tuple(Entry(c, "meta.note", "t", c.name) for c in COLUMNS)
+)
+ROWS = [
+    ["EXOD J0", "Étoile ★", True, True, 7, 2**62 + 1, -5, 3, 1.5, 359.9, 1.0],
+    ["", None, False, None, -7, None, None, None, None, np.nan, np.nan],
+    ["b", "", True, False, 0, -(2**62) - 1, 0, -3, np.nan, 0.0, -np.inf],
+]
+HEADER = {"ORIGIN": ("exod", "Who"), "NOBS": (3, "Observations")}
+
+
+def arrow(rows) -> pa.Table:
+    values = zip(*rows, strict=True) if rows else [[] for _ in COLUMNS]
+    arrays = [pa.array(v, c.type) for v, c in zip(values, COLUMNS, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=TABLE.schema)
+
+
+@pytest.fixture
+def written(tmp_path):
+    path = tmp_path / "detections.fits"
+    write_fits(path, TABLE, arrow(ROWS), HEADER)
+    return path
+
+
+def test_what_was_put_in_comes_out(written):
+    found = AstropyTable.read(written)
+    assert found["name"].filled("").tolist() == ["EXOD J0", "", "b"]
+    assert found["text"].filled("").tolist() == ["Etoile ?", "", ""]
+    assert found["ok"].dtype == bool
+    assert found["ok"].tolist() == [True, False, True]
+    assert found["maybe"].tolist() == [1, None, 0]
+    assert found["short"].tolist() == [7, -7, 0]
+    assert found["id"].tolist() == [2**62 + 1, None, -(2**62) - 1]
+    assert found["n"].tolist() == [-5, None, 0]
+    assert found["small"].tolist() == [3, None, -3]
+    np.testing.assert_array_equal(found["flux"].filled(np.nan), np.float32([1.5, np.nan, np.nan]))
+    np.testing.assert_array_equal(found["ra_deg"].filled(np.nan), [359.9, np.nan, 0.0])
+    assert {name: found[name].dtype.itemsize for name in ("flux", "short")} == {
+        "flux": 4,
+        "short": 2,
+    }
+
+
+def test_header_tells_units_meanings_and_provenance(written):
+    with fits.open(written) as file:
+        header = file[1].header
+        assert file[1].name == "DETECTIONS"
+        assert file[0].header["TITLE"] == "Detections"
+        for part in file:
+            assert (part.header["ORIGIN"], part.header["NOBS"]) == ("exod", 3)
+    assert header["TCOMM9"] == LONG
+    assert header["TUCD1"] == "meta.note"
+    assert header["TUNIT9"] == "erg / (cm2 s)"
+    assert header["TUNIT10"] == "deg"
+    assert "TUNIT11" not in header
+    assert header["TCOMM11"] == "Rate (electron/s)"
+    assert header["TNULL6"] == -(2**63)
+    assert "TNULL5" not in header
+
+
+def test_files_are_verified(written):
+    assert fits_problem(written, TABLE, 3) == ""
+    assert fits_problem(written, TABLE, 4) == "has 3 rows, not 4"
+    fewer = CatalogueTable("detections", "", TABLE.entries[1:])
+    assert "other columns" in fits_problem(written, fewer, 3)
+    units = [Column(c.name, c.type, "s" if c.name == "n" else c.unit, "") for c in COLUMNS]
+    other = CatalogueTable("detections", "", tuple(Entry(c, "", "t", c.name) for c in units))
+    assert fits_problem(written, other, 3) == "has the unit ct of n, not s"
+
+
+@pytest.mark.parametrize("place", [b"Identifier", b"EXOD J0"], ids=["header", "table"])
+def test_damage_is_found(written, place):
+    content = bytearray(written.read_bytes())
+    content[content.index(place)] ^= 1
+    written.write_bytes(content)
+    assert "is damaged (Checksum verification failed" in fits_problem(written, TABLE, 3)
+    written.write_bytes(content[:2000])
+    assert "cannot be read again" in fits_problem(written, TABLE, 3)
+
+
+def test_no_rows_are_a_valid_table(tmp_path):
+    path = tmp_path / "detections.fits"
+    write_fits(path, TABLE, arrow([]), HEADER)
+    assert fits_problem(path, TABLE, 0) == ""
+    assert AstropyTable.read(path).colnames == TABLE.names
+
+
+@settings(max_examples=25)
+@given(
+    st.lists(
+        st.tuples(
+            st.text(alphabet=st.characters(min_codepoint=33, max_codepoint=126), max_size=9),
+            st.none() | st.integers(-(2**63) + 1, 2**63 - 1),
+            st.none() | st.floats(width=32),
+            st.none() | st.booleans(),
+        ),
+        min_size=1,
+        max_size=9,
+    )
+)
+def test_any_rows_come_out(tmp_path_factory, rows):
+    path = tmp_path_factory.mktemp("fits") / "detections.fits"
+    text, number, flux, maybe = zip(*rows, strict=True)
+    frame = pd.DataFrame({"name": text})
+    whole = arrow([ROWS[0]] * len(frame))
+    for name, values in {"name": text, "id": number, "flux": flux, "maybe": maybe}.items():
+        field = whole.schema.field(name)
+        place = whole.schema.get_field_index(name)
+        whole = whole.set_column(place, field, pa.array(values, field.type))
+    write_fits(path, TABLE, whole, {})
+    assert fits_problem(path, TABLE, len(rows)) == ""
+    found = AstropyTable.read(path)
+    assert np.ma.filled(found["name"], "").tolist() == list(text)
+    assert found["id"].tolist() == list(number)
+    assert found["maybe"].tolist() == [None if m is None else int(m) for m in maybe]
+    expected = np.array([np.nan if f is None else f for f in flux], np.float32)
+    np.testing.assert_array_equal(np.ma.filled(found["flux"], np.nan), expected)
+
+
+@pytest.mark.parametrize(
+    ("unit", "expected"),
+    [
+        ("", None),
+        ("deg", "deg"),
+        ("ct/s", "ct/s"),
+        ("erg/cm2/s", "erg s-1 cm-2"),
+        ("parsnip", None),
+    ],
+)
+def test_units_are_those_of_fits(unit, expected):
+    assert fits_unit(unit) == expected
+
+
+def test_parquet_is_verified(tmp_path):
+    path = tmp_path / "detections.parquet"
+    write_parquet(path, arrow(ROWS))
+    assert parquet_problem(path, arrow(ROWS)) == ""
+    assert parquet_problem(path, arrow(ROWS[:2])) == "has 3 rows, not 2"
+    assert "other columns" in parquet_problem(path, arrow(ROWS).drop_columns("n"))
+    path.write_bytes(b"PAR1")
+    assert "cannot be read again" in parquet_problem(path, arrow(ROWS))

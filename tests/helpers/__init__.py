@@ -1,0 +1,1 @@
+"""What tests share: made-up observations and archives, imitations of services, faults."""

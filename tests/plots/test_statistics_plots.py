@@ -1,0 +1,206 @@
+"""Pictures of the report show the numbers they are given."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from helpers.report_archives import add_light_curve_products, add_matches, add_sources, make_archive
+from matplotlib.collections import PolyCollection
+
+from exod.counts.bayes import threshold
+from exod.plots.counterparts import draw_fluxes, draw_match, draw_sky, draw_stars, draw_types
+from exod.plots.distributions import draw_bayes, draw_events, draw_hardness
+from exod.plots.statistics import (
+    draw_false_alarms,
+    draw_flags,
+    draw_significance,
+    draw_thumbnail,
+    png,
+    report_pictures,
+)
+from exod.report.counterparts import separations
+from exod.report.statistics import (
+    DURATION_EDGES,
+    EXCESS_EDGES,
+    HARDNESS_EDGES,
+    LOG_B_EDGES,
+    RUN,
+    Histogram,
+    flag_counts,
+    histogram,
+)
+from exod.stages.report.count import gather
+
+
+def runs(**columns):
+    index = pd.MultiIndex.from_tuples([(5.0, 0.2, 2.0), (50.0, 0.2, 12.0)], names=RUN)
+    return pd.DataFrame(columns, index=index)
+
+
+def one(values, edges):
+    return Histogram(edges, histogram(values, edges))
+
+
+def test_every_picture_is_made_and_equal_numbers_give_equal_bytes(tmp_path):
+    archive = make_archive(tmp_path / "archive", 2, 3)
+    add_sources(archive)
+    add_light_curve_products(archive)
+    add_matches(archive)
+    numbers = gather(archive, light_curves=1)
+    pictures = report_pictures(numbers)
+    names = {"significance", "false_alarms", "bayes", "events", "flags", "good_bad", "hardness"}
+    names |= {"sky_icrs", "sky_galactic", "separations", "types", "fluxes", "stars"}
+    names |= {"match_simbad", "match_gaia_dr3", "match_4xmm_dr14", *numbers.curves}
+    # With three sources a catalogue may have no counterpart, a star or a flux.
+    needed = names - {"types", "fluxes", "stars", *(f"match_{n}" for n in numbers.matches)}
+    assert needed <= set(pictures) <= names
+    assert all(png.startswith(b"\x89PNG") for png in pictures.values())
+    first = draw_significance(numbers.runs)
+    assert png(first) == png(draw_significance(numbers.runs)) == pictures["significance"]
+
+
+def test_bars_are_regions_at_each_significance():
+    counts = {
+        f"{kind}_{sigma}": [9 - sigma, 0] for kind in ("peak", "eclipse") for sigma in (3, 4, 5)
+    }
+    left, right = draw_significance(runs(**counts)).axes
+    assert [[bar.get_height() for bar in group] for group in left.containers] == [
+        [6, 0],
+        [5, 0],
+        [4, 0],
+    ]
+    assert [label.get_text() for label in right.get_xticklabels()] == ["5 s\n0.2–2", "50 s\n0.2–12"]
+
+
+def test_expectations_that_are_not_known_are_not_drawn():
+    found = runs(peaks=[12, 3], eclipses=[0, 0])
+    expected = runs(runs=[2, 1], unknown=[1, 1], false_peaks=[4.0, 0.0], false_eclipses=[0.1, 0.0])
+    left, right = draw_false_alarms(found, expected).axes
+    points = left.lines[0].get_ydata()
+    assert points[0] == 4.0
+    assert np.isnan(points[1])
+    assert left.get_ylim()[1] > 12
+    assert right.get_ylim()[1] == 10
+    expected["unknown"] = expected["runs"]
+    assert np.isnan(draw_false_alarms(found, expected).axes[0].lines[0].get_ydata()).all()
+
+
+def test_limits_of_bayes_factors_and_values_beyond():
+    peaks = Histogram(LOG_B_EDGES, histogram([3.0, 7.2, 99.0], LOG_B_EDGES, [50.0] * 3))
+    shown = {"log_b_peak": peaks, "log_b_eclipse": one([], LOG_B_EDGES)}
+    left, right = draw_bayes(shown).axes
+    assert [line.get_xdata()[0] for line in left.lines] == [
+        threshold(3, "peak"),
+        threshold(5, "peak"),
+    ]
+    assert left.patches[0].get_data().values.sum() == 2
+    assert left.patches[0].get_label() == "50 s, 1 beyond"
+    assert right.get_xlim()[1] > threshold(5, "eclipse")
+
+
+def test_events_without_one_of_the_two():
+    groups = ["peak", "peak", "eclipse"]
+    excess = Histogram(EXCESS_EDGES, histogram([3.0, 30.0, 5.0], EXCESS_EDGES, groups))
+    left, right = draw_events(one([np.nan], DURATION_EDGES), excess).axes
+    assert not len(left.patches)
+    assert {patch.get_label() for patch in right.patches} == {"peak", "eclipse"}
+
+
+def test_a_hardness_ratio_of_one_is_in_the_last_bin():
+    shown = one([1.0, 0.99, -1.0, 0.0], HARDNESS_EDGES)
+    values = draw_hardness(shown).axes[0].patches[0].get_data().values
+    assert values[-1] == 2
+    assert values[0] == 1
+    assert shown.counts.to_numpy()[0][-1] == 1
+
+
+def test_shares_of_flags():
+    flags = pd.DataFrame({"filt_a": [True, True, False], "filt_b": [True, False, False]})
+    flags["filt_c"] = False
+    axes = draw_flags(flag_counts(flags)).axes[0]
+    shares = axes.images[0].get_array()
+    np.testing.assert_allclose(shares, [[1, 0.5, 0], [1, 1, 0], [0, 0, 0]])
+    assert [text.get_text() for text in axes.texts][:3] == ["2", "1", "0"]
+
+
+@pytest.mark.parametrize("frame", ["icrs", "galactic"])
+def test_every_pixel_of_the_sky_is_a_point(frame):
+    sky = pd.DataFrame({"n": [5, 1, 300]}, index=[0, 20000, 49151])
+    axes = draw_sky(sky, frame).axes[0]
+    points = axes.collections[0]
+    assert sorted(points.get_array().tolist()) == [1, 5, 300]
+    assert (np.abs(points.get_offsets()) <= [np.pi, np.pi / 2]).all()
+
+
+def test_east_is_left():
+    from exod.report.statistics import sky_pixels
+
+    pixels = sky_pixels(np.array([90.0, 270.0]), np.array([0.0, 0.0]))
+    sky = pd.DataFrame({"n": [1, 2]}, index=pixels)
+    x = draw_sky(sky, "icrs").axes[0].collections[0].get_offsets()[:, 0]
+    assert x[0] == pytest.approx(-np.pi / 2, abs=0.02)
+    assert x[1] == pytest.approx(np.pi / 2, abs=0.02)
+
+
+def test_separations_and_chance():
+    found = separations([0.1, 20.0, 3.0, np.nan], [2.0, 2.0, np.nan, 1.0], [0, 1, 0, np.nan], 20.0)
+    axes = draw_match("gaia_dr3", found).axes[0]
+    values = axes.patches[0].get_data().values
+    assert values.sum() == 3
+    assert values[-1] == 1
+    assert axes.lines[0].get_ydata().sum() == pytest.approx(found.expected_chance)
+    # Without densities there is no line.
+    unknown = separations([0.1, 1.0], [np.nan, np.nan], [np.nan, np.nan], 20.0)
+    assert not draw_match("x", unknown).axes[0].lines
+
+
+def test_types_of_any_text():
+    types = pd.Series([30, 3, 1], index=["Star", "$\\frac{", "<b>"])
+    figure = draw_types(types)
+    figure.draw_without_rendering()
+    assert [bar.get_width() for bar in figure.axes[0].patches] == [30, 3, 1]
+    assert len(draw_types(pd.Series(range(99, 0, -1))).axes[0].patches) == 20
+
+
+@pytest.mark.parametrize("n", [1, 40, 6000])
+def test_many_points_become_densities(n):
+    random = np.random.default_rng(n)
+    rate = random.lognormal(0, 1, n)
+    fluxes = pd.DataFrame(
+        {"flux": rate * 1e-14, "kind": "peak", "peak_rate": rate, "excess": np.nan}
+    )
+    left, right = draw_fluxes(fluxes).axes[:2]
+    stars = draw_stars(pd.DataFrame({"colour": rate, "magnitude": 5 + rate})).axes[0]
+    for axes in (left, stars):
+        assert isinstance(axes.collections[0], PolyCollection) == (n > 5000)
+    assert right.texts[0].get_text() == "not measured"
+    bottom, top = stars.get_ylim()
+    assert bottom > top
+
+
+def curve(length, **columns):
+    rows = {"time": np.arange(length) * 5.0, "n": 1, "mu": 1.0, "bti": False, "bccd": False}
+    return pd.DataFrame(rows | {"B_peak_log": 0.1, "B_eclipse_log": -1.0} | columns)
+
+
+@pytest.mark.parametrize("n", [1, 2, 299, 301, 5000])
+def test_bursts_of_one_frame_stay_in_long_light_curves(n):
+    counts = np.ones(n, int)
+    counts[n // 2] = 7
+    axes = draw_thumbnail(curve(n, n=counts, B_peak_log=counts.astype(float)), 5.0).axes[0]
+    steps = axes.patches[0].get_data()
+    assert steps.values.max() == 7
+    assert len(steps.values) <= 300
+    assert steps.edges[-1] == pytest.approx(n * 5 / 1000)
+    assert axes.texts[0].xy == (pytest.approx((n // 2 + 0.5) * 5 / 1000), 7)
+
+
+def test_frames_without_data_are_left_out():
+    masked = np.array([True, False, True, True])
+    axes = draw_thumbnail(curve(4, bccd=masked, n=[9, 2, 9, 9], bti=~masked), 5.0).axes[0]
+    values = axes.patches[0].get_data().values
+    assert np.isnan(values).tolist() == masked.tolist()
+    assert len(axes.collections) == 2
+    nothing = draw_thumbnail(
+        curve(3, bccd=True, B_peak_log=np.nan, B_eclipse_log=np.nan), 5.0
+    ).axes[0]
+    assert not nothing.texts

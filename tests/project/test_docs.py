@@ -1,0 +1,178 @@
+"""The documentation agrees with the code: generated pages, commands, links, examples."""
+
+from __future__ import annotations
+
+import doctest
+import re
+import runpy
+import shlex
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import typer
+
+from exod.cli import app
+from exod.config import Config
+from exod.pps import find_observations
+from exod.scheduler.plan import Plan
+from exod.stages.cube import export_cube
+from exod.stages.derive.flaginputs import read_boxes
+from exod.stages.detect.survey import detect_many
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+USER_GUIDE = ROOT / "docs" / "user_guide.md"
+METHOD = ROOT / "docs" / "method.md"
+
+GROUP = typer.main.get_command(app)
+
+_FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+_HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+
+def text_of(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def blocks(page: Path, *languages: str) -> Iterator[str]:
+    for language, body in _FENCE.findall(text_of(page)):
+        if language in languages:
+            yield body
+
+
+def command_lines() -> Iterator[tuple[str, str]]:
+    """Every `exod ...` of the pages: lines of shell blocks, and inline code with arguments."""
+    for page in PAGES:
+        for body in blocks(page, "bash", "console"):
+            for line in body.splitlines():
+                command = line.strip().removeprefix("$ ").removeprefix(".venv/bin/")
+                if command.startswith("exod "):
+                    yield page.name, command
+        prose = _FENCE.sub("", text_of(page))
+        yield from ((page.name, code) for code in re.findall(r"`(exod [^`\n]+)`", prose))
+
+
+def anchors(page: Path) -> set[str]:
+    """Names that GitHub gives to the headings of a page."""
+    headings = _HEADING.findall(_FENCE.sub("", text_of(page)))
+    return {re.sub(r"[^\w\- ]", "", h.lower()).strip().replace(" ", "-") for h in headings}
+
+
+def test_generated_pages_are_up_to_date() -> None:
+    generate = runpy.run_path(str(ROOT / "docs" / "generate.py"))
+    stale = [page.name for page, text in generate["pages"]().items() if text_of(page) != text]
+    assert not stale, "run `make docs`"
+
+
+def test_every_module_says_what_it_is() -> None:
+    rows = re.findall(r"^\| `(exod/\S+)` \| (.*) \|$", text_of(ROOT / "CONTRIBUTING.md"), re.M)
+    assert {name for name, _ in rows} == {
+        str(path.relative_to(ROOT)) for path in (ROOT / "exod").rglob("*.py")
+    }
+    assert all(summary for _, summary in rows)
+
+
+def test_every_command_is_in_the_user_guide() -> None:
+    guide = text_of(USER_GUIDE)
+    in_use = " ".join(command for name, command in command_lines() if name == USER_GUIDE.name)
+    for name in GROUP.commands:  # type: ignore[attr-defined]
+        assert f"| `exod {name}` |" in guide
+        assert f"exod {name}" in in_use
+
+
+@pytest.mark.parametrize(("page", "command"), sorted(set(command_lines())))
+def test_commands_parse(page: str, command: str) -> None:
+    arguments = shlex.split(command, comments=True)[1:]
+    if arguments and arguments[0] not in GROUP.commands:  # type: ignore[attr-defined]
+        assert set(arguments) <= {"--help", "--version", "--debug"}
+        return
+    if len(arguments) == 1:
+        return  # The command is only named.
+    context = GROUP.make_context("exod", arguments)
+    name, chosen, rest = GROUP.resolve_command(context, arguments)  # type: ignore[attr-defined]
+    chosen.make_context(name, rest, parent=context)
+    Config.load(overrides=[value for flag, value in pairwise(rest) if flag == "--set"])
+
+
+@each_page
+def test_settings_examples_are_valid(page: Path, tmp_path: Path) -> None:
+    for body in blocks(page, "toml"):
+        if body.startswith("[[box]]"):
+            boxes = tmp_path / "boxes.toml"
+            boxes.write_text(body, encoding="utf-8")
+            assert len(read_boxes(boxes)) == 1
+            continue
+        path = tmp_path / "settings.toml"
+        path.write_text(body, encoding="utf-8")
+        Config.load(path)
+
+
+@each_page
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in _LINK.findall(_FENCE.sub("", text_of(page))):
+        if link.startswith(("http://", "https://")):
+            continue
+        name, _, anchor = link.partition("#")
+        target = (page.parent / name) if name else page
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors(target), link
+
+
+@each_page
+def test_paths_of_the_project_exist(page: Path) -> None:
+    folders = "exod|tests|docs|benchmarks|catalogs|deploy|notebooks"
+    for name in re.findall(rf"`((?:{folders})/[\w./-]*)`", text_of(page)):
+        assert (ROOT / name).exists(), name
+
+
+@each_page
+def test_make_targets_exist(page: Path) -> None:
+    targets = set(re.findall(r"^(\w+):", text_of(ROOT / "Makefile"), re.MULTILINE))
+    named = re.findall(r"`make (\w+)`", text_of(page))
+    shell = "".join(blocks(page, "bash", "console"))
+    assert {*named, *re.findall(r"^make (\w+)", shell, re.MULTILINE)} <= targets
+
+
+def test_sections_that_docstrings_refer_to_exist() -> None:
+    method = text_of(METHOD)
+    for path in (ROOT / "exod").rglob("*.py"):
+        for reference in re.findall(r"METHOD (\d[\d.]*(?:, \d[\d.]*)*)", text_of(path)):
+            for number in reference.split(", "):
+                section, _, part = number.strip(".").partition(".")
+                body = re.search(rf"^## {section}\. .*?(?=^## |\Z)", method, re.M | re.S)
+                assert body, f"{path.name}: METHOD {number}"
+                found = rf"^(### {section}\.)?{part}(\.| )" if part else ""
+                assert re.search(found, body[0], re.M), f"{path.name}: METHOD {number}"
+
+
+@each_page
+def test_images_are_small(page: Path) -> None:
+    for link in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", text_of(page)):
+        assert (page.parent / link).stat().st_size < 300_000, link
+
+
+@pytest.mark.realdata
+def test_python_examples_of_the_user_guide(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = data_dir / "xmm" / "0001730201"
+    if not folder.is_dir():
+        pytest.skip(f"the observation is not at {folder}")
+    monkeypatch.chdir(tmp_path)
+    Path("0001730201").symlink_to(folder)
+    observations, _ = find_observations(["0001730201"])
+    list(detect_many(observations, Config(), "results", Plan("sync")))
+    one_run = Config.parse({"cube": {"t_bin": [50], "bands": [[0.2, 12]]}})
+    export_cube(observations[0], one_run, "cube.zarr")
+    source = "\n".join(blocks(USER_GUIDE, "pycon"))
+    test = doctest.DocTestParser().get_doctest(source, {}, "user guide", str(USER_GUIDE), 0)
+    report: list[str] = []
+    result = doctest.DocTestRunner().run(test, out=report.append)
+    assert result.attempted > 0
+    assert not result.failed, "".join(report)

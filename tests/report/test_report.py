@@ -1,0 +1,375 @@
+"""The report of an archive: its numbers, what is missing, and a page that needs nothing else."""
+
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+from helpers.report_archives import (
+    add_light_curve_products,
+    add_match,
+    add_matches,
+    add_sources,
+    make_archive,
+    write,
+)
+from helpers.survey_archives import make_survey
+
+from exod.archive import Archive, open_archive
+from exod.config import Config
+from exod.errors import ArchiveError
+from exod.report.page import Gallery, Link, Listing, Mark, Picture, Section, Text, render
+from exod.report.sections import sections
+from exod.schemas import MEMBERS
+from exod.schemas.derived import LINEAGE, UNIQUE
+from exod.stages.report.count import gather
+from exod.stages.report.page import write_report
+
+TITLES = (
+    "Summary",
+    "Runs and significance",
+    "Good and bad time",
+    "Sky",
+    "Bayes factors",
+    "Expected false alarms",
+    "Durations and excess counts",
+    "Regions and their sources",
+    "Counterparts",
+    "SIMBAD types",
+    "Fluxes of 4XMM",
+    "Hertzsprung–Russell diagram",
+    "Hardness ratios",
+    "Flags",
+    "The most significant sources",
+    "Consistency",
+    "Versions and settings",
+)
+VOID = {"meta", "img", "br", "link"}
+
+
+class Page(HTMLParser):
+    """Checks that tags are closed in order, and collects what matters."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.images: list[dict[str, str]] = []
+        self.addresses: list[str] = []
+        self.anchors: set[str] = set()
+        self.text: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        about = dict(attrs)
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "img":
+            self.images.append(about)
+        self.anchors |= {about["id"]} if "id" in about else set()
+        self.addresses += [about[name] for name in ("href", "src") if name in about]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.text.append(data)
+
+
+def page_of(path) -> Page:
+    return Page(path.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory):
+    archive = make_archive(tmp_path_factory.mktemp("full") / "archive")
+    unique = add_sources(archive)
+    features, flags = add_light_curve_products(archive)
+    matches = add_matches(archive)
+    return archive, unique, features, flags, matches
+
+
+@pytest.fixture(scope="module")
+def numbers(full):
+    return gather(full[0], top=4, light_curves=2)
+
+
+def blocks(numbers, title):
+    return next(item for item in sections(numbers, {}) if item.title == title).blocks
+
+
+def listing(numbers, title):
+    return next(block for block in blocks(numbers, title) if isinstance(block, Listing))
+
+
+# ---------------------------------------------------------------- the page
+
+
+def test_a_full_page_needs_nothing_else(full, tmp_path):
+    path = tmp_path / "folder" / "report.html"
+    write_report(full[0].root, path, top=4, light_curves=2)
+    page = page_of(path)
+    assert [item.name for item in path.parent.iterdir()] == ["report.html"]
+    text = " ".join(page.text)
+    assert all(title in text for title in TITLES)
+    # Pictures are inside and have words; everything else is a link to follow or within the page.
+    assert len(page.images) == 2 + 3 + 13
+    assert all(image["alt"] for image in page.images)
+    assert all(image["src"].startswith("data:image/png;base64,") for image in page.images)
+    links = [address for address in page.addresses if not address.startswith("data:")]
+    inside = [address for address in links if address.startswith("#")]
+    assert {address[1:] for address in inside} == page.anchors
+    outside = set(links) - set(inside)
+    assert all(
+        address.startswith(("https://simbad.cds.unistra.fr/", "https://sky.esa.int/"))
+        for address in outside
+    )
+    source = path.read_text()
+    assert not re.search(r"<script|<link|@import|url\(", source)
+    assert "exod cluster" not in text
+
+
+@pytest.mark.parametrize("searched", [False, True])
+def test_pages_of_archives_without_anything(tmp_path, searched):
+    root = tmp_path / "archive"
+    archive = make_survey(root, 2, 0) if searched else Archive.create(root, Config())
+    numbers = write_report(archive.root, tmp_path / "report.html")
+    page = page_of(tmp_path / "report.html")
+    text = " ".join(page.text)
+    assert all(title in text for title in TITLES)
+    for command in ("cluster", "features", "flags", "crossmatch"):
+        assert f"exod {command} {root}" in text
+    for name in ("simbad", "gaia_dr3", "4xmm_dr14"):
+        assert f"--with {name}" in text
+    assert numbers.status == ({"EMPTY": 2} if searched else {})
+    assert numbers.searched == (2 * 30 * 50.0 if searched else 0.0)
+    assert all(check.passed for check in numbers.checks)
+
+
+def test_products_without_rows(tmp_path):
+    archive = make_survey(tmp_path / "archive", 2, 0)
+    add_sources(archive)
+    add_light_curve_products(archive)
+    add_matches(archive)
+    numbers = write_report(archive.root, tmp_path / "report.html")
+    text = " ".join(page_of(tmp_path / "report.html").text)
+    assert (
+        "exod " not in text.replace("exod archive", "").replace("exod 0", "").split("Versions")[1]
+    )
+    for sentence in (
+        "There are no light curves.",
+        "There are no sources.",
+        "no regions with flags",
+    ):
+        assert sentence in text
+    assert numbers.sources.n == 0
+    assert all(check.passed for check in numbers.checks)
+
+
+def test_texts_are_escaped():
+    evil = "<script>alert('x')</script> & \"quoted\""
+    text = render(
+        evil,
+        evil,
+        [
+            Section(evil, (Text(f"{evil} `a < b`"), Text(evil, missing=True))),
+            Section(
+                "Cells",
+                (
+                    Listing(evil, (evil, "n"), ((evil, 1), (Mark(evil, good=True), None))),
+                    Listing("links", ("l",), (((Link(evil, 'https://x/"><b>'),),),)),
+                    Picture(b"\x89PNG" + bytes(20), evil, evil),
+                    Gallery((Picture(b"\x89PNG" + bytes(20), evil),)),
+                ),
+            ),
+        ],
+    )
+    page = Page(text)
+    assert "<script" not in text
+    assert "<b>" not in text
+    assert "<code>a &lt; b</code>" in text
+    assert "".join(page.text).count(evil) == 13
+    assert 'https://x/"><b>' in page.addresses
+
+
+def test_names_of_services_and_archives_cannot_break_the_page(tmp_path):
+    archive = make_archive(tmp_path / "a <b> & `c`", 2, 2, t_bins=(50.0,))
+    add_sources(archive)
+    import pyarrow as pa
+
+    types = np.array(["<img src=x>", "$\\frac{"] * len(archive.unique))[: len(archive.unique)]
+    add_match(archive, "simbad", "simbad_", {"otype": (pa.string(), types)}, density=0.01)
+    write_report(archive.root, tmp_path / "report.html")
+    page = page_of(tmp_path / "report.html")
+    assert "x" not in [image["src"] for image in page.images]
+
+
+def test_the_page_is_replaced_when_the_new_one_is_complete(tmp_path, monkeypatch):
+    archive = Archive.create(tmp_path / "archive", Config())
+    path = tmp_path / "report.html"
+    path.write_text("old")
+
+    def fail(*_arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.replace", fail)
+    with pytest.raises(ArchiveError, match=r"report\.html cannot be written: No space left"):
+        write_report(archive.root, path)
+    assert path.read_text() == "old"
+    assert {item.name for item in tmp_path.iterdir()} == {"archive", "report.html"}
+
+
+def test_the_command(full, tmp_path, command):
+    code, said, _ = command(
+        "report", full[0].root, "--to", tmp_path / "r.html", "--light-curves", 0
+    )
+    assert code == 0
+    assert "29 consistency checks, all passed" in said
+    assert (tmp_path / "r.html").stat().st_size > 100_000
+    code, _, error = command("report", tmp_path / "nowhere", "--to", tmp_path / "s.html")
+    assert code == 1
+    assert "nowhere" in error
+    assert not (tmp_path / "s.html").exists()
+
+
+# ---------------------------------------------------------------- numbers against plain pandas
+
+
+def test_regions_and_runs_are_counted(full, numbers):
+    regions, runs = full[0].regions.compute(), full[0].runs.compute()
+    assert (numbers.n_regions, numbers.n_runs) == (len(regions), len(runs))
+    found = regions[regions["sigma_eclipse"] >= 4].groupby(["t_bin", "e_lo", "e_hi"]).size()
+    assert numbers.runs["eclipse_4"].loc[found.index].tolist() == found.tolist()
+    assert numbers.runs["eclipse_4"].sum() == found.sum() > 0
+    assert numbers.expected["false_peaks"].sum() == pytest.approx(runs["false_peaks"].sum())
+    assert numbers.expected["unknown"].sum() == runs["false_peaks"].isna().sum() == 1
+    for name, column in (("duration", "duration"), ("log_b_eclipse", "max_B_eclipse_log")):
+        assert numbers.histograms[name].total == regions[column].notna().sum()
+    rows = listing(numbers, "Runs and significance").rows
+    assert rows[-1][2] == len(regions)
+    # Two observations of each field, 30 frames of 200 s are the longest.
+    assert numbers.searched == 4 * 6000
+
+
+def test_features_and_flags_are_counted(full, numbers):
+    _, _, features, flags, _ = full
+    names = [name for name in flags.columns if name.startswith("filt_")]
+    for name in names:
+        assert numbers.flags.loc[name, name] == flags[name].sum()
+    assert numbers.flags.columns.tolist() == names
+    assert numbers.flags.loc["(none)", names[0]] == (~flags[names].any(axis=1)).sum()
+    bins = numbers.features.bins.groupby(["sigma", "kind"]).sum()
+    assert bins.loc[(5, "peak"), "bti"] == features["n_5_sig_peak_bins_bti"].sum()
+    both = (features["n_3_sig_eclipse_bins_gti"] > 0) & (features["n_3_sig_eclipse_bins_bti"] > 0)
+    regions = numbers.features.regions.groupby(["sigma", "kind"]).sum()
+    assert regions.loc[(3, "eclipse"), "both"] == both.sum()
+    totals = numbers.features.hardness.counts.sum(axis=1)
+    assert totals["whole observation"] == features["hr"].notna().sum()
+    assert totals["event"] == features["hr_event"].notna().sum()
+
+
+def test_sources_are_counted(full, numbers):
+    archive, unique = full[:2]
+    assert numbers.sources.n == len(unique)
+    assert numbers.sources.sky["n"].sum() == len(unique)
+    assert numbers.sources.separations.total == len(archive.members)
+    sigma = unique[["sigma_peak", "sigma_eclipse"]].max(axis=1)
+    assert (
+        numbers.sources.top["region_num"].tolist()[0]
+        in unique.loc[sigma == sigma.max(), "region_num"].tolist()
+    )
+    assert len(numbers.sources.top) == 4
+    regions = archive.regions.compute().set_index("detid")
+    for row in numbers.sources.top.to_dict("records"):
+        assert row["best_kind"] == regions.loc[row["best_detid"], "kind"]
+        assert row["best_t_bin"] == regions.loc[row["best_detid"], "t_bin"]
+    assert list(numbers.curves) == numbers.sources.top["best_detid"].head(2).tolist()
+    assert all(len(curve) == 30 for curve in numbers.curves.values())
+
+
+def test_counterparts_are_counted(full, numbers):
+    archive, unique, _, _, matches = full
+    simbad, gaia, xmm = (matches[name] for name in ("simbad", "gaia_dr3", "4xmm_dr14"))
+    assert list(numbers.matches) == ["4xmm_dr14", "gaia_dr3", "simbad"]
+    assert numbers.matches["simbad"].matched == simbad["simbad_sep_arcsec"].notna().sum()
+    assert numbers.matches["simbad"].sources == len(unique)
+    area = np.pi * (20 / 60) ** 2
+    expected = (1 - np.exp(-area * gaia["gaia_density_arcmin2"])).sum()
+    assert numbers.matches["gaia_dr3"].expected_chance == pytest.approx(expected)
+    assert numbers.types.to_dict() == simbad["simbad_otype"].value_counts().to_dict()
+    good = gaia[gaia["gaia_parallax"] >= 5 * gaia["gaia_parallax_error"]]
+    colours = (good["gaia_bp_mag"] - good["gaia_rp_mag"]).sort_values()
+    np.testing.assert_allclose(numbers.stars["colour"].sort_values(), colours)
+    known = xmm[xmm["DR14_SC_EP_8_FLUX"] > 0].merge(unique, on="region_num")
+    regions = archive.regions.compute().set_index("detid")
+    assert (
+        numbers.fluxes["detid"].tolist() == known.sort_values("region_num")["best_detid"].tolist()
+    )
+    rate = regions.loc[numbers.fluxes["detid"], "peak_rate"].tolist()
+    assert numbers.fluxes["peak_rate"].tolist() == rate
+
+
+def test_columns_that_a_catalogue_lacks_are_told(tmp_path):
+    archive = make_archive(tmp_path / "archive", 2, 2, t_bins=(50.0,))
+    add_sources(archive)
+    add_match(archive, "gaia_dr3", "gaia_", {})
+    numbers = gather(archive)
+    assert numbers.stars is None
+    assert numbers.matches["gaia_dr3"].sources == 2
+    said = blocks(numbers, "Hertzsprung–Russell diagram")[0].text
+    assert said.startswith("The counterparts in gaia_dr3 lack a magnitude")
+
+
+def test_faults_of_tables_are_told(tmp_path):
+    archive = make_archive(tmp_path / "archive", 2, 2, t_bins=(50.0,))
+    unique = add_sources(archive)
+    members = archive.members.compute().iloc[1:]
+    gone = unique.assign(best_detid="0700000001_0_50_9_9_0")
+    tables = {UNIQUE: gone, MEMBERS: members, LINEAGE: LINEAGE.frame()}
+    write(archive, "unique", tables)
+    numbers = write_report(archive.root, tmp_path / "report.html")
+    wrong = {check.name for check in numbers.checks if not check.passed}
+    assert wrong == {
+        "Every region is a member of a source",
+        "Every source counts its members",
+        "The best region of every source is one of its members",
+    }
+    text = " ".join(page_of(tmp_path / "report.html").text)
+    assert "3 of 14 checks did not pass" in text
+    assert "not in the archive" in text
+    assert "has no light curve" in text
+
+
+def test_old_products_are_told(tmp_path):
+    archive = make_archive(tmp_path / "archive", 2, 2, t_bins=(50.0,))
+    add_sources(archive)
+    extra = make_survey(tmp_path / "other", 3, 1)
+    obsid = extra.entries()[-1].obsid
+    archive.commit(obsid, "OK", extra.observation(obsid))
+    numbers = gather(open_archive(archive.root))
+    texts = [block.text for block in blocks(numbers, "Consistency") if isinstance(block, Text)]
+    assert "older than the results" in texts[0]
+    rows = listing(numbers, "Versions and settings").rows
+    assert rows[0][0] == "unique"
+    assert rows[0][3] == "1 observation behind"
+    assert not all(check.passed for check in numbers.checks)
+
+
+def test_tables_are_read_in_parts(tmp_path, monkeypatch):
+    """Counts of many partitions are those of one."""
+    archive = make_archive(tmp_path / "archive", 4, 3, t_bins=(50.0,))
+    add_sources(archive, 3)
+    add_light_curve_products(archive)
+    whole = gather(archive)
+    monkeypatch.setattr("exod.archive.lazy.PARTITION_FILES", 1)
+    assert archive.regions.npartitions == 4
+    parts = gather(archive)
+    pd.testing.assert_frame_equal(parts.runs, whole.runs)
+    pd.testing.assert_frame_equal(parts.flags, whole.flags)
+    pd.testing.assert_frame_equal(parts.features.regions, whole.features.regions)
+    pd.testing.assert_frame_equal(parts.sources.top, whole.sources.top)
+    for name, shown in whole.histograms.items():
+        pd.testing.assert_frame_equal(parts.histograms[name].counts, shown.counts)
