@@ -1,4 +1,4 @@
-"""Exceptions that name the thing, the cause and the remedy in one sentence.
+"""Sentences for people: exceptions that name the thing, the cause and the remedy; numbers.
 
 Everything a user can cause or meet is an `ExodError`; the command line prints its text and the
 ledger stores it. Anything else that is raised is a defect in exod.
@@ -39,3 +39,15 @@ class ArchiveError(ExodError):
 
 class DownloadError(ExodError):
     """Data cannot be fetched from a service, or cannot be stored here."""
+
+
+def plural(n: int, noun: str) -> str:
+    """A number with its noun.
+
+    Examples
+    --------
+    >>> plural(1, "region"), plural(1234, "region"), plural(2, "process")
+    ('1 region', '1,234 regions', '2 processes')
+    """
+    ending = "es" if noun.endswith("s") else "s"
+    return f"{n:,} {noun}{'' if n == 1 else ending}"

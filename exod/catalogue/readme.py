@@ -12,8 +12,8 @@ from typing import Any
 from exod.catalogue.checks import Check
 from exod.catalogue.columns import LIGHT_CURVE, CatalogueTable
 from exod.catalogue.ucds import ucd
+from exod.errors import plural
 from exod.schemas.columns import Column
-from exod.text import plural
 
 MANIFEST = "MANIFEST.json"
 KIND = "exod catalogue"

@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 
 from exod.cli.app import STYLE, complain, new_table, out
-from exod.text import plural
+from exod.errors import plural
 
 if TYPE_CHECKING:
     from exod.config import Config

@@ -28,8 +28,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from exod.errors import ExodError
-from exod.text import plural
+from exod.errors import ExodError, plural
 
 if TYPE_CHECKING:
     from exod.stages.detect.observation import Outcome

@@ -14,9 +14,8 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from exod.config import Config
-from exod.errors import ConfigError
+from exod.errors import ConfigError, plural
 from exod.simulate.weather import BACKGROUNDS, Background
-from exod.text import plural
 
 Method = Literal["search", "exod1", "exod1-ks"]
 

@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from exod.completeness.burstphotons import Site
 from exod.completeness.campaign import Point
-from exod.completeness.photons import Site
 from exod.config import Config
 from exod.errors import ConfigError, ExposureRejected
 from exod.instruments.cameras import SKY_PIXEL_ARCSEC

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from exod.completeness.photons import Photons, Site, burst_photons, undivided
+from exod.completeness.burstphotons import Photons, Site, burst_photons, undivided
 from exod.completeness.probability import REACH, Patch
 from exod.counts.cube import CountCube
 from exod.counts.shares import ConditionalExpectation

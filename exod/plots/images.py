@@ -18,6 +18,7 @@ from mpl_toolkits.axes_grid1.anchored_artists import (  # type: ignore[import-un
 from numpy.typing import NDArray
 
 from exod.counts.cube import Box, Grid
+from exod.errors import plural
 from exod.instruments.cameras import SKY_PIXEL_ARCSEC
 from exod.plots.style import (
     GREEN,
@@ -29,7 +30,6 @@ from exod.plots.style import (
     run_text,
 )
 from exod.sky.plane import TangentPlane
-from exod.text import plural
 
 MAX_LABELS: Final = 60
 """Regions that are labelled, the most significant ones; more would cover the image."""

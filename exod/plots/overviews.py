@@ -12,9 +12,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from exod.errors import plural
 from exod.observation.gti import BTI_RATE, HIGH_ENERGY_EV
 from exod.plots.style import BLUE, GREEN, GREY, SMALL, VERMILLION, Row, shade_bad_time, utc
-from exod.text import plural
 
 CAMERA_STYLES: Final = MappingProxyType(
     {"EPN": (BLUE, "-"), "EMOS1": (VERMILLION, "-"), "EMOS2": (GREEN, "--")}

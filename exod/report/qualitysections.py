@@ -7,12 +7,12 @@ from typing import Any
 
 import pandas as pd
 
+from exod.errors import plural
 from exod.report.consistency import failed
 from exod.report.numbers import Numbers
 from exod.report.page import Block, Cell, Listing, Mark, Section, Text
 from exod.report.words import drawn, missing, share
 from exod.schemas import FLAGS
-from exod.text import plural
 
 Pictures = Mapping[str, bytes]
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from exod.counts.bayes import threshold
+from exod.errors import plural
 from exod.report.consistency import failed
 from exod.report.numbers import Numbers
 from exod.report.page import Block, Cell, Listing, Section, Text
@@ -25,7 +26,6 @@ from exod.report.sourcesections import (
 )
 from exod.report.statistics import SIGMAS
 from exod.report.words import drawn, missing, run_cells, run_head, share
-from exod.text import plural
 
 Pictures = Mapping[str, bytes]
 

@@ -8,12 +8,12 @@ from urllib.parse import urlencode
 
 import pandas as pd
 
+from exod.errors import plural
 from exod.report.counterparts import MIN_PARALLAX_SNR, Separations
 from exod.report.inputs import CATALOGUES
 from exod.report.numbers import Numbers
 from exod.report.page import Block, Cell, Gallery, Link, Listing, Picture, Section, Text
 from exod.report.words import drawn, missing, share
-from exod.text import plural
 
 Pictures = Mapping[str, bytes]
 

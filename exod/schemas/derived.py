@@ -8,12 +8,12 @@ catalogue, whose columns its declaration in ``catalogs/`` adds to `MATCH`.
 from __future__ import annotations
 
 from types import MappingProxyType
+from typing import Final
 
 import pyarrow as pa
 
 from exod.schemas.columns import Column, Table
 from exod.schemas.search import DETID, OBSID, RUNID
-from exod.vetting.flags import QUALITY_FLAGS
 
 _S, _B = pa.string(), pa.bool_()
 _I16, _I32, _I64 = pa.int16(), pa.int32(), pa.int64()
@@ -210,6 +210,32 @@ FEATURES = Table(
     ("runid", "detid"),
 )
 
+FLAG_MEANINGS: Final = MappingProxyType(
+    {
+        "filt_tbin_5_n_l_5": "Defect: frames of 5 s, and no frame of the light curve has 5 counts",
+        "filt_g_20_detections": "Defect: its run has more than 20 regions",
+        "filt_5sig": (
+            "Merit: significant at 5 sigma, log10 B_peak above 13.2 or log10 B_eclipse above 12.38"
+        ),
+        "filt_exclude_obsid": (
+            "Defect: its observation is in the table of excluded observations, which has the reason"
+        ),
+        "filt_hot_pixel": "Defect: in a hot region of the detector, table hot_regions",
+        "filt_isolated_flare": (
+            "Defect: the frames before and after the highest frame of the light curve have no "
+            "counts"
+        ),
+        "filt_first_last_bin": (
+            "Defect: the highest frame of the light curve is its first or its last"
+        ),
+        "filt_artefact": (
+            "Defect: all the field peaks (dips) at its event, and it by no more than 0.25 above "
+            "that"
+        ),
+    }
+)
+"""What each quality flag means if it is set, in the order of the columns."""
+
 FLAGS = Table(
     "flags",
     "Quality flags of each region",
@@ -217,7 +243,7 @@ FLAGS = Table(
         DETID,
         RUNID,
         OBSID,
-        *(Column(flag.name, _B, "", flag.meaning) for flag in QUALITY_FLAGS),
+        *(Column(name, _B, "", meaning) for name, meaning in FLAG_MEANINGS.items()),
     ),
     ("runid", "detid"),
 )

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from exod.errors import InputError
+from exod.schemas.derived import FLAG_MEANINGS
 
 Test = Callable[[pd.DataFrame, Mapping[str, float]], "pd.Series[bool]"]
 
@@ -23,9 +24,7 @@ class Flag:
     Attributes
     ----------
     name : str
-        Its column, as in the published catalogue where that has it.
-    meaning : str
-        What True means, with its numbers.
+        Its column in the table ``flags``, as in the published catalogue where that has it.
     needs : tuple of str
         Columns that the test reads.
     test : callable
@@ -37,11 +36,15 @@ class Flag:
     """
 
     name: str
-    meaning: str
     needs: tuple[str, ...]
     test: Test = field(repr=False)
     parameters: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     defect: bool = True
+
+    @property
+    def meaning(self) -> str:
+        """What True means, with its numbers: the description of the column."""
+        return FLAG_MEANINGS[self.name]
 
     def of(self, rows: pd.DataFrame) -> NDArray[np.bool_]:
         """The flag of each row; False where a value it needs is missing.
@@ -97,21 +100,18 @@ FIVE_SIGMA: Final = MappingProxyType({"B_peak_log": 13.2, "B_eclipse_log": 12.38
 QUALITY_FLAGS: Final = (
     Flag(
         "filt_tbin_5_n_l_5",
-        "Defect: frames of 5 s, and no frame of the light curve has 5 counts",
         ("t_bin", "n_max"),
         _few_counts,
         MappingProxyType({"t_bin": 5.0, "n_max": 5.0}),
     ),
     Flag(
         "filt_g_20_detections",
-        "Defect: its run has more than 20 regions",
         ("n_regions_run",),
         _crowded,
         MappingProxyType({"n_regions": 20.0}),
     ),
     Flag(
         "filt_5sig",
-        "Merit: significant at 5 sigma, log10 B_peak above 13.2 or log10 B_eclipse above 12.38",
         ("max_B_peak", "max_B_eclipse"),
         _significant,
         FIVE_SIGMA,
@@ -119,31 +119,26 @@ QUALITY_FLAGS: Final = (
     ),
     Flag(
         "filt_exclude_obsid",
-        "Defect: its observation is in the table of excluded observations, which has the reason",
         ("excluded",),
         _as_it_is("excluded"),
     ),
     Flag(
         "filt_hot_pixel",
-        "Defect: in a hot region of the detector, table hot_regions",
         ("hot",),
         _as_it_is("hot"),
     ),
     Flag(
         "filt_isolated_flare",
-        "Defect: the frames before and after the highest frame of the light curve have no counts",
         ("n_max_isolated",),
         _as_it_is("n_max_isolated"),
     ),
     Flag(
         "filt_first_last_bin",
-        "Defect: the highest frame of the light curve is its first or its last",
         ("n_max_first_bin", "n_max_last_bin"),
         lambda rows, _: rows["n_max_first_bin"] | rows["n_max_last_bin"],
     ),
     Flag(
         "filt_artefact",
-        "Defect: all the field peaks (dips) at its event, and it by no more than 0.25 above that",
         ("artefact",),
         _as_it_is("artefact"),
     ),

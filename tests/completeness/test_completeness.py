@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from exod.completeness.photons import Site
+from exod.completeness.burstphotons import Site
 from exod.completeness.probability import Bursts, detection_probability
 from exod.completeness.virtual import SearchedRun, virtual_injection
 from exod.counts.bayes import Thresholds

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from exod.completeness.burstphotons import Site
 from exod.completeness.campaign import Campaign
 from exod.completeness.curves import agreement, summarise
 from exod.completeness.matching import ANY
-from exod.completeness.photons import Site
 from exod.completeness.virtualwindows import SearchedWindows, virtual_injection_windows
 from exod.config import Config
 from exod.counts.cube import Box, CountCube, Grid

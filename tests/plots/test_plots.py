@@ -22,7 +22,7 @@ from exod.archive import Archive
 from exod.config import Config
 from exod.counts.bayes import log10_b_eclipse, log10_b_peak, threshold
 from exod.counts.cube import Grid
-from exod.errors import ArchiveError
+from exod.errors import ArchiveError, plural
 from exod.plots import (
     detection_image,
     observation_overview,
@@ -36,7 +36,6 @@ from exod.plots.images import cell_kinds, cell_wcs
 from exod.plots.style import position_text, spans
 from exod.schemas import TABLES
 from exod.sky.plane import TangentPlane
-from exod.text import plural
 
 OBSID = "0123456789"
 RUNID = f"{OBSID}_0_50_0.2_12.0"

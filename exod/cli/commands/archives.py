@@ -13,7 +13,7 @@ from exod.cli.options import (
     Storage,
     storage_options,
 )
-from exod.text import plural
+from exod.errors import plural
 
 
 @app.command()

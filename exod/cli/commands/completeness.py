@@ -23,8 +23,7 @@ from exod.cli.options import (
     read_config,
 )
 from exod.cli.outcomes import FINISHING, end_if_stopped
-from exod.errors import ConfigError
-from exod.text import plural
+from exod.errors import ConfigError, plural
 
 if TYPE_CHECKING:
     from exod.completeness.campaign import Campaign

@@ -20,7 +20,7 @@ from exod.cli.options import (
     storage_options,
 )
 from exod.cli.outcomes import FINISHING, end_if_stopped
-from exod.text import plural
+from exod.errors import plural
 
 
 @app.command()

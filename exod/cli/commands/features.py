@@ -10,7 +10,7 @@ from rich.progress import Progress, TaskID
 from exod.cli.app import app, complain, out
 from exod.cli.options import Archive_, Scheduler, Storage, Workers, storage_options
 from exod.cli.outcomes import FINISHING, end_if_stopped
-from exod.text import plural
+from exod.errors import plural
 
 if TYPE_CHECKING:
     from exod.scheduler.plan import Plan

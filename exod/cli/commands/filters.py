@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from exod.cli.app import app, new_table, out
 from exod.cli.options import Archive_, Scheduler, Storage, Workers, storage_options
-from exod.text import plural
+from exod.errors import plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from exod.cli.app import app, new_table, out
 from exod.cli.options import Archive_, Storage, storage_options
-from exod.text import plural
+from exod.errors import plural
 
 if TYPE_CHECKING:
     import pyarrow as pa

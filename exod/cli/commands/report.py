@@ -9,7 +9,7 @@ import typer
 
 from exod.cli.app import app, out
 from exod.cli.options import Archive_, Storage, storage_options
-from exod.text import plural
+from exod.errors import plural
 
 
 @app.command()

@@ -8,7 +8,7 @@ import typer
 
 from exod.cli.app import app, out
 from exod.cli.options import Archive_, Scheduler, Storage, Workers, storage_options
-from exod.text import plural
+from exod.errors import plural
 
 
 @app.command()

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from exod.completeness.burstphotons import Site
 from exod.completeness.campaign import Campaign, Point
 from exod.completeness.fields import burst_places, burst_starts, measured_sites, quiet_field
 from exod.completeness.matching import ANY, kind_of
-from exod.completeness.photons import Site
 from exod.completeness.virtual import SearchedRun, virtual_injection
 from exod.completeness.virtualwindows import SearchedWindows, virtual_injection_windows
 from exod.config import Config
