@@ -22,6 +22,7 @@ from exod.config import Config
 from exod.errors import ConfigError, InputError, TooLargeError
 from exod.pps import ObservationFiles, RemoteFile, find_observations, local_copies
 from exod.scheduler import memory_limit
+from exod.search.observationrows import observation_rows
 from exod.search.rows import Tables, rate_rows, run_rows, tables_from, with_observation_alarms
 from exod.search.subset import search_subset
 from exod.sensitivity.cellalarms import AlarmsByStrength
@@ -154,7 +155,7 @@ def detect_observation(files: ObservationFiles[Path], config: Config) -> Tables:
         parts["regions"], alarms, equal_shares=config.detect.false_alarm_rate is not None
     )
     n_regions = sum(len(frame) for frame in parts["regions"])
-    for name, frame in observation.rows(n_regions).items():
+    for name, frame in observation_rows(observation, n_regions).items():
         parts[name].append(frame)
     return tables_from(parts)
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from exod.config import Config
@@ -15,10 +12,10 @@ from exod.counts.template import MIN_DET_ML, mask_radius
 from exod.errors import ExposureRejected, InputError
 from exod.observation.events import EventList, Exposure, SelectedEvents, select_events
 from exod.observation.hotpixels import find_hot_pixels, hot_pixel_mask, listed_hot_pixels
-from exod.observation.subsets import MergedEvents, merge_subset, split_subsets
+from exod.observation.observations import Observation, Rejected, check_length, check_times
+from exod.observation.subsets import merge_subset, split_subsets
 from exod.pps import ObservationFiles, read_event_list, read_hot_pixel_table, read_source_list
 from exod.pps.ingested import product_name
-from exod.sky.plane import TangentPlane
 
 _NO_SOURCES = pd.DataFrame(
     {
@@ -26,126 +23,6 @@ _NO_SOURCES = pd.DataFrame(
         for name in ("ra_deg", "dec_deg", "det_ml", "extent_arcsec", "rate", "mask_radius_arcsec")
     }
 )
-
-
-LONGEST_EXPOSURE = 2.0 * 86400.0
-"""No exposure lasts longer than a revolution, 48 h (XMM-Newton Users' Handbook), in seconds."""
-
-
-@dataclass(frozen=True)
-class Rejected:
-    """An event list that is not searched, with the reason; exposure is None if unreadable."""
-
-    filename: str
-    reason: str
-    exposure: Exposure | None = None
-    selected: SelectedEvents | None = None
-
-
-@dataclass(frozen=True)
-class Observation:
-    """What the search needs of an observation.
-
-    Attributes
-    ----------
-    obsid : str
-        Observation identifier.
-    subsets : tuple of MergedEvents
-        Groups of overlapping exposures.
-    selected : tuple of SelectedEvents
-        The exposures in them; their events are dropped to save memory.
-    n_selected : dict of str to int
-        Events of each exposure after the selection, by file name.
-    hot_pixels : dict of str to DataFrame
-        Rejected pixels by file name, as of `exod.observation.hotpixels.find_hot_pixels`.
-    rejected : tuple of Rejected
-        Event lists left out.
-    sources : DataFrame
-        Known sources: ra_deg, dec_deg, det_ml, extent_arcsec, rate, mask_radius_arcsec.
-    source_list : str
-        File name of the source list; empty if there is none.
-    notes : tuple of str
-        What was unusual.
-    """
-
-    obsid: str
-    subsets: tuple[MergedEvents, ...]
-    selected: tuple[SelectedEvents, ...]
-    n_selected: dict[str, int]
-    hot_pixels: dict[str, pd.DataFrame]
-    rejected: tuple[Rejected, ...]
-    sources: pd.DataFrame
-    source_list: str
-    notes: tuple[str, ...] = ()
-
-    def rows(self, n_regions: int) -> dict[str, pd.DataFrame]:
-        """Rows for the tables observations, exposures, sources and hot_pixels."""
-        hot = [
-            rows.assign(obsid=self.obsid, filename=name) for name, rows in self.hot_pixels.items()
-        ]
-        return {
-            "observations": pd.DataFrame([self._observation_row(n_regions)]),
-            "exposures": pd.DataFrame([*self._searched_rows(), *self._rejected_rows()]),
-            "sources": self.sources.assign(obsid=self.obsid),
-            "hot_pixels": pd.concat(hot, ignore_index=True) if hot else pd.DataFrame(),
-        }
-
-    def _observation_row(self, n_regions: int) -> dict[str, Any]:
-        known = [item.exposure for item in self.selected]
-        known += [item.exposure for item in self.rejected if item.exposure]
-        first = min(known, key=lambda exposure: exposure.date_obs) if known else None
-        plane = first.plane if first else None
-        return {
-            "obsid": self.obsid,
-            "target": first.target if first else "",
-            "date_obs": first.date_obs if first else "",
-            "revolution": first.revolution if first else -1,
-            **{
-                name: getattr(first, name) if first else np.nan
-                for name in ("ra_pnt", "dec_pnt", "pa_pnt")
-            },
-            **{item.name: getattr(plane, item.name, np.nan) for item in fields(TangentPlane)},
-            "n_exposures": len(self.selected),
-            "n_subsets": len(self.subsets),
-            "n_events": sum(len(subset.time) for subset in self.subsets),
-            "n_regions": n_regions,
-            "source_list": self.source_list,
-            "notes": " ".join(self.notes),
-        }
-
-    def _searched_rows(self) -> Iterator[dict[str, Any]]:
-        for subset in self.subsets:
-            names = {exposure.filename for exposure in subset.exposures}
-            for item in self.selected:
-                if item.exposure.filename in names:
-                    reason = " ".join(item.notes)
-                    yield self._exposure_row(item.exposure, item, subset.number, reason)
-
-    def _rejected_rows(self) -> Iterator[dict[str, Any]]:
-        for item in self.rejected:
-            row = self._exposure_row(item.exposure, item.selected, -1, item.reason)
-            yield {**row, "filename": item.filename}
-
-    def _exposure_row(
-        self, exposure: Exposure | None, item: SelectedEvents | None, subset: int, reason: str
-    ) -> dict[str, Any]:
-        name = exposure.filename if exposure else ""
-        return {
-            "obsid": self.obsid,
-            "filename": name,
-            **{
-                key: getattr(exposure, key) if exposure else ""
-                for key in ("instrument", "expid", "submode", "filter", "time_system")
-            },
-            "subset": subset,
-            "used": subset >= 0,
-            "reason": reason,
-            "time_min": item.time_min if item else np.nan,
-            "time_max": item.time_max if item else np.nan,
-            "n_rows": item.n_rows if item else 0,
-            "n_selected": self.n_selected.get(name, 0),
-            "n_hot_pixels": len(self.hot_pixels.get(name, ())),
-        }
 
 
 def read_observation(files: ObservationFiles, config: Config) -> Observation:
@@ -178,9 +55,9 @@ def read_observation(files: ObservationFiles, config: Config) -> Observation:
         try:
             exposure, events = read_event_list(path)
             _check_identity(exposure, path, files.obsid, seen)
-            _check_times(exposure, events)
+            check_times(exposure, events)
             selected = select_events(exposure, events, use_flags=config.selection.flags == "header")
-            _check_length(selected)
+            check_length(selected)
             del events
             selected, hot_pixels[product_name(path)] = remove_hot_pixels(selected, config)
             seen[_exposure_key(exposure)] = path
@@ -228,24 +105,6 @@ def _check_identity(
         raise ExposureRejected(
             f"{exposure.filename} is the same exposure as {where} "
             f"({exposure.instrument} {exposure.expid})."
-        )
-
-
-def _check_times(exposure: Exposure, events: EventList) -> None:
-    """Refuse a list without times."""
-    if not len(events):
-        raise ExposureRejected(f"{exposure.filename} has no events.")
-    if not np.isfinite(events.time).any():
-        raise ExposureRejected(f"{exposure.filename} has no event with a time.")
-
-
-def _check_length(selected: SelectedEvents) -> None:
-    """Refuse times that no exposure can have, before they become billions of frames."""
-    length = selected.time_max - selected.time_min
-    if length > LONGEST_EXPOSURE:
-        raise InputError(
-            f"{selected.exposure.filename} has times {length:.3g} s apart, more than a revolution "
-            f"of the satellite lasts: TIME is damaged; fetch it again."
         )
 
 
