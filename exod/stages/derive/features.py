@@ -25,13 +25,9 @@ from exod.scheduler import Done
 from exod.scheduler import run as run_tasks
 from exod.scheduler.plan import Plan
 from exod.schemas import DERIVED, FEATURES
-from exod.stages.derive.observation_features import (
-    Columns,
-    Pair,
-    observation_features,
-    with_ratios,
-)
+from exod.stages.derive.observation_features import observation_features
 from exod.vetting.episodes import ECLIPSE_LIMIT, PEAK_LIMIT
+from exod.vetting.eventbands import Columns, Pair, with_ratios
 from exod.vetting.hardness import soft_and_hard
 
 PRODUCT: Final = "features"

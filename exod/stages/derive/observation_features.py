@@ -16,38 +16,26 @@ from numpy.typing import NDArray
 from exod.archive import LedgerEntry
 from exod.archive.parquet import FileReplacedError, read_file, to_pandas
 from exod.archive.store import Store
-from exod.config import Band
 from exod.errors import ArchiveError
 from exod.files.storage import one_line
 from exod.schemas import IMAGES, LIGHTCURVES, REGIONS, RUNS
 from exod.schemas.columns import Table
+from exod.vetting.eventbands import BOX, KEY, Columns, EventsInBands, Pair, boxes_of, is_band
 from exod.vetting.features import Curves, features
-from exod.vetting.hardness import (
-    best_sisters,
-    box_counts,
-    event_counts,
-    excess_hardness,
-    hardness_ratio,
-)
+from exod.vetting.hardness import box_counts
 
 PIECE_GROUPS: Final = 25
 """Row groups of light curves at a time: half a million frames, some 0.2 GB with what is made."""
 
 _FRAMES = ("detid", "time", "n", "mu", "bti", "bccd", "B_peak_log", "B_eclipse_log")
-_BOX = ["y_lo", "y_hi", "x_lo", "x_hi"]
-_KEY = ["subset", "t_bin"]
-_REGIONS = ["detid", "runid", "obsid", *_KEY, "e_lo", "e_hi", *_BOX, "kind", "t_start", "t_stop"]
-_RATIOS = ("hr", "hr_lo", "hr_hi")
-_RUNS = ["runid", *_KEY, "e_lo", "e_hi", *_BOX]
-
-Pair = tuple[Band, Band]
-Columns = dict[str, NDArray[Any]]
+_REGIONS = ["detid", "runid", "obsid", *KEY, "e_lo", "e_hi", *BOX, "kind", "t_start", "t_stop"]
+_RUNS = ["runid", *KEY, "e_lo", "e_hi", *BOX]
 
 
 def observation_features(store: Store, entry: LedgerEntry, bands: Pair | None) -> Columns:
     """Columns of the table ``features`` for every region of an observation, without the ratios.
 
-    Hardness ratios follow from these columns: see `with_ratios`.
+    Hardness ratios follow from these columns: see `exod.vetting.eventbands.with_ratios`.
 
     Its light curves are read some row groups at a time, so that memory does not grow with their
     number.
@@ -77,14 +65,6 @@ def observation_features(store: Store, entry: LedgerEntry, bands: Pair | None) -
         **_stream(store, entry, regions, bands),
         **_boxed(store, entry, regions, bands),
     }
-
-
-def with_ratios(columns: Columns) -> Columns:
-    """Columns with hardness ratios; many regions at once take little longer than one."""
-    events = (columns[f"{what}_{band}_event"] for band in ("soft", "hard") for what in ("n", "mu"))
-    ratios = dict(zip(_RATIOS, hardness_ratio(columns["n_soft"], columns["n_hard"]), strict=True))
-    of_events = (f"{name[:2]}_event{name[2:]}" for name in _RATIOS)
-    return columns | ratios | dict(zip(of_events, excess_hardness(*events), strict=True))
 
 
 def _read(
@@ -157,8 +137,7 @@ def _stream(store: Store, entry: LedgerEntry, regions: pd.DataFrame, bands: Pair
     """Features of each region, and counts of events, in the order of `regions`."""
     place = pd.Index(regions["detid"])
     t_bin = regions["t_bin"].to_numpy()
-    wanted = _events(regions, bands)
-    counts = np.full((2, 3, len(regions)), np.nan)
+    events = EventsInBands.of(regions, bands)
     parts, seen = [], [np.empty(0, np.int64)]
     for piece in _pieces(store, entry):
         curve = np.asarray(place.get_indexer(pd.Index(piece.detids)), np.int64)
@@ -166,12 +145,13 @@ def _stream(store: Store, entry: LedgerEntry, regions: pd.DataFrame, bands: Pair
         _check(store, entry, np.concatenate(seen))
         columns = (piece.rows[name] for name in _FRAMES[2:])
         parts.append(features(Curves(piece.offsets, t_bin[curve], *columns)))
-        _count_events(piece, curve, wanted, counts)
+        n, mu = piece.rows["n"], piece.rows["mu"].astype(float)
+        events.count(piece.offsets, piece.rows["time"], n, mu, curve)
     without = np.setdiff1d(np.arange(len(regions)), np.concatenate(seen))
     parts.append(features(_empty(t_bin[without])))
     order = np.argsort(np.concatenate([*seen, without]))
     found = {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}
-    return found | _event_columns(counts, wanted.boxes)
+    return found | events.columns()
 
 
 def _check(store: Store, entry: LedgerEntry, curves: NDArray[np.int64]) -> None:
@@ -193,23 +173,15 @@ def _empty(t_bin: NDArray[np.float64]) -> Curves:
 # -------------------------------------------------------------------- hardness ratios
 
 
-def _is_band(frame: pd.DataFrame, band: Band) -> NDArray[np.bool_]:
-    return np.asarray((frame["e_lo"] == band[0]) & (frame["e_hi"] == band[1]))
-
-
-def _boxes(frame: pd.DataFrame) -> NDArray[np.int64]:
-    return frame[_BOX].to_numpy(np.int64)
-
-
 def _boxed(store: Store, entry: LedgerEntry, regions: pd.DataFrame, bands: Pair | None) -> Columns:
     """Counts of each region's box in the soft and the hard run."""
-    counts, boxes = np.full((2, len(regions)), np.nan), _boxes(regions)
+    counts, boxes = np.full((2, len(regions)), np.nan), boxes_of(regions)
     if bands is not None:
         runs = _read(store, entry, RUNS, _RUNS)
-        runs = runs[_is_band(runs, bands[0]) | _is_band(runs, bands[1])]
+        runs = runs[is_band(runs, bands[0]) | is_band(runs, bands[1])]
         own = [[("runid", "in", list(runs["runid"]))]]
         images = _read(store, entry, IMAGES, ["runid", "n"], own).set_index("runid")["n"]
-        groups = regions.groupby(_KEY).indices
+        groups = regions.groupby(list(KEY)).indices
         for run in runs[runs["runid"].isin(images.index)].to_dict("records"):
             rows = groups.get((run["subset"], run["t_bin"]))
             if rows is not None:
@@ -224,106 +196,3 @@ def _boxed(store: Store, entry: LedgerEntry, regions: pd.DataFrame, bands: Pair 
                 corner = run["y_lo"], run["x_lo"]
                 counts[band, rows] = box_counts(image.reshape(shape), corner, boxes[rows])
     return {"n_soft": counts[0], "n_hard": counts[1]}
-
-
-@dataclass(frozen=True)
-class _Events:
-    """Counts that are asked for: of which light curve, for which region and band, and when.
-
-    Bands are 0 soft, 1 hard, 2 both together.
-    """
-
-    curve: NDArray[np.int64]
-    region: NDArray[np.int64]
-    band: NDArray[np.int64]
-    window: NDArray[np.float64]
-    """Start, end and length of a frame in seconds, shape (3, n)."""
-    boxes: NDArray[np.int64]
-    """Box of each region's sister in each band, shape (3, n_regions, 4); -1 without sister."""
-
-
-def _events(regions: pd.DataFrame, bands: Pair | None) -> _Events:
-    """What the sisters of regions with a burst of known times are asked for."""
-    times = regions[["t_start", "t_stop", "t_bin"]].to_numpy(float).T
-    known = (regions["kind"] == "peak").to_numpy() & np.isfinite(times).all(axis=0)
-    found, boxes = np.full((3, len(regions)), -1), _boxes(regions)
-    groups = [np.asarray(rows, np.int64) for rows in regions.groupby(_KEY).indices.values()]
-    for place, band in enumerate(_with_both(bands)):
-        found[place] = _sisters(groups, boxes, _is_band(regions, band))
-    boxes = np.append(boxes, np.full((1, 4), -1), axis=0)
-    number, region = np.nonzero(known & (found >= 0))
-    return _Events(found[number, region], region, number, times[:, region], boxes[found])
-
-
-def _with_both(bands: Pair | None) -> list[Band]:
-    """The soft and the hard band, and if they touch that of both together."""
-    if bands is None:
-        return []
-    soft, hard = bands
-    return [soft, hard] + ([(soft[0], hard[1])] if soft[1] == hard[0] else [])
-
-
-def _sisters(
-    groups: list[NDArray[np.int64]], boxes: NDArray[np.int64], is_band: NDArray[np.bool_]
-) -> NDArray[np.int64]:
-    """Row of each region's sister in the run of a band; -1 if none.
-
-    Groups are the rows of each subset and time bin, `boxes` those of all regions.
-    """
-    found = np.full(len(boxes), -1)
-    for rows in groups:
-        others = rows[is_band[rows]]
-        best = best_sisters(boxes[rows], boxes[others])
-        found[rows] = np.append(others, -1)[best]
-    # A region of the band is its own.
-    return np.where(is_band, np.arange(len(boxes)), found)
-
-
-def _count_events(
-    piece: _Piece,
-    curve: NDArray[np.int64],
-    wanted: _Events,
-    counts: NDArray[np.float64],
-) -> None:
-    """Fill in the counts that are asked of the light curves of a piece."""
-    order = np.full(max(wanted.curve.max(initial=-1), curve.max(initial=-1)) + 1, -1)
-    order[curve] = np.arange(len(curve))
-    own = np.flatnonzero(order[wanted.curve] >= 0)
-    window = wanted.window[:, own]
-    rows = piece.rows
-    found = event_counts(
-        piece.offsets,
-        rows["time"],
-        rows["n"],
-        rows["mu"].astype(float),
-        order[wanted.curve[own]],
-        (window[0], window[1], window[2]),
-    )
-    counts[:, wanted.band[own], wanted.region[own]] = found
-
-
-def _same(boxes: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether both are there and equal."""
-    return np.asarray((boxes == others).all(axis=1) & (boxes[:, 0] >= 0))
-
-
-def _event_columns(counts: NDArray[np.float64], boxes: NDArray[np.int64]) -> Columns:
-    """Columns of the event from counts of shape (2, 3, n): n and mu, band, region.
-
-    A band is what the other lacks of both together if these two have the same box and the soft
-    and the hard sister have not, for instance as one of them was not found.
-    """
-    soft, hard, both = boxes
-    equal = _same(soft, hard)
-    of_hard = ~equal & _same(soft, both)
-    of_soft = ~equal & ~of_hard & _same(hard, both)
-    for wanted, other, where in ((1, 0, of_hard), (0, 1, of_soft)):
-        rest = np.maximum(counts[:, 2] - counts[:, other], 0.0)
-        counts[:, wanted] = np.where(where, rest, counts[:, wanted])
-    (n_soft, n_hard, _), (mu_soft, mu_hard, _) = counts
-    return {
-        "n_soft_event": n_soft,
-        "mu_soft_event": mu_soft,
-        "n_hard_event": n_hard,
-        "mu_hard_event": mu_hard,
-    }
