@@ -25,7 +25,7 @@ FIELD = 18_000.0
 SPREAD = 100.0
 PLACES = 12 * 4**10
 SIZES = (1_000, 6_000, 60_000)
-"""Regions of one time bin; the published catalogue has 60,127 in all nine runs (METHOD 9)."""
+"""Regions of one time bin; the published catalogue has 60,127 in all nine runs."""
 SPOTS = (6, 8, 12, 20, 40, 80)
 
 

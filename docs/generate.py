@@ -2,12 +2,11 @@
 
 ``docs/data_model.md`` as a whole comes from `exod.schemas`. Elsewhere the text between
 ``<!-- generated: NAME -->`` and ``<!-- end -->`` is replaced: the settings from `exod.config`, the
-commands from `exod.cli`, the modules from their docstrings.
+commands from `exod.cli`.
 """
 
 from __future__ import annotations
 
-import ast
 import inspect
 import json
 import re
@@ -23,7 +22,7 @@ from exod.schemas import DERIVED, FORMAT_VERSION, MATCH, TABLES, Table
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA_MODEL = ROOT / "docs" / "data_model.md"
-PAGES_WITH_BLOCKS = (ROOT / "docs" / "user_guide.md", ROOT / "CONTRIBUTING.md")
+PAGES_WITH_BLOCKS = (ROOT / "docs" / "user_guide.md",)
 
 _BLOCK = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _ATTRIBUTE = re.compile(r"^(\w+) : (.+)$")
@@ -150,22 +149,9 @@ def _commands() -> Iterator[tuple[str, ...]]:
         yield f"`exod {name}`", (command.help or "").partition("\n\n")[0].replace("\n", " ")
 
 
-def modules() -> str:
-    """The table of modules, in the words of their docstrings."""
-    return table(("Module", "What it is"), _modules())
-
-
-def _modules() -> Iterator[tuple[str, ...]]:
-    for path in sorted((ROOT / "exod").rglob("*.py"), key=lambda p: (len(p.parts), p)):
-        docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-        summary = " ".join(docstring.partition("\n\n")[0].split())
-        yield f"`{path.relative_to(ROOT)}`", summary
-
-
 BLOCKS: dict[str, Callable[[], str]] = {
     "settings": settings,
     "commands": commands,
-    "modules": modules,
 }
 """What can stand in a generated block, by its name."""
 

@@ -26,7 +26,7 @@ class _Settings(BaseModel):
 
 
 class Selection(_Settings):
-    """Which events are used (METHOD 2).
+    """Which events are used (method.md, Event selection).
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class Selection(_Settings):
 
 
 class Cube(_Settings):
-    """How the events are binned (METHOD 5).
+    """How the events are binned (method.md, Count cube).
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class Cube(_Settings):
         start at every cell and overlap.
     frame_shifts : int
         Frames start at every 1/frame_shifts of their length, 1 to 4. If this or `window` is above
-        1, the search is that of the sliding windows (METHOD 11).
+        1, the search is that of the sliding windows (method.md, Sliding windows).
     psf_weights : bool
         The middle cell of a window counts double in the search for peaks; needs `window` = 3.
     """
@@ -103,7 +103,7 @@ class Cube(_Settings):
 
 
 class Detect(_Settings):
-    """What counts as significant (METHOD 7).
+    """What counts as significant (method.md, Significance).
 
     Attributes
     ----------

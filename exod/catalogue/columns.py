@@ -1,11 +1,11 @@
 """The two tables of the catalogue, declared from those of the archive.
 
-The columns that METHOD names come first and in its order, under its names; what else the archive
-knows follows. A column that is added to a table of the archive appears here by itself.
+The columns of the published catalogue come first, in their order and under their names; what else
+the archive knows follows. A column that is added to a table of the archive appears here by itself.
 
 References
 ----------
-METHOD section 9, "Catalogue".
+(method.md, Catalogue)
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ _DETECTIONS = (
     *("filt_tbin_5_n_l_5", "filt_exclude_obsid", "filt_5sig", "filt_g_20_detections"),
     "filt_hot_pixel",
 )
-"""METHOD's columns of a detection, in its order."""
+"""The published columns of a detection, in their order."""
 
 _SOURCES = ("region_num", "srcid", "ra_deg", "dec_deg", "n_detections")
-"""METHOD's columns of a unique source, in its order."""
+"""The published columns of a unique source, in their order."""
 
 _NAMES = {
     ("regions", "intensity_mean"): "mean_pixel_intensity",

@@ -2,7 +2,7 @@
 
 References
 ----------
-METHOD section 9, "Catalogue".
+(method.md, Catalogue)
 """
 
 from __future__ import annotations

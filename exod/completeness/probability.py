@@ -219,7 +219,7 @@ def blurred_patch(image: Floats) -> Floats:
 
 
 def bright_limit(expectation: Expectation) -> float:
-    """Counts of a cell in good time above which it is masked as bright (METHOD 6.1)."""
+    """Counts of a cell in good time above which it is masked as bright (method.md, Source mask)."""
     image = expectation.good.shape * expectation.good.counts
     outside = image[~expectation.source_mask]
     if not outside.size or expectation.good.counts == 0:

@@ -1,4 +1,4 @@
-"""How probable it is that a counterpart is there by chance: local density (METHOD 9).
+"""How probable it is that a counterpart is there by chance: local density (method.md, Cross-match).
 
 The density of a catalogue around a source comes from the rows beyond the search radius, so that
 the counterpart itself does not count.

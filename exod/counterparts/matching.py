@@ -1,4 +1,4 @@
-"""Counterparts: the nearest row of a catalogue, with proper motion (METHOD 9).
+"""Counterparts: the nearest row of a catalogue, with proper motion (method.md, Cross-match).
 
 A catalogue comes in blocks, parts of the sky in any size and order. Each block is matched by
 itself (`match_rows`), and the blocks are merged (`merge`), so that nothing depends on how the

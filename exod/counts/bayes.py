@@ -1,4 +1,4 @@
-"""Bayes factors for counts against an expectation, and the thresholds built on them (METHOD 7).
+"""Bayes factors for counts against an expectation, and their thresholds (method.md, Significance).
 
 For n counts where mu are expected, flat priors on an excess (a deficit) give
 
@@ -30,10 +30,10 @@ Kind = Literal["peak", "eclipse"]
 
 MU_REFERENCE: Final = 1000.0
 """Expectation at which a Bayes factor is translated to Gaussian sigmas; above it the Gaussian
-relation itself is used (METHOD 7)."""
+relation itself is used (method.md, Significance)."""
 
 MU_MIN: Final = 1e-7
-"""Cells that expect no more than this are never significant (METHOD 7)."""
+"""Cells that expect no more than this are never significant (method.md, Significance)."""
 
 MAX_SIGMA: Final = 10.0
 _CLIP: Final = {"peak": (1.61, 48.976), "eclipse": (1.6, 42.0)}
@@ -143,8 +143,8 @@ def sigma_equivalent(log10_b: ArrayLike, kind: Kind) -> Floats:
     """Gaussian sigmas equivalent to a log10 Bayes factor, within [0, 10].
 
     `threshold` rounds n(sigma) to whole counts and is a step function of sigma; here n(sigma)
-    stays real, so that the inverse is smooth and monotone between the clipping values of METHOD
-    7. The two differ by less than one count at mu = 1000, and
+    stays real, so that the inverse is smooth and monotone between the clipping values
+    (method.md, Significance). The two differ by less than one count at mu = 1000, and
     ``sigma_equivalent(threshold(s)) >= s``. NaN stays NaN.
 
     Examples

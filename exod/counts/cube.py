@@ -1,4 +1,4 @@
-"""The count cube, axes (time, y, x): sparse, chunked by time, dense only on request (METHOD 5).
+"""The count cube, axes (time, y, x): sparse and chunked by time (method.md, Count cube).
 
 Events are held as sorted (frame, cell) pairs. `CountCube.chunks` turns one range of frames after
 another into a table of non-empty cells; that is what the search uses. `CountCube.to_dask` gives
@@ -223,7 +223,7 @@ class CountCube:
     def rebinned(self, factor: int) -> CountCube:
         """The cube with frames joined in groups of `factor`; the last group may be short.
 
-        Counts and relative exposures are summed (METHOD 5).
+        Counts and relative exposures are summed (method.md, Count cube).
         """
         first = np.arange(0, self.frames.n, factor)
         frames = Frames(self.frames.t_lo, self.frames.t_bin * factor, len(first))

@@ -1,4 +1,4 @@
-"""Expected counts given the counts of each cell: the null hypothesis of METHOD 11.
+"""Expected counts given the counts of each cell: a null hypothesis (method.md, Sliding windows).
 
 Time is split into classes of similar background level. Within a class, each cell is expected to
 spread the counts it has there over the frames in proportion to the level of the background, and to

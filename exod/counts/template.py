@@ -1,4 +1,4 @@
-"""Expected counts of every cell, from the background and the constant sources (METHOD 6).
+"""Expected counts of cells, from the background and the constant sources (method.md, Expectation).
 
 The expectation is the sum of two outer products, ``mu(t, y, x) = T(y, x) L(t) + S(y, x) e(t)``, so
 any cell costs O(1) and the cube of mu is never stored.
@@ -26,7 +26,7 @@ Image = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 MIN_DET_ML: Final = 8.0
-"""Sources above this EP_DET_ML are masked (METHOD 6.1)."""
+"""Sources above this EP_DET_ML are masked (method.md, Source mask)."""
 
 IMAGE_PIXEL: Final = IMAGE_PIXEL_ARCSEC / SKY_PIXEL_ARCSEC
 """Width of an image pixel in sky pixels."""
@@ -170,7 +170,7 @@ def expect(cube: CountCube, is_bad: Mask, known_sources: Mask) -> Expectation:
 
 
 def bright_cells(image: NDArray[np.integer], known_sources: Mask) -> Mask:
-    """Cells with more than three times the 75th percentile of the rest (METHOD 6.1)."""
+    """Cells with more than three times the 75th percentile of the rest (method.md, Source mask)."""
     outside = image[~known_sources]
     if not outside.size:
         return np.zeros(image.shape, bool)
@@ -178,7 +178,7 @@ def bright_cells(image: NDArray[np.integer], known_sources: Mask) -> Mask:
 
 
 def background_template(image: NDArray[np.integer], mask: Mask) -> Template:
-    """Background under and around the sources (METHOD 6.2).
+    """Background under and around the sources (method.md, Background template).
 
     The image is inpainted under the mask, scaled to one count outside it, blurred and cut to the
     cells that have counts.
@@ -202,7 +202,7 @@ def inpaint(image: NDArray[np.generic], mask: Mask) -> NDArray[np.float32]:
 def source_image(
     image: NDArray[np.integer], template: Template, mask: Mask, exposure: float
 ) -> Image:
-    """Counts of the constant sources in a frame (METHOD 6.3), shape (y, x)."""
+    """Counts of the constant sources in a frame (method.md, Constant sources), shape (y, x)."""
     if exposure == 0:
         return np.zeros(image.shape)
     excess = np.maximum(image - template.shape * template.counts, 0.0)
@@ -210,7 +210,7 @@ def source_image(
 
 
 def mask_radius(sources: pd.DataFrame, size_arcsec: float) -> Floats:
-    """Radius in arcsec of the disc that masks each source (METHOD 6.1).
+    """Radius in arcsec of the disc that masks each source (method.md, Source mask).
 
     Parameters
     ----------
@@ -225,7 +225,7 @@ def mask_radius(sources: pd.DataFrame, size_arcsec: float) -> Floats:
 
 
 def source_discs(box: Box, grid: Grid, x: Floats, y: Floats, radius_cells: Floats) -> Mask:
-    """Rasterise discs around sources in cell coordinates (METHOD 6.1).
+    """Rasterise discs around sources in cell coordinates (method.md, Source mask).
 
     Parameters
     ----------

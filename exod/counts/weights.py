@@ -1,4 +1,4 @@
-"""Counts of windows whose middle cell counts double, by chance (METHOD 11).
+"""Counts of windows whose middle cell counts double, by chance (method.md, Sliding windows).
 
 With A counts in the other cells and B in the middle one the sum is S = A + 2 B; A and B are
 binomial and independent.

@@ -1,4 +1,4 @@
-"""Windows of cells, the counts they hold, and the distribution of these by chance (METHOD 11)."""
+"""Windows of cells, their counts, and how chance distributes these (method.md, Sliding windows)."""
 
 from __future__ import annotations
 

@@ -29,7 +29,10 @@ PN_QUADRANTS: Final = ((1, 2, 3), (4, 5, 6), (7, 8, 9), (10, 11, 12))
 """CCD numbers of the four quadrants of the pn camera (Strueder et al. 2001, figure 2)."""
 
 PN_BAD_ROWS: Final = ((4, 12), (5, 11), (10, 28))
-"""(CCDNR, RAWX) of pn lines that are always bad (Strueder et al. 2001; METHOD 2.4)."""
+"""(CCDNR, RAWX) of pn lines that are always bad (Strueder et al. 2001).
+
+They are left out (method.md, Event selection, step 4).
+"""
 
 
 @dataclass(frozen=True)

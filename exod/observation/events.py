@@ -1,4 +1,4 @@
-"""Event lists: the photons of one exposure, and which of them the search uses (METHOD 2)."""
+"""Event lists: the photons of an exposure, and which are used (method.md, Event selection)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from exod.sky.plane import TangentPlane
 
 PI_MIN_EV = 200
 PI_MAX_EV = 12000
-"""Energies outside this closed range are never used, eV (METHOD 2.1)."""
+"""Energies outside this closed range are never used, eV (method.md, Event selection, step 1)."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,9 @@ class SelectedEvents:
 def select_events(
     exposure: Exposure, events: EventList, *, use_flags: bool = True
 ) -> SelectedEvents:
-    """Apply steps 1 to 6 and 8 of METHOD 2; hot pixels (step 7) are `exod.observation.hotpixels`.
+    """Apply steps 1 to 6 and 8 (method.md, Event selection).
+
+    Hot pixels, step 7, are found by `exod.observation.hotpixels`.
 
     Parameters
     ----------
@@ -219,7 +221,7 @@ def select_events(
 
 
 def _good_quality(events: EventList, camera: Camera, flag_mask: int) -> NDArray[np.bool_]:
-    """Energy, pattern and flag cuts (METHOD 2, steps 1 and 2)."""
+    """Energy, pattern and flag cuts (method.md, Event selection, steps 1 and 2)."""
     good = (events.pi >= PI_MIN_EV) & (events.pi <= PI_MAX_EV)
     good &= events.pattern <= camera.max_pattern
     if flag_mask:
@@ -228,7 +230,7 @@ def _good_quality(events: EventList, camera: Camera, flag_mask: int) -> NDArray[
 
 
 def _in_window(events: EventList, exposure: Exposure) -> NDArray[np.bool_]:
-    """Bad rows and borders of pn, central CCD of MOS (METHOD 2, steps 4 to 6)."""
+    """Bad rows and borders of pn, central CCD of MOS (method.md, Event selection, steps 4 to 6)."""
     if not exposure.camera.is_pn:
         if exposure.submode == "PrimeFullWindow":
             return np.ones(len(events), bool)

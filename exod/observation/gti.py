@@ -1,4 +1,4 @@
-"""Good and bad time: flaring background, and frames in which a camera was off (METHOD 4, 5)."""
+"""Good and bad time: flares, and cameras that are off (method.md, Bad time; Count cube)."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from exod.instruments.cameras import PN_QUADRANTS
 
 HIGH_ENERGY_EV: Final = (10_000, 12_000)
-"""Open energy range in which soft-proton flares are seen, eV (METHOD 4)."""
+"""Open energy range in which soft-proton flares are seen, eV (method.md, Bad time)."""
 
 MAX_HIGH_ENERGY_BIN: Final = 100.0
-"""Longest bin of the high-energy light curve, seconds (METHOD 4)."""
+"""Longest bin of the high-energy light curve, seconds (method.md, Bad time)."""
 
 BTI_RATE: Final = 0.5
-"""Rate above which the background flares, ct/s for each exposure (METHOD 4)."""
+"""Rate above which the background flares, ct/s for each exposure (method.md, Bad time)."""
 
 _EPSILON = 1e-9
 """Rounding allowed when lengths of time are expressed in bins."""
@@ -100,9 +100,9 @@ def bad_time(
 
     Notes
     -----
-    METHOD 4. An interval starts at the left edge of the last bin below the threshold and ends at
-    the left edge of the last bin above it; the frames are those of the published pipeline, so
-    that the last frame of an interval stays good.
+    An interval (method.md, Bad time) starts at the left edge of the last bin below the threshold
+    and ends at the left edge of the last bin above it; the frames are those of the published
+    pipeline, so that the last frame of an interval stays good.
     """
     dt = min(frames.t_bin, MAX_HIGH_ENERGY_BIN)
     low, high = HIGH_ENERGY_EV
@@ -124,7 +124,7 @@ def bad_time(
 
 
 def _crossings(above: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Bins whose left edges bound the intervals in which `above` holds (METHOD 4)."""
+    """Bins whose left edges bound the intervals in which `above` holds (method.md, Bad time)."""
     change = np.diff(above.astype(np.int8))
     starts, stops = np.flatnonzero(change == 1), np.flatnonzero(change == -1)
     if above[0]:
@@ -162,8 +162,8 @@ def camera_off(
 
     Notes
     -----
-    METHOD 5. In pn the frame after a bad one is bad as well. EXOD2 also carries the last frame
-    to the first; here nothing wraps.
+    In pn (method.md, Count cube) the frame after a bad one is bad as well. EXOD2 also carries the
+    last frame to the first; here nothing wraps.
     """
     inside = (frame >= 0) & (frame < n_frames)
     frame, ccdnr = frame[inside], ccdnr[inside]

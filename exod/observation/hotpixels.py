@@ -1,4 +1,4 @@
-"""Hot and flickering detector pixels, found in the data (METHOD 2.7).
+"""Hot and flickering detector pixels, found in the data (method.md, Hot pixels).
 
 The telescope spreads every photon source over several pixels, so a pixel that stands out of its
 neighbours by more than the core of the PSF allows is no celestial source, whatever its light

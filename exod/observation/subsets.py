@@ -1,4 +1,4 @@
-"""Exposures that overlap in time, and their merged event lists (METHOD 3)."""
+"""Exposures that overlap in time, and their merged event lists (method.md, Merging exposures)."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class MergedEvents:
     def around_cell(
         self, time_lo: float, y_lo: float, x_lo: float, t_bin: float, width: float
     ) -> NDArray[np.intp]:
-        """Indices of the events in and around a significant cell (METHOD 8).
+        """Indices of events around significant cells (method.md, Positions and light curves).
 
         Parameters
         ----------
@@ -74,7 +74,7 @@ class MergedEvents:
 
 
 def merge_subset(number: int, exposures: list[SelectedEvents]) -> MergedEvents:
-    """Merge the exposures of a subset (METHOD 3).
+    """Merge the exposures of a subset (method.md, Merging exposures).
 
     Ties in time are ordered by exposure, so the result does not depend on the order of arrival.
     """
@@ -103,7 +103,7 @@ def merge_subset(number: int, exposures: list[SelectedEvents]) -> MergedEvents:
 def split_subsets(
     exposures: list[SelectedEvents],
 ) -> tuple[list[list[SelectedEvents]], list[tuple[SelectedEvents, str]]]:
-    """Group the exposures of an observation that overlap in time (METHOD 3).
+    """Group the exposures of an observation that overlap in time (method.md, Merging exposures).
 
     Parameters
     ----------

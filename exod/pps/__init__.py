@@ -1,6 +1,6 @@
 """XMM-Newton pipeline products (PPS): finding the files of an observation and reading them.
 
-The only package that knows how event lists and source lists look as files (METHOD 1).
+The only package that knows how event lists and source lists look as files (method.md, Input files).
 """
 
 from exod.pps.find import ObservationFiles, find_observations, local_copies

@@ -1,4 +1,4 @@
-"""Read event lists, source lists and tables of hot pixels (METHOD 1)."""
+"""Read event lists, source lists and tables of hot pixels (method.md, Input files)."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def read_source_list(path: Path) -> pd.DataFrame:
 
     Notes
     -----
-    EP_EXTENT is in 4 arcsec image pixels unless its unit says arcsec (METHOD 6).
+    EP_EXTENT is in 4 arcsec image pixels unless its unit says arcsec (method.md, Source mask).
     """
     if path.suffix == ingested.SUFFIX:
         return ingested.read_sources(path)

@@ -19,7 +19,7 @@ from exod.pps.transfer import NotThereError, ProtectedError, TransferError, Tran
 PRODUCTS: Final[Mapping[str, str]] = MappingProxyType(
     {"PIEVLI": "PN", "MIEVLI": "M[12]", "OBSMLI": "EP"}
 )
-"""Product types that the search reads, and the instruments of their file names (METHOD 1).
+"""Product types that are read, and the instruments of their file names (method.md, Input files).
 
 OBSMLI is also what the source list of the optical monitor is called, with the instrument OM.
 """

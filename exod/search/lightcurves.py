@@ -1,4 +1,4 @@
-"""Light curves of regions (METHOD 8)."""
+"""Light curves of regions (method.md, Positions and light curves)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Positions of variable sources from unbinned events, with errors (METHOD 8).
+"""Positions of sources from unbinned events, with errors (method.md, Positions and light curves).
 
 A King profile on a flat background is fitted to the events around a region by maximum likelihood.
 """

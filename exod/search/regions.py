@@ -1,4 +1,4 @@
-"""Significant cells of a cube, and the regions they form (METHOD 7, 8)."""
+"""Significant cells of a cube, and the regions they form (method.md, Significance; Regions)."""
 
 from __future__ import annotations
 

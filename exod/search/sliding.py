@@ -1,4 +1,4 @@
-"""Search in windows that slide over cells and frames, with exact probabilities (METHOD 11).
+"""Search in windows that slide, with exact probabilities (method.md, Sliding windows).
 
 A window is a square of cells in a number of sub-frames; windows overlap, so that no signal is cut
 by the edges of cells or frames. Whether a window has too many or too few counts is decided by the

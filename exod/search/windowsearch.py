@@ -28,7 +28,7 @@ from exod.sensitivity.windowalarms import AlarmCurve, alarm_curve
 from exod.sensitivity.windowneeds import window_detection_counts
 
 MASK_ARCSEC = 20.0
-"""Radius of the mask of a faint source, whatever the size of the cells (METHOD 6.1)."""
+"""Radius of the mask of a faint source, whatever the size of the cells (method.md, Source mask)."""
 
 CROWD: Final = 2
 """Events of a window that can be significant."""

@@ -1,4 +1,4 @@
-"""How many regions chance alone makes in a run (METHOD 12).
+"""How many regions chance alone makes in a run (method.md, False alarms).
 
 A run is tested against an expectation that was estimated from the same counts, so the chance of a
 false alarm is not the Poisson tail at that expectation. What holds exactly, if nothing varies but

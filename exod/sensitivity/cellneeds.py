@@ -6,8 +6,8 @@ in a neighbouring cell, with the probability
 
     P(N) = 1 - product over 3 x 3 cells of Poisson(n < n_min(mu); mu + f N)
 
-with n_min the least count that is significant (METHOD 7). Its mean over places in the cell,
-inverted, is a function of mu alone and comes from a table.
+with n_min the least count that is significant (method.md, Significance). Its mean over places in
+the cell, inverted, is a function of mu alone and comes from a table.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def counts_for_detection(
         if not frames.any() or template.counts == 0:
             continue
         background = _Background(template.counts, *_grouped(expectation.level[frames]))
-        # The constant part is measured in the longer of good and bad time (METHOD 6.3).
+        # The constant part is of the longer of good and bad time (method.md, Constant sources).
         exposure = float(expectation.exposure[frames].sum())
         own = share.cell / exposure if longer_is_bad == is_bad else 0.0
         needed = background.needed(table, template.shape, expectation.source, share.blurred, own)

@@ -1,4 +1,4 @@
-"""Which share of the significant windows that chance makes are regions of their own (METHOD 12).
+"""Which share of windows significant by chance are regions of their own (method.md, False alarms).
 
 Windows that overlap tend to be significant together. A clump of m of them is one region, so a
 significant window counts as 1/m regions on average.

@@ -1,4 +1,4 @@
-"""False alarms of windows whose middle cell counts double: sums of exact tails (METHOD 12)."""
+"""False alarms of windows whose middle cell counts double, exactly (method.md, False alarms)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""False alarms of the sliding search: regions that chance makes at each threshold (METHOD 12).
+"""False alarms of the sliding search: regions made by chance (method.md, False alarms).
 
 The counts of a window are binomial given those of its cells in all frames, so the number of
 windows with a probability below a threshold is a sum of binomial tails, exactly. Windows that

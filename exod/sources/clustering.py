@@ -1,4 +1,4 @@
-"""Clusters of regions: those at one place of the sky are one source (METHOD 9).
+"""Clusters of regions: those at one place of the sky are one source (method.md, Clustering).
 
 Each region and its neighbours within a radius are a candidate; a region that is in several
 candidates goes to the one whose mean is nearest.
@@ -62,7 +62,7 @@ def _pairs(points: Vectors, tree: cKDTree, others: Vectors, limit: float) -> Pai
 
 
 def assign(points: Vectors, candidates: Sequence[Sequence[int]]) -> Indices:
-    """Give each point to the candidate, of those it is in, whose mean is nearest (METHOD 9).
+    """Give each point to that of its candidates whose mean is nearest (method.md, Clustering).
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ def _first_minima(group: Indices, values: NDArray[np.float64], n_groups: int) ->
 def cluster(
     vectors: Vectors, radius_arcsec: float, pairs_per_chunk: int = PAIRS_PER_CHUNK
 ) -> Indices:
-    """Number the cluster of each point, from 0 in the order of their first points (METHOD 9).
+    """Number of the cluster of each point, in order of first points (method.md, Clustering).
 
     Parameters
     ----------

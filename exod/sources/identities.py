@@ -1,4 +1,4 @@
-"""Which new cluster is which earlier source, so that numbers and names stay (METHOD 9).
+"""Which cluster is which earlier source, so that numbers and names stay (method.md, Clustering).
 
 The rule looks at what is near only: everything that decides about a source is within fourteen
 clustering radii of it, so that parts of the sky with such a margin agree.

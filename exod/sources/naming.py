@@ -1,4 +1,4 @@
-"""Names of sources as the IAU asks: acronym, J, truncated position (METHOD 9)."""
+"""Names of sources as the IAU asks: acronym, J, truncated position (method.md, Clustering)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which regions of a run other runs of the same observation find too (METHOD 9)."""
+"""Which regions of a run are found by other runs (method.md, Recovery among runs)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from exod.errors import InputError
 from exod.sky.sphere import chord, unit_vectors
 
 RADIUS_ARCSEC: Final = 15.0
-"""Largest distance of the same source in two runs (METHOD 9)."""
+"""Largest distance of the same source in two runs (method.md, Recovery among runs)."""
 
 RUN: Final = ("t_bin", "e_lo", "e_hi")
 """Columns that say which run a region is of, in any observation."""

@@ -1,4 +1,4 @@
-"""Artefacts of edges and merging: the whole field changes, and the source with it (METHOD 9).
+"""Artefacts of edges and merging: the field changes, and the source with it (method.md, Artefacts).
 
 Where an exposure of a merged list begins or ends, or a frame has less exposure than its
 neighbours, all of the field peaks or dips in one frame. A region found in that frame is no source
@@ -20,13 +20,13 @@ from exod.errors import InputError
 Floats = NDArray[np.float64]
 
 REFERENCE_FRAMES: Final = 5
-"""Frames on each side that an event is compared with (METHOD 9)."""
+"""Frames on each side that an event is compared with (method.md, Artefacts)."""
 
 TOLERANCE: Final = 0.25
-"""By how much a source must exceed the field, in units of relative amplitude (METHOD 9)."""
+"""By how much a source must exceed the field, in relative amplitude (method.md, Artefacts)."""
 
 MIN_SIGMA: Final = 3.0
-"""How significant it must be that the field peaks or dips; METHOD 9 gives no number.
+"""How significant it must be that the field peaks or dips; the published rule has no number.
 
 Without one, half of all frames would pass by chance.
 """
@@ -111,7 +111,7 @@ def is_artefact(
     kind: Kind,
     rule: ArtefactRule | None = None,
 ) -> bool:
-    """Whether a peak (eclipse) is one of all the field (METHOD 9).
+    """Whether a peak (eclipse) is one of all the field (method.md, Artefacts).
 
     It is, if the rest of the frame peaks (dips) too, and the source's relative amplitude exceeds
     that of the rest by less than the tolerance.
@@ -127,7 +127,7 @@ def is_artefact(
     kind : str
         ``peak`` or ``eclipse``.
     rule : ArtefactRule, optional
-        Other numbers than those of METHOD 9.
+        Other numbers than the published ones (method.md, Artefacts).
 
     Raises
     ------
@@ -247,7 +247,7 @@ def is_artefact_of_rates(
     rates : DataFrame
         Rows of the table rates of its subset, all exposures: time, width, n.
     rule : ArtefactRule, optional
-        Other numbers than those of METHOD 9.
+        Other numbers than the published ones (method.md, Artefacts).
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Peaks, eclipses and episodes of variability in many light curves at once (METHOD 9).
+"""Peaks, eclipses and episodes of variability in many light curves at once (method.md, Features).
 
 Rows of many light curves stand one after the other; `offsets` says where each begins and the last
 one ends, so that no light curve needs a loop of its own.
@@ -19,12 +19,12 @@ Booleans = NDArray[np.bool_]
 
 PEAK_LIMIT: Final = 6.4
 ECLIPSE_LIMIT: Final = 5.5
-"""log10 Bayes factors above which a frame belongs to a peak or an eclipse (METHOD 9)."""
+"""log10 Bayes factors above which a frame belongs to a peak or an eclipse (method.md, Features)."""
 
 EPISODE_SECONDS: Final = 5000.0
 LONG_FRAME: Final = 200.0
 LONG_SPACING: Final = 5
-"""Episodes are 5000 s apart, or 5 frames where frames last 200 s or longer (METHOD 9)."""
+"""Episodes are 5000 s apart, or 5 frames if frames last 200 s or longer (method.md, Features)."""
 
 
 @dataclass(frozen=True)

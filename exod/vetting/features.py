@@ -1,4 +1,4 @@
-"""Features of light curves (METHOD 9), computed for many light curves at once.
+"""Features of light curves (method.md, Features), computed for many light curves at once.
 
 Nothing loops over light curves: sums and extremes are those of the rows between offsets. The slow
 reference, curve by curve with pandas and scipy, is in ``tests/helpers/features.py``.

@@ -1,4 +1,4 @@
-"""The kinds of filters: how a value is written, what it means, which rows it keeps (METHOD 9)."""
+"""The kinds of filters: how a value is written, and which rows it keeps (method.md, Filters)."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 A filter says which rows to keep. A value that is missing never fulfils a condition, so that such
 rows are removed; only "no counterpart nearer than" and "not variable" keep rows without
-counterpart (METHOD 9).
+counterpart (method.md, Filters).
 """
 
 from __future__ import annotations
@@ -197,7 +197,7 @@ def added(counts: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 
 def subsets(*lists: Sequence[Filter]) -> list[tuple[Filter, ...]]:
-    """Every choice of none or one filter from each list (METHOD 9).
+    """Every choice of none or one filter from each list (method.md, Filters).
 
     Examples
     --------

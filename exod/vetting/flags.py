@@ -1,4 +1,4 @@
-"""Quality flags of regions, each declared with its meaning and its numbers (METHOD 9)."""
+"""Quality flags of regions, each declared with its meaning and its numbers (method.md, Flags)."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _as_it_is(column: str) -> Test:
 
 
 FIVE_SIGMA: Final = MappingProxyType({"B_peak_log": 13.2, "B_eclipse_log": 12.38})
-"""log10 Bayes factors of 5 sigma (METHOD 7 and 9)."""
+"""log10 Bayes factors of 5 sigma (method.md, Significance; Flags)."""
 
 QUALITY_FLAGS: Final = (
     Flag(
@@ -158,7 +158,7 @@ def flag_names() -> list[str]:
 
 
 def quality_flags(rows: pd.DataFrame) -> pd.DataFrame:
-    """All flags of regions (METHOD 9).
+    """All flags of regions (method.md, Flags).
 
     Parameters
     ----------

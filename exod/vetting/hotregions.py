@@ -1,4 +1,4 @@
-"""Hot regions of the detector, found in the catalogue itself (METHOD 9).
+"""Hot regions of the detector, found in the catalogue itself (method.md, Hot regions).
 
 A hot or noisy pixel makes regions at one place of the detector in many observations. Sky positions
 are turned back by the position angle of the pointing, regions are counted in cells of the detector,
@@ -29,7 +29,7 @@ Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 POINTING_PIXEL: Final = 25719.0
-"""X and Y of the pointing in METHOD 9, for observations whose own reference pixel is unknown."""
+"""X and Y of the published pointing, for observations whose own reference pixel is unknown."""
 
 _PLACES = 2**26
 """More than there are HEALPix pixels of order 10."""
@@ -114,7 +114,7 @@ class HotSearch:
 def detector_position(
     x: ArrayLike, y: ArrayLike, pa_deg: ArrayLike, x_ref: ArrayLike, y_ref: ArrayLike
 ) -> tuple[Floats, Floats]:
-    """Turn sky pixels back into a frame that is at rest in the detector (METHOD 9).
+    """Turn sky pixels back into a frame that is at rest in the detector (method.md, Hot regions).
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ _NEGLIGIBLE: Final = 1e-18
 
 
 def ks_test(segments: Segments, n: NDArray[np.integer], mu: Floats) -> tuple[Floats, Floats]:
-    """Two-sample Kolmogorov-Smirnov test of n against mu of each light curve (METHOD 9).
+    """Two-sample Kolmogorov-Smirnov test of n against mu of each light curve (method.md, Features).
 
     It compares how counts and expected counts are distributed over frames, whatever their order.
     mu is no sample: it has no Poisson noise, so that p is small for any source whose counts

@@ -120,7 +120,7 @@ def test_published_thresholds(sigma, kind, published):
 
 
 def test_published_consequences():
-    """METHOD 7: an eclipse without counts needs mu > 13.145; a peak needs a count."""
+    """An eclipse without counts needs mu > 13.145, a peak a count (method.md, Significance)."""
     exact = Thresholds(3.0, "exact")
     assert exact.eclipse_limit(np.array(0)) == pytest.approx(13.145, abs=5e-4)
     assert exact.peak_limit(np.array(0)) == 0

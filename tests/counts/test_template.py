@@ -1,4 +1,4 @@
-"""The expectation: its views agree, its parts follow METHOD 6."""
+"""The expectation: its views agree, its parts follow the method (method.md, Expectation)."""
 
 import warnings
 from dataclasses import replace

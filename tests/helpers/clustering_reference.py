@@ -25,7 +25,7 @@ ARCSEC = 1 / 3600
 
 
 def reference_clusters(vectors: np.ndarray, radius_arcsec: float) -> list[list[int]]:
-    """Members of each cluster, by the words of METHOD 9 and every pair of points."""
+    """Members of each cluster, by the words of the rule and every pair (method.md, Clustering)."""
     limit = 2 * math.sin(math.radians(radius_arcsec / 3600) / 2)
     points = [tuple(float(value) for value in row) for row in vectors]
     candidates = []

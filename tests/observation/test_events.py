@@ -1,4 +1,4 @@
-"""Event selection, one step of METHOD 2 after the other."""
+"""Event selection, one step after the other (method.md, Event selection)."""
 
 import warnings
 
@@ -54,7 +54,7 @@ def test_negative_flags_are_bit_patterns():
 
 
 def test_interval_is_that_of_good_events_before_spatial_cuts():
-    """METHOD 2.3: after the energy, pattern and flag cuts, before the others."""
+    """After the cuts of energy, pattern and flag only (method.md, Event selection, step 3)."""
     events = make_events(
         np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]),
         pi=[100, 1000, 1000, 1000, 1000, 1000, 1000],

@@ -23,7 +23,7 @@ def bad_time_of(rate, *, t_bin=50.0, dt=None, n_exposures=1, t_hi=None) -> BadTi
 
 
 def slow_intervals(above: list[bool], edges: np.ndarray) -> list[tuple[float, float]]:
-    """METHOD 4, word by word, from a light curve with edges at both ends."""
+    """The rule word by word (method.md, Bad time), of a curve with edges at both ends."""
     if all(above):
         return [(edges[0], edges[-1])]
     if not any(above):
@@ -173,7 +173,7 @@ def test_index_of_a_time():
 
 
 def slow_camera_off(frame, ccdnr, n_frames, bad_frames, *, is_pn) -> list[bool]:
-    """METHOD 5, frame by frame."""
+    """The rule, frame by frame (method.md, Count cube)."""
     off = []
     for i in range(n_frames):
         ccds = [ccdnr[k] for k in range(len(frame)) if frame[k] == i]

@@ -133,7 +133,7 @@ def test_hot_pixel_in_the_corner_of_a_chip():
 
 @pytest.mark.parametrize("camera", ["EPN", "EMOS1", "EMOS2"])
 def test_sources_lose_nothing(camera):
-    """A very bright source, a strong and a faint burst; METHOD 2.7: narrower than the PSF.
+    """Two bursts and a very bright source; narrower than the PSF (method.md, Hot pixels).
 
     0.01 pixels are expected on each of four time scales, were sources as sharp as the margin
     allows; they are not.

@@ -69,14 +69,6 @@ def test_generated_pages_are_up_to_date() -> None:
     assert not stale, "run `make docs`"
 
 
-def test_every_module_says_what_it_is() -> None:
-    rows = re.findall(r"^\| `(exod/\S+)` \| (.*) \|$", text_of(ROOT / "CONTRIBUTING.md"), re.M)
-    assert {name for name, _ in rows} == {
-        str(path.relative_to(ROOT)) for path in (ROOT / "exod").rglob("*.py")
-    }
-    assert all(summary for _, summary in rows)
-
-
 def test_every_command_is_in_the_user_guide() -> None:
     guide = text_of(USER_GUIDE)
     in_use = " ".join(command for name, command in command_lines() if name == USER_GUIDE.name)
@@ -139,16 +131,23 @@ def test_make_targets_exist(page: Path) -> None:
     assert {*named, *re.findall(r"^make (\w+)", shell, re.MULTILINE)} <= targets
 
 
-def test_sections_that_docstrings_refer_to_exist() -> None:
+def test_sections_of_the_method_that_are_cited_exist() -> None:
+    """What code and tests cite as (method.md: heading, step 3; heading), with a comma, is there."""
     method = text_of(METHOD)
-    for path in (ROOT / "exod").rglob("*.py"):
-        for reference in re.findall(r"METHOD (\d[\d.]*(?:, \d[\d.]*)*)", text_of(path)):
-            for number in reference.split(", "):
-                section, _, part = number.strip(".").partition(".")
-                body = re.search(rf"^## {section}\. .*?(?=^## |\Z)", method, re.M | re.S)
-                assert body, f"{path.name}: METHOD {number}"
-                found = rf"^(### {section}\.)?{part}(\.| )" if part else ""
-                assert re.search(found, body[0], re.M), f"{path.name}: METHOD {number}"
+    headings = set(_HEADING.findall(method))
+    for folder in ("exod", "tests", "benchmarks"):
+        for path in (ROOT / folder).rglob("*.py"):
+            text = text_of(path)
+            assert not re.search(r"METHOD \d", text) or path == Path(__file__), path.name
+            for cited in re.findall(r"\(method\.md, ([^)]+)\)", text):
+                for part in re.sub(r"[\s#]+", " ", cited).split("; "):
+                    heading, _, steps = part.partition(", step")
+                    place = f"{path.name}: {part}"
+                    assert heading in headings, place
+                    body = re.search(rf"^#+ {heading}$.*?(?=^#|\Z)", method, re.M | re.S)
+                    assert body, place
+                    for step in re.findall(r"\d+", steps):
+                        assert re.search(rf"^{step}\. ", body[0], re.M), place
 
 
 @each_page

@@ -199,7 +199,7 @@ def test_runs_come_in_the_order_of_the_settings(expected):
 
 
 def test_band_is_open(selected, sources):
-    """E_lo < PI < E_hi, both excluded (METHOD 5)."""
+    """E_lo < PI < E_hi, both excluded (method.md, Count cube)."""
     (group,), _ = split_subsets(selected)
     merged = merge_subset(0, group)
     config = Config.parse({"cube": {"t_bin": [50.0], "bands": [[0.5, 1.234]]}})

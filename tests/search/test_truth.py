@@ -20,7 +20,7 @@ from exod.simulate.scenario import default_observation
 from exod.stages.detect.observation import detect_observation
 from exod.stages.inputs.simulate import write_observation
 
-# Counts at which the published efficiency is 100 % (METHOD 10), with a duration that suits the bin.
+# Counts at which the published efficiency is 100 % (Khan et al. 2025), and a suitable duration.
 SUITED = {5: (3.0, 30), 50: (30.0, 48), 200: (120.0, 70)}
 SHARES = {"EPN": 0.5, "EMOS1": 0.25, "EMOS2": 0.25}
 

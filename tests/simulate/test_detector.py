@@ -53,7 +53,7 @@ def test_sky_and_back(name, pa, detx, dety):
 
 @given(cameras, st.floats(0, 360))
 def test_a_place_on_the_detector_stays_put_when_the_sky_is_derotated(name, pa):
-    """The rotation by -PA_PNT with which hot detector regions are found (METHOD 9)."""
+    """The rotation by -PA_PNT by which hot regions are found (method.md, Hot regions)."""
 
     def derotated(angle):
         x, y = DETECTORS[name].sky_from_detector(4000.0, -7000.0, angle)

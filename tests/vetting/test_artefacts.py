@@ -68,7 +68,7 @@ def test_events_at_the_ends(frame):
 
 
 def reference(source, rest, frame, kind):
-    """The words of METHOD 9, frame by frame."""
+    """The words of the rule, frame by frame (method.md, Artefacts)."""
     near = [f for f in range(frame - 5, frame + 6) if 0 <= f < len(source) and f != frame]
     sign = 1 if kind == "peak" else -1
     if not near:

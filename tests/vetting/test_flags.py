@@ -218,7 +218,7 @@ def hot_survey(root, n_observations: int, spot=(6000.0, -2000.0), first=0) -> Ar
         centre = tables["observations"]["x_ref"].iloc[0]
         regions = tables["regions"]
         x, y = spot
-        # The rotation of METHOD 9 the other way round.
+        # The rotation (method.md, Hot regions) the other way round.
         regions.loc[1, "X"] = centre + x * np.cos(angle) - y * np.sin(angle)
         regions.loc[1, "Y"] = centre + x * np.sin(angle) + y * np.cos(angle)
         if number >= first:

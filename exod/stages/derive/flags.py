@@ -82,8 +82,8 @@ def make_flags(
     root : str
         The archive, with features.
     settings : FlagSettings, optional
-        By default those of the earlier version; if there is none, those of METHOD 9 with the
-        excluded observations that come with exod.
+        By default those of the earlier version; if there is none, the published ones
+        (method.md, Flags) with the excluded observations that come with exod.
     plan : Plan, optional
         Where and how; by default all cores of this machine.
     force : bool

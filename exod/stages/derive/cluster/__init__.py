@@ -21,7 +21,7 @@ from exod.stages.derive.cluster.update import Update
 
 RADIUS_ARCSEC: Final = 20.0
 RADII: Final = (0.1, 600.0)
-"""Clustering radius by default, and its limits, in arcsec (METHOD 9)."""
+"""Clustering radius by default, and its limits, in arcsec (method.md, Clustering)."""
 
 ROWS_PER_PARTITION: Final = 20_000
 """Regions of a partition at most: it is computed in a second."""
