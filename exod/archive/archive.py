@@ -13,7 +13,6 @@ import json
 import os
 import re
 import time
-import uuid
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
@@ -38,9 +37,10 @@ from exod.archive.ledger import (
 )
 from exod.archive.parquet import declared, encode
 from exod.archive.reading import ArchiveReader
-from exod.archive.store import Store, is_temporary, reported
+from exod.archive.store import Store, reported
 from exod.config import Config
 from exod.errors import ArchiveError, ConfigError
+from exod.files.whole import is_temporary, unique_mark
 from exod.schemas import FORMAT_VERSION, TABLES
 from exod.sky.plane import validate_obsid
 
@@ -241,7 +241,7 @@ class Archive(ArchiveReader):
         except (ArchiveError, ValueError):
             # This attempt replaces the damaged entry, so its number does not matter.
             number = 1
-        return f"{number:04d}-{uuid.uuid4().hex[:8]}"
+        return f"{number:04d}-{unique_mark()}"
 
     def compact(self, file_mb: float = FILE_MB) -> Compacted:
         """Copy all tables to few large files, which readers then use.

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import re
-import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -28,6 +27,7 @@ from exod.archive.ledger import LedgerEntry, Record, problem, read_entry, versio
 from exod.archive.parquet import COMPACT, FileReplacedError, read_file, writer
 from exod.archive.store import Store
 from exod.errors import ArchiveError
+from exod.files.whole import unique_mark
 from exod.schemas import TABLES, Table
 
 POINTER = "compact.json"
@@ -150,7 +150,7 @@ def compact(store: Store, entries: Sequence[LedgerEntry], file_bytes: float) -> 
         If a file of an observation is damaged or missing.
     """
     now = datetime.now(UTC)
-    version = f"{COMPACT}/{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
+    version = f"{COMPACT}/{now:%Y%m%dT%H%M%S}-{unique_mark()}"
     source = _Source(store, entries)
     tables: dict[str, tuple[CompactFile, ...]] = {}
     try:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import re
-import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from exod.archive.ledger import Count, LedgerEntry, Record, problem, versions
 from exod.archive.parquet import ROW_GROUP_ROWS, to_arrow, writer
 from exod.archive.store import Store, reported
 from exod.errors import ArchiveError
+from exod.files.whole import unique_mark
 from exod.schemas.columns import Column, Table
 
 POINTER = "current.json"
@@ -225,7 +225,7 @@ def deriving(store: Store, product: str, tables: Iterable[Table]) -> Iterator[Ne
     ArchiveError
         If something cannot be written.
     """
-    stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
+    stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{unique_mark()}"
     new = NewVersion(check_product(product), stamp)
     try:
         yield new

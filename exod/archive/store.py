@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -24,6 +23,7 @@ from exod.files.storage import (
     service_failure,
     without_password,
 )
+from exod.files.whole import sync_folder, whole_file, write_whole
 
 _WRITE_THREADS = 4
 _READ_THREADS = 16
@@ -229,12 +229,12 @@ class Store:
             return True
         for folder in folders:
             self._local(folder).mkdir(parents=True, exist_ok=True)
-        temporary = _temporary(name)
         try:
-            _write_synced(self._local(temporary), content)
-            return _name_unless_taken(self._local(temporary), self._local(name))
-        finally:
-            self.remove([temporary])
+            with whole_file(self._local(name), overwrite=False, error=None) as temporary:
+                temporary.write_bytes(content)
+        except FileExistsError:
+            return False
+        return True
 
     @contextmanager
     def writing(self, name: str) -> Iterator[IO[bytes]]:
@@ -260,14 +260,11 @@ class Store:
     @contextmanager
     def _writing_locally(self, name: str) -> Iterator[IO[bytes]]:
         path = self._local(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("xb") as file:
+        with whole_file(path, error=None) as temporary, temporary.open("wb") as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        # The folders may be new as well.
-        for folder in path.parents[: 1 + name.count("/")]:
-            _sync_folder(folder)
+        # Another process may have made the folders a moment ago.
+        for folder in path.parents[1 : 1 + name.count("/")]:
+            sync_folder(folder)
 
     @contextmanager
     def _writing_there(self, name: str) -> Iterator[IO[bytes]]:
@@ -324,70 +321,19 @@ class Store:
             return False
 
     def _publish_locally(self, files: Mapping[str, bytes], marker: str, content: bytes) -> None:
-        everything = {**files, marker: content}
-        staged = {name: _temporary(name) for name in everything}
-        try:
-            _in_threads(
-                lambda name: _write_synced(self._local(staged[name]), everything[name]),
-                everything,
-                _WRITE_THREADS,
-            )
-            for name in files:
-                self._local(staged[name]).replace(self._local(name))
-            folders = {self._local(name).parent for name in files}
-            _in_threads(_sync_folder, folders, _WRITE_THREADS)
-        except BaseException:
-            self.remove([*staged.values(), *files])
-            raise
-        # From here on the marker may be in place even if an error says otherwise, so the files
-        # it refers to stay.
-        try:
-            self._local(staged[marker]).replace(self._local(marker))
-        except OSError:
-            self.remove([staged[marker]])
-            raise
-        _sync_folder(self._local(marker).parent)
-
-
-def is_temporary(name: str) -> bool:
-    """Whether a file name is that of a file being written."""
-    base = name.rsplit("/", 1)[-1]
-    return base.startswith(".") and base.endswith(".tmp")
-
-
-def _temporary(name: str) -> str:
-    folder, _, base = name.rpartition("/")
-    temporary = f".{base}.{uuid.uuid4().hex[:8]}.tmp"
-    return f"{folder}/{temporary}" if folder else temporary
-
-
-def _write_synced(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _name_unless_taken(temporary: Path, final: Path) -> bool:
-    try:
-        os.link(temporary, final)
-    except FileExistsError:
-        return False
-    except OSError:
-        # Some mounted disks (exFAT, SMB) have no hard links.
-        temporary.replace(final)
-    _sync_folder(final.parent)
-    return True
-
-
-def _sync_folder(path: Path) -> None:
-    """Make the names in a folder durable; a file's own fsync does not."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        with whole_file(self._local(marker), error=None) as staged:
+            staged.write_bytes(content)
+            try:
+                _in_threads(
+                    lambda name: write_whole(self._local(name), files[name], error=None),
+                    files,
+                    _WRITE_THREADS,
+                )
+            except BaseException:
+                self.remove(files)
+                raise
+            # From here on the marker may be in place even if an error says otherwise, so the
+            # files it refers to stay.
 
 
 def _in_threads(

@@ -24,12 +24,13 @@ from tenacity import (
 )
 
 from exod.archive.parquet import to_pandas
-from exod.counterparts.cache import put
+from exod.counterparts.cache import REMEDY
 from exod.counterparts.chance import with_chance
 from exod.counterparts.matching import Pairs, Positions, measured, nearest
 from exod.counterparts.registry import Catalogue
 from exod.counterparts.standard import ROW, nothing, positions, standard, wanted
 from exod.errors import ConfigError, DownloadError, InputError
+from exod.files.whole import write_whole
 from exod.sky.sphere import angle, unit_vectors
 from exod.tablefiles.reading import arrow_of
 
@@ -195,7 +196,7 @@ class Asker:
         found: pa.Table = trying(self._once, question)
         buffer = BytesIO()
         pq.write_table(found, buffer, compression="zstd")
-        put(path, buffer.getvalue())
+        write_whole(path, buffer.getvalue(), error=InputError, remedy=REMEDY)
         return found
 
     def _once(self, question: Question) -> pa.Table:

@@ -22,10 +22,11 @@ from astropy import units
 from astropy_healpix import lonlat_to_healpix
 
 from exod.archive.parquet import to_pandas
-from exod.counterparts.cache import checksum, making, put
+from exod.counterparts.cache import REMEDY, checksum
 from exod.counterparts.registry import Catalogue
 from exod.counterparts.standard import DEC, PM_DEC, PM_RA, RA, ROW, standard, wanted, with_columns
 from exod.errors import InputError
+from exod.files.whole import whole_folder
 from exod.tablefiles.reading import TableFile
 
 LIMIT: Final = 1_000_000
@@ -110,7 +111,7 @@ def import_table(path: Path, catalogue: Catalogue, cache: Path, limit: int = LIM
     key = sha256(f"{_LAYOUT} {limit} {checksum(path)} {full.fingerprint}".encode()).hexdigest()[:24]
     folder = cache / "tables" / f"{catalogue.name}-{key}"
     if not (folder / _MANIFEST).is_file():
-        with making(folder) as part:
+        with whole_folder(folder, error=InputError, remedy=REMEDY) as part:
             _import(file, full, part, limit, key)
     return Imported(folder, full)
 
@@ -147,7 +148,7 @@ def _import(file: TableFile, catalogue: Catalogue, folder: Path, limit: int, key
             _sort(folder / _file_of(pixel))
     about = {"fingerprint": key, "rows": rows, "left_out": total - rows, "pixels": pixels}
     about["fastest"] = fastest
-    put(folder / _MANIFEST, json.dumps(about).encode())
+    (folder / _MANIFEST).write_text(json.dumps(about), encoding="utf-8")
 
 
 def _standard_batches(file: TableFile, catalogue: Catalogue) -> Iterator[dict[str, Any]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -13,8 +12,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from exod.archive import Archive
-from exod.archive.store import reported
 from exod.errors import ArchiveError, InputError
+from exod.files.whole import whole_file
 from exod.plots.images import detection_image
 from exod.plots.lightcurves import region_light_curve
 from exod.plots.overviews import observation_overview
@@ -40,21 +39,15 @@ Frames = Mapping[str, pd.DataFrame]
 
 
 def save_figure(figure: Figure, path: Path) -> Path:
-    """Write a picture as PNG: under another name first, so that nobody sees half a file.
+    """Write a picture as PNG.
 
     Raises
     ------
     ArchiveError
         If it cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-    with reported(f"The picture {path} cannot be written"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            figure.savefig(temporary, format="png", dpi=RESOLUTION)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+    with whole_file(path, error=ArchiveError) as temporary:
+        figure.savefig(temporary, format="png", dpi=RESOLUTION)
     return path
 
 

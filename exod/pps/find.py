@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Generic, TypeVar
 
 from exod.errors import DownloadError, InputError
+from exod.files.whole import is_temporary
 from exod.pps import ingested
 from exod.pps.fitsfile import Header, open_fits
 from exod.pps.names import (
@@ -198,7 +199,10 @@ def _candidates(path: Path) -> list[Path]:
             file
             for file in path.rglob("*")
             # Hidden files are remains of programs: copies in progress, metadata of macOS.
-            if file.name.lower().endswith(SUFFIXES) and file.name[0] != "." and not file.is_dir()
+            if file.name.lower().endswith(SUFFIXES)
+            and file.name[0] != "."
+            and not any(is_temporary(name) for name in file.relative_to(path).parts)
+            and not file.is_dir()
         ]
     if not path.exists():
         raise InputError(f"{path} does not exist.")

@@ -8,9 +8,6 @@ that cannot be searched (timing mode, another telescope) has a file without rows
 from __future__ import annotations
 
 import json
-import os
-import uuid
-from contextlib import suppress
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
@@ -21,7 +18,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from exod.errors import DownloadError, ExodError, ExposureRejected, InputError
+from exod.errors import DownloadError, ExposureRejected, InputError
+from exod.files.whole import whole_file
 from exod.observation.events import EVENT_DTYPES, EventList, Exposure
 from exod.pps.remote import RemoteFile
 from exod.sky.plane import TangentPlane
@@ -90,20 +88,12 @@ def _write(
 ) -> None:
     text = json.dumps({"version": _VERSION, "origin": origin, **header})
     table = table.replace_schema_metadata({_KEY: text})
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with pq.ParquetWriter(temporary, table.schema, compression="zstd") as writer:
-            for first, last in pairwise(edges):
-                writer.write_table(table.slice(first, last - first), row_group_size=1 << 40)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise ExodError(f"{path} cannot be written: {error}.") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    with (
+        whole_file(path) as temporary,
+        pq.ParquetWriter(temporary, table.schema, compression="zstd") as writer,
+    ):
+        for first, last in pairwise(edges):
+            writer.write_table(table.slice(first, last - first), row_group_size=1 << 40)
 
 
 def origin_of(path: Path | RemoteFile) -> dict[str, Any] | None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import gzip
-import os
 import re
+import shutil
 import tarfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
-from typing import IO, Final, Protocol
+from typing import Final, Protocol
 from urllib.parse import urlencode
 
+from exod.files.whole import scratch_file, whole_file
 from exod.pps.transfer import NotThereError, ProtectedError, TransferError, Transport
 
 PRODUCTS: Final[Mapping[str, str]] = MappingProxyType(
@@ -110,25 +113,24 @@ class Esa:
         self, obsid: str, product: str, folder: Path, transport: Transport
     ) -> list[str]:
         query = {"obsno": obsid, "level": "PPS", "name": product, "extension": "FTZ"}
-        part = part_of(folder / f"{obsid}-{product}")
-        try:
-            answer = transport.fetch(f"{self.url}?{urlencode(query)}", part)
+        with scratch_file(folder / f"{obsid}-{product}") as part:
+            try:
+                answer = transport.fetch(f"{self.url}?{urlencode(query)}", part)
+            except NotThereError:
+                return []
             if part.stat().st_size == 0:
                 return []
             if _is_tar(part):
                 return _unpack(part, obsid, product, folder)
-            if not (_is_gzip(part) or _is_plain_fits(part)):
-                raise _no_data(part)
+            _require_data(part)
             if expected_name(obsid, product).fullmatch(answer.name):
-                part.replace(part_of(folder / answer.name))
-                return _put(folder, [answer.name])
+                with whole_file(folder / answer.name, error=None) as temporary:
+                    shutil.copyfile(part, temporary)
+                    _require_whole(temporary, answer.name)
+                return [answer.name]
             if answer.name.startswith(f"P{obsid}"):
                 return []  # Its namesake of another instrument.
             raise TransferError(f"gives a file of another name, {answer.name!r}")
-        except NotThereError:
-            return []
-        finally:
-            part.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -188,11 +190,6 @@ def expected_name(obsid: str, product: str) -> re.Pattern[str]:
     return re.compile(rf"P{obsid}{PRODUCTS[product]}[SUX][0-9]{{3}}{product}[0-9A-Z]{{0,4}}\.FTZ")
 
 
-def part_of(path: Path) -> Path:
-    """Temporary name of a file while it is incomplete; hidden, so that nothing reads it."""
-    return path.with_name(f".{path.name}.part")
-
-
 def is_whole(path: Path) -> bool:
     """Whether a file is FITS, nearly always within gzip, to its end and its checksum."""
     if not _is_gzip(path):
@@ -210,61 +207,40 @@ def is_whole(path: Path) -> bool:
 def _fetch_file(url: str, folder: Path, name: str, transport: Transport) -> None:
     if (folder / name).exists() and is_whole(folder / name):
         return
-    part = part_of(folder / name)
-    try:
-        transport.fetch(url, part)
-        if not (_is_gzip(part) or _is_plain_fits(part)):
-            raise _no_data(part)
-        _put(folder, [name])
-    finally:
-        _discard(folder, [name])
+    with whole_file(folder / name, error=None) as temporary:
+        transport.fetch(url, temporary)
+        _require_data(temporary)
+        _require_whole(temporary, name)
 
 
-def _put(folder: Path, names: list[str]) -> list[str]:
-    """Give files their final names if all are whole, else remove them."""
-    try:
-        for name in names:
-            if not is_whole(part_of(folder / name)):
-                raise TransferError(f"gives a damaged {name}")
-        for name in names:
-            with part_of(folder / name).open("rb") as file:
-                os.fsync(file.fileno())
-            part_of(folder / name).replace(folder / name)
-    finally:
-        _discard(folder, names)
-    return sorted(names)
-
-
-def _discard(folder: Path, names: list[str]) -> None:
-    for name in names:
-        part_of(folder / name).unlink(missing_ok=True)
+def _require_whole(path: Path, name: str) -> None:
+    if not is_whole(path):
+        raise TransferError(f"gives a damaged {name}")
 
 
 def _unpack(archive: Path, obsid: str, product: str, folder: Path) -> list[str]:
     """Take the expected files out of a tar file, all of them or none."""
     pattern = expected_name(obsid, product)
-    names: list[str] = []
+    parts: dict[str, Path] = {}
     try:
-        with tarfile.open(archive) as tar:
+        with ExitStack() as stack, tarfile.open(archive) as tar:
             for member in tar:
                 safe = tarfile.data_filter(member, str(folder))
                 name = PurePosixPath(safe.name).name
-                if safe.isreg() and pattern.fullmatch(name):
-                    names.append(name)
-                    _copy(tar.extractfile(member), part_of(folder / name))
-        return _put(folder, names)
+                if not (safe.isreg() and pattern.fullmatch(name)):
+                    continue
+                if name not in parts:
+                    parts[name] = stack.enter_context(whole_file(folder / name, error=None))
+                content = tar.extractfile(member)
+                with parts[name].open("wb") as file:
+                    shutil.copyfileobj(content or BytesIO(), file)
+            for name, part in parts.items():
+                _require_whole(part, name)
+        return sorted(parts)
     except tarfile.FilterError as error:
         raise TransferError("gives a tar file that would write elsewhere") from error
     except (tarfile.TarError, *_DAMAGE) as error:
         raise TransferError("gives a damaged tar file") from error
-    finally:
-        _discard(folder, names)
-
-
-def _copy(content: IO[bytes] | None, part: Path) -> None:
-    with part.open("wb") as file:
-        while content is not None and (piece := content.read(_PIECE)):
-            file.write(piece)
 
 
 def _is_tar(path: Path) -> bool:
@@ -284,16 +260,18 @@ def _is_plain_fits(path: Path) -> bool:
         return file.read(len(_FITS)) == _FITS
 
 
-def _no_data(path: Path) -> TransferError:
-    """The error that an answer which is no data stands for."""
+def _require_data(path: Path) -> None:
+    """Raise the error that an answer which is no data stands for."""
+    if _is_gzip(path) or _is_plain_fits(path):
+        return
     with path.open("rb") as file:
         start = file.read(4096)
     if start.startswith(_PGP):
-        return ProtectedError(_ENCRYPTED)
+        raise ProtectedError(_ENCRYPTED)
     text = start.decode("utf-8", "replace")
     if "proprietary" in text.lower():
-        return ProtectedError("says that the data are not public yet, or do not exist")
+        raise ProtectedError("says that the data are not public yet, or do not exist")
     title = re.search(r"<title>(.*?)</title>", text, re.I | re.S)
     words = " ".join((title[1] if title else re.sub(r"<[^>]*>", " ", text)).split())
     words = "".join(letter for letter in words if letter.isprintable())[:80]
-    return TransferError(f"answers with something that is no data: {words!r}")
+    raise TransferError(f"answers with something that is no data: {words!r}")

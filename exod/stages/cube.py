@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import zarr
 from exod.config import Config
 from exod.counts.cube import CountCube
 from exod.errors import ConfigError, ExodError, InputError
+from exod.files.whole import whole_folder
 from exod.pps import ObservationFiles, local_copies
 from exod.search.subset import Run, search_subset
 from exod.sky.plane import TangentPlane
@@ -68,16 +68,8 @@ def export_cube(files: ObservationFiles, config: Config, to: str | Path, subset:
     run = next(search_subset(files.obsid, events, observation.sources, config))
     if not run.cube.n_sum:
         raise InputError(f"The run {run.runid} has no counts, so there is no cube to write.")
-    partial = final.with_name(f".{final.name}.part")
-    try:
-        shutil.rmtree(partial, ignore_errors=True)
-        _write(partial, run, events.plane)
-        shutil.rmtree(final, ignore_errors=True)
-        partial.rename(final)
-    except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        cause = error.strerror or error
-        raise ExodError(f"The cube cannot be written to {final}: {cause}.") from error
+    with whole_folder(final) as folder:
+        _write(folder, run, events.plane)
     return run.runid
 
 

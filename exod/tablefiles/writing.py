@@ -6,10 +6,8 @@ under its name or not at all.
 
 from __future__ import annotations
 
-import os
-import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -21,7 +19,8 @@ import pyarrow.parquet as pq
 from astropy.io import fits
 
 from exod.archive.parquet import writer
-from exod.errors import ConfigError, ExodError
+from exod.errors import ConfigError
+from exod.files.whole import whole_file
 from exod.schemas.columns import Column, Table
 from exod.tablefiles.text import (
     UCDS,
@@ -88,12 +87,10 @@ def write_table(path: Path, table: Table, chunks: Chunks, *, overwrite: bool = F
         )
     counter = _Counted(chunks)
     try:
-        with _appearing(path, overwrite=overwrite) as temporary:
+        with whole_file(path, overwrite=overwrite) as temporary:
             _WRITERS[suffix](temporary, table, counter)
     except FileExistsError:
         raise ConfigError(f"{path} exists; give another name, or --overwrite.") from None
-    except OSError as error:
-        raise ExodError(f"{path} cannot be written: {error.strerror or error}.") from error
     return counter.rows
 
 
@@ -107,33 +104,6 @@ class _Counted:
         for chunk in self._chunks:
             self.rows += chunk.num_rows
             yield chunk
-
-
-@contextmanager
-def _appearing(path: Path, *, overwrite: bool) -> Iterator[Path]:
-    """A temporary file that becomes `path` when the block ends without an error."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        if overwrite:
-            temporary.replace(path)
-        else:
-            _name_unless_taken(temporary, path)
-    finally:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
-
-
-def _name_unless_taken(temporary: Path, path: Path) -> None:
-    try:
-        path.hardlink_to(temporary)
-    except FileExistsError:
-        raise
-    except OSError:
-        # Some mounted disks (exFAT, SMB) have no hard links.
-        temporary.replace(path)
 
 
 def _write_parquet(path: Path, table: Table, chunks: Chunks) -> None:

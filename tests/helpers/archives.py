@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from exod.archive import Archive
+from exod.archive.store import Store
 from exod.schemas import TABLES, Table
 
 OBSID = "0001730201"
@@ -112,20 +114,31 @@ class PowerCut(BaseException):
     """The process ends here."""
 
 
-def fail_at(monkeypatch: pytest.MonkeyPatch, step: int, error: BaseException) -> None:
-    """Let the `step`-th call that changes the disk fail, and all after it."""
+def fail_at(
+    monkeypatch: pytest.MonkeyPatch, step: int, error: BaseException, *, once: bool = False
+) -> None:
+    """Let the `step`-th call that changes the disk fail, and all after it unless `once`."""
     calls = iter(range(10**6))
 
     def wrap(module: Any, name: str) -> None:
         original = getattr(module, name)
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            if next(calls) >= step:
+            number = next(calls)
+            if number == step or (number > step and not once):
                 raise error
             return original(*args, **kwargs)
 
         monkeypatch.setattr(module, name, call)
 
-    wrap(os, "replace")
-    wrap(os, "fsync")
-    wrap(os, "mkdir")
+    for name in ("replace", "rename", "link", "fsync", "mkdir"):
+        wrap(os, name)
+
+
+def cut_power(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """Let the process end at the `step`-th call that changes the disk: nothing is tidied up."""
+    fail_at(monkeypatch, step, PowerCut())
+    monkeypatch.setattr(Store, "remove", lambda *_: None)
+    monkeypatch.setattr(Store, "remove_folder", lambda *_: None)
+    monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)
+    monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)

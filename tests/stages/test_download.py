@@ -385,7 +385,7 @@ class TestResume:
         assert len(archive.requests) == 3
 
     def test_remains_of_a_killed_process_go(self, archive: FakeArchive, tmp_path: Path) -> None:
-        (tmp_path / OBSID / f".{PN}.part").write_bytes(b"half")
+        (tmp_path / OBSID / f".{PN}.0a1b2c3d.tmp").write_bytes(b"half")
         assert_all_there(tmp_path, run(archive, tmp_path)[0])
 
     def test_the_record_says_where_from(self, tmp_path: Path) -> None:

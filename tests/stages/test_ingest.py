@@ -102,7 +102,7 @@ def test_what_is_there_is_kept_and_what_changed_is_replaced(folder, tmp_path):
     shutil.copy(tmp_path / "shorter.fits", files.event_lists[0])
     done = ingest_observation(files, root)
     assert (done.written, done.kept, done.n_events) == (1, 2, 100)
-    assert not list(root.rglob("*.part"))
+    assert not list(root.rglob("*.tmp"))
 
 
 def test_a_damaged_list_is_a_problem_and_the_others_are_ingested(folder, tmp_path):

@@ -46,10 +46,9 @@ def catalogue(
 
     Example: `exod catalogue results --to release --no-hats`
     """
-    from exod.catalogue.folder import check_target
     from exod.files.storage import StorageOptions
     from exod.scheduler.plan import Plan
-    from exod.stages.catalogue.release import write_catalogue
+    from exod.stages.catalogue.release import check_target, write_catalogue
     from exod.stages.derive.update import bring_up_to_date
     from exod.stages.report.page import add_report
 

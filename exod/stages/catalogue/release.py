@@ -20,13 +20,13 @@ from exod.archive.ledger import versions
 from exod.catalogue import columns as declared
 from exod.catalogue.checks import Check, file_checks, require, table_checks
 from exod.catalogue.fits import write_fits
-from exod.catalogue.folder import check_target, publishing
 from exod.catalogue.hats import using_lsdb
 from exod.catalogue.parquet import arrow_rows, write_parquet
-from exod.catalogue.readme import MANIFEST, Facts, column_page, manifest, readme
+from exod.catalogue.readme import MANIFEST, Facts, column_page, is_release, manifest, readme
 from exod.catalogue.rows import detection_rows, source_rows
 from exod.errors import ArchiveError
 from exod.files.storage import StorageOptions
+from exod.files.whole import whole_folder
 from exod.scheduler.plan import Plan
 from exod.stages.catalogue.hats import Rows, write_hats
 
@@ -117,7 +117,7 @@ def write_catalogue(
     products = {name: _current(archive, name) for name in PRODUCTS}
     products |= {f"xmatch-{name}": _match(archive, name) for name in matches}
     content = _content(archive, matches)
-    with publishing(target) as staging:
+    with whole_folder(target, error=ArchiveError) as staging:
         facts = _facts(archive, products, content, hats=hats)
         checks = list(table_checks(content.detections, content.sources, content.matched))
         require(checks)
@@ -136,6 +136,24 @@ def write_catalogue(
             (staging / name).write_text(text, encoding="utf-8")
         (staging / MANIFEST).write_text(manifest(staging, facts), encoding="utf-8")
     return Release(target, facts, tuple(found))
+
+
+def check_target(target: Path, *, replace: bool) -> None:
+    """Make sure that a release may be written to a folder.
+
+    Raises
+    ------
+    ArchiveError
+        If it exists with something in it, unless that is an earlier release to replace.
+    """
+    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
+        return
+    if not is_release(target):
+        raise ArchiveError(f"{target} exists and is no catalogue; give another folder.")
+    if not replace:
+        raise ArchiveError(
+            f"{target} has a catalogue already; give another folder, or --replace it."
+        )
 
 
 # -------------------------------------------------------------------- the rows

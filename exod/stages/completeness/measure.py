@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import time
-import uuid
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -33,6 +32,7 @@ from exod.completeness.fields import (
 from exod.completeness.matching import ANY, TrueBursts, match, search_again
 from exod.completeness.report import report
 from exod.errors import ConfigError, ExodError
+from exod.files.whole import whole_file, write_whole
 from exod.scheduler import Done
 from exod.scheduler import run as run_tasks
 from exod.scheduler.plan import RETRIES, Plan
@@ -155,7 +155,7 @@ def do_point(point: Point, campaign: Campaign, tasks: Path) -> Outcome:
 
 
 def _write(rows: pd.DataFrame, path: Path, campaign: Campaign) -> None:
-    """Write a file that appears whole or not at all."""
+    """Write a file with the facts that `collect` asks for."""
     facts = {
         "fingerprint": campaign.fingerprint,
         "settings": campaign.settings,
@@ -163,14 +163,8 @@ def _write(rows: pd.DataFrame, path: Path, campaign: Campaign) -> None:
     }
     table = pa.Table.from_pandas(rows, preserve_index=False)
     table = table.replace_schema_metadata({_KEY: json.dumps(facts).encode()})
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
+    with whole_file(path) as temporary:
         pq.write_table(table, temporary)
-        temporary.replace(path)
-    except OSError as error:
-        raise ExodError(f"The file {path} cannot be written: {error}.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -281,11 +275,9 @@ def write_results(folder: str | Path, command: str) -> list[Path]:
     table = summarise(collect(folder))
     needed = counts_needed(table)
     paths = [folder / f"completeness.{ending}" for ending in ("parquet", "csv", "png", "md")]
-    try:
-        table.to_parquet(paths[0], index=False)
-        table.to_csv(paths[1], index=False)
-        save_figure(completeness_figure(table), paths[2])
-        paths[3].write_text(report(table, needed, command), encoding="utf-8")
-    except OSError as error:
-        raise ExodError(f"The results cannot be written to {folder}: {error}.") from error
+    with whole_file(paths[0]) as temporary:
+        table.to_parquet(temporary, index=False)
+    write_whole(paths[1], table.to_csv(index=False))
+    save_figure(completeness_figure(table), paths[2])
+    write_whole(paths[3], report(table, needed, command))
     return paths

@@ -6,7 +6,6 @@ version has of observations that did not change is kept as it is.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,6 +20,7 @@ from exod.archive.parquet import FileReplacedError, read_file, to_pandas
 from exod.archive.store import Store
 from exod.errors import ArchiveError, ExodError
 from exod.files.storage import StorageOptions
+from exod.files.whole import unique_mark
 from exod.scheduler import Done
 from exod.scheduler import run as run_tasks
 from exod.scheduler.plan import Plan
@@ -237,7 +237,7 @@ def _derive(
     if not attempts:
         return BatchDone(None, attempts, failures)
     # A task that is tried again must not find the file of the first try in its way.
-    part = f"{uuid.uuid4().hex[:8]}-{batch[0]}-{batch[-1]}"
+    part = f"{unique_mark()}-{batch[0]}-{batch[-1]}"
     joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     rows = pd.DataFrame(with_ratios(joined))
     return BatchDone(write_part(archive.store, folder, FEATURES, rows, part), attempts, failures)
@@ -290,7 +290,7 @@ def _still_right(
     if again:
         rows = pd.concat([_rows(store, file) for file in again], ignore_index=True)
         obsids = rows["obsid"]
-        part = f"{uuid.uuid4().hex[:8]}-{obsids.min()}-{obsids.max()}"
+        part = f"{unique_mark()}-{obsids.min()}-{obsids.max()}"
         kept.append(write_part(store, folder, FEATURES, rows, part))
     return kept
 

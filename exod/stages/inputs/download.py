@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from exod.errors import ConfigError, DownloadError, InputError
+from exod.files.whole import is_temporary, write_whole
 from exod.pps.publicarchives import (
     EVENT_PRODUCTS,
     PRODUCTS,
@@ -22,7 +23,6 @@ from exod.pps.publicarchives import (
     Service,
     expected_name,
     is_whole,
-    part_of,
 )
 from exod.pps.transfer import TransferError, Transport
 from exod.sky.plane import validate_obsid
@@ -176,8 +176,9 @@ def _download(
     record = _Record(place, obsid)
     try:
         place.mkdir(parents=True, exist_ok=True)
-        for remains in place.glob(part_of(Path("*")).name):
-            remains.unlink()
+        for remains in place.iterdir():
+            if is_temporary(remains.name):
+                remains.unlink()
         record.read(verify=verify)
         _fetch_missing(record, services, transport)
     except DownloadError as caught:
@@ -276,7 +277,5 @@ class _Record:
         files = {name: (self.folder / name).stat().st_size for name in names}
         self.products[product] = {"service": service, "files": files}
         self.fetched.append(product)
-        part = part_of(self.folder / RECORD)
         text = json.dumps({"obsid": self.obsid, "products": self.products}, indent=2)
-        part.write_text(f"{text}\n", encoding="utf-8")
-        part.replace(self.folder / RECORD)
+        write_whole(self.folder / RECORD, f"{text}\n", error=None)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +12,8 @@ import pandas as pd
 
 from exod import __version__
 from exod.config import Config
-from exod.errors import ConfigError, ExodError, ExposureRejected
+from exod.errors import ConfigError, ExposureRejected
+from exod.files.whole import whole_folder
 from exod.observation.events import select_events
 from exod.observation.subsets import merge_subset, split_subsets
 from exod.pps import ObservationFiles, find_observations, local_copies, read_event_list
@@ -236,7 +235,9 @@ def _inject_observation(
             content[path.name] = partial(with_new_rows, path, injected[path], history)
     table = truth.to_csv(index=False, lineterminator="\n").encode()
     content[f"{files.obsid}_injected.csv"] = lambda: table
-    _write_folder(to / files.obsid, content)
+    with whole_folder(to / files.obsid, overwrite=False) as folder:
+        for name, make in content.items():
+            (folder / name).write_bytes(make())
     written = tuple(to / files.obsid / name for name in content)
     return InjectedObservation(files.obsid, written, truth, tuple(notes))
 
@@ -268,23 +269,3 @@ def _history(
         # Cards hold printable ASCII only.
         texts.append("".join(c if " " <= c <= "~" else "?" for c in text))
     return texts
-
-
-def _write_folder(folder: Path, content: Mapping[str, Callable[[], bytes]]) -> None:
-    """Write the files of a folder, which appears whole or not at all."""
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    try:
-        temporary.mkdir(parents=True)
-        for name, make in content.items():
-            # Until all are written, none may be taken for an event list.
-            with (temporary / f"{name}.part").open("wb") as file:
-                file.write(make())
-                file.flush()
-                os.fsync(file.fileno())
-        for name in content:
-            (temporary / f"{name}.part").rename(temporary / name)
-        temporary.rename(folder)
-    except OSError as error:
-        raise ExodError(f"The observation cannot be written to {folder}: {error}.") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

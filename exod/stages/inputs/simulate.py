@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -14,7 +13,7 @@ import pandas as pd
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from exod.errors import ExodError
+from exod.files.whole import whole_file
 from exod.instruments.cameras import MJDREF_TT, NULL_SKY_PIXEL, SKY_EXTENT, Camera
 from exod.observation.events import Exposure
 from exod.simulate import SimulatedExposure, SimulatedObservation, simulate
@@ -104,25 +103,10 @@ def write_observation(
     content[f"P{obsid}EPX000OBSMLI0000.FTZ"] = partial(_write_fits, sources, compression)
     content[f"{obsid}_truth.csv"] = partial(_write_csv, observation.truth)
     content[f"{obsid}_hot_pixels.csv"] = partial(_write_csv, observation.hot_pixels)
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-        for name, fill in content.items():
-            _write_atomically(target / name, fill)
-    except OSError as error:
-        raise ExodError(f"The simulation cannot be written to {target}: {error}.") from error
-    return [target / name for name in content]
-
-
-def _write_atomically(path: Path, fill: Callable[[IO[bytes]], None]) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
+    for name, fill in content.items():
+        with whole_file(target / name) as temporary, temporary.open("wb") as file:
             fill(file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    return [target / name for name in content]
 
 
 def _write_event_list(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from exod.archive import Archive, open_archive
-from exod.archive.store import reported
 from exod.errors import ArchiveError, ConfigError
+from exod.files.whole import whole_file
 from exod.schemas import FEATURES, FLAGS, REGIONS
 from exod.sources.recovery import RADIUS_ARCSEC, Recovery, histograms, kinds_of_runs, recovery
 from exod.vetting.filterkinds import N_REGIONS
@@ -193,7 +192,7 @@ def _matches(archive: Archive, wanted: set[str]) -> Iterator[dd.DataFrame]:
 
 
 def save_rows(rows: pd.DataFrame, path: Path) -> Path:
-    """Write rows as CSV or Parquet, whole or not at all.
+    """Write rows as CSV or Parquet.
 
     Raises
     ------
@@ -203,17 +202,11 @@ def save_rows(rows: pd.DataFrame, path: Path) -> Path:
         If it cannot be written.
     """
     check_format(path)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-    with reported(f"{path} cannot be written"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            if path.suffix == ".csv":
-                rows.to_csv(temporary, index=False)
-            else:
-                rows.to_parquet(temporary, index=False)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+    with whole_file(path, error=ArchiveError) as temporary:
+        if path.suffix == ".csv":
+            rows.to_csv(temporary, index=False)
+        else:
+            rows.to_parquet(temporary, index=False)
     return path
 
 

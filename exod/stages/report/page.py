@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final
 
 from exod.archive import open_archive
-from exod.archive.store import reported
+from exod.errors import ArchiveError
+from exod.files.whole import write_whole
 from exod.plots.statistics import report_pictures
 from exod.report.numbers import Numbers
 from exod.report.page import render
@@ -60,21 +60,10 @@ def write_report(
         f"exod {numbers.about.versions['exod']}",
         sections(numbers, report_pictures(numbers)),
     )
-    _write(Path(path), page)
+    write_whole(Path(path), page, error=ArchiveError)
     return numbers
 
 
 def add_report(root: str, folder: Path, storage_options: Mapping[str, Any] | None = None) -> None:
     """Write the page to the folder of a release, see `write_report`."""
     write_report(root, folder / REPORT, storage_options)
-
-
-def _write(path: Path, page: str) -> None:
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-    with reported(f"The report {path} cannot be written"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            temporary.write_text(page, encoding="utf-8")
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
