@@ -27,7 +27,7 @@ from exod.archive.ledger import LedgerEntry, Record, problem, read_entry, versio
 from exod.archive.parquet import COMPACT, FileReplacedError, read_file, writer
 from exod.archive.store import Store
 from exod.errors import ArchiveError
-from exod.files.whole import unique_mark
+from exod.files.whole import is_temporary, unique_mark
 from exod.schemas import TABLES, Table
 
 POINTER = "compact.json"
@@ -317,5 +317,5 @@ def unused_files(store: Store) -> Mapping[str, float]:
         if pointer:
             # A reader may still use what was replaced just now.
             since = max(since, pointer.finished.timestamp())
-        unused |= {name: since for name in files if _FILE.fullmatch(name)}
+        unused |= {name: since for name in files if _FILE.fullmatch(name) or is_temporary(name)}
     return unused

@@ -25,7 +25,7 @@ from exod.archive.ledger import Count, LedgerEntry, Record, problem, versions
 from exod.archive.parquet import ROW_GROUP_ROWS, to_arrow, writer
 from exod.archive.store import Store, reported
 from exod.errors import ArchiveError
-from exod.files.whole import unique_mark
+from exod.files.whole import is_temporary, unique_mark
 from exod.schemas.columns import Column, Table
 
 POINTER = "current.json"
@@ -299,5 +299,6 @@ def unused_derived(store: Store) -> Mapping[str, float]:
             if pointer:
                 # A reader may still use what was replaced just now.
                 since = max(since, pointer.finished.timestamp())
-            unused |= {name: since for name in files if _FILE.fullmatch(name) and name not in used}
+            ours = {name for name in files if _FILE.fullmatch(name) or is_temporary(name)}
+            unused |= dict.fromkeys(ours - used, since)
     return unused

@@ -183,7 +183,10 @@ def _temporary(path: Path) -> Path:
 def _make_folders(path: Path) -> list[Path]:
     """Make the folders above a path; those in which a name will be new are returned."""
     missing = list(takewhile(lambda folder: not folder.exists(), path.parents))
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from error
     return [path.parent, *(folder.parent for folder in missing)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -13,7 +14,6 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from exod.errors import ExodError
-from exod.files.whole import unique_mark
 from exod.scheduler.cluster import default_workers, local_client, remote_client
 from exod.scheduler.plan import Plan
 
@@ -258,7 +258,7 @@ class _Tasks(Generic[Item, Result]):
             _in_worker,
             self._function,
             task.item,
-            key=f"{self._name(task.item)}-{unique_mark()}",
+            key=f"{self._name(task.item)}-{uuid.uuid4().hex}",
             workers=elsewhere or None,
             allow_other_workers=bool(elsewhere),
             pure=False,
