@@ -5,7 +5,7 @@ RUN := .venv/.installed
 DEV := .venv/.installed-dev
 PIP = $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test drill check lint types bench bench-scale docs lock clean
+.PHONY: demo test drill check lint types bench bench-scale docs site lock clean
 
 $(RUN): pyproject.toml constraints.txt
 	@echo "Making the environment in .venv (about a minute) ..."
@@ -15,7 +15,7 @@ $(RUN): pyproject.toml constraints.txt
 
 $(DEV): $(RUN)
 	@echo "Adding what tests need ..."
-	@$(PIP) -e ".[catalogue,dev,s3,sql]"
+	@$(PIP) -e ".[catalogue,dev,docs,s3,sql]"
 	@touch $@
 
 demo: $(RUN)
@@ -48,8 +48,12 @@ bench-scale: $(DEV)
 docs: $(DEV)
 	$(BIN)/python docs/generate.py
 
+site: $(DEV)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "The documentation is in build/site/index.html"
+
 lock: $(DEV)
 	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
 
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis demo
+	rm -rf .venv build .mypy_cache .pytest_cache .ruff_cache .hypothesis demo

@@ -2,7 +2,8 @@
 
 ``docs/data_model.md`` as a whole comes from `exod.schemas`. Elsewhere the text between
 ``<!-- generated: NAME -->`` and ``<!-- end -->`` is replaced: the settings from `exod.config`, the
-commands from `exod.cli`.
+commands from `exod.cli`. The pictures of the architecture and of the method are drawn by
+``docs/pictures.py``.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import runpy
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from exod.schemas import DERIVED, FORMAT_VERSION, MATCH, TABLES, Table
 ROOT = Path(__file__).resolve().parent.parent
 DATA_MODEL = ROOT / "docs" / "data_model.md"
 PAGES_WITH_BLOCKS = (ROOT / "docs" / "user_guide.md",)
+PICTURES = ("architecture", "method")
 
 _BLOCK = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _ATTRIBUTE = re.compile(r"^(\w+) : (.+)$")
@@ -39,9 +42,12 @@ _KINDS = {
 
 def pages() -> dict[Path, str]:
     """Every page with generated text, as it should be."""
-    return {DATA_MODEL: data_model()} | {
-        page: fill_blocks(page.read_text(encoding="utf-8")) for page in PAGES_WITH_BLOCKS
-    }
+    draw = runpy.run_path(str(ROOT / "docs" / "pictures.py"))
+    return (
+        {DATA_MODEL: data_model()}
+        | {page: fill_blocks(page.read_text(encoding="utf-8")) for page in PAGES_WITH_BLOCKS}
+        | {ROOT / "docs" / "images" / f"{name}.svg": draw[name]() for name in PICTURES}
+    )
 
 
 def fill_blocks(text: str) -> str:
