@@ -23,14 +23,14 @@ from astropy.table import Table as AstropyTable
 from benchmarks.features import fill, timed
 from exod.archive import Archive, open_archive
 from exod.catalogue.columns import CatalogueTable, detections
-from exod.catalogue.fits import fits_problem, write_fits
-from exod.catalogue.parquet import write_parquet
 from exod.config import Config
 from exod.scheduler.plan import Plan
 from exod.schemas import LIGHTCURVES, OBSERVATIONS, REGIONS, RUNS
 from exod.stages.catalogue.release import write_catalogue
 from exod.stages.derive.update import bring_up_to_date
 from exod.stages.detect.observation import peak_memory_mb
+from exod.tablefiles.fits import fits_problem, write_fits
+from exod.tablefiles.writing import write_parquet
 
 MISSION = 60_000
 BYTES_OF_MISSION = 29e9
@@ -75,12 +75,13 @@ def tables(folder: Path, n_rows: int) -> Iterator[tuple[str, float]]:
     plain = AstropyTable.from_pandas(rows.to_pandas())
     _, reference = timed(lambda: plain.write(folder / "plain.fits"))
     _, again = timed(lambda: AstropyTable.read(folder / "plain.fits"))
-    _, fits = timed(lambda: write_fits(folder / "detections.fits", table, rows, {}))
+    rows_in = folder / "detections.parquet"
+    _, parquet = timed(lambda: write_parquet(rows_in, table, [rows]))
+    _, fits = timed(lambda: write_fits(folder / "detections.fits", table, rows_in))
     problem, checked = timed(lambda: fits_problem(folder / "detections.fits", table, n_rows))
     if problem:
         raise RuntimeError(problem)
-    _, parquet = timed(lambda: write_parquet(folder / "detections.parquet", rows))
-    yield f"{n_rows:,} detections of {len(table.names)} columns: FITS with checksums (s)", fits
+    yield f"{n_rows:,} detections of {len(table.columns)} columns: FITS with checksums (s)", fits
     yield "the same by astropy without checksums and meanings (s)", reference
     yield "ratio", fits / reference
     yield "verified and read again (s)", checked

@@ -34,7 +34,7 @@ PLAN = {
     "pps": Room(0, 4, "pipeline files/of XMM-Newton", "files"),
     "plots": Room(4.2, 2, "the pictures", "files"),
     "report": Room(3.35, 3, "words and numbers/of an archive", "files"),
-    "catalogue": Room(5.2, 4, "releases: FITS,/Parquet, HATS", "files"),
+    "catalogue": Room(5.2, 3, "releases: FITS,/Parquet, HATS", "files"),
     "counterparts": Room(6.2, 3, "catalogues to/match with", "files"),
     "tablefiles": Room(6.2, 4, "tables as files", "files"),
     "archive": Room(5.0, 6, "committed tables,/lazy dataframes", "files"),

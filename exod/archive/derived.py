@@ -266,15 +266,9 @@ def table_of(store: Store, file: DerivedFile) -> Table:
             schema = pq.read_schema(source)
     except (OSError, pa.ArrowException) as error:
         raise ArchiveError(f"{store.path(file.path)} cannot be read ({error}).") from error
-    columns = tuple(_column(item) for item in schema)
+    columns = tuple(map(Column.of_field, schema))
     text = (schema.metadata or {}).get(b"description", b"").decode()
     return Table(file.table, text, columns, ())
-
-
-def _column(item: pa.Field) -> Column:
-    about = {key.decode(): value.decode() for key, value in (item.metadata or {}).items()}
-    unit, meaning = about.get("unit", ""), about.get("description", "")
-    return Column(item.name, item.type, unit, meaning, item.nullable)
 
 
 def unused_derived(store: Store) -> Mapping[str, float]:

@@ -1,6 +1,6 @@
 """The catalogue: detections and unique sources as FITS, Parquet and HATS, with a description.
 
 `exod.catalogue.columns` declares its tables, `exod.catalogue.rows` puts their rows together,
-`exod.catalogue.fits`, `exod.catalogue.tables` and `exod.catalogue.hats` write them,
+`exod.tablefiles` and `exod.catalogue.hats` write them,
 `exod.catalogue.readme` describes them and `exod.catalogue.checks` looks at what was written.
 """

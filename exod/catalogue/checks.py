@@ -13,11 +13,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from exod.catalogue.columns import CatalogueTable
-from exod.catalogue.fits import fits_problem
 from exod.catalogue.hats import using_lsdb
-from exod.catalogue.parquet import parquet_problem
 from exod.catalogue.rows import match_problem
 from exod.errors import ArchiveError
+from exod.tablefiles.fits import fits_problem
 
 
 @dataclass(frozen=True)
@@ -78,8 +77,20 @@ def file_checks(folder: Path, tables: Iterable[tuple[CatalogueTable, pa.Table]])
             f"{name} {problem}" if problem else "",
         )
         name = f"{table.name}.parquet"
-        problem = parquet_problem(folder / name, rows)
+        problem = parquet_problem(folder / name, table, len(rows))
         yield Check(f"{name} has all rows and columns", f"{name} {problem}" if problem else "")
+
+
+def parquet_problem(path: Path, table: CatalogueTable, n_rows: int) -> str:
+    """What is wrong with a Parquet file of the catalogue; empty if nothing is."""
+    try:
+        with pq.ParquetFile(path) as file:
+            found, rows = file.schema_arrow, sum(map(len, file.iter_batches()))
+    except (OSError, pa.ArrowException) as error:
+        return f"cannot be read again ({error})"
+    if not found.equals(table.schema, check_metadata=True):
+        return "has other columns than it should"
+    return "" if rows == n_rows else f"has {rows} rows, not {n_rows}"
 
 
 def hats_checks(

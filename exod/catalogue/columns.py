@@ -14,9 +14,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import pyarrow as pa
-
-from exod.catalogue.ucds import ucd
 from exod.errors import ArchiveError
 from exod.schemas import FEATURES, FLAGS, LIGHTCURVES, MATCH, MEMBERS, REGIONS, UNIQUE
 from exod.schemas.columns import Column, Table
@@ -50,61 +47,26 @@ _NAMES = {
 _NOT_OF_THE_LIGHT_CURVE = re.compile(r"lc_.*|hr|hr_.*|.*(soft|hard).*")
 """Features that get no ``lc_`` before their name: those of other runs."""
 
+_Entry = tuple[Column, tuple[str, str]]
+"""A column of the catalogue, and its table and name in the archive."""
+
 
 @dataclass(frozen=True)
-class Entry:
-    """A column of the catalogue.
+class CatalogueTable(Table):
+    """A table of the catalogue.
 
     Attributes
     ----------
-    column : Column
-        Its name, type, unit and meaning.
-    ucd : str
-        What it is in the words of the Virtual Observatory.
-    table, source : str
-        The table of the archive that it comes from, and its name there.
+    origins : tuple of (str, str)
+        Of each column the table of the archive that it comes from, and its name there.
     """
 
-    column: Column
-    ucd: str
-    table: str
-    source: str
+    origins: tuple[tuple[str, str], ...]
 
-    @property
-    def name(self) -> str:
-        """Its name in the catalogue."""
-        return self.column.name
-
-
-@dataclass(frozen=True)
-class CatalogueTable:
-    """A table of the catalogue: its name, meaning and columns."""
-
-    name: str
-    description: str
-    entries: tuple[Entry, ...]
-
-    @property
-    def names(self) -> list[str]:
-        """The names of the columns."""
-        return [entry.name for entry in self.entries]
-
-    @property
-    def table(self) -> Table:
-        """As a table of the archive would be declared."""
-        columns = tuple(entry.column for entry in self.entries)
-        return Table(self.name, self.description, columns, ())
-
-    @property
-    def schema(self) -> pa.Schema:
-        """The Arrow schema; unit, meaning and UCD of a column are in its metadata."""
-        fields = [with_ucd(entry.column.field, entry.ucd) for entry in self.entries]
-        return pa.schema(fields, metadata={"description": self.description})
-
-
-def with_ucd(field: pa.Field, meaning: str) -> pa.Field:
-    """The field with a UCD in its metadata."""
-    return field.with_metadata({**(field.metadata or {}), b"ucd": meaning.encode()})
+    def taken_from(self, table: str) -> dict[str, str]:
+        """Names in the catalogue of the columns of a table of the archive, by those there."""
+        pairs = zip(self.columns, self.origins, strict=True)
+        return {there: column.name for column, (name, there) in pairs if name == table}
 
 
 def detections() -> CatalogueTable:
@@ -112,7 +74,7 @@ def detections() -> CatalogueTable:
 
     Examples
     --------
-    >>> detections().names[:5]
+    >>> detections().schema.names[:5]
     ['detid', 'srcid', 'unique_reg_id', 'ra_deg', 'dec_deg']
     """
     members = [column for column in MEMBERS.columns if column.name in {"unique_reg_id", "srcid"}]
@@ -124,7 +86,7 @@ def detections() -> CatalogueTable:
         *_entries("flags", [c for c in FLAGS.columns if c.name not in keys]),
     ]
     description = "Detections: variable regions of all runs and observations"
-    return _ordered("detections", description, entries, _DETECTIONS, "detid")
+    return _ordered("detections", description, entries, _DETECTIONS)
 
 
 def sources(matches: Mapping[str, Table] | None = None) -> CatalogueTable:
@@ -143,7 +105,7 @@ def sources(matches: Mapping[str, Table] | None = None) -> CatalogueTable:
 
     Examples
     --------
-    >>> sources().names[:5]
+    >>> sources().schema.names[:5]
     ['region_num', 'srcid', 'ra_deg', 'dec_deg', 'n_detections']
     """
     entries = [*_entries("unique", UNIQUE.columns)]
@@ -154,33 +116,29 @@ def sources(matches: Mapping[str, Table] | None = None) -> CatalogueTable:
             *_entries(f"xmatch-{name}", [replace(column, nullable=True) for column in columns])
         ]
     description = "Unique sources: detections at one place, with their counterparts"
-    return _ordered("sources", description, entries, _SOURCES, "srcid")
+    return _ordered("sources", description, entries, _SOURCES)
 
 
-def _entries(table: str, columns: Iterable[Column]) -> Iterable[Entry]:
+def _entries(table: str, columns: Iterable[Column]) -> Iterable[_Entry]:
     for column in columns:
         name = _NAMES.get((table, column.name), column.name)
         if table == "features" and not _NOT_OF_THE_LIGHT_CURVE.fullmatch(name):
             name = f"lc_{name}"
-        renamed = replace(column, name=name)
-        yield Entry(renamed, ucd(renamed), table, column.name)
+        yield replace(column, name=name), (table, column.name)
 
 
 def _ordered(
-    name: str, description: str, entries: Sequence[Entry], first: Sequence[str], main: str
+    name: str, description: str, entries: Sequence[_Entry], first: Sequence[str]
 ) -> CatalogueTable:
-    """The entries with the named ones first; `main` is the identifier of a row."""
+    """The entries with the named ones first."""
     place = {column: number for number, column in enumerate(first)}
-    found = sorted(entries, key=lambda entry: place.get(entry.name, len(place)))
-    lower = [entry.name.lower() for entry in found]
-    twice = sorted({entry.name for entry in found if lower.count(entry.name.lower()) > 1})
+    found = sorted(entries, key=lambda entry: place.get(entry[0].name, len(place)))
+    columns = tuple(column for column, _ in found)
+    lower = [column.name.lower() for column in columns]
+    twice = sorted({column.name for column in columns if lower.count(column.name.lower()) > 1})
     if twice:
         raise ArchiveError(
             f"The table {name} of the catalogue would have the columns {', '.join(twice)} twice; "
             f"give the catalogues that the sources are matched with different prefixes."
         )
-    marked = [
-        replace(entry, ucd=f"{entry.ucd};meta.main") if entry.name == main else entry
-        for entry in found
-    ]
-    return CatalogueTable(name, description, tuple(marked))
+    return CatalogueTable(name, description, columns, (), tuple(origin for _, origin in found))

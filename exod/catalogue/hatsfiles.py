@@ -11,9 +11,8 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from exod.catalogue.division import INDEX_ORDER
-from exod.catalogue.fits import fits_unit
 from exod.catalogue.hats import INDEX, MARGIN_ARCSEC, Collection, Written
-from exod.catalogue.ucds import ucd
+from exod.tablefiles.fits import fits_unit
 
 SKYMAP_ORDER = 6
 """Order of the map of the sky, 55 arcmin."""
@@ -102,12 +101,12 @@ def _surround(collection: Collection, name: str, written: Sequence[Written]) -> 
 
 def _described(collection: Collection) -> tuple[Mapping[str, str], ...]:
     """Units, UCDs and meanings by column, those of nested columns with a dot."""
-    columns = [(entry.name, entry.column, entry.ucd) for entry in collection.table.entries]
+    columns = [(column.name, column) for column in collection.table.columns]
     for nested in collection.nested:
-        columns += [(f"{nested.name}.{c.name}", c, ucd(c)) for c in nested.columns]
-    units = {name: unit for name, column, _ in columns if (unit := fits_unit(column.unit))}
-    ucds = {name: word for name, _, word in columns}
-    return units, ucds, {name: column.description for name, column, _ in columns}
+        columns += [(f"{nested.name}.{c.name}", c) for c in nested.columns]
+    units = {name: unit for name, column in columns if (unit := fits_unit(column.unit))}
+    ucds = {name: column.ucd for name, column in columns}
+    return units, ucds, {name: column.description for name, column in columns}
 
 
 def _provenance(folder: Path) -> dict[str, Any]:

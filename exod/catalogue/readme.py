@@ -11,7 +11,6 @@ from typing import Any
 
 from exod.catalogue.checks import Check
 from exod.catalogue.columns import LIGHT_CURVE, CatalogueTable
-from exod.catalogue.ucds import ucd
 from exod.errors import plural
 from exod.schemas.columns import Column
 
@@ -121,21 +120,20 @@ def column_page(tables: Iterable[CatalogueTable]) -> str:
     """The text of columns.md."""
     parts = ["# Columns\n"]
     for table in tables:
-        rows = [(entry.column, entry.ucd) for entry in table.entries]
-        parts.append(f"## {table.name}\n\n{table.description}.\n\n{_page(rows)}")
+        rows = _page(table.columns)
+        parts.append(f"## {table.name}\n\n{table.description}.\n\n{rows}")
     text = "Frames of a light curve, in the nested column `lightcurve` of the HATS catalogues."
-    curve = [(column, ucd(column)) for column in LIGHT_CURVE]
-    parts.append(f"## lightcurve\n\n{text}\n\n{_page(curve)}")
+    parts.append(f"## lightcurve\n\n{text}\n\n{_page(LIGHT_CURVE)}")
     return "\n".join(parts)
 
 
-def _page(rows: Iterable[tuple[Column, str]]) -> str:
+def _page(columns: Iterable[Column]) -> str:
     lines = ["| Column | Type | Unit | UCD | Meaning |", "|---|---|---|---|---|"]
-    for column, meaning in rows:
+    for column in columns:
         null = ", may be null" if column.nullable else ""
         text = column.description.replace("|", "\\|")
         lines.append(
-            f"| {column.name} | {column.type}{null} | {column.unit} | {meaning} | {text} |"
+            f"| {column.name} | {column.type}{null} | {column.unit} | {column.ucd} | {text} |"
         )
     return "\n".join(lines) + "\n"
 

@@ -53,13 +53,13 @@ def detection_rows(
                 f"{len(missing)} detections have no {name}, for instance {missing.iloc[0]}; run "
                 f"`exod {name}` again."
             )
-        wanted = {e.source: e.name for e in table.entries if e.table == name}
+        wanted = table.taken_from(name)
         found = found.merge(
             other[["detid", *wanted]].rename(columns=wanted), on="detid", how="inner"
         )
-    found = found.rename(columns={e.source: e.name for e in table.entries if e.table == "regions"})
+    found = found.rename(columns=table.taken_from("regions"))
     found = found.sort_values(["unique_reg_id", "detid"], ignore_index=True)
-    return found[table.names]
+    return found[table.schema.names]
 
 
 def _example(frame: pd.DataFrame) -> str:
@@ -96,11 +96,11 @@ def source_rows(
         problem = match_problem(match["region_num"].to_numpy(), unique["region_num"].to_numpy())
         if problem:
             raise ArchiveError(f"The cross-match with {name} {problem}; run it again.")
-        wanted = {e.source: e.name for e in table.entries if e.table == f"xmatch-{name}"}
+        wanted = table.taken_from(f"xmatch-{name}")
         extra = match[["region_num", *wanted]].rename(columns=wanted)
         found = found.merge(extra, on="region_num", how="left")
     found = found.sort_values("region_num", ignore_index=True)
-    return found[table.names]
+    return found[table.schema.names]
 
 
 def match_problem(matched: np.ndarray, sources: np.ndarray) -> str:

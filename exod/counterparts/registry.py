@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import tomllib
-from functools import cache
+from dataclasses import replace
+from functools import cache, partial
 from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
@@ -32,13 +33,27 @@ TYPES: Final = MappingProxyType(
 """Types of columns, as a declaration names them."""
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_]{1,40}")
+_F64: Final = pa.float64()
+_result: Final = partial(Column, nullable=True)
 _RESULTS: Final = (
-    ("sep_arcsec", pa.float64(), "arcsec", "Separation of the nearest row at the source's epoch"),
-    ("dra_arcsec", pa.float64(), "arcsec", "Its right ascension minus the source's, times cos Dec"),
-    ("ddec_arcsec", pa.float64(), "arcsec", "Its declination minus the source's"),
-    ("n_within", pa.int32(), "", "Rows of the catalogue within the search radius"),
-    ("density_arcmin2", pa.float64(), "arcmin-2", "Density of the catalogue around the source"),
-    ("p_chance", pa.float64(), "", "Probability that an unrelated row is as near as that"),
+    _result("sep_arcsec", _F64, "arcsec", "Separation of the nearest row at the source's epoch"),
+    _result(
+        *("dra_arcsec", _F64, "arcsec", "Its right ascension minus the source's, times cos Dec"),
+        ucd="pos.eq.ra;arith.diff",
+    ),
+    _result(
+        *("ddec_arcsec", _F64, "arcsec", "Its declination minus the source's"),
+        ucd="pos.eq.dec;arith.diff",
+    ),
+    _result("n_within", pa.int32(), "", "Rows of the catalogue within the search radius"),
+    _result(
+        *("density_arcmin2", _F64, "arcmin-2", "Density of the catalogue around the source"),
+        ucd="src.density",
+    ),
+    _result(
+        *("p_chance", _F64, "", "Probability that an unrelated row is as near as that"),
+        ucd="stat.probability",
+    ),
 )
 """Columns of every cross-match, after the prefix of the catalogue."""
 
@@ -63,6 +78,8 @@ class CatalogueColumn(_Declared):
         In FITS notation; empty if none.
     description : str
         Its meaning.
+    ucd : str
+        What it is in the words of the Virtual Observatory; empty if its unit tells.
     called : tuple of str
         What the catalogue calls it, if otherwise: the first of these that there is.
     optional : bool
@@ -73,6 +90,7 @@ class CatalogueColumn(_Declared):
     type: Literal["string", "bool", "int16", "int32", "int64", "float32", "float64"]
     unit: str = ""
     description: str = Field(min_length=1)
+    ucd: str = ""
     called: tuple[str, ...] = ()
     optional: bool = False
 
@@ -167,11 +185,11 @@ class Catalogue(_Declared):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Catalogue:
-        names = [column.name for column in self.columns] + [item[0] for item in _RESULTS]
+        names = [column.name for column in self.columns] + [column.name for column in _RESULTS]
         double = sorted({name for name in names if names.count(name) > 1})
         if double:
             raise ValueError(f"columns {', '.join(double)} come twice")
-        ours = {"source", "row", "_row", "_source", *(item[0] for item in _RESULTS)}
+        ours = {"source", "row", "_row", "_source", *(column.name for column in _RESULTS)}
         if clash := sorted(ours & set(self.kept)):
             raise ValueError(f"prefix {self.prefix} makes {', '.join(clash)} of a column")
         if self.density_radius_arcsec <= self.radius_arcsec:
@@ -200,13 +218,15 @@ class Catalogue(_Declared):
 
     def table(self) -> Table:
         """The table of its cross-match."""
-        found = [
-            Column(self.prefix + name, kind, unit, text, nullable=True)
-            for name, kind, unit, text in _RESULTS
-        ]
+        found = [replace(column, name=self.prefix + column.name) for column in _RESULTS]
         kept = [
             Column(
-                self.prefix + one.name, TYPES[one.type], one.unit, one.description, nullable=True
+                self.prefix + one.name,
+                TYPES[one.type],
+                one.unit,
+                one.description,
+                nullable=True,
+                ucd=one.ucd,
             )
             for one in self.columns
         ]

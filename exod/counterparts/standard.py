@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from astropy import units
+from astropy.io.votable.ucd import check_ucd
 
 from exod.counterparts.matching import Positions
 from exod.counterparts.registry import TYPES, Catalogue, CatalogueColumn
@@ -56,6 +57,7 @@ def with_columns(catalogue: Catalogue, there: Collection[Column]) -> Catalogue:
                 type=kind,  # type: ignore[arg-type]
                 unit=column.unit,
                 description=text,
+                ucd=_ucd_of(column),
                 called=(column.name,),
                 optional=True,
             )
@@ -65,6 +67,12 @@ def with_columns(catalogue: Catalogue, there: Collection[Column]) -> Catalogue:
     reserved |= {"p_chance"}
     kept = tuple(column for column in columns if column.name not in reserved)
     return catalogue.model_copy(update={"columns": kept})
+
+
+def _ucd_of(column: Column) -> str:
+    """The UCD of a column of a table that may have any, as one that is not the main one here."""
+    found = column.ucd.removesuffix(";meta.main")
+    return found if check_ucd(found, check_controlled_vocabulary=True) else ""
 
 
 def _type_of(kind: pa.DataType) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -22,20 +23,73 @@ NULLABLE: dict[pa.DataType, Any] = {
 """Pandas dtypes of columns that may hold nulls; NaN would make identifiers inexact."""
 
 
+UCDS = MappingProxyType(
+    {
+        "ct": "phot.count",
+        "ct/s": "arith.rate;phot.count",
+        "s": "time.interval",
+        "d": "time.epoch",
+        "yr": "time.epoch",
+        "keV": "em.energy",
+        **dict.fromkeys(("deg", "arcmin", "arcsec", "mas"), "pos.angDistance"),
+        **dict.fromkeys(("mas/yr", "mas yr-1"), "pos.pm"),
+        "mag": "phot.mag",
+        **dict.fromkeys(("erg cm-2 s-1", "erg/cm2/s"), "phot.flux"),
+        **dict.fromkeys(("Mpc", "kpc", "pc"), "pos.distance"),
+    }
+)
+"""What a column is that declares nothing else, by its unit."""
+
+
 @dataclass(frozen=True)
 class Column:
-    """One column: name, Arrow type, unit (FITS notation, empty if none) and meaning."""
+    """One column of a table.
+
+    Attributes
+    ----------
+    name : str
+        Its name.
+    type : pyarrow.DataType
+        Its type.
+    unit : str
+        In FITS notation; empty if none.
+    description : str
+        Its meaning.
+    nullable : bool
+        Whether values may be missing.
+    ucd : str
+        What it is in the words of the Virtual Observatory: the UCD1+ controlled vocabulary, IVOA
+        Recommendation (Preite Martinez et al.). If it is not given, the unit or the type tells.
+
+    Examples
+    --------
+    >>> Column("rate", pa.float64(), "ct/s", "Rate").ucd
+    'arith.rate;phot.count'
+    """
 
     name: str
     type: pa.DataType
     unit: str
     description: str
     nullable: bool = False
+    ucd: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.ucd:
+            object.__setattr__(self, "ucd", UCDS.get(self.unit) or _ucd_of_type(self.type))
+
+    @classmethod
+    def of_field(cls, field: pa.Field) -> Column:
+        """The column that an Arrow field holds; its type is that of the values of a dictionary."""
+        about = {key.decode(): text.decode() for key, text in (field.metadata or {}).items()}
+        kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+        told = {key: about.get(key, "") for key in ("unit", "description", "ucd")}
+        return cls(field.name, kind, nullable=field.nullable, **told)
 
     @property
     def field(self) -> pa.Field:
-        """The Arrow field, with unit and description in its metadata."""
-        metadata = {"unit": self.unit, "description": self.description}
+        """The Arrow field, with unit, description and UCD in its metadata."""
+        metadata = {"unit": self.unit, "description": self.description, "ucd": self.ucd}
         return pa.field(self.name, self.type, nullable=self.nullable, metadata=metadata)
 
     @property
@@ -46,6 +100,14 @@ class Column:
         if self.nullable and self.type in NULLABLE:
             return NULLABLE[self.type]
         return self.type.to_pandas_dtype()
+
+
+def _ucd_of_type(kind: pa.DataType) -> str:
+    if pa.types.is_boolean(kind):
+        return "meta.code"
+    if pa.types.is_integer(kind):
+        return "meta.number"
+    return "stat.value" if pa.types.is_floating(kind) else "meta.note"
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,13 @@ catalogue, whose columns its declaration in ``catalogs/`` adds to `MATCH`.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
 import pyarrow as pa
 
+from exod.schemas import kinds
 from exod.schemas.columns import Column, Table
 from exod.schemas.search import DETID, OBSID, RUNID
 
@@ -19,8 +21,10 @@ _S, _B = pa.string(), pa.bool_()
 _I16, _I32, _I64 = pa.int16(), pa.int32(), pa.int64()
 _F32, _F64 = pa.float32(), pa.float64()
 
-_REGION_NUM = Column("region_num", _I64, "", "Number of the unique source; never used again")
-_SRCID = Column("srcid", _S, "", "Name of the unique source: EXOD JHHMMSS.s+DDMMSS")
+_REGION_NUM = Column(
+    "region_num", _I64, "", "Number of the unique source; never used again", ucd="meta.record"
+)
+_SRCID = kinds.main_name("srcid", "Name of the unique source: EXOD JHHMMSS.s+DDMMSS")
 
 UNIQUE = Table(
     "unique",
@@ -28,25 +32,25 @@ UNIQUE = Table(
     (
         _REGION_NUM,
         _SRCID,
-        Column("ra_deg", _F64, "deg", "Right ascension of the mean position, ICRS"),
-        Column("dec_deg", _F64, "deg", "Declination of the mean position, ICRS"),
-        Column(
-            "pos_err_arcsec", _F64, "arcsec", "Radius that holds the position with 63 % probability"
+        kinds.right_ascension("ra_deg", "Right ascension of the mean position, ICRS"),
+        kinds.declination("dec_deg", "Declination of the mean position, ICRS"),
+        kinds.position_error(
+            "pos_err_arcsec", "Radius that holds the position with 63 % probability"
         ),
         Column("n_detections", _I32, "", "Regions of the source, all runs and observations"),
         Column("n_observations", _I32, "", "Observations with a region of the source"),
         Column("n_covered", _I32, "", "Observations that covered the position or have a region"),
         Column("n_undetected", _I32, "", "Observations that covered it and have no region of it"),
-        Column("first_seen", _F64, "d", "Start of the first observation with it, MJD (UTC)"),
-        Column("last_seen", _F64, "d", "Start of the last observation with it, MJD (UTC)"),
-        Column("best_detid", _S, "", "Its most significant region"),
-        Column("max_B_peak_log", _F64, "", "Largest log10 B_peak of its regions; NaN if none"),
-        Column(
-            "max_B_eclipse_log", _F64, "", "Largest log10 B_eclipse of its regions; NaN if none"
+        kinds.first_day("first_seen", "Start of the first observation with it, MJD (UTC)"),
+        kinds.last_day("last_seen", "Start of the last observation with it, MJD (UTC)"),
+        Column("best_detid", _S, "", "Its most significant region", ucd="meta.id.assoc"),
+        kinds.likelihood("max_B_peak_log", "Largest log10 B_peak of its regions; NaN if none"),
+        kinds.likelihood(
+            "max_B_eclipse_log", "Largest log10 B_eclipse of its regions; NaN if none"
         ),
-        Column("sigma_peak", _F64, "", "Largest equivalent sigma of a peak, 0 to 10"),
-        Column("sigma_eclipse", _F64, "", "Largest equivalent sigma of an eclipse, 0 to 10"),
-        Column("fap_obs", _F64, "", "Smallest false-alarm probability of its regions"),
+        kinds.significance("sigma_peak", "Largest equivalent sigma of a peak, 0 to 10"),
+        kinds.significance("sigma_eclipse", "Largest equivalent sigma of an eclipse, 0 to 10"),
+        kinds.false_alarm("fap_obs", "Smallest false-alarm probability of its regions"),
     ),
     ("region_num",),
 )
@@ -57,18 +61,24 @@ MEMBERS = Table(
     (
         DETID,
         OBSID,
-        Column("unique_reg_id", _I64, "", "Its unique source, region_num of the table unique"),
-        _SRCID,
-        Column("ra_deg", _F64, "deg", "Right ascension of the region"),
-        Column("dec_deg", _F64, "deg", "Declination of the region"),
+        Column(
+            "unique_reg_id",
+            _I64,
+            "",
+            "Its unique source, region_num of the table unique",
+            ucd="meta.id.parent",
+        ),
+        replace(_SRCID, ucd="meta.id.parent"),
+        kinds.right_ascension("ra_deg", "Right ascension of the region"),
+        kinds.declination("dec_deg", "Declination of the region"),
         Column("separation_arcsec", _F64, "arcsec", "Distance of the region from the source"),
-        Column("pos_err_arcsec", _F64, "arcsec", "Position error of the region; NaN if unknown"),
+        kinds.position_error("pos_err_arcsec", "Position error of the region; NaN if unknown"),
         Column("mjd", _F64, "d", "Start of its observation, MJD (UTC); NaN if unknown"),
-        Column("max_B_peak_log", _F64, "", "Its largest log10 B_peak; NaN if none"),
-        Column("max_B_eclipse_log", _F64, "", "Its largest log10 B_eclipse; NaN if none"),
-        Column("sigma_peak", _F64, "", "Its equivalent sigma of a peak, 0 to 10"),
-        Column("sigma_eclipse", _F64, "", "Its equivalent sigma of an eclipse, 0 to 10"),
-        Column("fap_obs", _F64, "", "Its false-alarm probability in its observation"),
+        kinds.likelihood("max_B_peak_log", "Its largest log10 B_peak; NaN if none"),
+        kinds.likelihood("max_B_eclipse_log", "Its largest log10 B_eclipse; NaN if none"),
+        kinds.significance("sigma_peak", "Its equivalent sigma of a peak, 0 to 10"),
+        kinds.significance("sigma_eclipse", "Its equivalent sigma of an eclipse, 0 to 10"),
+        kinds.false_alarm("fap_obs", "Its false-alarm probability in its observation"),
     ),
     ("unique_reg_id", "detid"),
 )
@@ -80,11 +90,23 @@ LINEAGE = Table(
         _REGION_NUM,
         _SRCID,
         Column("change", _S, "", "new, merged, split, gone or returned"),
-        Column("other", _I64, "", "Merged into, or split from, this source; -1 otherwise"),
-        Column("version", _S, "", "Version of the product unique that made the change"),
+        Column(
+            "other",
+            _I64,
+            "",
+            "Merged into, or split from, this source; -1 otherwise",
+            ucd="meta.id.assoc",
+        ),
+        Column(
+            "version",
+            _S,
+            "",
+            "Version of the product unique that made the change",
+            ucd="meta.version",
+        ),
         Column("generation", _I32, "", "Number of that version, from 1"),
-        Column("ra_deg", _F64, "deg", "Right ascension of the source at the change"),
-        Column("dec_deg", _F64, "deg", "Declination of the source at the change"),
+        kinds.right_ascension("ra_deg", "Right ascension of the source at the change"),
+        kinds.declination("dec_deg", "Declination of the source at the change"),
     ),
     ("generation", "region_num"),
 )
@@ -95,17 +117,17 @@ FOOTPRINTS = Table(
     (
         OBSID,
         Column("subset", _I16, "", "Number of the group of overlapping exposures, from 0"),
-        Column("size_arcsec", _F64, "arcsec", "Width of a cell"),
+        kinds.angular_resolution("size_arcsec", "Width of a cell"),
         Column("y_lo", _I16, "", "First row of the mask in the full grid"),
         Column("y_hi", _I16, "", "One past the last row of the mask"),
         Column("x_lo", _I16, "", "First column of the mask in the full grid"),
         Column("x_hi", _I16, "", "One past the last column of the mask"),
-        Column("x_ref", _F64, "pixel", "Reference pixel of the projection, sky pixels"),
-        Column("y_ref", _F64, "pixel", "Reference pixel of the projection, sky pixels"),
-        Column("ra_ref", _F64, "deg", "Right ascension of the reference pixel"),
-        Column("dec_ref", _F64, "deg", "Declination of the reference pixel"),
-        Column("x_delta", _F64, "deg", "Size of a sky pixel along X"),
-        Column("y_delta", _F64, "deg", "Size of a sky pixel along Y"),
+        kinds.reference_pixel("x_ref", "Reference pixel of the projection, sky pixels"),
+        kinds.reference_pixel("y_ref", "Reference pixel of the projection, sky pixels"),
+        kinds.reference_value("ra_ref", "Right ascension of the reference pixel"),
+        kinds.reference_value("dec_ref", "Declination of the reference pixel"),
+        kinds.pixel_scale("x_delta", "Size of a sky pixel along X"),
+        kinds.pixel_scale("y_delta", "Size of a sky pixel along Y"),
         Column(
             "mask", pa.list_(pa.uint8()), "", "Covered cells, eight a byte, in order of y, then x"
         ),
@@ -130,18 +152,15 @@ PLACES = Table(
 def _moments(name: str, what: str) -> tuple[Column, ...]:
     """Columns of the distribution of counts or of expected counts over the frames."""
     return (
-        Column(f"{name}_max", _F64, "ct", f"Largest {what} of a frame; NaN without frames"),
-        Column(f"{name}_min", _F64, "ct", f"Smallest {what} of a frame; NaN without frames"),
-        Column(f"{name}_sum", _F64, "ct", f"Sum of the {what}; 0 without frames"),
-        Column(f"{name}_mean", _F64, "ct", f"Mean {what} of a frame; NaN without frames"),
-        Column(
-            f"{name}_std",
-            _F64,
-            "ct",
-            f"Sample standard deviation of the {what}; NaN below 2 frames",
+        kinds.greatest_counts(f"{name}_max", f"Largest {what} of a frame; NaN without frames"),
+        kinds.least_counts(f"{name}_min", f"Smallest {what} of a frame; NaN without frames"),
+        kinds.sum_of_counts(f"{name}_sum", f"Sum of the {what}; 0 without frames"),
+        kinds.mean_counts(f"{name}_mean", f"Mean {what} of a frame; NaN without frames"),
+        kinds.deviation_of_counts(
+            f"{name}_std", f"Sample standard deviation of the {what}; NaN below 2 frames"
         ),
-        Column(f"{name}_skew", _F64, "", f"Population skewness of the {what}; NaN if constant"),
-        Column(f"{name}_kurt", _F64, "", f"Population excess kurtosis of the {what}, likewise"),
+        kinds.skewness(f"{name}_skew", f"Population skewness of the {what}; NaN if constant"),
+        kinds.kurtosis(f"{name}_kurt", f"Population excess kurtosis of the {what}, likewise"),
     )
 
 
@@ -170,22 +189,22 @@ FEATURES = Table(
         Column("length", _I32, "", "Frames of the light curve"),
         Column("n_bccd", _I32, "", "Frames in which a CCD or a camera was off"),
         Column("n_bti", _I32, "", "Frames in bad time intervals"),
-        Column("ratio_bccd", _F64, "", "n_bccd / length; NaN without frames"),
-        Column("ratio_bti", _F64, "", "n_bti / length; NaN without frames"),
+        Column("ratio_bccd", _F64, "", "n_bccd / length; NaN without frames", ucd="arith.factor"),
+        Column("ratio_bti", _F64, "", "n_bti / length; NaN without frames", ucd="arith.factor"),
         *_moments("n", "counts"),
         *_moments("mu", "expected counts"),
         Column(
             "ks_stat", _F64, "", "Largest distance of the distributions of n and mu over frames"
         ),
-        Column("ks_pval", _F64, "", "p of ks_stat if mu were a sample too, so only for ordering"),
+        kinds.probability("ks_pval", "p of ks_stat if mu were a sample too, so only for ordering"),
         Column("n_max_index", _I32, "", "First frame with the largest counts; -1 without counts"),
         Column("n_max_first_bin", _B, "", "It is the first frame"),
         Column("n_max_last_bin", _B, "", "It is the last frame"),
         Column("n_max_isolated", _B, "", "It has a frame without counts on either side"),
-        Column("max_B_peak", _F64, "", "Largest log10 B_peak; NaN if none"),
-        Column("max_B_eclipse", _F64, "", "Largest log10 B_eclipse; NaN if none"),
-        Column("sigma_max_B_peak", _F64, "", "Its equivalent sigma, 0 to 10; NaN if none"),
-        Column("sigma_max_B_eclipse", _F64, "", "Its equivalent sigma, 0 to 10; NaN if none"),
+        kinds.likelihood("max_B_peak", "Largest log10 B_peak; NaN if none"),
+        kinds.likelihood("max_B_eclipse", "Largest log10 B_eclipse; NaN if none"),
+        kinds.significance("sigma_max_B_peak", "Its equivalent sigma, 0 to 10; NaN if none"),
+        kinds.significance("sigma_max_B_eclipse", "Its equivalent sigma, 0 to 10; NaN if none"),
         Column("n_local_peaks", _I32, "", "Local maxima of log10 B_peak above 6.4"),
         Column("n_local_eclipses", _I32, "", "Local maxima of log10 B_eclipse above 5.5"),
         Column("bin_min_between_peaks", _I32, "", "Frames that separate two episodes of n_peaks"),
@@ -196,16 +215,16 @@ FEATURES = Table(
         *_significant(5),
         Column("n_soft", _F64, "ct", "Counts in its box in the soft run; NaN if there is none"),
         Column("n_hard", _F64, "ct", "Counts in its box in the hard run; NaN if there is none"),
-        Column("hr", _F64, "", "(n_hard - n_soft) / (n_hard + n_soft); NaN without counts"),
-        Column("hr_lo", _F64, "", "Lower end of the shortest 68.3 % credible interval of hr"),
-        Column("hr_hi", _F64, "", "Upper end of the shortest 68.3 % credible interval of hr"),
+        kinds.colour("hr", "(n_hard - n_soft) / (n_hard + n_soft); NaN without counts"),
+        kinds.least_colour("hr_lo", "Lower end of the shortest 68.3 % credible interval of hr"),
+        kinds.greatest_colour("hr_hi", "Upper end of the shortest 68.3 % credible interval of hr"),
         Column("n_soft_event", _F64, "ct", "Counts of the event in the soft band; NaN if unknown"),
         Column("mu_soft_event", _F64, "ct", "Expected counts of the event in the soft band"),
         Column("n_hard_event", _F64, "ct", "Counts of the event in the hard band; NaN if unknown"),
         Column("mu_hard_event", _F64, "ct", "Expected counts of the event in the hard band"),
-        Column("hr_event", _F64, "", "Median hardness ratio of the excess in the event"),
-        Column("hr_event_lo", _F64, "", "Lower end of the central 68.3 % credible interval"),
-        Column("hr_event_hi", _F64, "", "Upper end of the central 68.3 % credible interval"),
+        kinds.colour("hr_event", "Median hardness ratio of the excess in the event"),
+        kinds.least_colour("hr_event_lo", "Lower end of the central 68.3 % credible interval"),
+        kinds.greatest_colour("hr_event_hi", "Upper end of the central 68.3 % credible interval"),
     ),
     ("runid", "detid"),
 )
@@ -243,7 +262,10 @@ FLAGS = Table(
         DETID,
         RUNID,
         OBSID,
-        *(Column(name, _B, "", meaning) for name, meaning in FLAG_MEANINGS.items()),
+        *(
+            Column(name, _B, "", meaning, ucd="meta.code.qual")
+            for name, meaning in FLAG_MEANINGS.items()
+        ),
     ),
     ("runid", "detid"),
 )
@@ -255,9 +277,9 @@ DETECTOR = Table(
         DETID,
         RUNID,
         OBSID,
-        Column("t_bin", _F64, "s", "Time bin"),
-        Column("X_det", _F64, "pixel", "Sky pixels from the pointing, turned by -PA_PNT; or NaN"),
-        Column("Y_det", _F64, "pixel", "Sky pixels from the pointing, turned by -PA_PNT; or NaN"),
+        kinds.time_resolution("t_bin", "Time bin"),
+        kinds.detector_x("X_det", "Sky pixels from the pointing, turned by -PA_PNT; or NaN"),
+        kinds.detector_y("Y_det", "Sky pixels from the pointing, turned by -PA_PNT; or NaN"),
         Column("place", _I64, "", "HEALPix pixel of order 10, nested; -1 without position"),
     ),
     ("runid", "detid"),
@@ -267,7 +289,7 @@ HOT_REGIONS = Table(
     "hot_regions",
     "Hot regions of the detector: boxes with far more regions than around them",
     (
-        Column("t_bin", _F64, "s", "Time bin; NaN for all"),
+        kinds.time_resolution("t_bin", "Time bin; NaN for all"),
         Column("x_lo", _F64, "pixel", "Lower edge in X_det"),
         Column("x_hi", _F64, "pixel", "Upper edge in X_det"),
         Column("y_lo", _F64, "pixel", "Lower edge in Y_det"),
@@ -276,7 +298,9 @@ HOT_REGIONS = Table(
         Column("n_observations", _I64, "", "Observations with a region in it"),
         Column("n_places", _I64, "", "Half cells and places on the sky with a region; -1 if given"),
         Column("expected", _F64, "", "The same from its surroundings; NaN if given"),
-        Column("p_log", _F64, "", "log10 of the chance probability of its best cell; NaN if given"),
+        kinds.probability(
+            "p_log", "log10 of the chance probability of its best cell; NaN if given"
+        ),
         Column("origin", _S, "", "found in the catalogue, or given by the user"),
     ),
     ("t_bin", "y_lo", "x_lo"),
@@ -285,8 +309,8 @@ HOT_REGIONS = Table(
 MATCH = (
     _REGION_NUM,
     _SRCID,
-    Column("ra_deg", _F64, "deg", "Right ascension of the source when it was matched"),
-    Column("dec_deg", _F64, "deg", "Declination of the source when it was matched"),
+    kinds.right_ascension("ra_deg", "Right ascension of the source when it was matched"),
+    kinds.declination("dec_deg", "Declination of the source when it was matched"),
     Column(
         "mjd",
         _F64,

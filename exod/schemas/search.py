@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import MappingProxyType
 
 import pyarrow as pa
 
+from exod.schemas import kinds
 from exod.schemas.columns import Column, Table
 
 _S, _B = pa.string(), pa.bool_()
 _I16, _I32, _I64 = pa.int16(), pa.int32(), pa.int64()
 _F32, _F64 = pa.float32(), pa.float64()
 
-OBSID = Column("obsid", _S, "", "Observation identifier, ten digits")
-RUNID = Column("runid", _S, "", "Run: {obsid}_{subset}_{t_bin}_{e_lo}_{e_hi}")
-DETID = Column("detid", _S, "", "Region: {runid}_{label}")
+OBSID = kinds.of_observation("obsid", "Observation identifier, ten digits")
+RUNID = kinds.of_observation("runid", "Run: {obsid}_{subset}_{t_bin}_{e_lo}_{e_hi}")
+DETID = kinds.main_name("detid", "Region: {runid}_{label}")
 _SUBSET = Column("subset", _I16, "", "Number of the group of overlapping exposures, from 0")
 _RUN_KEY = (
     RUNID,
     OBSID,
     _SUBSET,
-    Column("t_bin", _F64, "s", "Length of a frame"),
-    Column("e_lo", _F64, "keV", "Lower end of the energy band (excluded)"),
-    Column("e_hi", _F64, "keV", "Upper end of the energy band (excluded)"),
+    kinds.time_resolution("t_bin", "Length of a frame"),
+    kinds.least_energy("e_lo", "Lower end of the energy band (excluded)"),
+    kinds.greatest_energy("e_hi", "Upper end of the energy band (excluded)"),
 )
 _BBOX = (
     Column("y_lo", _I16, "", "First row of the bounding box in the full grid"),
@@ -33,20 +35,22 @@ _BBOX = (
 _LABEL = Column("label", _I32, "", "Number of the region in its run, from 0")
 
 _EVENT = (
-    Column("kind", _S, "", "What the event is: peak or eclipse; peak if it has cells of both"),
-    Column("t_start", _F64, "s", "Start of the event, mission elapsed time; NaN if not measured"),
-    Column("t_start_err", _F64, "s", "Standard error of t_start; NaN if not measured"),
-    Column("t_stop", _F64, "s", "End of the event, mission elapsed time; NaN if not measured"),
-    Column("t_stop_err", _F64, "s", "Standard error of t_stop; NaN if not measured"),
-    Column("duration", _F64, "s", "Length of the event; NaN if not measured"),
-    Column("duration_err", _F64, "s", "Standard error of duration; NaN if not measured"),
+    kinds.classification(
+        "kind", "What the event is: peak or eclipse; peak if it has cells of both"
+    ),
+    kinds.start("t_start", "Start of the event, mission elapsed time; NaN if not measured"),
+    kinds.start_error("t_start_err", "Standard error of t_start; NaN if not measured"),
+    kinds.end("t_stop", "End of the event, mission elapsed time; NaN if not measured"),
+    kinds.end_error("t_stop_err", "Standard error of t_stop; NaN if not measured"),
+    kinds.duration("duration", "Length of the event; NaN if not measured"),
+    kinds.duration_error("duration_err", "Standard error of duration; NaN if not measured"),
     Column("event_n", _F64, "ct", "Counts in the box during the event; NaN if not measured"),
     Column("event_mu", _F64, "ct", "Expected counts during the event; NaN if not measured"),
     Column("excess", _F64, "ct", "Counts of the event in the whole PSF; negative in an eclipse"),
-    Column("excess_lo", _F64, "ct", "Lower end of its 68.3 % credible interval"),
-    Column("excess_hi", _F64, "ct", "Upper end of its 68.3 % credible interval"),
+    kinds.least_counts("excess_lo", "Lower end of its 68.3 % credible interval"),
+    kinds.greatest_counts("excess_hi", "Upper end of its 68.3 % credible interval"),
     Column("peak_rate", _F64, "ct/s", "Rate above the expectation in the brightest block"),
-    Column("peak_rate_err", _F64, "ct/s", "Standard error of peak_rate"),
+    kinds.rate_error("peak_rate_err", "Standard error of peak_rate"),
 )
 
 OBSERVATIONS = Table(
@@ -54,22 +58,22 @@ OBSERVATIONS = Table(
     "One row for each observation that was searched",
     (
         OBSID,
-        Column("target", _S, "", "Name of the target"),
-        Column("date_obs", _S, "", "Start of the earliest exposure, UTC"),
+        Column("target", _S, "", "Name of the target", ucd="meta.id;src"),
+        Column("date_obs", _S, "", "Start of the earliest exposure, UTC", ucd="time.start;obs"),
         Column("revolution", _I32, "", "Revolution of the satellite; -1 if unknown"),
-        Column("ra_pnt", _F64, "deg", "Right ascension of the pointing; NaN if unknown"),
-        Column("dec_pnt", _F64, "deg", "Declination of the pointing; NaN if unknown"),
-        Column("pa_pnt", _F64, "deg", "Position angle of the pointing; NaN if unknown"),
-        Column(
-            "x_ref", _F64, "pixel", "Reference pixel of the projection, sky pixels; NaN if none"
+        kinds.pointing_right_ascension("ra_pnt", "Right ascension of the pointing; NaN if unknown"),
+        kinds.pointing_declination("dec_pnt", "Declination of the pointing; NaN if unknown"),
+        kinds.pointing_angle("pa_pnt", "Position angle of the pointing; NaN if unknown"),
+        kinds.reference_pixel(
+            "x_ref", "Reference pixel of the projection, sky pixels; NaN if none"
         ),
-        Column(
-            "y_ref", _F64, "pixel", "Reference pixel of the projection, sky pixels; NaN if none"
+        kinds.reference_pixel(
+            "y_ref", "Reference pixel of the projection, sky pixels; NaN if none"
         ),
-        Column("ra_ref", _F64, "deg", "Right ascension of the reference pixel; NaN if none"),
-        Column("dec_ref", _F64, "deg", "Declination of the reference pixel; NaN if none"),
-        Column("x_delta", _F64, "deg", "Size of a sky pixel along X; NaN if none"),
-        Column("y_delta", _F64, "deg", "Size of a sky pixel along Y; NaN if none"),
+        kinds.reference_value("ra_ref", "Right ascension of the reference pixel; NaN if none"),
+        kinds.reference_value("dec_ref", "Declination of the reference pixel; NaN if none"),
+        kinds.pixel_scale("x_delta", "Size of a sky pixel along X; NaN if none"),
+        kinds.pixel_scale("y_delta", "Size of a sky pixel along Y; NaN if none"),
         Column("n_exposures", _I16, "", "Exposures that were searched"),
         Column("n_subsets", _I16, "", "Groups of overlapping exposures"),
         Column("n_events", _I64, "", "Events that were searched, all exposures"),
@@ -85,19 +89,19 @@ EXPOSURES = Table(
     "One row for each event list of an observation, used or left out",
     (
         OBSID,
-        Column("filename", _S, "", "File name of the event list"),
-        Column("instrument", _S, "", "Camera: EPN, EMOS1 or EMOS2; empty if unreadable"),
-        Column("expid", _S, "", "Exposure identifier"),
+        kinds.file_name("filename", "File name of the event list"),
+        kinds.instrument("instrument", "Camera: EPN, EMOS1 or EMOS2; empty if unreadable"),
+        kinds.exposure_name("expid", "Exposure identifier"),
         Column("submode", _S, "", "Read-out mode"),
-        Column("filter", _S, "", "Blocking filter"),
+        Column("filter", _S, "", "Blocking filter", ucd="meta.id;instr.filter"),
         Column("subset", _I16, "", "Group of overlapping exposures; -1 if left out"),
         Column("used", _B, "", "Whether the exposure was searched"),
         Column("reason", _S, "", "Why it was left out, or notes on its selection; else empty"),
-        Column(
-            "time_min", _F64, "s", "First event after energy, pattern and flag cuts; NaN if none"
+        kinds.exposure_start(
+            "time_min", "First event after energy, pattern and flag cuts; NaN if none"
         ),
-        Column(
-            "time_max", _F64, "s", "Last event after energy, pattern and flag cuts; NaN if none"
+        kinds.exposure_end(
+            "time_max", "Last event after energy, pattern and flag cuts; NaN if none"
         ),
         Column("time_system", _S, "", "TIMESYS of the event list"),
         Column("n_rows", _I64, "", "Rows of the event list"),
@@ -112,14 +116,14 @@ SOURCES = Table(
     "Known sources of the observation that mask the background model",
     (
         OBSID,
-        Column("ra_deg", _F64, "deg", "Right ascension"),
-        Column("dec_deg", _F64, "deg", "Declination"),
-        Column("det_ml", _F64, "", "EP_DET_ML, maximum likelihood of the detection"),
-        Column("extent_arcsec", _F64, "arcsec", "Extent; 0 for a point source"),
+        kinds.right_ascension("ra_deg", "Right ascension"),
+        kinds.declination("dec_deg", "Declination"),
+        kinds.likelihood("det_ml", "EP_DET_ML, maximum likelihood of the detection"),
+        kinds.angular_size("extent_arcsec", "Extent; 0 for a point source"),
         Column(
             "rate", _F64, "ct/s", "EP_TOT, total count rate of the EPIC cameras; NaN if unknown"
         ),
-        Column("mask_radius_arcsec", _F64, "arcsec", "Radius of the disc in the source mask"),
+        kinds.angular_size("mask_radius_arcsec", "Radius of the disc in the source mask"),
     ),
     ("obsid", "ra_deg", "dec_deg"),
 )
@@ -129,12 +133,12 @@ HOT_PIXELS = Table(
     "Detector pixels, and episodes of pixels, removed as hot or flickering",
     (
         OBSID,
-        Column("filename", _S, "", "File name of the event list"),
+        kinds.file_name("filename", "File name of the event list"),
         Column("ccdnr", _I16, "", "CCD number"),
         Column("rawx", _I16, "", "Pixel column"),
         Column("rawy", _I16, "", "Pixel row"),
-        Column("time_lo", _F64, "s", "Start of the episode; start of the exposure if always hot"),
-        Column("time_hi", _F64, "s", "End of the episode; end of the exposure if always hot"),
+        kinds.start("time_lo", "Start of the episode; start of the exposure if always hot"),
+        kinds.end("time_hi", "End of the episode; end of the exposure if always hot"),
         Column("n", _I32, "ct", "Counts of the pixel in the episode"),
         Column(
             "n_neighbours",
@@ -142,11 +146,8 @@ HOT_PIXELS = Table(
             "ct",
             "Counts of its neighbours in the episode; -1 if from a table",
         ),
-        Column(
-            "log10_p",
-            _F64,
-            "",
-            "log10 of the chance probability before trials; NaN if from a table",
+        kinds.probability(
+            "log10_p", "log10 of the chance probability before trials; NaN if from a table"
         ),
     ),
     ("obsid", "filename", "ccdnr", "rawx", "rawy", "time_lo"),
@@ -158,8 +159,8 @@ BTI = Table(
     (
         RUNID,
         OBSID,
-        Column("START", _F64, "s", "Start of the interval, mission elapsed time"),
-        Column("STOP", _F64, "s", "End of the interval, mission elapsed time"),
+        kinds.start("START", "Start of the interval, mission elapsed time"),
+        kinds.end("STOP", "End of the interval, mission elapsed time"),
     ),
     ("runid", "START", "STOP"),
 )
@@ -169,12 +170,10 @@ RUNS = Table(
     "One row for each run: one subset, time bin and energy band of an observation",
     (
         *_RUN_KEY,
-        Column("sigma", _F64, "", "Significance threshold, equivalent Gaussian sigmas"),
+        kinds.significance("sigma", "Significance threshold, equivalent Gaussian sigmas"),
         Column("rule", _S, "", "Threshold rule: exod2 or exact; of no effect on sliding windows"),
-        Column(
+        kinds.probability(
             "p_log",
-            _F64,
-            "",
             "log10 of the largest probability that is significant; NaN if windows do not slide",
         ),
         Column("window", _I16, "", "Cells along the side of a searched window"),
@@ -183,9 +182,9 @@ RUNS = Table(
         Column("false_eclipses", _F64, "", "Eclipse regions that chance is expected to make"),
         Column("n50", _F64, "ct", "Median over the cells of the image n50; NaN if there is none"),
         Column("n90", _F64, "ct", "Median over the cells of the image n90; NaN if there is none"),
-        Column("size_arcsec", _F64, "arcsec", "True size of a cell"),
-        Column("t_lo", _F64, "s", "Start of the first frame, mission elapsed time"),
-        Column("t_hi", _F64, "s", "End of the searched interval, mission elapsed time"),
+        kinds.angular_resolution("size_arcsec", "True size of a cell"),
+        kinds.observation_start("t_lo", "Start of the first frame, mission elapsed time"),
+        kinds.observation_end("t_hi", "End of the searched interval, mission elapsed time"),
         Column("n_exposures", _I16, "", "Exposures in the merged event list"),
         Column("n_frames", _I32, "", "Frames; 0 if the subset is shorter than one bin"),
         *_BBOX,
@@ -199,7 +198,7 @@ RUNS = Table(
         Column("n_peak_cells", _I32, "", "Significant cells with too many counts"),
         Column("n_eclipse_cells", _I32, "", "Significant cells with too few counts"),
         Column("n_regions", _I32, "", "Variable regions"),
-        Column("seconds", _F64, "s", "Time taken by this run"),
+        kinds.duration("seconds", "Time taken by this run"),
         Column("peak_memory_mb", _F64, "Mbyte", "Peak resident memory of the process so far"),
         Column("notes", _S, "", "What was unusual in this run; empty if nothing"),
     ),
@@ -212,18 +211,18 @@ CELLS = Table(
     (
         RUNID,
         OBSID,
-        Column("kind", _S, "", "peak (too many counts) or eclipse (too few)"),
+        kinds.classification("kind", "peak (too many counts) or eclipse (too few)"),
         Column("frame", _I32, "", "Frame, from 0"),
         Column("y", _I16, "", "Row in the full, uncropped grid"),
         Column("x", _I16, "", "Column in the full, uncropped grid"),
-        Column("TIME_lo", _F64, "s", "Start of the frame, mission elapsed time"),
-        Column("Y_lo", _F64, "pixel", "Lower edge of the cell, sky pixels of 0.05 arcsec"),
-        Column("X_lo", _F64, "pixel", "Lower edge of the cell, sky pixels of 0.05 arcsec"),
+        kinds.start("TIME_lo", "Start of the frame, mission elapsed time"),
+        kinds.sky_y("Y_lo", "Lower edge of the cell, sky pixels of 0.05 arcsec"),
+        kinds.sky_x("X_lo", "Lower edge of the cell, sky pixels of 0.05 arcsec"),
         Column("n", _I32, "ct", "Counts"),
         Column("mu", _F64, "ct", "Expected counts"),
-        Column("B_log", _F64, "", "log10 of the Bayes factor for its kind"),
-        Column(
-            "p_log", _F64, "", "log10 of the probability of its counts; NaN if windows do not slide"
+        kinds.likelihood("B_log", "log10 of the Bayes factor for its kind"),
+        kinds.probability(
+            "p_log", "log10 of the probability of its counts; NaN if windows do not slide"
         ),
         _LABEL,
     ),
@@ -237,20 +236,20 @@ REGIONS = Table(
         DETID,
         *_RUN_KEY,
         _LABEL,
-        Column("ra_deg", _F64, "deg", "Right ascension of the variable source"),
-        Column("dec_deg", _F64, "deg", "Declination of the variable source"),
-        Column(
-            "pos_err_arcsec", _F64, "arcsec", "Radius that holds the position with 63 % probability"
+        kinds.right_ascension("ra_deg", "Right ascension of the variable source"),
+        kinds.declination("dec_deg", "Declination of the variable source"),
+        kinds.position_error(
+            "pos_err_arcsec", "Radius that holds the position with 63 % probability"
         ),
-        Column("X", _F64, "pixel", "Position, sky pixels of 0.05 arcsec"),
-        Column("Y", _F64, "pixel", "Position, sky pixels of 0.05 arcsec"),
+        kinds.sky_x("X", "Position, sky pixels of 0.05 arcsec"),
+        kinds.sky_y("Y", "Position, sky pixels of 0.05 arcsec"),
         Column("pos_method", _S, "", "psf (fit to the events) or centroid (of the cells)"),
         *_BBOX,
-        Column("y_centroid", _F64, "", "Mean row of the region's cells, full grid"),
-        Column("x_centroid", _F64, "", "Mean column of the region's cells, full grid"),
-        Column("y_weighted", _F64, "", "Mean row weighted with the counts image, full grid"),
-        Column("x_weighted", _F64, "", "Mean column weighted with the counts image, full grid"),
-        Column("intensity_mean", _F64, "ct", "Mean of the counts image over the region's cells"),
+        kinds.grid_y("y_centroid", "Mean row of the region's cells, full grid"),
+        kinds.grid_x("x_centroid", "Mean column of the region's cells, full grid"),
+        kinds.grid_y("y_weighted", "Mean row weighted with the counts image, full grid"),
+        kinds.grid_x("x_weighted", "Mean column weighted with the counts image, full grid"),
+        kinds.mean_counts("intensity_mean", "Mean of the counts image over the region's cells"),
         Column(
             "equivalent_diameter", _F64, "", "Diameter of a disc of the region's area, in cells"
         ),
@@ -259,20 +258,18 @@ REGIONS = Table(
         Column(
             "n_eclipse_cells", _I32, "", "Significant eclipse cells (frames counted separately)"
         ),
-        Column("max_B_peak_log", _F64, "", "Largest log10 B_peak of its light curve; NaN if none"),
-        Column(
-            "max_B_eclipse_log", _F64, "", "Largest log10 B_eclipse of its light curve; NaN if none"
+        kinds.likelihood("max_B_peak_log", "Largest log10 B_peak of its light curve; NaN if none"),
+        kinds.likelihood(
+            "max_B_eclipse_log", "Largest log10 B_eclipse of its light curve; NaN if none"
         ),
-        Column("sigma_peak", _F64, "", "Equivalent sigma of max_B_peak_log, 0 to 10"),
-        Column("sigma_eclipse", _F64, "", "Equivalent sigma of max_B_eclipse_log, 0 to 10"),
-        Column(
+        kinds.significance("sigma_peak", "Equivalent sigma of max_B_peak_log, 0 to 10"),
+        kinds.significance("sigma_eclipse", "Equivalent sigma of max_B_eclipse_log, 0 to 10"),
+        kinds.likelihood(
             "strength",
-            _F64,
-            "",
             "Of its strongest cell: log10 of the Bayes factor that the rule compares, or -p_log",
         ),
-        Column("fap_run", _F64, "", "Probability that chance makes one as strong in its run"),
-        Column("fap_obs", _F64, "", "Probability that chance makes one as strong in any run"),
+        kinds.false_alarm("fap_run", "Probability that chance makes one as strong in its run"),
+        kinds.false_alarm("fap_obs", "Probability that chance makes one as strong in any run"),
         *_EVENT,
     ),
     ("runid", "label"),
@@ -282,17 +279,17 @@ LIGHTCURVES = Table(
     "lightcurves",
     "Light curve of each region, one row a frame, summed over its bounding box",
     (
-        DETID,
+        replace(DETID, ucd="meta.id.parent"),
         RUNID,
         OBSID,
         _LABEL,
-        Column("time", _F64, "s", "Start of the frame, mission elapsed time"),
+        kinds.start("time", "Start of the frame, mission elapsed time"),
         Column("n", _I32, "ct", "Counts in the bounding box"),
         Column("mu", _F32, "ct", "Expected counts in the bounding box"),
         Column("bti", _B, "", "Frame is in a bad time interval"),
         Column("bccd", _B, "", "A CCD or camera was off; the frame is masked unless set otherwise"),
-        Column("B_peak_log", _F64, "", "log10 B_peak of n and mu; NaN where mu is 0"),
-        Column("B_eclipse_log", _F64, "", "log10 B_eclipse of n and mu; NaN where mu is 0"),
+        kinds.likelihood("B_peak_log", "log10 B_peak of n and mu; NaN where mu is 0"),
+        kinds.likelihood("B_eclipse_log", "log10 B_eclipse of n and mu; NaN where mu is 0"),
     ),
     ("runid", "label", "time"),
 )
@@ -318,10 +315,10 @@ RATES = Table(
     (
         OBSID,
         _SUBSET,
-        Column("instrument", _S, "", "Camera: EPN, EMOS1 or EMOS2"),
-        Column("expid", _S, "", "Exposure identifier"),
-        Column("time", _F64, "s", "Start of the bin, mission elapsed time"),
-        Column("width", _F64, "s", "Length of the bin"),
+        kinds.instrument("instrument", "Camera: EPN, EMOS1 or EMOS2"),
+        kinds.exposure_name("expid", "Exposure identifier"),
+        kinds.start("time", "Start of the bin, mission elapsed time"),
+        kinds.time_resolution("width", "Length of the bin"),
         Column("n", _I32, "ct", "Selected events of all energies"),
         Column("n_hard", _I32, "ct", "Selected events between 10 and 12 keV"),
     ),

@@ -146,7 +146,8 @@ class TableFile:
                     continue
                 kind = _array(np.asarray(sample), np.zeros(len(sample), bool)).type
                 text = str(header.comments[f"TTYPE{number}"] or "")
-                found.append(Column(column.name, kind, column.unit or "", text, nullable=True))
+                told = column.unit or "", text, True, str(header.get(f"TUCD{number}", ""))
+                found.append(Column(column.name, kind, *told))
         return tuple(found)
 
     def _fits_batches(self, names: list[str], rows: int) -> Iterator[pa.Table]:
@@ -174,6 +175,7 @@ def arrow_of(table: Any) -> pa.Table:
         if column.ndim != 1:
             continue
         about = {"unit": str(column.unit or ""), "description": column.description or ""}
+        about["ucd"] = str(column.meta.get("ucd", ""))
         array = _array(np.ma.getdata(column), np.ma.getmaskarray(column))
         fields.append(pa.field(name, array.type, metadata=about))
         arrays.append(array)
@@ -201,10 +203,6 @@ def _text(value: object) -> str | None:
 
 def _scalar(schema: pa.Schema) -> Iterator[Column]:
     for field in schema:
-        kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-        if pa.types.is_nested(kind):
-            continue
-        about = {key.decode(): value.decode() for key, value in (field.metadata or {}).items()}
-        yield Column(
-            field.name, kind, about.get("unit", ""), about.get("description", ""), nullable=True
-        )
+        column = Column.of_field(field.with_nullable(nullable=True))
+        if not pa.types.is_nested(column.type):
+            yield column

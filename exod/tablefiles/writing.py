@@ -1,35 +1,32 @@
 """Tables as files for other programs: CSV, ECSV, FITS, Parquet, VOTable and JSON lines.
 
-Rows are written as they come, so that a table may be larger than memory. A file appears whole
-under its name or not at all.
+CSV, FITS, JSON lines and Parquet are written as rows come, so that a table may be larger than
+memory. For ECSV and VOTable, which astropy writes, it has to fit: few programs open large ones. A
+file appears whole under its name or not at all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
-from astropy.io import fits
 
-from exod.archive.parquet import writer
+from exod.archive.parquet import to_pandas, writer
 from exod.errors import ConfigError
-from exod.files.whole import whole_file
+from exod.files.whole import scratch_file, whole_file
 from exod.schemas.columns import Column, Table
-from exod.tablefiles.text import (
-    UCDS,
-    Chunks,
-    write_csv,
-    write_ecsv,
-    write_json_lines,
-    write_votable,
-)
+from exod.tablefiles.fits import write_fits
+
+if TYPE_CHECKING:
+    import astropy.table
+
+Chunks = Iterable[pa.Table]
 
 
 def check_target(path: Path, *, overwrite: bool) -> None:
@@ -106,116 +103,104 @@ class _Counted:
             yield chunk
 
 
-def _write_parquet(path: Path, table: Table, chunks: Chunks) -> None:
+def write_parquet(path: Path, table: Table, chunks: Chunks) -> None:
+    """Parquet; unit, meaning and UCD are in the metadata of each column."""
     with path.open("wb") as file, writer(file, table.schema) as sink:
         for chunk in chunks:
             sink.write_table(chunk.cast(table.schema))
 
 
 def _write_fits(path: Path, table: Table, chunks: Chunks) -> None:
-    """The number of rows and the length of text must be known first: rows wait in a file."""
-    spool = path.with_suffix(".parquet")
-    try:
-        lengths = dict.fromkeys(table.schema.names, 1)
-        rows = 0
-        with spool.open("wb") as file, writer(file, table.schema) as sink:
-            for chunk in chunks:
-                sink.write_table(chunk.cast(table.schema))
-                rows += chunk.num_rows
-                for column in table.columns:
-                    if pa.types.is_string(column.type) and chunk.num_rows:
-                        longest = pc.max(pc.utf8_length(chunk[column.name])).as_py() or 1
-                        lengths[column.name] = max(lengths[column.name], longest)
-        layout = [_fits_column(column, lengths[column.name]) for column in table.columns]
-        with path.open("wb") as target, pq.ParquetFile(spool) as source:
-            target.write(fits.PrimaryHDU().header.tostring().encode())
-            target.write(_fits_header(table, layout, rows).tostring().encode())
-            size = 0
-            for batch in source.iter_batches():
-                size += target.write(_fits_rows(batch, layout).tobytes())
-            target.write(b"\0" * (-size % 2880))
-    finally:
-        with suppress(FileNotFoundError):
-            spool.unlink()
+    with scratch_file(path) as rows:
+        write_parquet(rows, table, chunks)
+        write_fits(path, table, rows)
 
 
-_FITS_TYPES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
-    {
-        "bool": ("L", "i1"),
-        "uint8": ("B", "u1"),
-        "int8": ("I", ">i2"),
-        "int16": ("I", ">i2"),
-        "uint16": ("J", ">i4"),
-        "int32": ("J", ">i4"),
-        "uint32": ("K", ">i8"),
-        "int64": ("K", ">i8"),
-        "float": ("E", ">f4"),
-        "double": ("D", ">f8"),
+def _write_csv(path: Path, table: Table, chunks: Chunks) -> None:
+    """CSV; a missing value is an empty cell."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table.frame().to_csv(file, index=False, lineterminator="\n")
+        for chunk in chunks:
+            to_pandas(chunk).to_csv(file, index=False, header=False, lineterminator="\n")
+
+
+def _write_json_lines(path: Path, table: Table, chunks: Chunks) -> None:
+    """One JSON object a row; a missing value is null."""
+    floats = {column.name for column in table.columns if pa.types.is_floating(column.type)}
+    with path.open("w", encoding="utf-8") as file:
+        for chunk in chunks:
+            for row in chunk.to_pylist():
+                for name in floats:
+                    # JSON has no NaN.
+                    value = row[name]
+                    row[name] = value if value is None or np.isfinite(value) else None
+                file.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
+
+
+def _write_ecsv(path: Path, table: Table, chunks: Chunks) -> None:
+    """CSV with units and meanings in its head, for astropy."""
+    found = _astropy_table(table, chunks)
+    found.write(path, format="ascii.ecsv", delimiter=",")
+
+
+def _write_votable(path: Path, table: Table, chunks: Chunks) -> None:
+    """VOTable, for TOPCAT and the Virtual Observatory; a missing value is an empty cell."""
+    from astropy.io import votable
+    from astropy.io.votable.tree import CooSys
+
+    file = votable.from_table(_astropy_table(table, chunks))
+    resource = file.resources[0]
+    resource.coordinate_systems.append(CooSys(ID="ICRS", system="ICRS"))
+    resource.tables[0].name, resource.tables[0].description = table.name, table.description
+    for field in resource.tables[0].fields:
+        if field.name in ("ra_deg", "dec_deg"):
+            field.ref = "ICRS"
+    file.to_xml(str(path))
+
+
+def _astropy_table(table: Table, chunks: Chunks) -> astropy.table.Table:
+    """The rows in memory, masked where values are missing."""
+    import astropy.table
+
+    rows = pa.concat_tables([table.schema.empty_table(), *chunks])
+    columns = [_astropy_column(column, rows[column.name]) for column in table.columns]
+    return astropy.table.Table(columns, meta={"description": table.description})
+
+
+def _astropy_column(column: Column, values: pa.ChunkedArray) -> astropy.table.Column:
+    from astropy.table import Column as Plain
+    from astropy.table import MaskedColumn
+
+    about = {
+        "name": column.name,
+        "unit": column.unit or None,
+        "description": column.description,
+        "meta": {"ucd": column.ucd},
     }
-)
-"""FITS format and numpy dtype of each Arrow type but text."""
+    if pa.types.is_string(column.type):
+        # XML has no place for control characters.
+        shown = pc.replace_substring_regex(
+            values.fill_null(""), r"[\x00-\x08\x0b\x0c\x0e-\x1f]", "?"
+        )
+        content = np.array(shown.to_pylist(), dtype="U" if len(shown) else "U1")
+    else:
+        small = {"int8": pa.int16(), "uint16": pa.int32(), "uint32": pa.int64()}
+        wide = values.cast(small.get(str(column.type), column.type))
+        content = wide.fill_null(False if pa.types.is_boolean(column.type) else 0).to_numpy()
+    if not column.nullable:
+        return Plain(content, **about)
+    return MaskedColumn(content, mask=values.is_null().to_numpy(), **about)
 
 
-def _fits_column(column: Column, length: int) -> fits.Column:
-    kind = str(column.type)
-    code = f"{length}A" if pa.types.is_string(column.type) else _FITS_TYPES[kind][0]
-    null = None
-    if column.nullable and code in ("I", "J", "K"):
-        null = int(np.iinfo(_FITS_TYPES[kind][1]).min)
-    return fits.Column(column.name, code, unit=column.unit or None, null=null)
-
-
-def _fits_header(table: Table, layout: list[fits.Column], rows: int) -> fits.Header:
-    header = fits.BinTableHDU.from_columns(layout, nrows=0).header
-    header["NAXIS2"] = rows
-    header["EXTNAME"] = table.name.upper()
-    header["HISTORY"] = _ascii(table.description)
-    for number, column in enumerate(table.columns, start=1):
-        header[f"TCOMM{number}"] = _ascii(column.description)
-        if column.name in UCDS:
-            header[f"TUCD{number}"] = UCDS[column.name]
-    return header
-
-
-def _fits_rows(batch: pa.RecordBatch, layout: list[fits.Column]) -> np.ndarray:
-    names = [f"f{number}" for number in range(len(layout))]
-    kinds = []
-    for field, column in zip(batch.schema, layout, strict=True):
-        text = pa.types.is_string(field.type)
-        kinds.append(f"S{column.format[:-1]}" if text else _FITS_TYPES[str(field.type)][1])
-    found = np.zeros(len(batch), dtype=list(zip(names, kinds, strict=True)))
-    for name, values, column in zip(names, batch.columns, layout, strict=True):
-        found[name] = _fits_values(values, column)
-    return found
-
-
-def _fits_values(values: pa.Array, column: fits.Column) -> Any:
-    if pa.types.is_string(values.type):
-        return [_ascii(item or "").encode() for item in values.to_pylist()]
-    if pa.types.is_boolean(values.type):
-        # A zero byte is null.
-        codes = pc.if_else(values, ord("T"), ord("F"))
-        return pc.fill_null(codes, 0).to_numpy(zero_copy_only=False)
-    if values.null_count and column.null is not None:
-        values = values.cast(pa.int64()).fill_null(column.null)
-    return values.to_numpy(zero_copy_only=False)
-
-
-def _ascii(text: str) -> str:
-    """FITS knows printable ASCII only."""
-    plain = text.encode("ascii", "replace").decode()
-    return "".join(letter if " " <= letter <= "~" else "?" for letter in plain)
-
-
-_WRITERS: Final[Mapping[str, Callable[[Path, Table, Chunks], None]]] = MappingProxyType(
+_WRITERS: Final[Mapping[str, Callable[[Path, Table, Chunks], Any]]] = MappingProxyType(
     {
-        ".csv": write_csv,
-        ".ecsv": write_ecsv,
+        ".csv": _write_csv,
+        ".ecsv": _write_ecsv,
         ".fits": _write_fits,
-        ".parquet": _write_parquet,
-        ".vot": write_votable,
-        ".xml": write_votable,
-        ".jsonl": write_json_lines,
+        ".parquet": write_parquet,
+        ".vot": _write_votable,
+        ".xml": _write_votable,
+        ".jsonl": _write_json_lines,
     }
 )
 """How each format is written, by the ending of the file."""

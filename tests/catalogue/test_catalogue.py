@@ -15,11 +15,11 @@ from helpers.survey_archives import make_survey
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exod.archive.parquet import to_arrow
 from exod.catalogue import columns as declared
 from exod.catalogue.checks import Check, require, table_checks
 from exod.catalogue.division import batches, margins, partitions
 from exod.catalogue.nesting import nest
-from exod.catalogue.parquet import arrow_rows
 from exod.catalogue.rows import detection_rows, match_problem, source_rows
 from exod.counterparts.registry import registry
 from exod.errors import ArchiveError
@@ -57,28 +57,28 @@ def survey(tmp_path_factory):
 
 
 def test_columns_are_those_of_the_method_in_its_order():
-    assert TABLES[0].names[: len(METHOD_DETECTIONS)] == METHOD_DETECTIONS
-    assert TABLES[1].names[: len(METHOD_SOURCES)] == METHOD_SOURCES
+    assert TABLES[0].schema.names[: len(METHOD_DETECTIONS)] == METHOD_DETECTIONS
+    assert TABLES[1].schema.names[: len(METHOD_SOURCES)] == METHOD_SOURCES
 
 
 def test_no_column_of_the_archive_is_lost():
-    there = {(entry.table, entry.source) for entry in TABLES[0].entries}
+    there = set(TABLES[0].origins)
     for table in (REGIONS, FEATURES, FLAGS):
         names = {column.name for column in table.columns} - {"runid", "obsid", "detid"}
         assert {(table.name, name) for name in names} <= there
-    assert {e.source for e in declared.sources().entries} == {c.name for c in UNIQUE.columns}
-    assert TABLES[1].names[-1] == "gaia_sep_arcsec"
+    assert {name for _, name in declared.sources().origins} == {c.name for c in UNIQUE.columns}
+    assert TABLES[1].schema.names[-1] == "gaia_sep_arcsec"
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 def test_units_and_ucds_are_valid(table):
-    for entry in table.entries:
-        assert check_ucd(entry.ucd, check_controlled_vocabulary=True, has_colon=False), entry
-        assert entry.column.description, entry
-        if entry.name != "gaia_flux":  # a unit that FITS does not know
-            units.Unit(entry.column.unit, format="fits")
+    for column in table.columns:
+        assert check_ucd(column.ucd, check_controlled_vocabulary=True), column
+        assert column.description, column
+        if column.name != "gaia_flux":  # a unit that FITS does not know
+            units.Unit(column.unit, format="fits")
     for main in ("meta.id", "pos.eq.ra", "pos.eq.dec"):
-        marked = [e for e in table.entries if e.ucd.startswith(main) and "meta.main" in e.ucd]
+        marked = [c for c in table.columns if c.ucd.startswith(main) and "meta.main" in c.ucd]
         assert len(marked) == 1, main
 
 
@@ -86,10 +86,12 @@ def test_columns_of_known_catalogues_are_described():
     """Of all that exod can match with at once: no name twice, and valid UCDs."""
     tables = {name: catalogue.table() for name, catalogue in registry().items()}
     table = declared.sources(tables)
-    assert {"simbad_main_id", "gaia_source_id", "DR14_IAUNAME", "SUSS6_RA"} <= set(table.names)
-    for entry in table.entries:
-        assert check_ucd(entry.ucd, check_controlled_vocabulary=True, has_colon=False), entry
-    ucds = {entry.name: entry.ucd for entry in table.entries}
+    assert {"simbad_main_id", "gaia_source_id", "DR14_IAUNAME", "SUSS6_RA"} <= set(
+        table.schema.names
+    )
+    for column in table.columns:
+        assert check_ucd(column.ucd, check_controlled_vocabulary=True), column
+    ucds = {column.name: column.ucd for column in table.columns}
     assert ucds["DR14_IAUNAME"] == ucds["gaia_source_id"] == "meta.id.cross"
     assert ucds["DR14_SC_RA"] == "pos.eq.ra"
     assert ucds["gaia_pmdec"] == "pos.pm"
@@ -120,17 +122,17 @@ def test_detections_are_those_of_the_archive(survey):
     archive, _, _, detections, _ = survey
     expected = archive.detections.compute().set_index("detid").loc[detections["detid"]]
     assert len(detections) == len(expected) == 4 * 3 * 3
-    for entry in TABLES[0].entries:
-        if entry.name != "detid":
-            found = detections[entry.name].to_numpy()
-            np.testing.assert_array_equal(found, expected[entry.source].to_numpy(), entry.name)
+    for column, (_, name) in zip(TABLES[0].columns, TABLES[0].origins, strict=True):
+        if name != "detid":
+            found = detections[column.name].to_numpy()
+            np.testing.assert_array_equal(found, expected[name].to_numpy(), name)
     order = detections.sort_values(["unique_reg_id", "detid"], ignore_index=True)
     pd.testing.assert_frame_equal(detections, order)
 
 
 def test_rows_fit_their_tables(survey):
     for table, frame in zip(TABLES, survey[3:], strict=True):
-        assert arrow_rows(table, frame).schema.equals(table.schema, check_metadata=True)
+        assert to_arrow(table, frame, table.name).schema.equals(table.schema, check_metadata=True)
 
 
 def test_sources_without_counterpart_have_nulls(survey):
@@ -139,7 +141,7 @@ def test_sources_without_counterpart_have_nulls(survey):
     has = match.set_index("region_num")["gaia_source_id"].reindex(sources["region_num"])
     assert sources["gaia_source_id"].isna().tolist() == has.isna().tolist()
     assert 0 < sources["gaia_source_id"].isna().sum() < len(sources)
-    assert arrow_rows(TABLES[1], sources)["gaia_name"].null_count == has.isna().sum()
+    assert to_arrow(TABLES[1], sources, "sources")["gaia_name"].null_count == has.isna().sum()
 
 
 def test_a_source_that_was_not_matched_has_nulls(survey):
@@ -147,7 +149,7 @@ def test_a_source_that_was_not_matched_has_nulls(survey):
     sources = source_rows(TABLES[1], products["unique"], {"gaia": match.iloc[1:]})
     assert sources["gaia_source_id"].isna()[0]
     assert sources["gaia_sep_arcsec"].isna()[0]
-    assert arrow_rows(TABLES[1], sources)["gaia_variable"].null_count > 0
+    assert to_arrow(TABLES[1], sources, "sources")["gaia_variable"].null_count > 0
 
 
 @pytest.mark.parametrize("name", ["features", "flags"])

@@ -73,7 +73,7 @@ def test_every_format_gives_every_value_back(command, archive, expected, tmp_pat
         if values.dtype == "str" or pd.api.types.is_string_dtype(values.dtype):
             wanted = values.fillna("").tolist()
             if ending == "fits":
-                wanted = [text.replace("Ä", "?") for text in wanted]
+                wanted = [text.replace("Ä", "A") for text in wanted]
             assert found[name].fillna("").tolist() == wanted
         elif name == "gaia_source_id" and ending in ("csv", "jsonl"):
             # Readers that make floating-point numbers of them are not the writer's fault.
@@ -299,7 +299,7 @@ def test_awkward_text_and_numbers_survive(tmp_path, ending):
     texts = rows["text"].to_pylist()
     if ending == "fits":
         # Not even a line break is allowed there.
-        texts = ["a,b", 'say "x" & <y>', "two?lines", "?"]
+        texts = ["a,b", 'say "x" & <y>', "two?lines", "a"]
     assert found["text"].tolist() == texts
     np.testing.assert_array_equal(found["value"].astype(float), rows["value"].to_numpy())
     np.testing.assert_array_equal(

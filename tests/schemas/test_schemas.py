@@ -10,8 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from astropy import units
+from astropy.io.votable.ucd import check_ucd
 
-from exod.schemas import BTI, CELLS, EXPOSURES, FORMAT_VERSION, REGIONS, TABLES, Table
+from exod.schemas import BTI, CELLS, DERIVED, EXPOSURES, FORMAT_VERSION, REGIONS, TABLES, Table
+from exod.schemas.columns import UCDS, Column
 
 PROMISED = {
     "runs": "runid obsid subset t_bin e_lo e_hi n_frames y_lo y_hi x_lo x_hi n_sum mu_sum n_bti "
@@ -58,6 +60,24 @@ def test_units_are_ones_that_fits_readers_know(table: Table) -> None:
         units.Unit(column.unit, format="fits")
 
 
+ALL = [*TABLES.values(), *(table for product in DERIVED.values() for table in product)]
+
+
+@pytest.mark.parametrize("table", ALL, ids=lambda table: table.name)
+def test_ucds_are_of_the_controlled_vocabulary(table: Table) -> None:
+    for column in table.columns:
+        assert check_ucd(column.ucd, check_controlled_vocabulary=True), column
+    for main in ("meta.id", "pos.eq.ra", "pos.eq.dec", "stat.error"):
+        marked = [c for c in table.columns if c.ucd.startswith(main) and "meta.main" in c.ucd]
+        assert len(marked) <= 1, main
+
+
+@pytest.mark.parametrize("unit", [*UCDS, ""])
+@pytest.mark.parametrize("kind", [pa.string(), pa.bool_(), pa.int16(), pa.float32()], ids=str)
+def test_units_and_types_give_ucds(unit: str, kind: pa.DataType) -> None:
+    assert check_ucd(Column("x", kind, unit, "").ucd, check_controlled_vocabulary=True)
+
+
 @pytest.mark.parametrize("name", PROMISED)
 def test_promised_columns_are_there(name: str) -> None:
     assert set(PROMISED[name].split()) <= {column.name for column in TABLES[name].columns}
@@ -86,6 +106,8 @@ def test_units_and_meanings_survive_parquet(table: Table) -> None:
         metadata = schema.field(column.name).metadata
         assert metadata[b"unit"].decode() == column.unit
         assert metadata[b"description"].decode() == column.description
+        assert metadata[b"ucd"].decode() == column.ucd
+        assert Column.of_field(schema.field(column.name)) == column
 
 
 def test_rows_become_a_frame_in_the_declared_order() -> None:

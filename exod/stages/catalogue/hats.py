@@ -65,7 +65,7 @@ def write_hats(
     parent = {"unique_reg_id", "srcid"}
     inner = Nested(
         "detections",
-        tuple(entry.column for entry in detection_table.entries if entry.name not in parent),
+        tuple(column for column in detection_table.columns if column.name not in parent),
     )
     members = nest(
         detections, "unique_reg_id", sources["region_num"].combine_chunks(), inner.columns, "detid"

@@ -17,11 +17,10 @@ import pandas as pd
 from exod.archive import Archive, open_archive
 from exod.archive.derived import Derived, table_of
 from exod.archive.ledger import versions
+from exod.archive.parquet import to_arrow
 from exod.catalogue import columns as declared
 from exod.catalogue.checks import Check, file_checks, require, table_checks
-from exod.catalogue.fits import write_fits
 from exod.catalogue.hats import using_lsdb
-from exod.catalogue.parquet import arrow_rows, write_parquet
 from exod.catalogue.readme import MANIFEST, Facts, column_page, is_release, manifest, readme
 from exod.catalogue.rows import detection_rows, source_rows
 from exod.errors import ArchiveError
@@ -29,6 +28,8 @@ from exod.files.storage import StorageOptions
 from exod.files.whole import whole_folder
 from exod.scheduler.plan import Plan
 from exod.stages.catalogue.hats import Rows, write_hats
+from exod.tablefiles.fits import write_fits
+from exod.tablefiles.writing import write_parquet
 
 PRODUCTS = ("unique", "features", "flags")
 
@@ -218,8 +219,8 @@ def _content(archive: Archive, matches: Sequence[str]) -> _Content:
         sources,
         {name: frame["region_num"].to_numpy() for name, frame in frames.items()},
         (
-            (table, arrow_rows(table, detections)),
-            (source_table, arrow_rows(source_table, sources)),
+            (table, to_arrow(table, detections, "detections of the catalogue")),
+            (source_table, to_arrow(source_table, sources, "sources of the catalogue")),
         ),
         without_source=int((~regions["detid"].isin(members["detid"])).sum()),
     )
@@ -259,5 +260,6 @@ def _write_tables(staging: Path, content: _Content, facts: Facts) -> None:
         "VFLAGS": (facts.products["flags"], "Version of the flags"),
     }
     for table, rows in content.tables:
-        write_fits(staging / f"{table.name}.fits", table, rows, header)
-        write_parquet(staging / f"{table.name}.parquet", rows)
+        parquet = staging / f"{table.name}.parquet"
+        write_parquet(parquet, table, [rows])
+        write_fits(staging / f"{table.name}.fits", table, parquet, header)

@@ -1,18 +1,20 @@
-"""The FITS files of the catalogue: what was put in comes out, with units and checksums."""
+"""FITS tables: what was put in comes out, with units and checksums."""
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
 from astropy.io import fits
+from astropy.io.fits.scripts import fitscheck
 from astropy.table import Table as AstropyTable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exod.catalogue.columns import CatalogueTable, Entry
-from exod.catalogue.fits import fits_problem, fits_unit, write_fits
-from exod.catalogue.parquet import parquet_problem, write_parquet
-from exod.schemas.columns import Column
+from exod.catalogue.checks import parquet_problem
+from exod.schemas.columns import Column, Table
+from exod.tablefiles import fits as tablefits
+from exod.tablefiles.fits import fits_problem, fits_unit
+from exod.tablefiles.writing import write_parquet
 
 LONG = "A meaning that is longer than a card of the header can hold, " * 3 + "in which it ends"
 COLUMNS = (
@@ -28,9 +30,7 @@ COLUMNS = (
     Column("ra_deg", pa.float64(), "deg", "Right ascension"),
     Column("rate", pa.float64(), "electron/s", "Rate"),
 )
-TABLE = CatalogueTable(
-    "detections", "Détections", tuple(Entry(c, "meta.note", "t", c.name) for c in COLUMNS)
-)
+TABLE = Table("detections", "Détections", tuple(COLUMNS), ())
 ROWS = [
     ["EXOD J0", "Étoile ★", True, True, 7, 2**62 + 1, -5, 3, 1.5, 359.9, 1.0],
     ["", None, False, None, -7, None, None, None, None, np.nan, np.nan],
@@ -43,6 +43,13 @@ def arrow(rows) -> pa.Table:
     values = zip(*rows, strict=True) if rows else [[] for _ in COLUMNS]
     arrays = [pa.array(v, c.type) for v, c in zip(values, COLUMNS, strict=True)]
     return pa.Table.from_arrays(arrays, schema=TABLE.schema)
+
+
+def write_fits(path, table, rows, header) -> None:
+    """Through a Parquet file, as tables of any size are."""
+    parquet = path.with_suffix(".parquet")
+    write_parquet(parquet, table, [rows])
+    tablefits.write_fits(path, table, parquet, header)
 
 
 @pytest.fixture
@@ -90,11 +97,12 @@ def test_header_tells_units_meanings_and_provenance(written):
 
 def test_files_are_verified(written):
     assert fits_problem(written, TABLE, 3) == ""
+    assert fitscheck.main([str(written)]) == 0
     assert fits_problem(written, TABLE, 4) == "has 3 rows, not 4"
-    fewer = CatalogueTable("detections", "", TABLE.entries[1:])
+    fewer = Table("detections", "", TABLE.columns[1:], ())
     assert "other columns" in fits_problem(written, fewer, 3)
     units = [Column(c.name, c.type, "s" if c.name == "n" else c.unit, "") for c in COLUMNS]
-    other = CatalogueTable("detections", "", tuple(Entry(c, "", "t", c.name) for c in units))
+    other = Table("detections", "", tuple(units), ())
     assert fits_problem(written, other, 3) == "has the unit ct of n, not s"
 
 
@@ -103,7 +111,7 @@ def test_damage_is_found(written, place):
     content = bytearray(written.read_bytes())
     content[content.index(place)] ^= 1
     written.write_bytes(content)
-    assert "is damaged (Checksum verification failed" in fits_problem(written, TABLE, 3)
+    assert "is damaged (checksum of DETECTIONS)" in fits_problem(written, TABLE, 3)
     written.write_bytes(content[:2000])
     assert "cannot be read again" in fits_problem(written, TABLE, 3)
 
@@ -112,7 +120,7 @@ def test_no_rows_are_a_valid_table(tmp_path):
     path = tmp_path / "detections.fits"
     write_fits(path, TABLE, arrow([]), HEADER)
     assert fits_problem(path, TABLE, 0) == ""
-    assert AstropyTable.read(path).colnames == TABLE.names
+    assert AstropyTable.read(path).colnames == TABLE.schema.names
 
 
 @settings(max_examples=25)
@@ -139,6 +147,7 @@ def test_any_rows_come_out(tmp_path_factory, rows):
         whole = whole.set_column(place, field, pa.array(values, field.type))
     write_fits(path, TABLE, whole, {})
     assert fits_problem(path, TABLE, len(rows)) == ""
+    assert fitscheck.main([str(path)]) == 0
     found = AstropyTable.read(path)
     assert np.ma.filled(found["name"], "").tolist() == list(text)
     assert found["id"].tolist() == list(number)
@@ -163,9 +172,10 @@ def test_units_are_those_of_fits(unit, expected):
 
 def test_parquet_is_verified(tmp_path):
     path = tmp_path / "detections.parquet"
-    write_parquet(path, arrow(ROWS))
-    assert parquet_problem(path, arrow(ROWS)) == ""
-    assert parquet_problem(path, arrow(ROWS[:2])) == "has 3 rows, not 2"
-    assert "other columns" in parquet_problem(path, arrow(ROWS).drop_columns("n"))
+    write_parquet(path, TABLE, [arrow(ROWS)])
+    assert parquet_problem(path, TABLE, 3) == ""
+    assert parquet_problem(path, TABLE, 2) == "has 3 rows, not 2"
+    fewer = Table("detections", TABLE.description, TABLE.columns[1:], ())
+    assert "other columns" in parquet_problem(path, fewer, 3)
     path.write_bytes(b"PAR1")
-    assert "cannot be read again" in parquet_problem(path, arrow(ROWS))
+    assert "cannot be read again" in parquet_problem(path, TABLE, 3)

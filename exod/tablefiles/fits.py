@@ -1,0 +1,255 @@
+"""FITS tables: units, meanings, UCDs, nulls and checksums, and reading them back.
+
+A table of ten million detections has 10 GB and `astropy.io.fits` writes what is in memory, so that
+it makes the headers here and the rows are written batch by batch, from a Parquet file: its footer
+tells how many they are, which the header has to say before them.
+
+References
+----------
+Pence et al. 2010, A&A 524, A42 (FITS 3.0: binary tables, TNULL), appendix J of the FITS standard
+4.0 (checksums).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, BinaryIO, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from astropy import units
+from astropy.io import fits
+
+from exod.schemas.columns import Column, Table
+
+Header = Mapping[str, tuple[str | int | float, str]]
+"""Keywords with their value and comment."""
+
+_BLOCK: Final = 2880
+_INTEGERS: Final = {"int32": "J", "uint16": "J", "int64": "K", "uint32": "K"}
+"""Formats of whole numbers; those of the others is I."""
+_NUMPY: Final[Mapping[str, str]] = MappingProxyType(
+    {"L": "i1", "B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8"}
+)
+_NO_BOOLEAN: Final = 255
+"""The null of a true or false that may be missing: FITS has no null of its logical columns."""
+_ALL_ONES: Final = 2**32 - 1
+_SAMPLE_ROWS: Final = 1000
+
+
+def write_fits(path: Path, table: Table, rows: Path, header: Header = MappingProxyType({})) -> None:
+    """Write a Parquet file as a FITS file with one binary table.
+
+    Parameters
+    ----------
+    path : Path
+        The file; it must not exist.
+    table : Table
+        Its columns.
+    rows : Path
+        The Parquet file, with exactly these columns. Null text becomes empty text, null floats
+        become NaN, null whole numbers the smallest of their type (TNULL), and a column of true
+        and false that may have nulls one of 1, 0 and 255 (TNULL). Text becomes ASCII.
+    header : dict
+        Further keywords of both headers.
+    """
+    with pq.ParquetFile(rows) as source, path.open("w+b") as target:
+        layout = [_fits_column(column, source) for column in table.columns]
+        primary = fits.PrimaryHDU()
+        primary.header["TITLE"] = _ascii(table.description)
+        hdu = fits.BinTableHDU.from_columns(layout, nrows=0, name=table.name.upper())
+        hdu.header["NAXIS2"] = source.metadata.num_rows
+        for number, column in enumerate(table.columns, start=1):
+            hdu.header[f"TUCD{number}"] = column.ucd
+            hdu.header[f"TCOMM{number}"] = _ascii(_meaning(column))
+        for part in (primary, hdu):
+            part.header.update(header)
+        primary.add_checksum()
+        target.write(primary.header.tostring().encode())
+        start = target.tell()
+        target.write(_with_checksums(hdu.header, 0))
+        first = target.tell()
+        for batch in source.iter_batches():
+            target.write(_records(batch, layout).tobytes())
+        target.write(b"\0" * (-target.tell() % _BLOCK))
+        total = _sum(target, first, target.tell())
+        target.seek(start)
+        target.write(_with_checksums(hdu.header, total))
+
+
+def _fits_column(column: Column, rows: pq.ParquetFile) -> fits.Column:
+    kind, null = column.type, None
+    if pa.types.is_string(kind):
+        form = f"{_longest(rows, column.name)}A"
+    elif pa.types.is_boolean(kind):
+        form, null = ("B", _NO_BOOLEAN) if column.nullable else ("L", None)
+    elif pa.types.is_floating(kind):
+        form = "E" if kind == pa.float32() else "D"
+    else:
+        form = _INTEGERS.get(str(kind), "I")
+        null = int(np.iinfo(_NUMPY[form]).min) if column.nullable else None
+    return fits.Column(name=column.name, format=form, null=null, unit=fits_unit(column.unit))
+
+
+def _longest(rows: pq.ParquetFile, name: str) -> int:
+    """Length of the longest text of a column in ASCII, 1 at least."""
+    longest = 1
+    for batch in rows.iter_batches(columns=[name]):
+        lengths = (len(_ascii(text)) for text in batch[0].unique().to_pylist() if text)
+        longest = max(longest, *lengths, 1)
+    return longest
+
+
+def _records(batch: pa.RecordBatch, layout: list[fits.Column]) -> np.ndarray:
+    """Rows as they are in the file."""
+    kinds = [
+        f"S{column.format[:-1]}" if column.format.endswith("A") else _NUMPY[column.format]
+        for column in layout
+    ]
+    names = [f"f{number}" for number in range(len(layout))]
+    found = np.zeros(len(batch), dtype=list(zip(names, kinds, strict=True)))
+    for name, values, column in zip(names, batch.columns, layout, strict=True):
+        found[name] = _values(values, column)
+    return found
+
+
+def _values(values: pa.Array, column: fits.Column) -> Any:
+    if pa.types.is_string(values.type):
+        return [_ascii(text or "").encode() for text in values.to_pylist()]
+    if column.format == "L":
+        values = pc.if_else(values, ord("T"), ord("F"))
+    elif column.null is not None:
+        values = values.cast(pa.int64()).fill_null(column.null)
+    return values.to_numpy(zero_copy_only=False)
+
+
+def _ascii(text: str) -> str:
+    """Text as FITS can hold it: accents are dropped, and ``?`` stands for what has no ASCII."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFKD", text)
+        text = "".join(letter for letter in text if not unicodedata.combining(letter))
+    return re.sub(r"[^ -~]", "?", text)
+
+
+def fits_unit(unit: str) -> str | None:
+    """A unit in the notation of FITS; None if there is none or FITS does not know it.
+
+    Examples
+    --------
+    >>> fits_unit("ct/s"), fits_unit("erg/cm2/s"), fits_unit("furlong")
+    ('ct/s', 'erg s-1 cm-2', None)
+    """
+    with warnings.catch_warnings():
+        # More than one slash, which is rewritten here.
+        warnings.simplefilter("ignore", units.UnitsWarning)
+        try:
+            if unit.count("/") < 2 and units.Unit(unit, format="fits"):
+                return unit or None
+        except ValueError:
+            pass
+        try:
+            return str(units.Unit(unit).to_string("fits"))
+        except ValueError:
+            return None
+
+
+def _meaning(column: Column) -> str:
+    told = fits_unit(column.unit) or not column.unit
+    return column.description if told else f"{column.description} ({column.unit})"
+
+
+# -------------------------------------------------------------------- checksums
+
+
+def _with_checksums(header: fits.Header, total: int) -> bytes:
+    """The header, with the sum of the data and its checksum."""
+    header["CHECKSUM"] = ("0" * 16, "Checksum of the header and the data unit")
+    header["DATASUM"] = (str(total), "Checksum of the data unit")
+    header["CHECKSUM"] = _encoded(_folded(total, header.tostring().encode()))
+    return header.tostring().encode()
+
+
+def _sum(file: BinaryIO, start: int, stop: int) -> int:
+    """The sum, in ones' complement, of a part of a file in numbers of 32 bits."""
+    total, size = 0, 1024 * _BLOCK
+    file.seek(start)
+    for place in range(start, stop, size):
+        total = _folded(total, file.read(min(size, stop - place)))
+    return total
+
+
+def _folded(total: int, content: bytes) -> int:
+    total += int(np.frombuffer(content, ">u4").sum(dtype=np.uint64))
+    while total > _ALL_ONES:
+        total = (total & _ALL_ONES) + (total >> 32)
+    return total
+
+
+def _encoded(total: int) -> str:
+    """Sixteen letters and digits that make the sum of a unit with this sum all ones.
+
+    Each byte of the complement is the sum of four characters from ``0`` on; of two that would be
+    punctuation one is raised and the other lowered.
+    """
+    columns = []
+    for byte in (_ALL_ONES - total).to_bytes(4, "big"):
+        quarter = ord("0") + byte // 4
+        four = [quarter + byte % 4, quarter, quarter, quarter]
+        while not bytes(four).isalnum():
+            for pair in (0, 2):
+                if not bytes(four[pair : pair + 2]).isalnum():
+                    four[pair], four[pair + 1] = four[pair] + 1, four[pair + 1] - 1
+        columns.append(four)
+    text = "".join(chr(code) for row in zip(*columns, strict=True) for code in row)
+    return text[-1] + text[:-1]
+
+
+# -------------------------------------------------------------------- reading back
+
+
+def fits_problem(path: Path, table: Table, n_rows: int) -> str:
+    """What is wrong with a FITS file that `write_fits` made; empty if nothing is.
+
+    The file is read again: its structure and checksums are verified, its columns, units and
+    number of rows compared, and astropy must make a table of its first rows without a warning.
+    """
+    from astropy.table import Table as AstropyTable
+
+    # astropy tells what is odd by warnings, which as errors would leave the file open.
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        try:
+            with path.open("rb") as file, fits.open(file, memmap=True) as found:
+                found.verify("exception")
+                damaged = next((hdu.name for hdu in found if not _sums_are_right(file, hdu)), None)
+                if damaged is not None:
+                    return f"is damaged (checksum of {damaged})"
+                rows, columns = found[1].header["NAXIS2"], found[1].columns
+                sample = fits.BinTableHDU(found[1].data[:_SAMPLE_ROWS], found[1].header)
+                AstropyTable.read(sample)
+        except (OSError, ValueError, LookupError, fits.VerifyError) as error:
+            return f"cannot be read again ({error})"
+    if told:
+        return f"is damaged ({told[0].message})"
+    if columns.names != table.schema.names:
+        return "has other columns than it should"
+    for column in table.columns:
+        unit, expected = columns[column.name].unit, fits_unit(column.unit)
+        if unit != expected:
+            return f"has the unit {unit} of {column.name}, not {expected}"
+    return "" if rows == n_rows else f"has {rows} rows, not {n_rows}"
+
+
+def _sums_are_right(file: BinaryIO, hdu: Any) -> bool:
+    where = hdu.fileinfo()
+    start, middle = where["hdrLoc"], where["datLoc"]
+    data = _sum(file, middle, middle + where["datSpan"])
+    whole = _folded(_sum(file, start, middle), data.to_bytes(4, "big"))
+    return str(data) == hdu.header.get("DATASUM") and whole == _ALL_ONES
