@@ -21,7 +21,7 @@ import pandas as pd
 from astropy.coordinates import SkyCoord
 
 from exod.archive import Archive
-from exod.archive.derived import deriving, write_part
+from exod.archive.increments import deriving, write_part
 from exod.config import Config
 from exod.counterparts.hats import HatsCatalogue
 from exod.counterparts.matching import Positions, match_rows

@@ -19,7 +19,7 @@ import pandas as pd
 
 from benchmarks.archive_scale import BANDS, T_BINS, random_rows
 from exod.archive import Archive, open_archive
-from exod.archive.derived import deriving, write_part
+from exod.archive.increments import deriving, write_part
 from exod.archive.store import Store
 from exod.config import Config
 from exod.schemas import DERIVED, FEATURES, FLAGS, MEMBERS, OBSERVATIONS, REGIONS, RUNS, UNIQUE

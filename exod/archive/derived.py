@@ -3,36 +3,33 @@
 A product is a folder of the archive. Its tables are files in ``<product>/<version>/``, and
 ``<product>/current.json`` names those that count, which may be of earlier versions: what did not
 change is not written again. Readers follow the pointer, which is replaced in one step, so that
-they see one version or the next whole, whenever a process was killed.
+they see one version or the next whole, whenever a process was killed. New versions are made by
+`exod.archive.increments`.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import AwareDatetime, JsonValue
 
-from exod.archive.ledger import Count, LedgerEntry, Record, problem, versions
-from exod.archive.parquet import ROW_GROUP_ROWS, to_arrow, writer
+from exod.archive.ledger import Count, LedgerEntry, Record, problem
 from exod.archive.store import Store, reported
 from exod.errors import ArchiveError
-from exod.files.whole import is_temporary, unique_mark
+from exod.files.whole import is_temporary
 from exod.schemas.columns import Column, Table
 
 POINTER = "current.json"
 
 _PRODUCT = re.compile(r"unique|features|flags|xmatch-[A-Za-z0-9_]{1,40}")
 _VERSION = re.compile(r"\d{8}T\d{6}-[0-9a-f]{8}")
-_FILE = re.compile(rf"(({_PRODUCT.pattern})/{_VERSION.pattern})/[a-z_]+-[A-Za-z0-9_.-]+\.parquet")
+FILE = re.compile(rf"(({_PRODUCT.pattern})/{_VERSION.pattern})/[a-z_]+-[A-Za-z0-9_.-]+\.parquet")
+_SPAN = re.compile(r"(?<!\d)(\d{10})-(\d{10})(?!\d)")
+"""First and last observation, in the names of parts that are batches of observations."""
 
 
 class DerivedFile(Record):
@@ -45,8 +42,8 @@ class DerivedFile(Record):
     table : str
         Its table.
     part : str
-        What part of the table it holds, in words of the product: a pixel of the sky, a batch of
-        observations.
+        What part of the table it holds, in words of the product: a pixel of the sky, or a batch
+        of observations, whose first and last are in the name with a ``-`` between them.
     rows, bytes : int
         Size.
     without : tuple of str
@@ -59,6 +56,15 @@ class DerivedFile(Record):
     rows: Count
     bytes: Count
     without: tuple[str, ...] = ()
+
+    def without_changed(self, changed: Iterable[str]) -> DerivedFile:
+        """The same file, but for the observations that have changed.
+
+        Only those count that lie between the first and the last observation of its part.
+        """
+        span = _SPAN.search(self.part)
+        gone = {obsid for obsid in changed if span and span[1] <= obsid <= span[2]}
+        return self.model_copy(update={"without": tuple(sorted({*self.without, *gone}))})
 
 
 class Derived(Record):
@@ -97,6 +103,10 @@ class Derived(Record):
         """The files of a table, in the order of their parts."""
         found = [file for file in self.files if file.table == table]
         return sorted(found, key=lambda file: (file.part, file.path))
+
+    def is_made_with(self, parameters: Mapping[str, Any]) -> bool:
+        """Whether it was made with these parameters, whatever else it notes."""
+        return all(self.parameters.get(name) == value for name, value in parameters.items())
 
     def outdated(self, entries: Iterable[LedgerEntry]) -> list[str]:
         """Observations, sorted, that it has otherwise than the ledger, or not at all."""
@@ -149,110 +159,6 @@ def derived_products(store: Store) -> list[str]:
     return [name for name in folders if store.exists(f"{name}/{POINTER}")]
 
 
-@dataclass
-class NewVersion:
-    """A version in the making; see `deriving`.
-
-    Attributes
-    ----------
-    product, version : str
-        Its name and version.
-    files : list of DerivedFile
-        What it consists of so far; append what `write_part` returns, also in other processes, or
-        files of the earlier version.
-    attempts, parameters, summary : dict
-        As in `Derived`.
-    """
-
-    product: str
-    version: str
-    files: list[DerivedFile] = field(default_factory=list)
-    attempts: dict[str, str] = field(default_factory=dict)
-    parameters: dict[str, Any] = field(default_factory=dict)
-    summary: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def folder(self) -> str:
-        """Folder of the files that are written for it."""
-        return f"{self.product}/{self.version}"
-
-
-def write_part(
-    store: Store, folder: str, table: Table, rows: pd.DataFrame | pa.Table, part: str
-) -> DerivedFile:
-    """Write a part of a table; nothing sees it before the version is published.
-
-    Parameters
-    ----------
-    store : Store
-        The archive.
-    folder : str
-        `NewVersion.folder`.
-    table : Table
-        The table, which may be declared at run time.
-    rows : DataFrame or pyarrow.Table
-        With the columns of the table in any order; rows are sorted as the table says.
-    part : str
-        Name of the part: letters, digits, ``_``, ``.`` and ``-``.
-
-    Raises
-    ------
-    ArchiveError
-        If the rows do not fit the table or cannot be written.
-    """
-    path = f"{folder}/{table.name}-{part}.parquet"
-    if not _FILE.fullmatch(path):
-        raise ArchiveError(f"{path!r} cannot be the name of a file.")
-    content = rows if isinstance(rows, pa.Table) else to_arrow(table, rows, table.name)
-    content = content.select(table.schema.names).cast(table.schema)
-    content = content.sort_by([(name, "ascending") for name in table.sort_by])
-    with reported(f"{store.path(path)} cannot be written"), store.writing(path) as sink:
-        with writer(sink, table.schema) as file:
-            file.write_table(content, row_group_size=ROW_GROUP_ROWS)
-        size = sink.tell()
-    return DerivedFile(path=path, table=table.name, part=part, rows=len(content), bytes=size)
-
-
-@contextmanager
-def deriving(store: Store, product: str, tables: Iterable[Table]) -> Iterator[NewVersion]:
-    """Make a new version of a product; it is published when the block ends without an error.
-
-    Every table without a file gets one without rows, so that its columns can be read. After an
-    error the files of the new version are removed and the earlier one stays in use.
-
-    Raises
-    ------
-    ArchiveError
-        If something cannot be written.
-    """
-    stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{unique_mark()}"
-    new = NewVersion(check_product(product), stamp)
-    try:
-        yield new
-        present = {file.table for file in new.files}
-        for table in tables:
-            if table.name not in present:
-                new.files.append(write_part(store, new.folder, table, table.frame(), "empty"))
-        pointer = Derived(
-            product=product,
-            version=new.version,
-            finished=datetime.now(UTC),
-            exod=versions()["exod"],
-            files=tuple(new.files),
-            attempts=new.attempts,
-            parameters=new.parameters,
-            summary=new.summary,
-        )
-        content = json.dumps(pointer.model_dump(mode="json"), sort_keys=True, indent=1)
-    except BaseException:
-        with suppress(OSError):
-            store.remove(store.names(new.folder))
-            store.remove_folder(new.folder)
-        raise
-    with reported(f"{product} of {store.root} cannot be published"):
-        store.publish({}, f"{product}/{POINTER}", content.encode())
-
-
 def table_of(store: Store, file: DerivedFile) -> Table:
     """The declaration of a table with columns of its own, from one of its files.
 
@@ -293,6 +199,6 @@ def unused_derived(store: Store) -> Mapping[str, float]:
             if pointer:
                 # A reader may still use what was replaced just now.
                 since = max(since, pointer.finished.timestamp())
-            ours = {name for name in files if _FILE.fullmatch(name) or is_temporary(name)}
+            ours = {name for name in files if FILE.fullmatch(name) or is_temporary(name)}
             unused |= dict.fromkeys(ours - used, since)
     return unused

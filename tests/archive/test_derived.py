@@ -10,7 +10,8 @@ from helpers.survey_archives import make_survey
 from typer.testing import CliRunner
 
 from exod.archive import Archive, open_archive
-from exod.archive.derived import deriving, read_derived, write_part
+from exod.archive.derived import read_derived
+from exod.archive.increments import deriving, write_part
 from exod.cli import app
 from exod.errors import ArchiveError
 from exod.schemas import DERIVED, FLAGS, UNIQUE

@@ -15,7 +15,7 @@ from helpers.query_archives import add_products, make_queried
 from helpers.survey_archives import make_survey, observation
 
 from exod.archive import Archive, open_archive
-from exod.archive.derived import deriving
+from exod.archive.increments import deriving
 from exod.archive.sql import connect, list_tables
 from exod.errors import ArchiveError, ConfigError
 from exod.queries import Query

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from exod.archive import Archive
-from exod.archive.derived import deriving, write_part
+from exod.archive.increments import deriving, write_part
 from exod.schemas import DERIVED, FEATURES, FLAGS, MATCH, MEMBERS, UNIQUE
 from exod.schemas.columns import Column, Table
 from helpers.survey_archives import fill

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from exod.archive import Archive
-from exod.archive.derived import deriving, write_part
+from exod.archive.increments import deriving, write_part
 from exod.schemas import DERIVED, FEATURES
 from helpers.survey_archives import fill
 

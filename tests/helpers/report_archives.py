@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from exod.archive import Archive
-from exod.archive.derived import deriving, write_part
+from exod.archive.increments import deriving, write_part
 from exod.config import Config
 from exod.counts.bayes import sigma_equivalent
 from exod.schemas import DERIVED, FEATURES, FLAGS, MATCH, MEMBERS, UNIQUE

@@ -13,7 +13,7 @@ from helpers.fake_cds import HTML, FakeCds, Fault, gaia, simbad
 from helpers.survey_archives import fill, make_survey
 
 from exod.archive import Archive, open_archive
-from exod.archive.derived import deriving, write_part
+from exod.archive.increments import deriving, write_part
 from exod.counterparts.service import Services
 from exod.counterparts.wanted import Own, wanted_catalogues
 from exod.errors import ArchiveError

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exod.archive import Archive, lazy
-from exod.archive.derived import deriving
+from exod.archive.increments import deriving
 from exod.archive.parquet import STRING, to_pandas
 from exod.errors import ArchiveError, ConfigError
 from exod.queries import Cone, Query, parse

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exod.archive import Archive
-from exod.archive.derived import deriving, write_part
+from exod.archive.increments import deriving, write_part
 from exod.config import Config
 from exod.errors import ArchiveError, ConfigError, InputError
 from exod.scheduler.plan import Plan

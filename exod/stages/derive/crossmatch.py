@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 
 from exod.archive import Archive
-from exod.archive.derived import Derived, DerivedFile, NewVersion, deriving, write_part
+from exod.archive.derived import Derived, DerivedFile
+from exod.archive.increments import Changes, NewVersion, deriving, write_part
 from exod.archive.parquet import read_file, to_pandas
 from exod.archive.products import XMATCH
 from exod.counterparts.cache import cache_folder
@@ -133,10 +134,9 @@ def _one(
         "content": opened.fingerprint,
         "radius_arcsec": opened.catalogue.radius_arcsec,
     }
-    before = None if settings.refresh else archive.derived(product)
-    kept: dict[str, DerivedFile] = {}
-    if before is not None and before.parameters == parameters:
-        kept = {file.part: file for file in before.of(table.name)}
+    # Their parts follow the sources; which observations changed, these have said already.
+    changes = Changes.since(archive.derived(product), (), parameters, force=settings.refresh)
+    kept = {file.part: file for file in changes.kept(table.name)}
     with deriving(archive.store, product, [table]) as new:
         new.parameters = parameters
         new.attempts = dict(unique.attempts) if unique else {}

@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 
 from exod.archive import Archive, LedgerEntry, open_archive
-from exod.archive.derived import Derived, DerivedFile, NewVersion, deriving, write_part
+from exod.archive.derived import DerivedFile
+from exod.archive.increments import Changes, NewVersion, batches, deriving, write_part
 from exod.archive.parquet import FileReplacedError, read_file, to_pandas
 from exod.archive.store import Store
 from exod.errors import ArchiveError, ExodError
@@ -127,29 +128,24 @@ def make_features(
     entries = archive.entries()
     bands = soft_and_hard(archive.config.cube.bands)
     parameters = _parameters(bands)
-    earlier = archive.derived(PRODUCT)
-    if earlier and earlier.parameters != parameters:
-        earlier = None
-    outdated = earlier.outdated(entries) if earlier else [entry.obsid for entry in entries]
-    todo = [entry for entry in entries if entry.obsid in set(outdated)]
+    changes = Changes.since(archive.derived(PRODUCT), entries, parameters)
+    todo = changes.todo
     on_total(len(todo))
-    if earlier and not outdated:
-        n_rows = int(earlier.summary["regions"])  # type: ignore[arg-type]
-        return FeaturesMade(earlier.version, n_rows, 0, len(entries))
+    if changes.earlier and changes.are_none:
+        n_rows = int(changes.earlier.summary["regions"])  # type: ignore[arg-type]
+        return FeaturesMade(changes.earlier.version, n_rows, 0, len(entries))
     failures: dict[str, str] = {}
     with deriving(archive.store, PRODUCT, DERIVED[PRODUCT]) as new:
-        new.parameters = parameters
-        if earlier:
-            gone = set(outdated)
-            new.attempts = {o: a for o, a in earlier.attempts.items() if o not in gone}
-            new.files = _still_right(archive.store, earlier, outdated, new.folder)
+        new.parameters, new.attempts = parameters, changes.attempts
+        new.files, n_rows = _still_right(archive.store, changes.kept(FEATURES.name), new.folder)
         kept = len(new.attempts)
         for done in _run(archive, todo, new, bands, plan, storage_options):
             new.attempts |= done.attempts
-            new.files += [done.file] if done.file else []
+            if done.file:
+                new.files.append(done.file)
+                n_rows += done.file.rows
             failures |= done.failures
             on_batch(done)
-        n_rows = _count(archive.store, new.files)
         new.summary = {"regions": n_rows, "observations": len(new.attempts)}
     n_read = len(new.attempts) - kept
     waiting = len(todo) - n_read - len(failures)
@@ -180,7 +176,11 @@ def _run(
     empty = {entry.obsid: entry.attempt for entry in todo if not entry.rows("regions")}
     if empty:
         yield BatchDone(None, empty, {})
-    batches = list(_batches(entry for entry in todo if entry.obsid not in empty))
+    some = (entry for entry in todo if entry.obsid not in empty)
+    divided = [
+        tuple(entry.obsid for entry in batch)
+        for batch in batches(some, "lightcurves", BATCH_ROWS, BATCH_OBSERVATIONS)
+    ]
     task = partial(
         _derive,
         root=archive.root,
@@ -188,23 +188,8 @@ def _run(
         bands=bands,
         options=StorageOptions(storage_options or {}),
     )
-    for done in run_tasks(task, batches, plan.fitting(len(batches)), name=_name):
+    for done in run_tasks(task, divided, plan.fitting(len(divided)), name=_name):
         yield done.result if done.result is not None else _lost(done)
-
-
-def _batches(entries: Iterable[LedgerEntry]) -> Iterator[tuple[str, ...]]:
-    """Divide observations, sorted, by the frames of their light curves."""
-    batch: list[str] = []
-    rows = 0
-    for entry in entries:
-        more = entry.rows("lightcurves")
-        if batch and (rows + more > BATCH_ROWS or len(batch) == BATCH_OBSERVATIONS):
-            yield tuple(batch)
-            batch, rows = [], 0
-        batch.append(entry.obsid)
-        rows += more
-    if batch:
-        yield tuple(batch)
 
 
 def _name(batch: tuple[str, ...]) -> str:
@@ -236,11 +221,10 @@ def _derive(
             parts.append(columns)
     if not attempts:
         return BatchDone(None, attempts, failures)
-    # A task that is tried again must not find the file of the first try in its way.
-    part = f"{unique_mark()}-{batch[0]}-{batch[-1]}"
     joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     rows = pd.DataFrame(with_ratios(joined))
-    return BatchDone(write_part(archive.store, folder, FEATURES, rows, part), attempts, failures)
+    file = write_part(archive.store, folder, FEATURES, rows, _part(batch))
+    return BatchDone(file, attempts, failures)
 
 
 def _observation(archive: Archive, obsid: str, bands: Pair | None) -> tuple[str, Columns]:
@@ -263,49 +247,28 @@ def _observation(archive: Archive, obsid: str, bands: Pair | None) -> tuple[str,
 
 
 def _still_right(
-    store: Store, earlier: Derived, outdated: Sequence[str], folder: str
-) -> list[DerivedFile]:
-    """Files of the earlier version without what is outdated.
+    store: Store, kept: Sequence[DerivedFile], folder: str
+) -> tuple[list[DerivedFile], int]:
+    """Files that are kept and the rows in them that count.
 
     What is mostly outdated is written again, and many small files become one.
     """
-    kept, again = [], []
-    for file in earlier.files:
-        first, last = _range(file)
-        gone = {obsid for obsid in outdated if first <= obsid <= last}
-        if not gone - set(file.without):
-            kept += [file] if file.rows else []
-            continue
-        without = tuple(sorted({*file.without, *gone}))
-        changed = file.model_copy(update={"without": without})
-        live = _count(store, [changed])
-        if live >= file.rows / 2:
-            kept.append(changed)
-        elif live:
-            again.append(changed)
-    small = [file for file in kept if file.rows < SMALL_ROWS]
-    if len(small) > SMALL_FILES:
-        again += small
-        kept = [file for file in kept if file.rows >= SMALL_ROWS]
+    live = {
+        file: len(_rows(store, file, ["obsid"])) if file.without else file.rows for file in kept
+    }
+    small = [file for file in kept if file.rows < SMALL_ROWS and 2 * live[file] >= file.rows]
+    join = small if len(small) > SMALL_FILES else []
+    again = [file for file in kept if live[file] and 2 * live[file] < file.rows] + join
+    files = [file for file in kept if 2 * live[file] >= file.rows and file not in join]
     if again:
         rows = pd.concat([_rows(store, file) for file in again], ignore_index=True)
-        obsids = rows["obsid"]
-        part = f"{unique_mark()}-{obsids.min()}-{obsids.max()}"
-        kept.append(write_part(store, folder, FEATURES, rows, part))
-    return kept
+        files.append(write_part(store, folder, FEATURES, rows, _part(rows["obsid"])))
+    return files, sum(live.values())
 
 
-def _range(file: DerivedFile) -> tuple[str, str]:
-    """First and last observation that a file may have rows of; none if it has no rows."""
-    if not file.rows:
-        return ("~", "")
-    first, last = file.part.split("-")[-2:]
-    return first, last
-
-
-def _count(store: Store, files: Iterable[DerivedFile]) -> int:
-    """Rows that count."""
-    return sum(len(_rows(store, file, ["obsid"])) if file.without else file.rows for file in files)
+def _part(obsids: Iterable[str]) -> str:
+    """Name of a part; a task that is tried again must not find that of the first try in its way."""
+    return f"{unique_mark()}-{min(obsids)}-{max(obsids)}"
 
 
 def _rows(store: Store, file: DerivedFile, columns: list[str] | None = None) -> pd.DataFrame:

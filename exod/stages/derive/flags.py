@@ -13,13 +13,13 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from exod.archive import open_archive
-from exod.archive.derived import Derived, deriving, write_part
+from exod.archive.derived import Derived
+from exod.archive.increments import Changes, batches, compute_all, deriving, write_part
 from exod.archive.ledger import LedgerEntry
 from exod.errors import ArchiveError
 from exod.files.storage import StorageOptions
-from exod.scheduler import run as run_tasks
 from exod.scheduler.plan import Plan
-from exod.schemas import DERIVED, FLAGS
+from exod.schemas import DERIVED, FLAGS, REGIONS
 from exod.schemas.derived import DETECTOR, HOT_REGIONS
 from exod.stages.derive.flagtasks import (
     Batch,
@@ -114,26 +114,25 @@ def make_flags(
         )
     entries, left_out = _ready(archive.entries(), features)
     parameters = {**settings.described(), "features": features.parameters}
-    if earlier and (force or earlier.parameters != parameters):
-        earlier = None
-    changed = earlier.outdated(entries) if earlier else [entry.obsid for entry in entries]
-    if earlier and not changed:
+    changes = Changes.since(earlier, entries, parameters, force=force)
+    if earlier and changes.are_none:
         return FlagsMade(earlier.version, earlier.summary, left_out)
     with deriving(archive.store, "flags", DERIVED["flags"]) as new:
         new.attempts = {entry.obsid: entry.attempt for entry in entries}
         new.parameters = parameters
         run = partial(_run, plan or Plan(), Task(root, options, new.folder, settings))
-        batches = _batches([entry for entry in entries if entry.obsid in set(changed)])
-        kept = _kept(earlier, changed, first=len(batches)) if earlier else []
-        placed = run(place, batches)
+        todo = _batches(changes.todo)
+        kept = _kept(changes, first=len(todo))
+        placed = run(place, todo)
         positions = [position for part in kept for _, position in part.files]
         boxes = find_boxes(archive.store, [*positions, *placed], settings)
-        if earlier and len(kept) <= MAX_PARTS and are_same(boxes, boxes_of(archive)):
+        same = not changes.anew and are_same(boxes, boxes_of(archive))
+        if same and len(kept) <= MAX_PARTS:
             old = [file for part in kept for pair in part.files for file in pair]
         else:
             again = run(partial(set_again, boxes=boxes), _together(kept))
             old = [file for pair in again for file in pair]
-        flagged = run(partial(flag, boxes=boxes), batches)
+        flagged = run(partial(flag, boxes=boxes), todo)
         new.files += [*old, *placed, *flagged]
         new.files.append(write_part(archive.store, new.folder, HOT_REGIONS, boxes, "all"))
         new.summary = summary(archive.store, new.files, boxes)
@@ -159,22 +158,12 @@ def _ready(
 
 def _batches(entries: Iterable[LedgerEntry]) -> list[Batch]:
     """Observations with regions in order of obsid, some together."""
-    groups: list[list[str]] = [[]]
-    size = 0
-    for entry in entries:
-        rows = entry.rows("regions")
-        if not rows:
-            continue
-        full = len(groups[-1]) == BATCH_OBSERVATIONS or size + rows > BATCH_REGIONS
-        if full and groups[-1]:
-            groups.append([])
-            size = 0
-        groups[-1].append(entry.obsid)
-        size += rows
+    some = (entry for entry in entries if entry.rows(REGIONS.name))
     return [
-        Batch(_name(group[0], group[-1], number), tuple(group))
-        for number, group in enumerate(groups)
-        if group
+        Batch(_name(group[0].obsid, group[-1].obsid, number), tuple(e.obsid for e in group))
+        for number, group in enumerate(
+            batches(some, REGIONS.name, BATCH_REGIONS, BATCH_OBSERVATIONS)
+        )
     ]
 
 
@@ -183,19 +172,13 @@ def _name(first: str, last: str, number: int) -> str:
     return f"{first}-{last}.{number}"
 
 
-def _kept(earlier: Derived, changed: Sequence[str], first: int) -> list[Kept]:
+def _kept(changes: Changes, first: int) -> list[Kept]:
     """Parts of the earlier version, without observations that changed."""
-    found = []
-    pairs = zip(earlier.of(FLAGS.name), earlier.of(DETECTOR.name), strict=True)
-    for number, pair in enumerate(pairs, start=first):
-        if not pair[0].rows:
-            continue
-        low, high = pair[0].part[:10], pair[0].part[11:21]
-        gone = {obsid for obsid in changed if low <= obsid <= high}
-        without = tuple(sorted({*pair[0].without, *gone}))
-        flags, position = (file.model_copy(update={"without": without}) for file in pair)
-        found.append(Kept(_name(low, high, number), ((flags, position),)))
-    return found
+    pairs = zip(changes.kept(FLAGS.name), changes.kept(DETECTOR.name), strict=True)
+    return [
+        Kept(_name(pair[0].part[:10], pair[0].part[11:21], number), (pair,))
+        for number, pair in enumerate(pairs, start=first)
+    ]
 
 
 def _together(kept: Sequence[Kept]) -> list[Kept]:
@@ -217,14 +200,7 @@ def _run(
 ) -> list[Result]:
     """Do all items, each a task; in the order of their parts."""
     verb = getattr(function, "func", function).__name__
-    found: dict[str, Result] = {}
-    for done in run_tasks(
-        partial(function, task=task),
-        items,
-        plan.fitting(len(items)),
-        name=lambda item: f"flags-{verb}-{item.part}",
-    ):
-        if done.result is None:
-            raise done.error or RuntimeError(f"the task of {done.item.part} ended without a result")
-        found[done.item.part] = done.result
-    return [found[part] for part in sorted(found)]
+    items = sorted(items, key=lambda item: item.part)
+    return compute_all(
+        partial(function, task=task), items, plan, lambda item: f"flags-{verb}-{item.part}"
+    )

@@ -13,7 +13,8 @@ from pydantic import JsonValue
 
 from exod.archive import Archive, open_archive
 from exod.archive.cone import sky_pixels
-from exod.archive.derived import DerivedFile, write_part
+from exod.archive.derived import DerivedFile
+from exod.archive.increments import write_part
 from exod.archive.lazy import Part, read_part
 from exod.archive.parquet import read_file, to_pandas
 from exod.archive.store import Store

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from exod.archive import open_archive
-from exod.archive.derived import Derived, deriving
+from exod.archive.derived import Derived
+from exod.archive.increments import deriving
 from exod.errors import ArchiveError, ConfigError
 from exod.files.storage import StorageOptions
 from exod.scheduler.plan import Plan
@@ -94,8 +95,8 @@ def cluster_archive(
         "dec_decimals": dec_decimals,
     }
     update = Update.of(archive, asked, plan or Plan())
-    if update.earlier is not None and not update.anew and not update.changed:
-        return Clustering(update.earlier, is_new=False)
+    if update.changes.earlier and update.changes.are_none:
+        return Clustering(update.changes.earlier, is_new=False)
     with deriving(archive.store, "unique", DERIVED["unique"]) as new:
         update.run(new, rows_per_partition)
     found = archive.derived("unique")

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from astropy.time import Time
 
+from exod.archive import increments
 from exod.archive.ledger import LedgerEntry
 from exod.archive.parquet import read_file, writer
 from exod.archive.store import Store, reported
@@ -77,19 +78,10 @@ class Gathered:
 
 def batches(entries: Iterable[LedgerEntry]) -> Iterator[Batch]:
     """Group observations that have regions or images."""
-    group: list[LedgerEntry] = []
-    rows = number = 0
-    for entry in entries:
-        more = entry.rows(REGIONS.name)
-        if not more and not entry.rows(IMAGES.name):
-            continue
-        if group and (rows + more > BATCH_REGIONS or len(group) == BATCH_OBSERVATIONS):
-            yield Batch(f"{number:05d}", tuple(group))
-            group, rows, number = [], 0, number + 1
-        group.append(entry)
-        rows += more
-    if group:
-        yield Batch(f"{number:05d}", tuple(group))
+    some = (e for e in entries if e.rows(REGIONS.name) or e.rows(IMAGES.name))
+    groups = increments.batches(some, REGIONS.name, BATCH_REGIONS, BATCH_OBSERVATIONS)
+    for number, group in enumerate(groups):
+        yield Batch(f"{number:05d}", group)
 
 
 def gather(batch: Batch, store: Store, folder: str, order: int) -> Gathered:

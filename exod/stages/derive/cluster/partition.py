@@ -11,7 +11,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from exod.archive.derived import DerivedFile, write_part
+from exod.archive.derived import DerivedFile
+from exod.archive.increments import write_part
 from exod.archive.parquet import read_file, to_pandas
 from exod.archive.store import Store
 from exod.schemas.columns import Table

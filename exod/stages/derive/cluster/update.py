@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from exod.archive import Archive
-from exod.archive.derived import Derived, DerivedFile, NewVersion, write_part
-from exod.archive.ledger import LedgerEntry
+from exod.archive.derived import DerivedFile
+from exod.archive.increments import Changes, NewVersion, compute_all, write_part
 from exod.archive.parquet import read_file, to_pandas
 from exod.archive.store import Store
-from exod.errors import ArchiveError
-from exod.scheduler import run as run_tasks
 from exod.scheduler.plan import Plan
 from exod.schemas.derived import LINEAGE, MEMBERS, PLACES, UNIQUE
 from exod.sky.healpix import (
@@ -48,9 +46,6 @@ SMALL: Final = 100_000
 
 SMALL_OBSERVATIONS: Final = 50
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
 
 @dataclass(frozen=True)
 class Update:
@@ -62,38 +57,29 @@ class Update:
         The archive.
     plan : Plan
         How tasks run.
-    entries : list of LedgerEntry
-        The ledger.
-    earlier : Derived, optional
-        The earlier version.
-    anew : bool
-        Whether nothing of it counts but which source is which.
-    changed : frozenset of str
-        Observations that the earlier version has otherwise, or not at all.
+    changes : Changes
+        What has changed. Of an earlier version that does not count otherwise, it still does which
+        source is which.
     parameters : dict
         What the version is made with.
     """
 
     store: Store
     plan: Plan
-    entries: list[LedgerEntry]
-    earlier: Derived | None
-    anew: bool
-    changed: frozenset[str]
+    changes: Changes
     parameters: dict[str, Any]
 
     @classmethod
     def of(cls, archive: Archive, asked: dict[str, Any], plan: Plan) -> Update:
         """Compare the earlier version with the ledger and with what is asked for."""
-        entries, earlier = archive.entries(), archive.derived("unique")
+        earlier = archive.derived("unique")
+        changes = Changes.since(earlier, archive.entries(), asked)
         had = earlier.parameters if earlier else {}
-        anew = any(had.get(name) != value for name, value in asked.items())
-        changed = earlier.outdated(entries) if earlier and not anew else [e.obsid for e in entries]
         before = had.get("radius_arcsec", 0.0)
         widest = max(asked["radius_arcsec"], float(before) if isinstance(before, float) else 0.0)
         order = order_for(REACH * widest + NAME_ARCSEC, FINEST_ORDER)
-        parameters = {**asked, "order": order} if anew or not earlier else dict(had)
-        return cls(archive.store, plan, entries, earlier, anew, frozenset(changed), parameters)
+        parameters = {**asked, "order": order} if changes.anew else dict(had)
+        return cls(archive.store, plan, changes, parameters)
 
     @property
     def order(self) -> int:
@@ -103,7 +89,7 @@ class Update:
     @cached_property
     def before(self) -> list[Partition]:
         """Partitions of the earlier version, in order of the sky; they cover it."""
-        names = self.earlier.parameters["partitions"] if self.earlier else None
+        names = self.changes.earlier.parameters["partitions"] if self.changes.earlier else None
         return [Partition.parse(str(n)) for n in names] if isinstance(names, list) else [*WHOLE_SKY]
 
     def run(self, new: NewVersion, rows_per_partition: int) -> None:
@@ -112,7 +98,7 @@ class Update:
         kept, left = self._earlier_places()
         added = [item.places for item in gathered]
         places = pd.concat([kept, *added], ignore_index=True)
-        start = [*WHOLE_SKY] if self.anew else self.before
+        start = [*WHOLE_SKY] if self.changes.anew else self.before
         rows = places.groupby("healpix")["n_regions"].sum()
         partitions = refined(
             start, rows.index.to_numpy(np.int64), rows.to_numpy(), self.order, rows_per_partition
@@ -127,22 +113,25 @@ class Update:
         self.store.remove([p for item in gathered for p in (item.regions, item.footprints) if p])
 
     def _gather(self, new: NewVersion) -> list[Gathered]:
-        todo = list(batches(entry for entry in self.entries if entry.obsid in self.changed))
+        todo = list(batches(self.changes.todo))
         regions = sum(entry.rows("regions") for batch in todo for entry in batch.entries)
         observations = sum(len(batch.entries) for batch in todo)
         small = regions <= SMALL and observations <= SMALL_OBSERVATIONS
         task = partial(gather, store=self.store, folder=new.folder, order=self.order)
-        found = _all(task, todo, self._plan(small=small), lambda batch: f"gather-{batch.name}")
-        return sorted(found, key=lambda item: item.name)
+        plan = self._plan(small=small)
+        return compute_all(task, todo, plan, lambda batch: f"gather-{batch.name}")
 
     def _earlier_places(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Places of the observations that have not changed, and of those that have."""
         empty = PLACES.frame()
-        if self.earlier is None or self.anew:
+        if self.changes.earlier is None or self.changes.anew:
             return empty, empty
-        rows = [read_file(self.store, file.path, PLACES) for file in self.earlier.of(PLACES.name)]
+        rows = [
+            read_file(self.store, file.path, PLACES)
+            for file in self.changes.earlier.of(PLACES.name)
+        ]
         frame = to_pandas(pa.concat_tables(rows))
-        changed = frame["obsid"].isin(self.changed)
+        changed = frame["obsid"].isin(self.changes.obsids)
         return frame[~changed], frame[changed]
 
     def _touched(
@@ -152,7 +141,7 @@ class Update:
         pixels = self._pixels(changed)
         touched = set(np.unique(located(partitions, pixels, self.order)).tolist())
         known = set(start)
-        if self.anew and self.earlier is not None:
+        if self.changes.anew and self.changes.earlier is not None:
             known = set()
         divided = {i for i, partition in enumerate(partitions) if partition not in known}
         return sorted(touched | divided)
@@ -185,7 +174,7 @@ class Update:
             tuple(footprints),
             tuple(self._files_in(overlapping(self.before, cover, self.order))),
             tuple(covering),
-            None if self.anew else self.changed,
+            None if self.changes.anew else self.changes.obsids,
         )
 
     def _files_in(self, indices: Iterable[int]) -> list[DerivedFile]:
@@ -195,11 +184,11 @@ class Update:
 
     @property
     def _earlier_files(self) -> tuple[DerivedFile, ...]:
-        return self.earlier.files if self.earlier else ()
+        return self.changes.earlier.files if self.changes.earlier else ()
 
     def _kept(self, partitions: Sequence[Partition], works: Sequence[Work]) -> list[DerivedFile]:
         """Files of the earlier version whose partitions stay as they are."""
-        if self.anew:
+        if self.changes.anew:
             return []
         stay = {partition.name for partition in partitions}
         stay -= {work.partition.name for work in works}
@@ -214,9 +203,8 @@ class Update:
             generation=self._summary("generation") + 1,
         )
         task = partial(compute, store=self.store, folder=new.folder, sky=sky)
-        small = n_regions <= SMALL or len(works) == 1
-        found = _all(task, works, self._plan(small=small), lambda w: f"cluster-{w.partition.name}")
-        return sorted(found, key=lambda draft: draft.partition.span(FINEST_ORDER))
+        plan = self._plan(small=n_regions <= SMALL or len(works) == 1)
+        return compute_all(task, works, plan, lambda work: f"cluster-{work.partition.name}")
 
     def _number(self, new: NewVersion, drafts: Sequence[Draft]) -> list[DerivedFile]:
         """Number new sources on from those that there were, in the order of the sky."""
@@ -229,7 +217,7 @@ class Update:
         task = partial(number, store=self.store, folder=new.folder)
         rows = sum(file.rows for draft in drafts for file in draft.drafts)
         plan = self._plan(small=rows <= SMALL)
-        files = _all(task, numbered, plan, lambda item: f"number-{item.draft.partition.name}")
+        files = compute_all(task, numbered, plan, lambda n: f"number-{n.draft.partition.name}")
         return [file for some in files for file in some]
 
     def _finish(
@@ -243,14 +231,14 @@ class Update:
         """Enter what the version consists of."""
         new.files = sorted(files, key=lambda file: file.path)
         new.files.append(write_part(self.store, new.folder, PLACES, places, "all"))
-        new.attempts = {entry.obsid: entry.attempt for entry in self.entries}
+        new.attempts = {entry.obsid: entry.attempt for entry in self.changes.entries}
         names = [partition.name for partition in partitions]
         new.parameters = {**self.parameters, "partitions": names}
         rows = {
             table.name: sum(file.rows for file in new.files if file.table == table.name)
             for table in (UNIQUE, MEMBERS, LINEAGE)
         }
-        searched = sum(entry.rows("regions") for entry in self.entries)
+        searched = sum(entry.rows("regions") for entry in self.changes.entries)
         used = {file.part for file in new.files if file.table != PLACES.name}
         computed = {draft.partition.name for draft in drafts}
         new.summary |= {
@@ -259,35 +247,17 @@ class Update:
             "n_regions": rows[MEMBERS.name],
             "n_without_position": searched - rows[MEMBERS.name],
             **{f"n_{change}": sum(d.changes[change] for d in drafts) for change in CHANGES},
-            "n_observations_changed": len(self.changed),
+            "n_observations_changed": len(self.changes.obsids),
             "n_partitions_computed": len(computed),
             "n_partitions_kept": len(used - computed),
         }
 
     def _summary(self, name: str) -> int:
         """A number of the earlier version; 0 without one."""
-        value = self.earlier.summary[name] if self.earlier else 0
+        value = self.changes.earlier.summary[name] if self.changes.earlier else 0
         return value if isinstance(value, int) else 0
 
     def _plan(self, *, small: bool) -> Plan:
         """The plan; in this process if other ones would take longer to begin."""
         here = small and self.plan.scheduler == "local"
         return replace(self.plan, scheduler="sync") if here else self.plan
-
-
-def _all(
-    function: Callable[[Item], Result],
-    items: Sequence[Item],
-    plan: Plan,
-    name: Callable[[Item], str],
-) -> list[Result]:
-    """Results of all tasks; without one of them there can be no version."""
-    found = []
-    for done in run_tasks(function, items, plan.fitting(len(items)), name=name):
-        if done.error is not None:
-            raise done.error
-        if done.result is not None:
-            found.append(done.result)
-    if len(found) < len(items):
-        raise ArchiveError("Clustering was interrupted; the earlier sources stay in use.")
-    return found
