@@ -48,7 +48,7 @@ PLAN = {
     "observation": Room(2.2, 7, "events, exposures,/good time", "science"),
     "instruments": Room(1.7, 8, "EPIC pn and MOS,/the PSF", "science"),
     "sky": Room(2.7, 8, "plane, sphere,/HEALPix", "science"),
-    "scheduler": Room(1.2, 2, "tasks here or/on a cluster", "files"),
+    "scheduler": Room(5.0, 7.4, "tasks here or/on a cluster", "files"),
     "queries": Room(3.2, 2, "conditions that/users write", "files"),
     "schemas": Room(0.4, 9.2, "every column, once", "base", 1.8),
     "files": Room(2.2, 9.2, "storage, whole files", "base", 1.8),
