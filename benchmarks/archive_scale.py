@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 
 from benchmarks import report
 from exod.archive import Archive, open_archive
-from exod.archive.ledger import LedgerEntry, TableFile, entry_name, versions
+from exod.archive.ledger import FullEntry, TableFile, entry_name, versions
 from exod.archive.parquet import ROW_GROUP_ROWS, encode, writer
 from exod.config import Config
 from exod.schemas import TABLES, Table
@@ -158,7 +158,7 @@ def publish(archive: Archive, obsid: str, tables: dict[str, pa.Table]) -> None:
         contents[path] = bytes(sink.getvalue())
         files[name] = TableFile(path=path, rows=rows.num_rows, bytes=len(contents[path]))
     now = datetime.now(UTC)
-    entry = LedgerEntry(
+    entry = FullEntry(
         obsid=obsid,
         status="OK" if "regions" in tables else "EMPTY",
         reason="",

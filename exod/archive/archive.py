@@ -25,7 +25,7 @@ from exod.archive.derived import unused_derived
 from exod.archive.ledger import (
     LEDGER,
     MARKER,
-    LedgerEntry,
+    FullEntry,
     Status,
     TableFile,
     differences,
@@ -33,8 +33,10 @@ from exod.archive.ledger import (
     input_files,
     problem,
     read_marker,
+    table_path,
     versions,
 )
+from exod.archive.ledger_table import read_ledger
 from exod.archive.parquet import declared, encode
 from exod.archive.reading import ArchiveReader
 from exod.archive.store import Store, reported
@@ -162,7 +164,7 @@ class Archive(ArchiveReader):
         peak_memory_mb: float = 0.0,
         predicted_memory_mb: float = 0.0,
         tries: int = 1,
-    ) -> LedgerEntry:
+    ) -> FullEntry:
         """Make the outcome of an observation visible, in place of any earlier one.
 
         Parameters
@@ -185,7 +187,7 @@ class Archive(ArchiveReader):
 
         Returns
         -------
-        LedgerEntry
+        FullEntry
             The entry as written.
 
         Raises
@@ -202,13 +204,13 @@ class Archive(ArchiveReader):
         files: dict[str, TableFile] = {}
         for name, frame in tables.items():
             data = encode(declared(name), frame, obsid)
-            path = f"{name}/{obsid}-{attempt}.parquet" if len(frame) else None
+            path = table_path(name, obsid, attempt, len(frame))
             files[name] = TableFile(path=path, rows=len(frame), bytes=len(data))
             if path is not None:
                 contents[path] = data
         finished = datetime.now(UTC)
         try:
-            entry = LedgerEntry(
+            entry = FullEntry(
                 obsid=obsid,
                 status=status,
                 reason=reason,
@@ -294,7 +296,8 @@ class Archive(ArchiveReader):
             for folder in ("", *TABLES, LEDGER):
                 files |= self._store.modified(folder)
             bulk = {**unused_files(self._store), **unused_derived(self._store)}
-            entries = {entry.obsid: entry for entry in self.entries()}
+            ledger = read_ledger(self._store, listed=True).entries()
+            entries = {entry.obsid: entry for entry in ledger}
             used = {file.path for entry in entries.values() for file in entry.files.values()}
             now = time.time()
             unused = [

@@ -24,6 +24,7 @@ from pydantic import AwareDatetime, Field
 
 from exod.archive.cone import sky_pixels
 from exod.archive.ledger import LedgerEntry, Record, problem, read_entry, versions
+from exod.archive.ledger_table import save_ledger
 from exod.archive.parquet import COMPACT, FileReplacedError, read_file, writer
 from exod.archive.store import Store
 from exod.errors import ArchiveError
@@ -167,6 +168,7 @@ def compact(store: Store, entries: Sequence[LedgerEntry], file_bytes: float) -> 
         )
         _check_presence(store, compacted)
         content = json.dumps(compacted.model_dump(mode="json"), sort_keys=True, indent=1)
+        save_ledger(store)
     except BaseException:
         with suppress(OSError):
             store.remove(store.names(version))

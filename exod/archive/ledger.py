@@ -14,7 +14,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from exod.archive.store import Store, reported
 from exod.errors import ArchiveError
@@ -23,8 +31,6 @@ from exod.sky.plane import validate_obsid
 
 MARKER = "archive.json"
 LEDGER = "ledger"
-
-_ENTRY_NAME = re.compile(rf"{LEDGER}/(\d{{10}})\.json")
 
 Status = Literal["OK", "EMPTY", "SKIPPED", "FAILED"]
 
@@ -80,7 +86,7 @@ class TableFile(Record):
 
 
 class LedgerEntry(Record):
-    """The outcome of an observation; committing it makes its tables visible.
+    """The outcome of an observation, as the ledger shows all of them.
 
     Attributes
     ----------
@@ -88,42 +94,27 @@ class LedgerEntry(Record):
         Observation identifier.
     status : {"OK", "EMPTY", "SKIPPED", "FAILED"}
         EMPTY was searched and nothing was found; SKIPPED could not be searched.
-    reason, traceback : str
-        Why it was skipped or failed; the traceback of a failure.
+    reason : str
+        Why it was skipped or failed.
     attempt : str
         Unique name of the attempt, part of its file names.
     files : dict of str to TableFile
         The tables of the attempt.
-    inputs : tuple of InputFile
-        What was read.
-    fingerprint : str
-        Fingerprint of the settings.
-    versions : dict of str to str
-        Versions of exod, Python and the libraries that matter.
     seconds : float
         Time taken, in seconds.
-    peak_memory_mb, predicted_memory_mb : float
-        Peak resident memory in MB, and what was expected; 0 if not measured.
-    tries : int
-        How often it was tried until this outcome.
-    started, finished : datetime
+    peak_memory_mb : float
+        Peak resident memory in MB; 0 if not measured.
+    finished : datetime
         UTC.
     """
 
     obsid: Annotated[str, Field(pattern=r"^[0-9]{10}$")]
     status: Status
     reason: Text
-    traceback: Text
     attempt: str
     files: dict[str, TableFile]
-    inputs: tuple[InputFile, ...]
-    fingerprint: str
-    versions: dict[str, str]
     seconds: Amount
     peak_memory_mb: Amount
-    predicted_memory_mb: Amount = 0.0
-    tries: Count = 1
-    started: AwareDatetime
     finished: AwareDatetime
 
     def rows(self, table: str) -> int:
@@ -133,6 +124,43 @@ class LedgerEntry(Record):
     def path(self, table: str) -> str | None:
         """Find the path of a table's file, relative to the root; None if it has no rows."""
         return self.files[table].path if table in self.files else None
+
+
+class FullEntry(LedgerEntry):
+    """The entry of an observation with all that its file has; committing it shows its tables.
+
+    Attributes
+    ----------
+    traceback : str
+        Of a failure.
+    inputs : tuple of InputFile
+        What was read.
+    fingerprint : str
+        Fingerprint of the settings.
+    versions : dict of str to str
+        Versions of exod, Python and the libraries that matter.
+    predicted_memory_mb : float
+        The memory that was expected.
+    tries : int
+        How often it was tried until this outcome.
+    started : datetime
+        UTC.
+    """
+
+    traceback: Text
+    inputs: tuple[InputFile, ...]
+    fingerprint: str
+    versions: dict[str, str]
+    predicted_memory_mb: Amount = 0.0
+    tries: Count = 1
+    started: AwareDatetime
+
+    @model_validator(mode="after")
+    def _named_after_the_attempt(self) -> Self:
+        for name, file in self.files.items():
+            if file.path != table_path(name, self.obsid, self.attempt, file.rows):
+                raise ValueError(f"{file.path} is not the file of attempt {self.attempt}")
+        return self
 
     def to_json(self) -> bytes:
         """Write the entry as JSON text with sorted keys."""
@@ -164,7 +192,12 @@ def entry_name(obsid: str) -> str:
     return f"{LEDGER}/{obsid}.json"
 
 
-def read_entry(store: Store, obsid: str) -> LedgerEntry | None:
+def table_path(table: str, obsid: str, attempt: str, rows: int) -> str | None:
+    """Where an attempt keeps a table, relative to the root; None without rows."""
+    return f"{table}/{obsid}-{attempt}.parquet" if rows else None
+
+
+def read_entry(store: Store, obsid: str) -> FullEntry | None:
     """Read the entry of an observation; see `exod.archive.Archive.entry`."""
     name = entry_name(validate_obsid(obsid))
     with reported(f"The ledger file {store.path(name)} cannot be read"):
@@ -172,18 +205,7 @@ def read_entry(store: Store, obsid: str) -> LedgerEntry | None:
             data = store.read(name)
         except FileNotFoundError:
             return None
-    return LedgerEntry.from_json(data, obsid, store.path(name))
-
-
-def read_entries(store: Store) -> list[LedgerEntry]:
-    """Read the whole ledger; see `exod.archive.Archive.entries`."""
-    with reported(f"The ledger of {store.root} cannot be read"):
-        names = [name for name in store.names(LEDGER) if _ENTRY_NAME.fullmatch(name)]
-        contents = store.read_many(names)
-    return [
-        LedgerEntry.from_json(data, name[-15:-5], store.path(name))
-        for name, data in zip(names, contents, strict=True)
-    ]
+    return FullEntry.from_json(data, obsid, store.path(name))
 
 
 def problem(error: Exception) -> str:

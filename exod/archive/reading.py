@@ -11,7 +11,8 @@ import pyarrow as pa
 from exod.archive.compaction import read_pointer
 from exod.archive.cone import box, check_cone, within
 from exod.archive.lazy import Part, compact_parts, lazy_table, small_parts
-from exod.archive.ledger import LedgerEntry, input_files, read_entries, read_entry
+from exod.archive.ledger import FullEntry, LedgerEntry, input_files, read_entry
+from exod.archive.ledger_table import read_ledger
 from exod.archive.parquet import (
     STRING,
     FileReplacedError,
@@ -74,7 +75,7 @@ class ArchiveReader(ProductReader):
 
     # ---------------------------------------------------------------- the ledger
 
-    def entry(self, obsid: str) -> LedgerEntry | None:
+    def entry(self, obsid: str) -> FullEntry | None:
         """Read the ledger entry of an observation, None if it was never committed.
 
         Raises
@@ -87,14 +88,14 @@ class ArchiveReader(ProductReader):
         return read_entry(self._store, obsid)
 
     def entries(self) -> list[LedgerEntry]:
-        """Read the whole ledger, sorted by obsid.
+        """Read the whole ledger, sorted by obsid; `entry` has more of an observation.
 
         Raises
         ------
         ArchiveError
             If an entry is damaged or cannot be read.
         """
-        return read_entries(self._store)
+        return read_ledger(self._store).entries()
 
     def is_done(self, obsid: str, inputs: Iterable[Any]) -> bool:
         """Whether an observation needs no processing: done with these settings and these inputs.
@@ -128,22 +129,12 @@ class ArchiveReader(ProductReader):
             Columns obsid, status, reason, attempt (str), n_runs, n_regions, n_cells (rows of these
             tables), seconds, peak_memory_mb, finished (UTC).
         """
-        rows = [
-            {
-                "obsid": entry.obsid,
-                "status": entry.status,
-                "reason": entry.reason,
-                "attempt": entry.attempt,
-                "n_runs": entry.rows("runs"),
-                "n_regions": entry.rows("regions"),
-                "n_cells": entry.rows("cells"),
-                "seconds": entry.seconds,
-                "peak_memory_mb": entry.peak_memory_mb,
-                "finished": entry.finished,
-            }
-            for entry in self.entries()
-        ]
-        return pd.DataFrame(rows, columns=list(_STATUS_DTYPES)).astype(_STATUS_DTYPES)
+        rows = read_ledger(self._store).rows
+        counted = {f"n_{name}": rows[f"{name}.rows"] for name in ("runs", "regions", "cells")}
+        frame = rows.select([n for n in _STATUS_DTYPES if n not in counted]).to_pandas()
+        for name, column in counted.items():
+            frame[name] = column.fill_null(0).to_pandas()
+        return frame[list(_STATUS_DTYPES)].astype(_STATUS_DTYPES)
 
     # ---------------------------------------------------------------- reading
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from exod.archive.compaction import Compacted, read_pointer
 from exod.archive.derived import DerivedFile, derived_products, read_derived, table_of
 from exod.archive.lazy import Part, compact_parts, derived_parts, lazy_table, small_parts
-from exod.archive.ledger import LedgerEntry, read_entries, read_entry
+from exod.archive.ledger import LedgerEntry, read_entry
+from exod.archive.ledger_table import read_ledger
 from exod.archive.parquet import Conditions
 from exod.archive.products import XMATCH
 from exod.archive.store import Store
@@ -72,7 +73,7 @@ class Snapshot:
 
     @cached_property
     def _entries(self) -> list[LedgerEntry]:
-        return read_entries(self.store)
+        return read_ledger(self.store).entries()
 
     @cached_property
     def _derived(self) -> dict[str, tuple[DerivedFile, ...]]:

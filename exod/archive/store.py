@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
@@ -28,6 +29,10 @@ from exod.files.whole import sync_folder, whole_file, write_whole
 _WRITE_THREADS = 4
 _READ_THREADS = 16
 _READ_BATCH = 100
+
+SETTLED = 10.0
+"""Seconds after which a time of last change is certain: of two changes within a tick of the clock
+of the disk one would go unnoticed, and that clock may be some seconds off."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -190,6 +195,41 @@ class Store:
         parent = f"{folder}/" if folder else ""
         return {f"{parent}{name.rstrip('/').rsplit('/', 1)[-1]}": item for name, item in items}
 
+    @property
+    def key(self) -> Hashable:
+        """What is equal for stores of the same files."""
+        return self._located
+
+    def stamp(self, name: str) -> str:
+        """What changes when a file or a folder does; empty if that cannot be told.
+
+        A folder changes when a file in it is new, replaced by renaming, or gone. In an object
+        store it has no stamp.
+        """
+        if not self.is_local:
+            found = self._list(name.rpartition("/")[0], detail=True).get(name)
+            return _remote_stamp(found) if found and found["type"] == "file" else ""
+        try:
+            # Opening it makes a network disk look for what others changed.
+            descriptor = os.open(self._local(name), os.O_RDONLY)
+        except FileNotFoundError:
+            return ""
+        try:
+            return _local_stamp(os.fstat(descriptor))
+        finally:
+            os.close(descriptor)
+
+    def stamps(self, folder: str) -> dict[str, str]:
+        """Names of the files in a folder with the stamp of each."""
+        if not self.is_local:
+            found = self._list(folder, detail=True).items()
+            return {name: _remote_stamp(i) for name, i in found if i["type"] == "file"}
+        try:
+            with os.scandir(self._local(folder)) as items:
+                return {f"{folder}/{item.name}": _local_stamp(item.stat()) for item in items}
+        except FileNotFoundError:
+            return {}
+
     def remove(self, names: Iterable[str]) -> None:
         """Delete files; it is no error if one is gone already."""
         if self.is_local:
@@ -334,6 +374,19 @@ class Store:
                 raise
             # From here on the marker may be in place even if an error says otherwise, so the
             # files it refers to stay.
+
+
+def _local_stamp(status: os.stat_result) -> str:
+    if time.time() - status.st_mtime < SETTLED:
+        return ""
+    return f"{status.st_ino}-{status.st_size}-{status.st_mtime_ns}"
+
+
+def _remote_stamp(info: Mapping[str, Any]) -> str:
+    if tag := info.get("ETag") or info.get("etag"):
+        return str(tag)
+    since = changed(info)
+    return f"{info.get('size')}-{since}" if time.time() - since >= SETTLED else ""
 
 
 def _in_threads(

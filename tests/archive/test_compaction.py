@@ -37,6 +37,7 @@ from hypothesis import strategies as st
 
 from exod.archive import Archive, compaction, parquet
 from exod.archive.cone import box, sky_pixels, within
+from exod.archive.ledger_table import SAVED
 from exod.archive.store import Store
 from exod.config import Config
 from exod.errors import ArchiveError
@@ -101,7 +102,10 @@ def compact_files(archive: Archive) -> set[str]:
     pointer = compaction.read_pointer(archive._store)
     if pointer is None:
         return set()
-    return {f.path for files in pointer.tables.values() for f in files} | {compaction.POINTER}
+    return {f.path for files in pointer.tables.values() for f in files} | {
+        compaction.POINTER,
+        SAVED,
+    }
 
 
 def assert_tidy(archive: Archive) -> None:

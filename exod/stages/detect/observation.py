@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 
 from exod.archive import Archive
-from exod.archive.ledger import LedgerEntry, Status
+from exod.archive.ledger import FullEntry, Status
 from exod.config import Config
 from exod.errors import ConfigError, InputError, TooLargeError
 from exod.pps import ObservationFiles, RemoteFile, find_observations, local_copies
@@ -226,7 +226,7 @@ def detect_to_archive(
     return outcome_of(entry, n_events=n_events)
 
 
-def outcome_of(entry: LedgerEntry, *, n_events: int = 0, searched: bool = True) -> Outcome:
+def outcome_of(entry: FullEntry, *, n_events: int = 0, searched: bool = True) -> Outcome:
     """What an entry of the ledger says."""
     return Outcome(
         entry.obsid,

@@ -216,7 +216,8 @@ def failed_observations(
         unknown.discard(entry.obsid)
         if entry.status != "FAILED":
             continue
-        known = [file.path for file in entry.inputs if file.path and file.name != other]
+        inputs = found.inputs if (found := archive.entry(entry.obsid)) else ()
+        known = [file.path for file in inputs if file.path and file.name != other]
         paths += known
         if not known:
             problems.append(

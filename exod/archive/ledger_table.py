@@ -1,0 +1,198 @@
+"""The whole ledger by columns: remembered, and kept in one file, so that only news is read.
+
+An entry is known by its *stamp*, which changes whenever its file is replaced (inode, size and time
+on a disk, ETag in an object store). One listing of the folder therefore says which entries have to
+be read; the others come from what this process read before, or from ``ledger.parquet``, which
+`exod compact` leaves. That file is a copy: without it, or if it is damaged or older than the
+entries, they are read themselves.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from exod.archive.ledger import LEDGER, FullEntry, LedgerEntry, TableFile, table_path
+from exod.archive.store import Store, reported
+from exod.schemas import TABLES
+
+SAVED = "ledger.parquet"
+
+_ENTRY_NAME = re.compile(rf"{LEDGER}/(\d{{10}})\.json")
+
+_SIZES = tuple(f"{name}.{what}" for name in TABLES for what in ("rows", "bytes"))
+SCHEMA = pa.schema(
+    [
+        *((name, pa.string()) for name in ("obsid", "status", "reason", "attempt")),
+        *((name, pa.float64()) for name in ("seconds", "peak_memory_mb")),
+        ("finished", pa.timestamp("us", "UTC")),
+        *((name, pa.int64()) for name in _SIZES),
+        ("stamp", pa.string()),
+    ]
+)
+"""Of an entry without a table its rows and bytes are null; stamps may be empty: not certain."""
+
+_ARCHIVES = 4
+"""Ledgers that a process remembers, some 20 MB each at 100,000 observations."""
+_remembered: dict[Any, LedgerTable] = {}
+
+
+@dataclass(frozen=True)
+class LedgerTable:
+    """The ledger at one moment.
+
+    Attributes
+    ----------
+    rows : pyarrow.Table
+        One row an observation, sorted by obsid.
+    folder : str
+        Stamp of the folder of the entries; empty if it could not be told.
+    """
+
+    rows: pa.Table
+    folder: str = ""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def files(self, name: str, rows: pa.Table | None = None) -> list[TableFile]:
+        """Files of a table that have rows, in order of obsid.
+
+        Parameters
+        ----------
+        name : str
+            The table.
+        rows : pyarrow.Table, optional
+            Only of these rows of the ledger.
+        """
+        columns = (self.rows if rows is None else rows).select(
+            ["obsid", "attempt", f"{name}.rows", f"{name}.bytes"]
+        )
+        return [
+            TableFile.model_construct(path=table_path(name, obsid, attempt, n), rows=n, bytes=size)
+            for obsid, attempt, n, size in zip(*(c.to_pylist() for c in columns), strict=True)
+            if n
+        ]
+
+    def entries(self) -> list[LedgerEntry]:
+        """The entries one by one, which takes a hundred times the memory."""
+        sizes = zip(*(self.rows[name].to_pylist() for name in _SIZES), strict=True)
+        others = self.rows.drop_columns([*_SIZES, "stamp"]).to_pylist()
+        return [
+            LedgerEntry.model_construct(files=_files(entry, row), **entry)
+            for entry, row in zip(others, sizes, strict=True)
+        ]
+
+
+def _files(entry: dict[str, Any], sizes: tuple[int | None, ...]) -> dict[str, TableFile]:
+    pairs = zip(TABLES, sizes[::2], sizes[1::2], strict=True)
+    return {
+        name: TableFile.model_construct(
+            path=table_path(name, entry["obsid"], entry["attempt"], rows), rows=rows, bytes=size
+        )
+        for name, rows, size in pairs
+        if rows is not None
+    }
+
+
+def read_ledger(store: Store, *, listed: bool = False) -> LedgerTable:
+    """Read the whole ledger as it is now.
+
+    Parameters
+    ----------
+    store : Store
+        The archive.
+    listed : bool
+        Whether to list the folder even if it seems to be as it was.
+
+    Raises
+    ------
+    ArchiveError
+        If an entry is damaged or cannot be read.
+    """
+    with reported(f"The ledger of {store.root} cannot be read"):
+        # What changes from here on changes these stamps too, so it is noticed the next time.
+        folder = store.stamp(LEDGER)
+        known = _remembered.get(store.key) or read_saved(store)
+        if not (folder and folder == known.folder) or listed:
+            stamps = {
+                found[1]: stamp
+                for name, stamp in store.stamps(LEDGER).items()
+                if (found := _ENTRY_NAME.fullmatch(name))
+            }
+            known = LedgerTable(_current(store, known.rows, stamps), folder)
+    _remembered.pop(store.key, None)
+    _remembered[store.key] = known
+    for oldest in list(_remembered)[:-_ARCHIVES]:
+        _remembered.pop(oldest, None)
+    return known
+
+
+def _current(store: Store, known: pa.Table, stamps: dict[str, str]) -> pa.Table:
+    """The rows of the observations in `stamps`: known ones, or read from their entries."""
+    pairs = zip(known["obsid"].to_pylist(), known["stamp"].to_pylist(), strict=True)
+    same = [bool(stamp) and stamps.get(obsid) == stamp for obsid, stamp in pairs]
+    kept = known.filter(pa.array(same, pa.bool_()))
+    new = sorted(stamps.keys() - set(kept["obsid"].to_pylist()))
+    if not new:
+        return kept
+    names = [f"{LEDGER}/{obsid}.json" for obsid in new]
+    contents = store.read_many(names)
+    rows = [
+        _row(FullEntry.from_json(data, obsid, store.path(name)), stamps[obsid])
+        for obsid, name, data in zip(new, names, contents, strict=True)
+    ]
+    read = pa.Table.from_pylist(rows, SCHEMA)
+    return pa.concat_tables([kept, read]).sort_by("obsid").combine_chunks()
+
+
+def _row(entry: LedgerEntry, stamp: str) -> dict[str, Any]:
+    row = {name: getattr(entry, name) for name in SCHEMA.names if name in type(entry).model_fields}
+    for name, file in entry.files.items():
+        row |= {f"{name}.rows": file.rows, f"{name}.bytes": file.bytes}
+    return {**row, "stamp": stamp}
+
+
+def save_ledger(store: Store) -> None:
+    """Keep the ledger as it is now in one file.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    ArchiveError
+        If an entry is damaged or cannot be read.
+    """
+    ledger = read_ledger(store)
+    sink = pa.BufferOutputStream()
+    about = {"folder": json.dumps(ledger.folder)}
+    pq.write_table(
+        ledger.rows.replace_schema_metadata(about),
+        sink,
+        compression="zstd",
+        write_page_checksum=True,
+    )
+    store.publish({}, SAVED, sink.getvalue().to_pybytes())
+
+
+def read_saved(store: Store) -> LedgerTable:
+    """Read what `save_ledger` kept; nothing if it did not, or if that is damaged.
+
+    Raises
+    ------
+    OSError
+        If a service cannot be reached.
+    """
+    try:
+        content = pa.BufferReader(store.read(SAVED))
+        rows = pq.read_table(content, page_checksum_verification=True)
+        if rows.schema.equals(SCHEMA):
+            return LedgerTable(rows, json.loads(rows.schema.metadata[b"folder"]))
+    except (FileNotFoundError, pa.ArrowException, ValueError, LookupError, TypeError):
+        pass
+    return LedgerTable(SCHEMA.empty_table())
