@@ -2,14 +2,14 @@
 
 An entry is known by its *stamp*, which changes whenever its file is replaced (inode, size and time
 on a disk, ETag in an object store). One listing of the folder therefore says which entries have to
-be read; the others come from what this process read before, or from ``ledger.parquet``, which
+be read; the others come from what this process read before, or from ``ledger.cache``, which
 `exod compact` leaves. That file is a copy: without it, or if it is damaged or older than the
 entries, they are read themselves.
 """
 
 from __future__ import annotations
 
-import json
+import hashlib
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -21,8 +21,10 @@ from exod.archive.ledger import LEDGER, FullEntry, LedgerEntry, TableFile, table
 from exod.archive.store import Store, reported
 from exod.schemas import TABLES
 
-SAVED = "ledger.parquet"
+SAVED = "ledger.cache"
+"""A SHA-256 digest and the Parquet file that it is of."""
 
+_DIGEST = 32
 _ENTRY_NAME = re.compile(rf"{LEDGER}/(\d{{10}})\.json")
 
 _SIZES = tuple(f"{name}.{what}" for name in TABLES for what in ("rows", "bytes"))
@@ -170,14 +172,10 @@ def save_ledger(store: Store) -> None:
     """
     ledger = read_ledger(store)
     sink = pa.BufferOutputStream()
-    about = {"folder": json.dumps(ledger.folder)}
-    pq.write_table(
-        ledger.rows.replace_schema_metadata(about),
-        sink,
-        compression="zstd",
-        write_page_checksum=True,
-    )
-    store.publish({}, SAVED, sink.getvalue().to_pybytes())
+    rows = ledger.rows.replace_schema_metadata({"folder": ledger.folder})
+    pq.write_table(rows, sink, compression="zstd")
+    content = sink.getvalue().to_pybytes()
+    store.publish({}, SAVED, hashlib.sha256(content).digest() + content)
 
 
 def read_saved(store: Store) -> LedgerTable:
@@ -189,10 +187,13 @@ def read_saved(store: Store) -> LedgerTable:
         If a service cannot be reached.
     """
     try:
-        content = pa.BufferReader(store.read(SAVED))
-        rows = pq.read_table(content, page_checksum_verification=True)
+        data = store.read(SAVED)
+    except FileNotFoundError:
+        data = b""
+    digest, content = data[:_DIGEST], data[_DIGEST:]
+    if hashlib.sha256(content).digest() == digest:
+        rows = pq.read_table(pa.BufferReader(content))
+        # Another version of exod may have other tables.
         if rows.schema.equals(SCHEMA):
-            return LedgerTable(rows, json.loads(rows.schema.metadata[b"folder"]))
-    except (FileNotFoundError, pa.ArrowException, ValueError, LookupError, TypeError):
-        pass
+            return LedgerTable(rows, rows.schema.metadata[b"folder"].decode())
     return LedgerTable(SCHEMA.empty_table())

@@ -201,14 +201,12 @@ class Store:
         return self._located
 
     def stamp(self, name: str) -> str:
-        """What changes when a file or a folder does; empty if that cannot be told.
+        """What changes when a file or folder on a disk does; empty if that cannot be told.
 
-        A folder changes when a file in it is new, replaced by renaming, or gone. In an object
-        store it has no stamp.
+        A folder changes when a file in it is new, replaced by renaming, or gone.
         """
         if not self.is_local:
-            found = self._list(name.rpartition("/")[0], detail=True).get(name)
-            return _remote_stamp(found) if found and found["type"] == "file" else ""
+            return ""
         try:
             # Opening it makes a network disk look for what others changed.
             descriptor = os.open(self._local(name), os.O_RDONLY)

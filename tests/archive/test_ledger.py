@@ -1,0 +1,303 @@
+"""The ledger at once: always what the entries say, and only news is read."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from helpers.archives import PowerCut, fail_at, make_tables, settle
+from helpers.object_store import no_settings, options, running_store
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exod.archive import Archive, LedgerEntry, ledger_table
+from exod.archive.ledger_table import SAVED, read_ledger, read_saved, save_ledger
+from exod.archive.store import Store
+from exod.config import Config
+
+OBSIDS = [f"00017302{i:02d}" for i in range(6)]
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    made = Archive.create(tmp_path / "root", Config())
+    for i, obsid in enumerate(OBSIDS):
+        made.commit(obsid, "OK", make_tables(obsid, i, i, ("runs", "regions")), seconds=i)
+    return made
+
+
+@pytest.fixture(autouse=True)
+def forgotten() -> Iterator[None]:
+    forget()
+    yield
+    forget()
+
+
+def forget() -> None:
+    """As a new process starts."""
+    ledger_table._remembered.clear()
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the entries that were read."""
+    names: list[str] = []
+    read = Store.read
+
+    def counted(store: Store, name: str) -> bytes:
+        if name.startswith("ledger/"):
+            names.append(name[7:17])
+        return read(store, name)
+
+    monkeypatch.setattr(Store, "read", counted)
+    return names
+
+
+def truth(archive: Archive) -> list[LedgerEntry]:
+    """The entries, each read from its file."""
+    obsids = sorted(path.stem for path in Path(archive.root, "ledger").glob("*.json"))
+    found = [archive.entry(obsid) for obsid in obsids]
+    names = set(LedgerEntry.model_fields)
+    return [LedgerEntry(**entry.model_dump(include=names)) for entry in found if entry]
+
+
+# -------------------------------------------------------------------- only news is read
+
+
+def test_after_a_compaction_no_entry_is_opened(archive: Archive, opened: list[str]) -> None:
+    settle(archive)
+    archive.compact()
+    forget()
+    opened.clear()
+    assert len(archive.regions) == sum(range(6))
+    assert len(archive.status()) == len(archive.entries()) == 6
+    assert opened == []
+    archive.commit(OBSIDS[2], "EMPTY")
+    archive.commit("0999999901", "OK")
+    Path(archive.root, "ledger", f"{OBSIDS[0]}.json").unlink()
+    settle(archive)
+    for _ in range(2):
+        opened.clear()
+        forget()
+        assert archive.entries() == truth(archive)
+        assert sorted(opened[:2]) == [OBSIDS[2], "0999999901"]
+        assert len(opened) == 2 + 6
+    opened.clear()
+    assert len(archive.regions) == 15 - 2
+    assert opened == []
+
+
+def test_an_archive_never_compacted_is_read_once(archive: Archive, opened: list[str]) -> None:
+    settle(archive)
+    for _ in range(3):
+        archive.entries()
+    assert sorted(opened) == OBSIDS
+    opened.clear()
+    archive.commit(OBSIDS[3], "EMPTY")
+    opened.clear()
+    assert archive.entries() == read_ledger(archive.store, listed=True).entries()
+    assert set(opened) == {OBSIDS[3]}
+
+
+def test_an_unchanged_folder_is_not_even_listed(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle(archive)
+    archive.compact()
+    forget()
+
+    def refuse(*args: Any) -> None:
+        raise AssertionError("listed")
+
+    monkeypatch.setattr(Store, "stamps", refuse)
+    assert len(archive.regions) == 15
+    with pytest.raises(AssertionError, match="listed"):
+        archive.gc()
+
+
+def test_in_a_bucket_one_listing_says_what_changed(
+    opened: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with no_settings(), running_store("exod-ledger") as url:
+        archive = Archive.create("s3://exod-ledger/archive", Config(), options(url))
+        for i, obsid in enumerate(OBSIDS):
+            archive.commit(obsid, "OK", make_tables(obsid, i, i, ("regions",)))
+        archive.compact()
+        forget()
+        opened.clear()
+        assert len(archive.regions) == 15
+        assert opened == []
+        archive.commit(OBSIDS[5], "EMPTY")
+        opened.clear()
+        assert len(archive.regions) == 10
+        assert opened == [OBSIDS[5]]
+        assert len(archive.regions) == 10
+        assert opened == [OBSIDS[5]]
+
+
+# -------------------------------------------------------------------- never stale
+
+
+def test_a_change_that_only_the_inode_shows_is_seen(archive: Archive) -> None:
+    settle(archive)
+    archive.compact()
+    file = Path(archive.root, "ledger", f"{OBSIDS[1]}.json")
+    before, folder = file.stat(), file.parent.stat()
+    changed = file.read_text().replace('"seconds": 1.0', '"seconds": 7.5')
+    new = file.with_suffix(".new")
+    new.write_text(changed)
+    os.utime(new, ns=(before.st_atime_ns, before.st_mtime_ns))
+    new.replace(file)
+    assert file.stat().st_size == before.st_size
+    assert file.stat().st_mtime_ns == before.st_mtime_ns
+    assert file.parent.stat().st_mtime_ns != folder.st_mtime_ns
+    for _ in range(2):
+        assert archive.status().set_index("obsid").loc[OBSIDS[1], "seconds"] == 7.5
+        settle(archive)
+        forget()
+
+
+def test_a_time_that_is_not_certain_is_not_trusted(archive: Archive) -> None:
+    """Of two changes within a tick of the clock one would go unnoticed."""
+    archive.compact()
+    folder = Path(archive.root, "ledger")
+    times = folder.stat()
+    file = folder / f"{OBSIDS[1]}.json"
+    entry = file.stat()
+    with file.open("r+") as stream:
+        changed = stream.read().replace('"seconds": 1.0', '"seconds": 7.5')
+        stream.seek(0)
+        stream.write(changed)
+    os.utime(file, ns=(entry.st_atime_ns, entry.st_mtime_ns))
+    os.utime(folder, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert archive.status().set_index("obsid").loc[OBSIDS[1], "seconds"] == 7.5
+    forget()
+    assert archive.entries() == truth(archive)
+
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("commit"), st.sampled_from(OBSIDS[:4])),
+        st.tuples(st.just("delete"), st.sampled_from(OBSIDS[:4])),
+        st.tuples(st.sampled_from(["save", "settle", "forget", "lose"]), st.just("")),
+    ),
+    max_size=14,
+)
+
+
+@given(steps=steps)
+@settings(max_examples=25, deadline=None)
+def test_any_history_gives_what_the_entries_say(steps: list[tuple[str, str]]) -> None:
+    with tempfile.TemporaryDirectory() as root:
+        archive = Archive.create(root, Config())
+        for step, (action, obsid) in enumerate(steps):
+            if action == "commit":
+                archive.commit(obsid, "SKIPPED", reason=f"Step {step}.", seconds=step)
+            elif action == "delete":
+                Path(root, "ledger", f"{obsid}.json").unlink(missing_ok=True)
+            elif action == "save":
+                save_ledger(archive.store)
+            elif action == "settle":
+                settle(archive)
+            elif action == "forget":
+                forget()
+            else:
+                Path(root, SAVED).unlink(missing_ok=True)
+            assert archive.entries() == truth(archive)
+
+
+# -------------------------------------------------------------------- a copy, no more
+
+
+@pytest.mark.parametrize(
+    "damage", [b"", b"PAR1", b"\xff" * 100, "cut", "another version", "gone"], ids=str
+)
+def test_a_damaged_copy_loses_nothing(archive: Archive, damage: Any) -> None:
+    settle(archive)
+    archive.compact()
+    file = Path(archive.root, SAVED)
+    content = file.read_bytes()
+    if damage == "gone":
+        file.unlink()
+    elif damage == "another version":
+        sink = pa.BufferOutputStream()
+        pq.write_table(pa.table({"obsid": OBSIDS[:1]}), sink)
+        table = sink.getvalue().to_pybytes()
+        file.write_bytes(hashlib.sha256(table).digest() + table)
+    else:
+        file.write_bytes(content[:-9] if damage == "cut" else damage)
+    forget()
+    assert archive.entries() == truth(archive)
+
+
+@given(place=st.integers(0, 10**9), bit=st.integers(0, 7))
+@settings(max_examples=60, deadline=None)
+def test_no_single_bit_loses_an_entry(place: int, bit: int) -> None:
+    archive, expected, content = saved()
+    damaged = bytearray(content)
+    damaged[place % len(content)] ^= 1 << bit
+    Path(archive.root, SAVED).write_bytes(damaged)
+    forget()
+    assert archive.entries() == expected
+    Path(archive.root, SAVED).write_bytes(content)
+
+
+made: list[Any] = []
+
+
+@pytest.fixture(scope="module", autouse=True)
+def folder() -> Iterator[None]:
+    with tempfile.TemporaryDirectory() as root:
+        archive = Archive.create(root, Config())
+        for obsid in OBSIDS[:3]:
+            archive.commit(obsid, "SKIPPED", reason="Nothing to search.")
+        settle(archive)
+        save_ledger(archive.store)
+        made[:] = [archive, truth(archive), Path(root, SAVED).read_bytes()]
+        yield
+
+
+def saved() -> Any:
+    return made
+
+
+def test_an_archive_that_cannot_be_written_is_read(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        raise AssertionError("written")
+
+    for name in ("publish", "writing", "create", "remove"):
+        monkeypatch.setattr(Store, name, refuse)
+    assert archive.entries() == truth(archive)
+    assert len(archive.regions) == 15
+
+
+def test_a_crash_while_it_is_saved_leaves_the_old_copy(archive: Archive) -> None:
+    settle(archive)
+    save_ledger(archive.store)
+    old = Path(archive.root, SAVED).read_bytes()
+    archive.commit(OBSIDS[0], "EMPTY")
+    for step in range(100):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Store, "remove", lambda self, names: None)
+            fail_at(patch, step, PowerCut())
+            try:
+                save_ledger(archive.store)
+            except PowerCut:
+                pass
+            else:
+                break
+        assert len(read_saved(archive.store)) == 6
+        assert archive.entries() == truth(archive)
+    assert step > 1
+    assert Path(archive.root, SAVED).read_bytes() != old
+    archive.gc(older_than=0)
+    assert not list(Path(archive.root).glob(".*.tmp"))
