@@ -1,8 +1,7 @@
-"""The documentation agrees with the code: generated pages, commands, links, examples."""
+"""The documentation agrees with the code: generated pages, commands, links, settings."""
 
 from __future__ import annotations
 
-import doctest
 import re
 import runpy
 import shlex
@@ -11,38 +10,19 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-import typer
+from helpers.pages import FENCE, GROUP, ROOT, blocks, text_of
 
-from exod.cli import app
 from exod.config import Config
-from exod.pps import find_observations
-from exod.scheduler.plan import Plan
-from exod.stages.cube import export_cube
 from exod.stages.derive.flaginputs import read_boxes
-from exod.stages.detect.survey import detect_many
 
-ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 USER_GUIDE = ROOT / "docs" / "user_guide.md"
 METHOD = ROOT / "docs" / "method.md"
 
-GROUP = typer.main.get_command(app)
-
-_FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-
-
-def text_of(page: Path) -> str:
-    return page.read_text(encoding="utf-8")
-
-
-def blocks(page: Path, *languages: str) -> Iterator[str]:
-    for language, body in _FENCE.findall(text_of(page)):
-        if language in languages:
-            yield body
 
 
 def command_lines() -> Iterator[tuple[str, str]]:
@@ -53,13 +33,13 @@ def command_lines() -> Iterator[tuple[str, str]]:
                 command = line.strip().removeprefix("$ ").removeprefix(".venv/bin/")
                 if command.startswith("exod "):
                     yield page.name, command
-        prose = _FENCE.sub("", text_of(page))
+        prose = FENCE.sub("", text_of(page))
         yield from ((page.name, code) for code in re.findall(r"`(exod [^`\n]+)`", prose))
 
 
 def anchors(page: Path) -> set[str]:
     """Names that GitHub gives to the headings of a page."""
-    headings = _HEADING.findall(_FENCE.sub("", text_of(page)))
+    headings = _HEADING.findall(FENCE.sub("", text_of(page)))
     return {re.sub(r"[^\w\- ]", "", h.lower()).strip().replace(" ", "-") for h in headings}
 
 
@@ -106,7 +86,7 @@ def test_settings_examples_are_valid(page: Path, tmp_path: Path) -> None:
 
 @each_page
 def test_links_lead_somewhere(page: Path) -> None:
-    for link in _LINK.findall(_FENCE.sub("", text_of(page))):
+    for link in _LINK.findall(FENCE.sub("", text_of(page))):
         if link.startswith(("http://", "https://")):
             continue
         name, _, anchor = link.partition("#")
@@ -154,24 +134,3 @@ def test_sections_of_the_method_that_are_cited_exist() -> None:
 def test_images_are_small(page: Path) -> None:
     for link in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", text_of(page)):
         assert (page.parent / link).stat().st_size < 300_000, link
-
-
-@pytest.mark.realdata
-def test_python_examples_of_the_user_guide(
-    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = data_dir / "xmm" / "0001730201"
-    if not folder.is_dir():
-        pytest.skip(f"the observation is not at {folder}")
-    monkeypatch.chdir(tmp_path)
-    Path("0001730201").symlink_to(folder)
-    observations, _ = find_observations(["0001730201"])
-    list(detect_many(observations, Config(), "results", Plan("sync")))
-    one_run = Config.parse({"cube": {"t_bin": [50], "bands": [[0.2, 12]]}})
-    export_cube(observations[0], one_run, "cube.zarr")
-    source = "\n".join(blocks(USER_GUIDE, "pycon"))
-    test = doctest.DocTestParser().get_doctest(source, {}, "user guide", str(USER_GUIDE), 0)
-    report: list[str] = []
-    result = doctest.DocTestRunner().run(test, out=report.append)
-    assert result.attempted > 0
-    assert not result.failed, "".join(report)
