@@ -72,7 +72,7 @@ KINDS = (
     ("base", "what every room may use"),
 )
 
-_COLUMN, _ROW, _BOX, _HEIGHT = 142.0, 84.0, 130.0, 56.0
+_COLUMN, _ROW, _BOX, _HEIGHT = 142.0, 84.0, 136.0, 60.0
 _INK, _FAINT, _RED = "#222222", "#8a8a8a", "#c53030"
 _FONT = "font-family='Helvetica, Arial, DejaVu Sans, sans-serif'"
 
@@ -117,7 +117,7 @@ def architecture() -> str:
         x, y = 40.0 + 255.0 * number, 10.25 * _ROW + 20.0
         fill, line = COLOURS[kind]
         parts.append(_rectangle(x, y, 18, 18, fill, line, 4))
-        parts.append(_text(x + 26, y + 14, words, 13, anchor="start"))
+        parts.append(_text(x + 26, y + 14, words, 15, anchor="start"))
     return _svg(1050, 905, "The packages of exod and their imports", parts)
 
 
@@ -132,9 +132,9 @@ def _room(name: str, room: Room) -> str:
     lines = room.words.split("/")
     top = y - _HEIGHT / 2
     parts = [_rectangle(x - width / 2, top, width, _HEIGHT, fill, line, 7)]
-    parts.append(_text(x, top + (19 if len(lines) > 1 else 24), name, 15, weight="bold"))
-    first = top + (34 if len(lines) > 1 else 42)
-    parts += [_text(x, first + 14 * n, words, 12) for n, words in enumerate(lines)]
+    parts.append(_text(x, top + (19 if len(lines) > 1 else 25), name, 17, weight="bold"))
+    first = top + (36 if len(lines) > 1 else 45)
+    parts += [_text(x, first + 16 * n, words, 14) for n, words in enumerate(lines)]
     return "\n".join(parts)
 
 

@@ -43,7 +43,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         pages[f"benchmarks/{path.name}"] = _text(path)
     for path in PACKAGES:
         pages[f"api/{path.name}.md"] = _api(path)
-    linked = {name for page in files.documentation_pages() for name in _LINK.findall(_source(page))}
+    linked = {
+        name for page in files.documentation_pages() for name in _LINK.findall(page.content_string)
+    }
     pages |= {name: _text(ROOT / name) for name in {*linked, "LICENSE"} - pages.keys()}
     for name, text in sorted(pages.items()):
         files.append(File.generated(config, name, content=text))
@@ -75,15 +77,11 @@ def _text(path: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def _source(page: File) -> str:
-    return page.content_string
-
-
 def _api(folder: Path) -> str:
-    """A page with the docstrings of all modules of a package."""
+    """A page with the docstrings of a package and of all its modules."""
     modules = []
     for path in sorted(folder.rglob("*.py")):
         parts = path.relative_to(ROOT).with_suffix("").parts
         modules.append(".".join(part for part in parts if part != "__init__"))
-    directives = "\n\n".join(f"::: {module}" for module in modules)
-    return f"# exod.{folder.name}\n\n{directives}\n"
+    first, *others = (f"::: {module}" for module in modules)
+    return "\n\n".join((f"{first}\n    options:\n      heading_level: 1", *others))
