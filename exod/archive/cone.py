@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from exod.archive.parquet import Conditions
 from exod.errors import ArchiveError
+from exod.queries.compiling import literal
 
 _ORDER = 10
 """HEALPix order: pixels of 3.4 arcmin, a fraction of the field of view of 30 arcmin."""
@@ -61,6 +62,29 @@ def box(ra_deg: float, dec_deg: float, radius_arcsec: float) -> Conditions:
     if high >= 360.0:
         return [[*band, ("ra_deg", ">=", low)], [*band, ("ra_deg", "<=", high - 360.0)]]
     return [[*band, ("ra_deg", ">=", low), ("ra_deg", "<=", high)]]
+
+
+def box_sql(ra: str, dec: str, ra_deg: float, dec_deg: float, radius_arcsec: float) -> str:
+    """The conditions of `box` in SQL, for columns of these names in it."""
+    names = {"ra_deg": ra, "dec_deg": dec}
+    areas = (
+        " AND ".join(f"{names[name]} {sign} {literal(float(value))}" for name, sign, value in area)
+        for area in box(ra_deg, dec_deg, radius_arcsec)
+    )
+    return f"({' OR '.join(f'({area})' for area in areas)})"
+
+
+def separation_sql(ra: str, dec: str, ra_deg: float, dec_deg: float) -> str:
+    """SQL of the distance from a place in arcsec: Vincenty's formula, exact at all distances.
+
+    `within` is the same in NumPy.
+    """
+    here, there = f"radians({literal(float(dec_deg))})", f"radians({dec})"
+    turn = f"(radians({ra}) - radians({literal(float(ra_deg))}))"
+    across = f"cos({there}) * sin({turn})"
+    along = f"(cos({here}) * sin({there}) - sin({here}) * cos({there}) * cos({turn}))"
+    beside = f"(sin({here}) * sin({there}) + cos({here}) * cos({there}) * cos({turn}))"
+    return f"(degrees(atan2(sqrt(pow({across}, 2) + pow({along}, 2)), {beside})) * 3600.0)"
 
 
 def within(

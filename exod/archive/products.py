@@ -179,20 +179,15 @@ class ProductReader(ABC):
 
     @property
     def detections(self) -> dd.DataFrame:
-        """Regions with their source, features and flags, lazy; those that all products have.
+        """Regions with their source, features and flags, lazy; see `exod.archive.detections`.
 
         Raises
         ------
         ArchiveError
             If one of the products was not made yet.
         """
-        regions = self.table("regions")
-        members = self.members[["detid", "unique_reg_id", "srcid"]]
-        found: dd.DataFrame = regions.merge(members, on="detid", how="inner")
-        for extra in (self.features, self.flags):
-            found = found.merge(_new_columns(extra), on="detid", how="inner")
-        return found
+        # What joins tables knows of products.
+        from exod.archive.detections import all_detections
+        from exod.archive.snapshot import Snapshot
 
-
-def _new_columns(frame: dd.DataFrame) -> dd.DataFrame:
-    return frame[[name for name in frame.columns if name not in ("runid", "obsid")]]
+        return all_detections(Snapshot(self)).lazy()

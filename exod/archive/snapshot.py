@@ -14,11 +14,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from exod.archive.compaction import Compacted, read_pointer
-from exod.archive.derived import DerivedFile, derived_products, read_derived, table_of
-from exod.archive.lazy import Part, compact_parts, derived_parts, lazy_table, small_parts
+from exod.archive.derived import Derived, DerivedFile, derived_products, read_derived, table_of
 from exod.archive.ledger import LedgerEntry, read_entry
 from exod.archive.ledger_table import read_ledger
-from exod.archive.parquet import Conditions
 from exod.archive.products import XMATCH
 from exod.archive.store import Store
 from exod.errors import ArchiveError, ConfigError, ExodError
@@ -26,9 +24,7 @@ from exod.schemas import DERIVED, TABLES
 from exod.schemas.columns import Table
 
 if TYPE_CHECKING:
-    import dask.dataframe as dd
-
-    from exod.archive.reading import ArchiveReader
+    from exod.archive.products import ProductReader
 
 MATCHES = "matches_"
 """How the names of cross-matches begin in queries."""
@@ -64,7 +60,7 @@ class Snapshot:
         The archive. Its ledger is read when a table of the search is asked for.
     """
 
-    def __init__(self, archive: ArchiveReader) -> None:
+    def __init__(self, archive: ProductReader) -> None:
         self.store: Store = archive.store
 
     @cached_property
@@ -76,16 +72,18 @@ class Snapshot:
         return read_ledger(self.store).entries()
 
     @cached_property
+    def _products(self) -> dict[str, Derived]:
+        found = ((name, read_derived(self.store, name)) for name in derived_products(self.store))
+        return {name: pointer for name, pointer in found if pointer}
+
+    @cached_property
     def _derived(self) -> dict[str, tuple[DerivedFile, ...]]:
         """Files of the tables of products, by the name of the table in queries."""
-        found: dict[str, tuple[DerivedFile, ...]] = {}
-        for product in derived_products(self.store):
-            pointer = read_derived(self.store, product)
-            if pointer is None:
-                continue
-            for name in sorted({file.table for file in pointer.files}):
-                found[_shown(product, name)] = tuple(pointer.of(name))
-        return found
+        return {
+            _shown(product, name): tuple(pointer.of(name))
+            for product, pointer in self._products.items()
+            for name in sorted({file.table for file in pointer.files})
+        }
 
     @property
     def names(self) -> list[str]:
@@ -110,22 +108,8 @@ class Snapshot:
             return TABLES[SEARCHED[name]]
         return table_of(self.store, self._files(name)[0])
 
-    def files(self, name: str) -> list[File]:
-        """The files that make up a table."""
-        if name not in SEARCHED:
-            return [File(file.path, file.without) for file in self._files(name)]
-        own, compacted = SEARCHED[name], self._compacted
-        entries, found = self._entries, []
-        if compacted:
-            outdated = compacted.outdated(entries)
-            for file in compacted.tables[own]:
-                without = (obsid for obsid in outdated if file.first <= obsid <= file.last)
-                found.append(File(file.path, tuple(without)))
-            entries = [entry for entry in entries if not compacted.covers(entry)]
-        return [*found, *(File(path) for entry in entries if (path := entry.path(own)))]
-
-    def parts(self, name: str, obsids: Sequence[str] | None = None) -> list[Part]:
-        """What partitions of a table read, as in `exod.archive.Archive.table`.
+    def files(self, name: str, obsids: Sequence[str] | None = None) -> list[File]:
+        """The files that make up a table.
 
         Parameters
         ----------
@@ -136,48 +120,37 @@ class Snapshot:
             that there may be rows of them still.
         """
         if name not in SEARCHED:
-            return list(derived_parts(self._files(name)))
+            return [File(file.path, file.without) for file in self._files(name)]
         own, compacted = SEARCHED[name], self._compacted
-        found: list[Part] = []
-        if obsids is None:
-            entries = self._entries
-        else:
-            read = (read_entry(self.store, obsid) for obsid in obsids)
-            entries = [entry for entry in read if entry]
+        entries, found = self.entries(obsids), []
         if compacted:
-            files, outdated = compacted.tables[own], compacted.outdated(entries)
+            outdated, files = compacted.outdated(entries), compacted.tables[own]
             if obsids is not None:
                 covered = [entry.obsid for entry in entries if compacted.covers(entry)]
                 near = {file for obsid in covered for file in compacted.files_with(own, obsid)}
                 files = tuple(file for file in files if file in near)
                 outdated = [obsid for obsid in outdated if obsid in obsids]
-            found += compact_parts(files, outdated)
+            for file in files:
+                without = (obsid for obsid in outdated if file.first <= obsid <= file.last)
+                found.append(File(file.path, tuple(without)))
             entries = [entry for entry in entries if not compacted.covers(entry)]
-        found += small_parts(entry.files[own] for entry in entries if own in entry.files)
-        return found
+        return [*found, *(File(path) for entry in entries if (path := entry.path(own)))]
 
-    def frame(
-        self,
-        name: str,
-        columns: Sequence[str],
-        rows: Conditions,
-        obsids: Sequence[str] | None = None,
-    ) -> dd.DataFrame:
-        """A lazy dataframe of a table.
+    def entries(self, obsids: Sequence[str] | None = None) -> list[LedgerEntry]:
+        """The ledger, or the entries of some observations, sorted."""
+        if obsids is None:
+            return self._entries
+        found = (read_entry(self.store, obsid) for obsid in sorted(set(obsids)))
+        return [entry for entry in found if entry]
 
-        Parameters
-        ----------
-        name : str
-            The table.
-        columns : sequence of str
-            The columns to read.
-        rows : Conditions
-            Conditions that rows fulfil.
-        obsids : sequence of str, optional
-            As for `parts`.
-        """
-        table = self.table(name)
-        return lazy_table(self.store, table, self.parts(name, obsids), rows)[list(columns)]
+    def behind(self, product: str, obsids: Sequence[str] | None = None) -> tuple[str, ...]:
+        """Observations with regions that a product does not have as they are now."""
+        attempts = self._products[product].attempts
+        return tuple(
+            entry.obsid
+            for entry in self.entries(obsids)
+            if entry.rows("regions") and attempts.get(entry.obsid) != entry.attempt
+        )
 
     def _files(self, name: str) -> tuple[DerivedFile, ...]:
         if name not in self._derived:

@@ -1,4 +1,4 @@
-"""Conditions on the columns of a table as text: parsed, checked and evaluated, never executed.
+"""Conditions on the columns of a table as text: parsed, checked and written in SQL, never executed.
 
 The language is a small part of Python's: comparisons, ``and``, ``or``, ``not``, ``in``, ``+ - * /``
 and the functions of `exod.queries.grammar.FUNCTIONS`. Numbers, text and true or false are never
@@ -12,30 +12,22 @@ one. Arithmetic is in double precision, comparisons of whole numbers are exact.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from exod.errors import ConfigError
-from exod.queries.evaluation import Evaluator
-from exod.queries.grammar import (
-    COMPARISONS,
-    MIRRORED,
-    Checker,
-    Kind,
-    depends,
-    named,
-    pairs,
-    short,
-    tree,
-)
+from exod.queries.compiling import Compiler, quoted
+from exod.queries.grammar import Checker, Kind, named, pairs, short, tree
 
-Condition = tuple[str, str, Any]
-"""Column, operator and value; operators are those of `Expression.conditions`."""
+if TYPE_CHECKING:
+    import pandas as pd
+
+_EMPTY = {"number": "float64", "whole": "int64", "text": "string", "boolean": "bool"}
+"""Arrow types of columns without any value."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +51,24 @@ class Expression:
         names = (node.id for node in ast.walk(tree(self.text)) if isinstance(node, ast.Name))
         return sorted({name for name in names if name in self.kinds})
 
+    def sql(self, names: Mapping[str, str] | None = None) -> str:
+        """The condition for DuckDB: true where it holds, false or null where it does not.
+
+        Parameters
+        ----------
+        names : Mapping of str to str, optional
+            What each column is called in SQL; in quotes as it is, if not given.
+
+        Examples
+        --------
+        >>> parse("n > 1 and not p", {"n": "whole", "p": "boolean"}).sql()
+        '(("n" > (1)) AND ("p" IS NOT TRUE))'
+        """
+        known = names if names is not None else {name: quoted(name) for name in self.kinds}
+        return Compiler(self.kinds, known).truth(tree(self.text))
+
     def mask(self, frame: pd.DataFrame) -> np.ndarray:
-        """Which rows fulfil it.
+        """Which rows of a frame fulfil it.
 
         Parameters
         ----------
@@ -73,31 +81,38 @@ class Expression:
 
         Examples
         --------
+        >>> import pandas as pd
         >>> frame = pd.DataFrame({"n": [1, 5, 9], "sigma": [3.0, np.nan, 5.5]})
         >>> parse("n > 1 and not sigma < 5", {"n": "number", "sigma": "number"}).mask(frame)
         array([False,  True,  True])
         """
-        found = Evaluator(frame).value(tree(self.text)).truth
-        return np.array(np.broadcast_to(found, len(frame)), dtype=bool)
+        # The parser of a command needs neither.
+        import duckdb
+        import pyarrow as pa
 
-    def conditions(self) -> list[Condition]:
-        """Simple conditions that all rows fulfil which fulfil the expression; there may be none.
+        rows = {"#": pa.array(np.arange(len(frame)))}
+        for name in self.columns:
+            column = pa.array(frame[name], from_pandas=True)
+            rows[name] = column.cast(_EMPTY[self.kinds[name]]) if column.type == "null" else column
+        with duckdb.connect() as connection:
+            connection.register("rows", pa.table(rows))
+            query = f"({self.sql()}) IS TRUE AS found"
+            found = connection.table("rows").order('"#"').project(query).fetchnumpy()["found"]
+        return np.asarray(found, dtype=bool)
 
-        Returns
-        -------
-        list of (str, str, object)
-            Column, operator and constant. Operators are ``==``, ``!=``, ``<``, ``<=``, ``>``,
-            ``>=``, ``in``, ``not in`` and ``startswith``; missing values fulfil none, but for
-            ``== False``, which boolean columns fulfil where null.
+    def values(self, name: str) -> set[Any] | None:
+        """The constants of which a column must be one for the condition to hold; None for any.
 
         Examples
         --------
-        >>> kinds = {"n": "number", "obsid": "text"}
-        >>> parse("obsid == '0001730201' and 2 < n <= 10 / 2 and (n > 4 or n < 3)",
-        ...       kinds).conditions()
-        [('obsid', '==', '0001730201'), ('n', '>', 2), ('n', '<=', 5.0)]
+        >>> parse("obsid in ('1', '2') and n > 1 and obsid == '2'",
+        ...       {"n": "number", "obsid": "text"}).values("obsid")
+        {'2'}
         """
-        return [*_conditions(tree(self.text))]
+        found: set[Any] | None = None
+        for values in _equalities(tree(self.text), name):
+            found = values if found is None else found & values
+        return found
 
 
 def parse(
@@ -113,7 +128,7 @@ def parse(
     text : str
         The condition.
     kinds : Mapping of str to str
-        What each column holds: number, text, boolean or list.
+        What each column holds: number, whole, text, boolean or list.
     what : str
         What has the columns, for errors.
     elsewhere : Mapping of str to str
@@ -134,43 +149,23 @@ def parse(
     return Expression(text, dict(kinds))
 
 
-def _conditions(node: ast.expr) -> Iterator[Condition]:
+def _equalities(node: ast.expr, name: str) -> Iterator[set[Any]]:
     match node:
-        case ast.BoolOp(op=ast.And(), values=values):
-            for value in values:
-                yield from _conditions(value)
-        case ast.Name(id=name):
-            yield name, "==", True
-        case ast.UnaryOp(op=ast.Not(), operand=ast.Name(id=name)):
-            yield name, "==", False
+        case ast.BoolOp(op=ast.And(), values=parts):
+            for part in parts:
+                yield from _equalities(part, name)
         case ast.Compare():
-            for first, op, second in pairs(node):
-                yield from _condition(first, op, second)
-        case ast.Call(func=ast.Name(id="startswith"), args=[ast.Name(id=name), text]):
-            yield from ((name, "startswith", value) for value in _constants([text]))
-        case ast.Call(func=ast.Name(id="between"), args=[ast.Name(id=name), low, high]):
-            yield from ((name, ">=", value) for value in _constants([low]))
-            yield from ((name, "<=", value) for value in _constants([high]))
-
-
-def _condition(first: ast.expr, op: ast.cmpop, second: ast.expr) -> Iterator[Condition]:
-    match first, second:
-        case ast.Name(id=name), ast.List(elts=items) | ast.Tuple(elts=items) | ast.Set(elts=items):
-            values = _constants(items)
-            if values and len(values) == len(items):
-                yield name, "in" if isinstance(op, ast.In) else "not in", values
-        case ast.Name(id=name), _ if type(op) in COMPARISONS:
-            yield from ((name, COMPARISONS[type(op)][0], value) for value in _constants([second]))
-        case _, ast.Name(id=name) if type(op) in COMPARISONS:
-            sign = MIRRORED[COMPARISONS[type(op)][0]]
-            yield from ((name, sign, value) for value in _constants([first]))
-
-
-def _constants(nodes: Iterable[ast.expr]) -> list[Any]:
-    """The values of those nodes that do not depend on columns and are not missing."""
-    nothing = Evaluator(pd.DataFrame())
-    found = [nothing.value(node) for node in nodes if not depends(node)]
-    values = [value.values for value in found if not np.any(value.missing)]
-    return [
-        value.item() if isinstance(value, np.generic | np.ndarray) else value for value in values
-    ]
+            for pair in pairs(node):
+                match pair:
+                    case (ast.Name(id=own), ast.Eq(), ast.Constant(value=value)) | (
+                        ast.Constant(value=value),
+                        ast.Eq(),
+                        ast.Name(id=own),
+                    ) if own == name:
+                        yield {value}
+                    case (
+                        ast.Name(id=own),
+                        ast.In(),
+                        ast.List(elts=items) | ast.Tuple(elts=items) | ast.Set(elts=items),
+                    ) if own == name and all(isinstance(item, ast.Constant) for item in items):
+                        yield {item.value for item in items if isinstance(item, ast.Constant)}

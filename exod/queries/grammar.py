@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import difflib
-import operator
 import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,8 +12,8 @@ from typing import Any, Final, Literal
 
 from exod.errors import ConfigError
 
-Kind = Literal["number", "text", "boolean", "list"]
-"""What a column holds; a list cannot be compared."""
+Kind = Literal["number", "whole", "text", "boolean", "list"]
+"""What a column holds: whole numbers stay exact, other numbers may be NaN, lists have no order."""
 
 FUNCTIONS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
@@ -31,22 +30,10 @@ FUNCTIONS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 )
 """The functions, with what their arguments are; ``between`` includes both ends."""
 
-COMPARISONS: Final[Mapping[type[ast.cmpop], tuple[str, Callable[[Any, Any], Any]]]] = (
-    MappingProxyType(
-        {
-            ast.Eq: ("==", operator.eq),
-            ast.NotEq: ("!=", operator.ne),
-            ast.Lt: ("<", operator.lt),
-            ast.LtE: ("<=", operator.le),
-            ast.Gt: (">", operator.gt),
-            ast.GtE: (">=", operator.ge),
-        }
-    )
+COMPARISONS: Final[Mapping[type[ast.cmpop], str]] = MappingProxyType(
+    {ast.Eq: "=", ast.NotEq: "<>", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
 )
-MIRRORED: Final[Mapping[str, str]] = MappingProxyType(
-    {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
-)
-"""The comparison that says the same of the two sides exchanged."""
+"""The comparisons, with their signs in SQL."""
 
 _ARITHMETIC: Final = (ast.Add, ast.Sub, ast.Mult, ast.Div)
 _SAME: Final = "; compare numbers with numbers and text with text, which stands in quotes"
@@ -180,7 +167,7 @@ class Checker:
             raise unknown(node.id, self.kinds, self.what, self.elsewhere.get(node.id, ""))
         if self.kinds[node.id] == "list":
             raise ConfigError(f"{node.id} holds a list in each row, which has no order.")
-        return self.kinds[node.id]
+        return "number" if self.kinds[node.id] == "whole" else self.kinds[node.id]
 
     def _combined(self, node: ast.BoolOp) -> str:
         for value in node.values:

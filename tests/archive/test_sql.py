@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 from pathlib import Path
 
 import fsspec
@@ -21,8 +20,6 @@ from exod.errors import ArchiveError, ConfigError
 from exod.queries import Query
 from exod.schemas import DERIVED
 from exod.stages.query.rows import select
-
-pytest.importorskip("duckdb")
 
 
 @pytest.fixture(scope="module")
@@ -238,20 +235,6 @@ def test_the_command_shows_and_writes(archive, command, tmp_path):
     assert "--overwrite" in error
     code, _, error = command("sql", archive.root, "DROP VIEW regions")
     assert (code, error.count("\n")) == (2, 1)
-
-
-def test_without_duckdb_a_sentence_says_what_to_install(archive, command, monkeypatch):
-    original = builtins.__import__
-
-    def refuse(name, *arguments, **named):
-        if name == "duckdb":
-            raise ImportError(name)
-        return original(name, *arguments, **named)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
-    code, _, error = command("sql", archive.root, "SELECT 1")
-    assert code == 2
-    assert error == "exod: SQL needs DuckDB, which is not installed; install exod[sql].\n"
 
 
 def test_patterns_in_paths_are_refused(tmp_path):
