@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-from astropy.wcs import WCS
 from numpy.typing import ArrayLike, NDArray
 
 from exod.errors import InputError
+
+if TYPE_CHECKING:
+    from astropy.wcs import WCS
 
 _OBSID = re.compile(r"[0-9]{10}")
 
@@ -64,6 +67,9 @@ class TangentPlane:
     @cached_property
     def wcs(self) -> WCS:
         """The projection as an `astropy.wcs.WCS` (axes X, Y)."""
+        # Identifiers are checked by commands that need no projection, which takes half a second.
+        from astropy.wcs import WCS
+
         wcs = WCS(naxis=2)
         wcs.wcs.crpix = [self.x_ref, self.y_ref]
         wcs.wcs.crval = [self.ra_ref, self.dec_ref]
