@@ -49,7 +49,7 @@ PLAN = {
     "instruments": Room(1.7, 8, "EPIC pn and MOS,/the PSF", "science"),
     "sky": Room(2.7, 8, "plane, sphere,/HEALPix", "science"),
     "scheduler": Room(5.0, 7.4, "tasks here or/on a cluster", "files"),
-    "queries": Room(3.2, 2, "conditions that/users write", "files"),
+    "queries": Room(6.1, 7.4, "conditions that/users write", "files"),
     "schemas": Room(0.4, 9.2, "every column, once", "base", 1.8),
     "files": Room(2.2, 9.2, "storage, whole files", "base", 1.8),
     "config": Room(4.0, 9.2, "settings", "base", 1.8),
