@@ -17,9 +17,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from helpers.query_archives import make_queried
 
 from exod.archive import lazy
-from exod.archive.sql import connect
 from exod.queries import Cone, Query
 from exod.stages.query.rows import select
+from exod.stages.query.statements import connect
 
 N_OBSERVATIONS = 400
 

@@ -16,8 +16,8 @@ from typing import Final
 
 import pyarrow as pa
 
-from exod.archive.question import POSITION, Question, without_nan
 from exod.archive.snapshot import PRODUCTS, File, Snapshot
+from exod.archive.sql import POSITION, Question, without_nan
 from exod.queries.compiling import literal, quoted
 from exod.schemas.columns import Column, Table
 

@@ -1,180 +1,252 @@
-"""SQL of users on an archive: one SELECT on a view of each table, in which NaN is null.
+"""Questions to the tables of an archive in SQL: DuckDB reads the files that count, and no others.
 
-DuckDB takes NaN for the largest of all numbers, so that ``duration > 100`` would find regions
-whose duration is not known.
+Every statement, ours or a user's, runs on a connection that may open the files of its views only,
+whose settings are locked before it is read, and which loads no extension.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import TYPE_CHECKING, Final
 
 import duckdb
 import pyarrow as pa
 
-from exod.archive.detections import DETECTIONS, PARTS, Rows, detections
-from exod.archive.question import BATCH_ROWS, connected, explained, said
-from exod.archive.snapshot import MATCHES, PRODUCTS, Snapshot
-from exod.errors import ConfigError, ExodError
-from exod.queries.compiling import quoted
+from exod.archive.parquet import COMPACT, to_pandas
+from exod.archive.snapshot import File, Snapshot
+from exod.errors import ArchiveError, ConfigError
+from exod.files.storage import one_line
+from exod.queries.compiling import literal, quoted
 from exod.schemas.columns import Column, Table
 
 if TYPE_CHECKING:
-    from exod.archive.reading import ArchiveReader
+    import dask.dataframe as dd
+    import pandas as pd
+
+BATCH_ROWS: Final = 20_000
+LIST_ROWS: Final = 100
+"""Rows that are handed on at a time; of images few."""
+
+PARTITION_FILES: Final = 256
+"""Files of single observations in a partition of a lazy dataframe."""
+
+POSITION: Final = ("#part", "#file", "#row")
+"""Columns of the views of our own statements that tell the place of a row in the archive."""
+
+_SETTINGS: Final = {
+    "python_enable_replacements": "false",
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "memory_limit": "1GB",
+}
+"""Nothing of Python's, nothing from the network; what is larger is kept on disk meanwhile."""
 
 
 @dataclass(frozen=True)
-class Answer:
-    """The answer to a statement; valid until its connection is closed.
+class Question:
+    """A statement of our own about tables of an archive; nothing is read before its rows are taken.
 
     Attributes
     ----------
+    snapshot : Snapshot
+        The archive.
     table : Table
-        Its columns, without units: a statement may compute anything.
-    reader : pyarrow.RecordBatchReader
-        What gives the rows.
+        The columns of the answer.
+    text : str
+        The statement, up to its order.
+    ordered : str
+        Its order and limit.
+    base : str
+        The table whose rows it selects.
+    files : Mapping of str to tuple of File
+        The files of the tables that it names.
     """
 
+    snapshot: Snapshot
     table: Table
-    reader: pa.RecordBatchReader
+    text: str
+    ordered: str
+    base: str
+    files: Mapping[str, tuple[File, ...]]
 
     def chunks(self) -> Iterator[pa.Table]:
-        """The rows, some at a time; once.
+        """The rows in their order with the types of `table`, some at a time, once at least.
 
         Raises
         ------
-        ConfigError
-            If DuckDB cannot compute them.
         ArchiveError
-            If it cannot read a file.
+            If a file cannot be read.
         """
-        with explained():
-            for batch in self.reader:
-                yield _plain(batch, self.table.schema)
+        found = False
+        with connected(self.snapshot, self.files) as connection, explained():
+            lists = any(pa.types.is_list(column.type) for column in self.table.columns)
+            rows = LIST_ROWS if lists else BATCH_ROWS
+            with connection.sql(self.text + self.ordered).to_arrow_reader(rows) as reader:
+                for batch in reader:
+                    found = True
+                    yield self._declared(batch)
+        if not found:
+            yield self.table.schema.empty_table()
+
+    def _declared(self, batch: pa.RecordBatch) -> pa.Table:
+        schema = self.table.schema
+        try:
+            columns = [
+                values.cast(field.type) for field, values in zip(schema, batch.columns, strict=True)
+            ]
+        except pa.ArrowException as error:
+            raise ArchiveError(
+                f"A file of {self.snapshot.store.root} does not have the columns of table "
+                f"{self.table.name}: {one_line(error)}."
+            ) from error
+        return pa.Table.from_arrays(columns, schema=schema)
+
+    def frames(self) -> Iterator[pd.DataFrame]:
+        """As `chunks`, with the pandas dtypes of `exod.schemas`."""
+        return map(to_pandas, self.chunks())
+
+    def frame(self) -> pd.DataFrame:
+        """All rows."""
+        return to_pandas(pa.concat_tables(self.chunks()))
+
+    def lazy(self) -> dd.DataFrame:
+        """The rows as a dask dataframe without order and limit, by files of the base table."""
+        import dask
+        import dask.dataframe as dd
+
+        pieces = [replace(self, files={**self.files, self.base: files}) for files in self._pieces()]
+        with dask.config.set({"dataframe.convert-string": False}):
+            frame: dd.DataFrame = dd.from_map(
+                Question.frame,
+                [replace(piece, ordered="") for piece in pieces],
+                meta=self.table.frame(),
+                label=self.table.name,
+            )
+        return frame
+
+    def _pieces(self) -> list[tuple[File, ...]]:
+        """The files of each partition; a compact one has its own."""
+        files = self.files[self.base]
+        large = [(file,) for file in files if file.path.startswith(f"{COMPACT}/")]
+        small = files[len(large) :]
+        steps = range(0, len(small), PARTITION_FILES)
+        return [*large, *(small[step : step + PARTITION_FILES] for step in steps)] or [()]
 
 
 @contextmanager
-def connect(archive: ArchiveReader, statement: str) -> Iterator[Answer]:
-    """Ask a statement; nothing but its types is computed before its rows are taken.
+def connected(
+    snapshot: Snapshot,
+    files: Mapping[str, Sequence[File]],
+    views: Mapping[str, str] | None = None,
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection with a view of each table, which can open the files of these and nothing else.
 
     Parameters
     ----------
-    archive : Archive
+    snapshot : Snapshot
         The archive.
-    statement : str
-        One SELECT. Tables have the names that `exod query` gives them.
+    files : Mapping of str to sequence of File
+        The files of each table.
+    views : Mapping of str to str, optional
+        Further views of statements. If given, the connection is for statements of users: NaN is
+        null everywhere. Otherwise tables are as they are in the files, with `POSITION`.
+    """
+    store = snapshot.store
+    with (
+        tempfile.TemporaryDirectory(prefix="exod-sql-") as folder,
+        duckdb.connect(config=_SETTINGS) as connection,
+    ):
+        with explained():
+            if not store.is_local:
+                connection.register_filesystem(store.filesystem)
+            for name, own in files.items():
+                table = snapshot.table(name)
+                connection.register(f"no {name}", table.schema.empty_table())
+                view = _view(snapshot, name, table, own, plain=views is not None)
+                connection.execute(f"CREATE VIEW {quoted(name)} AS {view}")
+            for name, view in (views or {}).items():
+                connection.execute(f"CREATE VIEW {quoted(name)} AS {view}")
+            paths = [_path(snapshot, file.path) for own in files.values() for file in own]
+            connection.execute(f"SET temp_directory = {literal(folder)}")
+            connection.execute(f"SET allowed_paths = [{', '.join(map(literal, paths))}]")
+            connection.execute("SET enable_external_access = false")
+            connection.execute("SET lock_configuration = true")
+        yield connection
 
-    Yields
-    ------
-    Answer
+
+def _view(
+    snapshot: Snapshot, name: str, table: Table, files: Sequence[File], *, plain: bool
+) -> str:
+    """The statement of a table: one part for the files of which the same observations count."""
+    columns = [quoted(column.name) for column in table.columns]
+    if plain:
+        columns = [
+            f"{without_nan(column, name)} AS {name}"
+            for column, name in zip(table.columns, columns, strict=True)
+        ]
+    if not files:
+        places = [] if plain else [f"0 AS {quoted(place)}" for place in POSITION]
+        return " ".join(("SELECT", ", ".join([*columns, *places]), "FROM", quoted(f"no {name}")))
+    parts = []
+    for part, (without, alike) in enumerate(groupby(files, key=lambda file: file.without)):
+        paths = ", ".join(literal(_path(snapshot, file.path)) for file in alike)
+        numbers = zip((part, "file_index", "file_row_number"), POSITION, strict=True)
+        places = [] if plain else [f"{number} AS {quoted(place)}" for number, place in numbers]
+        # The statistics of the files leave NaN out, which says nothing of whether there is any.
+        scan = f"read_parquet([{paths}], can_have_nan = true)"
+        words = ["SELECT", ", ".join([*columns, *places]), "FROM", scan]
+        if without:
+            words.append(f"WHERE obsid NOT IN ({', '.join(map(literal, without))})")
+        parts.append(" ".join(words))
+    return " UNION ALL ".join(parts)
+
+
+def without_nan(column: Column, name: str) -> str:
+    """SQL of a column in which NaN, also in lists, is null."""
+    if pa.types.is_floating(column.type):
+        return f"CASE WHEN isnan({name}) THEN NULL ELSE {name} END"
+    if pa.types.is_list(column.type) and pa.types.is_floating(column.type.value_type):
+        return f"list_transform({name}, lambda v: CASE WHEN isnan(v) THEN NULL ELSE v END)"
+    return name
+
+
+def _path(snapshot: Snapshot, name: str) -> str:
+    store = snapshot.store
+    path = store.path(name)
+    if not store.is_local:
+        # As DuckDB gets it back from the file system, and compares it.
+        path = store.filesystem.unstrip_protocol(path)
+    if re.search(r"[*?\[]", path):
+        raise ArchiveError(
+            f"DuckDB takes *, ? and [ in {store.root} for a pattern; give the archive another name."
+        )
+    return path
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turn what DuckDB raises into a sentence.
 
     Raises
     ------
-    ConfigError
-        If the statement is no SELECT or has an error.
     ArchiveError
-        If a table is asked for that was not made yet, or a file is damaged.
+        If a file cannot be read.
+    ConfigError
+        If the statement is wrong.
     """
-    _check(statement)
-    snapshot = Snapshot(archive)
-    names = [name for name in snapshot.names if _mentions(statement, name)]
-    files = {name: tuple(snapshot.files(name)) for name in names}
-    views: dict[str, str] = {}
-    if _mentions(statement, DETECTIONS) and snapshot.has(*PARTS):
-        rows = detections(snapshot)
-        files |= rows.files
-        views[DETECTIONS] = _view_of(rows)
-    with connected(snapshot, files, views) as connection:
-        try:
-            with explained():
-                reader = connection.sql(statement).to_arrow_reader(BATCH_ROWS)
-        except ConfigError as error:
-            if isinstance(error.__cause__, duckdb.CatalogException):
-                raise _absent(snapshot, statement, error.__cause__) from error
-            raise
-        with reader:
-            columns = _columns(reader.schema)
-            yield Answer(Table("answer", " ".join(statement.split()), columns, ()), reader)
+    try:
+        yield
+    except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
+        raise ArchiveError(f"A file of the archive cannot be read: {said(error)}.") from error
+    except duckdb.Error as error:
+        raise ConfigError(f"The statement cannot be answered: {said(error)}.") from error
 
 
-def list_tables(archive: ArchiveReader) -> list[tuple[str, list[str]]]:
-    """Names and columns of the tables that a statement can name."""
-    snapshot = Snapshot(archive)
-    found = [(name, snapshot.table(name).schema.names) for name in snapshot.names]
-    if snapshot.has(*PARTS):
-        found.insert(0, (DETECTIONS, [*detections(snapshot).names]))
-    return found
-
-
-def _view_of(rows: Rows) -> str:
-    columns = (f"{own} AS {quoted(name)}" for name, own in rows.names.items())
-    return " ".join(("SELECT", ", ".join(columns), "FROM", rows.source))
-
-
-def _check(statement: str) -> None:
-    """One SELECT only: what else could change files, even those that are read."""
-    with explained():
-        found = duckdb.extract_statements(statement)
-    if len(found) != 1 or found[0].type != duckdb.StatementType.SELECT:
-        raise ConfigError(
-            "An archive answers one SELECT and nothing else, since it is not changed."
-        )
-
-
-def _absent(snapshot: Snapshot, statement: str, error: Exception) -> ExodError:
-    """The error for a table that there is not, or not yet."""
-    wanted = [name for name in PRODUCTS if _mentions(statement, name)]
-    wanted += re.findall(rf"\b{MATCHES}\w+", statement)
-    if _mentions(statement, DETECTIONS):
-        wanted += PARTS
-    for name in wanted:
-        if not snapshot.has(name):
-            try:
-                snapshot.table(name)
-            except ExodError as missing:
-                return missing
-    tables = ", ".join(snapshot.names)
-    return ConfigError(
-        f"The statement cannot be answered: {said(error)}; the tables are {tables}, and detections."
-    )
-
-
-def _mentions(statement: str, name: str) -> bool:
-    return re.search(rf"\b{re.escape(name)}\b", statement, re.IGNORECASE) is not None
-
-
-def _columns(schema: pa.Schema) -> tuple[Column, ...]:
-    if len(set(schema.names)) < len(schema.names):
-        twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
-        raise ConfigError(
-            f"Two columns of the answer are called {twice[0]}; name one of them with AS."
-        )
-    return tuple(Column(field.name, _simple(field.type), "", "", nullable=True) for field in schema)
-
-
-def _simple(kind: pa.DataType) -> pa.DataType:
-    """The type that files can have for a type of DuckDB's."""
-    types = pa.types
-    if types.is_decimal(kind):
-        # Sums of whole numbers are decimals.
-        return pa.int64() if kind.scale == 0 else pa.float64()
-    simple = (types.is_boolean, types.is_integer, types.is_floating, types.is_list)
-    if any(test(kind) for test in simple) and kind != pa.uint64():
-        return kind
-    return pa.string() if kind != pa.uint64() else pa.int64()
-
-
-def _plain(batch: pa.RecordBatch, schema: pa.Schema) -> pa.Table:
-    columns = []
-    for field, values in zip(schema, batch.columns, strict=True):
-        try:
-            columns.append(values.cast(field.type))
-        except pa.ArrowException as error:
-            raise ConfigError(
-                f"Column {field.name} of the answer, of type {values.type}, cannot be given as "
-                f"{field.type}; CAST it to DOUBLE or VARCHAR."
-            ) from error
-    return pa.Table.from_arrays(columns, schema=schema)
+def said(error: Exception) -> str:
+    """What DuckDB says, without the picture of the place."""
+    return one_line(ValueError(str(error).split("\n\n", maxsplit=1)[0])).rstrip("?!.")

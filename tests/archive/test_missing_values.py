@@ -13,14 +13,14 @@ import pytest
 
 from exod.archive import Archive
 from exod.archive.increments import deriving, write_part
-from exod.archive.question import connected
 from exod.archive.snapshot import PRODUCTS, SEARCHED, Snapshot
-from exod.archive.sql import connect
+from exod.archive.sql import connected
 from exod.config import Config
 from exod.queries import parse
 from exod.schemas import DERIVED, TABLES
 from exod.schemas.columns import Column, Table
 from exod.stages.query.rows import kind_of
+from exod.stages.query.statements import connect
 
 NAMES = sorted({*SEARCHED, *PRODUCTS})
 VALUES = (math.nan, -1.0, 0.5, 2.0, math.nan, math.inf)

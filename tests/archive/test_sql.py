@@ -15,11 +15,11 @@ from helpers.survey_archives import make_survey, observation
 
 from exod.archive import Archive, open_archive
 from exod.archive.increments import deriving
-from exod.archive.sql import connect, list_tables
 from exod.errors import ArchiveError, ConfigError
 from exod.queries import Query
 from exod.schemas import DERIVED
 from exod.stages.query.rows import select
+from exod.stages.query.statements import connect, list_tables
 
 
 @pytest.fixture(scope="module")

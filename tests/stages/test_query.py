@@ -20,7 +20,7 @@ from helpers.survey_archives import make_survey, observation
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exod.archive import Archive, question
+from exod.archive import Archive, sql
 from exod.archive.increments import deriving
 from exod.archive.parquet import STRING, to_pandas
 from exod.errors import ArchiveError, ConfigError
@@ -334,7 +334,7 @@ def equal(found: pd.DataFrame, expected: pd.DataFrame, key: str) -> None:
 
 
 def test_building_a_query_reads_no_rows(archive, monkeypatch):
-    monkeypatch.setattr(question, "connected", lambda *_: pytest.fail("a file was read"))
+    monkeypatch.setattr(sql, "connected", lambda *_: pytest.fail("a file was read"))
 
     def refuse(*_, **__):
         pytest.fail("something was computed")
@@ -506,7 +506,7 @@ def files(archive: Archive, **asked) -> list[str]:
 def scanned(archive: Archive, **asked) -> list[tuple[int, int]]:
     """Row groups that were read and that there are, for each table of a question."""
     found = select(archive, Query(**asked)).question
-    with question.connected(found.snapshot, found.files) as connection:
+    with sql.connected(found.snapshot, found.files) as connection:
         (_, said) = connection.execute(f"EXPLAIN ANALYZE {found.text}{found.ordered}").fetchall()[0]
     return [(int(n), int(m)) for n, m in re.findall(r"Row Groups Scanned: (\d+) / (\d+)", said)]
 
@@ -579,7 +579,7 @@ def test_rows_of_replaced_observations_do_not_count(archive, tmp_path):
 
 @pytest.mark.parametrize("files", [1, 2, 256])
 def test_partitions_do_not_matter(archive, monkeypatch, files):
-    monkeypatch.setattr(question, "PARTITION_FILES", files)
+    monkeypatch.setattr(sql, "PARTITION_FILES", files)
     found = select(archive, Query(table="detections", where="length > 5"))
     assert found.frame.npartitions == math.ceil(6 / files)
     equal(found.frame.compute(scheduler="sync"), pd.concat(found.frames()), "detid")

@@ -122,7 +122,7 @@ def sql(
     Example: `exod sql results "SELECT kind, count(*) FROM regions GROUP BY kind"`
     """
     from exod.archive import open_archive
-    from exod.archive.sql import connect, list_tables
+    from exod.stages.query.statements import connect, list_tables
 
     _check(to, overwrite=overwrite)
     archive = open_archive(root, storage_options(storage))

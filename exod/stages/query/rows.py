@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from exod.archive.cone import box_sql, separation_sql
 from exod.archive.detections import DESCRIPTION, DETECTIONS, PARTS, REGIONS, Rows, detections
-from exod.archive.question import Question
 from exod.archive.snapshot import MATCHES, PRODUCTS, SEARCHED, Snapshot
+from exod.archive.sql import Question
 from exod.errors import ConfigError
 from exod.queries import Expression, Kind, Query, parse, unknown
 from exod.queries.compiling import literal

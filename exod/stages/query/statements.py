@@ -1,0 +1,180 @@
+"""SQL of users on an archive: one SELECT on a view of each table, in which NaN is null.
+
+DuckDB takes NaN for the largest of all numbers, so that ``duration > 100`` would find regions
+whose duration is not known.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import duckdb
+import pyarrow as pa
+
+from exod.archive.detections import DETECTIONS, PARTS, Rows, detections
+from exod.archive.snapshot import MATCHES, PRODUCTS, Snapshot
+from exod.archive.sql import BATCH_ROWS, connected, explained, said
+from exod.errors import ConfigError, ExodError
+from exod.queries.compiling import quoted
+from exod.schemas.columns import Column, Table
+
+if TYPE_CHECKING:
+    from exod.archive.reading import ArchiveReader
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to a statement; valid until its connection is closed.
+
+    Attributes
+    ----------
+    table : Table
+        Its columns, without units: a statement may compute anything.
+    reader : pyarrow.RecordBatchReader
+        What gives the rows.
+    """
+
+    table: Table
+    reader: pa.RecordBatchReader
+
+    def chunks(self) -> Iterator[pa.Table]:
+        """The rows, some at a time; once.
+
+        Raises
+        ------
+        ConfigError
+            If DuckDB cannot compute them.
+        ArchiveError
+            If it cannot read a file.
+        """
+        with explained():
+            for batch in self.reader:
+                yield _plain(batch, self.table.schema)
+
+
+@contextmanager
+def connect(archive: ArchiveReader, statement: str) -> Iterator[Answer]:
+    """Ask a statement; nothing but its types is computed before its rows are taken.
+
+    Parameters
+    ----------
+    archive : Archive
+        The archive.
+    statement : str
+        One SELECT. Tables have the names that `exod query` gives them.
+
+    Yields
+    ------
+    Answer
+
+    Raises
+    ------
+    ConfigError
+        If the statement is no SELECT or has an error.
+    ArchiveError
+        If a table is asked for that was not made yet, or a file is damaged.
+    """
+    _check(statement)
+    snapshot = Snapshot(archive)
+    names = [name for name in snapshot.names if _mentions(statement, name)]
+    files = {name: tuple(snapshot.files(name)) for name in names}
+    views: dict[str, str] = {}
+    if _mentions(statement, DETECTIONS) and snapshot.has(*PARTS):
+        rows = detections(snapshot)
+        files |= rows.files
+        views[DETECTIONS] = _view_of(rows)
+    with connected(snapshot, files, views) as connection:
+        try:
+            with explained():
+                reader = connection.sql(statement).to_arrow_reader(BATCH_ROWS)
+        except ConfigError as error:
+            if isinstance(error.__cause__, duckdb.CatalogException):
+                raise _absent(snapshot, statement, error.__cause__) from error
+            raise
+        with reader:
+            columns = _columns(reader.schema)
+            yield Answer(Table("answer", " ".join(statement.split()), columns, ()), reader)
+
+
+def list_tables(archive: ArchiveReader) -> list[tuple[str, list[str]]]:
+    """Names and columns of the tables that a statement can name."""
+    snapshot = Snapshot(archive)
+    found = [(name, snapshot.table(name).schema.names) for name in snapshot.names]
+    if snapshot.has(*PARTS):
+        found.insert(0, (DETECTIONS, [*detections(snapshot).names]))
+    return found
+
+
+def _view_of(rows: Rows) -> str:
+    columns = (f"{own} AS {quoted(name)}" for name, own in rows.names.items())
+    return " ".join(("SELECT", ", ".join(columns), "FROM", rows.source))
+
+
+def _check(statement: str) -> None:
+    """One SELECT only: what else could change files, even those that are read."""
+    with explained():
+        found = duckdb.extract_statements(statement)
+    if len(found) != 1 or found[0].type != duckdb.StatementType.SELECT:
+        raise ConfigError(
+            "An archive answers one SELECT and nothing else, since it is not changed."
+        )
+
+
+def _absent(snapshot: Snapshot, statement: str, error: Exception) -> ExodError:
+    """The error for a table that there is not, or not yet."""
+    wanted = [name for name in PRODUCTS if _mentions(statement, name)]
+    wanted += re.findall(rf"\b{MATCHES}\w+", statement)
+    if _mentions(statement, DETECTIONS):
+        wanted += PARTS
+    for name in wanted:
+        if not snapshot.has(name):
+            try:
+                snapshot.table(name)
+            except ExodError as missing:
+                return missing
+    tables = ", ".join(snapshot.names)
+    return ConfigError(
+        f"The statement cannot be answered: {said(error)}; the tables are {tables}, and detections."
+    )
+
+
+def _mentions(statement: str, name: str) -> bool:
+    return re.search(rf"\b{re.escape(name)}\b", statement, re.IGNORECASE) is not None
+
+
+def _columns(schema: pa.Schema) -> tuple[Column, ...]:
+    if len(set(schema.names)) < len(schema.names):
+        twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
+        raise ConfigError(
+            f"Two columns of the answer are called {twice[0]}; name one of them with AS."
+        )
+    return tuple(Column(field.name, _simple(field.type), "", "", nullable=True) for field in schema)
+
+
+def _simple(kind: pa.DataType) -> pa.DataType:
+    """The type that files can have for a type of DuckDB's."""
+    types = pa.types
+    if types.is_decimal(kind):
+        # Sums of whole numbers are decimals.
+        return pa.int64() if kind.scale == 0 else pa.float64()
+    simple = (types.is_boolean, types.is_integer, types.is_floating, types.is_list)
+    if any(test(kind) for test in simple) and kind != pa.uint64():
+        return kind
+    return pa.string() if kind != pa.uint64() else pa.int64()
+
+
+def _plain(batch: pa.RecordBatch, schema: pa.Schema) -> pa.Table:
+    columns = []
+    for field, values in zip(schema, batch.columns, strict=True):
+        try:
+            columns.append(values.cast(field.type))
+        except pa.ArrowException as error:
+            raise ConfigError(
+                f"Column {field.name} of the answer, of type {values.type}, cannot be given as "
+                f"{field.type}; CAST it to DOUBLE or VARCHAR."
+            ) from error
+    return pa.Table.from_arrays(columns, schema=schema)
