@@ -7,32 +7,26 @@ Caplar et al. 2025, LSDB and HATS: partitions of adaptive order, and margins aro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 
-INDEX_ORDER = 29
-"""Order of the pixels by which rows are sorted; their number fits 64 bits."""
-
-N_BASE = 12
-"""Pixels of order 0."""
+from exod.sky.healpix import DEEPEST, WHOLE_SKY, Partition, margin, refined
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """Rows of one HEALPix pixel.
 
     Attributes
     ----------
-    order, pixel : int
-        The pixel, nested scheme.
+    pixel : Partition
+        The pixel.
     rows : int64 array, shape (n,)
         Which rows of the sorted table.
     """
 
-    order: int
-    pixel: int
+    pixel: Partition
     rows: np.ndarray
 
 
@@ -62,56 +56,44 @@ def partitions(
     --------
     >>> index = np.array([0, 1, 3 << 56, 7 << 58])
     >>> parts = list(partitions(index, np.ones(4), 2, 9))
-    >>> [(part.order, part.pixel, part.rows.tolist()) for part in parts if len(part.rows)]
-    [(1, 0, [0, 1]), (1, 3, [2]), (0, 7, [3])]
+    >>> [(part.pixel.name, part.rows.tolist()) for part in parts if len(part.rows)]
+    [('1-0', [0, 1]), ('1-3', [2]), ('0-7', [3])]
     >>> len(parts)
     15
     """
-    total = np.concatenate([[0.0], np.cumsum(weight)])
-    pending = [(0, pixel) for pixel in reversed(range(N_BASE))]
-    while pending:
-        order, pixel = pending.pop()
-        first, last = np.searchsorted(index, _bounds(order, pixel))
-        if total[last] - total[first] <= limit or order == highest_order:
-            yield Part(order, pixel, np.arange(first, last))
-        else:
-            pending += [(order + 1, 4 * pixel + child) for child in (3, 2, 1, 0)]
+    fine = index >> 2 * (DEEPEST - highest_order)
+    for partition in refined(WHOLE_SKY, fine, weight, highest_order, limit):
+        first, last = np.searchsorted(index, partition.span(DEEPEST))
+        yield Part(partition, np.arange(first, last))
 
 
-def margins(
-    index: np.ndarray,
-    pixels: Iterable[tuple[int, int]],
-    margin_order: int,
-    neighbours: Callable[[int, int, int], list[int]],
-) -> Iterator[Part]:
+def margins(index: np.ndarray, pixels: Iterable[Partition], margin_order: int) -> Iterator[Part]:
     """Find the rows around each pixel that are not in it.
 
     Parameters
     ----------
     index : int64 array, shape (n,)
         As in `partitions`.
-    pixels : iterable of (int, int)
-        Order and number of the pixels; those without rows have margins too, since a catalogue
-        that this one is matched with may have rows there.
+    pixels : iterable of Partition
+        The pixels; those without rows have margins too, since a catalogue that this one is
+        matched with may have rows there.
     margin_order : int
         Order of the small pixels that make up the margins.
-    neighbours : callable
-        Given an order, a pixel and how much finer they are, the small pixels around it.
 
     Yields
     ------
     Part
         Pixels with rows in their margin.
     """
-    fine = index >> 2 * (INDEX_ORDER - margin_order)
-    for order, pixel in pixels:
-        around = np.asarray(neighbours(order, pixel, margin_order - order), dtype=np.int64)
+    fine = index >> 2 * (DEEPEST - margin_order)
+    for partition in pixels:
+        around = margin(partition, margin_order)
         first = np.searchsorted(fine, around, side="left")
         last = np.searchsorted(fine, around, side="right")
         some = last > first
         if some.any():
             found = [np.arange(a, b) for a, b in zip(first[some], last[some], strict=True)]
-            yield Part(order, pixel, np.unique(np.concatenate(found)))
+            yield Part(partition, np.unique(np.concatenate(found)))
 
 
 def batches(weight: np.ndarray, limit: float) -> Iterator[slice]:
@@ -130,8 +112,3 @@ def batches(weight: np.ndarray, limit: float) -> Iterator[slice]:
         sum_ += value
     if len(weight):
         yield slice(first, len(weight))
-
-
-def _bounds(order: int, pixel: int) -> tuple[int, int]:
-    shift = 2 * (INDEX_ORDER - order)
-    return pixel << shift, (pixel + 1) << shift

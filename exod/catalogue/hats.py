@@ -180,12 +180,11 @@ def plan_partitions(
     list of (str, Part)
         Name of the catalogue or of its margin, and the pixel with its rows.
     """
-    from hats.pixel_math import get_margin, healpix_shim
+    from hats.pixel_math import healpix_shim
 
     cover = list(partitions(index, np.maximum(frames, 1), PARTITION_FRAMES, HIGHEST_ORDER))
-    pixels = [(part.order, part.pixel) for part in cover]
     order = int(healpix_shim.margin2order(MARGIN_ARCSEC / 60))
-    around = margins(index, pixels, order, get_margin)
+    around = margins(index, [part.pixel for part in cover], order)
     return [(collection.name, part) for part in cover if len(part.rows)] + [
         (collection.margin, part) for part in around
     ]
@@ -195,9 +194,9 @@ def cut(
     folder: Path, part: tuple[str, Part], rows: pa.Table, key: str, frames: np.ndarray
 ) -> Partition:
     """Take the rows of one of the planned partitions."""
-    name, pixel = part
-    taken = rows.take(pa.array(pixel.rows))
-    return Partition(folder / name, pixel.order, pixel.pixel, taken, key, frames[pixel.rows])
+    name, (pixel, which) = part
+    taken = rows.take(pa.array(which))
+    return Partition(folder / name, pixel.order, pixel.pixel, taken, key, frames[which])
 
 
 def write_partition(

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from exod.catalogue.division import INDEX_ORDER
 from exod.catalogue.hats import INDEX, MARGIN_ARCSEC, Collection, Written
+from exod.sky.healpix import DEEPEST
 from exod.tablefiles.fits import fits_unit
 
 SKYMAP_ORDER = 6
@@ -35,9 +35,7 @@ def finish(collection: Collection, written: Sequence[Written], index: np.ndarray
 
     for name in (collection.name, collection.margin):
         _surround(collection, name, [part for part in written if part[0] == name])
-    histogram = np.bincount(
-        index >> 2 * (INDEX_ORDER - SKYMAP_ORDER), minlength=12 * 4**SKYMAP_ORDER
-    )
+    histogram = np.bincount(index >> 2 * (DEEPEST - SKYMAP_ORDER), minlength=12 * 4**SKYMAP_ORDER)
     write_skymap(histogram, collection.folder / collection.name)
     about = {
         "obs_collection": f"exod_{collection.name}",
@@ -91,7 +89,7 @@ def _surround(collection: Collection, name: str, written: Sequence[Written]) -> 
         ra_column="ra_deg",
         dec_column="dec_deg",
         healpix_column=INDEX,
-        healpix_order=INDEX_ORDER,
+        healpix_order=DEEPEST,
         hats_max_rows=most,
         hats_order=info.get_highest_order() if written else None,
         moc_sky_fraction=float(info.calculate_fractional_coverage()),

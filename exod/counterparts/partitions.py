@@ -13,8 +13,6 @@ from typing import Final, Protocol
 
 import numpy as np
 import pandas as pd
-from astropy import units
-from astropy_healpix import healpix_to_lonlat
 from scipy.spatial import cKDTree
 
 from exod.archive.parquet import to_pandas
@@ -22,6 +20,7 @@ from exod.counterparts.chance import nearest_of, outer_distances, with_chance
 from exod.counterparts.matching import Integers, Positions, match_rows, merge
 from exod.counterparts.registry import Catalogue
 from exod.counterparts.standard import ROW, nothing, positions
+from exod.sky.healpix import farthest_corner_deg, pixel_centres
 from exod.sky.sphere import chord, unit_vectors
 
 _KEPT: Final = 2_000_000
@@ -133,21 +132,8 @@ def _touched(
         if order < 0:
             yield pixel, np.arange(len(sources))
             continue
-        lon, lat = healpix_to_lonlat(number, nside=2**order, order="nested")
-        centre = unit_vectors(lon.to_value(units.deg), lat.to_value(units.deg))
-        reach = chord(_largest(order) * 3600.0 + reach_arcsec) * (1.0 + 1e-9)
+        centre = unit_vectors(*pixel_centres(number, order))
+        reach = chord(farthest_corner_deg(order) * 3600.0 + reach_arcsec) * (1.0 + 1e-9)
         near = np.sort(np.asarray(tree.query_ball_point(centre, float(reach)), np.int64))
         if near.size:
             yield pixel, near
-
-
-def _largest(order: int) -> float:
-    """Degrees from the centre of a pixel to the farthest corner of any pixel of its order.
-
-    The corner is that of the pixels at the edge of the polar caps (Gorski et al. 2005, ApJ 622,
-    759, section 5; the ``max_pixrad`` of the HEALPix library).
-    """
-    nside = 2**order
-    a, b = np.arcsin(2.0 / 3.0), np.arcsin(1.0 - (1.0 - 1.0 / nside) ** 2 / 3.0)
-    ends = unit_vectors(np.degrees([np.pi / 4.0 / nside, 0.0]), np.degrees([a, b]))
-    return float(np.degrees(np.arccos(np.clip(ends[0] @ ends[1], -1.0, 1.0))))

@@ -18,8 +18,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from astropy import units
-from astropy_healpix import lonlat_to_healpix
 
 from exod.archive.parquet import to_pandas
 from exod.counterparts.cache import REMEDY, checksum
@@ -27,11 +25,20 @@ from exod.counterparts.registry import Catalogue
 from exod.counterparts.standard import DEC, PM_DEC, PM_RA, RA, ROW, standard, wanted, with_columns
 from exod.errors import InputError
 from exod.files.whole import whole_folder
+from exod.sky.healpix import (
+    WHOLE_SKY,
+    Partition,
+    Pixels,
+    located,
+    occupied,
+    refined,
+    sky_pixels,
+)
 from exod.tablefiles.reading import TableFile
 
 LIMIT: Final = 1_000_000
 """Rows of a partition."""
-EVERYTHING: Final = (-1, 0)
+EVERYTHING: Final = Partition(-1, 0)
 """The partition of tables that are not divided."""
 
 _ORDER: Final = 8
@@ -141,7 +148,9 @@ def _import(file: TableFile, catalogue: Catalogue, folder: Path, limit: int, key
     if rows <= limit:
         _sort(first)
     else:
-        pixels = divide(counts, max(limit, rows // _FILES))
+        some = np.flatnonzero(counts)
+        whole = refined(WHOLE_SKY, some, counts[some], _ORDER, max(limit, rows // _FILES))
+        pixels = sorted(occupied(whole, some, _ORDER))
         _split(first, folder, pixels)
         first.unlink()
         for pixel in pixels:
@@ -171,53 +180,17 @@ def _fastest(rows: pa.Table) -> float:
     return float(np.nan_to_num(motion).max(initial=0.0))
 
 
-def divide(counts: np.ndarray, limit: int) -> list[tuple[int, int]]:
-    """Divide the sky into pixels with at most so many rows, leaving out empty ones.
-
-    Parameters
-    ----------
-    counts : ndarray of int
-        Rows of each nested pixel of some order.
-    limit : int
-        Rows of a pixel, except of those that cannot be divided.
-
-    Returns
-    -------
-    list of (int, int)
-        Order and number of each, which together hold all rows once.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> divide(np.array([5] * 4 + [0] * 44), 8)
-    [(1, 0), (1, 1), (1, 2), (1, 3)]
-    >>> divide(np.array([1] * 4 + [0] * 44), 8)
-    [(0, 0)]
-    """
-    finest = int(np.log2(len(counts) // 12)) // 2
-    found: list[tuple[int, int]] = []
-    left = np.arange(12)
-    for order in range(finest + 1):
-        rows = counts.reshape(12 * 4**order, -1).sum(axis=1)[left]
-        done = (rows <= limit) | (order == finest)
-        found += [(order, int(pixel)) for pixel in left[done & (rows > 0)]]
-        left = (left[~done][:, None] * 4 + np.arange(4)).ravel()
-    return found
-
-
-def _split(first: Path, folder: Path, pixels: list[tuple[int, int]]) -> None:
-    owner = np.full(12 * 4**_ORDER, -1, np.int64)
-    for number, (order, pixel) in enumerate(pixels):
-        below = 4 ** (_ORDER - order)
-        owner[pixel * below : (pixel + 1) * below] = number
+def _split(first: Path, folder: Path, pixels: list[Partition]) -> None:
+    """Write the rows of a file into one of each pixel; all rows are in some pixel."""
+    starts = sorted(pixels, key=lambda pixel: pixel.span(_ORDER))
     with ExitStack() as stack, pq.ParquetFile(first) as source:
         writers: dict[int, pq.ParquetWriter] = {}
         for group in range(source.num_row_groups):
             rows = source.read_row_group(group)
-            owners = owner[_pixel(rows, _ORDER)]
+            owners = located(starts, _pixel(rows, _ORDER), _ORDER)
             for number in np.unique(owners):
                 if number not in writers:
-                    path = folder / _file_of(pixels[number])
+                    path = folder / _file_of(starts[number])
                     writers[number] = stack.enter_context(pq.ParquetWriter(path, rows.schema))
                 writers[number].write_table(rows.filter(pc.equal(pa.array(owners), number)))
 
@@ -229,10 +202,8 @@ def _sort(path: Path) -> None:
     pq.write_table(rows.take(pa.array(order)), path)
 
 
-def _pixel(rows: pa.Table, order: int) -> np.ndarray:
-    ra, dec = (rows[name].to_numpy() * units.deg for name in (RA, DEC))
-    found: np.ndarray = lonlat_to_healpix(ra, dec, nside=2**order, order="nested")
-    return found
+def _pixel(rows: pa.Table, order: int) -> Pixels:
+    return sky_pixels(rows[RA].to_numpy(), rows[DEC].to_numpy(), order)
 
 
 def _file_of(pixel: tuple[int, int]) -> str:

@@ -11,9 +11,11 @@ from typing import Final, NamedTuple
 
 import numpy as np
 from astropy import units
-from astropy_healpix import lonlat_to_healpix
+from astropy_healpix import healpix_to_lonlat, lonlat_to_healpix
 from astropy_healpix import neighbours as healpix_neighbours
 from numpy.typing import ArrayLike, NDArray
+
+from exod.sky.sphere import unit_vectors
 
 DEEPEST: Final = 29
 """The finest order of HEALPix, pixels of 0.4 milliarcsec."""
@@ -25,6 +27,7 @@ LSDB takes 1/1.6; the narrowest place is 0.70 wide.
 """
 
 Pixels = NDArray[np.int64]
+Degrees = NDArray[np.float64]
 
 
 class Partition(NamedTuple):
@@ -71,6 +74,29 @@ def sky_pixels(ra_deg: ArrayLike, dec_deg: ArrayLike, order: int = DEEPEST) -> P
     return np.asarray(found, np.int64) >> (2 * (DEEPEST - order))
 
 
+def pixel_centres(pixels: ArrayLike, order: int) -> tuple[Degrees, Degrees]:
+    """Right ascension, within 0 and 360, and declination of the centres of pixels in degrees."""
+    lon, lat = healpix_to_lonlat(np.asarray(pixels, np.int64), nside=2**order, order="nested")
+    return lon.to_value(units.deg), lat.to_value(units.deg)
+
+
+def farthest_corner_deg(order: int) -> float:
+    """Degrees from the centre of a pixel to the farthest corner of any pixel of its order.
+
+    The corner is that of the pixels at the edge of the polar caps (Gorski et al. 2005, ApJ 622,
+    759, section 5; the ``max_pixrad`` of the HEALPix library).
+
+    Examples
+    --------
+    >>> round(farthest_corner_deg(0), 2)
+    48.19
+    """
+    nside = 2**order
+    a, b = np.arcsin(2.0 / 3.0), np.arcsin(1.0 - (1.0 - 1.0 / nside) ** 2 / 3.0)
+    ends = unit_vectors(np.degrees([np.pi / 4.0 / nside, 0.0]), np.degrees([a, b]))
+    return float(np.degrees(np.arccos(np.clip(ends[0] @ ends[1], -1.0, 1.0))))
+
+
 def mean_width_arcsec(order: int) -> float:
     """Square root of the area of a pixel.
 
@@ -111,21 +137,27 @@ def with_neighbours(pixels: Pixels, order: int) -> Pixels:
 def with_margin(partition: Partition, order: int) -> Pixels:
     """Pixels of a finer order in a partition and all that touch them, sorted."""
     first, last = partition.span(order)
-    around = with_neighbours(first + _edge(order - partition.order), order)
+    outside = margin(partition, order)
     core = np.arange(first, last, dtype=np.int64)
-    return np.concatenate([around[around < first], core, around[around >= last]])
+    return np.concatenate([outside[outside < first], core, outside[outside >= last]])
+
+
+def margin(partition: Partition, order: int) -> Pixels:
+    """Pixels of a finer order that touch a partition from outside, sorted."""
+    first, last = partition.span(order)
+    around = with_neighbours(first + _edge(order - partition.order), order)
+    return around[(around < first) | (around >= last)]
 
 
 def _edge(depth: int) -> Pixels:
     """Which of the 4**depth parts of a pixel are at its edge: the first or last in a row."""
-    numbers = np.arange(4**depth, dtype=np.int64)
-    x, y = np.zeros_like(numbers), np.zeros_like(numbers)
+    place = np.arange(2**depth, dtype=np.int64)
     # In the nested scheme the bits of both coordinates alternate.
+    spread = np.zeros_like(place)
     for bit in range(depth):
-        x |= (numbers >> (2 * bit) & 1) << bit
-        y |= (numbers >> (2 * bit + 1) & 1) << bit
-    end = 2**depth - 1
-    return numbers[(x == 0) | (x == end) | (y == 0) | (y == end)]
+        spread |= (place >> bit & 1) << 2 * bit
+    end = spread[-1]
+    return np.unique(np.concatenate([spread, spread << 1, spread | end << 1, spread << 1 | end]))
 
 
 def is_among(pixels: Pixels, wanted: Pixels) -> NDArray[np.bool_]:
@@ -134,6 +166,11 @@ def is_among(pixels: Pixels, wanted: Pixels) -> NDArray[np.bool_]:
         return np.zeros(len(pixels), bool)
     place = np.minimum(np.searchsorted(wanted, pixels), len(wanted) - 1)
     return np.asarray(wanted[place] == pixels)
+
+
+def occupied(partitions: Sequence[Partition], pixels: Pixels, order: int) -> list[Partition]:
+    """Those of the partitions in which some pixel of a finer order lies; see `located`."""
+    return [partitions[i] for i in np.unique(located(partitions, pixels, order))]
 
 
 def located(partitions: Sequence[Partition], pixels: Pixels, order: int) -> NDArray[np.intp]:
@@ -181,19 +218,22 @@ def overlapping(partitions: Sequence[Partition], pixels: Pixels, order: int) -> 
 
 
 def refined(
-    partitions: Sequence[Partition], pixels: Pixels, rows: Pixels, order: int, limit: int
+    partitions: Sequence[Partition], pixels: Pixels, rows: ArrayLike, order: int, limit: float
 ) -> list[Partition]:
     """Divide partitions until each has at most `limit` rows or is a pixel of `order`.
+
+    This is how clustering, the catalogue and imported tables divide the sky.
 
     Parameters
     ----------
     partitions : sequence of Partition
         Covering the sky.
-    pixels, rows : ndarray of int64
-        Pixels of `order`, and how many rows each has.
+    pixels, rows : ndarray
+        Pixels of `order`, and how many rows, or other weight, each has; a pixel may be there more
+        than once.
     order : int
         The finest order.
-    limit : int
+    limit : float
         Rows of a partition.
 
     Returns
@@ -208,7 +248,7 @@ def refined(
     ['2-0', '2-1', '2-2', '2-3', '1-1', '1-2', '1-3', '0-1']
     """
     by_pixel = np.argsort(pixels, kind="stable")
-    pixels, total = pixels[by_pixel], np.concatenate([[0], np.cumsum(rows[by_pixel])])
+    pixels, total = pixels[by_pixel], np.concatenate([[0], np.cumsum(np.asarray(rows)[by_pixel])])
     done: list[Partition] = []
     todo = list(partitions)
     while todo:

@@ -255,20 +255,18 @@ def test_partitions_hold_each_row_once(seed, n, limit, highest, width):
     ra, dec, weight = ra[order], dec[order], weight[order]
     found = list(partitions(spatial_index(ra, dec), weight, limit, highest))
     np.testing.assert_array_equal(np.concatenate([[], *(p.rows for p in found)]), np.arange(n))
-    assert sum(4.0**-part.order for part in found) == 12
+    assert sum(4.0**-part.pixel.order for part in found) == 12
     for part in found:
-        assert weight[part.rows].sum() <= limit or part.order == highest
-        pixel = NESTED[part.order].lonlat_to_healpix(
+        assert weight[part.rows].sum() <= limit or part.pixel.order == highest
+        pixel = NESTED[part.pixel.order].lonlat_to_healpix(
             ra[part.rows] * units.deg, dec[part.rows] * units.deg
         )
-        assert set(pixel) <= {part.pixel}
+        assert set(pixel) <= {part.pixel.pixel}
 
 
 @pytest.mark.parametrize("centre", [(0.0, 0.0), (45.0, 0.01), (0.0, 89.99), (123.0, -90.0)])
 def test_margins_lose_no_pair(centre):
     """Of two rows within 60 arcsec in different pixels each is in the margin of the other's."""
-    from hats.pixel_math import get_margin
-
     random = np.random.default_rng(5)
     around = SkyCoord(*centre, unit="deg").directional_offset_by(
         random.uniform(0, 360, 400) * units.deg, random.uniform(0, 0.05, 400) * units.deg
@@ -280,8 +278,8 @@ def test_margins_lose_no_pair(centre):
     home = np.empty(len(index), int)
     for number, part in enumerate(pixels):
         home[part.rows] = number
-    keys = [(part.order, part.pixel) for part in pixels]
-    found = {(p.order, p.pixel): set(p.rows) for p in margins(index, keys, 11, get_margin)}
+    keys = [part.pixel for part in pixels]
+    found = {part.pixel: set(part.rows) for part in margins(index, keys, 11)}
     a, b, _, _ = sky.search_around_sky(sky, 60 * units.arcsec)
     apart = home[a] != home[b]
     assert apart.sum() > 20

@@ -21,10 +21,10 @@ from hypothesis import strategies as st
 from exod.counterparts.cache import cache_folder
 from exod.counterparts.matching import Positions
 from exod.counterparts.opened import open_catalogue
-from exod.counterparts.partitions import _largest, match_partitions
+from exod.counterparts.partitions import match_partitions
 from exod.counterparts.registry import Catalogue, declared_as, known
 from exod.counterparts.service import Services
-from exod.counterparts.tables import divide, import_table
+from exod.counterparts.tables import import_table
 from exod.counterparts.wanted import Own, Wanted, wanted_catalogues
 from exod.errors import ConfigError, DownloadError, ExodError, InputError
 
@@ -133,33 +133,6 @@ def test_partitions_make_no_difference(seed, limit, radius):
         first, second = match_partitions(here, whole), match_partitions(here, parts)
         assert len(first) > 10
         pd.testing.assert_frame_equal(first, second)
-
-
-def test_pixels_hold_all_rows_once():
-    counts = np.random.default_rng(0).integers(0, 9, 12 * 4**4)
-    for limit in (1, 20, 500, 10**6):
-        owner = np.zeros(counts.size, int)
-        for order, pixel in divide(counts, limit):
-            below = 4 ** (4 - order)
-            part = slice(pixel * below, (pixel + 1) * below)
-            owner[part] += 1
-            assert counts[part].sum() <= limit or order == 4
-        assert (owner[counts > 0] == 1).all()
-
-
-def test_no_corner_of_a_pixel_is_farther_than_thought():
-    from astropy import units as u
-    from astropy.coordinates import SkyCoord
-    from astropy_healpix import HEALPix
-
-    for order in (0, 1, 3):
-        grid = HEALPix(2**order, order="nested")
-        pixels = np.arange(grid.npix)
-        corner = grid.boundaries_lonlat(pixels, 5)
-        centre = grid.healpix_to_lonlat(pixels)
-        apart = SkyCoord(*centre)[:, None].separation(SkyCoord(*corner)).to_value(u.deg)
-        assert apart.max() <= _largest(order) + 1e-9
-        assert apart.max() == pytest.approx(_largest(order), rel=1e-6)
 
 
 def test_a_table_is_imported_once(written, tmp_path, monkeypatch):
