@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
@@ -15,13 +16,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from tenacity import (
-    Retrying,
-    retry_if_exception_type,
-    stop_after_attempt,
-    wait_exponential,
-    wait_random,
-)
 
 from exod.archive.parquet import to_pandas
 from exod.counterparts.cache import REMEDY
@@ -30,6 +24,7 @@ from exod.counterparts.matching import Pairs, Positions, measured, nearest
 from exod.counterparts.registry import Catalogue
 from exod.counterparts.standard import ROW, nothing, positions, standard, wanted
 from exod.errors import ConfigError, DownloadError, InputError
+from exod.files.retry import PASSING_STATUS, PassingError, persistently
 from exod.files.whole import write_whole
 from exod.sky.sphere import angle, unit_vectors
 from exod.tablefiles.reading import arrow_of
@@ -40,7 +35,6 @@ ASKED: Final = ("exod_row", "exod_ra", "exod_dec")
 """Columns of what is sent: number of the source, position in degrees."""
 
 _LAYOUT: Final = 1
-_PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 _SLACK_ARCSEC: Final = 1.0
 """Positions are rounded on their way."""
 _YEARS: Final = 50.0
@@ -92,10 +86,6 @@ class Services(BaseModel):
                 f"--services takes a JSON object with some of {', '.join(cls.model_fields)}: "
                 f"{where} {first['msg']}."
             ) from error
-
-
-class PassingError(DownloadError):
-    """A fault of a service that may pass."""
 
 
 @dataclass(frozen=True)
@@ -186,14 +176,7 @@ class Asker:
             except (OSError, pa.ArrowException):
                 path.unlink(missing_ok=True)
         settings = self.services
-        trying = Retrying(
-            stop=stop_after_attempt(settings.attempts),
-            wait=wait_exponential(multiplier=settings.wait, max=60)
-            + wait_random(0, min(settings.wait, 1)),
-            retry=retry_if_exception_type(PassingError),
-            reraise=True,
-        )
-        found: pa.Table = trying(self._once, question)
+        found = persistently(partial(self._once, question), settings.attempts, settings.wait)
         buffer = BytesIO()
         pq.write_table(found, buffer, compression="zstd")
         write_whole(path, buffer.getvalue(), error=InputError, remedy=REMEDY)
@@ -218,7 +201,7 @@ class Asker:
 
     def _wrong(self, error: Exception) -> DownloadError:
         status = _status(error)
-        if status and status not in _PASSING:
+        if status and status not in PASSING_STATUS:
             return DownloadError(
                 f"{self.name} refuses the question (HTTP {status}: {_brief(error)})."
             )

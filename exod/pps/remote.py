@@ -16,9 +16,9 @@ from typing import IO, Any, Final
 from urllib.parse import unquote
 
 import fsspec
-import tenacity
 
 from exod.errors import DownloadError, ExodError, InputError
+from exod.files.retry import persistently
 from exod.files.storage import (
     CHECK_SETTINGS,
     StorageOptions,
@@ -31,8 +31,8 @@ from exod.pps.names import SUFFIXES
 TRIES: Final = 4
 """How often a file is asked for."""
 
-WAIT: Final = tenacity.wait_random_exponential(0.5, max=10.0)
-"""How long to wait in between, in seconds."""
+WAIT: Final = 0.5
+"""Seconds before the second time; see `exod.files.retry.persistently`."""
 
 LISTING_THREADS: Final = 16
 """Folders listed at the same time."""
@@ -41,7 +41,6 @@ _DEPTH: Final = 4
 """How deep below a root the folders of products may lie."""
 _BLOCK: Final = 1 << 18
 _PRODUCTS: Final = "PPS"
-_FINAL: Final = (FileNotFoundError, PermissionError)
 _CREDENTIALS: Final = (
     "NoCredentialsError",
     "PartialCredentialsError",
@@ -137,14 +136,8 @@ class RemoteFile:
 
     def _trying(self, action: Callable[[], Any]) -> Any:
         """Do it, again after a while if it fails; what a service does for a moment passes."""
-        tries = tenacity.Retrying(
-            stop=tenacity.stop_after_attempt(TRIES),
-            wait=WAIT,
-            retry=tenacity.retry_if_not_exception_type((*_FINAL, ExodError)),
-            reraise=True,
-        )
         try:
-            return tries(action)
+            return persistently(action, TRIES, WAIT)
         except ExodError:
             raise
         except Exception as error:

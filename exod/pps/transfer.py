@@ -17,14 +17,6 @@ from typing import Final, TypeVar
 from urllib.request import getproxies, proxy_bypass
 
 import urllib3
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_exception_type,
-    stop_after_attempt,
-    wait_exponential_jitter,
-)
-from tenacity.nap import sleep_using_event
 from urllib3.exceptions import (
     HTTPError,
     IncompleteRead,
@@ -42,15 +34,15 @@ from urllib3.util import Retry, Timeout, parse_url
 
 from exod import __version__
 from exod.errors import DownloadError
+from exod.files.retry import PASSING_STATUS, PassingError, persistently
 
-T = TypeVar("T")
+Result = TypeVar("Result")
 
 _PIECE: Final = 1 << 18
 _LONGEST_TEXT: Final = 1 << 24
-_LONGEST_WAIT: Final = 60.0
-"""Seconds; also the most that a Retry-After header is obeyed for."""
+FIRST_WAIT: Final = 1.0
+"""Seconds before the second try; see `exod.files.retry.persistently`."""
 _CONNECT_SECONDS: Final = 30.0
-_PASSING_STATUS: Final = frozenset({408, 429, 500, 502, 503, 504})
 _REDIRECTS_ONLY: Final = Retry(
     total=None, connect=0, read=0, status=0, other=0, redirect=5, respect_retry_after_header=False
 )
@@ -68,18 +60,8 @@ class ProtectedError(TransferError):
     """The service has it, but not for everybody."""
 
 
-class PassingError(TransferError):
-    """A fault that may pass: asking again is worth it.
-
-    Attributes
-    ----------
-    retry_after : float
-        Seconds that the service asks to wait.
-    """
-
-    def __init__(self, reason: str, retry_after: float = 0.0) -> None:
-        super().__init__(reason)
-        self.retry_after = retry_after
+class PassingTransferError(TransferError, PassingError):
+    """The service does not give it now."""
 
 
 @dataclass(frozen=True)
@@ -102,8 +84,8 @@ class Answer:
 class Transport:
     """An HTTP client that several threads may share.
 
-    Passing faults (connection errors, timeouts, cut-off answers, HTTP 408, 429 and 5xx) are tried
-    again after a time that doubles, with jitter, and is at least what a Retry-After header asks.
+    Passing faults (connection errors, timeouts, cut-off answers, HTTP 408, 425, 429 and 5xx) are
+    tried again as `exod.files.retry` says.
 
     Parameters
     ----------
@@ -132,9 +114,8 @@ class Transport:
         self._attempts = attempts
         self._seconds = timeout
         self._stop = threading.Event()
-        self._sleep = sleep or sleep_using_event(self._stop)
+        self._sleep = sleep or self._pause
         self._on_bytes = on_bytes or (lambda _: None)
-        self._backoff = wait_exponential_jitter(initial=1, max=_LONGEST_WAIT, jitter=1)
         self._pools: dict[str, urllib3.PoolManager] = {}
         self._open: set[urllib3.BaseHTTPResponse] = set()
         self._lock = threading.Lock()
@@ -210,20 +191,11 @@ class Transport:
         if self._stop.is_set():
             raise DownloadError("interrupted")
 
-    def _persistently(self, once: Callable[[], T]) -> T:
-        retrying = Retrying(
-            stop=stop_after_attempt(self._attempts),
-            wait=self._wait,
-            retry=retry_if_exception_type(PassingError),
-            sleep=self._sleep,
-            reraise=True,
-        )
-        return retrying(once)
+    def _pause(self, seconds: float) -> None:
+        self._stop.wait(seconds)
 
-    def _wait(self, state: RetryCallState) -> float:
-        error = state.outcome.exception() if state.outcome else None
-        asked = error.retry_after if isinstance(error, PassingError) else 0.0
-        return max(self._backoff(state), min(asked, _LONGEST_WAIT))
+    def _persistently(self, once: Callable[[], Result]) -> Result:
+        return persistently(once, self._attempts, FIRST_WAIT, self._sleep)
 
     @contextmanager
     def _answer(self, url: str) -> Iterator[urllib3.BaseHTTPResponse]:
@@ -271,13 +243,13 @@ class Transport:
         if isinstance(cause, SSLError):
             return TransferError(f"has no certificate that is trusted here ({cause})")
         if isinstance(cause, NameResolutionError):
-            return PassingError("cannot be found; is this computer online?")
+            return PassingTransferError("cannot be found; is this computer online?")
         if isinstance(cause, NewConnectionError):
-            return PassingError("cannot be connected to")
+            return PassingTransferError("cannot be connected to")
         if isinstance(cause, HTTPTimeoutError):
-            return PassingError(f"was silent for {self._seconds:g} s")
+            return PassingTransferError(f"was silent for {self._seconds:g} s")
         if isinstance(cause, IncompleteRead | ProtocolError):
-            return PassingError("broke off the connection")
+            return PassingTransferError("broke off the connection")
         return TransferError(f"cannot be used ({type(cause).__name__}: {cause})")
 
 
@@ -290,11 +262,11 @@ def _check_status(response: urllib3.BaseHTTPResponse) -> None:
         raise NotThereError(f"has nothing of that name {said}")
     if status in {401, 403}:
         raise ProtectedError(f"gives it to its owners only {said}")
-    if status in _PASSING_STATUS:
+    if status in PASSING_STATUS:
         asked = 0.0
         with suppress(InvalidHeader):
             asked = _REDIRECTS_ONLY.get_retry_after(response) or 0.0
-        raise PassingError(f"is overloaded or out of order {said}", asked)
+        raise PassingTransferError(f"is overloaded or out of order {said}", asked)
     raise TransferError(f"refuses the request {said}")
 
 

@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 from astropy import units
 from astropy.coordinates import SkyCoord
-from astropy_healpix import HEALPix
 from numpy.typing import ArrayLike, NDArray
+
+from exod.sky import healpix
 
 Floats = NDArray[np.float64]
 
@@ -198,9 +199,7 @@ def _tally(values: NDArray[np.integer]) -> pd.DataFrame:
 def sky_pixels(ra_deg: Floats, dec_deg: Floats) -> NDArray[np.int64]:
     """HEALPix pixels of order `SKY_ORDER` (nested, ICRS) of positions; NaN are left out."""
     known = np.isfinite(ra_deg) & np.isfinite(dec_deg)
-    healpix = HEALPix(2**SKY_ORDER, order="nested")
-    ra, dec = np.deg2rad([ra_deg[known], dec_deg[known]]) * units.rad
-    return np.asarray(healpix.lonlat_to_healpix(ra, dec), np.int64)
+    return healpix.sky_pixels(ra_deg[known], dec_deg[known], SKY_ORDER)
 
 
 def pixel_centres(
@@ -220,9 +219,8 @@ def pixel_centres(
     longitude, latitude : ndarray of float64
         The longitude is within [0, 360).
     """
-    healpix = HEALPix(2**SKY_ORDER, order="nested")
-    lon, lat = healpix.healpix_to_lonlat(pixels)
-    sky = SkyCoord(lon, lat, frame="icrs").transform_to(frame).spherical
+    ra, dec = healpix.pixel_centres(pixels, SKY_ORDER)
+    sky = SkyCoord(ra, dec, unit="deg", frame="icrs").transform_to(frame).spherical
     return sky.lon.to_value(units.deg), sky.lat.to_value(units.deg)
 
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import fsspec
 import pytest
-import tenacity
 from helpers import faulty_proxy
 from helpers.faults import FAST, GOOD, OTHER, copy, digests, event_lists
 from helpers.faulty_proxy import Fault, FaultyProxy
@@ -191,7 +190,7 @@ def test_changed_files_are_searched_again(service: str, small: Path, tmp_path: P
 def test_a_fault_that_passes_is_not_noticed(
     proxy: FaultyProxy, small: Path, fault: Fault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote, "WAIT", tenacity.wait_none())
+    monkeypatch.setattr(remote, "WAIT", 0.0)
     (found,), _ = find_observations([f"s3://{LAYOUT}/{GOOD}"], {"endpoint_url": proxy.url})
     seen: set[str] = set()
 
@@ -216,7 +215,7 @@ def test_a_service_that_fails_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The others go on, and later the rest is done."""
-    monkeypatch.setattr(remote, "WAIT", tenacity.wait_none())
+    monkeypatch.setattr(remote, "WAIT", 0.0)
     given = ["--input-options", json.dumps({"endpoint_url": proxy.url})]
     proxy.plan = lambda method, path: "503" if method == "GET" and f"P{GOOD}" in path else None
     code, out, said = command("detect", f"s3://{LAYOUT}", "--archive", tmp_path, *FAST, *given)
@@ -348,7 +347,7 @@ def test_a_file_on_a_web_server(web: str, small: Path) -> None:
 
 
 def test_a_file_that_comes_short(web: str, tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr(remote, "WAIT", tenacity.wait_none())
+    monkeypatch.setattr(remote, "WAIT", 0.0)
     (found, _), _ = find_observations([web])
     file = found.event_lists[0].described()
     too_long = RemoteFile(file.url, size=file.size + 1)
