@@ -364,7 +364,7 @@ def _outer(
     catalogue: Catalogue,
     reach: float,
 ) -> np.ndarray:
-    """As `exod.counterparts.matching.outer_distances`, of the rows of an answer."""
+    """As `exod.counterparts.chance.outer_distances`, of the rows of an answer."""
     here = unit_vectors(sources.ra_deg[met.source], sources.dec_deg[met.source])
     there = unit_vectors(rows.ra_deg[met.row], rows.dec_deg[met.row])
     apart = angle(np.linalg.norm(here - there, axis=-1))

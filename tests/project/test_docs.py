@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pkgutil
 import re
 import runpy
 import shlex
 from collections.abc import Iterator
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -128,6 +130,27 @@ def test_sections_of_the_method_that_are_cited_exist() -> None:
                     assert body, place
                     for step in re.findall(r"\d+", steps):
                         assert re.search(rf"^{step}\. ", body[0], re.M), place
+
+
+def test_names_and_pages_that_are_cited_exist() -> None:
+    """`exod.module.name` and docs/page.md, in pages and docstrings alike."""
+    for path in [*PAGES, *(ROOT / "exod").rglob("*.py")]:
+        text = text_of(path)
+        for name in re.findall(r"`(exod(?:\.\w+)+)`", text):
+            assert is_known(name), f"{path.name}: {name}"
+        for page in re.findall(r"\bdocs/\w+\.(?:md|py)", text):
+            assert (ROOT / page).exists(), f"{path.name}: {page}"
+
+
+@cache
+def is_known(name: str) -> bool:
+    """Whether there is such a module, or such a name in one."""
+    try:
+        pkgutil.resolve_name(name)
+    except (ImportError, AttributeError):
+        home, _, field = name.rpartition(".")
+        return field in getattr(pkgutil.resolve_name(home), "__annotations__", {})
+    return True
 
 
 @each_page
