@@ -34,7 +34,8 @@ from exod.plots.saving import save_figure
 from exod.scheduler import run as run_tasks
 from exod.scheduler.plan import Plan
 from exod.search.regions import SignificantCells, find_regions
-from exod.search.subset import SIGMA_STEP, Run, search_subset
+from exod.search.subset import Run, search_subset
+from exod.search.templatenull import SIGMA_STEP
 from exod.sensitivity.cellalarms import (
     AlarmsByStrength,
     FalseAlarms,

@@ -61,7 +61,8 @@ class Cube(_Settings):
         start at every cell and overlap.
     frame_shifts : int
         Frames start at every 1/frame_shifts of their length, 1 to 4. If this or `window` is above
-        1, the search is that of the sliding windows (method.md, Sliding windows).
+        1, windows slide and the null hypothesis is the conditional one (method.md, Sliding
+        windows).
     psf_weights : bool
         The middle cell of a window counts double in the search for peaks; needs `window` = 3.
     """
@@ -110,7 +111,13 @@ class Detect(_Settings):
     sigma : float
         Threshold in equivalent Gaussian sigmas, 1 to 10.
     rule : {"exod2", "exact"}
-        The published threshold rule, or the exact one.
+        The published threshold rule, or the exact one. The conditional null hypothesis compares
+        exact probabilities: with it the rule is ``exact``, and ``exod2`` is refused.
+    null : {"auto", "template", "conditional"}
+        What is chance: counts around a template of the background (method.md, Expectation), or the
+        counts of each window spread over time as the background is (method.md, Sliding windows).
+        ``auto`` is ``template`` for cells that do not overlap and ``conditional`` for sliding
+        windows, for which there is no template.
     false_alarm_rate : float
         Regions that chance alone may make in an observation, all runs together, 1e-6 to 1000. If
         given, it sets the thresholds of the runs instead of `sigma`, an equal share for each;
@@ -119,6 +126,7 @@ class Detect(_Settings):
 
     sigma: Annotated[float, Field(ge=1, le=10)] = 3.0
     rule: Literal["exod2", "exact"] = "exod2"
+    null: Literal["auto", "template", "conditional"] = "auto"
     false_alarm_rate: Annotated[float, Field(ge=1e-6, le=1000)] | None = None
 
     @field_validator("false_alarm_rate", mode="before")
@@ -158,6 +166,31 @@ class Config(_Settings):
     selection: Selection = Selection()
     cube: Cube = Cube()
     detect: Detect = Detect()
+
+    @property
+    def null(self) -> Literal["template", "conditional"]:
+        """The null hypothesis of the search, with ``auto`` decided."""
+        if self.detect.null == "auto":
+            return "conditional" if self.cube.slides else "template"
+        return self.detect.null
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        """Refuse what the null hypothesis cannot do, so that no setting is without effect."""
+        if self.null == "template" and self.cube.slides:
+            raise ValueError(
+                "detect.null = template has no windows that overlap; use conditional or auto, or "
+                "set cube.window and cube.frame_shifts to 1"
+            )
+        if self.null == "conditional" and self.detect.rule == "exod2":
+            if "rule" in self.detect.model_fields_set:
+                raise ValueError(
+                    "detect.rule = exod2 is a rule for Bayes factors, and the conditional null "
+                    "hypothesis, that of sliding windows too, compares probabilities; leave the "
+                    "rule out, or use detect.null = template with cells that do not overlap"
+                )
+            object.__setattr__(self, "detect", self.detect.model_copy(update={"rule": "exact"}))
+        return self
 
     @classmethod
     def load(
@@ -255,6 +288,8 @@ def _apply(data: dict[str, Any], override: str) -> None:
 def _problem(error: Any) -> str:
     name = ".".join(str(part) for part in error["loc"])
     message = error["msg"].removeprefix("Value error, ")
+    if not name:
+        return str(message)
     if error["type"] == "extra_forbidden":
         message = "unknown setting"
     return f"{name}: {message[0].lower()}{message[1:]}"

@@ -119,7 +119,8 @@ class Archive(ArchiveReader):
             if not store.exists(MARKER) and not store.names(LEDGER):
                 store.create(MARKER, text, (*TABLES, LEDGER))
         found = read_marker(store)
-        changes = list(differences(found["config"], settings))
+        known = _settings(store, found)
+        changes = list(differences(known.model_dump(mode="json"), settings))
         if changes:
             raise ArchiveError(
                 f"The archive {store.root} was made with other settings: "
@@ -140,14 +141,7 @@ class Archive(ArchiveReader):
         """
         store = Store.at(root, storage_options)
         found = read_marker(store)
-        try:
-            config = Config.parse(found["config"])
-        except ConfigError as error:
-            raise ArchiveError(
-                f"The archive {store.root} was written by exod {found.get('exod')} "
-                f"with settings that this version does not know: {error}"
-            ) from error
-        return cls(store, config, found["fingerprint"])
+        return cls(store, _settings(store, found), found["fingerprint"])
 
     # ---------------------------------------------------------------- writing
 
@@ -316,6 +310,23 @@ class Archive(ArchiveReader):
             for folder in {name.rpartition("/")[0] for name in unused if name in bulk}:
                 self._store.remove_folder(folder)
         return sorted(unused)
+
+
+def _settings(store: Store, marker: Mapping[str, Any]) -> Config:
+    """Settings of an archive; those that came after it have their defaults."""
+    settings, detect = dict(marker["config"]), marker["config"].get("detect")
+    if isinstance(detect, dict) and "null" not in detect:
+        # The null hypothesis could not be chosen then, and sliding windows ignored the rule.
+        settings["detect"] = {
+            key: value for key, value in detect.items() if (key, value) != ("rule", "exod2")
+        }
+    try:
+        return Config.parse(settings)
+    except ConfigError as error:
+        raise ArchiveError(
+            f"The archive {store.root} was written by exod {marker.get('exod')} "
+            f"with settings that this version does not know: {error}"
+        ) from error
 
 
 def open_archive(

@@ -10,17 +10,13 @@ from numpy.typing import NDArray
 
 from exod.counts.bayes import Kind
 from exod.counts.cube import CountCube, EventsByCell
-from exod.counts.shares import ConditionalExpectation
-from exod.counts.template import Expectation
-from exod.observation.gti import BadTime
 from exod.observation.subsets import MergedEvents
 from exod.search.bursts import Event, describe_event
 from exod.search.clocks import ExpectedCounts
 from exod.search.lightcurves import LightCurve, light_curve
+from exod.search.null import Searched, TestedRun
 from exod.search.positions import Position, fit_position, psf_fraction
-from exod.search.regions import Region, SignificantCells, find_regions
-from exod.sensitivity.cellalarms import AlarmsByStrength, FalseAlarms
-from exod.sensitivity.cellneeds import DetectionCounts
+from exod.search.regions import Region, find_regions
 
 
 @dataclass(frozen=True)
@@ -49,76 +45,27 @@ class VariableRegion:
 
 
 @dataclass(frozen=True)
-class Threshold:
-    """What counted as significant in a run.
-
-    Attributes
-    ----------
-    sigma : float
-        In equivalent Gaussian sigmas.
-    p_log : float
-        log10 of the largest probability of a significant window; NaN where the Bayes factor
-        decides.
-    """
-
-    sigma: float
-    p_log: float = np.nan
-
-
-@dataclass(frozen=True)
-class Run:
+class Run(TestedRun):
     """One run: a subset, a time bin and an energy band, searched.
 
     Attributes
     ----------
     runid : str
         ``{obsid}_{subset}_{t_bin}_{e_lo}_{e_hi}``.
-    t_bin : float
-        Length of a frame in seconds.
-    band : (float, float)
-        Energy band in keV.
-    n_events : int
-        Events of the band in the merged list.
-    bad_time : BadTime
-        Bad time intervals.
-    camera_off : ndarray of bool, shape (n_frames,)
-        Frames in which a CCD or a camera was off.
-    cube : CountCube
-        Counts.
-    expectation : Expectation or ConditionalExpectation
-        Expected counts.
-    cells : SignificantCells
-        Significant cells, or first cells of significant windows.
     regions : tuple of VariableRegion
         Variable regions.
-    threshold : Threshold
-        What was significant.
-    false_alarms : FalseAlarms
-        Regions that chance is expected to make.
-    alarms : AlarmsByStrength
-        The same by strength: log10 of the Bayes factor that the rule compares with its threshold,
-        or -log10 of the probability.
-    needed : DetectionCounts
-        Counts that a short burst needs to be found in each cell.
     seconds : float
         Time taken.
     """
 
     runid: str
-    t_bin: float
-    band: tuple[float, float]
-    n_events: int
-    bad_time: BadTime
-    camera_off: NDArray[np.bool_]
-    cube: CountCube
-    expectation: Expectation | ConditionalExpectation
-    cells: SignificantCells
     regions: tuple[VariableRegion, ...]
-    threshold: Threshold
-    false_alarms: FalseAlarms
-    alarms: AlarmsByStrength
-    needed: DetectionCounts
     seconds: float
+
+    @property
+    def t_bin(self) -> float:
+        """Length of a frame in seconds."""
+        return self.cube.frames.t_bin
 
 
 def run_id(obsid: str, subset: int, t_bin: float, band: tuple[float, float]) -> str:
@@ -133,71 +80,32 @@ def run_id(obsid: str, subset: int, t_bin: float, band: tuple[float, float]) -> 
     return f"{obsid}_{subset}_{length}_{float(band[0])}_{float(band[1])}"
 
 
-@dataclass(frozen=True)
-class Searched:
-    """Counts and expectation in the frames that were searched, and what was found in them.
-
-    Attributes
-    ----------
-    cube, expectation : CountCube, Expectation or ConditionalExpectation
-        In sub-frames; `shifts` of them are a frame.
-    cells : SignificantCells
-        Significant cells, or first cells of significant windows.
-    strength : ndarray of float64, shape (n_cells,)
-        Strength of the cells, as `Run.alarms` counts it.
-    width, shifts : int
-        Cells along a side of a window, sub-frames in a frame.
-    """
-
-    cube: CountCube
-    expectation: Expectation | ConditionalExpectation
-    cells: SignificantCells
-    strength: NDArray[np.float64]
-    width: int = 1
-    shifts: int = 1
-
-    def significant_frames(self, members: NDArray[np.intp]) -> NDArray[np.bool_]:
-        """Sub-frames of some of the cells, shape (n_sub_frames,)."""
-        frames = self.cube.frames
-        first = np.rint((self.cells.start[members] - frames.t_lo) / frames.t_bin).astype(int)
-        chosen = np.zeros(frames.n, bool)
-        for step in range(self.shifts):
-            chosen[first + step] = True
-        return chosen
-
-
 def describe_regions(
-    found: Searched,
-    cube: CountCube,
-    expectation: Expectation | ConditionalExpectation,
-    camera_off: NDArray[np.bool_],
-    events: MergedEvents,
+    tested: TestedRun, searched: Searched, events: MergedEvents
 ) -> Iterator[VariableRegion]:
     """Regions of the significant cells, with positions and light curves.
 
     Parameters
     ----------
-    found : Searched
-        What was found.
-    cube, expectation : CountCube, Expectation or ConditionalExpectation
-        The same counts in whole frames.
-    camera_off : ndarray of bool, shape (n_frames,)
-        Frames in which a CCD or a camera was off.
+    tested : TestedRun
+        Counts and expectation in whole frames.
+    searched : Searched
+        The same in the frames that were searched, and what was found.
     events : MergedEvents
         The events that the cubes were made of.
     """
-    regions = find_regions(found.cells, cube.image(), found.width)
+    cube, expectation = tested.cube, tested.expectation
+    regions = find_regions(searched.cells, cube.image(), searched.width)
     near = np.zeros(cube.box.shape, bool)
     for region in regions:
         near[region.box.widened(1, cube.box.shape).slices] = True
     by_cell = EventsByCell(cube, near)
-    strength = found.strength
     for region in regions:
-        position = _locate(found, region, by_cell, events)
-        curve = light_curve(cube, expectation, camera_off, by_cell, region.box)
+        position = _locate(searched, region, by_cell, events)
+        curve = light_curve(cube, expectation, tested.camera_off, by_cell, region.box)
         times = events.time[np.sort(cube.event[by_cell.in_box(region.box)])]
-        event = _measure(found, region, cube, curve, times, position)
-        strongest = float(strength[region.members].max())
+        event = _measure(searched, region, cube, curve, times, position)
+        strongest = float(searched.strength[region.members].max())
         yield VariableRegion(region, position, curve, event, strongest)
 
 

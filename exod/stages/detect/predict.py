@@ -71,7 +71,7 @@ def predict(files: ObservationFiles, config: Config) -> Prediction:
         return Prediction(files.obsid, problem=str(error))
     n_runs = len(config.cube.t_bin) * len(config.cube.bands)
     n_frames = elapsed / min(config.cube.t_bin)
-    slides = config.cube.slides
+    slides = config.null == "conditional"
     run = SECONDS_PER_ROW_AND_SLIDING_RUN if slides else SECONDS_PER_ROW_AND_RUN
     row_mb = SLIDING_MEMORY_PER_ROW_MB if slides else MEMORY_PER_ROW_MB
     return Prediction(

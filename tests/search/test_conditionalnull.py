@@ -15,10 +15,10 @@ from exod.config import Config
 from exod.counts.bayes import MU_REFERENCE, n_peak
 from exod.counts.cube import Box, Grid
 from exod.observation.subsets import MergedEvents, merge_subset
-from exod.search import windowsearch
+from exod.search import conditionalnull
+from exod.search.conditionalnull import p_of_sigma
 from exod.search.regions import SignificantCells
 from exod.search.subset import Run, search_subset
-from exod.search.windowsearch import p_of_sigma, search_windows
 from exod.sensitivity.profiles import EPIC
 from exod.sensitivity.windowneeds import best_share, least_counts
 from exod.simulate import BoxBurst, ExposureModel, ObservationModel, SourceModel, simulate
@@ -146,7 +146,7 @@ def test_thresholds_share_the_false_alarm_rate(expected, subset):
         assert run.threshold.p_log < -5
         assert (run.cells.p_log <= run.threshold.p_log).all()
         assert run.alarms.at(-run.threshold.p_log) == pytest.approx(run.false_alarms.total, rel=0.3)
-    half = list(search_windows(OBSID, subset, NO_SOURCES, DEEP, n_subsets=10))
+    half = list(search_subset(OBSID, subset, NO_SOURCES, DEEP, n_subsets=10))
     for run, other in zip(half, expected, strict=True):
         assert run.threshold.p_log < other.threshold.p_log
         assert run.threshold.sigma >= other.threshold.sigma
@@ -178,8 +178,8 @@ def test_long_frames_are_searched_first(expected):
 
 def test_pruning_does_not_matter(subset, expected, monkeypatch):
     """Without what long frames tell about short ones."""
-    monkeypatch.setattr(windowsearch, "covers", lambda *_: False)
-    assert_same_runs(list(search_windows(OBSID, subset, NO_SOURCES, DEEP)), expected)
+    monkeypatch.setattr(conditionalnull, "covers", lambda *_: False)
+    assert_same_runs(list(search_subset(OBSID, subset, NO_SOURCES, DEEP)), expected)
 
 
 @settings(max_examples=6)
@@ -195,11 +195,13 @@ def test_pruning_does_not_matter_at_loose_thresholds(seed, width, shifts):
     subset = subset_of(time[order], x=x[order], y=y[order])
     cube = {"window": width, "frame_shifts": shifts, "bands": [[0.2, 12.0]], "size_arcsec": 15.0}
     cube["t_bin"] = [0.7, 3.0, 10.0, 37.0, 200.0]
-    config = Config.parse({"cube": cube, "detect": {"false_alarm_rate": 50.0}})
-    found = list(search_windows(OBSID, subset, NO_SOURCES, config))
+    config = Config.parse(
+        {"cube": cube, "detect": {"null": "conditional", "false_alarm_rate": 50.0}}
+    )
+    found = list(search_subset(OBSID, subset, NO_SOURCES, config))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(windowsearch, "covers", lambda *_: False)
-        expected = list(search_windows(OBSID, subset, NO_SOURCES, config))
+        patch.setattr(conditionalnull, "covers", lambda *_: False)
+        expected = list(search_subset(OBSID, subset, NO_SOURCES, config))
     for run, other in zip(found, expected, strict=True):
         for name, values in vars(run.cells).items():
             assert np.array_equal(values, getattr(other.cells, name)), (run.runid, name)
@@ -215,7 +217,7 @@ def test_chunks_do_not_matter(subset, expected, size):
         patch.setattr("exod.search.sliding.SPARSE", size % 40)
         patch.setattr("exod.search.sliding.CELLS_PER_BLOCK", 50 * size)
         config = Config.parse(DEEP.model_dump(mode="json"))
-        assert_same_runs(list(search_windows(OBSID, subset, NO_SOURCES, config)), expected)
+        assert_same_runs(list(search_subset(OBSID, subset, NO_SOURCES, config)), expected)
 
 
 @settings(max_examples=2)
@@ -232,7 +234,7 @@ def test_order_of_rows_and_sources_does_not_matter(observation, seed):
     ra, dec = merged.plane.to_sky(generator.integers(2e4, 3e4, 6), generator.integers(2e4, 3e4, 6))
     sources = pd.DataFrame({"ra_deg": ra, "dec_deg": dec, "extent_arcsec": 0.0, "rate": 0.01})
     found = [
-        list(search_windows(OBSID, events, table, ONE_BAND))
+        list(search_subset(OBSID, events, table, ONE_BAND))
         for events, table in ((merged, sources), (other, sources.iloc[::-1]))
     ]
     assert_same_runs(*found)

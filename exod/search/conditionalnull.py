@@ -1,0 +1,239 @@
+"""The counts of each window as the null hypothesis: only the level of the background varies.
+
+Given its counts in all frames, those of a window in one frame are binomial (method.md, Sliding
+windows); thresholds are exact probabilities. Windows may overlap, or be the cells of a fixed grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammainc
+
+from exod.config import Band
+from exod.counts.bayes import MU_REFERENCE, n_peak
+from exod.counts.cube import CountCube
+from exod.counts.shares import ConditionalExpectation, LevelCurve, LiveTime, class_images
+from exod.counts.windows import WindowCounts, Windows
+from exod.observation.gti import MAX_HIGH_ENERGY_BIN, BadTime, Frames, bad_time
+from exod.search.null import Mask, Searched, Subset, TestedRun, Threshold
+from exod.search.regions import SignificantCells
+from exod.search.sliding import covers, significant_windows
+from exod.sensitivity.cellalarms import AlarmsByStrength, FalseAlarms
+from exod.sensitivity.windowalarms import AlarmCurve, alarm_curve
+from exod.sensitivity.windowneeds import window_detection_counts
+
+MASK_ARCSEC: Final = 20.0
+"""Radius of the mask of a faint source, whatever the size of the cells (method.md, Source mask)."""
+
+CROWD: Final = 2
+"""Events of a window that can be significant."""
+
+_OFF_BINS: Final = (5.0, 10.0, 20.0, 50.0, 100.0)
+_OFF_COUNTS: Final = 20.0
+"""Bins in which a camera is looked for, in seconds, and the counts that it must have on average,
+so that an empty one means that the camera was off."""
+
+
+@dataclass(frozen=True)
+class ConditionalNull:
+    """As `exod.search.null.NullHypothesis`; in each band long frames come first."""
+
+    subset: Subset
+
+    def runs(self) -> Iterator[tuple[TestedRun, Searched]]:
+        """Test every band and time bin."""
+        events, settings = self.subset.events, self.subset.config.cube
+        inside = (events.time >= events.t_lo) & (events.time <= events.t_hi)
+        is_live = self.live_time.contains(events.time) & inside
+        live = self.live_time.at(events.time)
+        for band in settings.bands:
+            prepared = self._band(band, live, is_live)
+            # The crowded windows of long frames have all that can be significant in shorter ones.
+            crowd: Crowd | None = None
+            for t_bin in sorted(settings.t_bin, reverse=True):
+                tested, searched, crowd = prepared.test(t_bin, crowd)
+                yield tested, searched
+
+    @cached_property
+    def bad(self) -> BadTime:
+        """Bad time, in long bins whatever the frames."""
+        events = self.subset.events
+        hundred = Frames.covering(events.t_lo, events.t_hi, MAX_HIGH_ENERGY_BIN)
+        return bad_time(events.time, events.pi, hundred, events.t_hi, len(events.exposures))
+
+    def is_bad(self, frames: Frames) -> Mask:
+        """Frames whose middle lies in a bad time interval, shape (n_frames,)."""
+        middle = frames.starts + frames.t_bin / 2
+        inside = np.zeros(frames.n, bool)
+        for start, stop in self.bad.intervals:
+            inside |= (middle >= start) & (middle < stop)
+        return inside
+
+    @cached_property
+    def live_time(self) -> LiveTime:
+        """When all cameras worked; with `gti_only`, and it was good time."""
+        events = self.subset.events
+        span = events.t_hi - events.t_lo
+        if span <= 0:
+            return LiveTime(np.array([events.t_lo, events.t_lo]), np.zeros(1, bool))
+        weakest = np.bincount(events.source, minlength=len(events.exposures)).min() / span
+        width = next((w for w in _OFF_BINS if w * weakest >= _OFF_COUNTS), _OFF_BINS[-1])
+        frames = Frames.covering(events.t_lo, events.t_hi, width)
+        is_bad = self.is_bad(frames)
+        off = self.subset.camera_off(frames, frames.index(events.time), is_bad)
+        edges = np.append(frames.starts, [frames.t_lo + frames.n * width, events.t_hi])
+        return LiveTime(edges, np.append(~self.subset.masked(off, is_bad), True))
+
+    def _band(self, band: Band, live: NDArray[np.float64], is_live: Mask) -> _Band:
+        """Counts, level and sources of a band, from the events that are live and their time."""
+        subset, events = self.subset, self.subset.events
+        used = subset.in_band(band)
+        whole = Frames(events.t_lo, max(events.t_hi - events.t_lo, 1.0) * (1 + 1e-9), 1)
+        frame = np.zeros(len(events.time), np.int32)
+        cube = CountCube.from_events(
+            whole, subset.grid, frame, subset.flat, np.zeros(1, bool), used & is_live
+        )
+        known = subset.known_sources(cube.box, MASK_ARCSEC, subset.grid.size_arcsec)
+        images = class_images(cube, live[cube.event], self.live_time, known)
+        _, counts, source, mask = images
+        settings = subset.config.cube
+        windows = Windows(mask.shape, settings.window, settings.psf_weights)
+        sums = WindowCounts.of(counts, source, windows)
+        return _Band(self, band, int(used.sum()), cube, *images, sums)
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """Events that share a window of frames of one length with enough others.
+
+    Attributes
+    ----------
+    t_bin : float
+        Length of the frames.
+    events : ndarray of bool, shape (n_events,)
+        Which events of the subset.
+    """
+
+    t_bin: float
+    events: Mask
+
+
+@dataclass(frozen=True)
+class _Band:
+    """What all runs of a band share."""
+
+    null: ConditionalNull
+    band: Band
+    n_events: int
+    cube: CountCube
+    curve: LevelCurve
+    counts: NDArray[np.float64]
+    source: NDArray[np.float64]
+    mask: Mask
+    sums: WindowCounts
+
+    def test(self, t_bin: float, crowd: Crowd | None) -> tuple[TestedRun, Searched, Crowd | None]:
+        """Test frames of one length; with the events that shorter frames need to look at."""
+        subset, settings = self.null.subset, self.null.subset.config.cube
+        shifts = settings.frame_shifts
+        frames = Frames.covering(subset.events.t_lo, subset.events.t_hi, t_bin)
+        fine = Frames(frames.t_lo, t_bin / shifts, frames.n * shifts)
+        cube, sub_cube = self._cube(frames), self._cube(fine)
+        expectation, sub_expectation = self._expectation(frames), self._expectation(fine)
+        curve = alarm_curve(expectation, self.sums, frames, shifts)
+        threshold = self._threshold(curve)
+        cells, crowd = self._windows(sub_cube, expectation, threshold.p_log, crowd)
+        tested = TestedRun(
+            band=self.band,
+            n_events=self.n_events,
+            bad_time=BadTime(self.null.bad.intervals, expectation.is_bad),
+            camera_off=cube.exposure < 0.5,
+            cube=cube,
+            expectation=expectation,
+            cells=cells,
+            threshold=threshold,
+            false_alarms=FalseAlarms(*curve.at(threshold.p_log)),
+            alarms=AlarmsByStrength(-curve.p_log[::-1], curve.total[::-1]),
+            needed=window_detection_counts(
+                expectation, self.sums, threshold.p_log, cube.grid.size_arcsec
+            ),
+        )
+        strength = -cells.p_log
+        searched = Searched(sub_cube, sub_expectation, cells, strength, settings.window, shifts)
+        return tested, searched, crowd
+
+    def _expectation(self, frames: Frames) -> ConditionalExpectation:
+        """Expected counts in some frames."""
+        live_time, is_bad = self.null.live_time, self.null.is_bad(frames)
+        return ConditionalExpectation(
+            self.counts, self.source, self.mask, self.curve, live_time, frames, is_bad
+        )
+
+    def _cube(self, frames: Frames) -> CountCube:
+        """The counts of the band in some frames."""
+        cube, live_time = self.cube, self.null.live_time
+        frame = frames.index(self.null.subset.events.time[cube.event])
+        inside = (frame >= 0) & (frame < frames.n)
+        live = live_time.at(frames.starts + frames.t_bin) - live_time.at(frames.starts)
+        return replace(
+            cube,
+            frames=frames,
+            frame=frame[inside],
+            cell=cube.cell[inside],
+            event=cube.event[inside],
+            exposure=live / frames.t_bin,
+            chunk_frames=max(frames.n, 1),
+        )
+
+    def _threshold(self, curve: AlarmCurve) -> Threshold:
+        """The probability that gives a run its share of false alarms, or that of the sigmas."""
+        sigma, share = self.null.subset.config.detect.sigma, self.null.subset.alarms_per_run
+        if share is None:
+            return Threshold(sigma, float(np.log10(p_of_sigma(sigma))))
+        p_log = curve.threshold(share)
+        sigmas = np.arange(1, 10.01, 0.05)
+        p_logs = np.log10([p_of_sigma(s) for s in sigmas])
+        return Threshold(float(np.interp(-p_log, -p_logs, sigmas)), p_log)
+
+    def _windows(
+        self,
+        cube: CountCube,
+        expectation: ConditionalExpectation,
+        p_log: float,
+        crowd: Crowd | None,
+    ) -> tuple[SignificantCells, Crowd | None]:
+        """Significant windows, and the events of crowded ones."""
+        events, shifts = self.null.subset.events, self.null.subset.config.cube.frame_shifts
+        few, t_bin = cube, expectation.frames.t_bin
+        if crowd is not None and covers(crowd.t_bin, t_bin, shifts):
+            few = _only(cube, crowd.events[cube.event])
+        found = significant_windows(few, cube, self.sums, expectation, shifts, p_log, CROWD)
+        if cube.frames.n < shifts:
+            return found.cells, None
+        chosen = np.zeros(len(events.time), bool)
+        chosen[few.event[found.crowded]] = True
+        # Behind the last whole frame nothing was looked at.
+        end = cube.frames.t_lo + cube.frames.t_bin * (cube.frames.n - shifts)
+        chosen[np.searchsorted(events.time, end) :] = True
+        return found.cells, Crowd(t_bin, chosen)
+
+
+def _only(cube: CountCube, which: Mask) -> CountCube:
+    return replace(cube, frame=cube.frame[which], cell=cube.cell[which], event=cube.event[which])
+
+
+def p_of_sigma(sigma: float) -> float:
+    """Probability of the counts that are just significant where 1000 are expected.
+
+    Examples
+    --------
+    >>> round(p_of_sigma(3) * 1e6, 1)
+    9.0
+    """
+    return float(gammainc(np.ceil(n_peak(sigma, MU_REFERENCE)), MU_REFERENCE))

@@ -1,0 +1,220 @@
+"""What the null hypotheses of a search have in common, and the protocol they are used by.
+
+A null hypothesis says what the counts of a subset are by chance: how many each cell expects, which
+are significant, how many regions chance alone makes, and how many counts a burst needs.
+`exod.search.templatenull` and `exod.search.conditionalnull` have the two that there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from exod.config import Band, Config
+from exod.counts.cube import Box, CountCube, Grid
+from exod.counts.shares import ConditionalExpectation
+from exod.counts.template import Expectation, mask_radius, source_discs
+from exod.observation.gti import BadTime, Frames, camera_off
+from exod.observation.subsets import MergedEvents
+from exod.search.regions import SignificantCells
+from exod.sensitivity.cellalarms import AlarmsByStrength, FalseAlarms
+from exod.sensitivity.cellneeds import DetectionCounts
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Subset:
+    """What all runs of a subset share.
+
+    Attributes
+    ----------
+    events : MergedEvents
+        The events.
+    sources : DataFrame
+        Known sources to mask: ra_deg, dec_deg, extent_arcsec, rate.
+    config : Config
+        Settings.
+    grid : Grid
+        Cells over the sky pixels.
+    flat : ndarray of int32, shape (n_events,)
+        Cell of each event in the grid.
+    n_subsets : int
+        Subsets of the observation, which share its false alarms.
+    chunk_frames : int or None
+        Frames of a chunk of a cube, if given; no result depends on it.
+    """
+
+    events: MergedEvents
+    sources: pd.DataFrame
+    config: Config
+    grid: Grid
+    flat: NDArray[np.int32]
+    n_subsets: int = 1
+    chunk_frames: int | None = None
+
+    @property
+    def alarms_per_run(self) -> float | None:
+        """False alarms that each run may have; None if the settings leave it to sigma."""
+        rate, cube = self.config.detect.false_alarm_rate, self.config.cube
+        if rate is None:
+            return None
+        return rate / (len(cube.t_bin) * len(cube.bands) * self.n_subsets)
+
+    def in_band(self, band: Band) -> Mask:
+        """Events in an energy band in keV, both ends excluded, shape (n_events,)."""
+        low, high = (1000 * energy for energy in band)
+        return (self.events.pi > low) & (self.events.pi < high)
+
+    def camera_off(self, frames: Frames, index: NDArray[np.int32], is_bad: Mask) -> Mask:
+        """Frames in which a CCD or a camera was off, shape (n_frames,).
+
+        Parameters
+        ----------
+        frames : Frames
+            The frames.
+        index : ndarray of int32, shape (n_events,)
+            Frame of each event.
+        is_bad : ndarray of bool, shape (n_frames,)
+            Frames in bad time.
+        """
+        events, off = self.events, np.zeros(frames.n, bool)
+        for number, exposure in enumerate(events.exposures):
+            own = events.source == number
+            is_pn = exposure.camera.is_pn
+            off |= camera_off(index[own], events.ccdnr[own], frames.n, is_bad, is_pn=is_pn)
+        return off
+
+    def masked(self, off: Mask, is_bad: Mask) -> Mask:
+        """Frames that the settings leave out, of those with a camera off and those in bad time."""
+        cube = self.config.cube
+        return (off & cube.mask_bad_ccd) | (is_bad & cube.gti_only)
+
+    def known_sources(self, box: Box, faint_arcsec: float, cell_arcsec: float) -> Mask:
+        """Mask of the known sources in the cropped image, shape (y, x) (method.md, Source mask).
+
+        Parameters
+        ----------
+        box : Box
+            The cropped image.
+        faint_arcsec : float
+            Radius of the mask of a faint source.
+        cell_arcsec : float
+            Width of a cell that radii are counted in.
+        """
+        sources = self.sources
+        if sources.empty:
+            return np.zeros(box.shape, bool)
+        sky = (sources[name].to_numpy() for name in ("ra_deg", "dec_deg"))
+        x, y = self.events.plane.to_pixel(*sky)
+        return source_discs(box, self.grid, x, y, mask_radius(sources, faint_arcsec) / cell_arcsec)
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """What counted as significant in a run.
+
+    Attributes
+    ----------
+    sigma : float
+        In equivalent Gaussian sigmas.
+    p_log : float
+        log10 of the largest probability of a significant window; NaN where the Bayes factor
+        decides.
+    """
+
+    sigma: float
+    p_log: float = np.nan
+
+
+@dataclass(frozen=True)
+class TestedRun:
+    """Counts of a time bin and an energy band, tested with a null hypothesis.
+
+    Attributes
+    ----------
+    band : (float, float)
+        Energy band in keV.
+    n_events : int
+        Events of the band in the merged list.
+    bad_time : BadTime
+        Bad time intervals.
+    camera_off : ndarray of bool, shape (n_frames,)
+        Frames in which a CCD or a camera was off.
+    cube : CountCube
+        Counts.
+    expectation : Expectation or ConditionalExpectation
+        Expected counts.
+    cells : SignificantCells
+        Significant cells, or first cells of significant windows.
+    threshold : Threshold
+        What was significant.
+    false_alarms : FalseAlarms
+        Regions that chance is expected to make.
+    alarms : AlarmsByStrength
+        The same by strength: log10 of the Bayes factor that the rule compares with its threshold,
+        or -log10 of the probability.
+    needed : DetectionCounts
+        Counts that a short burst needs to be found in each cell.
+    """
+
+    band: Band
+    n_events: int
+    bad_time: BadTime
+    camera_off: Mask
+    cube: CountCube
+    expectation: Expectation | ConditionalExpectation
+    cells: SignificantCells
+    threshold: Threshold
+    false_alarms: FalseAlarms
+    alarms: AlarmsByStrength
+    needed: DetectionCounts
+
+
+@dataclass(frozen=True)
+class Searched:
+    """Counts and expectation in the frames that were searched, and what was found in them.
+
+    Attributes
+    ----------
+    cube, expectation : CountCube, Expectation or ConditionalExpectation
+        In sub-frames; `shifts` of them are a frame.
+    cells : SignificantCells
+        Significant cells, or first cells of significant windows.
+    strength : ndarray of float64, shape (n_cells,)
+        Strength of the cells, as `TestedRun.alarms` counts it.
+    width, shifts : int
+        Cells along a side of a window, sub-frames in a frame.
+    """
+
+    cube: CountCube
+    expectation: Expectation | ConditionalExpectation
+    cells: SignificantCells
+    strength: NDArray[np.float64]
+    width: int = 1
+    shifts: int = 1
+
+    def significant_frames(self, members: NDArray[np.intp]) -> Mask:
+        """Sub-frames of some of the cells, shape (n_sub_frames,)."""
+        frames = self.cube.frames
+        first = np.rint((self.cells.start[members] - frames.t_lo) / frames.t_bin).astype(int)
+        chosen = np.zeros(frames.n, bool)
+        for step in range(self.shifts):
+            chosen[first + step] = True
+        return chosen
+
+
+class NullHypothesis(Protocol):
+    """What chance makes of a subset."""
+
+    def runs(self) -> Iterator[tuple[TestedRun, Searched]]:
+        """Test the counts of every time bin and band, in the order in which that is quickest.
+
+        One at a time, so that only one cube is in memory.
+        """
+        ...

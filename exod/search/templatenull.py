@@ -1,0 +1,121 @@
+"""The template as the null hypothesis: a background of constant shape, tested in fixed cells.
+
+Counts are Poisson numbers around the expectation of `exod.counts.template`, and Bayes factors tell
+which are significant (method.md, Expectation and Significance).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exod.config import Band
+from exod.counts.bayes import Thresholds, log10_b_peak, threshold
+from exod.counts.cube import Box, CountCube
+from exod.counts.template import expect
+from exod.observation.gti import BadTime, Frames, bad_time
+from exod.search.null import Mask, Searched, Subset, TestedRun, Threshold
+from exod.search.regions import SignificantCells, significant_cells
+from exod.sensitivity.cellalarms import (
+    AlarmsByStrength,
+    FalseAlarms,
+    Tests,
+    alarms_by_strength,
+    expected_false_alarms,
+    tests_of,
+)
+from exod.sensitivity.cellneeds import detection_counts
+
+SIGMA_STEP: Final = 0.05
+"""Step in which a false-alarm rate chooses equivalent sigmas."""
+
+_STRENGTH_STEPS: Final = (0.0, 2.5)
+"""Bayes factors above the threshold, log10, at which false alarms are counted for regions."""
+
+
+@dataclass(frozen=True)
+class TemplateNull:
+    """As `exod.search.null.NullHypothesis`; runs are in the order of the settings."""
+
+    subset: Subset
+
+    def runs(self) -> Iterator[tuple[TestedRun, Searched]]:
+        """Test every time bin and band."""
+        subset, events, settings = self.subset, self.subset.events, self.subset.config.cube
+        known: dict[Box, Mask] = {}
+        for t_bin in settings.t_bin:
+            frames = Frames.covering(events.t_lo, events.t_hi, t_bin)
+            frame = frames.index(events.time)
+            bad = bad_time(events.time, events.pi, frames, events.t_hi, len(events.exposures))
+            off = subset.camera_off(frames, frame, bad.frames)
+            masked = subset.masked(off, bad.frames)
+            for band in settings.bands:
+                used = subset.in_band(band)
+                cube = CountCube.from_events(
+                    frames, subset.grid, frame, subset.flat, masked, used, subset.chunk_frames
+                )
+                if cube.box not in known:
+                    size = settings.size_arcsec
+                    known[cube.box] = subset.known_sources(cube.box, size, size)
+                yield self._tested(cube, known[cube.box], bad, off, band, int(used.sum()))
+
+    def _tested(
+        self, cube: CountCube, known: Mask, bad: BadTime, off: Mask, band: Band, n_events: int
+    ) -> tuple[TestedRun, Searched]:
+        expectation = expect(cube, bad.frames, known)
+        tests = tests_of(cube, expectation)
+        limits = self._thresholds(tests)
+        cells = significant_cells(cube, expectation, limits)
+        false_alarms = expected_false_alarms(tests, limits)
+        tested = TestedRun(
+            band=band,
+            n_events=n_events,
+            bad_time=bad,
+            camera_off=off,
+            cube=cube,
+            expectation=expectation,
+            cells=cells,
+            threshold=Threshold(limits.sigma),
+            false_alarms=false_alarms,
+            alarms=_alarms(tests, limits, false_alarms, cells),
+            needed=detection_counts(expectation, limits, cube.grid.size_arcsec),
+        )
+        return tested, Searched(cube, expectation, cells, _strength(cells, limits))
+
+    def _thresholds(self, tests: list[Tests]) -> Thresholds:
+        """The thresholds of the settings, or those that give a run its share of false alarms."""
+        settings, share = self.subset.config.detect, self.subset.alarms_per_run
+        if share is None:
+            return Thresholds(settings.sigma, settings.rule)
+        low, high = round(1 / SIGMA_STEP), round(10 / SIGMA_STEP)
+        while high > low:
+            middle = (low + high) // 2
+            limits = Thresholds(round(middle * SIGMA_STEP, 4), settings.rule)
+            if expected_false_alarms(tests, limits).total > share:
+                low = middle + 1
+            else:
+                high = middle
+        return Thresholds(round(low * SIGMA_STEP, 4), settings.rule)
+
+
+def _strength(cells: SignificantCells, limits: Thresholds) -> NDArray[np.float64]:
+    """log10 of the Bayes factor that is compared with the threshold, shape (n_cells,)."""
+    if limits.rule == "exact":
+        return cells.b_log
+    # The published rule asks for one count more in a peak.
+    fewer = log10_b_peak(np.maximum(cells.n - 1, 0), cells.mu)
+    return np.where(cells.is_peak, fewer, cells.b_log)
+
+
+def _alarms(
+    tests: list[Tests], limits: Thresholds, false_alarms: FalseAlarms, cells: SignificantCells
+) -> AlarmsByStrength:
+    """False alarms by Bayes factor, from the threshold to the strongest region."""
+    least = min(threshold(limits.sigma, "peak"), threshold(limits.sigma, "eclipse"))
+    if not len(cells):
+        return AlarmsByStrength(np.array([least]), np.array([false_alarms.total]))
+    return alarms_by_strength(tests, [least + step for step in _STRENGTH_STEPS], limits.rule)
