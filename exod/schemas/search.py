@@ -171,10 +171,10 @@ RUNS = Table(
     (
         *_RUN_KEY,
         kinds.significance("sigma", "Significance threshold, equivalent Gaussian sigmas"),
-        Column("rule", _S, "", "Threshold rule: exod2 or exact; of no effect on sliding windows"),
+        Column("rule", _S, "", "Threshold rule: exod2 or exact; exact where probabilities decide"),
         kinds.probability(
             "p_log",
-            "log10 of the largest probability that is significant; NaN if windows do not slide",
+            "log10 of the largest probability that is significant; NaN where Bayes factors decide",
         ),
         Column("window", _I16, "", "Cells along the side of a searched window"),
         Column("frame_shifts", _I16, "", "Frames start at every 1/frame_shifts of their length"),

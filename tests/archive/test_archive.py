@@ -81,6 +81,27 @@ def test_other_settings_are_refused_and_named(tmp_path: Path) -> None:
     assert "detect.sigma: archive has 3, asked for 5; use another root." in str(caught.value)
 
 
+@pytest.mark.parametrize("window", [1, 2])
+def test_settings_that_came_later_have_their_defaults(tmp_path: Path, window: int) -> None:
+    """Before the null hypothesis could be chosen, sliding windows ignored the rule."""
+    config = Config.parse({"cube": {"window": window}})
+    archive = Archive.create(tmp_path, config)
+    marker = tmp_path / "archive.json"
+    content = json.loads(marker.read_text())
+    assert content["config"]["detect"].pop("null") == "auto"
+    content["config"]["detect"]["rule"] = "exod2"
+    content["fingerprint"] = "0123456789abcdef"
+    marker.write_text(json.dumps(content))
+    old = open_archive(archive.root)
+    assert old.config == config
+    assert Archive.create(tmp_path, config).fingerprint == old.fingerprint == "0123456789abcdef"
+    asked = Config.parse({"cube": {"window": window}, "detect": {"null": "conditional"}})
+    with pytest.raises(
+        ArchiveError, match=r'detect\.null: archive has "auto", asked for "conditional"'
+    ):
+        Archive.create(tmp_path, asked)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
