@@ -67,6 +67,11 @@ def stoppable(on_ask: Callable[[], None]) -> Iterator[Stop]:
     ------
     Stop
         What long work is to look at. In other threads than the main one nobody asks.
+
+    Notes
+    -----
+    Also a process hears it that a shell has started in its background with SIGINT ignored: what
+    ends in order may be asked by anybody. Outside the block an ignored signal stays ignored.
     """
     stop = Stop()
 

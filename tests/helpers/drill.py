@@ -12,7 +12,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -35,17 +34,10 @@ from exod.schemas import TABLES
 from exod.stages.inputs.simulate import simulate_files
 from helpers.faults import VOLATILE, event_lists
 from helpers.faulty_proxy import FaultyProxy
+from helpers.processes import EXOD, start_interruptible, wait_until
 
 OBSIDS = tuple(f"09{number:06d}01" for number in range(1, 61))
 SETTINGS = ("--t-bin", "200", "--band", "0.2-12")
-EXOD = Path(sys.executable).parent / "exod"
-
-LONGEST = 300.0
-"""Seconds until a command counts as hanging."""
-
-ORPHANED = 60.0
-"""Seconds in which workers must end whose driver was killed."""
-
 RUNS = 5
 """How often the command is run again, at most, once all is quiet."""
 
@@ -285,7 +277,7 @@ class Command:
     def __init__(self, arguments: list[str], environment: dict[str, str], said: Path) -> None:
         self.said = said
         with said.with_suffix(".out").open("wb") as out, said.with_suffix(".err").open("wb") as err:
-            self.process = subprocess.Popen(
+            self.process = start_interruptible(
                 [EXOD, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -293,7 +285,6 @@ class Command:
                 env=environment,
                 start_new_session=True,
             )
-        self.deadline = time.monotonic() + LONGEST
         self.is_over = False
 
     @property
@@ -321,20 +312,19 @@ class Command:
 
     def reaches(self, condition: Callable[[], bool], every: float = 0.02) -> bool:
         """Wait for a condition; False if the command ends before."""
-        while self.is_running:
-            if condition():
-                return True
-            assert time.monotonic() < self.deadline, f"It hangs: {self.text}"
-            time.sleep(every)
-        return False
+        return wait_until(
+            condition, self.process, every=every, hangs=lambda: f"It hangs: {self.text}"
+        )
 
     def end(self) -> int:
         """Wait until it and all that it started have ended."""
         self.reaches(lambda: False)
-        deadline = time.monotonic() + ORPHANED
-        while left := self.members():
-            assert time.monotonic() < deadline, f"Processes stay behind: {left}"
-            time.sleep(0.02)
+        # Workers must end whose driver was killed.
+        wait_until(
+            lambda: not self.members(),
+            every=0.02,
+            hangs=lambda: f"Processes stay behind: {self.members()}",
+        )
         self.is_over = True
         return int(self.process.returncode)
 
@@ -422,26 +412,28 @@ class Drill:
         """Search, while the blows fall."""
         missing, before = len(self.missing()), self.place.commits()
         command = self.start_search(scheduler)
-        stopped_by = ""
+        fallen: list[Action] = []
         for blow in blows:
             due = before + ceil(blow.share * missing)
             if not command.reaches(partial(self.has_committed, due), self.place.look_every):
                 break
             time.sleep(blow.delay)
-            if self.strike(command, blow.action) and blow.action != "kill worker":
-                stopped_by = blow.action
+            if self.strike(command, blow.action):
+                fallen.append(blow.action)
         code = command.end()
+        # A signal from elsewhere would end it as well; then this tells that no blow was to blame.
+        told = f"It ended with {code} after {fallen}: {command.text}"
         if code == -signal.SIGKILL:
-            assert stopped_by in {"kill driver", "kill all"}
+            assert {"kill driver", "kill all"} & set(fallen), told
             return
         said = command.complaints()
-        if code == 130:
-            assert stopped_by == "interrupt"
-            assert any("interrupted" in line for line in said), command.text
+        if code == 128 + signal.SIGINT:
+            assert "interrupt" in fallen, told
+            assert any("interrupted" in line for line in said), told
             return
-        assert code in {0, 1}, command.text
+        assert code in {0, 1}, told
         # What stopped it came in its last moment.
-        assert not stopped_by or not self.missing()
+        assert {*fallen} <= {"kill worker"} or not self.missing(), told
 
     def has_committed(self, count: int) -> bool:
         return self.place.commits() >= count

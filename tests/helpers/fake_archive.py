@@ -15,6 +15,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 
+from helpers.processes import LONGEST
+
 
 @dataclass(frozen=True)
 class Reply:
@@ -102,7 +104,7 @@ class FakeArchive:
 
 def send(handler: BaseHTTPRequestHandler, reply: Reply, archive: FakeArchive) -> None:
     if reply.kind == "mute":
-        archive.release.wait(30)
+        archive.release.wait(LONGEST)
         handler.close_connection = True
         return
     handler.send_response(reply.status)
@@ -123,7 +125,7 @@ def send(handler: BaseHTTPRequestHandler, reply: Reply, archive: FakeArchive) ->
         handler.wfile.write(reply.body[: len(reply.body) // 2])
         handler.wfile.flush()
         archive.sent_half.set()
-        archive.release.wait(30)
+        archive.release.wait(LONGEST)
     else:
         handler.wfile.write(reply.body)
     if reply.kind in {"cut", "stall"} or reply.length is not None:

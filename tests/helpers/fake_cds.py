@@ -18,6 +18,8 @@ from astropy.coordinates import SkyCoord
 from astropy.io import votable
 from astropy.table import Column, Table, hstack
 
+from helpers.processes import LONGEST
+
 HTML = (
     b"<html><head><title>503</title></head><body><h1>Service under maintenance</h1></body></html>"
 )
@@ -83,7 +85,7 @@ class FakeCds:
     def answer(self, handler: BaseHTTPRequestHandler, content: bytes) -> None:
         fault = self.faults.pop(0) if self.faults else Fault()
         if fault.kind == "mute":
-            self.release.wait(30)
+            self.release.wait(LONGEST)
             handler.close_connection = True
             return
         status, table = self.found(handler, content)

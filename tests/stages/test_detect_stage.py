@@ -7,18 +7,18 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
-import time
 from collections import Counter
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import pytest
 from helpers.faults import FAST, GOOD, OTHER, copy, digest, digests, event_lists, set_keys
+from helpers.processes import EXOD, LONGEST, start_interruptible, wait_until
 
 import exod
 from exod.archive import Archive, open_archive
+from exod.cli.outcomes import FINISHING
 from exod.config import Config
 from exod.errors import ArchiveError, ConfigError, ExodError
 from exod.pps import ObservationFiles, find_observations
@@ -33,7 +33,6 @@ from exod.stages.inputs.simulate import simulate_files
 
 HERE = Plan("sync")
 CONFIG = Config.load(overrides=["cube.t_bin=[200]", "cube.bands=[[0.2,12]]"])
-EXOD = Path(sys.executable).parent / "exod"
 
 
 def search(paths: list[Path], root: Path, plan: Plan = HERE, **options: Any) -> list[Outcome]:
@@ -269,7 +268,8 @@ def test_interrupted(
 @pytest.mark.parametrize("scheduler", ["sync", "local"])
 def test_interrupted_twice(scheduler: str, several: Path, tmp_path: Path) -> None:
     """The second Ctrl-C waits for nothing."""
-    error, _, code = interrupt(several, tmp_path, scheduler, ["SIGINT", "SIGINT"])
+    root = tmp_path / "archive"
+    error, _, code = interrupt(several, root, scheduler, ["SIGINT", "SIGINT"])
     assert code == 130
     # It may come when what had begun is just finished.
     assert re.fullmatch(
@@ -277,8 +277,8 @@ def test_interrupted_twice(scheduler: str, several: Path, tmp_path: Path) -> Non
         r"command continues\.\n)?",
         error,
     )
-    open_archive(tmp_path).gc(0)
-    assert not list(tmp_path.rglob("*.tmp"))
+    open_archive(root).gc(0)
+    assert not list(root.rglob("*.tmp"))
 
 
 def interrupt(
@@ -287,29 +287,24 @@ def interrupt(
     """Errors, output and exit code of a search that gets signals after its first commit."""
     command = [EXOD, "detect", data, "--archive", root, "--scheduler", scheduler, "--workers", "1"]
     command += ["--t-bin", "50", "--band", "0.2-12"]
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    deadline = time.monotonic() + 60
-    while not list(root.glob("ledger/*.json")):
-        assert time.monotonic() < deadline
-        assert process.poll() is None
-        time.sleep(0.01)
-    began = time.monotonic()
-    for name in signals:
-        if name == "SIGTERM":
-            process.terminate()
-        else:
-            # As a terminal does: to every process of the command.
-            os.killpg(process.pid, signal.SIGINT)
-        time.sleep(0.1)
-    output, error = process.communicate(timeout=60)
-    assert time.monotonic() - began < 20
-    return error, output, process.returncode
+    said = root.with_name("said")
+    with (
+        said.open("wb") as out,
+        start_interruptible(
+            command, stdout=out, stderr=PIPE, text=True, start_new_session=True
+        ) as process,
+    ):
+        assert wait_until(lambda: list(root.glob("ledger/*.json")), process)
+        for name in signals:
+            if name == "SIGTERM":
+                process.terminate()
+            else:
+                # As a terminal does: to every process of the command.
+                os.killpg(process.pid, signal.SIGINT)
+            # The next comes when this one has been heard.
+            wait_until(lambda: FINISHING in said.read_text(), process)
+        _, error = process.communicate(timeout=LONGEST)
+    return error, said.read_text(), process.returncode
 
 
 def test_unexpected_errors_are_tried_again(small: Path, tmp_path: Path, monkeypatch: Any) -> None:

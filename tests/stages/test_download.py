@@ -8,15 +8,15 @@ import io
 import json
 import signal
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import pytest
 from helpers.fake_archive import FakeArchive, Reply, ftz, guest_tar, single
+from helpers.processes import EXOD, LONGEST, start_interruptible
 from rich.console import Console
 
 from exod.cli.progress import follow_downloads
@@ -418,7 +418,7 @@ def test_as_many_at_a_time_as_allowed(archive: FakeArchive, tmp_path: Path) -> N
         with lock:
             busy += 1
             most = max(most, busy)
-        both.wait(10)  # Passes only if there are two at a time.
+        both.wait(LONGEST)  # Passes only if there are two at a time.
         with lock:
             busy -= 1
 
@@ -440,12 +440,12 @@ def test_stopping_early_leaves_nothing_half(archive: FakeArchive, tmp_path: Path
     esa_has_all(archive)
     name = PN.replace(OBSID, OTHER)
     archive.esa_has(OTHER, "PIEVLI", single(name, ftz(name, 2_000_000), kind="stall"))
-    transport = Transport(connections=2, timeout=25)
+    transport = Transport(connections=2, timeout=LONGEST)
     stream = download_many(
         [OBSID, OTHER], tmp_path, services=[Esa(archive.esa)], transport=transport
     )
     assert next(stream).obsid == OBSID
-    assert archive.sent_half.wait(10)
+    assert archive.sent_half.wait(LONGEST)
     stream.close()  # type: ignore[attr-defined]
     assert files_in(tmp_path) == sorted([*ALL, RECORD])
     with pytest.raises(DownloadError, match="interrupted"):
@@ -589,15 +589,13 @@ class TestCommand:
         asked = threading.Event()
         archive.on_request = lambda: len(archive.requests) == 2 and asked.set()
         arguments = ["download", OBSID, "--to", tmp_path, "--esa-url", archive.esa]
-        code = "from exod.cli import main; main()"
-        with subprocess.Popen(
-            [sys.executable, "-c", code, *map(str, arguments)],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        ) as process:  # fmt: skip
-            assert asked.wait(30)
-            assert kind == "mute" or archive.sent_half.wait(10)
+        with start_interruptible(
+            [EXOD, *arguments], stdout=PIPE, stderr=PIPE, text=True
+        ) as process:
+            assert asked.wait(LONGEST)
+            assert kind == "mute" or archive.sent_half.wait(LONGEST)
             process.send_signal(signal.SIGINT)
-            _, err = process.communicate(timeout=20)
+            _, err = process.communicate(timeout=LONGEST)
         assert process.returncode == 130
         assert err.startswith("exod: interrupted; what is done is kept")
         assert files_in(tmp_path) == sorted([PN, RECORD])
