@@ -151,8 +151,20 @@ def remote_client(address: str) -> Iterator[Client]:
     """A client of the scheduler at an address."""
     from distributed import Client
 
+    class Connected(Client):
+        """Leaves no thread behind that would end, and wait, whenever it is collected."""
+
+        def __init__(self) -> None:
+            try:
+                super().__init__(address, timeout=f"{CONNECT_SECONDS}s", set_as_default=False)
+            except BaseException:
+                self.close()
+                # Closing does not end the thread of one that is closed after a failed start.
+                self._loop_runner.stop()
+                raise
+
     try:
-        client = Client(address, timeout=f"{CONNECT_SECONDS}s", set_as_default=False)
+        client = Connected()
     except (OSError, TimeoutError, ValueError) as error:
         raise ExodError(
             f"The scheduler {address} cannot be reached: {error}; is it running there?"

@@ -139,7 +139,9 @@ class _Workers:
     def threads(self) -> dict[str, int]:
         """Threads of each worker, by its address."""
         if time.monotonic() - self._counted >= COUNT_SECONDS:
-            workers = self._client.scheduler_info(n_workers=-1)["workers"]
+            workers = self._client.scheduler_info(n_workers=-1).get("workers")
+            if workers is None:
+                raise ExodError(_LOST)
             found = {address: int(worker["nthreads"]) for address, worker in workers.items()}
             if not found and (self._threads or self._counted < 0):
                 self._on_note("The scheduler has no workers; waiting for some.")

@@ -53,9 +53,11 @@ def test_unknown_scheduler(kind: str) -> None:
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "tcp://nowhere", "foo://127.0.0.1:1"])
 def test_unreachable_scheduler(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 1)
+    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 0.1)
+    before = threading.active_count()
     with pytest.raises(ExodError, match=f"The scheduler {address} cannot be reached"):
         list(run(square, [1], Plan(address)))
+    assert threading.active_count() == before
 
 
 def by_value(function: Any) -> Any:
