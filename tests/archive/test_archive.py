@@ -8,11 +8,10 @@ import math
 import os
 import pickle
 import resource
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -41,6 +40,7 @@ from helpers.archives import (
     plain,
     seed_of,
 )
+from helpers.processes import running, wait_for_changes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -231,7 +231,6 @@ def test_equal_tables_give_equal_bytes(tmp_path: Path) -> None:
         tables = {n: f.sample(frac=1, random_state=len(folder)) for n, f in make_tables().items()}
         if folder == "b":
             tables = {n: f[f.columns[::-1]].iloc[::-1] for n, f in reversed(tables.items())}
-            time.sleep(0.01)
         entry = archive.commit(OBSID, "OK", tables)
         data = {n: Path(archive.root, entry.path(n)).read_bytes() for n in sorted(tables)}
         digests.append({n: hashlib.sha256(content).hexdigest() for n, content in data.items()})
@@ -398,37 +397,44 @@ def test_a_full_disk_is_one_sentence(archive: Archive) -> None:
     assert seed_of(archive) == 1
 
 
-COMMIT_FOREVER = f"""
-import sys
-sys.path[:0] = {[str(Path(__file__).parent), str(Path(__file__).parents[1])]!r}
-from test_archive import *
+COMMIT_OFTEN = """
+from exod.archive import Archive
+from helpers.archives import OBSID, make_tables
 archive = Archive.open(sys.argv[1])
 seeds = [int(seed) for seed in sys.argv[2].split(",")]
-tables = {{seed: make_tables(seed=seed) for seed in seeds}}
+tables = {seed: make_tables(seed=seed) for seed in seeds}
 print("ready", flush=True)
+sys.stdin.read()
 for i in range(int(sys.argv[3])):
     for seed in seeds:
         archive.commit(OBSID, "OK", tables[seed], reason=str(seed))
 """
 
 
-def committing(archive: Archive, seeds: str, times: int) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-c", COMMIT_FOREVER, archive.root, seeds, str(times)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE)
+def committing(
+    archive: Archive, seeds: str, times: int
+) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    return running(COMMIT_OFTEN, archive.root, seeds, times)
+
+
+def begin(processes: list[subprocess.Popen[bytes]]) -> None:
+    """Let those begin that are ready."""
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.close()
 
 
 def test_killed_at_any_moment_nothing_is_lost(archive: Archive) -> None:
     archive.commit(OBSID, "OK", make_tables(seed=9), reason="9")
-    processes = [committing(archive, "1,2", 10**6) for _ in range(3)]
     random = np.random.default_rng(5)
-    for process in processes:
-        assert process.stdout is not None
-        process.stdout.readline()
-        time.sleep(random.uniform(0.02, 0.2))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
-        assert seed_of(archive) in (1, 2, 9)
+    with ExitStack() as stack:
+        processes = [stack.enter_context(committing(archive, "1,2", 10**6)) for _ in range(3)]
+        begin(processes)
+        for process in processes:
+            wait_for_changes(lambda: files_of(archive), int(random.integers(1, 30)), process)
+            process.kill()
+            process.wait()
+            assert seed_of(archive) in (1, 2, 9)
     archive.gc(older_than=0)
     assert files_of(archive) == files_expected(archive)
     assert seed_of(archive) in (1, 2)
@@ -436,14 +442,12 @@ def test_killed_at_any_moment_nothing_is_lost(archive: Archive) -> None:
 
 def test_of_two_processes_one_attempt_is_seen_whole(archive: Archive) -> None:
     archive.commit(OBSID, "OK", make_tables(seed=9), reason="9")
-    processes = [committing(archive, seed, 15) for seed in ("1", "2")]
     seen = set()
-    while any(process.poll() is None for process in processes):
-        seen.add(seed_of(archive))
-    for process in processes:
-        assert process.stdout is not None
-        process.stdout.close()
-        assert process.returncode == 0
+    with committing(archive, "1", 15) as one, committing(archive, "2", 15) as other:
+        begin([one, other])
+        while one.poll() is None or other.poll() is None:
+            seen.add(seed_of(archive))
+        assert (one.returncode, other.returncode) == (0, 0)
     assert seen <= {1, 2, 9}
     assert seed_of(archive) in (1, 2)
     archive.gc(older_than=0)

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -32,6 +28,7 @@ from helpers.archives import (
     make_tables,
     plain,
 )
+from helpers.processes import running, wait_for_changes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -308,7 +305,6 @@ def test_a_crash_at_any_step_changes_no_rows(archive: Archive, tidy: bool) -> No
 
 
 COMPACT_FOREVER = f"""
-import sys
 from exod.archive import Archive
 archive = Archive.open(sys.argv[1])
 print("ready", flush=True)
@@ -320,19 +316,12 @@ while True:
 def test_killed_at_any_moment_nothing_is_lost(archive: Archive) -> None:
     names = ("regions", "lightcurves")
     shown = fill(archive, n=30, names=names)
-    random = np.random.default_rng(3)
-    for obsid in OBSIDS[:2]:
-        command = [sys.executable, "-c", COMPACT_FOREVER, archive.root]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE)
-        assert process.stdout is not None
-        process.stdout.readline()
-        shown[obsid] = make_tables(obsid, 90, 30, names)
-        archive.commit(obsid, "OK", shown[obsid])
-        time.sleep(random.uniform(0.02, 0.3))
-        assert process.poll() is None
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
+    for obsid, changes in zip(OBSIDS[:3], (0, 1, 1), strict=True):
+        with running(COMPACT_FOREVER, archive.root) as process:
+            shown[obsid] = make_tables(obsid, 90, 30, names)
+            archive.commit(obsid, "OK", shown[obsid])
+            wait_for_changes(lambda: files_of(archive), changes, process)
+            assert process.poll() is None
         assert_shows(archive, shown, names)
     assert_tidy(archive)
     assert_shows(archive, shown, names)

@@ -6,10 +6,7 @@ import json
 import os
 import pickle
 import signal
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 from itertools import count
@@ -23,6 +20,7 @@ from helpers import faulty_proxy
 from helpers.archives import OBSID, assert_same_rows, make_tables, plain
 from helpers.faulty_proxy import Fault, FaultyProxy
 from helpers.object_store import KEY, SECRET, files, no_settings, options, running_store
+from helpers.processes import running, wait_until
 
 from exod.archive import Archive, open_archive
 from exod.archive.store import Store
@@ -363,11 +361,11 @@ def test_a_crash_between_any_two_puts_leaves_the_old_state(
 
 
 COMMIT_FOREVER = f"""
-import sys
-sys.path[:0] = {[str(Path(__file__).parent), str(Path(__file__).parents[1])]!r}
-from test_object_store import *
+from exod.archive import Archive
+from helpers.archives import OBSID, make_tables
+from helpers.object_store import options
 archive = Archive.open(sys.argv[1], options(sys.argv[2]))
-tables = {{seed: tables_of(seed) for seed in (1, 2)}}
+tables = {{seed: make_tables(seed=seed, names={NAMES!r}) for seed in (1, 2)}}
 print("ready", flush=True)
 while True:
     for seed in (1, 2):
@@ -378,13 +376,8 @@ while True:
 def test_killed_at_any_moment_nothing_is_lost(service: str) -> None:
     archive = Archive.create(new_root(), Config(), options(service))
     first = archive.commit(OBSID, "OK", tables_of(1))
-    command = [sys.executable, "-c", COMMIT_FOREVER, archive.root, service]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"ready\n"
-        while archive.entry(OBSID) == first:
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
+    with running(COMMIT_FOREVER, archive.root, service) as process:
+        assert wait_until(lambda: archive.entry(OBSID) != first, process)
     assert seed_of(archive) in (1, 2)
     assert names_in(archive, service) > names_expected(archive)
     archive.gc(older_than=0)

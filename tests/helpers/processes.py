@@ -14,6 +14,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+TESTS: Final = Path(__file__).parents[1]
+"""The folder of the tests, from which they import."""
+
 EXOD: Final = Path(sys.executable).parent / "exod"
 """The installed command."""
 
@@ -59,3 +62,30 @@ def wait_until(
         assert time.monotonic() < deadline, hangs()
         time.sleep(every)
     return True
+
+
+def wait_for_changes(
+    look: Callable[[], object], count: int, process: subprocess.Popen[Any] | None = None
+) -> None:
+    """Wait until what `look` returns has changed so often; the process must not end before."""
+    for _ in range(count):
+        before = look()
+        changed = wait_until(lambda before=before: look() != before, process)  # type: ignore[misc]
+        assert changed, "The process has ended."
+
+
+@contextmanager
+def running(code: str, *arguments: object) -> Iterator[subprocess.Popen[bytes]]:
+    """A Python process that has said it is ready; killed at the end of the block.
+
+    The code finds the helpers of tests, as tests do.
+    """
+    code = f"import sys; sys.path.insert(0, {str(TESTS)!r})\n{code}"
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ready\n"
+            yield process
+        finally:
+            process.kill()

@@ -12,10 +12,9 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +35,7 @@ from helpers.kubernetes_objects import (
     Pod,
     Secret,
 )
+from helpers.processes import LONGEST, start_interruptible, wait_until
 
 from exod import __version__
 from exod.cli import app
@@ -380,22 +380,27 @@ def started(arguments: list[str], folder: Path) -> Iterator[None]:
     env = os.environ | {"DASK_CONFIG": str(DEPLOY / "dask.yaml")}
     with (folder / f"{arguments[0]}.log").open("wb") as log:
         command = [sys.executable, "-c", script, *arguments, "--host", "127.0.0.1"]
-        process = subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=log)
+        process = start_interruptible(command, cwd=folder, env=env, stdout=log, stderr=log)
         try:
             yield
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(30)
+            process.wait(LONGEST)
 
 
 def fetch(port: int, path: str) -> str:
-    for _ in range(100):
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
-                return str(answer.read().decode())
-        except OSError:
-            time.sleep(0.2)
-    raise AssertionError(f"nothing answers at {port}{path}")
+    answers: list[str] = []
+
+    def ask() -> bool:
+        with (
+            suppress(OSError),
+            urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=LONGEST) as answer,
+        ):
+            answers.append(answer.read().decode())
+        return bool(answers)
+
+    assert wait_until(ask, every=0.2)
+    return answers[0]
 
 
 @pytest.mark.slow
