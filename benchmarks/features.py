@@ -77,8 +77,8 @@ def plain(curve: pd.DataFrame) -> dict[str, Any]:
     found["n_max_index"] = int(curve["n"].to_numpy().argmax())
     for kind, limit in (("peak", 6.4), ("eclipse", 5.5)):
         b_log = curve[f"B_{kind}_log"]
-        found[f"max_B_{kind}"] = b_log.max()
-        found[f"sigma_max_B_{kind}"] = float(sigma_equivalent(b_log.max(), kind))
+        found[f"max_B_{kind}_log"] = b_log.max()
+        found[f"sigma_{kind}"] = float(sigma_equivalent(b_log.max(), kind))
         padded = np.r_[-np.inf, b_log.fillna(-np.inf), -np.inf]
         found[f"n_local_{kind}s"] = int((padded[signal.find_peaks(padded)[0]] > limit).sum())
         for sigma in (3, 5):

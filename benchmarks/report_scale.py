@@ -79,8 +79,8 @@ def add_products(store: Store, keys: pd.DataFrame, random: np.random.Generator) 
     unique["best_detid"] = keys["detid"].to_numpy()[:n]
     members = random_rows(MEMBERS, len(keys), "", random)
     members[["detid", "obsid"]] = keys[["detid", "obsid"]]
-    members["unique_reg_id"] = np.arange(len(keys)) % n
-    members["srcid"] = unique["srcid"].to_numpy()[members["unique_reg_id"]]
+    members["region_num"] = np.arange(len(keys)) % n
+    members["srcid"] = unique["srcid"].to_numpy()[members["region_num"]]
     features, flags = (random_rows(table, len(keys), "", random) for table in (FEATURES, FLAGS))
     for own in (features, flags):
         own[["detid", "runid", "obsid"]] = keys

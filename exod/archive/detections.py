@@ -26,7 +26,7 @@ REGIONS: Final = "regions"
 DESCRIPTION: Final = "Regions with their source, features and flags"
 
 PARTS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
-    {"members": ("unique_reg_id", "srcid"), "features": (), "flags": ()}
+    {"members": ("region_num", "srcid"), "features": (), "flags": ()}
 )
 """The tables that make detections of regions, with the columns that they give; all if none."""
 
@@ -88,9 +88,9 @@ class Rows:
             # Nothing new, but DuckDB does not conclude it.
             self._conditions.append(f"{quoted(name)}.obsid IN ({_listed(self._obsids)})")
 
-    def add_matches(self, name: str, key: str, only: Iterable[str] = ()) -> list[str]:
+    def add_matches(self, name: str, only: Iterable[str] = ()) -> list[str]:
         """Join a cross-match by the number of a source; the names of its columns."""
-        return self._join("LEFT JOIN", name, [("region_num", key)], only, nullable=True)
+        return self._join("LEFT JOIN", name, [("region_num", "region_num")], only, nullable=True)
 
     def add_count(self, column: Column) -> None:
         """Add the number of regions of the observation, all runs together."""

@@ -140,7 +140,9 @@ class ArchiveReader(ProductReader):
 
     observations = _LazyTable("observations")
     exposures = _LazyTable("exposures")
-    sources = _LazyTable("sources")
+    known_sources = _LazyTable("known_sources")
+    # Its name in scripts of earlier formats.
+    sources = known_sources
     hot_pixels = _LazyTable("hot_pixels")
     bti = _LazyTable("bti")
     runs = _LazyTable("runs")

@@ -1,8 +1,7 @@
 """The tables of an archive by name, as they are at one moment: declarations and files.
 
 Queries name a table as people do: ``sources`` are the unique sources, ``matches_NAME`` their
-counterparts in a catalogue. The source lists of the observations, which the archive calls
-``sources``, are ``known_sources`` here.
+counterparts in a catalogue. The pipeline's source lists are ``known_sources``.
 """
 
 from __future__ import annotations
@@ -31,9 +30,6 @@ MATCHES = "matches_"
 
 COMMANDS = {"unique": "cluster", "features": "features", "flags": "flags"}
 """Commands that make products."""
-
-SEARCHED = {("known_sources" if name == "sources" else name): name for name in TABLES}
-"""The tables of the search: name in queries, and in the archive."""
 
 PRODUCTS = {
     ("sources" if table.name == "unique" else table.name): product
@@ -88,11 +84,11 @@ class Snapshot:
     @property
     def names(self) -> list[str]:
         """Names of the tables that there are; detections are made of several of them."""
-        return [*self._derived, *SEARCHED]
+        return [*self._derived, *TABLES]
 
     def has(self, *names: str) -> bool:
         """Whether there are all of these tables now."""
-        return all(name in SEARCHED or name in self._derived for name in names)
+        return all(name in TABLES or name in self._derived for name in names)
 
     def table(self, name: str) -> Table:
         """The declaration of a table.
@@ -104,8 +100,8 @@ class Snapshot:
         ConfigError
             If there can be no such table.
         """
-        if name in SEARCHED:
-            return TABLES[SEARCHED[name]]
+        if name in TABLES:
+            return TABLES[name]
         return table_of(self.store, self._files(name)[0])
 
     def files(self, name: str, obsids: Sequence[str] | None = None) -> list[File]:
@@ -119,22 +115,22 @@ class Snapshot:
             The observations that are wanted: others are left out where that needs no reading, so
             that there may be rows of them still.
         """
-        if name not in SEARCHED:
+        if name not in TABLES:
             return [File(file.path, file.without) for file in self._files(name)]
-        own, compacted = SEARCHED[name], self._compacted
+        compacted = self._compacted
         entries, found = self.entries(obsids), []
         if compacted:
-            outdated, files = compacted.outdated(entries), compacted.tables[own]
+            outdated, files = compacted.outdated(entries), compacted.tables[name]
             if obsids is not None:
                 covered = [entry.obsid for entry in entries if compacted.covers(entry)]
-                near = {file for obsid in covered for file in compacted.files_with(own, obsid)}
+                near = {file for obsid in covered for file in compacted.files_with(name, obsid)}
                 files = tuple(file for file in files if file in near)
                 outdated = [obsid for obsid in outdated if obsid in obsids]
             for file in files:
                 without = (obsid for obsid in outdated if file.first <= obsid <= file.last)
                 found.append(File(file.path, tuple(without)))
             entries = [entry for entry in entries if not compacted.covers(entry)]
-        return [*found, *(File(path) for entry in entries if (path := entry.path(own)))]
+        return [*found, *(File(path) for entry in entries if (path := entry.path(name)))]
 
     def entries(self, obsids: Sequence[str] | None = None) -> list[LedgerEntry]:
         """The ledger, or the entries of some observations, sorted."""

@@ -40,9 +40,14 @@ _SOURCES = ("region_num", "srcid", "ra_deg", "dec_deg", "n_detections")
 """The published columns of a unique source, in their order."""
 
 _NAMES = {
+    ("members", "region_num"): "unique_reg_id",
     ("regions", "intensity_mean"): "mean_pixel_intensity",
+    ("features", "max_B_peak_log"): "lc_max_B_peak",
+    ("features", "max_B_eclipse_log"): "lc_max_B_eclipse",
+    ("features", "sigma_peak"): "lc_sigma_max_B_peak",
+    ("features", "sigma_eclipse"): "lc_sigma_max_B_eclipse",
 }
-"""Columns that have another name in the catalogue than in the archive."""
+"""Columns that the published catalogue names otherwise than the archive: the whole mapping."""
 
 _NOT_OF_THE_LIGHT_CURVE = re.compile(r"lc_.*|hr|hr_.*|.*(soft|hard).*")
 """Features that get no ``lc_`` before their name: those of other runs."""
@@ -77,7 +82,7 @@ def detections() -> CatalogueTable:
     >>> detections().schema.names[:5]
     ['detid', 'srcid', 'unique_reg_id', 'ra_deg', 'dec_deg']
     """
-    members = [column for column in MEMBERS.columns if column.name in {"unique_reg_id", "srcid"}]
+    members = [column for column in MEMBERS.columns if column.name in {"region_num", "srcid"}]
     keys = {"detid", "runid", "obsid"}
     entries = [
         *_entries("members", members),

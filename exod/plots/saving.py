@@ -24,7 +24,7 @@ _PLANE = ("x_ref", "y_ref", "ra_ref", "dec_ref", "x_delta", "y_delta")
 _NEEDED: Final = (
     "observations",
     "exposures",
-    "sources",
+    "known_sources",
     "bti",
     "runs",
     "cells",
@@ -166,7 +166,7 @@ def _save_image(tables: Frames, runid: str, folder: Path) -> list[Path]:
         cells,
         regions,
         plane,
-        tables["sources"],
+        tables["known_sources"],
         str(observation["target"]),
     )
     return [save_figure(figure, folder / f"{runid}_image.png")]

@@ -35,6 +35,16 @@ COMPARISONS: Final[Mapping[type[ast.cmpop], str]] = MappingProxyType(
 )
 """The comparisons, with their signs in SQL."""
 
+RENAMED: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "unique_reg_id": "region_num",
+        "max_B_peak": "max_B_peak_log",
+        "max_B_eclipse": "max_B_eclipse_log",
+        "sigma_max_B_peak": "sigma_peak",
+        "sigma_max_B_eclipse": "sigma_eclipse",
+    }
+)
+"""Columns that archives of format 2 called otherwise, and their names since."""
 _ARITHMETIC: Final = (ast.Add, ast.Sub, ast.Mult, ast.Div)
 _SAME: Final = "; compare numbers with numbers and text with text, which stands in quotes"
 _DEPTH: Final = 100
@@ -50,6 +60,8 @@ def unknown(name: str, known: Iterable[str], what: str, elsewhere: str = "") -> 
     Table sources has no column 'n_detection'; did you mean n_detections?
     """
     names = list(known)
+    if (now := RENAMED.get(name)) in names:
+        return ConfigError(f"{what} has no column {name!r}; it is called {now} since format 3.")
     lower = {other.lower(): other for other in names}
     close = difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.6)
     if elsewhere:

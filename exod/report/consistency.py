@@ -84,18 +84,17 @@ def check_sources(unique: pd.DataFrame, members: pd.DataFrame, detids: pd.Series
     unique : DataFrame
         With region_num, srcid, n_detections and best_detid.
     members : DataFrame
-        With detid, unique_reg_id and srcid.
+        With detid, region_num and srcid.
     detids : Series of str
         Identifiers of all regions.
     """
-    counted = members["unique_reg_id"].value_counts()
+    counted = members["region_num"].value_counts()
     declared = pd.Series(
         unique["n_detections"].to_numpy("int64"), index=unique["region_num"].to_numpy()
     )
     names = members.merge(
         unique[["region_num", "srcid"]].drop_duplicates("region_num"),
-        left_on="unique_reg_id",
-        right_on="region_num",
+        on="region_num",
         suffixes=("", "_source"),
     )
     n_members, n_sources = f"{len(members):,} members", f"{len(unique):,} sources"
@@ -104,7 +103,7 @@ def check_sources(unique: pd.DataFrame, members: pd.DataFrame, detids: pd.Series
         _unique("Every source has a name of its own", unique["srcid"], "source"),
         _none(
             "Every member belongs to a source",
-            int((~members["unique_reg_id"].isin(unique["region_num"])).sum()),
+            int((~members["region_num"].isin(unique["region_num"])).sum()),
             n_members,
             "members have no source",
         ),
@@ -132,7 +131,7 @@ def check_sources(unique: pd.DataFrame, members: pd.DataFrame, detids: pd.Series
 
 
 def _best_elsewhere(unique: pd.DataFrame, members: pd.DataFrame) -> int:
-    own = members.rename(columns={"detid": "best_detid", "unique_reg_id": "region_num"})
+    own = members.rename(columns={"detid": "best_detid"})
     pairs = unique[["region_num", "best_detid"]].astype({"best_detid": "str"})
     own = own[["region_num", "best_detid"]].astype({"best_detid": "str"}).drop_duplicates()
     return len(pairs) - len(pairs.merge(own, on=["region_num", "best_detid"]))

@@ -69,7 +69,7 @@ TOP: Final = (
     "sigma_eclipse",
     "fap_obs",
 )
-MEMBERS: Final = ("detid", "unique_reg_id", "srcid")
+MEMBERS: Final = ("detid", "region_num", "srcid")
 
 SIGNIFICANT_BINS: Final = MappingProxyType(
     {

@@ -62,7 +62,7 @@ MEMBERS = Table(
         DETID,
         OBSID,
         Column(
-            "unique_reg_id",
+            "region_num",
             _I64,
             "",
             "Its unique source, region_num of the table unique",
@@ -80,7 +80,7 @@ MEMBERS = Table(
         kinds.significance("sigma_eclipse", "Its equivalent sigma of an eclipse, 0 to 10"),
         kinds.false_alarm("fap_obs", "Its false-alarm probability in its observation"),
     ),
-    ("unique_reg_id", "detid"),
+    ("region_num", "detid"),
 )
 
 LINEAGE = Table(
@@ -201,10 +201,10 @@ FEATURES = Table(
         Column("n_max_first_bin", _B, "", "It is the first frame"),
         Column("n_max_last_bin", _B, "", "It is the last frame"),
         Column("n_max_isolated", _B, "", "It has a frame without counts on either side"),
-        kinds.likelihood("max_B_peak", "Largest log10 B_peak; NaN if none"),
-        kinds.likelihood("max_B_eclipse", "Largest log10 B_eclipse; NaN if none"),
-        kinds.significance("sigma_max_B_peak", "Its equivalent sigma, 0 to 10; NaN if none"),
-        kinds.significance("sigma_max_B_eclipse", "Its equivalent sigma, 0 to 10; NaN if none"),
+        kinds.likelihood("max_B_peak_log", "Largest log10 B_peak; NaN if none"),
+        kinds.likelihood("max_B_eclipse_log", "Largest log10 B_eclipse; NaN if none"),
+        kinds.significance("sigma_peak", "Its equivalent sigma, 0 to 10; NaN if none"),
+        kinds.significance("sigma_eclipse", "Its equivalent sigma, 0 to 10; NaN if none"),
         Column("n_local_peaks", _I32, "", "Local maxima of log10 B_peak above 6.4"),
         Column("n_local_eclipses", _I32, "", "Local maxima of log10 B_eclipse above 5.5"),
         Column("bin_min_between_peaks", _I32, "", "Frames that separate two episodes of n_peaks"),

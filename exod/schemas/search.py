@@ -111,8 +111,8 @@ EXPOSURES = Table(
     ("obsid", "filename"),
 )
 
-SOURCES = Table(
-    "sources",
+KNOWN_SOURCES = Table(
+    "known_sources",
     "Known sources of the observation that mask the background model",
     (
         OBSID,
@@ -331,7 +331,7 @@ TABLES = MappingProxyType(
         for table in (
             OBSERVATIONS,
             EXPOSURES,
-            SOURCES,
+            KNOWN_SOURCES,
             HOT_PIXELS,
             BTI,
             RUNS,

@@ -36,7 +36,7 @@ def observation_rows(observation: Observation, n_regions: int) -> dict[str, pd.D
     return {
         "observations": pd.DataFrame([_observation_row(observation, n_regions)]),
         "exposures": pd.DataFrame([*_searched_rows(observation), *_rejected_rows(observation)]),
-        "sources": observation.sources.assign(obsid=observation.obsid),
+        "known_sources": observation.sources.assign(obsid=observation.obsid),
         "hot_pixels": pd.concat(hot, ignore_index=True) if hot else pd.DataFrame(),
     }
 

@@ -137,7 +137,7 @@ def sources_of(field: Field, sky: Sky, order: int, span: tuple[int, int]) -> Sou
     inside = (clusters.places >= bounds[0]) & (clusters.places < bounds[1])
     names, earlier = _earlier(field)
     had = field.earlier_members
-    index = pd.Index(earlier.region_num).get_indexer(pd.Index(had["unique_reg_id"]))
+    index = pd.Index(earlier.region_num).get_indexer(pd.Index(had["region_num"]))
     near = index >= 0
     shared = shared_members(
         Members(had["detid"].to_numpy(object)[near], _vectors(had[near]), index[near]),
@@ -225,7 +225,7 @@ def _members(
     mine = inside[clusters.labels]
     rows, labels = regions[mine], clusters.labels[mine]
     away = separations_arcsec(_vectors(rows), clusters.means[labels])
-    extra = {"unique_reg_id": numbers[labels], "srcid": srcids[labels], "separation_arcsec": away}
+    extra = {"region_num": numbers[labels], "srcid": srcids[labels], "separation_arcsec": away}
     return MEMBERS.frame(rows.assign(**extra))
 
 

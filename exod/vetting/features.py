@@ -168,8 +168,8 @@ def _significance(segments: Segments, curves: Curves) -> dict[str, NDArray[Any]]
     apart = spacing(curves.t_bin)
     varies = (b_log["peak"] > PEAK_LIMIT) | (b_log["eclipse"] > ECLIPSE_LIMIT)
     found: dict[str, NDArray[Any]] = {
-        **{f"max_B_{kind}": value for kind, value in largest.items()},
-        **{f"sigma_max_B_{kind}": sigma_equivalent(value, kind) for kind, value in largest.items()},
+        **{f"max_B_{kind}_log": value for kind, value in largest.items()},
+        **{f"sigma_{kind}": sigma_equivalent(value, kind) for kind, value in largest.items()},
         **{
             f"n_local_{kind}s": local_maxima(segments, b, limits[kind]) for kind, b in b_log.items()
         },

@@ -86,8 +86,8 @@ def _crowded(rows: pd.DataFrame, numbers: Mapping[str, float]) -> pd.Series[bool
 
 
 def _significant(rows: pd.DataFrame, numbers: Mapping[str, float]) -> pd.Series[bool]:
-    peak = rows["max_B_peak"] > numbers["B_peak_log"]
-    return peak | (rows["max_B_eclipse"] > numbers["B_eclipse_log"])
+    peak = rows["max_B_peak_log"] > numbers["B_peak_log"]
+    return peak | (rows["max_B_eclipse_log"] > numbers["B_eclipse_log"])
 
 
 def _as_it_is(column: str) -> Test:
@@ -112,7 +112,7 @@ QUALITY_FLAGS: Final = (
     ),
     Flag(
         "filt_5sig",
-        ("max_B_peak", "max_B_eclipse"),
+        ("max_B_peak_log", "max_B_eclipse_log"),
         _significant,
         FIVE_SIGMA,
         defect=False,
@@ -164,7 +164,7 @@ def quality_flags(rows: pd.DataFrame) -> pd.DataFrame:
     ----------
     rows : DataFrame
         One row a region with ``t_bin`` (s), ``n_max`` (counts of the highest frame),
-        ``n_regions_run`` (regions of its run), ``max_B_peak`` and ``max_B_eclipse``, and
+        ``n_regions_run`` (regions of its run), ``max_B_peak_log`` and ``max_B_eclipse_log``, and
         the booleans ``excluded`` (`excluded_observations`), ``hot``
         (`exod.vetting.hotregions.inside`),
         ``n_max_isolated``, ``n_max_first_bin``, ``n_max_last_bin`` (features) and ``artefact``
@@ -183,8 +183,8 @@ def quality_flags(rows: pd.DataFrame) -> pd.DataFrame:
 
     Examples
     --------
-    >>> row = {"t_bin": 5.0, "n_max": 4, "n_regions_run": 3, "max_B_peak": 14.0,
-    ...        "max_B_eclipse": float("nan"), "excluded": False, "hot": False,
+    >>> row = {"t_bin": 5.0, "n_max": 4, "n_regions_run": 3, "max_B_peak_log": 14.0,
+    ...        "max_B_eclipse_log": float("nan"), "excluded": False, "hot": False,
     ...        "n_max_isolated": True, "n_max_first_bin": False, "n_max_last_bin": False,
     ...        "artefact": False}
     >>> found = quality_flags(pd.DataFrame([row]))

@@ -13,7 +13,7 @@ import pytest
 
 from exod.archive import Archive
 from exod.archive.increments import deriving, write_part
-from exod.archive.snapshot import PRODUCTS, SEARCHED, Snapshot
+from exod.archive.snapshot import PRODUCTS, Snapshot
 from exod.archive.sql import connected
 from exod.config import Config
 from exod.queries import parse
@@ -22,7 +22,7 @@ from exod.schemas.columns import Column, Table
 from exod.stages.query.rows import kind_of
 from exod.stages.query.statements import connect
 
-NAMES = sorted({*SEARCHED, *PRODUCTS})
+NAMES = sorted({*TABLES, *PRODUCTS})
 VALUES = (math.nan, -1.0, 0.5, 2.0, math.nan, math.inf)
 CONDITIONS = {
     "{} > 0.5": lambda x: x > 0.5,

@@ -70,7 +70,7 @@ def test_detections_and_counterparts(archive):
     named = ask(
         archive,
         "SELECT d.detid, m.gaia_source_id FROM detections d "
-        "JOIN matches_gaia m ON m.region_num = d.unique_reg_id WHERE m.gaia_name IS NOT NULL",
+        "JOIN matches_gaia m ON m.region_num = d.region_num WHERE m.gaia_name IS NOT NULL",
     )
     sources = set(archive.matches("gaia").compute(scheduler="sync")["gaia_source_id"].dropna())
     assert set(named["gaia_source_id"]) == sources

@@ -108,7 +108,7 @@ def test_sources_have_their_detections_and_best_light_curve(archive, releases):
     assert sorted(sources["region_num"]) == sorted(archive.unique.compute()["region_num"])
     assert "gaia_source_id" in sources
     for _, row in sources.iloc[::10].iterrows():
-        own = members.loc[members["unique_reg_id"] == row["region_num"], "detid"]
+        own = members.loc[members["region_num"] == row["region_num"], "detid"]
         assert sorted(row["detections"]["detid"]) == sorted(own)
         expected = archive.lightcurve(row["best_detid"])
         np.testing.assert_array_equal(row["lightcurve"]["n"], expected["n"])

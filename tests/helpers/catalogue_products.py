@@ -77,15 +77,17 @@ def make_match(archive: Archive, unique: pd.DataFrame, **changes: Any) -> pd.Dat
 def _frames(archive: Archive, regions: pd.DataFrame) -> dict[str, pd.DataFrame]:
     keys = regions[["detid", "runid", "obsid"]]
     lengths = archive.lightcurves.compute().groupby("detid").size()
-    features = fill(FEATURES, keys.to_dict("records"))
+    strongest = ["max_B_peak_log", "max_B_eclipse_log", "sigma_peak", "sigma_eclipse"]
+    rows = regions[[*keys.columns, *strongest]]
+    features = fill(FEATURES, rows.to_dict("records"))
     features["length"] = keys["detid"].map(lengths).fillna(0).to_numpy(np.int32)
     flags = fill(FLAGS, keys.to_dict("records"))
     number = _cells(regions)
     members = regions[["detid", "obsid", "ra_deg", "dec_deg"]].assign(
-        unique_reg_id=number, srcid=[f"EXOD J{n:06d}" for n in number], separation_arcsec=1.0
+        region_num=number, srcid=[f"EXOD J{n:06d}" for n in number], separation_arcsec=1.0
     )
     unique = []
-    for source, rows in members.groupby("unique_reg_id"):
+    for source, rows in members.groupby("region_num"):
         unique.append(
             {
                 "region_num": source,

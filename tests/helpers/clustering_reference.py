@@ -156,10 +156,9 @@ class Versions:
                 continue
             sources = sources_of(Field(*rows, [], []), sky, self.order, span)
             for name, table in sources.tables.items():
-                column = "unique_reg_id" if name == "members" else "region_num"
-                given = table[column].to_numpy()
+                given = table["region_num"].to_numpy()
                 numbers = np.where(given < 0, self.next - 1 - given, given)
-                found[name].append(table.assign(**{column: numbers}))
+                found[name].append(table.assign(region_num=numbers))
             self.next += sources.n_new
         self.tables = {
             name: joined([self.tables[name].iloc[:0], *rows]) for name, rows in found.items()

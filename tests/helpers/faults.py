@@ -95,7 +95,7 @@ def unpack(path: Path) -> bytes:
 def digests(root: Path, obsid: str | None = None) -> dict[str, str]:
     """Hash of each table's content, without what differs from run to run."""
     archive = open_archive(root)
-    names = ("observations", "exposures", "sources", "hot_pixels", "bti", "runs", "cells")
+    names = ("observations", "exposures", "known_sources", "hot_pixels", "bti", "runs", "cells")
     names += ("regions", "lightcurves", "images", "rates")
     found = {}
     for name in names:

@@ -46,9 +46,9 @@ def make_queried(root: Path, n_observations: int = 6, n_sources: int = 4, **opti
 
 def add_products(archive: Archive) -> None:
     regions = archive.regions.compute(scheduler="sync").reset_index(drop=True)
-    regions["unique_reg_id"] = source_of(regions)
-    regions["srcid"] = [f"EXOD J{number:06d}.0+000000" for number in regions["unique_reg_id"]]
-    groups = regions.groupby("unique_reg_id")
+    regions["region_num"] = source_of(regions)
+    regions["srcid"] = [f"EXOD J{number:06d}.0+000000" for number in regions["region_num"]]
+    groups = regions.groupby("region_num")
     sources = fill(
         UNIQUE,
         [
@@ -66,7 +66,7 @@ def add_products(archive: Archive) -> None:
             for number, rows in groups
         ],
     )
-    members = regions[["detid", "obsid", "unique_reg_id", "srcid", "ra_deg", "dec_deg"]]
+    members = regions[["detid", "obsid", "region_num", "srcid", "ra_deg", "dec_deg"]]
     lineage = [
         {"region_num": n, "srcid": s, "change": "new", "other": -1, "version": "1"}
         for n, s in zip(sources["region_num"], sources["srcid"], strict=True)

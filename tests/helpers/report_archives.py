@@ -109,7 +109,7 @@ def add_sources(archive: Archive, n_parts: int = 2) -> pd.DataFrame:
     members = fill(
         MEMBERS,
         [
-            {"detid": detid, "obsid": obsid, "unique_reg_id": region_num}
+            {"detid": detid, "obsid": obsid, "region_num": region_num}
             | {"srcid": names[region_num], "separation_arcsec": abs(random.normal(0, 2))}
             for detid, obsid, region_num in zip(
                 regions["detid"], regions["obsid"], number, strict=True

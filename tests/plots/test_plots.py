@@ -359,7 +359,7 @@ def test_image_with_known_sources() -> None:
         make_cells(),
         make_regions(),
         PLANE,
-        rows("sources", source, far),
+        rows("known_sources", source, far),
     )
     draw(figure)
     assert "known source (radius of its mask)" in legend_texts(figure)

@@ -255,7 +255,7 @@ def test_source_list_falls_back(fault: str, small: Path, tmp_path: Path, command
     notes = archive.observations.compute()["notes"].item()
     assert "only bright cells mask the background model" in notes
     assert (fault == "absent") != (path.name in notes)
-    assert archive.sources.compute().empty
+    assert archive.known_sources.compute().empty
     assert (archive.runs.compute()["n_sum"] > 0).all()
 
 
@@ -277,8 +277,8 @@ def test_impossible_sources_are_dropped(small: Path, tmp_path: Path) -> None:
 
     edit(source_list(bad), spoil)
     tables = exod.detect(bad, exod.Config.load(overrides=["cube.t_bin=[200]"]))
-    assert len(tables.sources) >= 3
-    assert np.isfinite(tables.sources[["ra_deg", "dec_deg"]]).all().all()
+    assert len(tables.known_sources) >= 3
+    assert np.isfinite(tables.known_sources[["ra_deg", "dec_deg"]]).all().all()
 
 
 @pytest.mark.realdata

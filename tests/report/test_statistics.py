@@ -306,7 +306,7 @@ def make_tables() -> dict[str, pd.DataFrame]:
             {"region_num": [0, 1], "srcid": ["A", "B"], "n_detections": [2, 1]}
         ).assign(best_detid=["r1_0", "r1_1"]),
         "members": pd.DataFrame(
-            {"detid": ["r1_0", "r1_1", "r2_0"], "unique_reg_id": [0, 1, 0]}
+            {"detid": ["r1_0", "r1_1", "r2_0"], "region_num": [0, 1, 0]}
         ).assign(srcid=["A", "B", "A"]),
     }
 
@@ -341,7 +341,7 @@ def test_consistent_tables_pass():
             "r2_0",
             {"The best region of every source is one of its members"},
         ),
-        ("members", "unique_reg_id", 1, 5, {"Every member belongs to a source"}),
+        ("members", "region_num", 1, 5, {"Every member belongs to a source"}),
         ("members", "detid", 1, "r1_0", {"Every region is a member of one source only"}),
         ("members", "detid", 1, "r7_0", {"Every member of a source is a region"}),
         ("members", "srcid", 0, "C", {"Members and sources have the same names"}),

@@ -38,7 +38,7 @@ def held(tables: dict[str, pd.DataFrame]) -> dict[str, int]:
     letters = {A: "A", B: "B", C: "C"}
     return {
         letters[detid[:10]] + detid.rpartition("_")[2]: int(number)
-        for detid, number in zip(rows["detid"], rows["unique_reg_id"], strict=True)
+        for detid, number in zip(rows["detid"], rows["region_num"], strict=True)
     }
 
 
@@ -225,7 +225,7 @@ def test_histories_keep_the_rules(history):
         assert returned == (set(names) & set(known)) - alive
         into = done[done["change"] == "merged"]["other"]
         assert set(into) <= set(names)
-        counts = members["unique_reg_id"].value_counts()
+        counts = members["region_num"].value_counts()
         assert dict(zip(unique["region_num"], unique["n_detections"], strict=True)) == dict(counts)
         known |= names
         alive = set(names)
@@ -256,11 +256,11 @@ def test_what_is_beyond_the_reach_does_not_matter(history):
         alone.generation, alone.next = versions.generation - 1, versions.next
         alone.tables = {name: near(table, source) for name, table in before.items()}
         found = alone.add(near(history[-1], source))
-        members = after["members"].query("unique_reg_id == @source.region_num")["detid"]
+        members = after["members"].query("region_num == @source.region_num")["detid"]
         same = found["members"][found["members"]["detid"].isin(members)]
-        assert same["unique_reg_id"].nunique() == 1
-        number = same["unique_reg_id"].iloc[0]
-        of = found["members"].query("unique_reg_id == @number")["detid"]
+        assert same["region_num"].nunique() == 1
+        number = same["region_num"].iloc[0]
+        of = found["members"].query("region_num == @number")["detid"]
         assert sorted(of) == sorted(members)
         is_new = source.region_num not in set(before["lineage"]["region_num"])
         assert number >= versions.next if is_new else number == source.region_num

@@ -221,7 +221,7 @@ def test_regions_without_a_source_are_counted(tmp_path):
 
     def less(frame):
         if "n_detections" in frame:
-            lost = members.loc[members["detid"] == first, "unique_reg_id"].iloc[0]
+            lost = members.loc[members["detid"] == first, "region_num"].iloc[0]
             minus = (frame["region_num"] == lost).astype("int32")
             return frame.assign(n_detections=frame["n_detections"] - minus)
         return frame[frame["detid"] != first]

@@ -32,7 +32,7 @@ def test_sources_equal_the_reference(archive):
     regions = archive.regions.compute().sort_values("detid", ignore_index=True)
     expected = reference_clusters(unit_vectors(regions["ra_deg"], regions["dec_deg"]), 20.0)
     members = archive.members.compute()
-    groups = members.groupby("unique_reg_id")["detid"].apply(sorted)
+    groups = members.groupby("region_num")["detid"].apply(sorted)
     assert sorted(groups) == sorted(sorted(regions["detid"][rows]) for rows in expected)
     unique = archive.unique.compute().set_index("region_num")
     assert set(unique.index) == set(range(len(expected)))
@@ -40,11 +40,11 @@ def test_sources_equal_the_reference(archive):
     assert found.counts["n_regions"] == len(regions)
     assert unique["srcid"].is_unique
     assert (members["separation_arcsec"] <= 40).all()
-    _compare_columns(unique, regions.merge(members[["detid", "unique_reg_id"]], on="detid"))
+    _compare_columns(unique, regions.merge(members[["detid", "region_num"]], on="detid"))
 
 
 def _compare_columns(unique: pd.DataFrame, regions: pd.DataFrame) -> None:
-    for number, rows in regions.groupby("unique_reg_id"):
+    for number, rows in regions.groupby("region_num"):
         source = unique.loc[number]
         mean = unit_vectors(rows["ra_deg"], rows["dec_deg"]).mean(axis=0)
         assert np.allclose(

@@ -376,7 +376,7 @@ def test_whole_tables_are_what_the_archive_shows(archive, name):
 
 
 def test_known_sources_are_the_source_lists(archive):
-    assert len(rows(archive, table="known_sources")) == len(archive.sources) == 0
+    assert len(rows(archive, table="known_sources")) == len(archive.known_sources) == 0
     with pytest.raises(ConfigError, match="det_ml'; it is a column of known_sources"):
         select(archive, Query(table="sources", where="det_ml > 5"))
 

@@ -105,8 +105,17 @@ def test_nothing_and_one_frame_are_as_documented():
     empty, one = found.iloc[0], found.iloc[1]
     assert empty["n_max_index"] == -1
     assert empty["n_sum"] == empty["n_peaks"] == empty["length"] == 0
-    nan = ["ratio_bti", "n_max", "n_mean", "n_std", "mu_min", "ks_stat", "ks_pval", "max_B_peak"]
-    assert empty[[*nan, "sigma_max_B_eclipse"]].isna().all()
+    nan = [
+        "ratio_bti",
+        "n_max",
+        "n_mean",
+        "n_std",
+        "mu_min",
+        "ks_stat",
+        "ks_pval",
+        "max_B_peak_log",
+    ]
+    assert empty[[*nan, "sigma_eclipse"]].isna().all()
     assert one["n_max"] == one["n_mean"] == 2
     assert one[["n_std", "n_skew", "n_kurt"]].isna().all()
     assert one["n_max_first_bin"]

@@ -197,7 +197,7 @@ def test_an_archive_is_filtered_as_whole_tables_are(survey):
     found = filter_archive(survey.root, filters, [where(clean=True), where(t_bin=50)])
     rows = survey.regions.compute()
     for table in (survey.features.compute(), survey.flags.compute()):
-        rows = rows.merge(table.drop(columns=["runid", "obsid"]), on="detid")
+        rows = rows.merge(table[["detid", *table.columns.difference(rows.columns)]], on="detid")
     kept, counts = apply(filters, rows)
     assert found.kept["detid"].tolist() == sorted(kept["detid"])
     pd.testing.assert_frame_equal(found.counts, counts)
@@ -282,7 +282,7 @@ def test_archives_without_regions(tmp_path, n_observations):
 def test_counterparts_are_joined_through_the_unique_sources(tmp_path):
     archive = make_survey(tmp_path / "archive", 1, 3, n_runs=1)
     regions = archive.regions.compute().sort_values("detid", ignore_index=True)
-    known = regions[["detid", "obsid"]].assign(unique_reg_id=[10, 11, 12], srcid=["A", "B", "C"])
+    known = regions[["detid", "obsid"]].assign(region_num=[10, 11, 12], srcid=["A", "B", "C"])
     members = fill(MEMBERS, known.to_dict("records"))
     attempts = {entry.obsid: entry.attempt for entry in archive.entries()}
     with deriving(archive.store, "unique", DERIVED["unique"]) as new:

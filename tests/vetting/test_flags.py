@@ -30,7 +30,7 @@ COLUMNS = sorted({name for flag in QUALITY_FLAGS for name in flag.needs})
 def facts(**values) -> pd.DataFrame:
     """One region with nothing wrong, but for `values`."""
     good = {"t_bin": 50.0, "n_max": 9.0, "n_regions_run": 1, "excluded": False, "hot": False}
-    good |= {"max_B_peak": 7.0, "max_B_eclipse": 0.0, "artefact": False}
+    good |= {"max_B_peak_log": 7.0, "max_B_eclipse_log": 0.0, "artefact": False}
     good |= dict.fromkeys(["n_max_isolated", "n_max_first_bin", "n_max_last_bin"], False)
     return pd.DataFrame([good | values])
 
@@ -49,10 +49,10 @@ def flags_of(**values) -> list[str]:
         ({"t_bin": 50.0, "n_max": 4}, []),
         ({"n_regions_run": 20}, []),
         ({"n_regions_run": 21}, ["filt_g_20_detections"]),
-        ({"max_B_peak": 13.2}, []),
-        ({"max_B_peak": 13.21}, ["filt_5sig"]),
-        ({"max_B_eclipse": 12.39}, ["filt_5sig"]),
-        ({"max_B_peak": np.nan, "max_B_eclipse": 12.39}, ["filt_5sig"]),
+        ({"max_B_peak_log": 13.2}, []),
+        ({"max_B_peak_log": 13.21}, ["filt_5sig"]),
+        ({"max_B_eclipse_log": 12.39}, ["filt_5sig"]),
+        ({"max_B_peak_log": np.nan, "max_B_eclipse_log": 12.39}, ["filt_5sig"]),
         ({"excluded": True}, ["filt_exclude_obsid"]),
         ({"hot": True}, ["filt_hot_pixel"]),
         ({"n_max_isolated": True}, ["filt_isolated_flare"]),
@@ -103,14 +103,14 @@ def survey(tmp_path, n_observations=3, **options) -> Archive:
 
 def expected_flags(archive: Archive, excluded=()) -> pd.DataFrame:
     """The flags of an archive without hot regions and artefacts, from whole tables."""
-    rows = archive.regions.compute().merge(
-        archive.features.compute(), on=["detid", "runid", "obsid"]
-    )
+    rows, features = archive.regions.compute(), archive.features.compute()
+    new = features.columns.difference(rows.columns)
+    rows = rows.merge(features[["detid", *new]], on="detid")
     many = rows["runid"].map(rows["runid"].value_counts()) > 20
     flags = {
         "filt_tbin_5_n_l_5": (rows["t_bin"] == 5) & (rows["n_max"] < 5),
         "filt_g_20_detections": many,
-        "filt_5sig": (rows["max_B_peak"] > 13.2) | (rows["max_B_eclipse"] > 12.38),
+        "filt_5sig": (rows["max_B_peak_log"] > 13.2) | (rows["max_B_eclipse_log"] > 12.38),
         "filt_exclude_obsid": rows["obsid"].isin(excluded),
         "filt_hot_pixel": False,
         "filt_isolated_flare": rows["n_max_isolated"],

@@ -34,14 +34,7 @@ from exod.vetting.hotregions import (
     occupied,
 )
 
-_FEATURES: Final = (
-    "n_max",
-    "n_max_isolated",
-    "n_max_first_bin",
-    "n_max_last_bin",
-    "max_B_peak",
-    "max_B_eclipse",
-)
+_FEATURES: Final = ("n_max", "n_max_isolated", "n_max_first_bin", "n_max_last_bin")
 _CURVE: Final = ("detid", "time", "n", "mu", "B_peak_log", "B_eclipse_log")
 
 

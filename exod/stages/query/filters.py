@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 FORMATS: Final = (".csv", ".parquet")
 """Kinds of files that `save_rows` writes."""
 
-_OF_REGIONS: Final = ("runid", "obsid")
 """Columns that regions have too."""
 
 
@@ -146,18 +145,16 @@ def open_regions(
         for table in (FEATURES, FLAGS):
             if wanted & set(table.schema.names):
                 extra = archive.derived_table(table.name, table.name)
-                extra = extra[[name for name in extra.columns if name not in _OF_REGIONS]]
-                frame = frame.merge(extra, on="detid", how="left")
+                new = [name for name in extra.columns if name not in frame.columns]
+                frame = frame.merge(extra[["detid", *new]], on="detid", how="left")
                 wanted -= set(table.schema.names)
                 left_out[table.name] = _outdated(archive, table.name)
         if wanted:
-            members = archive.members[["detid", "unique_reg_id", "srcid"]]
+            members = archive.members[["detid", "region_num", "srcid"]]
             frame = frame.merge(members, on="detid", how="left")
             left_out["unique"] = _outdated(archive, "unique")
             for match in _matches(archive, wanted):
-                frame = frame.merge(
-                    match, left_on="unique_reg_id", right_on="region_num", how="left"
-                ).drop(columns="region_num")
+                frame = frame.merge(match, on="region_num", how="left")
     without = {obsid for obsids in left_out.values() for obsid in obsids}
     if without:
         frame = frame[~frame["obsid"].isin(sorted(without))]

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from exod.archive.cone import box_sql, separation_sql
 from exod.archive.detections import DESCRIPTION, DETECTIONS, PARTS, REGIONS, Rows, detections
-from exod.archive.snapshot import MATCHES, PRODUCTS, SEARCHED, Snapshot
+from exod.archive.snapshot import MATCHES, PRODUCTS, Snapshot
 from exod.archive.sql import Question
 from exod.errors import ConfigError
 from exod.queries import Expression, Kind, Query, parse, unknown
@@ -139,7 +139,7 @@ class _Planner:
 
     def _opened(self) -> Rows:
         base = REGIONS if self.name == DETECTIONS else self.name
-        obsids = self._obsids(self.snapshot.table(base)) if base in SEARCHED else None
+        obsids = self._obsids(self.snapshot.table(base)) if base in TABLES else None
         if self.name == DETECTIONS:
             return detections(self.snapshot, obsids=obsids)
         return Rows(self.snapshot, base, obsids)
@@ -173,14 +173,12 @@ class _Planner:
         return set(known) - before
 
     def _join_matches(self, catalogue: str) -> list[str]:
-        known = self.rows.columns
-        key = next((name for name in ("region_num", "unique_reg_id") if name in known), None)
-        if key is None:
+        if "region_num" not in self.rows.columns:
             raise ConfigError(
                 f"Table {self.name} has no sources whose counterparts could be added; use sources, "
                 f"members or detections."
             )
-        return self.rows.add_matches(f"{MATCHES}{catalogue}", key)
+        return self.rows.add_matches(f"{MATCHES}{catalogue}")
 
     def _add_distance(self) -> None:
         own, cone = self.snapshot.table(self.rows.base).schema.names, self.query.cone
@@ -247,7 +245,7 @@ def kind_of(column: Column) -> Kind:
 
 def places(besides: str) -> dict[str, str]:
     """Which tables have a column, for each column, but for the table `besides`."""
-    tables = {name: TABLES[own] for name, own in SEARCHED.items()}
+    tables = dict(TABLES)
     for name, product in PRODUCTS.items():
         own = "unique" if name == "sources" else name
         tables[name] = next(table for table in DERIVED[product] if table.name == own)

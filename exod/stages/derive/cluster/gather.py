@@ -37,7 +37,7 @@ BATCH_OBSERVATIONS: Final = 500
 ROW_GROUP: Final = 2_000
 """Rows of a row group of gathered files: a partition reads few that it does not need."""
 
-_OF_SOURCE = ("unique_reg_id", "srcid", "separation_arcsec")
+_OF_SOURCE = ("region_num", "srcid", "separation_arcsec")
 CARRIED: Final = tuple(c.name for c in MEMBERS.columns if c.name not in _OF_SOURCE)
 """Columns of the table members that say something about the region alone."""
 

@@ -28,8 +28,6 @@ DRAFTS = {
 }
 """Tables whose new sources have no number yet: -1, -2 and so on stand for the first, second."""
 
-_NUMBER = {"unique": "region_num", "members": "unique_reg_id", "lineage": "region_num"}
-
 
 @dataclass(frozen=True)
 class Work:
@@ -167,7 +165,7 @@ def number(item: Numbered, store: Store, folder: str) -> list[DerivedFile]:
         name = draft.table.removeprefix("draft_")
         table = _SOUGHT[name]
         rows = read_file(store, draft.path, DRAFTS[name])
-        column = rows.schema.get_field_index(_NUMBER[name])
+        column = rows.schema.get_field_index("region_num")
         given = rows[column].to_numpy()
         numbers = np.where(given < 0, item.first - 1 - given, given)
         rows = rows.set_column(column, table.schema.field(column), pa.array(numbers))
