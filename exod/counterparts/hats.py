@@ -66,8 +66,11 @@ class HatsCatalogue:
 
     def __init__(self, where: str, catalogue: Catalogue) -> None:
         try:
-            import hats
-            import lsdb
+            with warnings.catch_warnings():
+                # LSDB uses things of pandas that will change, and says so.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                import hats
+                import lsdb
         except ImportError as error:
             raise InputError(
                 f"HATS catalogues as {where} are read by lsdb, which is missing; install "

@@ -1,1 +1,1 @@
-"""Files wherever they are: file systems of fsspec, and files that appear whole or not at all."""
+"""Files wherever they are: storage, files that appear whole or not at all, and trying again."""

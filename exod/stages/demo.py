@@ -18,6 +18,7 @@ from astropy.coordinates import SkyCoord
 from exod.archive import Archive, open_archive
 from exod.config import Config
 from exod.counterparts.wanted import Own, wanted_catalogues
+from exod.files.whole import write_whole
 from exod.pps import find_observations
 from exod.scheduler.plan import Plan
 from exod.stages.catalogue.release import Release, write_catalogue
@@ -123,7 +124,8 @@ def _release(
     """Make the catalogue, with what was simulated as the catalogue of known sources."""
     bring_up_to_date(archive.root, plan, say=say)
     known = folder / "data" / "known_sources.csv"
-    truth[["name", "kind", "ra_deg", "dec_deg", "obsid"]].to_csv(known, index=False)
+    columns = ["name", "kind", "ra_deg", "dec_deg", "obsid"]
+    write_whole(known, truth[columns].to_csv(index=False))
     say("Matching with the sources that were put in ...")
     own = Own(ra="ra_deg", dec="dec_deg", name=KNOWN)
     settings = Settings(cache=folder / "cache")
