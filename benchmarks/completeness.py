@@ -31,6 +31,8 @@ from exod.completeness.campaign import Campaign
 from exod.completeness.curves import counts_needed, summarise
 from exod.completeness.fields import quiet_field
 from exod.completeness.matching import ANY
+from exod.completeness.virtualcells import VirtualCells
+from exod.completeness.virtualwindows import VirtualWindows
 from exod.config import Config
 from exod.counts.windows import WindowCounts, Windows
 from exod.plots.completeness import methods_figure
@@ -332,12 +334,14 @@ def _search(observation: SimulatedObservation, config: Config) -> int:
 
 def _maps(found: SearchedField) -> None:
     """Maps of all runs."""
-    for run in found.cells:
-        detection_counts(run.expectation, run.thresholds, run.cube.grid.size_arcsec)
-    for own in found.windows:
-        images, windows = own.expectation, Windows(own.cube.box.shape, own.width)
-        sums = WindowCounts.of(images.counts, images.source, windows)
-        window_detection_counts(images, sums, own.p_log, own.cube.grid.size_arcsec)
+    for run in found.runs:
+        size = run.cube.grid.size_arcsec
+        if isinstance(run, VirtualCells):
+            detection_counts(run.expectation, run.thresholds, size)
+        elif isinstance(run, VirtualWindows):
+            images, windows = run.expectation, Windows(run.cube.box.shape, run.width)
+            sums = WindowCounts.of(images.counts, images.source, windows)
+            window_detection_counts(images, sums, run.p_log, size)
 
 
 def record(title: str, text: str) -> None:

@@ -84,6 +84,20 @@ class Photons:
         names = ("trial", "time", "x", "y", "energy", "own")
         return cls(*(np.concatenate([getattr(p, n) for p in parts]) for n in names))
 
+    def take(self, which: NDArray[np.bool_]) -> Photons:
+        """Some of them."""
+        return Photons(*(values[which] for values in vars(self).values()))
+
+
+@dataclass(frozen=True)
+class PlacedBursts:
+    """Places (sky pixels) and mission elapsed times of bursts, shape (n_bursts,)."""
+
+    x: Floats
+    y: Floats
+    start: Floats
+    stop: Floats
+
 
 def burst_photons(
     sites: Sequence[Site],

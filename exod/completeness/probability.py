@@ -166,6 +166,29 @@ class Patch:
         cell = np.where(inside, j * n_columns + i, -1)
         return cls(cell, row, column, px - column - 0.5, py - row - 0.5)
 
+    def locate(
+        self, place: Integers, x: Floats, y: Floats, width: float
+    ) -> tuple[Integers, Integers, NDArray[np.bool_]]:
+        """Row and column in the patch of its place, and whether that is a cell of the image.
+
+        Parameters
+        ----------
+        place : ndarray of int64, shape (n_photons,)
+            Place that a photon belongs to.
+        x, y : ndarray of float64, shape (n_photons,)
+            Sky pixels.
+        width : float
+            Width of a cell in sky pixels.
+        """
+        side = self.cell.shape[1]
+        row, column = (
+            np.floor(pixel / width).astype(np.int64) - middle[place] + side // 2
+            for pixel, middle in ((y, self.row), (x, self.column))
+        )
+        inside = (row >= 0) & (row < side) & (column >= 0) & (column < side)
+        inside[inside] &= self.cell[place[inside], row[inside], column[inside]] >= 0
+        return row, column, inside
+
 
 @dataclass(frozen=True)
 class OwnLight:

@@ -7,18 +7,19 @@ with the binomial probability of each window, of whose counts those of the burst
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from exod.completeness.burstphotons import Photons, Site, burst_photons, undivided
+from exod.completeness.burstphotons import Photons, PlacedBursts
 from exod.completeness.probability import REACH, Patch
+from exod.config import Band
 from exod.counts.cube import CountCube
 from exod.counts.shares import ConditionalExpectation
-from exod.counts.windows import Chance, WindowCounts, Windows
+from exod.counts.windows import Chance
 from exod.observation.gti import Frames
 from exod.search.sliding import SPARSE
 
@@ -28,13 +29,11 @@ Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class SearchedWindows:
-    """What is needed of a run in sliding windows.
+class VirtualWindows:
+    """What is needed of a run, as `exod.completeness.virtual.VirtualRun`.
 
     Attributes
     ----------
-    runid : str
-        Its name.
     band : (float, float)
         Energy band in keV.
     cube, expectation : CountCube, ConditionalExpectation
@@ -45,8 +44,7 @@ class SearchedWindows:
         Cells along a side of a window; frames start at every 1/shifts of their length.
     """
 
-    runid: str
-    band: tuple[float, float]
+    band: Band
     cube: CountCube
     expectation: ConditionalExpectation
     p_log: float
@@ -59,76 +57,20 @@ class SearchedWindows:
         start = frames.t_lo + shift * frames.t_bin / self.shifts
         return Frames(start, frames.t_bin, max(frames.n - (shift > 0), 0))
 
+    def patch(self, bursts: PlacedBursts) -> Patch:
+        """The cells around bursts."""
+        return Patch.around(self.cube, bursts.x, bursts.y, max(REACH, self.width))
 
-@dataclass(frozen=True)
-class _Bursts:
-    """Places (sky pixels) and times of bursts, shape (n_bursts,)."""
-
-    x: Floats
-    y: Floats
-    start: Floats
-    stop: Floats
-
-
-def virtual_injection_windows(
-    runs: Sequence[SearchedWindows],
-    sites: Sequence[Site],
-    counts: float,
-    duration: float,
-    start: Floats,
-    generator: np.random.Generator,
-) -> Mask:
-    """Find out which runs find each of many bursts.
-
-    Parameters
-    ----------
-    runs : sequence of SearchedWindows
-        Of one subset of an observation, without the bursts.
-    sites, counts, duration, start, generator
-        As of `exod.completeness.virtual.virtual_injection`.
-
-    Returns
-    -------
-    ndarray of bool, shape (n_bursts, n_runs)
-        Whether the burst made a window significant that has cells within two cells of its place,
-        or as many as a window is wide, in a frame that overlaps it.
-
-    Notes
-    -----
-    The background of the frames is drawn anew, that of the rest of the observation is the expected
-    one. What a burst adds to the level of the whole field is left out.
-    """
-    place = np.arange(len(start)) % len(sites)
-    x, y = (np.array([getattr(site, axis) for site in sites])[place] for axis in ("x", "y"))
-    bursts = _Bursts(x, y, start, start + duration)
-    own = burst_photons(sites, place, counts, duration, start, generator)
-    events = Photons.concatenate([own, *_background(runs, bursts, generator)])
-    found = np.zeros((len(start), len(runs)), bool)
-    for band in sorted({run.band for run in runs}):
-        mine = [number for number, run in enumerate(runs) if run.band == band]
-        seen = _Patches.of(runs[mine[0]], bursts, events)
-        for number in mine:
-            found[:, number] = _found(runs[number], seen, bursts)
-    return found
-
-
-def _patch(run: SearchedWindows, bursts: _Bursts) -> Patch:
-    return Patch.around(run.cube, bursts.x, bursts.y, max(REACH, run.width))
-
-
-def _background(
-    runs: Sequence[SearchedWindows], bursts: _Bursts, generator: np.random.Generator
-) -> Iterator[Photons]:
-    """Background around the bursts, while any frame that they touch lasts."""
-    margin = max((run.cube.frames.t_bin for run in runs), default=0.0)
-    for band in undivided({run.band for run in runs}):
-        run = next(r for r in runs if r.band == band)
-        curve, live_time = run.expectation.curve, run.expectation.live_time
-        cell = _patch(run, bursts).cell.reshape(len(bursts.x), -1)
+    def background(
+        self, bursts: PlacedBursts, margin: float, generator: np.random.Generator
+    ) -> Iterator[Photons]:
+        """Background around the bursts, while any frame that they touch lasts."""
+        curve, live_time = self.expectation.curve, self.expectation.live_time
+        cell = self.patch(bursts).cell.reshape(len(bursts.x), -1)
         ends = live_time.at(np.array([bursts.start - margin, bursts.stop + margin]))
         shares = curve.shares(np.column_stack([np.zeros(len(curve.live)), curve.live]))
-        source = run.expectation.source
-        for total, images in zip(shares, (run.expectation.counts - source, source), strict=True):
+        source = self.expectation.source
+        for total, images in zip(shares, (self.expectation.counts - source, source), strict=True):
             for share, image in zip(total, images, strict=True):
                 low, high = np.interp(ends, curve.live, share)
                 mean = np.where(cell >= 0, image.ravel()[cell], 0.0) * (high - low)[:, None]
@@ -137,22 +79,51 @@ def _background(
                 at = low[trial] + (high - low)[trial] * generator.random(len(trial))
                 live = np.interp(at, share, curve.live)
                 time = np.interp(live, live_time.at(live_time.edges), live_time.edges)
-                yield _in_cells(run, cell[trial, which], trial, time, generator)
+                yield self._in_cells(cell[trial, which], trial, time, generator)
 
+    def _in_cells(
+        self,
+        cell: Integers,
+        trial: Integers,
+        time: Floats,
+        generator: np.random.Generator,
+    ) -> Photons:
+        """Background photons anywhere in their cells."""
+        box, grid, n = self.cube.box, self.cube.grid, len(cell)
+        row, column = np.divmod(cell, box.shape[1])
+        x = (column + box.x_lo + generator.random(n)) * grid.width
+        y = (row + box.y_lo + generator.random(n)) * grid.width
+        return Photons(trial, time, x, y, np.full(n, sum(self.band) / 2), np.zeros(n, bool))
 
-def _in_cells(
-    run: SearchedWindows,
-    cell: Integers,
-    trial: Integers,
-    time: Floats,
-    generator: np.random.Generator,
-) -> Photons:
-    """Background photons anywhere in their cells."""
-    box, grid, n = run.cube.box, run.cube.grid, len(cell)
-    row, column = np.divmod(cell, box.shape[1])
-    x = (column + box.x_lo + generator.random(n)) * grid.width
-    y = (row + box.y_lo + generator.random(n)) * grid.width
-    return Photons(trial, time, x, y, np.full(n, sum(run.band) / 2), np.zeros(n, bool))
+    def found(self, events: Photons, bursts: PlacedBursts) -> Mask:
+        """Sum the photons in the windows of a run and test them, shape (n_bursts,)."""
+        found = np.zeros(len(bursts.x), bool)
+        seen = _Patches.of(self, bursts, events)
+        n_classes, _, n_windows = seen.counts.shape
+        for shift in range(self.shifts):
+            frames = self.frames(shift)
+            first, last = (
+                np.floor((time - frames.t_lo) / frames.t_bin).astype(np.int64)
+                for time in (bursts.start, bursts.stop)
+            )
+            first, last = np.maximum(first, 0), np.minimum(last, frames.n - 1)
+            frame = frames.index(seen.time).astype(np.int64)
+            which = np.flatnonzero((frame >= first[seen.trial]) & (frame <= last[seen.trial]))
+            if not len(which):
+                continue
+            index, window = seen.windows(which)
+            event = which[index]
+            span = int((last - first).max()) + 1
+            key = seen.trial[event] * span + frame[event] - first[seen.trial[event]]
+            keys, number = _often(key * n_windows + window, len(found) * span * n_windows)
+            event, number = event[number >= 0], number[number >= 0]
+            n, mine = _by_class(number, seen.kind[event], (n_classes, len(keys))), seen.own[event]
+            own = _by_class(number[mine], seen.kind[event[mine]], n.shape)
+            rest, window = np.divmod(keys, n_windows)
+            trial, step = np.divmod(rest, span)
+            hit = _significant(self, seen, frames, (step + first[trial], trial, window), n, own)
+            np.logical_or.at(found, trial, hit)
+        return found
 
 
 @dataclass(frozen=True)
@@ -188,29 +159,24 @@ class _Patches:
     light: Floats
 
     @classmethod
-    def of(cls, run: SearchedWindows, bursts: _Bursts, events: Photons) -> _Patches:
-        """The photons in the band of a run."""
-        patch, expectation = _patch(run, bursts), run.expectation
-        side = patch.cell.shape[1]
-        row, column = (
-            np.floor(pixel / run.cube.grid.width).astype(np.int64)
-            - middle[events.trial]
-            + side // 2
-            for pixel, middle in ((events.y, patch.row), (events.x, patch.column))
-        )
-        used = (events.energy > run.band[0]) & (events.energy < run.band[1])
-        used &= (row >= 0) & (row < side) & (column >= 0) & (column < side)
+    def of(cls, run: VirtualWindows, bursts: PlacedBursts, events: Photons) -> _Patches:
+        """The photons in the band of a run, in frames that a burst may touch."""
+        patch, expectation, t_bin = run.patch(bursts), run.expectation, run.cube.frames.t_bin
+        near = (events.energy > run.band[0]) & (events.energy < run.band[1])
+        near &= events.time >= bursts.start[events.trial] - t_bin
+        near &= events.time <= bursts.stop[events.trial] + t_bin
+        events = events.take(near)
+        row, column, used = patch.locate(events.trial, events.x, events.y, run.cube.grid.width)
         used &= expectation.live_time.contains(events.time)
-        used[used] &= patch.cell[events.trial[used], row[used], column[used]] >= 0
         trial, time, row, column = events.trial[used], events.time[used], row[used], column[used]
         own = events.own[used]
         kind = expectation.curve.kind_at(expectation.live_time.at(time)).astype(np.int64)
-        windows = Windows(run.cube.box.shape, run.width)
-        sums = WindowCounts.of(expectation.counts, expectation.source, windows)
-        cells = _in_windows(patch.cell, run.width)
-        fits = cells.min(axis=-1) >= 0
-        position = np.where(fits, cells[..., 0], windows.outside)
-        light = np.zeros((len(sums.counts), *patch.cell.shape))
+        fits = _in_windows(patch.cell, run.width).min(axis=-1) >= 0
+        counts, source = (
+            np.where(patch.cell >= 0, images.reshape(len(images), -1)[:, patch.cell], 0.0)
+            for images in (expectation.counts, expectation.source)
+        )
+        light = np.zeros(counts.shape)
         np.add.at(light, (kind[own], trial[own], row[own], column[own]), 1.0)
         return cls(
             trial,
@@ -219,12 +185,10 @@ class _Patches:
             column,
             kind,
             own,
-            side,
+            patch.cell.shape[1],
             run.width,
             fits,
-            sums.counts[:, position],
-            sums.source[:, position],
-            _in_windows(light, run.width).sum(axis=-1),
+            *(_in_windows(image, run.width).sum(axis=-1) for image in (counts, source, light)),
         )
 
     def windows(self, which: Integers) -> tuple[Integers, Integers]:
@@ -246,38 +210,8 @@ def _in_windows(image: NDArray[Any], width: int) -> NDArray[Any]:
     return view.reshape(*image.shape[:-2], -1, width**2)
 
 
-def _found(run: SearchedWindows, seen: _Patches, bursts: _Bursts) -> Mask:
-    """Sum the photons in the windows of a run and test them, shape (n_bursts,)."""
-    found = np.zeros(len(bursts.x), bool)
-    n_classes, _, n_windows = seen.counts.shape
-    for shift in range(run.shifts):
-        frames = run.frames(shift)
-        first, last = (
-            np.floor((time - frames.t_lo) / frames.t_bin).astype(np.int64)
-            for time in (bursts.start, bursts.stop)
-        )
-        first, last = np.maximum(first, 0), np.minimum(last, frames.n - 1)
-        frame = frames.index(seen.time).astype(np.int64)
-        which = np.flatnonzero((frame >= first[seen.trial]) & (frame <= last[seen.trial]))
-        if not len(which):
-            continue
-        index, window = seen.windows(which)
-        event = which[index]
-        span = int((last - first).max()) + 1
-        key = seen.trial[event] * span + frame[event] - first[seen.trial[event]]
-        keys, number = _often(key * n_windows + window, len(found) * span * n_windows)
-        event, number = event[number >= 0], number[number >= 0]
-        n, mine = _by_class(number, seen.kind[event], (n_classes, len(keys))), seen.own[event]
-        own = _by_class(number[mine], seen.kind[event[mine]], n.shape)
-        rest, window = np.divmod(keys, n_windows)
-        trial, step = np.divmod(rest, span)
-        hit = _significant(run, seen, frames, (step + first[trial], trial, window), n, own)
-        np.logical_or.at(found, trial, hit)
-    return found
-
-
 def _significant(
-    run: SearchedWindows,
+    run: VirtualWindows,
     seen: _Patches,
     frames: Frames,
     where: tuple[Integers, Integers, Integers],

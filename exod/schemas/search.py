@@ -222,7 +222,7 @@ CELLS = Table(
         Column("mu", _F64, "ct", "Expected counts"),
         kinds.likelihood("B_log", "log10 of the Bayes factor for its kind"),
         kinds.probability(
-            "p_log", "log10 of the probability of its counts; NaN if windows do not slide"
+            "p_log", "log10 of the probability of its counts; NaN where Bayes factors decide"
         ),
         _LABEL,
     ),

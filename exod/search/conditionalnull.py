@@ -59,6 +59,8 @@ class ConditionalNull:
             for t_bin in sorted(settings.t_bin, reverse=True):
                 tested, searched, crowd = prepared.test(t_bin, crowd)
                 yield tested, searched
+                # Its counts are freed before the next are made.
+                del tested, searched
 
     @cached_property
     def bad(self) -> BadTime:

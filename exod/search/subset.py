@@ -66,4 +66,5 @@ def search_subset(
             regions=tuple(describe_regions(tested, searched, events)),
             seconds=time.perf_counter() - began,
         )
+        del tested, searched
         began = time.perf_counter()

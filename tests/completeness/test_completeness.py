@@ -9,7 +9,8 @@ import pytest
 
 from exod.completeness.burstphotons import Site
 from exod.completeness.probability import Bursts, detection_probability
-from exod.completeness.virtual import SearchedRun, virtual_injection
+from exod.completeness.virtual import virtual_injection
+from exod.completeness.virtualcells import VirtualCells
 from exod.counts.bayes import Thresholds
 from exod.counts.cube import Box, CountCube, Grid
 from exod.counts.template import Expectation, Template
@@ -126,7 +127,7 @@ def test_own_share_is_a_share():
 
 def searched(
     expectation: Expectation, t_bin: float, band: tuple[float, float] = (0.2, 12.0)
-) -> SearchedRun:
+) -> VirtualCells:
     """A run with such an expectation, in the middle of the field."""
     n_frames, (n_rows, n_columns) = len(expectation.level), expectation.source.shape
     none = np.empty(0, np.int32)
@@ -134,8 +135,7 @@ def searched(
         Frames(0.0, t_bin, n_frames), Grid.of_size(SIZE), none, none, np.zeros(n_frames, bool)
     )
     cube = replace(cube, box=Box(50, 50 + n_rows, 40, 40 + n_columns))
-    name = f"run_{t_bin:g}_{band[0]}_{band[1]}"
-    return SearchedRun(name, band, cube, expectation, Thresholds(3.0))
+    return VirtualCells(band, cube, expectation, Thresholds(3.0))
 
 
 def random_places(n: int, seed: int = 2) -> tuple[np.ndarray, np.ndarray]:

@@ -12,7 +12,8 @@ from exod.completeness.burstphotons import Site
 from exod.completeness.campaign import Campaign
 from exod.completeness.curves import agreement, summarise
 from exod.completeness.matching import ANY
-from exod.completeness.virtualwindows import SearchedWindows, virtual_injection_windows
+from exod.completeness.virtual import virtual_injection
+from exod.completeness.virtualwindows import VirtualWindows
 from exod.config import Config
 from exod.counts.cube import Box, CountCube, Grid
 from exod.counts.shares import ConditionalExpectation, LevelCurve, LiveTime
@@ -37,7 +38,7 @@ def searched(
     dead: float = 0.0,
     bright: float = 2.0,
     band: tuple[float, float] = (0.2, 12.0),
-) -> SearchedWindows:
+) -> VirtualWindows:
     """A run in which every cell has the same counts, in two classes; `dead` seconds at the end."""
     frames = Frames.covering(0.0, LENGTH, t_bin)
     none = np.empty(0, np.int32)
@@ -59,8 +60,7 @@ def searched(
         frames,
         np.zeros(frames.n, bool),
     )
-    name = f"run_{t_bin:g}_{band[0]}_{band[1]}"
-    return SearchedWindows(name, band, cube, expectation, p_log, WIDTH, SHIFTS)
+    return VirtualWindows(band, cube, expectation, p_log, WIDTH, SHIFTS)
 
 
 def sites(n: int, generator: np.random.Generator) -> list[Site]:
@@ -73,13 +73,11 @@ def sites(n: int, generator: np.random.Generator) -> list[Site]:
     ]
 
 
-def found_share(run: SearchedWindows, counts: float, duration: float, n: int = 2000) -> float:
+def found_share(run: VirtualWindows, counts: float, duration: float, n: int = 2000) -> float:
     """Share of virtual bursts that a run finds."""
     generator = np.random.default_rng(7)
     start = generator.uniform(100.0, LENGTH - duration - 100.0, n)
-    found = virtual_injection_windows(
-        [run], sites(100, generator), counts, duration, start, generator
-    )
+    found = virtual_injection([run], sites(100, generator), counts, duration, start, generator)
     return float(found.mean())
 
 
@@ -134,7 +132,7 @@ def test_brute_force_finds_the_same():
     generator = np.random.default_rng(3)
     places, n = sites(1, generator), 400
     start = generator.uniform(1000.0, 18_000.0, n)
-    fast = virtual_injection_windows([run], places, 13.0, 60.0, start, generator).mean()
+    fast = virtual_injection([run], places, 13.0, 60.0, start, generator).mean()
     site, width = places[0], run.cube.grid.width
     cells = np.arange(-2, 3)
     level = 1 / 1.2 / LENGTH * np.array([1.0, 2.0])
@@ -193,10 +191,10 @@ def test_lower_thresholds_and_more_counts_find_more():
 def test_nothing_is_found_in_dead_time_and_outside():
     run, generator = searched(20.0, 40.0, dead=5000.0), np.random.default_rng(1)
     start = np.array([1000.0, LENGTH - 4000.0])
-    found = virtual_injection_windows([run], sites(1, generator), 500.0, 10.0, start, generator)
+    found = virtual_injection([run], sites(1, generator), 500.0, 10.0, start, generator)
     assert found.tolist() == [[True], [False]]
     far = Site.of_profile(30.0, 30.0, np.ones(100), generator)
-    assert not virtual_injection_windows([run], [far], 500.0, 10.0, start, generator).any()
+    assert not virtual_injection([run], [far], 500.0, 10.0, start, generator).any()
 
 
 def test_runs_share_photons():
@@ -205,7 +203,7 @@ def test_runs_share_photons():
     runs = [searched(20.0, t_bin) for t_bin in (15.0, 40.0, 100.0)]
     runs.append(searched(20.0, 40.0, band=(2.0, 12.0)))
     start = generator.uniform(100.0, 19_000.0, 2000)
-    found = virtual_injection_windows(runs, sites(50, generator), 9.0, 15.0, start, generator)
+    found = virtual_injection(runs, sites(50, generator), 9.0, 15.0, start, generator)
     single = found[:, :3].mean(0)
     independent = 1 - np.prod(1 - single)
     assert single.max() <= found.any(axis=1).mean() < independent - 0.05

@@ -15,12 +15,8 @@ from exod.completeness.burstphotons import Site
 from exod.completeness.campaign import Campaign, Point
 from exod.completeness.fields import burst_places, burst_starts, measured_sites, quiet_field
 from exod.completeness.matching import ANY, kind_of
-from exod.completeness.virtual import SearchedRun, virtual_injection
-from exod.completeness.virtualwindows import SearchedWindows, virtual_injection_windows
+from exod.completeness.virtual import VirtualRun, virtual_injection, virtual_run
 from exod.config import Config
-from exod.counts.bayes import Thresholds
-from exod.counts.cube import CountCube
-from exod.counts.template import Expectation
 from exod.search.subset import Run, search_subset
 from exod.simulate import SimulatedObservation, simulate
 from exod.stages.inputs.memory import in_memory
@@ -70,10 +66,7 @@ def predict(point: Point, campaign: Campaign) -> pd.DataFrame:
     for level in campaign.levels:
         runs = searched_field(field, campaign.length, campaign.config_at(level))
         bursts = (sites, point.amplitude, point.duration, start, generator)
-        if runs.cells:
-            found = virtual_injection(runs.cells, *bursts)
-        else:
-            found = virtual_injection_windows(runs.windows, *bursts)
+        found = virtual_injection(runs.runs, *bursts)
         for kind, own in (*zip(runs.kinds, found.T, strict=True), (ANY, found.any(axis=1))):
             rows.append(detections("predicted", level, kind, own))
     return pd.DataFrame(rows)
@@ -81,38 +74,19 @@ def predict(point: Point, campaign: Campaign) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class SearchedField:
-    """Runs of a field without bursts, in cells or in sliding windows, and their kinds."""
+    """Runs of a field without bursts, and their kinds."""
 
     kinds: tuple[str, ...]
-    cells: tuple[SearchedRun, ...]
-    windows: tuple[SearchedWindows, ...]
+    runs: tuple[VirtualRun, ...]
 
 
 @lru_cache(maxsize=_FIELDS)
 def searched_field(field: Point, length: float, config: Config) -> SearchedField:
     """Runs of a field without bursts, which many points share."""
     observation = simulate(quiet_field(field, length), field.seed)
-    kinds, cells, windows = [], [], []
-    for run in searched(observation, config):
-        kinds.append(kind_of(run))
-        cube, expectation = _without_events(run.cube), run.expectation
-        if isinstance(expectation, Expectation):
-            limits = Thresholds(run.threshold.sigma, config.detect.rule)
-            cells.append(SearchedRun(run.runid, run.band, cube, expectation, limits))
-        else:
-            p_log, width, shifts = run.threshold.p_log, config.cube.window, config.cube.frame_shifts
-            windows.append(
-                SearchedWindows(run.runid, run.band, cube, expectation, p_log, width, shifts)
-            )
-    return SearchedField(tuple(kinds), tuple(cells), tuple(windows))
-
-
-def _without_events(cube: CountCube) -> CountCube:
-    """The frames and cells of a cube."""
-    # Copies, so that the events are freed.
-    return replace(
-        cube, frame=cube.frame[:0].copy(), cell=cube.cell[:0].copy(), event=cube.event[:0].copy()
-    )
+    pairs = [(kind_of(run), virtual_run(run, config)) for run in searched(observation, config)]
+    kinds, runs = zip(*pairs, strict=True)
+    return SearchedField(kinds, runs)
 
 
 @lru_cache(maxsize=1)
