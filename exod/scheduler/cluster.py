@@ -33,6 +33,8 @@ DASHBOARD_PORT = 8787
 SETTINGS = {
     # The death of a worker is told at once: who is to blame is found out here.
     "distributed.scheduler.allowed-failures": 0,
+    # The next worker in its place may die as well, or start slowly: the place is never given up.
+    "distributed.deploy.lost-worker-timeout": "1000 days",
     # There are no results to write to disk, and a paused worker would not go on by itself.
     "distributed.worker.memory.target": False,
     "distributed.worker.memory.spill": False,
@@ -86,20 +88,22 @@ def local_client(count: int, memory: float | None) -> Iterator[Client]:
             f"{count} worker processes may take {memory / 2**20:.0f} MB each, and need "
             f"{LEAST_MEMORY / 2**20:.0f} MB to begin with; use fewer --workers or more --memory."
         )
-    with interrupts_held(), warnings.catch_warnings(), dask.config.set(SETTINGS):
-        # Another run may take the port at the same moment.
-        warnings.filterwarnings("ignore", message="Port .* is already in use")
-        cluster = _start(count, int(memory))
-        client = Client(cluster, set_as_default=False)
-    try:
-        yield client
-    except BaseException:
-        _kill_workers(cluster)
-        raise
-    finally:
-        with interrupts_held():
-            client.close()
-            cluster.close()
+    # Some are looked at when they matter, as when a worker has died.
+    with dask.config.set(SETTINGS):
+        with interrupts_held(), warnings.catch_warnings():
+            # Another run may take the port at the same moment.
+            warnings.filterwarnings("ignore", message="Port .* is already in use")
+            cluster = _start(count, int(memory))
+            client = Client(cluster, set_as_default=False)
+        try:
+            yield client
+        except BaseException:
+            _kill_workers(cluster)
+            raise
+        finally:
+            with interrupts_held():
+                client.close()
+                cluster.close()
 
 
 def _start(count: int, memory: int) -> LocalCluster:

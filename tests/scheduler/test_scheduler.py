@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import dask
 import pytest
 from helpers.processes import wait_until
 
@@ -91,6 +92,21 @@ def test_only_those_that_kill_workers_are_to_blame() -> None:
     for error in errors:
         assert isinstance(error, ExodError)
         assert "worker processes died" in str(error)
+
+
+@pytest.mark.slow
+def test_the_place_of_a_dead_worker_is_not_given_up() -> None:
+    with (
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "0s"}),
+        cluster.local_client(2, None) as client,
+    ):
+        workers = client.cluster.workers
+        first = workers[0].pid
+        os.kill(first, signal.SIGKILL)
+        # Its process is started again, or the place is removed.
+        wait_until(lambda: 0 not in workers or workers[0].pid not in {None, first})
+        assert set(workers) == {0, 1}
+        client.wait_for_workers(2)
 
 
 def where(number: int) -> tuple[int, bool]:
