@@ -237,11 +237,31 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def undisturbed(several: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What a search of the six finds that nobody interrupts."""
+    root = tmp_path_factory.mktemp("undisturbed") / "archive"
+    search_all(several, root)
+    return digests(root)
+
+
+def search_all(data: Path, root: Path) -> None:
+    config = Config.load(overrides=["cube.t_bin=[50]", "cube.bands=[[0.2,12]]"])
+    observations, _ = find_observations([data])
+    list(detect_many(observations, config, str(root), HERE))
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("scheduler", ["sync", "local"])
-@pytest.mark.parametrize(("signals", "end"), [(["SIGINT"], 130), (["SIGTERM"], 143)])
+@pytest.mark.parametrize(
+    ("scheduler", "signals", "end"), [("local", ["SIGINT"], 130), ("sync", ["SIGTERM"], 143)]
+)
 def test_interrupted(
-    scheduler: str, signals: list[str], end: int, several: Path, tmp_path: Path
+    scheduler: str,
+    signals: list[str],
+    end: int,
+    several: Path,
+    undisturbed: dict[str, Any],
+    tmp_path: Path,
 ) -> None:
     """What has begun is finished and committed; the same command does the rest."""
     root = tmp_path / "archive"
@@ -256,12 +276,9 @@ def test_interrupted(
     )
     # All that was begun is there, whole, and nothing beside it.
     assert open_archive(root).gc(0) == []
-    config = Config.load(overrides=["cube.t_bin=[50]", "cube.bands=[[0.2,12]]"])
-    observations, _ = find_observations([several])
-    list(detect_many(observations, config, str(root), HERE))
+    search_all(several, root)
     assert attempts(root).items() >= done.items()
-    list(detect_many(observations, config, str(tmp_path / "whole"), HERE))
-    assert digests(root) == digests(tmp_path / "whole")
+    assert digests(root) == undisturbed
 
 
 @pytest.mark.slow
