@@ -1,7 +1,7 @@
 """The template as the null hypothesis: a background of constant shape, tested in fixed cells.
 
 Counts are Poisson numbers around the expectation of `exod.counts.template`, and Bayes factors tell
-which are significant (method.md, Expectation and Significance).
+which are significant (method.md, Expectation; Significance).
 """
 
 from __future__ import annotations

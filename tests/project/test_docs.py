@@ -153,6 +153,12 @@ def is_known(name: str) -> bool:
     return True
 
 
+def test_every_page_is_in_the_navigation_of_the_site() -> None:
+    listed = re.findall(r"(\w+\.md)$", text_of(ROOT / "mkdocs.yml"), re.MULTILINE)
+    pages = [page.name for page in ROOT.glob("docs/*.md")]
+    assert sorted(listed) == sorted([*pages, "index.md", "contributing.md"])
+
+
 @each_page
 def test_images_are_small(page: Path) -> None:
     for link in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", text_of(page)):
