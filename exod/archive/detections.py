@@ -17,7 +17,7 @@ from typing import Final
 import pyarrow as pa
 
 from exod.archive.snapshot import PRODUCTS, File, Snapshot
-from exod.archive.sql import POSITION, Question, without_nan
+from exod.archive.sql import POSITION, Question, connected, explained, without_nan
 from exod.queries.compiling import literal, quoted
 from exod.schemas.columns import Column, Table
 
@@ -127,6 +127,13 @@ class Rows:
         """What follows FROM, with the conditions that leave out what is behind."""
         where = f" WHERE {' AND '.join(self._conditions)}" if self._conditions else ""
         return f"{' '.join(self._source)}{where}"
+
+    def counts(self, conditions: Iterable[str]) -> list[int]:
+        """The number of rows, and of those for which each condition holds."""
+        filters = (f"count(*) FILTER (WHERE {condition})" for condition in conditions)
+        text = " ".join(("SELECT", ", ".join(("count(*)", *filters)), "FROM", self.source))
+        with connected(self.snapshot, self.files) as connection, explained():
+            return list(connection.execute(text).fetchall()[0])
 
     def value(self, name: str) -> str:
         """A column in SQL, with null for NaN."""

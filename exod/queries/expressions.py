@@ -86,7 +86,7 @@ class Expression:
         >>> parse("n > 1 and not sigma < 5", {"n": "number", "sigma": "number"}).mask(frame)
         array([False,  True,  True])
         """
-        # The parser of a command needs neither.
+        # Who only parses a command needs neither.
         import duckdb
         import pyarrow as pa
 
@@ -94,7 +94,7 @@ class Expression:
         for name in self.columns:
             column = pa.array(frame[name], from_pandas=True)
             rows[name] = column.cast(_EMPTY[self.kinds[name]]) if column.type == "null" else column
-        with duckdb.connect() as connection:
+        with duckdb.connect(config={"threads": "1"}) as connection:
             connection.register("rows", pa.table(rows))
             query = f"({self.sql()}) IS TRUE AS found"
             found = connection.table("rows").order('"#"').project(query).fetchnumpy()["found"]

@@ -1,20 +1,18 @@
-"""The kinds of filters: how a value is written, and which rows it keeps (method.md, Filters)."""
+"""The kinds of filters: how a value is written, and which rows it keeps (method.md, Filters).
+
+What a filter keeps is a condition on columns as `exod.queries` has them, so that it is the same
+for the rows of an archive and for those of a frame.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
 
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
-
 from exod.vetting.flags import QUALITY_FLAGS, flag_names
-
-Keep = NDArray[np.bool_]
 
 N_REGIONS: Final = "n_regions_observation"
 """Column with the regions of an observation; counted among the rows where it is missing."""
@@ -39,18 +37,15 @@ class Kind:
         Which rows are kept.
     read : callable
         From the text of a value to its parts; ValueError if it cannot be.
-    needs : callable
-        From these parts to the columns that are read.
-    keeps : callable
-        From rows and these parts to booleans.
+    condition : callable
+        From these parts to the condition that a row must fulfil.
     """
 
     name: str
     value: str
     meaning: str
     read: Callable[[str], tuple[Any, ...]]
-    needs: Callable[..., tuple[str, ...]]
-    keeps: Callable[..., Any]
+    condition: Callable[..., str]
 
 
 # -------------------------------------------------------------------- values
@@ -58,7 +53,7 @@ class Kind:
 
 def _number(text: str) -> tuple[float]:
     number = float(text)
-    if not np.isfinite(number):
+    if not math.isfinite(number):
         raise ValueError("it is not finite")
     return (number,)
 
@@ -106,61 +101,40 @@ def _yes(text: str) -> tuple[bool]:
 # -------------------------------------------------------------------- conditions
 
 
-def _in_bins(rows: pd.DataFrame, bins: Sequence[float]) -> Keep:
-    width = rows["t_bin"].to_numpy(np.float64)
-    return np.isclose(width[:, None], np.asarray(bins)).any(axis=1)
+def _near(column: str, value: float) -> str:
+    """Equal but for rounding, as `numpy.isclose` is."""
+    return f"abs({column} - {value!r}) <= {1e-8 + 1e-5 * abs(value)!r}"
 
 
-def _in_bands(rows: pd.DataFrame, bands: Sequence[tuple[float, float]]) -> Keep:
-    edges = rows[["e_lo", "e_hi"]].to_numpy(np.float64)
-    return np.isclose(edges[:, None], np.asarray(bands)).all(axis=2).any(axis=1)
+def _bins_condition(bins: Sequence[float]) -> str:
+    return " or ".join(_near("t_bin", width) for width in bins)
 
 
-def _crowd(rows: pd.DataFrame, limit: float) -> pd.Series[Any]:
-    known = N_REGIONS in rows
-    return (rows[N_REGIONS] if known else rows.groupby("obsid")["obsid"].transform("size")) <= limit
+def _bands_condition(bands: Sequence[tuple[float, float]]) -> str:
+    return " or ".join(f"({_near('e_lo', low)} and {_near('e_hi', high)})" for low, high in bands)
 
 
-def _either(rows: pd.DataFrame, limit: float) -> pd.Series[Any]:
-    return (rows["sigma_peak"] >= limit) | (rows["sigma_eclipse"] >= limit)
+def _any_flag(names: Sequence[str]) -> str:
+    return " or ".join(names)
 
 
-def _near(rows: pd.DataFrame, prefix: str, limit: float) -> pd.Series[Any]:
-    return rows[_of(prefix)[0]] <= limit
+def _without(names: Sequence[str]) -> str:
+    return f"not ({_any_flag(names)})"
 
 
-def _far(rows: pd.DataFrame, prefix: str, limit: float) -> pd.Series[Any]:
-    separation = rows[_of(prefix)[0]]
-    return separation.isna() | (separation > limit)
+def _clean(wanted: bool) -> str:  # noqa: FBT001
+    return _without(DEFECTS) if wanted else _any_flag(DEFECTS)
 
 
-def _of(prefix: str, _limit: float = 0.0) -> tuple[str]:
-    return (f"{prefix}_sep_arcsec",)
+def _set(column: str) -> Callable[[bool], str]:
+    return lambda wanted: column if wanted else f"not {column}"
 
 
-def _any_flag(rows: pd.DataFrame, names: Sequence[str]) -> pd.Series[Any]:
-    return rows[list(names)].astype(bool).any(axis=1)
-
-
-def _not_variable(rows: pd.DataFrame, wanted: object) -> pd.Series[Any]:
-    variable = rows[VARIABLE].astype(pd.BooleanDtype()).fillna(value=False)
-    return ~variable if wanted else variable
-
-
-def _limit(name: str, column: str, meaning: str, *, least: bool) -> Kind:
+def _limit(name: str, column: str, sign: str, meaning: str) -> Kind:
     """A filter that keeps what is at least, or at most, a number."""
-
-    def keeps(rows: pd.DataFrame, limit: float) -> pd.Series[Any]:
-        return rows[column] >= limit if least else rows[column] <= limit
-
-    return Kind(name, "N", meaning, _number, lambda _limit: (column,), keeps)
+    return Kind(name, "N", meaning, _number, lambda limit: f"{column} {sign} {limit!r}")
 
 
-def _bins_limit(rows: pd.DataFrame, column: str, limit: float, *, least: bool) -> pd.Series[Any]:
-    return rows[column] >= limit if least else rows[column] <= limit
-
-
-_least, _most = partial(_limit, least=True), partial(_limit, least=False)
 _WHERE = "peak|eclipse:3|5:all|gti|bti:N"
 
 FILTERS: Final[Mapping[str, Kind]] = MappingProxyType(
@@ -172,97 +146,88 @@ FILTERS: Final[Mapping[str, Kind]] = MappingProxyType(
                 "S,...",
                 "time bins of these lengths in seconds",
                 _numbers,
-                lambda _: ("t_bin",),
-                _in_bins,
+                _bins_condition,
             ),
             Kind(
                 "band",
                 "LO-HI,...",
                 "these energy bands in keV",
                 _bands,
-                lambda _: ("e_lo", "e_hi"),
-                _in_bands,
+                _bands_condition,
             ),
             Kind(
                 "max_regions",
                 "N",
                 "observations with at most N regions, all runs together",
                 _number,
-                lambda _: ("obsid",),
-                _crowd,
+                lambda limit: f"{N_REGIONS} <= {limit!r}",
             ),
-            _most("max_intensity", "intensity_mean", "mean counts of its cells at most N"),
-            _most("max_area", "area_bbox", "bounding box of at most N cells"),
-            _least("min_sigma_peak", "sigma_peak", "a peak of at least N sigma"),
-            _least("min_sigma_eclipse", "sigma_eclipse", "an eclipse of at least N sigma"),
+            _limit("max_intensity", "intensity_mean", "<=", "mean counts of its cells at most N"),
+            _limit("max_area", "area_bbox", "<=", "bounding box of at most N cells"),
+            _limit("min_sigma_peak", "sigma_peak", ">=", "a peak of at least N sigma"),
+            _limit("min_sigma_eclipse", "sigma_eclipse", ">=", "an eclipse of at least N sigma"),
             Kind(
                 "min_sigma",
                 "N",
                 "a peak or an eclipse of at least N sigma",
                 _number,
-                lambda _: ("sigma_peak", "sigma_eclipse"),
-                _either,
+                lambda limit: f"sigma_peak >= {limit!r} or sigma_eclipse >= {limit!r}",
             ),
             Kind(
                 "five_sigma",
                 "yes|no",
                 "significant at 5 sigma (filt_5sig), or not",
                 _yes,
-                lambda _: ("filt_5sig",),
-                lambda rows, wanted: rows["filt_5sig"] == wanted,
+                _set("filt_5sig"),
             ),
-            _least("min_counts", "n_sum", "at least N counts in the light curve"),
-            _most("max_counts", "n_sum", "at most N counts in the light curve"),
-            _least("min_n_max", "n_max", "at least N counts in the highest frame"),
-            _most("max_n_max", "n_max", "at most N counts in the highest frame"),
-            _most("max_bad_ccd", "ratio_bccd", "a CCD or camera off in at most this part of it"),
-            _least("min_length", "length", "light curve of at least N frames"),
+            _limit("min_counts", "n_sum", ">=", "at least N counts in the light curve"),
+            _limit("max_counts", "n_sum", "<=", "at most N counts in the light curve"),
+            _limit("min_n_max", "n_max", ">=", "at least N counts in the highest frame"),
+            _limit("max_n_max", "n_max", "<=", "at most N counts in the highest frame"),
+            _limit(
+                "max_bad_ccd", "ratio_bccd", "<=", "a CCD or camera off in at most this part of it"
+            ),
+            _limit("min_length", "length", ">=", "light curve of at least N frames"),
             Kind(
                 "min_bins",
                 _WHERE,
                 "at least N significant frames of this kind, in all, good or bad time",
                 _bins,
-                lambda column, _: (column,),
-                partial(_bins_limit, least=True),
+                lambda column, limit: f"{column} >= {limit!r}",
             ),
             Kind(
                 "max_bins",
                 _WHERE,
                 "at most N significant frames of this kind, in all, good or bad time",
                 _bins,
-                lambda column, _: (column,),
-                partial(_bins_limit, least=False),
+                lambda column, limit: f"{column} <= {limit!r}",
             ),
             Kind(
                 "max_sep",
                 "PREFIX:ARCSEC",
                 "a counterpart in that catalogue within this separation",
                 _separation,
-                _of,
-                _near,
+                lambda prefix, limit: f"{prefix}_sep_arcsec <= {limit!r}",
             ),
             Kind(
                 "min_sep",
                 "PREFIX:ARCSEC",
                 "no counterpart in that catalogue within this separation",
                 _separation,
-                _of,
-                _far,
+                lambda prefix, limit: f"not {prefix}_sep_arcsec <= {limit!r}",
             ),
             Kind(
                 "not_variable_4xmm",
                 "yes|no",
                 "not known as variable in 4XMM-DR14, or known",
                 _yes,
-                lambda _: (VARIABLE,),
-                _not_variable,
+                lambda wanted: f"not {VARIABLE}" if wanted else VARIABLE,
             ),
             Kind(
                 "flag",
                 "FLAG,...",
                 "one of these quality flags at least",
                 _flags,
-                lambda names: names,
                 _any_flag,
             ),
             Kind(
@@ -270,16 +235,14 @@ FILTERS: Final[Mapping[str, Kind]] = MappingProxyType(
                 "FLAG,...",
                 "none of these quality flags",
                 _flags,
-                lambda names: names,
-                lambda rows, names: ~_any_flag(rows, names),
+                _without,
             ),
             Kind(
                 "clean",
                 "yes|no",
                 "no flag of a defect at all, or one at least",
                 _yes,
-                lambda _: DEFECTS,
-                lambda rows, wanted: _any_flag(rows, DEFECTS) != wanted,
+                _clean,
             ),
         )
     }

@@ -7,6 +7,7 @@ counterpart (method.md, Filters).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -14,9 +15,15 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from exod.errors import ConfigError, InputError
-from exod.vetting.filterkinds import FILTERS, Keep, Kind
+from exod.queries import Expression
+from exod.queries import Kind as Content
+from exod.queries import parse as parse_condition
+from exod.vetting.filterkinds import FILTERS, N_REGIONS, VARIABLE, Kind
+
+Keep = NDArray[np.bool_]
 
 COUNTS: Final = [
     "filter",
@@ -28,6 +35,13 @@ COUNTS: Final = [
     "removed_alone",
 ]
 """Columns of the table of counts."""
+
+_NAME: Final = re.compile(r"\b(?!(?:abs|and|not|or)\b)[^\W\d]\w*")
+"""Columns in a condition of a filter."""
+
+
+def _kind(column: str) -> Content:
+    return "boolean" if column.startswith("filt_") or column == VARIABLE else "number"
 
 
 @dataclass(frozen=True)
@@ -54,9 +68,19 @@ class Filter:
         return self.kind.read(self.value)
 
     @property
+    def condition(self) -> Expression:
+        """Which rows it keeps."""
+        return parse_condition(self.text, {name: _kind(name) for name in _NAME.findall(self.text)})
+
+    @property
+    def text(self) -> str:
+        """The condition as a user would write it."""
+        return self.kind.condition(*self.parameters)
+
+    @property
     def needs(self) -> tuple[str, ...]:
-        """Columns that it reads."""
-        return self.kind.needs(*self.parameters)
+        """Columns that it reads, sorted."""
+        return tuple(self.condition.columns)
 
     def __str__(self) -> str:
         return f"{self.name}={self.value}"
@@ -69,14 +93,16 @@ class Filter:
         InputError
             If a column is missing.
         """
+        if N_REGIONS in self.needs and N_REGIONS not in rows:
+            counts = rows.groupby("obsid")["obsid"].transform("size")
+            rows = rows.assign(**{N_REGIONS: counts})
         missing = [name for name in self.needs if name not in rows]
         if missing:
             raise InputError(
                 f"The filter {self} needs the columns {', '.join(missing)}, which the rows do not "
                 f"have; join the table that has them first."
             )
-        found = pd.Series(self.kind.keeps(rows, *self.parameters), rows.index)
-        return found.astype(pd.BooleanDtype()).to_numpy(bool, na_value=False)
+        return self.condition.mask(rows)
 
 
 def parse(text: str) -> Filter:
@@ -174,26 +200,23 @@ def apply(filters: Iterable[Filter], rows: pd.DataFrame) -> tuple[pd.DataFrame, 
     >>> len(kept), counts["removed"].tolist(), counts["removed_alone"].tolist()
     (1, [1, 1], [1, 2])
     """
-    stay = np.ones(len(rows), bool)
-    counts = []
-    for item in filters:
-        own = item.keeps(rows)
-        before, stay = int(stay.sum()), stay & own
-        kept, alone = int(stay.sum()), int(own.sum())
-        counts.append(
-            {"filter": str(item), "meaning": item.kind.meaning, "before": before}
-            | {"kept": kept, "removed": before - kept}
-            | {"kept_alone": alone, "removed_alone": len(rows) - alone}
-        )
-    return rows[stay], pd.DataFrame(counts, columns=COUNTS)
+    filters = list(filters)
+    keeps = [item.keeps(rows) for item in filters]
+    stays = [np.logical_and.reduce(keeps[: i + 1]) for i in range(len(keeps))]
+    kept, alone = ([int(found.sum()) for found in each] for each in (stays, keeps))
+    found = rows[stays[-1]] if stays else rows[:]
+    return found, count_table(filters, len(rows), kept, alone)
 
 
-def added(counts: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Counts of the same filters on parts of a table, added."""
-    total = counts[0].copy()
-    for part in counts[1:]:
-        total[COUNTS[2:]] += part[COUNTS[2:]]
-    return total
+def count_table(
+    filters: Sequence[Filter], n_rows: int, kept: Sequence[int], alone: Sequence[int]
+) -> pd.DataFrame:
+    """The counts of `apply`, from what each filter leaves of those before it, and alone."""
+    rows = [
+        (str(item), item.kind.meaning, before, left, before - left, own, n_rows - own)
+        for item, before, left, own in zip(filters, [n_rows, *kept], kept, alone, strict=False)
+    ]
+    return pd.DataFrame(rows, columns=COUNTS)
 
 
 def subsets(*lists: Sequence[Filter]) -> list[tuple[Filter, ...]]:
@@ -218,12 +241,19 @@ def subset_counts(rows: pd.DataFrame, *lists: Sequence[Filter]) -> pd.DataFrame:
         Columns ``filters`` (text; ``all`` without any), ``kept`` and ``removed``.
     """
     keeps = {item: item.keeps(rows) for one in lists for item in one}
-    found = []
-    for choice in subsets(*lists):
-        stay = np.ones(len(rows), bool)
-        for item in choice:
-            stay &= keeps[item]
-        kept = int(stay.sum())
-        name = " ".join(map(str, choice)) or "all"
-        found.append({"filters": name, "kept": kept, "removed": len(rows) - kept})
-    return pd.DataFrame(found)
+    everything = np.ones(len(rows), bool)
+    choices = subsets(*lists)
+    kept = [
+        int(np.logical_and.reduce([everything, *(keeps[item] for item in choice)]).sum())
+        for choice in choices
+    ]
+    return subset_table(choices, len(rows), kept)
+
+
+def subset_table(
+    choices: Sequence[Sequence[Filter]], n_rows: int, kept: Sequence[int]
+) -> pd.DataFrame:
+    """The counts of `subset_counts`, from the rows that each choice keeps."""
+    names = [" ".join(map(str, choice)) or "all" for choice in choices]
+    counts = np.asarray(kept, dtype=np.int64)
+    return pd.DataFrame({"filters": names, "kept": counts, "removed": n_rows - counts})

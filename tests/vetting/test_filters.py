@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 from helpers.flag_archives import add_features
 from helpers.survey_archives import fill, make_survey, observation
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exod.archive import Archive
@@ -19,7 +19,7 @@ from exod.schemas.columns import Column, Table
 from exod.stages.derive.flags import make_flags
 from exod.stages.query.filters import filter_archive, open_regions
 from exod.vetting.filterkinds import DEFECTS, FILTERS, N_REGIONS, VARIABLE
-from exod.vetting.filters import COUNTS, added, apply, parse, subset_counts, subsets, where
+from exod.vetting.filters import COUNTS, apply, parse, subset_counts, subsets, where
 from exod.vetting.flags import flag_names
 
 SYNC = Plan(scheduler="sync")
@@ -93,6 +93,7 @@ def test_every_kind_of_filter_is_tested():
     assert {text.partition("=")[0] for text in TESTS} == set(FILTERS)
 
 
+@settings(max_examples=60)
 @given(tables, st.sampled_from(sorted(TESTS)))
 def test_each_filter_is_its_plain_condition(rows, text):
     item = parse(text)
@@ -100,8 +101,9 @@ def test_each_filter_is_its_plain_condition(rows, text):
     assert str(item) == text
 
 
-@given(tables, st.lists(st.sampled_from(sorted(TESTS)), max_size=4), st.integers(0, 12))
-def test_counts_are_those_of_loops(rows, texts, cut):
+@settings(max_examples=25)
+@given(tables, st.lists(st.sampled_from(sorted(TESTS)), max_size=4))
+def test_counts_are_those_of_loops(rows, texts):
     table = frame(rows)
     kept, counts = apply(map(parse, texts), table)
     left = list(rows)
@@ -115,10 +117,9 @@ def test_counts_are_those_of_loops(rows, texts, cut):
     assert kept.index.isin(table.index).all()
     again, _ = apply(map(parse, reversed(texts)), table)
     assert again.index.tolist() == kept.index.tolist()
-    parts = [apply(map(parse, texts), part)[1] for part in (table[:cut], table[cut:])]
-    pd.testing.assert_frame_equal(added(parts), counts, check_dtype=False)
 
 
+@settings(max_examples=25)
 @given(tables)
 def test_subsets_are_none_or_one_of_each_list(rows):
     table = frame(rows)
@@ -131,6 +132,7 @@ def test_subsets_are_none_or_one_of_each_list(rows):
     assert subsets() == [()]
 
 
+@settings(max_examples=10)
 @given(st.lists(st.sampled_from("abc"), max_size=12))
 def test_regions_of_an_observation_are_counted_where_nobody_did(obsids):
     rows = pd.DataFrame({"obsid": pd.Series(obsids, dtype=str)})
@@ -174,6 +176,7 @@ def test_missing_columns_are_named():
 
 def test_columns_are_those_of_the_tables():
     known = {name for table in (REGIONS, FEATURES, FLAGS) for name in table.schema.names}
+    known.add(N_REGIONS)
     for text in TESTS:
         item = parse(text)
         if item.name not in ("max_sep", "min_sep", "not_variable_4xmm"):
@@ -209,9 +212,9 @@ def test_an_archive_is_filtered_as_whole_tables_are(survey):
 
 
 def test_nothing_is_read_before_it_is_asked_for(survey, monkeypatch):
-    monkeypatch.setattr("exod.archive.lazy.read_file", lambda *_, **__: pytest.fail("it was read"))
-    frame, _ = open_regions(survey, ["n_max", "filt_5sig"])
-    assert {"n_max", "filt_5sig", N_REGIONS} <= set(frame.columns)
+    monkeypatch.setattr("exod.archive.sql.connected", lambda *_: pytest.fail("it was read"))
+    rows = open_regions(survey, ["n_max", "filt_5sig"])
+    assert {"n_max", "filt_5sig", N_REGIONS} <= set(rows.columns)
 
 
 def test_the_command(survey, tmp_path, command):

@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from exod.archive import Archive, open_archive
+from exod.archive.detections import Rows
+from exod.archive.snapshot import MATCHES, Snapshot
 from exod.errors import ArchiveError, ConfigError
 from exod.files.whole import whole_file
+from exod.queries import parse
 from exod.schemas import FEATURES, FLAGS, REGIONS
+from exod.schemas.columns import Column, Table
 from exod.sources.recovery import RADIUS_ARCSEC, Recovery, histograms, kinds_of_runs, recovery
+from exod.stages.query.rows import kind_of
 from exod.vetting.filterkinds import N_REGIONS
-from exod.vetting.filters import Filter, added, apply, subset_counts
-
-if TYPE_CHECKING:
-    import dask.dataframe as dd
+from exod.vetting.filters import Filter, count_table, subset_table, subsets
 
 FORMATS: Final = (".csv", ".parquet")
 """Kinds of files that `save_rows` writes."""
 
-"""Columns that regions have too."""
+_N_REGIONS: Final = Column(
+    N_REGIONS, pa.int64(), "", "Regions of the observation, all runs together"
+)
 
 
 @dataclass(frozen=True)
@@ -78,40 +83,36 @@ def filter_archive(
     ArchiveError
         If a product that a filter needs was never made.
     """
-    import dask
-
     archive = open_archive(root, storage_options)
     every = [*filters, *(item for one in lists for item in one)]
-    frame, left_out = open_regions(archive, [name for item in every for name in item.needs])
-    tasks = [
-        dask.delayed(_filtered)(part, list(filters), [list(one) for one in lists])
-        for part in frame.to_delayed()
+    rows = open_regions(archive, [name for item in every for name in item.needs])
+    kinds = {name: kind_of(column) for name, column in rows.columns.items()}
+    tests = {item: f"({parse(item.text, kinds).sql(rows.names)})" for item in every}
+    own = [tests[item] for item in filters]
+    choices = subsets(*lists)
+    counted = [
+        *(_all(own[: i + 1]) for i in range(len(own))),
+        *own,
+        *(_all([*own, *(tests[item] for item in choice)]) for choice in choices),
     ]
-    results: Sequence[Filtered] = dask.compute(*tasks)
-    subsets = results[0].subsets
-    for result in results[1:]:
-        subsets[["kept", "removed"]] += result.subsets[["kept", "removed"]]
-    kept = pd.concat([result.kept for result in results], ignore_index=True)
+    n_rows, *counts = rows.counts(counted)
+    kept, alone, chosen = np.split(counts, [len(own), 2 * len(own)])
+    table = Table("regions", "Regions that filters keep", tuple(rows.columns.values()), ())
     return Filtered(
-        kept.sort_values("detid", ignore_index=True),
-        added([result.counts for result in results]),
-        subsets,
-        sum(result.n_regions for result in results),
-        left_out,
+        rows.selected(table, own, [rows.names["detid"]]).frame(),
+        count_table(filters, n_rows, kept.tolist(), alone.tolist()),
+        subset_table(choices, int(chosen[0]), chosen.tolist()),
+        n_rows,
+        rows.behind,
     )
 
 
-def _filtered(
-    rows: pd.DataFrame, filters: Sequence[Filter], lists: Sequence[Sequence[Filter]]
-) -> Filtered:
-    kept, counts = apply(filters, rows)
-    return Filtered(kept, counts, subset_counts(kept, *lists), len(rows))
+def _all(conditions: Sequence[str]) -> str:
+    return " AND ".join(conditions) or "TRUE"
 
 
-def open_regions(
-    archive: Archive, needed: Iterable[str] = ()
-) -> tuple[dd.DataFrame, dict[str, tuple[str, ...]]]:
-    """Regions with what filters need of other tables, lazily.
+def open_regions(archive: Archive, needed: Iterable[str] = ()) -> Rows:
+    """Regions with what filters need of other tables; nothing is read yet.
 
     Parameters
     ----------
@@ -122,70 +123,36 @@ def open_regions(
 
     Returns
     -------
-    regions : dask.dataframe.DataFrame
+    Rows
         All columns of regions and ``n_regions_observation``; of features and flags all columns if
         one is needed; of a cross-match those that are needed.
-    left_out : dict of str to tuple of str
-        Observations whose regions are left out, by the product that does not have them as they
-        are now.
 
     Raises
     ------
     ArchiveError
         If no table has a column, or a product was never made.
     """
-    import dask
-
-    wanted = set(needed) - set(REGIONS.schema.names) - {N_REGIONS}
-    counts = {entry.obsid: entry.rows("regions") for entry in archive.entries()}
-    frame = archive.regions
-    frame = frame.assign(**{N_REGIONS: frame["obsid"].map(counts, meta=(N_REGIONS, "int64"))})
-    left_out: dict[str, tuple[str, ...]] = {}
-    with dask.config.set({"dataframe.convert-string": False}):
-        for table in (FEATURES, FLAGS):
-            if wanted & set(table.schema.names):
-                extra = archive.derived_table(table.name, table.name)
-                new = [name for name in extra.columns if name not in frame.columns]
-                frame = frame.merge(extra[["detid", *new]], on="detid", how="left")
-                wanted -= set(table.schema.names)
-                left_out[table.name] = _outdated(archive, table.name)
-        if wanted:
-            members = archive.members[["detid", "region_num", "srcid"]]
-            frame = frame.merge(members, on="detid", how="left")
-            left_out["unique"] = _outdated(archive, "unique")
-            for match in _matches(archive, wanted):
-                frame = frame.merge(match, on="region_num", how="left")
-    without = {obsid for obsids in left_out.values() for obsid in obsids}
-    if without:
-        frame = frame[~frame["obsid"].isin(sorted(without))]
-    return frame, {product: obsids for product, obsids in left_out.items() if obsids}
-
-
-def _outdated(archive: Archive, product: str) -> tuple[str, ...]:
-    """Observations with regions that a product does not have as they are now."""
-    derived = archive.derived(product)
-    attempts = derived.attempts if derived else {}
-    return tuple(
-        entry.obsid
-        for entry in archive.entries()
-        if entry.rows("regions") and attempts.get(entry.obsid) != entry.attempt
-    )
-
-
-def _matches(archive: Archive, wanted: set[str]) -> Iterator[dd.DataFrame]:
-    """The cross-matches that have the wanted columns."""
-    left = set(wanted)
-    for name in archive.matched:
-        table = archive.matches(name)
-        found = left & set(table.columns)
-        if found:
-            left -= found
-            yield table[["region_num", *sorted(found)]]
-    if left:
+    snapshot = Snapshot(archive)
+    rows = Rows(snapshot, REGIONS.name)
+    rows.add_count(_N_REGIONS)
+    wanted = set(needed) - set(rows.columns)
+    for table in (FEATURES, FLAGS):
+        if wanted & set(table.schema.names):
+            rows.add_part(table.name)
+            wanted -= set(rows.columns)
+    if wanted:
+        rows.add_part("members")
+        for name in snapshot.names:
+            found = wanted & set(snapshot.table(name).schema.names)
+            if name.startswith(MATCHES) and found:
+                rows.add_matches(name, found)
+                wanted -= found
+    if wanted:
         raise ArchiveError(
-            f"No cross-match of {archive.root} has the column {', '.join(sorted(left))}; match "
+            f"No cross-match of {archive.root} has the column {', '.join(sorted(wanted))}; match "
             f"with the catalogue first: `exod crossmatch {archive.root} --with NAME`."
         )
+    return rows
 
 
 def save_rows(rows: pd.DataFrame, path: Path) -> Path:
@@ -266,8 +233,6 @@ def recovery_of_archive(
     ArchiveError
         If the archive cannot be read.
     """
-    import dask
-
     archive = open_archive(root, storage_options)
     entries = [entry for entry in archive.entries() if entry.rows("regions")]
     runs = kinds_of_runs(archive.table("runs", columns=["t_bin", "e_lo", "e_hi"]).compute())
@@ -278,7 +243,8 @@ def recovery_of_archive(
     for entry in entries:
         regions = archive.observation(entry.obsid, "regions")["regions"]
         total += recovery(regions, runs, radius_arcsec)
-    rows = open_regions(archive, [column])[0][["t_bin", "e_lo", "e_hi", column]]
-    tasks = [dask.delayed(histograms)(part, runs, column, edges) for part in rows.to_delayed()]
-    counts = np.sum(dask.compute(*tasks), axis=0)
-    return RecoveryOfArchive(total, counts, edges, column, radius_arcsec)
+    rows = open_regions(archive, [column])
+    wanted = tuple(rows.columns[name] for name in ("t_bin", "e_lo", "e_hi", column))
+    frames = rows.selected(Table("regions", "Their counts", wanted, ())).frames()
+    counts = sum(histograms(frame, runs, column, edges) for frame in frames)
+    return RecoveryOfArchive(total, np.asarray(counts), edges, column, radius_arcsec)
