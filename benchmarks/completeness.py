@@ -35,10 +35,12 @@ from exod.completeness.virtualcells import VirtualCells
 from exod.completeness.virtualwindows import VirtualWindows
 from exod.config import Config
 from exod.counts.windows import WindowCounts, Windows
+from exod.instruments.epic import XMM
 from exod.plots.completeness import methods_figure
 from exod.plots.saving import save_figure
 from exod.scheduler.plan import Plan
 from exod.sensitivity.cellneeds import detection_counts
+from exod.sensitivity.profiles import typical_profile
 from exod.sensitivity.windowneeds import window_detection_counts
 from exod.simulate import SimulatedObservation, simulate
 from exod.stages.completeness.measure import collect, run_campaign
@@ -334,14 +336,15 @@ def _search(observation: SimulatedObservation, config: Config) -> int:
 
 def _maps(found: SearchedField) -> None:
     """Maps of all runs."""
+    profile = typical_profile(XMM)
     for run in found.runs:
         size = run.cube.grid.size_arcsec
         if isinstance(run, VirtualCells):
-            detection_counts(run.expectation, run.thresholds, size)
+            detection_counts(run.expectation, run.thresholds, size, profile)
         elif isinstance(run, VirtualWindows):
             images, windows = run.expectation, Windows(run.cube.box.shape, run.width)
             sums = WindowCounts.of(images.counts, images.source, windows)
-            window_detection_counts(images, sums, run.p_log, size)
+            window_detection_counts(images, sums, run.p_log, size, profile)
 
 
 def record(title: str, text: str) -> None:

@@ -43,8 +43,8 @@ from exod.archive.store import Store, reported
 from exod.config import Config
 from exod.errors import ArchiveError, ConfigError
 from exod.files.whole import is_temporary, unique_mark
+from exod.observation.identifiers import validate_obsid
 from exod.schemas import FORMAT_VERSION, TABLES
-from exod.sky.plane import validate_obsid
 
 _TABLE_NAME = re.compile(r"[a-z_]+/(\d{10})-\d+-[0-9a-f]+\.parquet")
 

@@ -26,8 +26,8 @@ from pydantic import (
 
 from exod.archive.store import Store, reported
 from exod.errors import ArchiveError
+from exod.observation.identifiers import validate_obsid
 from exod.schemas import FORMAT_VERSION
-from exod.sky.plane import validate_obsid
 
 MARKER = "archive.json"
 LEDGER = "ledger"

@@ -8,9 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from exod.instruments.cameras import SKY_PIXEL_ARCSEC
-from exod.sensitivity.profiles import EPIC, Profile
-
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Band = tuple[float, float]
@@ -38,19 +35,6 @@ class Site:
     photon_y: Floats
     energy_kev: Floats
     throughput: float = 1.0
-
-    @classmethod
-    def of_profile(
-        cls,
-        x: float,
-        y: float,
-        energy_kev: Floats,
-        generator: np.random.Generator,
-        profile: Profile = EPIC,
-    ) -> Site:
-        """A site far from any gap, with a photon of the profile for each energy."""
-        offset = profile.sample(generator, len(energy_kev)) / SKY_PIXEL_ARCSEC
-        return cls(x, y, x + offset[0], y + offset[1], energy_kev)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from exod.completeness.burstphotons import Site
 from exod.completeness.campaign import Point
 from exod.config import Config
 from exod.errors import ConfigError, ExposureRejected
-from exod.instruments.cameras import SKY_PIXEL_ARCSEC
 from exod.observation.events import select_events
 from exod.simulate import (
     BoxBurst,
@@ -39,7 +38,6 @@ RING_ARCMIN: Final = 1.0
 """Bursts lie within this of their off-axis angle."""
 
 _TRIES: Final = 2000
-_PIXELS_PER_ARCMIN: Final = 60 / SKY_PIXEL_ARCSEC
 
 _SITE_COUNTS: Final = 4000.0
 """Counts that tell how the light of a place is spread; 1.5 per cent of it is one cell's noise."""
@@ -80,15 +78,16 @@ def burst_places(
     taken = [model.plane.to_pixel(source.ra_deg, source.dec_deg) for source in model.sources]
     others = [(float(x), float(y)) for x, y in taken]
     places: list[Place] = []
+    pixel = model.plane.pixel_arcsec
     low, high = max(off_axis - RING_ARCMIN, 0.0), off_axis + RING_ARCMIN
     for _ in range(_TRIES):
         if len(places) == n:
             break
-        radius = _PIXELS_PER_ARCMIN * np.sqrt(generator.uniform(low**2, high**2))
+        radius = 60 / pixel * np.sqrt(generator.uniform(low**2, high**2))
         angle = generator.uniform(0, 2 * np.pi)
         x = float(model.plane.x_ref + radius * np.cos(angle))
         y = float(model.plane.y_ref + radius * np.sin(angle))
-        near = SEPARATION_ARCSEC / SKY_PIXEL_ARCSEC
+        near = SEPARATION_ARCSEC / pixel
         if any(np.hypot(x - u, y - v) < near for u, v in others + places):
             continue
         if _on_chips(model, x, y):
@@ -111,7 +110,7 @@ def burst_starts(
 def _on_chips(model: ObservationModel, x: float, y: float) -> bool:
     """Whether a circle about a place is on chips of every camera."""
     angle = np.linspace(0, 2 * np.pi, 17)
-    margin = CHIP_MARGIN_ARCSEC / SKY_PIXEL_ARCSEC
+    margin = CHIP_MARGIN_ARCSEC / model.plane.pixel_arcsec
     around = x + margin * np.cos(angle), y + margin * np.sin(angle)
     for exposure in model.exposures:
         detector = DETECTORS[exposure.instrument]

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from exod.completeness.campaign import Campaign
 from exod.completeness.exod1 import CONSTANT, variable_places
-from exod.instruments.cameras import SKY_PIXEL_ARCSEC
 from exod.search.subset import Run, VariableRegion
 
 Floats = NDArray[np.float64]
@@ -46,12 +45,13 @@ class FoundPlace:
 
 @dataclass(frozen=True)
 class TrueBursts:
-    """Bursts that were put in; arrays of shape (n_bursts,), sky pixels and seconds."""
+    """Bursts that were put in: arrays of shape (n_bursts,), sky pixels and seconds."""
 
     x: Floats
     y: Floats
     start: Floats
     stop: Floats
+    pixel_arcsec: float
 
 
 def kind_of(run: Run) -> str:
@@ -121,7 +121,7 @@ def match(places: Sequence[FoundPlace], bursts: TrueBursts) -> tuple[NDArray[np.
     found = np.zeros(len(bursts.x), bool)
     n_false = 0
     for place in places:
-        distance = np.hypot(bursts.x - place.x, bursts.y - place.y) * SKY_PIXEL_ARCSEC
+        distance = np.hypot(bursts.x - place.x, bursts.y - place.y) * bursts.pixel_arcsec
         overlap = (place.start[:, None] < bursts.stop) & (place.stop[:, None] > bursts.start)
         at_time = overlap.any(axis=0)
         found |= at_time & (distance < MATCH_ARCSEC)

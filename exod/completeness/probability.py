@@ -13,7 +13,7 @@ from exod.counts.cube import CountCube
 from exod.counts.template import BRIGHT_FACTOR, BRIGHT_PERCENTILE, Expectation
 from exod.observation.gti import Frames
 from exod.sensitivity.cellneeds import blur_kernel
-from exod.sensitivity.profiles import EPIC, Profile, cell_shares
+from exod.sensitivity.profiles import Profile, cell_shares
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -48,7 +48,7 @@ def detection_probability(
     expectation: Expectation,
     thresholds: Thresholds,
     bursts: Bursts,
-    profile: Profile = EPIC,
+    profile: Profile,
 ) -> Floats:
     """Probability that each burst makes at least one cell of a run significant.
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from exod.instruments.cameras import SKY_EXTENT, SKY_PIXEL_ARCSEC
 from exod.observation.gti import Frames
 
 if TYPE_CHECKING:
@@ -35,29 +34,41 @@ class Grid:
     ----------
     n : int
         Cells along each side of the full grid.
+    sky_extent : int
+        Sky pixels along each side.
+    pixel_arcsec : float
+        Size of a sky pixel.
+
+    Examples
+    --------
+    >>> Grid.of_size(20.0, 51840, 0.05).n, Grid.of_size(20.0, 8192, 0.492).n
+    (129, 201)
     """
 
     n: int
+    sky_extent: int
+    pixel_arcsec: float
 
     @classmethod
-    def of_size(cls, size_arcsec: float) -> Grid:
+    def of_size(cls, size_arcsec: float, sky_extent: int, pixel_arcsec: float) -> Grid:
         """The grid whose cells are at least `size_arcsec` wide and fill the field."""
-        return cls(int(SKY_EXTENT / (size_arcsec / SKY_PIXEL_ARCSEC)))
+        n = int(sky_extent / (size_arcsec / pixel_arcsec))
+        return cls(n, sky_extent, pixel_arcsec)
 
     @property
     def width(self) -> float:
         """Width of a cell in sky pixels."""
-        return SKY_EXTENT / self.n
+        return self.sky_extent / self.n
 
     @property
     def size_arcsec(self) -> float:
         """Width of a cell in arcsec."""
-        return self.width * SKY_PIXEL_ARCSEC
+        return self.width * self.pixel_arcsec
 
     @property
     def edges(self) -> NDArray[np.float64]:
         """Edges of the cells in sky pixels, shape (n + 1,)."""
-        return np.linspace(0, SKY_EXTENT, self.n + 1)
+        return np.linspace(0, self.sky_extent, self.n + 1)
 
     def flat_index(self, x: NDArray[np.int32], y: NDArray[np.int32]) -> NDArray[np.int32]:
         """Index ``row * n + column`` of sky pixels, same shape; -1 outside the grid."""
@@ -67,10 +78,11 @@ class Grid:
 
     def _index(self, pixel: NDArray[np.int32]) -> NDArray[np.int32]:
         # Whole numbers: exact at the edges, and the last edge belongs to the last cell.
-        inside = (pixel >= 0) & (pixel <= SKY_EXTENT)
-        pixel = np.where(inside, pixel, 0).astype(np.int32)
-        cell = np.minimum(pixel * np.int32(self.n) // np.int32(SKY_EXTENT), np.int32(self.n - 1))
-        return np.where(inside, cell, np.int32(-1))
+        inside = (pixel >= 0) & (pixel <= self.sky_extent)
+        whole = np.int32 if self.sky_extent * self.n < 2**31 else np.int64
+        pixel = np.where(inside, pixel, 0).astype(whole)
+        cell = np.minimum(pixel * whole(self.n) // whole(self.sky_extent), whole(self.n - 1))
+        return np.where(inside, cell, -1).astype(np.int32)
 
 
 @dataclass(frozen=True)

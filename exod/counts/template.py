@@ -16,7 +16,6 @@ from astropy.convolution import Gaussian2DKernel, convolve
 from numpy.typing import NDArray
 
 from exod.counts.cube import Box, CountCube, Grid, lazy_blocks
-from exod.instruments.cameras import IMAGE_PIXEL_ARCSEC, SKY_PIXEL_ARCSEC
 
 if TYPE_CHECKING:
     import dask.array
@@ -28,8 +27,8 @@ Mask = NDArray[np.bool_]
 MIN_DET_ML: Final = 8.0
 """Sources above this EP_DET_ML are masked (method.md, Source mask)."""
 
-IMAGE_PIXEL: Final = IMAGE_PIXEL_ARCSEC / SKY_PIXEL_ARCSEC
-"""Width of an image pixel in sky pixels."""
+OFFSET_ARCSEC: Final = 4.0
+"""Width of an image pixel, by which the published pipeline shifts masks, see `source_discs`."""
 
 INPAINT_RADIUS: Final = 2
 BLUR_SIGMA_CELLS: Final = 0.5
@@ -249,8 +248,9 @@ def source_discs(box: Box, grid: Grid, x: Floats, y: Floats, radius_cells: Float
     edges put them and 0.3 of a cell from where centres would.
     """
     mask = np.zeros(box.shape, bool)
-    column = (x - IMAGE_PIXEL) / grid.width - box.x_lo
-    row = (y - IMAGE_PIXEL) / grid.width - box.y_lo
+    offset = OFFSET_ARCSEC / grid.pixel_arcsec
+    column = (x - offset) / grid.width - box.x_lo
+    row = (y - offset) / grid.width - box.y_lo
     for cx, cy, radius in zip(column, row, radius_cells, strict=True):
         if not np.isfinite([cx, cy, radius]).all():
             continue

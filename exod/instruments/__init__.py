@@ -1,1 +1,66 @@
-"""Instruments: what the search needs to know of a camera. Constants and the PSF; no files."""
+"""Instruments: what the search needs to know of a camera. Constants and the PSF; no files.
+
+In goes the name of an instrument as event lists have it; out comes an `Instrument`: which events
+are X-rays and where the detector is used, the read-out modes that can be searched, its geometry
+and frame time, CCDs that drop out together, its PSF, and how pictures draw it. The size of the sky
+pixels and of the field comes from the headers of event lists, not from here. Nobody else names a
+camera, but for those who read its files and simulate it.
+
+A new instrument is a module here and an entry in `INSTRUMENTS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from exod.errors import InputError
+from exod.instruments.epic import EpicCamera
+from exod.instruments.epic_mos import EMOS1, EMOS2
+from exod.instruments.epic_pn import EPN
+from exod.instruments.instrument import Instrument, Observatory
+
+__all__ = [
+    "CAMERAS",
+    "EMOS1",
+    "EMOS2",
+    "EPN",
+    "INSTRUMENTS",
+    "Instrument",
+    "Observatory",
+    "instrument_of",
+]
+
+CAMERAS: Final[Mapping[str, EpicCamera]] = MappingProxyType(
+    {camera.name: camera for camera in (EPN, EMOS1, EMOS2)}
+)
+"""The EPIC cameras by INSTRUME."""
+
+_INSTRUMENTS: tuple[Instrument, ...] = (EPN, EMOS1, EMOS2)
+
+INSTRUMENTS: Final[Mapping[str, Instrument]] = MappingProxyType(
+    {instrument.name: instrument for instrument in _INSTRUMENTS}
+)
+"""All instruments by name."""
+
+
+def instrument_of(name: str) -> Instrument:
+    """The instrument of a name.
+
+    Raises
+    ------
+    InputError
+        If there is none of that name.
+
+    Examples
+    --------
+    >>> instrument_of("EMOS1").n_ccds
+    7
+    """
+    if name not in INSTRUMENTS:
+        raise InputError(
+            f"{name or '(none)'} is no instrument that can be searched; "
+            f"those are {', '.join(INSTRUMENTS)}."
+        )
+    return INSTRUMENTS[name]

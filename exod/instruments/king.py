@@ -1,4 +1,4 @@
-"""The King profile of the EPIC point spread function."""
+"""The King profile of X-ray telescopes."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 class KingProfile:
     """Surface brightness ``(1 + (r / core)^2)^-slope``, normalised to one over the plane.
 
-    The standard description of the EPIC PSF (UHB section 3.2.1.1). A slope above 1 is needed for
-    a finite integral.
+    The standard description of the PSF of XMM-Newton (UHB section 3.2.1.1). A slope above 1 is
+    needed for a finite integral.
 
     Attributes
     ----------

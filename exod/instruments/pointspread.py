@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import ClassVar, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -70,6 +70,8 @@ class PointSpread:
     slope: tuple[float, ...]
     stretch: tuple[float, ...]
     size: tuple[float, ...]
+
+    reach_arcsec: ClassVar[float] = NORMALISATION_ARCSEC
 
     def king(self, energy_kev: ArrayLike) -> tuple[Floats, Floats]:
         """On-axis core radius (arcsec) and slope at energies (any shape)."""

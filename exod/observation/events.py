@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from exod.errors import ExposureRejected
-from exod.instruments.cameras import CAMERAS, NULL_SKY_PIXEL, PN_BAD_ROWS, Camera
+from exod.instruments import Instrument, instrument_of
 from exod.sky.plane import TangentPlane
 
-PI_MIN_EV = 200
-PI_MAX_EV = 12000
-"""Energies outside this closed range are never used, eV (method.md, Event selection, step 1)."""
+NO_POSITION: Final = -99999999
+"""X and Y of events without a position on the sky (TNULL of these columns in PPS event lists)."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Exposure:
     expid : str
         Exposure identifier, for instance ``"S001"``.
     instrument : str
-        ``"EPN"``, ``"EMOS1"`` or ``"EMOS2"``.
+        Name of the camera in `exod.instruments.INSTRUMENTS`.
     submode, datamode, filter : str
         Read-out mode and blocking filter.
     revolution : int
@@ -44,6 +44,8 @@ class Exposure:
         Bits of FLAG that must be zero for a good event.
     plane : TangentPlane
         Projection of X and Y.
+    sky_extent : int
+        Sky pixels along X and along Y; they are counted from 0 or 1.
     time_system : str
         TIMESYS: TT, or TDB for barycentred lists.
     filename : str
@@ -65,13 +67,18 @@ class Exposure:
     pa_pnt: float
     flag_mask: int
     plane: TangentPlane
+    sky_extent: int
     time_system: str
     filename: str
 
     @property
-    def camera(self) -> Camera:
-        """Constants of the camera."""
-        return CAMERAS[self.instrument]
+    def camera(self) -> Instrument:
+        """What is known of the camera."""
+        return instrument_of(self.instrument)
+
+    def is_good(self, events: EventList) -> NDArray[np.bool_]:
+        """X-ray events by energy, pattern and quality bits, shape (n_events,)."""
+        return self.camera.is_good(events, self.flag_mask)
 
 
 @dataclass(frozen=True)
@@ -81,9 +88,9 @@ class EventList:
     Attributes
     ----------
     time : ndarray of float64
-        Mission elapsed time in seconds.
+        Mission elapsed time in seconds, see `exod.observation.times`.
     x, y : ndarray of int32
-        Sky pixels of 0.05 arcsec; -99999999 where the event has no position.
+        Sky pixels; `NO_POSITION` where the event has none.
     pi : ndarray of int16
         Energy in eV.
     ccdnr : ndarray of uint8
@@ -201,43 +208,20 @@ def select_events(
         finite = np.isfinite(events.time)
         notes.append(f"{name}: {n_rows - int(finite.sum())} events without a time were dropped.")
         events = events.take(finite)
-    good = _good_quality(events, camera, exposure.flag_mask if use_flags else 0)
+    good = camera.is_good(events, exposure.flag_mask if use_flags else 0)
     if not good.any():
         raise ExposureRejected(
             f"{name} has no events left of {n_rows} after the energy, pattern and flag cuts."
         )
     time_min, time_max = float(events.time[good].min()), float(events.time[good].max())
-    good &= _in_window(events, exposure)
-    if not good.any() and not camera.is_pn and exposure.submode != "PrimeFullWindow":
+    good &= camera.is_usable(events, exposure.submode)
+    if not good.any():
         raise ExposureRejected(
-            f"{name} has events on the central CCD only, which is not used in {exposure.submode}."
+            f"{name} has events only where its detector is not used in {exposure.submode}."
         )
-    good &= (events.x != NULL_SKY_PIXEL) & (events.y != NULL_SKY_PIXEL)
+    good &= (events.x != NO_POSITION) & (events.y != NO_POSITION)
     if not good.any():
         raise ExposureRejected(f"{name} has no events left of {n_rows} after the selection.")
     return SelectedEvents(
         exposure, events.take(good).sorted_by_time(), time_min, time_max, n_rows, tuple(notes)
     )
-
-
-def _good_quality(events: EventList, camera: Camera, flag_mask: int) -> NDArray[np.bool_]:
-    """Energy, pattern and flag cuts (method.md, Event selection, steps 1 and 2)."""
-    good = (events.pi >= PI_MIN_EV) & (events.pi <= PI_MAX_EV)
-    good &= events.pattern <= camera.max_pattern
-    if flag_mask:
-        good &= (events.flag & flag_mask) == 0
-    return good
-
-
-def _in_window(events: EventList, exposure: Exposure) -> NDArray[np.bool_]:
-    """Bad rows and borders of pn, central CCD of MOS (method.md, Event selection, steps 4 to 6)."""
-    if not exposure.camera.is_pn:
-        if exposure.submode == "PrimeFullWindow":
-            return np.ones(len(events), bool)
-        return events.ccdnr != 1
-    keep = (events.rawx > 4) & (events.rawx < 61) & (events.rawy < 197)
-    if exposure.submode.startswith("PrimeFullWindow"):
-        keep &= events.rawy > 23
-    for ccdnr, rawx in PN_BAD_ROWS:
-        keep &= (events.ccdnr != ccdnr) | (events.rawx != rawx)
-    return keep

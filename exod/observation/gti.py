@@ -8,8 +8,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from exod.instruments.cameras import PN_QUADRANTS
-
 HIGH_ENERGY_EV: Final = (10_000, 12_000)
 """Open energy range in which soft-proton flares are seen, eV (method.md, Bad time)."""
 
@@ -139,10 +137,9 @@ def camera_off(
     ccdnr: NDArray[np.integer],
     n_frames: int,
     bad_time_frames: NDArray[np.bool_],
-    *,
-    is_pn: bool,
+    groups: tuple[tuple[int, ...], ...],
 ) -> NDArray[np.bool_]:
-    """Frames in which an exposure has no events, or a quadrant of pn dropped out.
+    """Frames in which an exposure has no events, or a group of its CCDs dropped out.
 
     Parameters
     ----------
@@ -153,8 +150,8 @@ def camera_off(
         Number of frames.
     bad_time_frames : ndarray of bool, shape (n_frames,)
         Frames in bad time intervals.
-    is_pn : bool
-        Whether to compare the quadrants.
+    groups : tuple of tuples of int
+        CCDs that drop out together, as `exod.instruments.Instrument.dropout_groups`.
 
     Returns
     -------
@@ -162,32 +159,33 @@ def camera_off(
 
     Notes
     -----
-    In pn (method.md, Count cube) the frame after a bad one is bad as well. EXOD2 also carries the
-    last frame to the first; here nothing wraps.
+    If there are groups (method.md, Count cube), the frame after a bad one is bad as well. EXOD2
+    also carries the last frame to the first; here nothing wraps.
     """
     inside = (frame >= 0) & (frame < n_frames)
     frame, ccdnr = frame[inside], ccdnr[inside]
     bad = np.bincount(frame, minlength=n_frames) == 0
-    if is_pn:
-        bad |= _quadrant_off(frame, ccdnr, n_frames, bad_time_frames)
+    if groups:
+        bad |= _group_off(frame, ccdnr, n_frames, bad_time_frames, groups)
         bad[1:] |= bad[:-1]
     return bad
 
 
-def _quadrant_off(
+def _group_off(
     frame: NDArray[np.integer],
     ccdnr: NDArray[np.integer],
     n_frames: int,
     bad_time_frames: NDArray[np.bool_],
+    groups: tuple[tuple[int, ...], ...],
 ) -> NDArray[np.bool_]:
-    n_ccds = 1 + max(max(quadrant) for quadrant in PN_QUADRANTS)
+    n_ccds = 1 + max(max(group) for group in groups)
     flat = frame.astype(np.int64) * n_ccds + ccdnr
     counts = np.bincount(flat, minlength=n_frames * n_ccds).reshape(n_frames, n_ccds)
-    by_ccd = counts[:, np.array(PN_QUADRANTS)]  # (frame, quadrant, ccd)
-    quadrant = by_ccd.sum(axis=2)
+    by_ccd = counts[:, np.array(groups)]  # (frame, group, ccd)
+    total = by_ccd.sum(axis=2)
     median = np.median(by_ccd, axis=2)
     highest, lowest = median.max(axis=1), median.min(axis=1)
     with np.errstate(invalid="ignore"):
         contrast = (highest - lowest) / (highest + lowest)
-    missing = (quadrant > 0).sum(axis=1) < len(PN_QUADRANTS)
-    return (quadrant.max(axis=1) > 10) & (missing | (bad_time_frames & (contrast > 0.5)))
+    missing = (total > 0).sum(axis=1) < len(groups)
+    return (total.max(axis=1) > 10) & (missing | (bad_time_frames & (contrast > 0.5)))

@@ -19,8 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from exod.instruments.cameras import Camera
-from exod.instruments.king import KingProfile
+from exod.instruments import Instrument
 from exod.observation.events import EventList
 
 REACH: Final = 2
@@ -45,14 +44,14 @@ LOG10_P_MIN: Final = -300.0
 _COLUMNS = ["ccdnr", "rawx", "rawy", "time_lo", "time_hi", "n", "n_neighbours", "log10_p"]
 
 
-def find_hot_pixels(events: EventList, camera: Camera) -> pd.DataFrame:
+def find_hot_pixels(events: EventList, camera: Instrument) -> pd.DataFrame:
     """Find pixels and episodes that are narrower than the PSF.
 
     Parameters
     ----------
     events : EventList
         Selected events of one exposure in order of time.
-    camera : Camera
+    camera : Instrument
         The camera.
 
     Returns
@@ -72,7 +71,7 @@ def find_hot_pixels(events: EventList, camera: Camera) -> pd.DataFrame:
 
 
 def listed_hot_pixels(
-    table: pd.DataFrame, events: EventList, camera: Camera, revolution: int
+    table: pd.DataFrame, events: EventList, camera: Instrument, revolution: int
 ) -> pd.DataFrame:
     """Rows as of `find_hot_pixels` for the pixels that a user's table lists.
 
@@ -82,7 +81,7 @@ def listed_hot_pixels(
         Columns INSTRUME, CCDNR, RAWX, RAWY, REV1, REV2.
     events : EventList
         Selected events of the exposure.
-    camera : Camera
+    camera : Instrument
         The camera.
     revolution : int
         Revolution of the exposure.
@@ -128,11 +127,11 @@ def _pixel_key(
     return (ccdnr.astype(np.int64) * 1000 + rawx) * 1000 + rawy
 
 
-def peak_ratio(camera: Camera) -> float:
+def peak_ratio(camera: Instrument) -> float:
     """How many times as bright as the mean of its neighbours a pixel of a point source may be."""
     offset = np.arange(-REACH, REACH + 1) * camera.pixel_arcsec
     radius = np.hypot(*np.meshgrid(offset, offset))
-    density = KingProfile(camera.king_core_arcsec, camera.king_slope).density(radius)
+    density = camera.core.density(radius)
     neighbours = (density.sum() - density[REACH, REACH]) / (density.size - 1)
     return float(PSF_MARGIN * density[REACH, REACH] / neighbours)
 
@@ -153,11 +152,11 @@ class _Detector:
     area: NDArray[np.float32]
 
     @classmethod
-    def of(cls, events: EventList, camera: Camera) -> _Detector:
+    def of(cls, events: EventList, camera: Instrument) -> _Detector:
         shape = (
             1 + max(camera.n_ccds, int(events.ccdnr.max(initial=0))),
-            1 + 2 * REACH + max(camera.n_rawy, int(events.rawy.max(initial=0))),
-            1 + 2 * REACH + max(camera.n_rawx, int(events.rawx.max(initial=0))),
+            1 + 2 * REACH + max(camera.n_rows, int(events.rawy.max(initial=0))),
+            1 + 2 * REACH + max(camera.n_columns, int(events.rawx.max(initial=0))),
         )
         pixel = np.ravel_multi_index(
             (
@@ -169,7 +168,7 @@ class _Detector:
         )
         order = np.argsort(pixel, kind="stable")
         chip = np.zeros(shape[1:], np.float32)
-        chip[REACH + 1 : REACH + 1 + camera.n_rawy, REACH + 1 : REACH + 1 + camera.n_rawx] = 1
+        chip[REACH + 1 : REACH + 1 + camera.n_rows, REACH + 1 : REACH + 1 + camera.n_columns] = 1
         span = (float(events.time.min()), float(events.time.max())) if len(events) else (0.0, 0.0)
         return cls(
             shape, pixel[order], events.time[order], peak_ratio(camera), span, _box_sum(chip) - 1

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from exod.instruments import Observatory
 from exod.observation.events import Exposure, SelectedEvents
 from exod.sky.plane import TangentPlane
 
@@ -45,6 +46,16 @@ class MergedEvents:
     def plane(self) -> TangentPlane:
         """Projection of the sky pixels, common to the exposures of an observation."""
         return self.exposures[0].plane
+
+    @property
+    def sky_extent(self) -> int:
+        """Sky pixels along X and along Y, common to the exposures of an observation."""
+        return self.exposures[0].sky_extent
+
+    @property
+    def observatory(self) -> Observatory:
+        """The observatory that carries the cameras."""
+        return self.exposures[0].camera.observatory
 
     def around_cell(
         self, time_lo: float, y_lo: float, x_lo: float, t_bin: float, width: float

@@ -17,9 +17,8 @@ from mpl_toolkits.axes_grid1.anchored_artists import (  # type: ignore[import-un
 )
 from numpy.typing import NDArray
 
-from exod.counts.cube import Box, Grid
+from exod.counts.cube import Box
 from exod.errors import plural
-from exod.instruments.cameras import SKY_PIXEL_ARCSEC
 from exod.plots.style import (
     GREEN,
     GREY,
@@ -107,7 +106,7 @@ def cell_wcs(plane: TangentPlane, size_arcsec: float) -> WCS:
     >>> bool(np.allclose((ra, dec), plane.to_sky(61.5 * width, 59.5 * width), atol=1e-9))
     True
     """
-    width = size_arcsec / SKY_PIXEL_ARCSEC
+    width = size_arcsec / plane.pixel_arcsec
     wcs = plane.wcs.deepcopy()
     # Cell i covers the sky pixels from i to i + 1 widths, and FITS counts from 1.
     wcs.wcs.crpix = [plane.x_ref / width + 0.5, plane.y_ref / width + 0.5]
@@ -134,8 +133,9 @@ def _draw_counts(
         )
     )
     if not counts.any():
-        n = Grid.of_size(float(run["size_arcsec"])).n
-        axes.set(xlim=(-0.5, n - 0.5), ylim=(-0.5, n - 0.5), aspect="equal")
+        # The reference pixel is in the middle of the field; FITS counts it from 1.
+        x, y = 2 * axes.wcs.wcs.crpix
+        axes.set(xlim=(-0.5, x - 0.5), ylim=(-0.5, y - 0.5), aspect="equal")
         axes.text(
             0.5, 0.5, "no counts in this band", transform=axes.transAxes, ha="center", va="center"
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
-from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -13,13 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from exod.errors import plural
+from exod.instruments import instrument_of
 from exod.observation.gti import BTI_RATE, HIGH_ENERGY_EV
-from exod.plots.style import BLUE, GREEN, GREY, SMALL, VERMILLION, Row, shade_bad_time, utc
-
-CAMERA_STYLES: Final = MappingProxyType(
-    {"EPN": (BLUE, "-"), "EMOS1": (VERMILLION, "-"), "EMOS2": (GREEN, "--")}
-)
-"""Colour and line of each camera."""
+from exod.plots.style import SMALL, Row, shade_bad_time, utc
 
 MAX_LISTED: Final = 9
 """Exposures that the legend describes one by one."""
@@ -84,7 +79,7 @@ def _draw_rates(
     keys = ["subset", "instrument", "expid"]
     many = rates[keys].drop_duplicates().shape[0] > MAX_LISTED
     for (_, instrument, expid), rows in rates.groupby(keys):
-        colour, style = CAMERA_STYLES.get(str(instrument), (GREY, "-"))
+        camera = instrument_of(str(instrument))
         label = str(instrument) if many else _exposure_text(str(instrument), str(expid), exposures)
         for part in _unbroken(rows.sort_values("time")):
             time, width = part["time"].to_numpy(float), part["width"].to_numpy(float)
@@ -93,8 +88,8 @@ def _draw_rates(
                 part[column].to_numpy() / width,
                 (edges - start) / 1000,
                 baseline=None,
-                color=colour,
-                ls=style,
+                color=camera.colour,
+                ls=camera.line,
                 lw=1.1,
                 label=label,
                 zorder=3,

@@ -10,11 +10,10 @@ import numpy as np
 import pandas as pd
 from astropy import units
 from astropy.coordinates import Angle
-from astropy.time import Time
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from exod.instruments.cameras import MJDREF_TT
+from exod.observation.times import utc_date
 
 Row = Mapping[str, Any] | pd.Series
 """One row of a table."""
@@ -51,8 +50,7 @@ def utc(seconds: float) -> str:
     >>> utc(100529505.65985)
     '2001-03-09 12:50:41'
     """
-    time = Time(MJDREF_TT, seconds / 86400, format="mjd", scale="tt", precision=0)
-    return str(time.utc.iso)
+    return utc_date(seconds).replace("T", " ")
 
 
 def position_text(ra_deg: float, dec_deg: float) -> str:

@@ -16,11 +16,10 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from exod.errors import InputError
+from exod.observation.availability import Availability, pixel_codes
 from exod.observation.events import EVENT_DTYPES, EventList
 from exod.pps import ingested
 from exod.pps.fitsfile import Header, open_fits, read_column
-from exod.simulate.camera.availability import Availability, pixel_codes
-from exod.simulate.injection.inject import InjectedList
 
 Floats = NDArray[np.float64]
 
@@ -121,17 +120,27 @@ def _bad_pixels(hdu: Any) -> NDArray[np.int64]:
 _READERS: Final = {"STDGTI": _good_times, "EXPOSU": _frames, "BADPIX": _bad_pixels}
 
 
-def with_new_rows(path: Path, injected: InjectedList, history: list[str]) -> bytes:
+def with_new_rows(
+    path: Path,
+    events: EventList,
+    is_new: NDArray[np.bool_],
+    detector: tuple[NDArray[np.int16], NDArray[np.int16]],
+    history: list[str],
+) -> bytes:
     """The content of an event list with new rows.
 
     Parameters
     ----------
     path : Path
         FITS file, plain or gzip; the rows that are not new are its rows.
-    injected : InjectedList
+    events : EventList
         All rows. Columns it lacks get: PHA the gain of the list; TIME_RAW the offset to TIME of
         the row before; PAT_ID and PAT_SEQ 0; any other the value of the row before, which is of
         the same time and mostly of the same CCD.
+    is_new : ndarray of bool, shape (n_events,)
+        Which rows are new.
+    detector : tuple of ndarray of int16, shape (n_new,)
+        DETX and DETY of the new rows, in 0.05 arcsec.
     history : list of str
         Texts of HISTORY cards of the extension EVENTS.
 
@@ -159,9 +168,9 @@ def with_new_rows(path: Path, injected: InjectedList, history: list[str]) -> byt
     n_rows, width = header["NAXIS2"], header["NAXIS1"]
     first = place["datLoc"]
     old = np.frombuffer(content, np.uint8, n_rows * width, first).reshape(n_rows, width)
-    rows = np.empty((len(injected.events), width), np.uint8)
-    rows[~injected.is_new] = old
-    rows[injected.is_new] = _new_rows(old, columns, injected)
+    rows = np.empty((len(events), width), np.uint8)
+    rows[~is_new] = old
+    rows[is_new] = _new_rows(old, columns, events, is_new, detector)
     header["NAXIS2"] = len(rows)
     for name in ("CHECKSUM", "DATASUM"):
         header.remove(name, ignore_missing=True)
@@ -182,16 +191,20 @@ def _packed(content: bytes) -> bytes:
 
 
 def _new_rows(
-    old: NDArray[np.uint8], columns: fits.ColDefs, injected: InjectedList
+    old: NDArray[np.uint8],
+    columns: fits.ColDefs,
+    events: EventList,
+    is_new: NDArray[np.bool_],
+    detector: tuple[NDArray[np.int16], NDArray[np.int16]],
 ) -> NDArray[np.uint8]:
     """Bytes of the new rows, shape (n_new, width), in the layout of the table."""
     layout = columns.dtype.newbyteorder(">")
     table = old.view(layout)[:, 0]
-    places = np.flatnonzero(injected.is_new)
+    places = np.flatnonzero(is_new)
     before = np.clip(places - np.arange(len(places)) - 1, 0, None)
-    new = injected.events.take(places)
+    new = events.take(places)
     values: dict[str, Any] = {name.upper(): getattr(new, name) for name in EVENT_DTYPES}
-    values |= {"DETX": injected.detx, "DETY": injected.dety, "PAT_ID": 0, "PAT_SEQ": 0}
+    values |= dict(zip(("DETX", "DETY"), detector, strict=True)) | {"PAT_ID": 0, "PAT_SEQ": 0}
     if "PHA" in columns.names:
         gain = _gain(_physical(table, columns, "PHA"), _physical(table, columns, "PI"))
         values["PHA"] = np.minimum(np.rint(new.pi * gain), _PHA_MAX)

@@ -30,7 +30,7 @@ ROW_GROUP_SECONDS: Final = 600.0
 """Length of the row groups of an event list (ARCHITECTURE 3)."""
 
 _KEY: Final = b"exod"
-_VERSION: Final = 1
+_VERSION: Final = 2
 
 
 def product_name(path: Path | RemoteFile) -> str:

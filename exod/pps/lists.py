@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -13,13 +13,17 @@ from astropy.io.registry import IORegistryError
 from astropy.table import Table as AstropyTable
 
 from exod.errors import ConfigError, ExposureRejected, InputError
-from exod.instruments.cameras import CAMERAS, IMAGE_PIXEL_ARCSEC
+from exod.instruments import CAMERAS
+from exod.instruments.epic import IMAGE_PIXEL_ARCSEC
 from exod.observation.events import EVENT_DTYPES, EventList, Exposure
 from exod.pps import ingested
 from exod.pps.fitsfile import Header, open_fits, read_column, read_header
 from exod.pps.names import PPS_NAME, TIMING_PRODUCT, obsid_of_path
 from exod.pps.remote import RemoteFile
-from exod.sky.plane import TangentPlane
+from exod.sky.plane import TangentPlane, pixel_size
+
+LARGEST_FIELD_ARCSEC: Final = 4 * 3600.0
+"""No field of view is wider; that of XMM-Newton is 43 arcmin along a side."""
 
 _FLAG_EXPRESSION = re.compile(r"FLAG\s*&\s*(0x[0-9a-fA-F]+)\s*\)\s*==\s*0")
 
@@ -90,6 +94,7 @@ def _read_exposure(path: Path, header: Header, columns: fits.ColDefs) -> Exposur
     if not re.fullmatch(r"[0-9]{10}", obsid):
         raise InputError(f"{name} has the OBS_ID {obsid!r}, which is not ten digits.")
     camera = CAMERAS[instrument]
+    plane = _read_plane(name, header, columns)
     flag = _FLAG_EXPRESSION.search(header.text(camera.flag_keyword))
     return Exposure(
         obsid=obsid,
@@ -106,7 +111,8 @@ def _read_exposure(path: Path, header: Header, columns: fits.ColDefs) -> Exposur
         dec_pnt=header.number("DEC_PNT"),
         pa_pnt=header.number("PA_PNT"),
         flag_mask=int(flag[1], 16) if flag else camera.flag_mask,
-        plane=_read_plane(name, header, columns),
+        plane=plane,
+        sky_extent=_read_extent(name, header, columns, plane.pixel_arcsec) or camera.sky_extent,
         time_system=header.text("TIMESYS"),
         filename=name,
     )
@@ -125,7 +131,27 @@ def _read_plane(name: str, header: Header, columns: fits.ColDefs) -> TangentPlan
             f"{name} has no sky projection: neither REFXCRPX, REFXCRVL, REFXCDLT (and Y) nor "
             f"TCRPX, TCRVL, TCDLT of the columns X and Y are in its headers."
         )
-    return TangentPlane(*values)
+    plane = TangentPlane(*values)
+    if not plane.pixel_arcsec > 0 or pixel_size(plane.x_delta) != plane.pixel_arcsec:
+        raise InputError(
+            f"{name} has sky pixels of {plane.x_delta:g} by {plane.y_delta:g} degrees; "
+            f"they must be squares."
+        )
+    return plane
+
+
+def _read_extent(name: str, header: Header, columns: fits.ColDefs, pixel_arcsec: float) -> int:
+    """Sky pixels along the longer side of the field; 0 if the header does not say."""
+    numbers = [columns.names.index(axis) + 1 for axis in ("X", "Y") if axis in columns.names]
+    # REFXLMAX of MOS lists has lost bits: it is -13696 for 51840.
+    keys = ("REFXLMAX", "REFYLMAX", *(f"TLMAX{number}" for number in numbers))
+    extent = float(np.nanmax([0.0, *(header.number(key) for key in keys)]))
+    if not extent * pixel_arcsec <= LARGEST_FIELD_ARCSEC:
+        raise InputError(
+            f"{name} has a field of {extent * pixel_arcsec / 3600:.3g} degrees, which is no "
+            f"telescope's: its header is damaged; fetch it again."
+        )
+    return int(extent)
 
 
 def list_extent(path: Path | RemoteFile) -> tuple[int, float, float]:

@@ -90,7 +90,7 @@ EXPOSURES = Table(
     (
         OBSID,
         kinds.file_name("filename", "File name of the event list"),
-        kinds.instrument("instrument", "Camera: EPN, EMOS1 or EMOS2; empty if unreadable"),
+        kinds.instrument("instrument", "Camera, INSTRUME of the header; empty if unreadable"),
         kinds.exposure_name("expid", "Exposure identifier"),
         Column("submode", _S, "", "Read-out mode"),
         Column("filter", _S, "", "Blocking filter", ucd="meta.id;instr.filter"),
@@ -216,8 +216,8 @@ CELLS = Table(
         Column("y", _I16, "", "Row in the full, uncropped grid"),
         Column("x", _I16, "", "Column in the full, uncropped grid"),
         kinds.start("TIME_lo", "Start of the frame, mission elapsed time"),
-        kinds.sky_y("Y_lo", "Lower edge of the cell, sky pixels of 0.05 arcsec"),
-        kinds.sky_x("X_lo", "Lower edge of the cell, sky pixels of 0.05 arcsec"),
+        kinds.sky_y("Y_lo", "Lower edge of the cell, sky pixels"),
+        kinds.sky_x("X_lo", "Lower edge of the cell, sky pixels"),
         Column("n", _I32, "ct", "Counts"),
         Column("mu", _F64, "ct", "Expected counts"),
         kinds.likelihood("B_log", "log10 of the Bayes factor for its kind"),
@@ -241,8 +241,8 @@ REGIONS = Table(
         kinds.position_error(
             "pos_err_arcsec", "Radius that holds the position with 63 % probability"
         ),
-        kinds.sky_x("X", "Position, sky pixels of 0.05 arcsec"),
-        kinds.sky_y("Y", "Position, sky pixels of 0.05 arcsec"),
+        kinds.sky_x("X", "Position, sky pixels"),
+        kinds.sky_y("Y", "Position, sky pixels"),
         Column("pos_method", _S, "", "psf (fit to the events) or centroid (of the cells)"),
         *_BBOX,
         kinds.grid_y("y_centroid", "Mean row of the region's cells, full grid"),
@@ -315,7 +315,7 @@ RATES = Table(
     (
         OBSID,
         _SUBSET,
-        kinds.instrument("instrument", "Camera: EPN, EMOS1 or EMOS2"),
+        kinds.instrument("instrument", "Camera, INSTRUME of the header"),
         kinds.exposure_name("expid", "Exposure identifier"),
         kinds.start("time", "Start of the bin, mission elapsed time"),
         kinds.time_resolution("width", "Length of the bin"),

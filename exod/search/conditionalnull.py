@@ -163,7 +163,11 @@ class _Band:
             false_alarms=FalseAlarms(*curve.at(threshold.p_log)),
             alarms=AlarmsByStrength(-curve.p_log[::-1], curve.total[::-1]),
             needed=window_detection_counts(
-                expectation, self.sums, threshold.p_log, cube.grid.size_arcsec
+                expectation,
+                self.sums,
+                threshold.p_log,
+                cube.grid.size_arcsec,
+                self.null.subset.profile,
             ),
         )
         strength = -cells.p_log

@@ -24,6 +24,7 @@ from exod.observation.subsets import MergedEvents
 from exod.search.regions import SignificantCells
 from exod.sensitivity.cellalarms import AlarmsByStrength, FalseAlarms
 from exod.sensitivity.cellneeds import DetectionCounts
+from exod.sensitivity.profiles import Profile, typical_profile
 
 Mask = NDArray[np.bool_]
 
@@ -66,6 +67,11 @@ class Subset:
             return None
         return rate / (len(cube.t_bin) * len(cube.bands) * self.n_subsets)
 
+    @property
+    def profile(self) -> Profile:
+        """Typical point spread function of the cameras."""
+        return typical_profile(self.events.observatory)
+
     def in_band(self, band: Band) -> Mask:
         """Events in an energy band in keV, both ends excluded, shape (n_events,)."""
         low, high = (1000 * energy for energy in band)
@@ -86,8 +92,8 @@ class Subset:
         events, off = self.events, np.zeros(frames.n, bool)
         for number, exposure in enumerate(events.exposures):
             own = events.source == number
-            is_pn = exposure.camera.is_pn
-            off |= camera_off(index[own], events.ccdnr[own], frames.n, is_bad, is_pn=is_pn)
+            groups = exposure.camera.dropout_groups
+            off |= camera_off(index[own], events.ccdnr[own], frames.n, is_bad, groups)
         return off
 
     def masked(self, off: Mask, is_bad: Mask) -> Mask:

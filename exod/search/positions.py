@@ -11,15 +11,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from exod.instruments.cameras import SKY_PIXEL_ARCSEC
+from exod.instruments import Observatory
 from exod.instruments.king import KingProfile
-
-PSF: Final = KingProfile(5.5, 1.5)
-"""Mean of the on-axis profiles of the three cameras (UHB section 3.2.1.1, table 2)."""
-
-ATTITUDE_ERROR_ARCSEC: Final = 1.29
-"""Systematic error of positions that no reference catalogue has corrected (SAS manual, task
-catcorr, "Output files": SYSERRCC of fields without a satisfactory fit)."""
 
 _MAX_ITERATIONS: Final = 200
 _CONVERGED_ARCSEC: Final = 1e-3
@@ -52,6 +45,8 @@ def fit_position(
     background: float,
     area: float,
     start: tuple[float, float],
+    observatory: Observatory,
+    pixel_arcsec: float,
 ) -> Position | None:
     """Fit a point source on a flat background to events.
 
@@ -65,6 +60,10 @@ def fit_position(
         Area they were taken from, square sky pixels.
     start : (float, float)
         First guess, sky pixels.
+    observatory : Observatory
+        Its PSF and the systematic error of its attitude.
+    pixel_arcsec : float
+        Size of a sky pixel.
 
     Returns
     -------
@@ -79,24 +78,26 @@ def fit_position(
     """
     if len(x) == 0:
         return None
+    psf = observatory.position_psf
     counts = max(len(x) - background, 1.0)
-    density = background / (area * SKY_PIXEL_ARCSEC**2)
+    density = background / (area * pixel_arcsec**2)
     px, py = np.asarray(x, float), np.asarray(y, float)
     cx, cy = start
     for _ in range(_MAX_ITERATIONS):
-        r2 = ((px - cx) ** 2 + (py - cy) ** 2) * SKY_PIXEL_ARCSEC**2
-        source = counts * PSF.density(np.sqrt(r2))
-        weight = source / (source + density) / (1 + r2 / PSF.core**2)
+        r2 = ((px - cx) ** 2 + (py - cy) ** 2) * pixel_arcsec**2
+        source = counts * psf.density(np.sqrt(r2))
+        weight = source / (source + density) / (1 + r2 / psf.core**2)
         nx, ny = np.average(px, weights=weight), np.average(py, weights=weight)
-        moved = np.hypot(nx - cx, ny - cy) * SKY_PIXEL_ARCSEC
+        moved = np.hypot(nx - cx, ny - cy) * pixel_arcsec
         cx, cy = float(nx), float(ny)
         if moved < _CONVERGED_ARCSEC:
             break
-    statistical = np.sqrt(2) * position_error(counts, density)
-    return Position(cx, cy, float(np.hypot(statistical, ATTITUDE_ERROR_ARCSEC)), counts)
+    statistical = np.sqrt(2) * position_error(counts, density, psf)
+    error = float(np.hypot(statistical, observatory.attitude_error_arcsec))
+    return Position(cx, cy, error, counts)
 
 
-def position_error(counts: float, background_density: float) -> float:
+def position_error(counts: float, background_density: float, psf: KingProfile) -> float:
     """Standard error along one axis of a fitted position, arcsec.
 
     Parameters
@@ -105,6 +106,8 @@ def position_error(counts: float, background_density: float) -> float:
         Counts of the source.
     background_density : float
         Background counts per square arcsec.
+    psf : KingProfile
+        Point spread function.
 
     Notes
     -----
@@ -113,18 +116,35 @@ def position_error(counts: float, background_density: float) -> float:
 
     Examples
     --------
-    >>> round(position_error(100, 0.0), 3)
+    >>> round(position_error(100, 0.0, KingProfile(5.5, 1.5)), 3)
     0.71
     """
-    radius = np.linspace(0, 15 * PSF.core, 1500)[1:]
-    profile = PSF.density(radius)
+    radius = np.linspace(0, 15 * psf.core, 1500)[1:]
+    profile = psf.density(radius)
     slope = np.gradient(profile, radius)
     integrand = np.pi * radius * (counts * slope) ** 2 / (counts * profile + background_density)
     return float(1 / np.sqrt(np.trapezoid(integrand, radius)))
 
 
-def psf_fraction(x: float, y: float, x_lo: float, x_hi: float, y_lo: float, y_hi: float) -> float:
-    """Share of the light of a point source that falls in a box; all in sky pixels.
+def psf_fraction(
+    x: float,
+    y: float,
+    edges: tuple[float, float, float, float],
+    core_arcsec: float,
+    pixel_arcsec: float,
+) -> float:
+    """Share of the light of a point source that falls in a box.
+
+    Parameters
+    ----------
+    x, y : float
+        Position of the source, sky pixels.
+    edges : tuple of float
+        x_lo, x_hi, y_lo and y_hi of the box, sky pixels.
+    core_arcsec : float
+        Core radius of the King profile.
+    pixel_arcsec : float
+        Size of a sky pixel.
 
     Notes
     -----
@@ -133,14 +153,15 @@ def psf_fraction(x: float, y: float, x_lo: float, x_hi: float, y_lo: float, y_hi
 
     Examples
     --------
-    >>> round(psf_fraction(0.0, 0.0, -200.0, 200.0, -200.0, 200.0), 3)
+    >>> round(psf_fraction(0.0, 0.0, (-200.0, 200.0, -200.0, 200.0), 5.5, 0.05), 3)
     0.557
     """
 
     def corner(u: float, v: float) -> float:
-        u, v = u * SKY_PIXEL_ARCSEC, v * SKY_PIXEL_ARCSEC
-        return float(np.arctan(u * v / (PSF.core * np.sqrt(PSF.core**2 + u**2 + v**2))))
+        u, v = u * pixel_arcsec, v * pixel_arcsec
+        return float(np.arctan(u * v / (core_arcsec * np.sqrt(core_arcsec**2 + u**2 + v**2))))
 
+    x_lo, x_hi, y_lo, y_hi = edges
     left, right, low, high = x_lo - x, x_hi - x, y_lo - y, y_hi - y
     total = corner(right, high) - corner(left, high) - corner(right, low) + corner(left, low)
     return total / (2 * np.pi)

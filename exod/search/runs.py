@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from exod.counts.bayes import Kind
 from exod.counts.cube import CountCube, EventsByCell
+from exod.instruments import Observatory
 from exod.observation.subsets import MergedEvents
 from exod.search.bursts import Event, describe_event
 from exod.search.clocks import ExpectedCounts
@@ -104,7 +105,7 @@ def describe_regions(
         position = _locate(searched, region, by_cell, events)
         curve = light_curve(cube, expectation, tested.camera_off, by_cell, region.box)
         times = events.time[np.sort(cube.event[by_cell.in_box(region.box)])]
-        event = _measure(searched, region, cube, curve, times, position)
+        event = _measure(searched, region, cube, curve, times, position, events.observatory)
         strongest = float(searched.strength[region.members].max())
         yield VariableRegion(region, position, curve, event, strongest)
 
@@ -116,6 +117,7 @@ def _measure(
     curve: LightCurve,
     times: NDArray[np.float64],
     position: Position | None,
+    observatory: Observatory,
 ) -> Event | None:
     """Start, stop and counts of the event in the strongest cell of a region."""
     is_peak = found.cells.is_peak[region.members]
@@ -128,9 +130,17 @@ def _measure(
     )
     fraction = 1.0
     if position is not None:
-        box, width = region.box.shifted(cube.box.y_lo, cube.box.x_lo), cube.grid.width
-        edges = (box.x_lo, box.x_hi, box.y_lo, box.y_hi)
-        fraction = psf_fraction(position.x, position.y, *(edge * width for edge in edges))
+        box, grid = region.box.shifted(cube.box.y_lo, cube.box.x_lo), cube.grid
+        x_lo, x_hi, y_lo, y_hi = (
+            edge * grid.width for edge in (box.x_lo, box.x_hi, box.y_lo, box.y_hi)
+        )
+        fraction = psf_fraction(
+            position.x,
+            position.y,
+            (x_lo, x_hi, y_lo, y_hi),
+            observatory.position_psf.core,
+            grid.pixel_arcsec,
+        )
     kind: Kind = "peak" if is_peak.any() else "eclipse"
     seed = (start, start + frames.t_bin)
     return describe_event(times, expected, seed, kind, psf_fraction=max(fraction, 0.1))
@@ -158,4 +168,12 @@ def _locate(
         for low, index in zip((cube.box.x_lo, cube.box.y_lo), weighted, strict=True)
     )
     area = box.size * cube.grid.width**2
-    return fit_position(events.x[chosen], events.y[chosen], float(background), area, (x, y))
+    return fit_position(
+        events.x[chosen],
+        events.y[chosen],
+        float(background),
+        area,
+        (x, y),
+        events.observatory,
+        cube.grid.pixel_arcsec,
+    )

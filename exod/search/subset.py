@@ -53,7 +53,7 @@ def search_subset(
     Run
         One at a time, so that only one cube is in memory.
     """
-    grid = Grid.of_size(config.cube.size_arcsec)
+    grid = Grid.of_size(config.cube.size_arcsec, events.sky_extent, events.plane.pixel_arcsec)
     flat = grid.flat_index(events.x, events.y)
     subset = Subset(events, sources, config, grid, flat, n_subsets, chunk_frames)
     null: NullHypothesis

@@ -82,7 +82,9 @@ class TemplateNull:
             threshold=Threshold(limits.sigma),
             false_alarms=false_alarms,
             alarms=_alarms(tests, limits, false_alarms, cells),
-            needed=detection_counts(expectation, limits, cube.grid.size_arcsec),
+            needed=detection_counts(
+                expectation, limits, cube.grid.size_arcsec, self.subset.profile
+            ),
         )
         return tested, Searched(cube, expectation, cells, _strength(cells, limits))
 

@@ -22,7 +22,7 @@ from scipy import special
 
 from exod.counts.bayes import Thresholds
 from exod.counts.template import BLUR_SIGMA_CELLS, Expectation
-from exod.sensitivity.profiles import EPIC, Profile, cell_shares
+from exod.sensitivity.profiles import Profile, cell_shares
 
 Floats = NDArray[np.float64]
 
@@ -64,7 +64,7 @@ def detection_counts(
     expectation: Expectation,
     thresholds: Thresholds,
     size_arcsec: float,
-    profile: Profile = EPIC,
+    profile: Profile,
 ) -> DetectionCounts:
     """Maps and medians of the counts for 50 and 90 % detection in a run.
 
@@ -86,7 +86,7 @@ def counts_for_detection(
     thresholds: Thresholds,
     probability: float,
     size_arcsec: float,
-    profile: Profile = EPIC,
+    profile: Profile,
 ) -> NDArray[np.float32]:
     """Source counts that a burst within one frame needs to be found, in each cell.
 

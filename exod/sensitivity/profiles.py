@@ -10,14 +10,9 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from exod.instruments.pointspread import NORMALISATION_ARCSEC, POINT_SPREADS
+from exod.instruments.instrument import Observatory, PointSpreadFunction
 
 Floats = NDArray[np.float64]
-
-PHOTON_SHARES: Final = (("EPN", 0.588), ("EMOS1", 0.206), ("EMOS2", 0.206))
-"""Shares of the photons of a source that the cameras see: pn collects as many as both MOS and half
-as many again (UHB section 3.3: 44 per cent of the light of a MOS telescope reaches its camera; MOS
-is less sensitive below 1 keV)."""
 
 _STEP: Final = 0.5
 """Square arcsec over which the encircled energy is differentiated; cells have 400."""
@@ -38,34 +33,37 @@ class Profile(Hashable, Protocol):
 
 
 @dataclass(frozen=True)
-class EpicProfile:
-    """Mean encircled energy of several cameras at one energy and off-axis angle, made circular.
+class MeanProfile:
+    """Mean encircled energy of several telescopes at one energy and off-axis angle, made circular.
 
     Attributes
     ----------
-    shares : tuple of (str, float)
-        INSTRUME and relative number of photons of each camera.
+    shares : tuple of (PointSpreadFunction, float)
+        Relative number of photons that each collects.
     energy_kev, off_axis_arcmin : float
         Typical of the photons and of the field.
 
     Examples
     --------
-    >>> EpicProfile().encircled([0.0, 300.0]).round(2)
+    >>> from exod.instruments.epic import XMM
+    >>> MeanProfile(XMM.photon_shares).encircled([0.0, 300.0]).round(2)
     array([0., 1.])
     """
 
-    shares: tuple[tuple[str, float], ...] = PHOTON_SHARES
+    shares: tuple[tuple[PointSpreadFunction, float], ...]
     energy_kev: float = 1.5
     off_axis_arcmin: float = 6.0
+
+    @property
+    def reach_arcsec(self) -> float:
+        """Radius that holds all photons."""
+        return max(psf.reach_arcsec for psf, _ in self.shares)
 
     def encircled(self, radius: ArrayLike) -> Floats:
         """Share of the photons within `radius` in arcsec (any shape)."""
         total = sum(share for _, share in self.shares)
         place = self.energy_kev, self.off_axis_arcmin
-        parts = [
-            share / total * POINT_SPREADS[name].encircled(radius, *place)
-            for name, share in self.shares
-        ]
+        parts = [share / total * psf.encircled(radius, *place) for psf, share in self.shares]
         return np.sum(parts, axis=0)
 
     def density(self, radius: ArrayLike) -> Floats:
@@ -75,24 +73,25 @@ class EpicProfile:
 
     def sample(self, generator: np.random.Generator, n: int) -> Floats:
         """Offsets of `n` photons from their source in arcsec, shape (2, n)."""
-        radius = np.concatenate([[0.0], np.geomspace(0.05, NORMALISATION_ARCSEC, 2000)])
+        radius = np.concatenate([[0.0], np.geomspace(0.05, self.reach_arcsec, 2000)])
         drawn = np.interp(generator.random(n), self.encircled(radius), radius)
         angle = 2 * np.pi * generator.random(n)
         return np.stack([drawn * np.cos(angle), drawn * np.sin(angle)])
 
 
 @lru_cache(maxsize=8)
-def _tabulated(profile: EpicProfile) -> tuple[Floats, Floats]:
+def _tabulated(profile: MeanProfile) -> tuple[Floats, Floats]:
     """Density at roots of radii; the encircled energy is differentiated by area."""
-    root = np.linspace(0.0, np.sqrt(NORMALISATION_ARCSEC), 3000)
+    root = np.linspace(0.0, np.sqrt(profile.reach_arcsec), 3000)
     square = root**4
     low, high = np.maximum(square - _STEP, 0.0), square + _STEP
     inside = profile.encircled(np.sqrt(high)) - profile.encircled(np.sqrt(low))
     return root, inside / (np.pi * (high - low))
 
 
-EPIC: Final = EpicProfile()
-"""All three cameras."""
+def typical_profile(observatory: Observatory) -> MeanProfile:
+    """The profile of all telescopes of an observatory, at 1.5 keV and 6 arcmin off axis."""
+    return MeanProfile(observatory.photon_shares)
 
 
 def cell_shares(

@@ -26,7 +26,7 @@ from exod.counts.shares import ConditionalExpectation
 from exod.counts.weights import WeightedChance
 from exod.counts.windows import Chance, WindowCounts, log10_tail
 from exod.sensitivity.cellneeds import PROBABILITIES, DetectionCounts
-from exod.sensitivity.profiles import EPIC, Profile, cell_shares
+from exod.sensitivity.profiles import Profile, cell_shares
 
 Floats = NDArray[np.float64]
 
@@ -47,7 +47,11 @@ known to one or two per cent for the smallest k, better for others."""
 
 
 def window_detection_counts(
-    expectation: ConditionalExpectation, sums: WindowCounts, p_log: float, size_arcsec: float
+    expectation: ConditionalExpectation,
+    sums: WindowCounts,
+    p_log: float,
+    size_arcsec: float,
+    profile: Profile,
 ) -> DetectionCounts:
     """Maps and medians of the counts for 50 and 90 % detection in a run.
 
@@ -61,6 +65,8 @@ def window_detection_counts(
         log10 of the largest probability of a significant window.
     size_arcsec : float
         Width of a cell.
+    profile : Profile
+        Point spread function.
 
     Returns
     -------
@@ -70,7 +76,7 @@ def window_detection_counts(
     """
     width = sums.windows.width
     weighted = sums.windows.weighted
-    lights = [Light.of(EPIC, size_arcsec, width, p, weighted) for p in PROBABILITIES]
+    lights = [Light.of(profile, size_arcsec, width, p, weighted) for p in PROBABILITIES]
     level, _ = expectation.shares(expectation.frames)
     own = np.argmax(sums.counts.sum(1)[:, None] * level, axis=0)
     live = level.sum(0) > 0

@@ -4,7 +4,6 @@ Nothing is read or written here; `exod.stages.inputs.simulate` writes files like
 pipeline.
 """
 
-from exod.simulate.camera.availability import Availability
 from exod.simulate.injection.inject import InjectedList, inject_in_memory
 from exod.simulate.injection.strength import expected_counts, with_counts
 from exod.simulate.injection.targets import Target
@@ -25,7 +24,6 @@ from exod.simulate.observation import SimulatedExposure, SimulatedObservation, s
 from exod.simulate.scenario import default_observation
 
 __all__ = [
-    "Availability",
     "BoxBurst",
     "Constant",
     "Dip",

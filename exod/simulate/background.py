@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from exod.observation.events import PI_MAX_EV, PI_MIN_EV
+from exod.instruments.epic import PI_MAX_EV, PI_MIN_EV
 from exod.simulate.camera.detector import DETECTORS, Detector
 from exod.simulate.camera.spectra import LINES, PARTICLES, PROTONS, SKY, Spectrum, blurred, pi_of
 from exod.simulate.camera.vignetting import proton_vignetting, vignetting
@@ -190,12 +190,12 @@ def _hot_pixel(
 
 def _n_pixels(detector: Detector) -> int:
     camera = detector.camera
-    return camera.n_ccds * camera.n_rawx * camera.n_rawy
+    return camera.n_ccds * camera.n_columns * camera.n_rows
 
 
 def _any_pixel(detector: Detector, n: int, generator: np.random.Generator) -> Pixels:
     camera = detector.camera
     ccdnr = generator.integers(1, camera.n_ccds, n, np.uint8, endpoint=True)
-    rawx = generator.integers(1, camera.n_rawx, n, np.int16, endpoint=True)
-    rawy = generator.integers(1, camera.n_rawy, n, np.int16, endpoint=True)
+    rawx = generator.integers(1, camera.n_columns, n, np.int16, endpoint=True)
+    rawy = generator.integers(1, camera.n_rows, n, np.int16, endpoint=True)
     return ccdnr, rawx, rawy

@@ -14,15 +14,15 @@ from typing import Final, Self
 import numpy as np
 
 from exod.errors import ConfigError
-from exod.instruments.cameras import CAMERAS, PN_QUADRANTS
+from exod.instruments import CAMERAS, EPN
+from exod.instruments.epic import SKY_DELTA_DEG
+from exod.observation.availability import Availability
+from exod.observation.identifiers import validate_obsid
 from exod.simulate.camera.detector import DETECTORS, Detector, read_out
 from exod.simulate.camera.spectra import lognormal_quantile
 from exod.simulate.camera.vignetting import vignetting
 from exod.simulate.lights.lightmodels import Constant, LightCurve, SoftProtonFlare
-from exod.sky.plane import TangentPlane, validate_obsid
-
-SKY_DELTA_DEG: Final = 1.38888888888889e-05
-"""REFYCDLT of every PPS event list: 0.05 arcsec in degrees."""
+from exod.sky.plane import TangentPlane
 
 TYPICAL_RATES: Final = MappingProxyType({"EPN": 1.0, "EMOS1": 0.35, "EMOS2": 0.35})
 """Rates of a source relative to pn. The MOS telescopes pass 44 per cent of their light to the
@@ -147,7 +147,7 @@ class DropOut:
     @classmethod
     def quadrant(cls, quadrant: int, start: float, stop: float) -> Self:
         """A drop-out of pn quadrant 0, 1, 2 or 3."""
-        return cls(PN_QUADRANTS[quadrant], start, stop)
+        return cls(EPN.dropout_groups[quadrant], start, stop)
 
 
 @dataclass(frozen=True)
@@ -206,6 +206,19 @@ class ExposureModel:
     def stop(self) -> float:
         """End of the exposure, seconds."""
         return self.start + self.duration
+
+    @property
+    def availability(self) -> Availability:
+        """When the CCDs give events: always but for drop-outs."""
+        good_times = {}
+        for ccdnr in range(1, CAMERAS[self.instrument].n_ccds + 1):
+            edges = [self.start]
+            for dropout in sorted(self.dropouts, key=lambda item: item.start):
+                if ccdnr in dropout.ccds and dropout.stop > edges[-1]:
+                    edges += [max(dropout.start, edges[-1]), dropout.stop]
+            edges.append(max(self.stop, edges[-1]))
+            good_times[ccdnr] = np.reshape(edges, (-1, 2))
+        return Availability(self.start, self.stop, good_times)
 
 
 @dataclass(frozen=True)

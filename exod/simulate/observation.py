@@ -13,12 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from astropy.time import Time
 from numpy.typing import NDArray
 
 from exod.errors import ConfigError
-from exod.instruments.cameras import CAMERAS, MJDREF_TT
-from exod.observation.events import PI_MAX_EV, PI_MIN_EV, EventList, Exposure
+from exod.instruments import CAMERAS
+from exod.instruments.epic import SKY_EXTENT
+from exod.observation.events import EventList, Exposure
+from exod.observation.times import utc_date
 from exod.simulate.background import background_photons
 from exod.simulate.camera.readout import acceptance, read_events
 from exod.simulate.models import (
@@ -58,11 +59,7 @@ class SimulatedExposure:
     @property
     def good(self) -> NDArray[np.bool_]:
         """Events within 0.2-12 keV with accepted PATTERN and FLAG, shape (n_events,)."""
-        events, camera = self.events, self.exposure.camera
-        good = (events.pi >= PI_MIN_EV) & (events.pi <= PI_MAX_EV)
-        good &= events.pattern <= camera.max_pattern
-        good &= (events.flag & self.exposure.flag_mask) == 0
-        return np.asarray(good)
+        return self.exposure.is_good(self.events)
 
 
 @dataclass(frozen=True)
@@ -153,7 +150,7 @@ def _simulate_exposure(
     stream = [*entropy, *f"{settings.instrument}{settings.expid}".encode()]
     generator = np.random.default_rng(stream)
     exposure = _header(model, settings)
-    accepted = acceptance(exposure.camera)
+    accepted = acceptance(CAMERAS[settings.instrument])
     parts = [
         source_photons(source, settings, model.plane, model.pa_pnt, accepted, generator, i)
         for i, source in enumerate(model.sources)
@@ -185,18 +182,7 @@ def _header(model: ObservationModel, settings: ExposureModel) -> Exposure:
         pa_pnt=model.pa_pnt,
         flag_mask=camera.flag_mask,
         plane=model.plane,
+        sky_extent=SKY_EXTENT,
         time_system="TT",
         filename=f"P{model.obsid}{camera.short}{settings.expid}{kind}0000.FTZ",
     )
-
-
-def utc_date(time: float) -> str:
-    """Mission elapsed seconds as a UTC date, ISO 8601.
-
-    Examples
-    --------
-    >>> utc_date(809873689.94)  # TSTART of 0916810801
-    '2023-08-31T12:53:41'
-    """
-    date = Time(MJDREF_TT, time / 86400, format="mjd", scale="tt", precision=0).utc
-    return str(date.isot)

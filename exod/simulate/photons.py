@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from exod.instruments.cameras import SKY_PIXEL_ARCSEC
+from exod.instruments.epic import SKY_PIXEL_ARCSEC
 from exod.instruments.pointspread import POINT_SPREADS
 from exod.simulate.camera.detector import DETECTORS
 from exod.simulate.camera.spectra import blurred, lognormal_quantile, pi_of

@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from exod.errors import ConfigError
-from exod.instruments.cameras import CAMERAS
-from exod.simulate.camera.detector import DETECTORS, PN_FIRST_ROW
+from exod.instruments import CAMERAS
+from exod.observation.identifiers import validate_obsid
+from exod.simulate.camera.detector import DETECTORS
 from exod.simulate.lights.lightmodels import (
     BoxBurst,
     Eclipse,
@@ -30,7 +31,6 @@ from exod.simulate.models import (
     sky_plane,
 )
 from exod.simulate.weather import BACKGROUNDS, Background, flaring, outlines, with_structure
-from exod.sky.plane import validate_obsid
 
 EXPIDS = {"EMOS1": "S001", "EMOS2": "S002", "EPN": "S003"}
 """The usual identifiers of the first exposures."""
@@ -198,12 +198,11 @@ def random_hot_pixels(
     frame (at most 4 a second).
     """
     camera = CAMERAS[exposure.instrument]
-    first_row = PN_FIRST_ROW if camera.is_pn else 1
     pixels = []
     for i in range(n):
         ccdnr = int(generator.integers(1, camera.n_ccds + 1))
-        rawx = int(generator.integers(1, camera.n_rawx + 1))
-        rawy = int(generator.integers(first_row, camera.n_rawy + 1))
+        rawx = int(generator.integers(1, camera.n_columns + 1))
+        rawy = int(generator.integers(camera.first_row, camera.n_rows + 1))
         if i % 2 == 0:
             rate = float(np.exp(generator.uniform(np.log(0.01), np.log(0.1))))
             pixels.append(HotPixel(ccdnr, rawx, rawy, rate))
@@ -345,6 +344,6 @@ def _on_chips(pointing: ObservationModel, x: float, y: float) -> bool:
         ccdnr, _, rawy = detector.raw_from_detector(*place)
         if not (np.all(ccdnr > 0) and np.all(detector.in_field(*place))):
             return False
-        if detector.camera.is_pn and rawy.min() < PN_FIRST_ROW:
+        if rawy.min() < detector.camera.first_row:
             return False
     return True

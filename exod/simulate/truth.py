@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from exod.instruments.cameras import CAMERAS, IMAGE_PIXEL_ARCSEC
+from exod.instruments import CAMERAS
+from exod.instruments.epic import IMAGE_PIXEL_ARCSEC
 from exod.simulate.background import PARTICLE_RATE, SKY_RATE
 from exod.simulate.camera.detector import DETECTORS
 from exod.simulate.models import ExposureModel, ObservationModel, SourceModel
@@ -145,6 +146,19 @@ def source_list(observation: ObservationModel, generator: np.random.Generator) -
     table = pd.DataFrame(rows, columns=columns, dtype=float)
     table.insert(0, "SRC_NUM", np.arange(1, len(table) + 1))
     return table
+
+
+def listed_sources(source_list: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a source list as reading its file gives them (`exod.pps.read_source_list`)."""
+    return pd.DataFrame(
+        {
+            "ra_deg": source_list["RA"],
+            "dec_deg": source_list["DEC"],
+            "det_ml": source_list["EP_DET_ML"],
+            "extent_arcsec": source_list["EP_EXTENT"] * IMAGE_PIXEL_ARCSEC,
+            "rate": source_list["EP_TOT"],
+        }
+    )
 
 
 def _aperture_counts(observation: ObservationModel, source: SourceModel) -> tuple[float, float]:

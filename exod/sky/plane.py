@@ -1,8 +1,7 @@
-"""Sky coordinates: the tangent plane of the X and Y columns, and observation identifiers."""
+"""Sky coordinates: the tangent plane of the X and Y columns."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -10,30 +9,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from exod.errors import InputError
-
 if TYPE_CHECKING:
     from astropy.wcs import WCS
 
-_OBSID = re.compile(r"[0-9]{10}")
 
+def pixel_size(delta_deg: float) -> float:
+    """Size in arcsec, to the microarcsecond, of sky pixels that are so many degrees apart.
 
-def validate_obsid(obsid: str) -> str:
-    """Return `obsid` if it is ten digits, as every XMM-Newton observation has.
-
-    Raises
-    ------
-    InputError
-        For anything else; an obsid becomes part of paths, so it is checked before use.
+    Headers give 0.05 arcsec with a few digits of its value in degrees; without rounding, cells
+    would depend on how many. Over a field of 50,000 pixels it is worth 0.03 arcsec at most.
 
     Examples
     --------
-    >>> validate_obsid("0001730201")
-    '0001730201'
+    >>> pixel_size(1.38888889e-05), pixel_size(-1.38888888888889e-05)
+    (0.05, 0.05)
     """
-    if not isinstance(obsid, str) or not _OBSID.fullmatch(obsid):
-        raise InputError(f"{obsid!r} is not an observation identifier; it must be ten digits.")
-    return obsid
+    return round(abs(delta_deg) * 3600, 6)
 
 
 @dataclass(frozen=True)
@@ -63,6 +54,11 @@ class TangentPlane:
     dec_ref: float
     x_delta: float
     y_delta: float
+
+    @property
+    def pixel_arcsec(self) -> float:
+        """Size of a sky pixel, see `pixel_size`."""
+        return pixel_size(self.y_delta)
 
     @cached_property
     def wcs(self) -> WCS:

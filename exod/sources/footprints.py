@@ -12,7 +12,6 @@ from scipy.ndimage import binary_dilation
 from scipy.spatial import cKDTree
 
 from exod.counts.cube import Box
-from exod.instruments.cameras import SKY_PIXEL_ARCSEC
 from exod.sky.healpix import Pixels, sky_pixels
 from exod.sky.plane import TangentPlane
 from exod.sky.sphere import Vectors, chord, unit_vectors
@@ -47,7 +46,7 @@ class Footprint:
     @property
     def width(self) -> float:
         """Width of a cell in sky pixels."""
-        return self.size_arcsec / SKY_PIXEL_ARCSEC
+        return self.size_arcsec / self.plane.pixel_arcsec
 
     def covers(
         self, ra_deg: NDArray[np.float64], dec_deg: NDArray[np.float64]

@@ -19,6 +19,7 @@ from exod.archive import Archive, open_archive
 from exod.config import Config
 from exod.counterparts.wanted import Own, wanted_catalogues
 from exod.files.whole import write_whole
+from exod.instruments import CAMERAS
 from exod.pps import find_observations
 from exod.scheduler.plan import Plan
 from exod.stages.catalogue.release import Release, write_catalogue
@@ -35,7 +36,7 @@ SEED = 1
 
 OBSERVATIONS: dict[str, dict[str, Any]] = {
     "0900000101": {"duration": 20_000.0, "n_flares": 1},
-    "0900000201": {"duration": 12_000.0, "n_flares": 0, "cameras": ("EMOS1", "EMOS2")},
+    "0900000201": {"duration": 12_000.0, "n_flares": 0, "cameras": tuple(CAMERAS)[1:]},
     "0900000301": {"duration": 15_000.0, "n_flares": 2, "n_dropouts": 1},
 }
 """The simulated observations, with what differs from the defaults."""

@@ -22,7 +22,6 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage, signal, stats
 
 from exod.errors import InputError
-from exod.instruments.cameras import SKY_PIXEL_ARCSEC
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -30,6 +29,10 @@ Mask = NDArray[np.bool_]
 
 POINTING_PIXEL: Final = 25719.0
 """X and Y of the published pointing, for observations whose own reference pixel is unknown."""
+
+UNIT_ARCSEC: Final = 0.05
+"""Unit of positions on the detector: a sky pixel of XMM-Newton, whatever those of an observation
+are."""
 
 _PLACES = 2**26
 """More than there are HEALPix pixels of order 10."""
@@ -93,8 +96,8 @@ class HotSearch:
 
     @property
     def step(self) -> float:
-        """Half a cell, in sky pixels."""
-        return self.cell_arcsec / SKY_PIXEL_ARCSEC / 2
+        """Half a cell, in units of `UNIT_ARCSEC`."""
+        return self.cell_arcsec / UNIT_ARCSEC / 2
 
     @property
     def trials(self) -> int:
@@ -112,24 +115,31 @@ class HotSearch:
 
 
 def detector_position(
-    x: ArrayLike, y: ArrayLike, pa_deg: ArrayLike, x_ref: ArrayLike, y_ref: ArrayLike
+    x: ArrayLike,
+    y: ArrayLike,
+    pa_deg: ArrayLike,
+    x_ref: ArrayLike,
+    y_ref: ArrayLike,
+    pixel_arcsec: float = UNIT_ARCSEC,
 ) -> tuple[Floats, Floats]:
     """Turn sky pixels back into a frame that is at rest in the detector (method.md, Hot regions).
 
     Parameters
     ----------
     x, y : array_like
-        Sky pixels of 0.05 arcsec.
+        Sky pixels.
     pa_deg : array_like
         Position angle of the pointing, degrees.
     x_ref, y_ref : array_like
         Sky pixel of the pointing; `POINTING_PIXEL` where it is NaN.
+    pixel_arcsec : float
+        Size of a sky pixel; NaN is taken for `UNIT_ARCSEC`.
 
     Returns
     -------
     x_det, y_det : ndarray of float64
-        Sky pixels from the pointing, in the shape of the inputs together; NaN where the position
-        or the angle is.
+        Distance from the pointing in units of `UNIT_ARCSEC`, in the shape of the inputs together;
+        NaN where the position or the angle is.
 
     Examples
     --------
@@ -140,7 +150,8 @@ def detector_position(
     angle = -np.deg2rad(np.asarray(pa_deg, np.float64))
     reference = (np.asarray(value, np.float64) for value in (x_ref, y_ref))
     x_0, y_0 = (np.where(np.isfinite(value), value, POINTING_PIXEL) for value in reference)
-    dx, dy = np.asarray(x, np.float64) - x_0, np.asarray(y, np.float64) - y_0
+    scale = pixel_arcsec / UNIT_ARCSEC if np.isfinite(pixel_arcsec) else 1.0
+    dx, dy = (np.asarray(x, np.float64) - x_0) * scale, (np.asarray(y, np.float64) - y_0) * scale
     x_det, y_det = dx * np.cos(angle) - dy * np.sin(angle), dx * np.sin(angle) + dy * np.cos(angle)
     return np.asarray(x_det), np.asarray(y_det)
 
@@ -340,8 +351,8 @@ def hot_boxes(pairs: Ints, search: HotSearch) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a box: ``x_lo``, ``x_hi``, ``y_lo``, ``y_hi`` (sky pixels from the pointing, in
-        the frame of `detector_position`), ``n_places`` (half cells and places on the sky with
+        One row a box: ``x_lo``, ``x_hi``, ``y_lo``, ``y_hi`` (in the frame of
+        `detector_position`), ``n_places`` (half cells and places on the sky with
         regions in it), ``expected`` (the same from the surroundings), ``p_log`` (log10 of the
         smallest probability of its cells).
 

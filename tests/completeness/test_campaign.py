@@ -139,7 +139,8 @@ def test_sites_lose_light_in_gaps_only():
 
 def test_matching_asks_for_place_and_time():
     bursts = TrueBursts(
-        *(np.array(v) for v in ([1000.0, 9000.0], [1000.0, 9000.0], [10.0, 50.0], [20.0, 60.0]))
+        *(np.array(v) for v in ([1000.0, 9000.0], [1000.0, 9000.0], [10.0, 50.0], [20.0, 60.0])),
+        0.05,
     )
 
     def at(x: float, y: float, time: float) -> FoundPlace:

@@ -6,18 +6,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from helpers.strategies import EPIC, grid_of_size, site_of
 
-from exod.completeness.burstphotons import Site
 from exod.completeness.probability import Bursts, detection_probability
 from exod.completeness.virtual import virtual_injection
 from exod.completeness.virtualcells import VirtualCells
 from exod.counts.bayes import Thresholds
-from exod.counts.cube import Box, CountCube, Grid
+from exod.counts.cube import Box, CountCube
 from exod.counts.template import Expectation, Template
 from exod.instruments.king import KingProfile
 from exod.observation.gti import Frames
 from exod.sensitivity.cellneeds import counts_for_detection, detection_counts, own_share
-from exod.sensitivity.profiles import EPIC, cell_shares
+from exod.sensitivity.profiles import cell_shares
 
 SIZE = 20.0
 
@@ -65,7 +65,7 @@ def test_shares_agree_with_the_closed_form():
 def test_bursts_with_the_counts_of_the_map_are_found_as_often(mu, probability):
     expectation = flat_expectation(mu, n_frames=10_000, side=100)
     thresholds = Thresholds(3.0)
-    needed = counts_for_detection(expectation, thresholds, probability, SIZE)[10, 10]
+    needed = counts_for_detection(expectation, thresholds, probability, SIZE, EPIC)[10, 10]
     generator = np.random.default_rng(5)
     n = 5_000
     dx, dy = generator.uniform(-0.5, 0.5, (2, n))
@@ -79,7 +79,7 @@ def test_few_frames_need_more_counts():
     """A burst that is a good part of all that was seen raises what is expected of it."""
     thresholds = Thresholds(3.0)
     many, few = (
-        counts_for_detection(flat_expectation(0.1, n), thresholds, 0.5, SIZE)[0, 0]
+        counts_for_detection(flat_expectation(0.1, n), thresholds, 0.5, SIZE, EPIC)[0, 0]
         for n in (100_000, 20)
     )
     assert few > 1.3 * many
@@ -90,13 +90,15 @@ def test_levels_are_averaged_over_the_frames():
     quiet, bright = flat_expectation(0.1, 100_000), flat_expectation(0.4, 100_000)
     level = np.concatenate([quiet.level[:75_000], bright.level[:25_000]])
     mixed = replace(quiet, good=Template(quiet.good.shape, level.sum()), level=level)
-    needed = [counts_for_detection(e, thresholds, 0.5, SIZE)[3, 3] for e in (quiet, bright, mixed)]
+    needed = [
+        counts_for_detection(e, thresholds, 0.5, SIZE, EPIC)[3, 3] for e in (quiet, bright, mixed)
+    ]
     assert needed[2] == pytest.approx(0.75 * needed[0] + 0.25 * needed[1], rel=0.01)
 
 
 def test_constant_sources_hide_bursts():
     thresholds = Thresholds(3.0)
-    image = counts_for_detection(flat_expectation(0.01, source=5.0), thresholds, 0.9, SIZE)
+    image = counts_for_detection(flat_expectation(0.01, source=5.0), thresholds, 0.9, SIZE, EPIC)
     assert image[15, 15] > 2 * image[0, 0]
     assert image.dtype == np.float32
 
@@ -104,17 +106,17 @@ def test_constant_sources_hide_bursts():
 def test_no_expectation_is_nan():
     expectation = flat_expectation(0.01)
     expectation.good.shape[4, 5] = 0.0
-    found = detection_counts(expectation, Thresholds(3.0), SIZE)
+    found = detection_counts(expectation, Thresholds(3.0), SIZE, EPIC)
     assert np.isnan(found.images[0]).sum() == 1
     assert found.medians[1] == pytest.approx(float(found.images[1][0, 0]))
     nothing = replace(expectation, exposure=np.zeros(1000))
-    assert np.isnan(detection_counts(nothing, Thresholds(3.0), SIZE).medians).all()
+    assert np.isnan(detection_counts(nothing, Thresholds(3.0), SIZE, EPIC).medians).all()
 
 
 def test_higher_thresholds_need_more_counts():
     expectation = flat_expectation(0.05)
     needed = [
-        counts_for_detection(expectation, Thresholds(sigma), 0.9, SIZE)[0, 0]
+        counts_for_detection(expectation, Thresholds(sigma), 0.9, SIZE, EPIC)[0, 0]
         for sigma in (2.0, 3.0, 4.0, 5.0)
     ]
     assert np.all(np.diff(needed) > 1)
@@ -132,7 +134,7 @@ def searched(
     n_frames, (n_rows, n_columns) = len(expectation.level), expectation.source.shape
     none = np.empty(0, np.int32)
     cube = CountCube.from_events(
-        Frames(0.0, t_bin, n_frames), Grid.of_size(SIZE), none, none, np.zeros(n_frames, bool)
+        Frames(0.0, t_bin, n_frames), grid_of_size(SIZE), none, none, np.zeros(n_frames, bool)
     )
     cube = replace(cube, box=Box(50, 50 + n_rows, 40, 40 + n_columns))
     return VirtualCells(band, cube, expectation, Thresholds(3.0))
@@ -141,20 +143,20 @@ def searched(
 def random_places(n: int, seed: int = 2) -> tuple[np.ndarray, np.ndarray]:
     """Sky pixels all over the middle of the box of `searched`."""
     generator = np.random.default_rng(seed)
-    width = Grid.of_size(SIZE).width
+    width = grid_of_size(SIZE).width
     return generator.uniform(50, 60, n) * width, generator.uniform(60, 70, n) * width
 
 
 def test_short_bursts_agree_with_the_map():
     run = searched(flat_expectation(0.05, n_frames=4000, side=60), 50.0)
     thresholds = Thresholds(3.0)
-    needed = counts_for_detection(run.expectation, thresholds, 0.5, run.cube.grid.size_arcsec)[
-        30, 30
-    ]
+    needed = counts_for_detection(
+        run.expectation, thresholds, 0.5, run.cube.grid.size_arcsec, EPIC
+    )[30, 30]
     x, y = random_places(300)
     start = 50.0 * np.arange(300) + 10.0
     bursts = Bursts(np.full(300, needed), start, np.full(300, 1.0), x, y)
-    found = detection_probability(run.cube, run.expectation, thresholds, bursts)
+    found = detection_probability(run.cube, run.expectation, thresholds, bursts, EPIC)
     assert found.mean() == pytest.approx(0.5, abs=0.03)
 
 
@@ -167,16 +169,14 @@ def test_virtual_bursts_agree_with_the_formula(duration, mu, n_frames):
     n, counts = 3000, 18.0
     x, y = random_places(100)
     energies = np.full(2000, 1.0)
-    sites = [
-        Site.of_profile(float(a), float(b), energies, generator) for a, b in zip(x, y, strict=True)
-    ]
+    sites = [site_of(float(a), float(b), energies, generator) for a, b in zip(x, y, strict=True)]
     start = generator.uniform(100.0, 50.0 * n_frames - 200.0, n)
     found = virtual_injection([run], sites, counts, duration, start, generator)
     some = slice(0, 300)
     bursts = Bursts(
         np.full(300, counts), start[some], np.full(300, duration), np.tile(x, 3), np.tile(y, 3)
     )
-    expected = detection_probability(run.cube, run.expectation, run.thresholds, bursts)
+    expected = detection_probability(run.cube, run.expectation, run.thresholds, bursts, EPIC)
     assert found.mean() == pytest.approx(expected.mean(), abs=0.04)
 
 
@@ -192,9 +192,7 @@ def test_runs_share_photons():
     generator = np.random.default_rng(4)
     x, y = random_places(50)
     energies = generator.choice([1.0, 4.0], 3000)
-    sites = [
-        Site.of_profile(float(a), float(b), energies, generator) for a, b in zip(x, y, strict=True)
-    ]
+    sites = [site_of(float(a), float(b), energies, generator) for a, b in zip(x, y, strict=True)]
     start = generator.uniform(100.0, 90_000.0, 2000)
     found = virtual_injection(runs, sites, 16.0, 2.0, start, generator)
     soft, hard, full = found.T
@@ -208,9 +206,11 @@ def test_bursts_outside_the_data_are_never_found():
     far = Bursts(*(np.array([v]) for v in (1e3, 10.0, 1.0, 30_000.0, 100.0)))
     late = Bursts(*(np.array([v]) for v in (1e3, 6000.0, 1.0, 20_000.0, 24_000.0)))
     for bursts in (far, late):
-        assert detection_probability(run.cube, run.expectation, Thresholds(3.0), bursts) == [0.0]
+        assert detection_probability(run.cube, run.expectation, Thresholds(3.0), bursts, EPIC) == [
+            0.0
+        ]
     generator = np.random.default_rng(1)
-    site = Site.of_profile(20_000.0, 24_000.0, np.ones(100), generator)
+    site = site_of(20_000.0, 24_000.0, np.ones(100), generator)
     start = np.array([6000.0, 1000.0])
     found = virtual_injection([run], [site], 1e3, 1.0, start, generator)
     assert found.tolist() == [[False], [True]]

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.strategies import EPIC, grid_of_size, site_of
 
 from exod.completeness.burstphotons import Site
 from exod.completeness.campaign import Campaign
@@ -15,11 +16,10 @@ from exod.completeness.matching import ANY
 from exod.completeness.virtual import virtual_injection
 from exod.completeness.virtualwindows import VirtualWindows
 from exod.config import Config
-from exod.counts.cube import Box, CountCube, Grid
+from exod.counts.cube import Box, CountCube
 from exod.counts.shares import ConditionalExpectation, LevelCurve, LiveTime
 from exod.counts.windows import WindowCounts, Windows, log10_tail
 from exod.observation.gti import Frames
-from exod.sensitivity.profiles import EPIC
 from exod.sensitivity.windowneeds import Light, best_share, least_counts, window_detection_counts
 from exod.stages.completeness.measure import measure
 from exod.stages.completeness.virtual import predict
@@ -42,7 +42,7 @@ def searched(
     """A run in which every cell has the same counts, in two classes; `dead` seconds at the end."""
     frames = Frames.covering(0.0, LENGTH, t_bin)
     none = np.empty(0, np.int32)
-    cube = CountCube.from_events(frames, Grid.of_size(SIZE), none, none, np.zeros(frames.n, bool))
+    cube = CountCube.from_events(frames, grid_of_size(SIZE), none, none, np.zeros(frames.n, bool))
     cube = replace(cube, box=Box(60, 60 + side, 50, 50 + side))
     live = LENGTH - dead
     # A fifth of the time has another level.
@@ -65,12 +65,10 @@ def searched(
 
 def sites(n: int, generator: np.random.Generator) -> list[Site]:
     """Places all over the middle of the box of `searched`, far from any gap."""
-    width = Grid.of_size(SIZE).width
+    width = grid_of_size(SIZE).width
     x, y = generator.uniform(60, 80, n) * width, generator.uniform(70, 90, n) * width
     energies = np.full(2000, 1.0)
-    return [
-        Site.of_profile(float(a), float(b), energies, generator) for a, b in zip(x, y, strict=True)
-    ]
+    return [site_of(float(a), float(b), energies, generator) for a, b in zip(x, y, strict=True)]
 
 
 def found_share(run: VirtualWindows, counts: float, duration: float, n: int = 2000) -> float:
@@ -118,7 +116,9 @@ def test_bursts_with_the_counts_of_the_map_are_found_as_often(counts, t_bin):
     sums = WindowCounts.of(
         run.expectation.counts, run.expectation.source, Windows(run.cube.box.shape, WIDTH)
     )
-    needed = window_detection_counts(run.expectation, sums, run.p_log, run.cube.grid.size_arcsec)
+    needed = window_detection_counts(
+        run.expectation, sums, run.p_log, run.cube.grid.size_arcsec, EPIC
+    )
     for image, probability in zip(needed.images, (0.5, 0.9), strict=True):
         middle = float(image[20, 20])
         low, high = (found_share(run, f * middle, 0.3 * t_bin) for f in (0.95, 1.05))
@@ -193,7 +193,7 @@ def test_nothing_is_found_in_dead_time_and_outside():
     start = np.array([1000.0, LENGTH - 4000.0])
     found = virtual_injection([run], sites(1, generator), 500.0, 10.0, start, generator)
     assert found.tolist() == [[True], [False]]
-    far = Site.of_profile(30.0, 30.0, np.ones(100), generator)
+    far = site_of(30.0, 30.0, np.ones(100), generator)
     assert not virtual_injection([run], [far], 500.0, 10.0, start, generator).any()
 
 

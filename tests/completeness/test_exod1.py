@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from helpers.strategies import grid_of_size
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
@@ -16,13 +17,13 @@ from exod.completeness.exod1 import (
     variability_image_dense,
     variable_places,
 )
-from exod.counts.cube import CountCube, Grid
+from exod.counts.cube import CountCube
 from exod.observation.gti import Frames
 
 
 def cube_of(n: np.ndarray, chunk_frames: int | None = None) -> CountCube:
     """A cube with these counts, axes (time, y, x), at the corner of the field."""
-    grid = Grid.of_size(20.0)
+    grid = grid_of_size(20.0)
     frame, y, x = (np.repeat(axis, n[n > 0]).astype(np.int32) for axis in np.nonzero(n))
     flat = (y * grid.n + x).astype(np.int32)
     masked = np.zeros(len(n), bool)
@@ -48,7 +49,7 @@ def test_a_burst_is_the_most_variable_place():
     n = field()
     n[77, 20, 11] += 30
     places = variable_places(cube_of(n), np.ones(200, bool))
-    first, width = places[0], Grid.of_size(20.0).width
+    first, width = places[0], grid_of_size(20.0).width
     assert first.brightest == 77
     assert first.x == pytest.approx(11.5 * width)
     assert first.y == pytest.approx(20.5 * width)

@@ -1,14 +1,16 @@
 """The count cube against histograms, and that dense cubes stay lazy."""
 
+from dataclasses import replace
+
 import dask
 import numpy as np
 import pytest
-from helpers.strategies import cubes, lively_cubes, seeds
+from helpers.strategies import PLANE, cubes, grid_of, grid_of_size, lively_cubes, seeds
 from hypothesis import given
 from hypothesis import strategies as st
 
 from exod.counts.cube import Box, CountCube, EventsByCell, Grid
-from exod.instruments.cameras import SKY_EXTENT
+from exod.instruments.epic import SKY_EXTENT
 from exod.observation.gti import Frames
 
 
@@ -18,7 +20,7 @@ def fails_if_computed(dsk, keys, **kwargs):
 
 def cube_of(time, x, y, *, n_frames=10, size=20.0, chunk_frames=None, masked=None):
     """A cube of events at `time` (frames of one second from 0) and sky pixels."""
-    frames, grid = Frames(0.0, 1.0, n_frames), Grid.of_size(size)
+    frames, grid = Frames(0.0, 1.0, n_frames), grid_of_size(size)
     frame = frames.index(np.asarray(time, float))
     flat = grid.flat_index(np.asarray(x, np.int32), np.asarray(y, np.int32))
     masked = np.zeros(n_frames, bool) if masked is None else masked
@@ -30,7 +32,7 @@ def cube_of(time, x, y, *, n_frames=10, size=20.0, chunk_frames=None, masked=Non
 
 @pytest.mark.parametrize(("size", "n"), [(20.0, 129), (5.0, 518), (300.0, 8), (4.0, 648)])
 def test_grid_of_size(size, n):
-    grid = Grid.of_size(size)
+    grid = grid_of_size(size)
     assert grid.n == n
     assert grid.size_arcsec >= size
     assert grid.edges[[0, -1]].tolist() == [0, SKY_EXTENT]
@@ -39,15 +41,49 @@ def test_grid_of_size(size, n):
 
 @given(st.integers(1, 650), st.integers(0, SKY_EXTENT), st.integers(0, SKY_EXTENT))
 def test_flat_index_is_that_of_a_histogram(n, x, y):
-    grid = Grid(n)
+    grid = grid_of(n)
     image, _, _ = np.histogram2d([y], [x], bins=[np.arange(n + 1) * SKY_EXTENT / n] * 2)
     flat = grid.flat_index(np.array([x], np.int32), np.array([y], np.int32))
     assert flat[0] == image.ravel().argmax()
 
 
+@given(st.sampled_from([1, 2, 4, 9, 10, 15, 20]), st.sampled_from([20.0, 15.0, 60.0]), seeds)
+def test_other_sky_pixels_give_the_same_cells(factor, size_arcsec, seed):
+    """Places on the sky, away from edges, in pixels that are `factor` times as large."""
+    generator = np.random.default_rng(seed)
+    plane = replace(PLANE, ra_ref=150.0, dec_ref=2.0)
+    extent = SKY_EXTENT // factor
+    coarse = replace(
+        plane,
+        x_ref=(plane.x_ref - 1) / factor + 1,
+        y_ref=(plane.y_ref - 1) / factor + 1,
+        x_delta=plane.x_delta * factor,
+        y_delta=plane.y_delta * factor,
+    )
+    fine = grid_of_size(size_arcsec)
+    other = Grid.of_size(size_arcsec, extent, coarse.pixel_arcsec)
+    assert (other.n, other.size_arcsec) == (fine.n, pytest.approx(fine.size_arcsec))
+    # A pixel is one arcsec at most, so that a seventh of a cell is far enough from its edge.
+    cell = generator.integers(0, fine.n, (2, 50))
+    x, y = (cell + generator.uniform(0.15, 0.85, cell.shape)) * fine.width
+    sky = plane.to_sky(x, y)
+    flat = [
+        grid.flat_index(*(np.rint(pixel).astype(np.int32) for pixel in own.to_pixel(*sky)))
+        for grid, own in ((fine, plane), (other, coarse))
+    ]
+    assert flat[0].tolist() == flat[1].tolist() == (cell[1] * fine.n + cell[0]).tolist()
+
+
+def test_cells_of_large_fields():
+    """Where pixel times cells is more than 32 bits hold."""
+    grid = Grid(40_000, 200_000, 0.01)
+    pixel = np.array([0, 4, 5, 199_999, 200_000], np.int32)
+    assert grid.flat_index(pixel, np.zeros_like(pixel)).tolist() == [0, 0, 1, 39_999, 39_999]
+
+
 @pytest.mark.parametrize("n", [1, 129, 144, 648])
 def test_cells_are_half_open_but_the_last(n):
-    grid = Grid(n)
+    grid = grid_of(n)
     pixel = np.arange(-2, SKY_EXTENT + 3, dtype=np.int32)
     column = grid.flat_index(pixel, np.zeros_like(pixel))
     exact = [
@@ -61,8 +97,8 @@ def test_cells_are_half_open_but_the_last(n):
 
 def test_events_without_a_position_are_outside():
     null = np.array([-99999999], np.int32)
-    assert Grid(129).flat_index(null, np.array([100], np.int32)) == -1
-    assert Grid(129).flat_index(np.array([100], np.int32), null) == -1
+    assert grid_of(129).flat_index(null, np.array([100], np.int32)) == -1
+    assert grid_of(129).flat_index(np.array([100], np.int32), null) == -1
 
 
 # --- boxes -----------------------------------------------------------------------------------
@@ -91,7 +127,7 @@ def test_widened_boxes_stay_inside():
 def test_cube_is_a_histogram(data, seed, n, n_frames):
     generator = np.random.default_rng(seed)
     t_bin = data.draw(st.sampled_from([0.37, 5.0, 50.0]))
-    grid, frames = Grid(data.draw(st.integers(1, 12))), Frames(1e8, t_bin, n_frames)
+    grid, frames = grid_of(data.draw(st.integers(1, 12))), Frames(1e8, t_bin, n_frames)
     time = np.sort(generator.uniform(1e8 - t_bin, 1e8 + (n_frames + 1) * t_bin, n))
     x, y = generator.integers(-500, SKY_EXTENT + 500, (2, n)).astype(np.int32)
     masked = generator.random(n_frames) < 0.2

@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.strategies import lively_cubes, seeds
+from helpers.strategies import grid_of, lively_cubes, seeds
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exod.counts.cube import Box, CountCube, Grid
+from exod.counts.cube import Box, CountCube
 from exod.counts.template import (
     Template,
     background_template,
@@ -28,7 +28,7 @@ def cube_of(counts, masked=None):
     n = counts.shape[1]
     masked = np.zeros(len(counts), bool) if masked is None else masked
     frames, flat = Frames(0.0, 1.0, len(counts)), (y * n + x).astype(np.int32)
-    return CountCube.from_events(frames, Grid(n), frame.astype(np.int32), flat, masked)
+    return CountCube.from_events(frames, grid_of(n), frame.astype(np.int32), flat, masked)
 
 
 @pytest.fixture
@@ -284,7 +284,7 @@ def test_radii():
 @given(seeds, st.floats(0.3, 6))
 def test_discs_are_circles_without_the_rim(seed, radius):
     generator = np.random.default_rng(seed)
-    grid, box = Grid(129), Box(20, 40, 50, 65)
+    grid, box = grid_of(129), Box(20, 40, 50, 65)
     x, y = generator.uniform(48, 67, 3) * grid.width, generator.uniform(18, 42, 3) * grid.width
     mask = source_discs(box, grid, x, y, np.full(3, radius))
     expected = np.zeros(box.shape, bool)
@@ -296,7 +296,7 @@ def test_discs_are_circles_without_the_rim(seed, radius):
 
 
 def test_positions_without_a_place_are_ignored():
-    box, grid = Box(0, 10, 0, 10), Grid(129)
+    box, grid = Box(0, 10, 0, 10), grid_of(129)
     x = np.array([np.nan, 1e9, -1e9, 2000.0, np.inf])
     y = np.array([2000.0, 2000.0, 2000.0, np.nan, 2000.0])
     assert not source_discs(box, grid, x, y, np.full(5, 3.0)).any()
@@ -305,6 +305,6 @@ def test_positions_without_a_place_are_ignored():
 @pytest.mark.parametrize("shape", [(0, 0), (1, 1), (1, 5), (5, 2), (2, 2)])
 def test_discs_in_small_images(shape):
     box = Box(0, shape[0], 0, shape[1])
-    mask = source_discs(box, Grid(129), np.array([200.0]), np.array([200.0]), np.array([9.0]))
+    mask = source_discs(box, grid_of(129), np.array([200.0]), np.array([200.0]), np.array([9.0]))
     assert mask.shape == shape
     assert not mask.any()

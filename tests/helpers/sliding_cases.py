@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import special
 
-from exod.counts.cube import CountCube, Grid
+from exod.counts.cube import CountCube
 from exod.counts.shares import ConditionalExpectation, LiveTime, class_images
 from exod.counts.windows import WindowCounts, Windows
 from exod.observation.gti import Frames
+from helpers.strategies import grid_of
 
 T_LO = 1e8
 
@@ -75,7 +76,7 @@ def make_case(
     span = float(live_time.edges[-1] - live_time.edges[0])
     whole = CountCube.from_events(
         Frames(T_LO, span * (1 + 1e-9), 1),
-        Grid(side),
+        grid_of(side),
         np.zeros(len(time), np.int32),
         cell.astype(np.int32),
         np.zeros(1, bool),

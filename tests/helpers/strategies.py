@@ -7,15 +7,37 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import strategies as st
 
+from exod.completeness.burstphotons import Site
 from exod.counts.cube import CountCube, Grid
 from exod.counts.template import Expectation, expect
-from exod.instruments.cameras import CAMERAS, NULL_SKY_PIXEL
-from exod.observation.events import EVENT_DTYPES, EventList, Exposure, SelectedEvents
+from exod.instruments import CAMERAS
+from exod.instruments.epic import SKY_EXTENT, SKY_PIXEL_ARCSEC, XMM
+from exod.observation.events import (
+    EVENT_DTYPES,
+    NO_POSITION,
+    EventList,
+    Exposure,
+    SelectedEvents,
+)
 from exod.observation.gti import Frames
+from exod.sensitivity.profiles import typical_profile
 from exod.sky.plane import TangentPlane
 
 PLANE = TangentPlane(25921, 25921, 83.2, -5.4, -1.38888888888889e-05, 1.38888888888889e-05)
 OBSID = "0900000101"
+
+EPIC = typical_profile(XMM)
+
+
+def grid_of(n: int) -> Grid:
+    """A grid of `n` cells along each side of the sky pixels of XMM-Newton."""
+    return Grid(n, SKY_EXTENT, SKY_PIXEL_ARCSEC)
+
+
+def grid_of_size(size_arcsec: float) -> Grid:
+    """A grid of cells of at least this size on them."""
+    return Grid.of_size(size_arcsec, SKY_EXTENT, SKY_PIXEL_ARCSEC)
+
 
 seeds = st.integers(0, 2**32 - 1)
 sigmas = st.one_of(
@@ -43,6 +65,7 @@ def make_exposure(instrument: str = "EMOS1", **changes) -> Exposure:
         pa_pnt=30.0,
         flag_mask=camera.flag_mask,
         plane=PLANE,
+        sky_extent=SKY_EXTENT,
         time_system="TT",
         filename=f"P{OBSID}{camera.short}S001MIEVLI0000.FTZ",
     )
@@ -75,7 +98,7 @@ def make_selected(
 def random_events(generator: np.random.Generator, n: int, span: float = 1000.0) -> EventList:
     """Any values that a file may hold, good or bad, in any order."""
     null = generator.random((2, n)) < 0.1
-    x, y = np.where(null, NULL_SKY_PIXEL, generator.integers(0, 51841, (2, n)))
+    x, y = np.where(null, NO_POSITION, generator.integers(0, 51841, (2, n)))
     return EventList(
         time=generator.uniform(0, span, n),
         x=x.astype("i4"),
@@ -94,7 +117,7 @@ def cubes(draw, max_frames: int = 30, max_side: int = 9, max_events: int = 300) 
     """Cubes of random events, some outside the frames or the grid, some frames masked."""
     generator = np.random.default_rng(draw(seeds))
     n_frames = draw(st.integers(1, max_frames))
-    grid = Grid(draw(st.integers(1, max_side)))
+    grid = grid_of(draw(st.integers(1, max_side)))
     n = draw(st.integers(0, max_events))
     frame = np.sort(generator.integers(-1, n_frames + 1, n)).astype(np.int32)
     spread = draw(st.integers(1, grid.n * grid.n))
@@ -131,7 +154,7 @@ def lively_cubes(draw) -> tuple[CountCube, Expectation]:
     is_bad = generator.random(n_frames) < draw(st.sampled_from([0.0, 0.3, 1.0]))
     cube = CountCube.from_events(
         Frames(1e8, 50.0, n_frames),
-        Grid(n_side),
+        grid_of(n_side),
         frame.astype(np.int32),
         (y * n_side + x).astype(np.int32),
         masked,
@@ -147,3 +170,9 @@ def lively_cubes(draw) -> tuple[CountCube, Expectation]:
             source=expectation.source * noise[2],
         )
     return cube, expectation
+
+
+def site_of(x: float, y: float, energy_kev, generator: np.random.Generator) -> Site:
+    """A place far from any gap between chips, with a photon of the profile for each energy."""
+    offset = EPIC.sample(generator, len(energy_kev)) / SKY_PIXEL_ARCSEC
+    return Site(x, y, x + offset[0], y + offset[1], energy_kev)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.simulator import FRACTIONS, encircled_energy, fit_camera
-from exod.instruments.cameras import CAMERAS
+from exod.instruments import CAMERAS
 from exod.instruments.king import KingProfile, king_fraction, king_radius
 from exod.instruments.pointspread import ENERGIES_KEV, NORMALISATION_ARCSEC, POINT_SPREADS
 

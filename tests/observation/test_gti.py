@@ -6,7 +6,7 @@ from helpers.strategies import seeds
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from exod.instruments.cameras import PN_QUADRANTS
+from exod.instruments import EMOS1, EPN
 from exod.observation.gti import BadTime, Frames, bad_time, camera_off
 
 T_LO = 1e8
@@ -179,7 +179,7 @@ def slow_camera_off(frame, ccdnr, n_frames, bad_frames, *, is_pn) -> list[bool]:
         ccds = [ccdnr[k] for k in range(len(frame)) if frame[k] == i]
         is_off = len(ccds) == 0
         if is_pn:
-            counts = [[ccds.count(c) for c in quadrant] for quadrant in PN_QUADRANTS]
+            counts = [[ccds.count(c) for c in quadrant] for quadrant in EPN.dropout_groups]
             q = [sum(three) for three in counts]
             m = [sorted(three)[1] for three in counts]
             if max(q) > 10:
@@ -198,7 +198,7 @@ def test_camera_off_against_a_loop(seed, n_frames, is_pn, level):
     generator = np.random.default_rng(seed)
     counts = generator.poisson(level * generator.choice([0, 0.2, 1, 3], (n_frames, 12)) / 3)
     for _ in range(3):
-        dead = PN_QUADRANTS[generator.integers(4)]
+        dead = EPN.dropout_groups[generator.integers(4)]
         counts[generator.integers(n_frames), np.array(dead) - 1] = 0
     frame, ccd = np.repeat(np.argwhere(counts), counts[counts > 0], axis=0).T
     outside = generator.integers(-3, 0, 5)
@@ -206,7 +206,7 @@ def test_camera_off_against_a_loop(seed, n_frames, is_pn, level):
     order = generator.permutation(len(frame))
     frame, ccdnr = frame[order].astype("i4"), (ccd[order] + 1).astype("u1")
     bad_frames = generator.random(n_frames) < 0.5
-    off = camera_off(frame, ccdnr, n_frames, bad_frames, is_pn=is_pn)
+    off = camera_off(frame, ccdnr, n_frames, bad_frames, EPN.dropout_groups if is_pn else ())
     assert off.tolist() == slow_camera_off(frame, ccdnr, n_frames, bad_frames, is_pn=is_pn)
 
 
@@ -244,18 +244,19 @@ def test_quadrants(frames, bad_time_frames, off):
     """A bad last frame does not wrap onto the first."""
     frame, ccdnr, n = pn_counts(frames)
     bad = np.array([b == "#" for b in bad_time_frames])
-    result = camera_off(frame, ccdnr, n, bad, is_pn=True)
+    result = camera_off(frame, ccdnr, n, bad, EPN.dropout_groups)
     assert "".join("#" if b else "." for b in result) == off
 
 
 def test_mos_has_no_quadrants():
     frame, ccdnr, n = pn_counts([ALL, {2: 50}, {}, ALL])
-    result = camera_off(frame, ccdnr, n, np.ones(4, bool), is_pn=False)
+    result = camera_off(frame, ccdnr, n, np.ones(4, bool), EMOS1.dropout_groups)
     assert result.tolist() == [False, False, True, False]
 
 
-@pytest.mark.parametrize("is_pn", [True, False])
-def test_no_events_at_all(is_pn):
+@pytest.mark.parametrize("camera", [EPN, EMOS1])
+def test_no_events_at_all(camera):
     none = np.empty(0, "i4")
-    assert camera_off(none, none.astype("u1"), 3, np.zeros(3, bool), is_pn=is_pn).all()
-    assert camera_off(none, none.astype("u1"), 0, np.zeros(0, bool), is_pn=is_pn).shape == (0,)
+    groups, ccdnr = camera.dropout_groups, none.astype("u1")
+    assert camera_off(none, ccdnr, 3, np.zeros(3, bool), groups).all()
+    assert camera_off(none, ccdnr, 0, np.zeros(0, bool), groups).shape == (0,)

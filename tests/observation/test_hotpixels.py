@@ -9,7 +9,7 @@ from helpers.strategies import make_events, seeds
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exod.instruments.cameras import CAMERAS, EMOS1, EPN
+from exod.instruments import CAMERAS, EMOS1, EPN
 from exod.observation.events import EventList, select_events
 from exod.observation.hotpixels import (
     find_hot_pixels,

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from helpers.strategies import grid_of_size
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.axes import Axes
@@ -21,7 +22,6 @@ from matplotlib.text import Text
 from exod.archive import Archive
 from exod.config import Config
 from exod.counts.bayes import log10_b_eclipse, log10_b_peak, threshold
-from exod.counts.cube import Grid
 from exod.errors import ArchiveError, plural
 from exod.plots import (
     detection_image,
@@ -40,7 +40,7 @@ from exod.sky.plane import TangentPlane
 OBSID = "0123456789"
 RUNID = f"{OBSID}_0_50_0.2_12.0"
 T_LO = 100_000_000.0
-GRID = Grid.of_size(20.0)
+GRID = grid_of_size(20.0)
 PLANE = TangentPlane(25921, 25921, 150.0, 2.2, -1.388888888888889e-05, 1.388888888888889e-05)
 PLANE_COLUMNS = {
     f"{axis}_{end}": getattr(PLANE, f"{axis}_{end}") for axis in "xy" for end in ("ref", "delta")

@@ -230,6 +230,40 @@ def test_no_projection(tmp_path):
         read_event_list(write(tmp_path, projection="none"))
 
 
+@pytest.mark.parametrize(
+    ("keys", "extent"),
+    [
+        ({}, 51840),
+        ({"REFXLMAX": -13696, "REFYLMAX": -13696}, 51840),
+        ({"TLMAX5": 51840, "REFXLMAX": -13696}, 51840),
+        ({"REFXLMAX": 8192, "REFYLMAX": 8000}, 8192),
+        ({"TLMAX5": 8000.5, "TLMAX6": 8192.5}, 8192),
+        ({"REFXLMAX": "many", "REFYLMAX": "more"}, 51840),
+    ],
+)
+def test_size_of_the_field(tmp_path, keys, extent):
+    """REFXLMAX of real MOS lists is 51840 in 16 bits."""
+    assert list(FORMATS).index("X") == 4
+    assert read_event_list(write(tmp_path, header=HEADER | keys))[0].sky_extent == extent
+
+
+@pytest.mark.parametrize(
+    ("keys", "reason"),
+    [
+        ({"REFXLMAX": 10**6}, "a field of 13.9 degrees, which is no telescope's"),
+        ({"REFYCDLT": 0.0}, "must be squares"),
+        ({"REFYCDLT": 2e-5}, "must be squares"),
+    ],
+)
+def test_impossible_sky_pixels(tmp_path, keys, reason):
+    hdus = event_hdus()
+    hdus["EVENTS"].header.update(keys)
+    path = tmp_path / "mos1.evt"
+    hdus.writeto(path)
+    with pytest.raises(InputError, match=reason):
+        read_event_list(path)
+
+
 # --- not searched ----------------------------------------------------------------------------
 
 

@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.strategies import make_events, make_selected, seeds
+from helpers.strategies import EPIC, grid_of_size, make_events, make_selected, seeds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -13,13 +13,12 @@ from scipy import stats
 import exod
 from exod.config import Config
 from exod.counts.bayes import MU_REFERENCE, n_peak
-from exod.counts.cube import Box, Grid
+from exod.counts.cube import Box
 from exod.observation.subsets import MergedEvents, merge_subset
 from exod.search import conditionalnull
 from exod.search.conditionalnull import p_of_sigma
 from exod.search.regions import SignificantCells
 from exod.search.subset import Run, search_subset
-from exod.sensitivity.profiles import EPIC
 from exod.sensitivity.windowneeds import best_share, least_counts
 from exod.simulate import BoxBurst, ExposureModel, ObservationModel, SourceModel, simulate
 from exod.stages.inputs.memory import in_memory
@@ -30,7 +29,7 @@ START = 6.0e8
 CAMERAS = ("EMOS1", "EMOS2")
 BINS = [2.5, 15.0, 100.0, 600.0]
 DEEP = Config.load(overrides=[f"cube.t_bin={BINS}", "cube.bands=[[0.2,12.0]]"], preset="deep")
-GRID = Grid.of_size(DEEP.cube.size_arcsec)
+GRID = grid_of_size(DEEP.cube.size_arcsec)
 # On the corner of four cells, and over the edge of frames of every length.
 CORNER = (round(93 * GRID.width), round(79 * GRID.width))
 BURST = (START + 1797.0, 8.0)

@@ -5,7 +5,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 from helpers.sliding_cases import T_LO, Case, always, make_case, random_case, window_counts
-from helpers.strategies import seeds
+from helpers.strategies import EPIC, seeds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -24,7 +24,6 @@ from exod.search.regions import SignificantCells
 from exod.search.sliding import significant_windows
 from exod.sensitivity import windowalarms
 from exod.sensitivity.overlaps import ClumpOverlap, HalfOverlap, overlap_of
-from exod.sensitivity.profiles import EPIC
 from exod.sensitivity.windowneeds import Light, best_share, least_sums
 
 # --- settings --------------------------------------------------------------------------------

@@ -4,13 +4,13 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-from helpers.strategies import lively_cubes, seeds, sigmas
+from helpers.strategies import grid_of, lively_cubes, seeds, sigmas
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
 from exod.counts.bayes import Thresholds, log10_b_eclipse, log10_b_peak
-from exod.counts.cube import Box, CountCube, Grid
+from exod.counts.cube import Box, CountCube
 from exod.counts.template import Expectation, Template
 from exod.observation.gti import Frames
 from exod.search.regions import (
@@ -47,7 +47,7 @@ def cube_of(counts, masked=None, chunk_frames=None):
     n = counts.shape[1]
     return CountCube.from_events(
         Frames(0.0, 1.0, len(counts)),
-        Grid(n),
+        grid_of(n),
         frame.astype(np.int32),
         (y * n + x).astype(np.int32),
         np.zeros(len(counts), bool) if masked is None else masked,

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from helpers.strategies import lively_cubes, seeds
+from helpers.strategies import grid_of, lively_cubes, seeds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
 from exod.counts.bayes import Thresholds, log10_b_eclipse, log10_b_peak
-from exod.counts.cube import CountCube, Grid
+from exod.counts.cube import CountCube
 from exod.counts.template import expect
 from exod.observation.gti import Frames
 from exod.search.regions import SignificantCells, find_regions, significant_cells
@@ -107,7 +107,7 @@ def poisson_cube(generator, rate, n_frames, n_bad=0, flare=1.0):
     frame, y, x = np.repeat(np.argwhere(counts), counts[counts > 0], axis=0).T
     return CountCube.from_events(
         Frames(0.0, 1.0, n_frames),
-        Grid(side),
+        grid_of(side),
         frame.astype(np.int32),
         (y * side + x).astype(np.int32),
         np.zeros(n_frames, bool),

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exod.errors import ConfigError
-from exod.instruments.cameras import CAMERAS, EMOS1, EMOS2, EPN
+from exod.instruments import CAMERAS, EMOS1, EMOS2, EPN
 from exod.simulate.camera.detector import DETECTORS, POINTING_PIXEL, read_out
 from exod.simulate.camera.vignetting import proton_vignetting, vignetting
 
@@ -31,8 +31,8 @@ def test_pixel_survives_the_focal_plane(name, data):
     detector = DETECTORS[name]
     camera = detector.camera
     ccdnr = data.draw(st.integers(1, camera.n_ccds))
-    rawx = data.draw(st.integers(1, camera.n_rawx))
-    rawy = data.draw(st.integers(1, camera.n_rawy))
+    rawx = data.draw(st.integers(1, camera.n_columns))
+    rawy = data.draw(st.integers(1, camera.n_rows))
     shift = data.draw(st.tuples(*[st.floats(-0.49, 0.49)] * 2))
     place = detector.detector_from_raw(ccdnr, rawx + shift[0], rawy + shift[1])
     found = [int(column[0]) for column in detector.raw_from_detector(*place)]

@@ -14,6 +14,7 @@ from astropy.io import fits
 
 import exod
 from exod.errors import ConfigError, ExodError
+from exod.observation.availability import pixel_codes
 from exod.observation.events import EventList
 from exod.pps import find_observations, read_event_list
 from exod.pps.additions import read_availability
@@ -26,7 +27,6 @@ from exod.simulate import (
     default_observation,
     simulate,
 )
-from exod.simulate.camera.availability import Availability, pixel_codes
 from exod.simulate.injection.inject import inject, inject_in_memory
 from exod.simulate.injection.requests import (
     SourceRequest,
@@ -36,7 +36,7 @@ from exod.simulate.injection.requests import (
     unique,
 )
 from exod.simulate.injection.strength import expected_counts, with_counts
-from exod.simulate.injection.targets import Target, is_good
+from exod.simulate.injection.targets import Target
 from exod.simulate.models import TYPICAL_RATES
 from exod.stages.inputs.inject import inject_files, lists_in_memory, load_requests, read_targets
 from exod.stages.inputs.memory import known_sources
@@ -132,7 +132,7 @@ def test_photons_are_at_their_place_and_time(targets):
         assert new.time.min() > start - 2.7
         assert new.time.max() < stop + 2.7
         assert 2500 < np.median(new.pi) < 3500
-        assert 0.8 < is_good(target.exposure, new).mean() < 1
+        assert 0.8 < target.exposure.is_good(new).mean() < 1
         assert len(np.unique(new.pattern)) > 3
 
 
@@ -191,7 +191,7 @@ def test_nothing_arrives_when_or_where_the_camera_is_dead():
         1000,
         dropouts=(DropOut((1, 2), 1200, 1300), DropOut((1,), 1250, 1400)),
     )
-    available = Availability.of_model(model)
+    available = model.availability
     assert available.good_times[1].tolist() == [[1000, 1200], [1300, 1300], [1400, 2000]]
     assert available.good_times[2].tolist() == [[1000, 1200], [1300, 2000]]
     assert available.good_times[3].tolist() == [[1000, 2000]]
@@ -358,7 +358,7 @@ def test_simulated_files(folder, tmp_path):
     for path in folder.glob("*IEVLI*"):
         _, before = read_event_list(path)
         exposure, after = read_event_list(tmp_path / "0900000101" / path.name)
-        good = [is_good(exposure, events).sum() for events in (before, after)]
+        good = [exposure.is_good(events).sum() for events in (before, after)]
         assert good[1] - good[0] == truth[f"counts_{exposure.instrument}"][0]
     assert (tmp_path / "0900000101" / "P0900000101EPX000OBSMLI0000.FTZ").read_bytes() == (
         folder / "P0900000101EPX000OBSMLI0000.FTZ"

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exod.errors import ConfigError, ExodError
-from exod.instruments.cameras import CAMERAS, EMOS1, PN_QUADRANTS
+from exod.instruments import CAMERAS, EMOS1, EPN
 from exod.instruments.pointspread import POINT_SPREADS
 from exod.simulate import (
     BoxBurst,
@@ -236,7 +236,7 @@ def test_quadrant_drop_out_is_empty():
     exposure = ExposureModel("EPN", "S003", START, 1500, dropouts=(drop,))
     events = simulate(observation_with(exposure), seed=1).event_lists[0].events
     inside = (events.time >= START + 400) & (events.time < START + 900)
-    missing = np.isin(events.ccdnr, PN_QUADRANTS[2])
+    missing = np.isin(events.ccdnr, EPN.dropout_groups[2])
     assert not (inside & missing).any()
     assert (inside & ~missing).sum() > 2000
     assert (~inside & missing).sum() > 1000

@@ -9,7 +9,7 @@ import pytest
 from astropy.io import fits
 
 from exod.errors import ExodError
-from exod.instruments.cameras import CAMERAS
+from exod.instruments import CAMERAS
 from exod.pps import read_event_list, read_source_list
 from exod.simulate import ExposureModel, ObservationModel, default_observation, simulate
 from exod.stages.inputs.simulate import write_observation

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exod.errors import InputError
-from exod.sky.plane import TangentPlane, validate_obsid
+from exod.observation.identifiers import validate_obsid
+from exod.sky.plane import TangentPlane
 
 DELTA = 1.38888888888889e-05
 pixels = st.floats(0, 51840)

@@ -25,7 +25,8 @@ def inject(
         typer.Option(
             metavar="KEY=VALUE,...",
             help="A source; repeatable. ra and dec, or off_axis (arcmin) and azimuth; counts in "
-            "all cameras, or rate (pn, on axis), rate_EPN, rate_EMOS1, rate_EMOS2; name, energy "
+            "all cameras, or rate (of the most sensitive one, on axis), rate_<INSTRUME>; name, "
+            "energy "
             "(keV), extent (arcsec); last, light=MODEL:KEY=VALUE,... with constant, box, gauss, "
             "fred, powerlaw, eclipse, periodic, qpe or table; times are seconds from the start.",
         ),

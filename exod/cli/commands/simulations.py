@@ -19,7 +19,9 @@ def simulate(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the first; the next add one.")] = 1,
     duration: Annotated[float, typer.Option(min=2000, help="Length in seconds.")] = 20_000.0,
-    cameras: Annotated[str, typer.Option(help="Cameras.")] = "EPN,EMOS1,EMOS2",
+    cameras: Annotated[
+        str, typer.Option(metavar="NAME,...", help="Cameras by INSTRUME; all by default.")
+    ] = "",
     bursts: Annotated[int, typer.Option(min=0, help="Bursts.")] = 3,
     eclipses: Annotated[int, typer.Option(min=0, help="Eclipses of bright sources.")] = 1,
     flares: Annotated[int, typer.Option(min=0, help="Strong soft-proton flares.")] = 1,
@@ -42,7 +44,7 @@ def simulate(
             name,
             seed + number,
             duration=duration,
-            cameras=tuple(cameras.split(",")),
+            **({"cameras": tuple(cameras.split(","))} if cameras else {}),
             n_bursts=bursts,
             n_eclipses=eclipses,
             n_flares=flares,

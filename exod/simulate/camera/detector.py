@@ -27,15 +27,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from exod.errors import ConfigError
-from exod.instruments.cameras import EMOS1, EMOS2, EPN, SKY_PIXEL_ARCSEC, Camera
+from exod.instruments import EMOS1, EMOS2, EPN
+from exod.instruments.epic import SKY_PIXEL_ARCSEC, EpicCamera
 
 Floats = NDArray[np.float64]
 
 POINTING_PIXEL: Final = 25921.0
 """X and Y of the pointing direction (REFXCRPX, REFYCRPX)."""
-
-PN_FIRST_ROW: Final = 13
-"""First RAWY that pn sends to ground (UHB section 3.3; SAS Users' Guide on pn event lists)."""
 
 _PN_PIXEL = 82.57
 _MOS_PIXEL = 22.02
@@ -70,7 +68,7 @@ class Detector:
 
     Attributes
     ----------
-    camera : Camera
+    camera : EpicCamera
         Its constants.
     chips : tuple of Chip
         In order of CCDNR; where chips overlap (the rims of outer MOS chips), the first counts.
@@ -84,7 +82,7 @@ class Detector:
         Centre (DETX, DETY) and radius of the field of view; outside, no X-rays arrive.
     """
 
-    camera: Camera
+    camera: EpicCamera
     chips: tuple[Chip, ...]
     pixel: float
     rotation_deg: float
@@ -136,7 +134,9 @@ class Detector:
             u, v = (detx - chip.x0) / self.pixel, (dety - chip.y0) / self.pixel
             xx, xy, yx, yy = chip.axes
             px, py = np.rint(xx * u + yx * v), np.rint(xy * u + yy * v)
-            inside = (px >= 1) & (px <= self.camera.n_rawx) & (py >= 1) & (py <= self.camera.n_rawy)
+            inside = (
+                (px >= 1) & (px <= self.camera.n_columns) & (py >= 1) & (py <= self.camera.n_rows)
+            )
             inside &= ccdnr == 0
             ccdnr[inside] = chip.ccdnr
             rawx[inside], rawy[inside] = px[inside], py[inside]
@@ -193,9 +193,8 @@ class Detector:
         Every fourth pixel of each axis is taken.
         """
         step = 4
-        x, y = np.meshgrid(
-            np.arange(1, self.camera.n_rawx + 1, step), np.arange(1, self.camera.n_rawy + 1, step)
-        )
+        last = (self.camera.n_columns, self.camera.n_rows)
+        x, y = np.meshgrid(*(np.arange(1, number + 1, step) for number in last))
         total = 0.0
         for chip in self.chips:
             place = self.detector_from_raw(chip.ccdnr, x, y)
@@ -230,7 +229,7 @@ class ReadOut:
         return np.asarray((rawx >= x_lo) & (rawx <= x_hi) & (rawy >= y_lo) & (rawy <= y_hi))
 
 
-def read_out(camera: Camera, submode: str) -> ReadOut:
+def read_out(camera: EpicCamera, submode: str) -> ReadOut:
     """Frame times and windows of a submode (UHB section 3.3.2, table 3).
 
     MOS partial windows shorten and shrink the central chip only; they are taken as centred.
@@ -241,8 +240,8 @@ def read_out(camera: Camera, submode: str) -> ReadOut:
         If the simulator does not know the submode.
     """
     times = np.full(camera.n_ccds + 1, camera.frame_time)
-    first_row = PN_FIRST_ROW if camera.is_pn else 1
-    windows = np.tile([1, camera.n_rawx, first_row, camera.n_rawy], (camera.n_ccds + 1, 1))
+    whole = [1, camera.n_columns, camera.first_row, camera.n_rows]
+    windows = np.tile(whole, (camera.n_ccds + 1, 1))
     windows[0] = [1, 0, 1, 0]
     out_of_time = 0.063 if camera.is_pn else 0.0
     match camera.is_pn, submode:

@@ -9,8 +9,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from exod.instruments.cameras import CAMERAS, Camera
-from exod.observation.events import PI_MAX_EV, EventList
+from exod.instruments import CAMERAS
+from exod.instruments.epic import PI_MAX_EV, EpicCamera
+from exod.observation.events import EventList
 from exod.simulate.camera.detector import DETECTORS, read_out
 from exod.simulate.camera.pileup import MORE_PIXELS, TWO_PIXELS, pile_up
 from exod.simulate.models import ExposureModel
@@ -121,7 +122,7 @@ def _read_out(
     """
     camera = CAMERAS[settings.instrument]
     mode = read_out(camera, settings.submode)
-    photons = _smeared(photons, mode.out_of_time, camera.n_rawy, generator)
+    photons = _smeared(photons, mode.out_of_time, camera.n_rows, generator)
     photons = photons.take(mode.reads(photons.ccdnr, photons.rawx, photons.rawy))
     length = mode.frame_time[photons.ccdnr]
     # The chips are read out one after the other, so their frames are staggered.
@@ -144,7 +145,7 @@ def _read_out(
 
 
 def _smeared(
-    photons: Photons, share: float, n_rawy: int, generator: np.random.Generator
+    photons: Photons, share: float, n_rows: int, generator: np.random.Generator
 ) -> Photons:
     """Photons with `share` of them (not of the bad pixels) anywhere along their column."""
     if not share:
@@ -152,7 +153,7 @@ def _smeared(
     late = generator.random(len(photons.time), np.float32) < share
     late &= photons.origin > ORIGIN_HOT_PIXEL
     rawy = photons.rawy.copy()
-    rawy[late] = generator.integers(1, n_rawy, int(late.sum()), np.int16, endpoint=True)
+    rawy[late] = generator.integers(1, n_rows, int(late.sum()), np.int16, endpoint=True)
     return replace(photons, rawy=rawy)
 
 
@@ -166,7 +167,7 @@ def _repeated(photons: Photons, frame: NDArray[np.float64]) -> NDArray[np.bool_]
     return repeated
 
 
-def acceptance(camera: Camera) -> float:
+def acceptance(camera: EpicCamera) -> float:
     """Share of simulated events whose random PATTERN and FLAG are accepted."""
     patterns = np.array(_PN_PATTERNS if camera.is_pn else _MOS_PATTERNS)
     accepted = patterns[: camera.max_pattern + 1].sum() / patterns.sum()
@@ -177,7 +178,7 @@ def acceptance(camera: Camera) -> float:
 
 
 def _patterns(
-    camera: Camera, spread: NDArray[np.uint8], generator: np.random.Generator
+    camera: EpicCamera, spread: NDArray[np.uint8], generator: np.random.Generator
 ) -> NDArray[np.uint8]:
     """Random patterns; of piled-up events doubles, or no X-ray's if more pixels are hit."""
     edges = np.cumsum(_PN_PATTERNS if camera.is_pn else _MOS_PATTERNS)
@@ -190,7 +191,7 @@ def _patterns(
 
 
 def _flags(
-    camera: Camera,
+    camera: EpicCamera,
     pi: NDArray[np.int16],
     in_field: NDArray[np.bool_],
     generator: np.random.Generator,

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-from exod.observation.events import PI_MAX_EV, PI_MIN_EV
+from exod.instruments.epic import PI_MAX_EV, PI_MIN_EV
 
 Floats = NDArray[np.float64]
 

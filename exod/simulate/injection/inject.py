@@ -2,7 +2,7 @@
 
 The photons of a source pass vignetting, PSF, chip gaps, windows, frames, PATTERN and FLAG as in a
 simulation (`exod.simulate.photons`, `exod.simulate.camera.readout`), and then what the exposure
-itself adds: lost times, dead time and bad pixels (`exod.simulate.camera.availability`). The photons
+itself adds: lost times, dead time and bad pixels (`exod.observation.availability`). The photons
 of a source pile up with each other, not with the events that are there: nothing is taken out of a
 list.
 """
@@ -18,10 +18,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from exod.errors import ConfigError
-from exod.instruments.cameras import CAMERAS
+from exod.instruments import CAMERAS
 from exod.observation.events import EventList, Exposure
 from exod.simulate.injection.strength import expected_counts
-from exod.simulate.injection.targets import Target, events_of, is_good
+from exod.simulate.injection.targets import Target, events_of
 from exod.simulate.models import SourceModel
 
 
@@ -55,7 +55,7 @@ class InjectedList:
 
     def counts(self, n_sources: int) -> NDArray[np.int64]:
         """Good events that were put in for each source, shape (n_sources,)."""
-        good = self.is_new & is_good(self.exposure, self.events)
+        good = self.is_new & self.exposure.is_good(self.events)
         return np.bincount(self.origin[good], minlength=n_sources)
 
 

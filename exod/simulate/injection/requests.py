@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from exod.errors import ConfigError
-from exod.instruments.cameras import CAMERAS
+from exod.instruments import CAMERAS
 from exod.simulate.camera.detector import POINTING_PIXEL
 from exod.simulate.injection.strength import check_seen, with_counts
 from exod.simulate.injection.targets import Target

@@ -9,10 +9,11 @@ from typing import Final
 import numpy as np
 
 from exod.errors import ConfigError
+from exod.instruments import CAMERAS
 from exod.observation.events import EventList
 from exod.simulate.camera.detector import read_out
 from exod.simulate.camera.readout import acceptance, read_events
-from exod.simulate.injection.targets import Target, is_good, light_within, seen_area
+from exod.simulate.injection.targets import Target, light_within, seen_area
 from exod.simulate.models import SourceModel
 from exod.simulate.photons import source_photons
 
@@ -37,7 +38,7 @@ def expected_counts(target: Target, source: SourceModel) -> float:
         return 0.0
     scale = PROBES / arriving
     found = _probes(target, source, scale, np.random.default_rng(_PROBE_SEED))
-    return float(np.count_nonzero(is_good(target.exposure, found)) / scale)
+    return float(np.count_nonzero(target.exposure.is_good(found)) / scale)
 
 
 def _probes(
@@ -45,12 +46,13 @@ def _probes(
 ) -> EventList:
     """Events of a source `scale` times as bright as it is, without pile-up."""
     exposure, model = target.exposure, target.model
-    accepted = acceptance(exposure.camera) / scale
+    camera = CAMERAS[exposure.instrument]
+    accepted = acceptance(camera) / scale
     photons = source_photons(source, model, target.plane, exposure.pa_pnt, accepted, generator, 0)
     photons = photons.take(np.arange(min(len(photons.time), _MOST_PROBES)))
     # Each photon passes the read-out in its own frame, and has its own time again after it.
     number = np.arange(len(photons.time))
-    frame = read_out(exposure.camera, exposure.submode).frame_time.max()
+    frame = read_out(camera, exposure.submode).frame_time.max()
     alone = replace(
         photons, time=model.start + (2 * number + 2) * frame, origin=number.astype(np.int16)
     )

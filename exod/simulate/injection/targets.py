@@ -7,11 +7,11 @@ from functools import cached_property
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from exod.errors import ConfigError
-from exod.observation.events import PI_MAX_EV, PI_MIN_EV, EventList, Exposure
-from exod.simulate.camera.availability import Availability
+from exod.instruments import CAMERAS
+from exod.observation.availability import Availability
+from exod.observation.events import EventList, Exposure
 from exod.simulate.camera.detector import DETECTORS
 from exod.simulate.camera.readout import ReadEvents, acceptance, read_events
 from exod.simulate.models import ExposureModel, SourceModel, sky_plane, source_area
@@ -108,7 +108,7 @@ def events_of(
         model,
         target.plane,
         exposure.pa_pnt,
-        acceptance(exposure.camera),
+        acceptance(CAMERAS[exposure.instrument]),
         generator,
         index,
     )
@@ -124,10 +124,3 @@ def _on_plane(events: EventList, drawn: TangentPlane, wanted: TangentPlane) -> E
         return events
     x, y = wanted.to_pixel(*drawn.to_sky(events.x, events.y))
     return replace(events, x=np.rint(x).astype(np.int32), y=np.rint(y).astype(np.int32))
-
-
-def is_good(exposure: Exposure, events: EventList) -> NDArray[np.bool_]:
-    """Within 0.2-12 keV, PATTERN and FLAG accepted; shape (n_events,)."""
-    good = (events.pi >= PI_MIN_EV) & (events.pi <= PI_MAX_EV)
-    good &= events.pattern <= exposure.camera.max_pattern
-    return np.asarray(good & ((events.flag & exposure.flag_mask) == 0))

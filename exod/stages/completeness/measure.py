@@ -222,7 +222,7 @@ def _inject(point: Point, campaign: Campaign) -> _Injected:
     x, y = np.array(places).T
     return _Injected(
         observation,
-        TrueBursts(x, y, starts, starts + point.duration),
+        TrueBursts(x, y, starts, starts + point.duration, model.plane.pixel_arcsec),
         int(observation.truth["counts_total"][is_burst].sum()),
         len(selected_photons(observation, is_burst, campaign.config)[0]),
     )

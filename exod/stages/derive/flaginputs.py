@@ -11,7 +11,7 @@ import pandas as pd
 
 from exod.counterparts.registry import catalogs_folder
 from exod.errors import ConfigError, InputError
-from exod.sky.plane import validate_obsid
+from exod.observation.identifiers import validate_obsid
 from exod.vetting.hotregions import BOX_EDGES
 
 EXCLUDED: Final = "excluded_observations.csv"

@@ -21,6 +21,7 @@ from exod.archive.store import Store
 from exod.files.storage import StorageOptions
 from exod.schemas import FEATURES, FLAGS, LIGHTCURVES, Table
 from exod.schemas.derived import DETECTOR, HOT_REGIONS
+from exod.sky.plane import pixel_size
 from exod.stages.derive.flaginputs import no_boxes, read_excluded
 from exod.vetting.artefacts import ArtefactRule, is_artefact_of_rates
 from exod.vetting.flags import flag_names, quality_flags, regions_of_run
@@ -116,7 +117,8 @@ def _positions(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Rows of the table detector of one observation."""
     regions, observation = tables["regions"], tables["observations"].iloc[0]
     angle, x_ref, y_ref = (float(observation[name]) for name in ("pa_pnt", "x_ref", "y_ref"))
-    position = detector_position(regions["X"], regions["Y"], angle, x_ref, y_ref)
+    pixel_arcsec = pixel_size(float(observation["y_delta"]))
+    position = detector_position(regions["X"], regions["Y"], angle, x_ref, y_ref, pixel_arcsec)
     places = sky_pixels(pa.table({name: regions[name] for name in ("ra_deg", "dec_deg")}))
     keys = regions[["detid", "runid", "obsid", "t_bin"]]
     return keys.assign(X_det=position[0], Y_det=position[1], place=places)

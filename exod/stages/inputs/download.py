@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from exod.errors import ConfigError, DownloadError, InputError
 from exod.files.whole import is_temporary, write_whole
+from exod.observation.identifiers import validate_obsid
 from exod.pps.publicarchives import (
     EVENT_PRODUCTS,
     PRODUCTS,
@@ -25,7 +26,6 @@ from exod.pps.publicarchives import (
     is_whole,
 )
 from exod.pps.transfer import TransferError, Transport
-from exod.sky.plane import validate_obsid
 
 SERVICES: Final[tuple[Service, ...]] = (Esa(), Heasarc())
 """Where the data are looked for, in this order."""

@@ -231,8 +231,11 @@ def _inject_observation(
             raise ConfigError(f"There are two files {path.name}; give one of them.")
         content[path.name] = path.read_bytes
         if path in injected:
-            history = _history(injected[path], sources, requests, seed)
-            content[path.name] = partial(with_new_rows, path, injected[path], history)
+            history, merged = _history(injected[path], sources, requests, seed), injected[path]
+            detector = (merged.detx, merged.dety)
+            content[path.name] = partial(
+                with_new_rows, path, merged.events, merged.is_new, detector, history
+            )
     table = truth.to_csv(index=False, lineterminator="\n").encode()
     content[f"{files.obsid}_injected.csv"] = lambda: table
     with whole_folder(to / files.obsid, overwrite=False) as folder:

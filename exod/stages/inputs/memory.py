@@ -9,10 +9,10 @@ import pandas as pd
 from exod.config import Config
 from exod.counts.template import MIN_DET_ML, mask_radius
 from exod.errors import ExposureRejected
-from exod.instruments.cameras import IMAGE_PIXEL_ARCSEC
 from exod.observation.events import SelectedEvents, select_events
 from exod.observation.subsets import MergedEvents, merge_subset, split_subsets
 from exod.simulate.observation import SimulatedExposure, SimulatedObservation
+from exod.simulate.truth import listed_sources
 from exod.stages.detect.read import remove_hot_pixels
 
 
@@ -60,15 +60,6 @@ def _selected(item: SimulatedExposure, config: Config) -> SelectedEvents:
 
 def known_sources(simulated: SimulatedObservation, config: Config) -> pd.DataFrame:
     """The rows of its source list that mask the background, as reading the file gives them."""
-    rows = simulated.source_list
-    sources = pd.DataFrame(
-        {
-            "ra_deg": rows["RA"],
-            "dec_deg": rows["DEC"],
-            "det_ml": rows["EP_DET_ML"],
-            "extent_arcsec": rows["EP_EXTENT"] * IMAGE_PIXEL_ARCSEC,
-            "rate": rows["EP_TOT"],
-        }
-    )
+    sources = listed_sources(simulated.source_list)
     sources = sources[sources["det_ml"] > MIN_DET_ML].reset_index(drop=True)
     return sources.assign(mask_radius_arcsec=mask_radius(sources, config.cube.size_arcsec))

@@ -10,9 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from exod.errors import ConfigError
-from exod.instruments.cameras import CAMERAS
 from exod.observation.events import EventList
-from exod.simulate.models import ExposureModel
 
 Floats = NDArray[np.float64]
 
@@ -62,19 +60,6 @@ class Availability:
         start, stop = float(time.min()), float(time.max())
         ccds = np.unique(events.ccdnr).tolist()
         return cls(start, stop, {ccdnr: np.array([[start, stop]]) for ccdnr in ccds})
-
-    @classmethod
-    def of_model(cls, model: ExposureModel) -> Self:
-        """Of a simulated exposure: all of it but its drop-outs."""
-        good_times = {}
-        for ccdnr in range(1, CAMERAS[model.instrument].n_ccds + 1):
-            edges = [model.start]
-            for dropout in sorted(model.dropouts, key=lambda item: item.start):
-                if ccdnr in dropout.ccds and dropout.stop > edges[-1]:
-                    edges += [max(dropout.start, edges[-1]), dropout.stop]
-            edges.append(max(model.stop, edges[-1]))
-            good_times[ccdnr] = np.reshape(edges, (-1, 2))
-        return cls(model.start, model.stop, good_times)
 
     def gives_events(self, events: EventList, generator: np.random.Generator) -> NDArray[np.bool_]:
         """Which photons the camera turns into events, shape (n_events,).

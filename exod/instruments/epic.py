@@ -1,0 +1,106 @@
+"""What the EPIC cameras share, with where each number comes from.
+
+References: XMM-Newton Users' Handbook (UHB), sections 3.2 (telescopes) and 3.3 (EPIC); Strueder
+et al. 2001, A&A 365, L18 (pn); Turner et al. 2001, A&A 365, L27 (MOS).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exod.instruments.instrument import EventColumns, Observatory
+from exod.instruments.king import KingProfile
+from exod.instruments.pointspread import POINT_SPREADS, PointSpread
+
+SKY_PIXEL_ARCSEC: Final = 0.05
+"""Size of the sky pixels that X and Y count, arcsec (REFXCDLT of every PPS event list)."""
+
+SKY_DELTA_DEG: Final = 1.38888888888889e-05
+"""The same in degrees, as headers have it (REFYCDLT)."""
+
+SKY_EXTENT: Final = 51840
+"""Number of sky pixels along X and along Y (TLMAX of X and Y in every PPS event list)."""
+
+IMAGE_PIXEL_ARCSEC: Final = 4.0
+"""Size of the pipeline's image pixels, the unit of EP_EXTENT in OBSMLI files, arcsec."""
+
+PI_MIN_EV: Final = 200
+PI_MAX_EV: Final = 12000
+"""Energies outside this closed range are never used, eV (method.md, Event selection, step 1)."""
+
+XMM: Final = Observatory(
+    name="XMM",
+    # Mean of the on-axis profiles of the three cameras (UHB section 3.2.1.1, table 2).
+    position_psf=KingProfile(5.5, 1.5),
+    # SAS manual, task catcorr, "Output files": SYSERRCC of fields without a satisfactory fit.
+    attitude_error_arcsec=1.29,
+    # pn collects as many photons as both MOS and half as many again (UHB section 3.3: 44 per cent
+    # of the light of a MOS telescope reaches its camera; MOS is less sensitive below 1 keV).
+    photon_shares=(
+        (POINT_SPREADS["EPN"], 0.588),
+        (POINT_SPREADS["EMOS1"], 0.206),
+        (POINT_SPREADS["EMOS2"], 0.206),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class EpicCamera:
+    """An EPIC camera; the attributes that are not described here are those of `Instrument`.
+
+    Attributes
+    ----------
+    short : str
+        Two-letter code in PPS file names.
+    max_pattern : int
+        Largest PATTERN of a good X-ray event.
+    flag_keyword : str
+        Header keyword that holds the pipeline's flag selection.
+    first_row : int
+        First RAWY that is sent to ground.
+    """
+
+    name: str
+    short: str
+    colour: str
+    line: str
+    n_ccds: int
+    n_columns: int
+    n_rows: int
+    pixel_arcsec: float
+    frame_time: float
+    max_pattern: int
+    flag_keyword: str
+    flag_mask: int
+    submodes: frozenset[str]
+    core: KingProfile
+    dropout_groups: tuple[tuple[int, ...], ...] = ()
+    first_row: int = 1
+
+    observatory: ClassVar[Observatory] = XMM
+    sky_extent: ClassVar[int] = SKY_EXTENT
+
+    @property
+    def is_pn(self) -> bool:
+        """Whether this is the pn camera."""
+        return self.name == "EPN"
+
+    @property
+    def psf(self) -> PointSpread:
+        """Point spread function of its telescope."""
+        return POINT_SPREADS[self.name]
+
+    def is_good(self, events: EventColumns, flag_mask: int) -> NDArray[np.bool_]:
+        """Energy, pattern and flag cuts, shape (n_events,).
+
+        See method.md, Event selection, steps 1 and 2.
+        """
+        good = (events.pi >= PI_MIN_EV) & (events.pi <= PI_MAX_EV)
+        good &= events.pattern <= self.max_pattern
+        if flag_mask:
+            good &= (events.flag & flag_mask) == 0
+        return good

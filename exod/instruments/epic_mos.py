@@ -1,0 +1,50 @@
+"""The two MOS cameras (UHB section 3.3; Turner et al. 2001, A&A 365, L27)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exod.instruments.epic import EpicCamera
+from exod.instruments.instrument import EventColumns
+from exod.instruments.king import KingProfile
+
+_PARTIAL_WINDOWS = frozenset({"PrimePartialRFS", *(f"PrimePartialW{i}" for i in range(2, 7))})
+
+
+class EpicMos(EpicCamera):
+    """A MOS camera: seven CCDs, of which only the central one is read in windows."""
+
+    def is_usable(self, events: EventColumns, submode: str) -> NDArray[np.bool_]:
+        """Without the central CCD in partial windows, shape (n_events,).
+
+        See method.md, Event selection, step 6.
+        """
+        if submode in _PARTIAL_WINDOWS:
+            return events.ccdnr != 1
+        return np.ones(len(events.ccdnr), bool)
+
+
+def _mos(name: str, short: str, colour: str, line: str, core: KingProfile) -> EpicMos:
+    return EpicMos(
+        name=name,
+        short=short,
+        colour=colour,
+        line=line,
+        n_ccds=7,
+        n_columns=600,
+        n_rows=600,
+        pixel_arcsec=1.1,
+        frame_time=2.6,
+        max_pattern=12,
+        flag_keyword="XMMEA_EM",
+        flag_mask=0x766BA000,
+        submodes=_PARTIAL_WINDOWS | {"PrimeFullWindow"},
+        core=core,
+    )
+
+
+EMOS1: Final = _mos("EMOS1", "M1", "#D55E00", "-", KingProfile(5.074, 1.472))
+EMOS2: Final = _mos("EMOS2", "M2", "#009E73", "--", KingProfile(4.759, 1.411))

@@ -1,0 +1,53 @@
+"""The pn camera (UHB section 3.3; Strueder et al. 2001, A&A 365, L18)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exod.instruments.epic import EpicCamera
+from exod.instruments.instrument import EventColumns
+from exod.instruments.king import KingProfile
+
+BAD_COLUMNS: Final = ((4, 12), (5, 11), (10, 28))
+"""(CCDNR, RAWX) of columns that are always bad (Strueder et al. 2001)."""
+
+
+class EpicPn(EpicCamera):
+    """The pn camera: twelve CCDs in four quadrants, each with electronics of its own."""
+
+    def is_usable(self, events: EventColumns, submode: str) -> NDArray[np.bool_]:
+        """Without borders and bad columns, shape (n_events,).
+
+        See method.md, Event selection, steps 4 and 5.
+        """
+        keep = (events.rawx > 4) & (events.rawx < 61) & (events.rawy < 197)
+        if submode.startswith("PrimeFullWindow"):
+            keep &= events.rawy > 23
+        for ccdnr, rawx in BAD_COLUMNS:
+            keep &= (events.ccdnr != ccdnr) | (events.rawx != rawx)
+        return keep
+
+
+EPN: Final = EpicPn(
+    name="EPN",
+    short="PN",
+    colour="#0072B2",
+    line="-",
+    n_ccds=12,
+    n_columns=64,
+    n_rows=200,
+    pixel_arcsec=4.1,
+    frame_time=0.0734,
+    max_pattern=4,
+    flag_keyword="XMMEA_EP",
+    flag_mask=0xCFA0000,
+    submodes=frozenset({"PrimeFullWindow", "PrimeFullWindowExtended", "PrimeLargeWindow"}),
+    core=KingProfile(6.636, 1.525),
+    # CCD numbers of the quadrants (Strueder et al. 2001, figure 2).
+    dropout_groups=((1, 2, 3), (4, 5, 6), (7, 8, 9), (10, 11, 12)),
+    # UHB section 3.3; SAS Users' Guide on pn event lists.
+    first_row=13,
+)

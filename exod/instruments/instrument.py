@@ -1,0 +1,153 @@
+"""What the search asks of an instrument and of its observatory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from exod.instruments.king import KingProfile
+
+Mask = NDArray[np.bool_]
+
+
+class EventColumns(Protocol):
+    """Columns of an event list that selections look at, arrays of shape (n_events,).
+
+    `exod.observation.events.EventList` has them and says what they hold.
+    """
+
+    @property
+    def pi(self) -> NDArray[np.int16]:
+        """Energy in eV."""
+
+    @property
+    def ccdnr(self) -> NDArray[np.uint8]:
+        """CCD number, from 1."""
+
+    @property
+    def rawx(self) -> NDArray[np.int16]:
+        """Column on the CCD, from 1."""
+
+    @property
+    def rawy(self) -> NDArray[np.int16]:
+        """Row on the CCD, from 1."""
+
+    @property
+    def pattern(self) -> NDArray[np.uint8]:
+        """Pattern or grade of the charge distribution."""
+
+    @property
+    def flag(self) -> NDArray[np.int32]:
+        """Quality bits."""
+
+
+class PointSpreadFunction(Protocol):
+    """How a telescope spreads the light of a point source."""
+
+    @property
+    def reach_arcsec(self) -> float:
+        """Radius that holds all photons."""
+
+    def encircled(
+        self, radius_arcsec: ArrayLike, energy_kev: ArrayLike, off_axis_arcmin: ArrayLike = 0.0
+    ) -> NDArray[np.float64]:
+        """Share of the photons within a radius, by energy and off-axis angle (any shape)."""
+
+
+@dataclass(frozen=True)
+class Observatory:
+    """What the instruments of one observatory have in common.
+
+    Attributes
+    ----------
+    name : str
+        TELESCOP keyword.
+    position_psf : KingProfile
+        Typical profile that positions are fitted with; of slope 1.5, whose integral over a
+        rectangle is known.
+    attitude_error_arcsec : float
+        Systematic error of positions that no reference catalogue has corrected.
+    photon_shares : tuple of (PointSpreadFunction, float)
+        Relative number of the photons of a source that each of its telescopes collects.
+    """
+
+    name: str
+    position_psf: KingProfile
+    attitude_error_arcsec: float
+    photon_shares: tuple[tuple[PointSpreadFunction, float], ...]
+
+
+class Instrument(Protocol):
+    """A camera whose event lists can be searched."""
+
+    @property
+    def name(self) -> str:
+        """INSTRUME keyword, or what a reader makes of it."""
+
+    @property
+    def observatory(self) -> Observatory:
+        """The observatory that carries it."""
+
+    @property
+    def colour(self) -> str:
+        """Colour in pictures."""
+
+    @property
+    def line(self) -> str:
+        """Style of lines in pictures, as Matplotlib names it."""
+
+    @property
+    def submodes(self) -> frozenset[str]:
+        """Read-out modes that can be searched."""
+
+    @property
+    def sky_extent(self) -> int:
+        """Sky pixels along X and along Y where the header of an event list does not say."""
+
+    @property
+    def n_ccds(self) -> int:
+        """Number of CCDs."""
+
+    @property
+    def n_columns(self) -> int:
+        """Columns of a CCD."""
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of a CCD."""
+
+    @property
+    def pixel_arcsec(self) -> float:
+        """Size of a detector pixel on the sky."""
+
+    @property
+    def frame_time(self) -> float:
+        """Integration time of a full frame, seconds."""
+
+    @property
+    def dropout_groups(self) -> tuple[tuple[int, ...], ...]:
+        """Equally many CCDs that drop out together; empty if they do not.
+
+        Frames in which a group is silent are off, and so are those that follow.
+        """
+
+    @property
+    def core(self) -> KingProfile:
+        """On-axis profile near the centre, against which hot pixels are told from sources."""
+
+    @property
+    def psf(self) -> PointSpreadFunction:
+        """Point spread function."""
+
+    @property
+    def flag_mask(self) -> int:
+        """Bits of FLAG that must be zero when the header does not say."""
+
+    def is_good(self, events: EventColumns, flag_mask: int) -> Mask:
+        """X-ray events by energy, pattern and quality bits, shape (n_events,)."""
+
+    def is_usable(self, events: EventColumns, submode: str) -> Mask:
+        """Events where the detector is used in a submode, shape (n_events,)."""
