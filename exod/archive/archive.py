@@ -32,11 +32,11 @@ from exod.archive.ledger import (
     entry_name,
     input_files,
     problem,
+    read_ledger,
     read_marker,
     table_path,
     versions,
 )
-from exod.archive.ledger_table import read_ledger
 from exod.archive.parquet import declared, encode
 from exod.archive.reading import ArchiveReader
 from exod.archive.store import Store, reported
@@ -239,23 +239,26 @@ class Archive(ArchiveReader):
             number = 1
         return f"{number:04d}-{unique_mark()}"
 
-    def compact(self, file_mb: float = FILE_MB) -> Compacted:
-        """Copy all tables to few large files, which readers then use.
+    def compact(self, file_mb: float = FILE_MB, *, anew: bool = False) -> Compacted:
+        """Copy what is new to few large files, which readers then use.
 
         Nothing is lost or double meanwhile or if it is interrupted, and observations may be
         committed at the same time. Those committed later are read from their own files until the
-        archive is compacted again. The files of the observations stay, so that the tables take
-        twice their space, and three times until `gc` removes an earlier compaction.
+        archive is compacted again. Large files of earlier times are merged with new ones when
+        those have grown to a part of them. The files of the observations stay, so that the tables
+        take twice their space, and three times until `gc` removes what was merged.
 
         Parameters
         ----------
         file_mb : float
             Size at which a file is full, in MB.
+        anew : bool
+            Whether all is written again, for instance since a large file is damaged.
 
         Returns
         -------
         Compacted
-            What was written.
+            What readers use from now on.
 
         Raises
         ------
@@ -264,7 +267,7 @@ class Archive(ArchiveReader):
             compaction, if any, then stays in use.
         """
         with reported(f"The archive {self.root} cannot be compacted"):
-            return compact(self._store, self.entries(), file_mb * 1e6)
+            return compact(self._store, self.entries(), file_mb * 1e6, anew=anew)
 
     def gc(self, older_than: float = 3600.0) -> list[str]:
         """Delete files that nothing refers to: of attempts, compactions and products replaced.

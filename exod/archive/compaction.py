@@ -1,17 +1,18 @@
 """Compaction: the tables of many observations in few large files that filters can skip through.
 
-A compaction copies what the ledger shows into a new folder ``compact/<version>/`` and at last
-replaces ``compact.json``, which names the files and the attempt of each observation in them.
-Readers take from these files the observations whose attempt is still that of the ledger, and all
-others from their own files, which stay. So nothing is lost or double at any moment: not while a
-compaction runs, not after it was killed, not when observations are processed again.
+A compaction copies what the ledger shows and no earlier one has into a new folder
+``compact/<version>/``, a layer, and at last replaces ``compact.json``, which names the files of all
+layers and the attempt of each observation in them. Readers take from these files the observations
+whose attempt is still that of the ledger, and all others from their own files, which stay. So
+nothing is lost or double at any moment: not while a compaction runs, not after it was killed, not
+when observations are processed again.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import chain, pairwise
@@ -23,8 +24,7 @@ import pyarrow.compute as pc
 from pydantic import AwareDatetime, Field
 
 from exod.archive.cone import sky_pixels
-from exod.archive.ledger import LedgerEntry, Record, problem, read_entry, versions
-from exod.archive.ledger_table import save_ledger
+from exod.archive.ledger import LedgerEntry, Record, problem, read_entry, save_ledger, versions
 from exod.archive.parquet import COMPACT, FileReplacedError, read_file, writer
 from exod.archive.store import Store
 from exod.errors import ArchiveError
@@ -45,6 +45,11 @@ SKY_GROUP_ROWS = 5_000
 SKY_ROWS = 1_000_000
 """Rows that are sorted at once, some 0.3 GB; of more, a range of the sky at a time."""
 
+MERGED = 4
+"""A layer that is less than so many times as large as what is written is merged with it."""
+ALIVE = 0.75
+"""A layer is written again if less than this share of its observations still counts."""
+
 _SKY = "regions"
 _VERSION = re.compile(rf"{COMPACT}/\d{{8}}T\d{{6}}-[0-9a-f]{{8}}")
 _FILE = re.compile(rf"({_VERSION.pattern})/[a-z_]+-\d+\.parquet")
@@ -53,37 +58,49 @@ Positive = Annotated[int, Field(gt=0)]
 
 
 class CompactFile(Record):
-    """A file of many observations: its path, size, and its first and last obsid."""
+    """A file of many observations.
+
+    Attributes
+    ----------
+    path : str
+        Relative to the root.
+    rows, bytes : int
+        Size.
+    row_groups : tuple of (int, str, str)
+        Of each row group its rows and its first and last obsid.
+    """
 
     path: str
     rows: Positive
     bytes: Positive
-    row_groups: Positive
-    first: str
-    last: str
+    row_groups: tuple[tuple[Positive, str, str], ...]
+
+    @property
+    def first(self) -> str:
+        """Its first obsid."""
+        return min(first for _, first, _ in self.row_groups)
+
+    @property
+    def last(self) -> str:
+        """Its last obsid."""
+        return max(last for _, _, last in self.row_groups)
 
 
-class Compacted(Record):
-    """A compaction as ``compact.json`` describes it.
+class Layer(Record):
+    """Large files with the rows of some observations, which no other layer has.
 
     Attributes
     ----------
     version : str
-        Its folder, relative to the root.
-    finished : datetime
-        UTC.
-    exod : str
-        Version of exod.
+        Their folder, relative to the root.
     attempts : dict of str to str
-        The attempt of each observation when it began; rows of observations whose attempt is
-        another by now do not count.
+        The attempt of each observation when the files were written; rows of observations whose
+        attempt is another by now do not count.
     tables : dict of str to tuple of CompactFile
         The files of each table.
     """
 
     version: str
-    finished: AwareDatetime
-    exod: str
     attempts: dict[str, str]
     tables: dict[str, tuple[CompactFile, ...]]
 
@@ -91,14 +108,47 @@ class Compacted(Record):
         """Whether its files hold the observation as the ledger has it."""
         return self.attempts.get(entry.obsid) == entry.attempt
 
-    def outdated(self, entries: Iterable[LedgerEntry]) -> list[str]:
-        """Observations, sorted, that its files have otherwise than the ledger."""
-        current = {entry.obsid for entry in entries if self.covers(entry)}
-        return sorted(obsid for obsid in self.attempts if obsid not in current)
 
-    def files_with(self, table: str, obsid: str) -> list[CompactFile]:
-        """Find the files that can have rows of an observation."""
-        return [file for file in self.tables[table] if file.first <= obsid <= file.last]
+class Compacted(Record):
+    """A compaction as ``compact.json`` describes it.
+
+    Attributes
+    ----------
+    finished : datetime
+        UTC.
+    exod : str
+        Version of exod.
+    layers : tuple of Layer
+        What it consists of; the larger ones are those of earlier compactions.
+    """
+
+    finished: AwareDatetime
+    exod: str
+    layers: tuple[Layer, ...]
+
+    @property
+    def attempts(self) -> dict[str, str]:
+        """The attempt of each observation in it."""
+        return {obsid: name for layer in self.layers for obsid, name in layer.attempts.items()}
+
+    @property
+    def tables(self) -> dict[str, tuple[CompactFile, ...]]:
+        """The files of each table."""
+        return {
+            name: tuple(chain.from_iterable(layer.tables[name] for layer in self.layers))
+            for name in TABLES
+        }
+
+    def files_with(self, table: str, entry: LedgerEntry) -> list[CompactFile] | None:
+        """Files that can have the rows of an observation; None if it is not in it as it is."""
+        for layer in self.layers:
+            if layer.covers(entry):
+                files = layer.tables[table]
+                return [file for file in files if file.first <= entry.obsid <= file.last]
+        return None
+
+
+_remembered: dict[Hashable, tuple[str, Compacted]] = {}
 
 
 def read_pointer(store: Store) -> Compacted | None:
@@ -110,8 +160,12 @@ def read_pointer(store: Store) -> Compacted | None:
         If it is damaged or cannot be read.
     """
     try:
+        stamp = store.stamp(POINTER)
+        known = _remembered.get(store.key)
+        if known and stamp and known[0] == stamp:
+            return known[1]
         found = Compacted.model_validate_json(store.read(POINTER))
-        if set(found.tables) != set(TABLES):
+        if any(set(layer.tables) != set(TABLES) for layer in found.layers):
             raise ValueError("it has other tables than this version of exod")
     except FileNotFoundError:
         return None
@@ -123,11 +177,19 @@ def read_pointer(store: Store) -> Compacted | None:
             f"{store.path(POINTER)} is damaged ({problem(error)}); "
             f"run `exod compact {store.root}` again."
         ) from error
+    _remembered.clear()
+    _remembered[store.key] = stamp, found
     return found
 
 
-def compact(store: Store, entries: Sequence[LedgerEntry], file_bytes: float) -> Compacted:
-    """Copy the tables of all observations to large files and make readers use them.
+def compact(
+    store: Store, entries: Sequence[LedgerEntry], file_bytes: float, *, anew: bool = False
+) -> Compacted:
+    """Copy the tables of observations to large files and make readers use them.
+
+    Only observations that no layer has as they are, and those of layers that are not much larger
+    or hold much that does not count, are written, as one new layer. So there are few layers, each
+    several times as large as the next, and a row is written few times while an archive grows.
 
     Parameters
     ----------
@@ -137,11 +199,13 @@ def compact(store: Store, entries: Sequence[LedgerEntry], file_bytes: float) -> 
         The ledger, sorted by obsid.
     file_bytes : float
         Size at which a file is full.
+    anew : bool
+        Whether all is written again, as if there were no layers.
 
     Returns
     -------
     Compacted
-        What was written.
+        All that readers use from now on.
 
     Raises
     ------
@@ -152,22 +216,21 @@ def compact(store: Store, entries: Sequence[LedgerEntry], file_bytes: float) -> 
     """
     now = datetime.now(UTC)
     version = f"{COMPACT}/{now:%Y%m%dT%H%M%S}-{unique_mark()}"
-    source = _Source(store, entries)
+    kept, chosen = _divided([] if anew else _usable(store), entries)
+    source = _Source(store, chosen)
     tables: dict[str, tuple[CompactFile, ...]] = {}
     try:
         for name, table in TABLES.items():
             groups = _by_sky(source, table) if name == _SKY else _gathered(source.read(table))
             limit = SKY_GROUP_ROWS if name == _SKY else GROUP_ROWS
             tables[name] = tuple(_write(store, table, groups, version, file_bytes, limit))
+        attempts = {entry.obsid: entry.attempt for entry in chosen}
+        new = [Layer(version=version, attempts=attempts, tables=tables)] if chosen else []
         compacted = Compacted(
-            version=version,
-            finished=datetime.now(UTC),
-            exod=versions()["exod"],
-            attempts={entry.obsid: entry.attempt for entry in entries},
-            tables=tables,
+            finished=datetime.now(UTC), exod=versions()["exod"], layers=(*kept, *new)
         )
         _check_presence(store, compacted)
-        content = json.dumps(compacted.model_dump(mode="json"), sort_keys=True, indent=1)
+        content = json.dumps(compacted.model_dump(mode="json"), sort_keys=True)
         save_ledger(store)
     except BaseException:
         with suppress(OSError):
@@ -176,6 +239,41 @@ def compact(store: Store, entries: Sequence[LedgerEntry], file_bytes: float) -> 
         raise
     store.publish({}, POINTER, content.encode())
     return compacted
+
+
+def _usable(store: Store) -> list[Layer]:
+    """Layers of which all files are there; none if the pointer is damaged."""
+    try:
+        pointer = read_pointer(store)
+    except ArchiveError:
+        return []
+    return [layer for layer in pointer.layers if not _missing(store, layer)] if pointer else []
+
+
+def _divided(
+    layers: Sequence[Layer], entries: Sequence[LedgerEntry]
+) -> tuple[list[Layer], list[LedgerEntry]]:
+    """Layers that stay, and the observations to write."""
+    alive: dict[str, list[LedgerEntry]] = {layer.version: [] for layer in layers}
+    chosen: list[LedgerEntry] = []
+    for entry in entries:
+        home = next((layer.version for layer in layers if layer.covers(entry)), None)
+        (chosen if home is None else alive[home]).append(entry)
+    weight, kept = _weight(chosen), []
+    for layer in sorted(layers, key=lambda layer: _weight(alive[layer.version])):
+        found = alive[layer.version]
+        wasteful = len(found) < ALIVE * len(layer.attempts)
+        if wasteful or _weight(found) < MERGED * weight:
+            chosen += found
+            weight += _weight(found)
+        else:
+            kept.append(layer)
+    return kept[::-1], sorted(chosen, key=lambda entry: entry.obsid)
+
+
+def _weight(entries: Iterable[LedgerEntry]) -> int:
+    """Bytes of the tables, and some for each observation, which may have none."""
+    return sum(1000 + sum(file.bytes for file in entry.files.values()) for entry in entries)
 
 
 class _Source:
@@ -269,32 +367,34 @@ def _write(
     """Write row groups to files, a new one whenever one is full."""
     for number, group in enumerate(groups):
         path = f"{version}/{table.name}-{number}.parquet"
-        rows = n_groups = 0
-        first, last = "~", ""
+        row_groups = []
         with store.writing(path) as sink:
             with writer(sink, table.schema) as file:
                 for content in chain([group], groups):
                     file.write_table(content, row_group_size=group_rows)
-                    rows += content.num_rows
-                    n_groups += -(-content.num_rows // group_rows)
-                    found = pc.min_max(content["obsid"]).as_py()
-                    first, last = min(first, found["min"]), max(last, found["max"])
+                    for start in range(0, content.num_rows, group_rows):
+                        part = content.slice(start, group_rows)
+                        found = pc.min_max(part["obsid"]).as_py()
+                        row_groups.append((part.num_rows, found["min"], found["max"]))
                     if sink.tell() >= file_bytes:
                         break
             size = sink.tell()
-        yield CompactFile(
-            path=path, rows=rows, bytes=size, row_groups=n_groups, first=first, last=last
-        )
+        rows = sum(n for n, _, _ in row_groups)
+        yield CompactFile(path=path, rows=rows, bytes=size, row_groups=tuple(row_groups))
+
+
+def _missing(store: Store, layer: Layer) -> list[str]:
+    present = set(store.names(layer.version))
+    files = chain.from_iterable(layer.tables.values())
+    return [file.path for file in files if file.path not in present]
 
 
 def _check_presence(store: Store, compacted: Compacted) -> None:
-    present = set(store.names(compacted.version))
-    for file in chain.from_iterable(compacted.tables.values()):
-        if file.path not in present:
-            raise ArchiveError(
-                f"{store.path(file.path)} was removed while it was needed; "
-                f"run `exod compact {store.root}` again, and `exod gc` only after it."
-            )
+    for path in chain.from_iterable(_missing(store, layer) for layer in compacted.layers):
+        raise ArchiveError(
+            f"{store.path(path)} was removed while it was needed; "
+            f"run `exod compact {store.root}` again, and `exod gc` only after it."
+        )
 
 
 def unused_files(store: Store) -> Mapping[str, float]:
@@ -311,9 +411,10 @@ def unused_files(store: Store) -> Mapping[str, float]:
     found = {folder: store.modified(folder) for folder in folders}
     # After the files: a version published in between is then in use.
     pointer = read_pointer(store)
+    used = {layer.version for layer in pointer.layers} if pointer else set()
     unused: dict[str, float] = {}
     for folder, files in found.items():
-        if not files or (pointer and folder == pointer.version):
+        if not files or folder in used:
             continue
         since = max(files.values())
         if pointer:

@@ -1,119 +1,197 @@
-"""Lazy tables: which files and row groups each partition reads, and when it does."""
+"""Lazy tables: dask's reader of Parquet over the files that count now.
+
+Columns that nothing needs are not read, comparisons of a column with a value go to the statistics
+of the files, and lengths come from the ledger.
+"""
 
 from __future__ import annotations
 
-import functools
-import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import groupby
-from typing import TYPE_CHECKING
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
-import pandas as pd
+import dask.dataframe as dd
+import numpy as np
 import pyarrow as pa
+from dask._task_spec import Task
+from dask.dataframe.dask_expr._collection import new_collection
+from dask.dataframe.dask_expr._reductions import Len
+from dask.dataframe.dask_expr.io.parquet import _DNF, ReadParquet
 
-from exod.archive.compaction import CompactFile
-from exod.archive.derived import DerivedFile
-from exod.archive.ledger import TableFile
-from exod.archive.parquet import Conditions, read_file, to_pandas
+from exod.archive.parquet import Conditions, checked
+from exod.archive.parts import Part, read_part
 from exod.archive.store import Store
+from exod.errors import ArchiveError
 from exod.schemas.columns import Table
 
-if TYPE_CHECKING:
-    import dask.dataframe as dd
 
-PARTITION_BYTES = 32_000_000
-PARTITION_FILES = 256
-"""Largest size and number of files of a partition; 32 MB become some 0.3 GB in memory."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """What a partition reads.
+@dataclass(frozen=True, eq=False, repr=False)
+class _Plan:
+    """What a lazy table reads.
 
     Attributes
     ----------
-    paths : tuple of str
-        Files, one after the other.
-    row_groups : (int, int), optional
-        Of each file the first row group and one past the last; all if not given.
-    without : tuple of str
-        Observations whose rows in these files do not count.
+    parts : tuple of Part
+        Its partitions.
+    rows : Conditions
+        Conditions that rows fulfil.
+    divisions : tuple of str, optional
+        Obsids at which partitions begin, and the last; obsid is then the index.
     """
 
-    paths: tuple[str, ...] = ()
-    row_groups: tuple[int, int] | None = None
-    without: tuple[str, ...] = ()
+    store: Store
+    table: Table
+    parts: tuple[Part, ...]
+    rows: Conditions
+    divisions: tuple[str, ...] = ()
+
+    @cached_property
+    def token(self) -> str:
+        """Equal plans have equal tokens; dask's own would take longer than reading."""
+        about = [self.store.root, self.table.name, self.rows, self.divisions]
+        digest = hashlib.sha256(repr(about).encode())
+        for part in self.parts:
+            digest.update(repr((part.low, part.high)).encode())
+            for piece in part.pieces:
+                digest.update(repr((piece.path, piece.row_groups, piece.without)).encode())
+        return digest.hexdigest()
+
+    def __repr__(self) -> str:
+        return f"{self.table.name} of {self.store.root}"
+
+    def __dask_tokenize__(self) -> str:
+        return self.token
 
 
-def small_parts(files: Iterable[TableFile]) -> Iterator[Part]:
-    """Group the files of single observations, as many together as a partition may have."""
-    group: list[str] = []
-    size = 0
-    for file in files:
-        if file.path is None:
-            continue
-        if group and (size + file.bytes > PARTITION_BYTES or len(group) == PARTITION_FILES):
-            yield Part(tuple(group))
-            group, size = [], 0
-        group.append(file.path)
-        size += file.bytes
-    if group:
-        yield Part(tuple(group))
+class ReadTable(ReadParquet):
+    """A table as an expression of dask."""
 
+    _parameters = ("plan", "columns", "filters", "_partitions", "_series")
+    _defaults = {"columns": None, "filters": None, "_partitions": None, "_series": False}  # noqa: RUF012
+    _filter_passthrough = True
 
-def compact_parts(files: Iterable[CompactFile], outdated: Sequence[str]) -> Iterator[Part]:
-    """Divide compact files by row groups; the rows of outdated observations do not count."""
-    for file in files:
-        without = tuple(obsid for obsid in outdated if file.first <= obsid <= file.last)
-        step = max(1, math.floor(file.row_groups * PARTITION_BYTES / file.bytes))
-        for first in range(0, file.row_groups, step):
-            yield Part((file.path,), (first, min(first + step, file.row_groups)), without)
+    @property
+    def path(self) -> str:
+        """Where the files are, for dask's writer."""
+        return str(self.plan.store.root)
 
+    @property
+    def checksum(self) -> str:
+        """What changes when the files do."""
+        return str(self.plan.token)
 
-def derived_parts(files: Iterable[DerivedFile]) -> Iterator[Part]:
-    """Group the files of a product, as many together as a partition may have."""
-    for without, alike in groupby(files, key=lambda file: file.without):
-        for part in small_parts(TableFile(path=f.path, rows=f.rows, bytes=f.bytes) for f in alike):
-            yield replace(part, without=without)
+    @cached_property
+    def _funcname(self) -> str:
+        return str(self.plan.table.name)
 
+    @cached_property
+    def _meta(self) -> Any:
+        meta = self.plan.table.frame()
+        if self.plan.divisions:
+            meta = meta.set_index("obsid")
+        names = self.operand("columns")
+        if self._series:
+            return meta[names[0]]
+        return meta if names is None else meta[names]
 
-def lazy_table(store: Store, table: Table, parts: Sequence[Part], rows: Conditions) -> dd.DataFrame:
-    """Make a dask dataframe of the rows of `parts` for which the conditions hold."""
-    # Importing dask.dataframe takes a second that writers need not spend.
-    import dask
-    import dask.dataframe as dd
+    def _divisions(self) -> tuple[str | None, ...]:
+        return self.plan.divisions or (None,) * (len(self.plan.parts) + 1)
 
-    # dask would turn pandas' str into its nullable string; both are Arrow text.
-    with dask.config.set({"dataframe.convert-string": False}):
-        frame: dd.DataFrame = dd.from_map(
-            read_part,
-            # One partition must exist: an empty one gives an empty frame.
-            parts or [Part()],
-            store=store,
-            table=table,
-            rows=rows,
-            meta=_empty(table),
-            label=table.name,
+    @property
+    def _fusion_compression_factor(self) -> int:
+        return 1
+
+    def _filtered_task(self, name: Any, index: int) -> Task:
+        return Task(
+            name,
+            _read,
+            self.plan.parts[index],
+            store=self.plan.store,
+            table=self.plan.table,
+            rows=_both(self.plan.rows, self.operand("filters")),
+            columns=self.columns,
+            indexed=bool(self.plan.divisions),
+            series=self._series,
+            _data_producer=True,
         )
-    return frame
+
+    def _get_lengths(self) -> tuple[int, ...] | None:
+        if self.plan.rows or self.operand("filters"):
+            return None
+        found = tuple(self.plan.parts[i].rows for i in self._partitions)
+        return None if None in found else found
+
+    def _filter_passthrough_available(self, parent: Any, dependents: Any) -> bool:
+        if not super()._filter_passthrough_available(parent, dependents):
+            return False
+        found = _DNF.extract_pq_filters(self, parent.predicate).to_list_tuple()
+        return _means_the_same(self.plan.table, found)
+
+    def _simplify_up(self, parent: Any, dependents: Any) -> Any:
+        found = super()._simplify_up(parent, dependents)
+        if found is None and isinstance(parent, Len) and len(self.columns) > 1:
+            # Text that repeats takes the least room.
+            name = "obsid" if "obsid" in self.columns else self.columns[0]
+            return Len(self.substitute_parameters({"columns": [name]}))
+        return found
 
 
-@functools.cache
-def _empty(table: Table) -> pd.DataFrame:
-    return table.frame()
+def _read(part: Part, *, indexed: bool, series: bool, columns: list[str], **about: Any) -> Any:
+    wanted = [*columns, "obsid"] if indexed else columns
+    frame = read_part(part, columns=wanted, **about)
+    if indexed:
+        frame = frame.set_index("obsid")
+    return frame[columns[0]] if series else frame
 
 
-def read_part(
-    part: Part, *, store: Store, table: Table, rows: Conditions, columns: list[str] | None = None
-) -> pd.DataFrame:
-    """Read one partition; only the wanted columns."""
-    if not part.paths:
-        return _empty(table) if columns is None else _empty(table)[columns]
-    if part.without:
-        rows = [[*row, ("obsid", "not in", list(part.without))] for row in rows or [[]]]
-    return to_pandas(
-        pa.concat_tables(
-            read_file(store, path, table, columns, rows, part.row_groups) for path in part.paths
-        )
-    )
+def _both(rows: Conditions, more: Conditions | None) -> Conditions:
+    if not rows or not more:
+        return rows or more or []
+    return [[*one, *other] for one in rows for other in more]
+
+
+def _means_the_same(table: Table, filters: Conditions) -> bool:
+    """Whether the reader of files understands comparisons as pandas does."""
+    fields = {column.name: column for column in table.columns}
+    for name, sign, value in (condition for row in filters for condition in row):
+        # To pandas a missing text differs from all; a number is rounded to single precision.
+        if name not in fields or (sign == "!=" and fields[name].nullable):
+            return False
+        if fields[name].type == pa.float32() and np.float32(value) != value:
+            return False
+    try:
+        checked(table, filters)
+    except ArchiveError:
+        return False
+    return True
+
+
+def lazy_table(
+    store: Store,
+    table: Table,
+    parts: list[Part],
+    rows: Conditions,
+    columns: list[str] | None = None,
+    last: str | None = None,
+) -> dd.DataFrame:
+    """Make a dask dataframe of the rows of `parts` for which the conditions hold.
+
+    Parameters
+    ----------
+    store, table : Store, Table
+        The archive and the table.
+    parts : list of Part
+        The partitions.
+    rows : Conditions
+        What rows must fulfil.
+    columns : list of str, optional
+        The columns that it has.
+    last : str, optional
+        The last obsid; obsid is then the index and parts are ranges of it.
+    """
+    divisions = (*(str(part.low) for part in parts), last) if last else ()
+    # One partition must exist: an empty one gives an empty frame.
+    plan = _Plan(store, table, tuple(parts) or (Part(),), rows, divisions)
+    frame: dd.DataFrame = new_collection(ReadTable(plan))
+    return frame if columns is None else frame[columns]

@@ -246,16 +246,14 @@ def _is_compact(path: str) -> bool:
 
 def _gone(store: Store, path: str) -> tuple[str, str]:
     if _is_compact(path):
-        return (
-            "the archive was probably compacted again",
-            f"open the table again or, if that does not help, run `exod compact {store.root}`",
-        )
+        remedy = f"open the table again or, if that does not help, {_remedy(store, path)}"
+        return "the archive was probably compacted again", remedy
     return "its observation was probably processed again", "open the table again"
 
 
 def _remedy(store: Store, path: str) -> str:
     if _is_compact(path):
-        return f"run `exod compact {store.root}` again"
+        return f"run `exod compact {store.root} --force`"
     return "process its observation again"
 
 

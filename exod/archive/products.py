@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from exod.archive.derived import Derived, derived_products, read_derived, table_of
-from exod.archive.lazy import derived_parts, lazy_table
 from exod.archive.ledger import LedgerEntry
 from exod.archive.parquet import Filters, checked
+from exod.archive.parts import derived_parts
 from exod.archive.store import Store
 from exod.errors import ArchiveError
 from exod.schemas import DERIVED
@@ -116,8 +116,10 @@ class ProductReader(ABC):
         unknown = sorted(set(columns or ()) - set(table.schema.names))
         if unknown:
             raise ArchiveError(f"Table {name} has no columns {', '.join(unknown)}.")
-        frame = lazy_table(self._store, table, list(derived_parts(files)), rows)
-        return frame if columns is None else frame[list(columns)]
+        from exod.archive.lazy import lazy_table
+
+        wanted = None if columns is None else list(columns)
+        return lazy_table(self._store, table, derived_parts(files), rows, wanted)
 
     def _declared(self, product: str, name: str) -> Table | None:
         return next((item for item in DERIVED.get(product, ()) if item.name == name), None)

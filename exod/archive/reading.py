@@ -10,9 +10,7 @@ import pyarrow as pa
 
 from exod.archive.compaction import read_pointer
 from exod.archive.cone import box, check_cone, within
-from exod.archive.lazy import Part, compact_parts, lazy_table, small_parts
-from exod.archive.ledger import FullEntry, LedgerEntry, input_files, read_entry
-from exod.archive.ledger_table import read_ledger
+from exod.archive.ledger import FullEntry, LedgerEntry, input_files, read_entry, read_ledger
 from exod.archive.parquet import (
     STRING,
     FileReplacedError,
@@ -22,6 +20,7 @@ from exod.archive.parquet import (
     read_file,
     to_pandas,
 )
+from exod.archive.parts import holdings
 from exod.archive.products import ProductReader
 from exod.archive.store import Store
 from exod.config import Config
@@ -153,7 +152,12 @@ class ArchiveReader(ProductReader):
     rates = _LazyTable("rates")
 
     def table(
-        self, name: str, *, columns: Sequence[str] | None = None, filters: Filters = ()
+        self,
+        name: str,
+        *,
+        columns: Sequence[str] | None = None,
+        filters: Filters = (),
+        index: str | None = None,
     ) -> dd.DataFrame:
         """Open a table of all observations, lazily: only the ledger is read.
 
@@ -167,14 +171,18 @@ class ArchiveReader(ProductReader):
             Conditions ``(column, operator, value)`` that all hold, or lists of such of which one
             holds. Operators are ``==``, ``<``, ``<=``, ``>``, ``>=``, ``in`` and, but not for
             floating-point columns, ``!=`` and ``not in``. Parts of files whose statistics rule
-            the conditions out are not read.
+            the conditions out are not read; nor for comparisons of a column with a value that are
+            made of the table afterwards, as in ``table[table.obsid == "0724210501"]``.
+        index : {"obsid"}, optional
+            Make obsid the index, sorted and with known divisions: tables are then merged by it
+            without a shuffle. Without it divisions are unknown.
 
         Returns
         -------
         dask.dataframe.DataFrame
-            With the columns that `exod.schemas` declares; divisions are unknown. Rows of an
-            observation are together and sorted, except those of regions in compact files, which
-            are in order of the sky. It shows the archive as it is now.
+            With the columns that `exod.schemas` declares. Rows of an observation are together and
+            sorted, except those of regions in compact files, which are in order of the sky. It
+            shows the archive as it is now.
 
         Raises
         ------
@@ -197,16 +205,15 @@ class ArchiveReader(ProductReader):
         unknown = sorted(set(columns or ()) - set(table.schema.names))
         if unknown:
             raise ArchiveError(f"Table {name} has no columns {', '.join(unknown)}.")
-        # A compaction published in between does no harm: the older one is still right.
-        compacted = read_pointer(self._store)
-        entries = self.entries()
-        parts: list[Part] = []
-        if compacted:
-            parts += compact_parts(compacted.tables[name], compacted.outdated(entries))
-            entries = [entry for entry in entries if not compacted.covers(entry)]
-        parts += small_parts(entry.files[name] for entry in entries if name in entry.files)
-        frame = lazy_table(self._store, table, parts, rows)
-        return frame if columns is None else frame[list(columns)]
+        if index not in (None, "obsid"):
+            raise ArchiveError(f"The index of a table can be obsid, not {index!r}.")
+        found = holdings(self._store)
+        last = found.last(name) if index else None
+        parts = found.parts_by_obsid(name) if last else found.parts(name)
+        from exod.archive.lazy import lazy_table
+
+        wanted = None if columns is None else [name for name in columns if name != index]
+        return lazy_table(self._store, table, parts, rows, wanted, last)
 
     def observation(self, obsid: str, *names: str) -> dict[str, pd.DataFrame]:
         """Tables of one observation, read from its own files.
@@ -282,11 +289,9 @@ class ArchiveReader(ProductReader):
         path = entry.path(LIGHTCURVES.name) if entry else None
         if entry is None or path is None:
             return LIGHTCURVES.frame()
-        paths = [path]
         compacted = read_pointer(self._store)
-        if compacted and compacted.covers(entry):
-            files = compacted.files_with(LIGHTCURVES.name, entry.obsid)
-            paths = [file.path for file in files]
+        files = compacted.files_with(LIGHTCURVES.name, entry) if compacted else None
+        paths = [path] if files is None else [file.path for file in files]
         # Files are sorted by runid, so their statistics leave few row groups to read.
         wanted = [[("runid", "==", detid.rpartition("_")[0]), ("detid", "==", detid)]]
         found = [read_file(self._store, path, LIGHTCURVES, rows=wanted) for path in paths]

@@ -12,10 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from exod.archive.compaction import Compacted, read_pointer
 from exod.archive.derived import Derived, DerivedFile, derived_products, read_derived, table_of
-from exod.archive.ledger import LedgerEntry, read_entry
-from exod.archive.ledger_table import read_ledger
+from exod.archive.parts import Holdings, holdings
 from exod.archive.products import XMATCH
 from exod.archive.store import Store
 from exod.errors import ArchiveError, ConfigError, ExodError
@@ -60,12 +58,8 @@ class Snapshot:
         self.store: Store = archive.store
 
     @cached_property
-    def _compacted(self) -> Compacted | None:
-        return read_pointer(self.store)
-
-    @cached_property
-    def _entries(self) -> list[LedgerEntry]:
-        return read_ledger(self.store).entries()
+    def _holdings(self) -> Holdings:
+        return holdings(self.store)
 
     @cached_property
     def _products(self) -> dict[str, Derived]:
@@ -117,35 +111,18 @@ class Snapshot:
         """
         if name not in TABLES:
             return [File(file.path, file.without) for file in self._files(name)]
-        compacted = self._compacted
-        entries, found = self.entries(obsids), []
-        if compacted:
-            outdated, files = compacted.outdated(entries), compacted.tables[name]
-            if obsids is not None:
-                covered = [entry.obsid for entry in entries if compacted.covers(entry)]
-                near = {file for obsid in covered for file in compacted.files_with(name, obsid)}
-                files = tuple(file for file in files if file in near)
-                outdated = [obsid for obsid in outdated if obsid in obsids]
-            for file in files:
-                without = (obsid for obsid in outdated if file.first <= obsid <= file.last)
-                found.append(File(file.path, tuple(without)))
-            entries = [entry for entry in entries if not compacted.covers(entry)]
-        return [*found, *(File(path) for entry in entries if (path := entry.path(name)))]
-
-    def entries(self, obsids: Sequence[str] | None = None) -> list[LedgerEntry]:
-        """The ledger, or the entries of some observations, sorted."""
-        if obsids is None:
-            return self._entries
-        found = (read_entry(self.store, obsid) for obsid in sorted(set(obsids)))
-        return [entry for entry in found if entry]
+        pieces = self._holdings.pieces(name, obsids)
+        return [File(piece.path, piece.without) for piece in pieces]
 
     def behind(self, product: str, obsids: Sequence[str] | None = None) -> tuple[str, ...]:
         """Observations with regions that a product does not have as they are now."""
         attempts = self._products[product].attempts
+        columns = self._holdings.ledger.select(["obsid", "attempt", "regions.rows"])
+        wanted = None if obsids is None else set(obsids)
         return tuple(
-            entry.obsid
-            for entry in self.entries(obsids)
-            if entry.rows("regions") and attempts.get(entry.obsid) != entry.attempt
+            obsid
+            for obsid, attempt, rows in zip(*(c.to_pylist() for c in columns), strict=True)
+            if rows and attempts.get(obsid) != attempt and (wanted is None or obsid in wanted)
         )
 
     def _files(self, name: str) -> tuple[DerivedFile, ...]:

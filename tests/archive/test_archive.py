@@ -44,7 +44,7 @@ from helpers.processes import running, wait_for_changes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exod.archive import Archive, lazy, open_archive, parquet
+from exod.archive import Archive, lazy, open_archive, parquet, parts
 from exod.archive.store import Store
 from exod.config import Config
 from exod.errors import ArchiveError, InputError
@@ -595,7 +595,7 @@ def test_an_unknown_table_lists_the_known(archive: Archive) -> None:
 def test_many_small_files_share_a_partition(
     archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lazy, "PARTITION_FILES", 4)
+    monkeypatch.setattr(parts, "PARTITION_FILES", 4)
     obsids = [f"00017302{i:02d}" for i in range(9)]
     for obsid in obsids:
         archive.commit(obsid, "OK", {"regions": make_rows(REGIONS, 2, obsid)})
@@ -604,9 +604,9 @@ def test_many_small_files_share_a_partition(
     found = archive.regions.compute(scheduler="sync")
     assert found["obsid"].tolist() == [obsid for obsid in obsids for _ in range(2)]
     size = archive.entry(obsids[0]).files["regions"].bytes
-    monkeypatch.setattr(lazy, "PARTITION_BYTES", 2 * size + size // 2)
+    monkeypatch.setattr(parts, "PARTITION_BYTES", 2 * size + size // 2)
     assert archive.regions.npartitions == 5
-    monkeypatch.setattr(lazy, "PARTITION_BYTES", 1)
+    monkeypatch.setattr(parts, "PARTITION_BYTES", 1)
     assert archive.regions.npartitions == 9
 
 

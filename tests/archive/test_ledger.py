@@ -17,8 +17,8 @@ from helpers.object_store import no_settings, options, running_store
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exod.archive import Archive, LedgerEntry, ledger_table
-from exod.archive.ledger_table import SAVED, read_ledger, read_saved, save_ledger
+from exod.archive import Archive, LedgerEntry
+from exod.archive.ledger import SAVED, read_ledger, read_saved, save_ledger, table
 from exod.archive.store import Store
 from exod.config import Config
 
@@ -42,7 +42,7 @@ def forgotten() -> Iterator[None]:
 
 def forget() -> None:
     """As a new process starts."""
-    ledger_table._remembered.clear()
+    table._remembered.clear()
 
 
 @pytest.fixture

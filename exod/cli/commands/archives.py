@@ -74,9 +74,10 @@ def gc(
 def compact(
     root: Archive_,
     file_mb: Annotated[float, typer.Option(min=1, help="Size of a full file in MB.")] = 256.0,
+    force: Annotated[bool, typer.Option("--force", help="Write all anew.")] = False,
     storage: Storage = None,
 ) -> None:
-    """Copy the tables to few large files, sorted and quick to search, which readers then use.
+    """Copy what is new to few large files, sorted and quick to search, which readers then use.
 
     Example: `exod compact results`
     """
@@ -84,7 +85,7 @@ def compact(
 
     archive = open_archive(root, storage_options(storage))
     with out.status("Compacting"):
-        compacted = archive.compact(file_mb)
+        compacted = archive.compact(file_mb, anew=force)
     files = [file for files in compacted.tables.values() for file in files]
     size = sum(file.bytes for file in files) / 1e6
     observations = plural(len(compacted.attempts), "observation")

@@ -15,8 +15,8 @@ from exod.archive import Archive, open_archive
 from exod.archive.cone import sky_pixels
 from exod.archive.derived import DerivedFile
 from exod.archive.increments import write_part
-from exod.archive.lazy import Part, read_part
 from exod.archive.parquet import read_file, to_pandas
+from exod.archive.parts import Part, Piece, read_part
 from exod.archive.store import Store
 from exod.files.storage import StorageOptions
 from exod.schemas import FEATURES, FLAGS, LIGHTCURVES, Table
@@ -164,7 +164,7 @@ def _read(
     names = list(columns or table.schema.names)
     parts = [
         read_part(
-            Part((file.path,), None, file.without),
+            Part((Piece(file.path, without=file.without),)),
             store=store,
             table=table,
             rows=conditions,

@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from exod.archive.ledger import LEDGER, FullEntry, LedgerEntry, TableFile, table_path
+from exod.archive.ledger.entry import LEDGER, FullEntry, LedgerEntry, TableFile, table_path
 from exod.archive.store import Store, reported
 from exod.schemas import TABLES
 

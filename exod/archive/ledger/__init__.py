@@ -1,0 +1,47 @@
+"""The ledger: what happened to each observation, one entry or all at once."""
+
+from exod.archive.ledger.entry import (
+    LEDGER,
+    MARKER,
+    Count,
+    FullEntry,
+    InputFile,
+    LedgerEntry,
+    Record,
+    Status,
+    TableFile,
+    differences,
+    entry_name,
+    input_files,
+    problem,
+    read_entry,
+    read_marker,
+    table_path,
+    versions,
+)
+from exod.archive.ledger.table import SAVED, LedgerTable, read_ledger, read_saved, save_ledger
+
+__all__ = [
+    "LEDGER",
+    "MARKER",
+    "SAVED",
+    "Count",
+    "FullEntry",
+    "InputFile",
+    "LedgerEntry",
+    "LedgerTable",
+    "Record",
+    "Status",
+    "TableFile",
+    "differences",
+    "entry_name",
+    "input_files",
+    "problem",
+    "read_entry",
+    "read_ledger",
+    "read_marker",
+    "read_saved",
+    "save_ledger",
+    "table_path",
+    "versions",
+]
