@@ -117,9 +117,9 @@ steps = st.lists(
     st.one_of(
         st.tuples(st.just("commit"), st.sampled_from(OBSIDS[:4]), st.integers(0, 99)),
         st.tuples(st.just("fail"), st.sampled_from(OBSIDS[:4]), st.just(0)),
-        st.tuples(st.sampled_from(["compact", "gc", "look"]), st.just(""), st.just(0)),
+        st.tuples(st.sampled_from(["compact", "anew", "gc", "look"]), st.just(""), st.just(0)),
     ),
-    max_size=12,
+    max_size=14,
 )
 
 
@@ -138,8 +138,8 @@ def test_any_history_shows_what_was_committed_last(steps: list[Any], n: int) -> 
             elif action == "fail":
                 shown[obsid] = {}
                 archive.commit(obsid, "FAILED", reason="no luck")
-            elif action == "compact":
-                archive.compact(TINY_MB)
+            elif action in ("compact", "anew"):
+                archive.compact(TINY_MB, anew=action == "anew")
             elif action == "gc":
                 assert_tidy(archive)
             else:
@@ -190,6 +190,69 @@ def test_archives_without_regions(archive: Archive, names: tuple[str, ...]) -> N
     assert len(archive.cone(10, 20, 30)) == 0
     assert len(archive.observations) == (len(OBSIDS) - 2 if names else 0)
     assert list(archive.regions.columns) == [column.name for column in REGIONS.columns]
+
+
+# -------------------------------------------------------------------- layers
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the large files that were written."""
+    names: list[str] = []
+    writing = Store.writing
+
+    def counted(store: Store, name: str) -> Any:
+        names.append(name)
+        return writing(store, name)
+
+    monkeypatch.setattr(Store, "writing", counted)
+    return names
+
+
+def test_what_is_added_is_written_and_nothing_else(archive: Archive, written: list[str]) -> None:
+    shown = {obsid: make_tables(obsid, i, 9, NAMES) for i, obsid in enumerate(OBSIDS)}
+    for obsid in OBSIDS[:7]:
+        archive.commit(obsid, "OK", shown[obsid])
+    first = archive.compact().layers
+    written.clear()
+    assert archive.compact().layers == first
+    assert written == []
+    archive.commit(OBSIDS[7], "OK", shown[OBSIDS[7]])
+    *kept, new = archive.compact().layers
+    assert tuple(kept) == first
+    assert list(new.attempts) == [OBSIDS[7]]
+    assert sum(file.rows for file in new.tables["regions"]) == 9
+    assert {name.rpartition("/")[0] for name in written} == {new.version}
+    assert_shows(archive, shown)
+    assert archive.gc(older_than=0) == []
+    # One of seven is replaced, then two: a third of the large layer does not count any more.
+    for count, obsid in enumerate(OBSIDS[:2], 1):
+        shown[obsid] = {}
+        archive.commit(obsid, "EMPTY")
+        layers = archive.compact().layers
+        assert (first[0] in layers) == (count == 1)
+        assert_shows(archive, shown)
+    assert_tidy(archive)
+    assert_shows(archive, shown)
+
+
+def test_an_archive_that_grows_is_rewritten_few_times(archive: Archive) -> None:
+    obsids = [f"{i:010d}" for i in range(40)]
+    tables = make_tables(obsids[0], 1, 1, ("bti",))
+    rows = layers = 0
+    for obsid in obsids:
+        frame = tables["bti"].assign(obsid=obsid)
+        archive.commit(obsid, "EMPTY", {"bti": frame})
+        before = compaction.read_pointer(archive.store)
+        after = archive.compact()
+        old = before.layers if before else ()
+        new = [layer for layer in after.layers if layer not in old]
+        rows += sum(file.rows for layer in new for file in layer.tables["bti"])
+        layers = max(layers, len(after.layers))
+    # Anew each time: 820 rows. Layers grow by a factor of four or more.
+    assert rows < 5 * len(obsids)
+    assert 1 < layers <= 4
+    assert sorted(archive.bti.compute(scheduler="sync")["obsid"]) == obsids
 
 
 # -------------------------------------------------------------------- layout
@@ -413,19 +476,26 @@ def test_a_damaged_pointer_is_named_with_the_remedy(
     assert_tidy(archive)
 
 
-def test_a_missing_or_damaged_compact_file_is_named_with_the_remedy(archive: Archive) -> None:
+def test_a_missing_or_damaged_compact_file_is_named_with_the_remedy(
+    archive: Archive, command: Callable[..., tuple[int, str, str]]
+) -> None:
     shown = fill(archive)
     detid = shown[OBSIDS[0]]["lightcurves"]["detid"][0]
     for change, message in (
-        (lambda file: file.unlink(), "is gone; .*open the table again or, .*run `exod compact "),
-        (lambda file: file.write_bytes(b"PAR1 no more"), r"cannot be read .*; run `exod compact "),
+        (lambda file: file.unlink(), "is gone; .*open the table again or, .* compact .* --force`"),
+        (lambda file: file.write_bytes(b"PAR1 no more"), r"cannot be read .* compact .* --force`"),
     ):
-        (file,) = archive.compact().tables["lightcurves"]
+        (file,) = archive.compact(anew=True).tables["lightcurves"]
         assert len(archive.lightcurve(detid)) == 1
         change(Path(archive.root, file.path))
         for use in (archive.lightcurves.compute, lambda: archive.lightcurve(detid)):
             with pytest.raises(ArchiveError, match=message):
                 use()
+    assert command("compact", archive.root, "--force")[0] == 0
+    assert_shows(archive, shown)
+    (file,) = archive.compact().tables["lightcurves"]
+    Path(archive.root, file.path).unlink()
+    # That a file is missing is seen without being told.
     archive.compact()
     assert_shows(archive, shown)
 
@@ -435,13 +505,13 @@ def test_a_missing_or_damaged_compact_file_is_named_with_the_remedy(archive: Arc
 
 def test_gc_spares_what_is_used_or_young(archive: Archive) -> None:
     shown = fill(archive)
-    first = archive.compact()
+    (first,) = archive.compact().layers
     for file in Path(archive.root, first.version).iterdir():
         os.utime(file, (0, 0))
     assert archive.gc() == []
     # Replaced just now: a reader may use it.
     lazy = archive.regions
-    archive.compact()
+    archive.compact(anew=True)
     assert archive.gc() == []
     assert len(lazy.compute(scheduler="sync")) == len(expected(shown, "regions"))
     # One file of a compaction in progress is young, and so all of it are.
@@ -749,7 +819,7 @@ def test_the_same_code_works_on_a_url() -> None:
         archive = Archive.create("memory://bucket/archive", Config())
         shown = fill(archive)
         first = archive.compact(TINY_MB)
-        archive.compact(TINY_MB)
+        archive.compact(TINY_MB, anew=True)
         shown[OBSIDS[0]] = make_tables(OBSIDS[0], 8, 3, NAMES)
         archive.commit(OBSIDS[0], "OK", shown[OBSIDS[0]])
         assert_shows(archive, shown)
