@@ -242,7 +242,7 @@ def test_any_selection_is_that_of_pandas(strange: Any, predicate: Any) -> None:
 
 def merged(archive: Archive) -> Any:
     curves = archive.table("lightcurves", columns=["detid", "n"], index="obsid")
-    about = archive.table("observations", index="obsid")
+    about = archive.table("regions", columns=["label", "t_bin"], index="obsid")
     return curves.merge(about, left_index=True, right_index=True)
 
 
@@ -269,7 +269,7 @@ def test_a_merge_by_observation_does_not_shuffle(
         assert table.known_divisions
         assert table.npartitions > 1
         assert not shuffles(lazy)
-        assert shuffles(archive.lightcurves.merge(archive.observations, on="obsid"))
+        assert shuffles(archive.lightcurves.merge(archive.regions, on="obsid"))
         found = lazy.compute(scheduler="sync")
         left, right = (
             archive.table(n).compute(scheduler="sync") for n in ("lightcurves", "observations")
