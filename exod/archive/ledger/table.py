@@ -62,25 +62,6 @@ class LedgerTable:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def files(self, name: str, rows: pa.Table | None = None) -> list[TableFile]:
-        """Files of a table that have rows, in order of obsid.
-
-        Parameters
-        ----------
-        name : str
-            The table.
-        rows : pyarrow.Table, optional
-            Only of these rows of the ledger.
-        """
-        columns = (self.rows if rows is None else rows).select(
-            ["obsid", "attempt", f"{name}.rows", f"{name}.bytes"]
-        )
-        return [
-            TableFile.model_construct(path=table_path(name, obsid, attempt, n), rows=n, bytes=size)
-            for obsid, attempt, n, size in zip(*(c.to_pylist() for c in columns), strict=True)
-            if n
-        ]
-
     def entries(self) -> list[LedgerEntry]:
         """The entries one by one, which takes a hundred times the memory."""
         sizes = zip(*(self.rows[name].to_pylist() for name in _SIZES), strict=True)
@@ -94,8 +75,10 @@ class LedgerTable:
 def _files(entry: dict[str, Any], sizes: tuple[int | None, ...]) -> dict[str, TableFile]:
     pairs = zip(TABLES, sizes[::2], sizes[1::2], strict=True)
     return {
-        name: TableFile.model_construct(
-            path=table_path(name, entry["obsid"], entry["attempt"], rows), rows=rows, bytes=size
+        name: TableFile(
+            path=table_path(name, entry["obsid"], entry["attempt"], rows),
+            rows=rows,
+            bytes=size or 0,
         )
         for name, rows, size in pairs
         if rows is not None
