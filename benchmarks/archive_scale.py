@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from benchmarks import report
 from exod.archive import Archive, open_archive
+from exod.archive.compaction import read_pointer
 from exod.archive.ledger import FullEntry, TableFile, entry_name, versions
 from exod.archive.parquet import ROW_GROUP_ROWS, encode, writer
 from exod.config import Config
@@ -37,6 +40,8 @@ T_BINS = (5.0, 50.0, 200.0)
 BANDS = ((0.2, 2.0), (2.0, 12.0), (0.2, 12.0))
 DURATION = 35_000.0
 """Typical length of an observation in seconds: 7,000 frames of 5 s."""
+
+_PYARROW = "pyarrow.dataset: "
 
 _IN_NEW_PROCESS = """
 import json, resource, sys
@@ -191,22 +196,59 @@ def timed(function: Callable[[], Any]) -> float:
 
 
 def read(root: str) -> dict[str, float]:
-    """What reading takes, in seconds."""
+    """What reading takes, in seconds, and what pyarrow takes for the same of large files."""
     archive = open_archive(root)
     # What is loaded at the first use, and the threads of dask, are not the archive's.
     archive.regions.partitions[0]["label"].sum().compute()
     detids = _some_curves(archive)
     of_5_s: dict[str, Any] = {"columns": ["detid"], "filters": [("t_bin", "==", 5.0)]}
-    return {
+    found = {
         "open and count regions": timed(lambda: len(open_archive(root).regions)),
         "only open the table": timed(lambda: open_archive(root).regions),
         "regions of 5 s runs": timed(lambda: archive.table("regions", **of_5_s).compute()),
+        "light curves of an observation, plain dask": timed(
+            lambda: _of_observation(archive.lightcurves, detids[0][:10])
+        ),
         "cone of 5 arcmin": timed(lambda: archive.cone(123.0, 20.0, 300.0).compute()),
         "one light curve": timed(lambda: [*map(archive.lightcurve, detids)]) / len(detids),
         "mean of a column of all light curves": timed(
             lambda: archive.lightcurves["mu"].mean().compute()
         ),
     }
+    if (pointer := read_pointer(archive.store)) is None:
+        return found
+    regions, curves = (
+        [archive.store.path(file.path) for file in pointer.tables[name]]
+        for name in ("regions", "lightcurves")
+    )
+    reference = {
+        "open and count regions": timed(lambda: ds.dataset(regions).count_rows()),
+        "regions of 5 s runs": timed(
+            lambda: (
+                ds.dataset(regions)
+                .to_table(columns=["detid"], filter=ds.field("t_bin") == 5.0)
+                .to_pandas()
+            )
+        ),
+        "light curves of an observation, plain dask": timed(
+            lambda: (
+                ds.dataset(curves).to_table(filter=ds.field("obsid") == detids[0][:10]).to_pandas()
+            )
+        ),
+        "one light curve": timed(lambda: [_curve(curves, detid) for detid in detids]) / len(detids),
+    }
+    return found | {f"{_PYARROW}{name}": seconds for name, seconds in reference.items()}
+
+
+def _of_observation(lazy: Any, obsid: str) -> pd.DataFrame:
+    rows: pd.DataFrame = lazy[lazy["obsid"] == obsid].compute()
+    return rows
+
+
+def _curve(paths: list[str], detid: str) -> pd.DataFrame:
+    wanted = (ds.field("runid") == detid.rpartition("_")[0]) & (ds.field("detid") == detid)
+    rows: pd.DataFrame = ds.dataset(paths).to_table(filter=wanted).to_pandas()
+    return rows
 
 
 def _some_curves(archive: Archive) -> list[str]:
@@ -217,9 +259,39 @@ def _some_curves(archive: Archive) -> list[str]:
     return [table.sort_values("t_bin")["detid"].iloc[0] for table in regions]
 
 
+def count(root: str) -> int:
+    """Count the regions."""
+    return len(open_archive(root).regions)
+
+
 def compact(root: str) -> float:
     """Compact; the time in seconds."""
     return timed(open_archive(root).compact)
+
+
+def grow(root: str) -> float:
+    """Compact after one observation more; the time in seconds."""
+    commit_some(root, range(10**6, 10**6 + 1))
+    return compact(root)
+
+
+def questions(root: Path) -> Iterator[tuple[str, float]]:
+    """Commands that ask, compared with the help; the best of three."""
+    program = [sys.executable, "-m", "exod"]
+
+    def command(*arguments: str) -> float:
+        run = partial(subprocess.run, [*program, *arguments], check=True, capture_output=True)
+        return min(timed(run) for _ in range(3))
+
+    helping = command("--help")
+    yield "exod --help (s)", helping
+    for name, question in (
+        ("cone", ("--cone", "123,20,300")),
+        ("expression", ("--where", "sigma_peak > 2.5 and t_bin >= 50")),
+    ):
+        seconds = command("query", str(root), "--table", "regions", *question)
+        yield f"exod query, {name} (s)", seconds
+        yield f"exod query, {name}: time / (1.5 x help + 0.5 s)", seconds / (1.5 * helping + 0.5)
 
 
 def apart(function: str, root: Path) -> tuple[Any, float]:
@@ -241,6 +313,8 @@ def measure(root: Path, observations: int, processes: int) -> Iterator[tuple[str
     before, peak_before = apart("read", root)
     compacting, peak = apart("compact", root)
     after, peak_after = apart("read", root)
+    growing, _ = apart("grow", root)
+    _, peak_count = apart("count", root)
     compacted = list(root.glob("compact/*/*.parquet"))
     own = [file for name in TABLES for file in root.glob(f"{name}/*.parquet")]
     yield "files before", len(own)
@@ -250,12 +324,18 @@ def measure(root: Path, observations: int, processes: int) -> Iterator[tuple[str
     yield "rows of light curves", len(open_archive(root).lightcurves)
     yield "compaction (s)", compacting
     yield "compaction, peak memory (MB)", peak
+    yield "compaction after one observation more (s)", growing
+    yield "compaction / compaction after one observation more", compacting / growing
+    yield "counting, peak memory (MB)", peak_count
     yield "reading, peak memory before (MB)", peak_before
     yield "reading, peak memory after (MB)", peak_after
     for name, seconds in before.items():
         yield f"{name}, before (s)", seconds
         yield f"{name}, after (s)", after[name]
         yield f"{name}, before / after", seconds / after[name]
+        if (reference := after.get(f"{_PYARROW}{name}")) is not None:
+            yield f"{name}, after / pyarrow.dataset", after[name] / reference
+    yield from questions(root)
 
 
 def main() -> None:

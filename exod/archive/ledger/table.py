@@ -39,6 +39,8 @@ SCHEMA = pa.schema(
 )
 """Of an entry without a table its rows and bytes are null; stamps may be empty: not certain."""
 
+_BATCH = 5000
+"""Entries that are held at once: one takes some 10 kB."""
 _ARCHIVES = 4
 """Ledgers that a process remembers, some 20 MB each at 100,000 observations."""
 _remembered: dict[Any, LedgerTable] = {}
@@ -124,16 +126,18 @@ def _current(store: Store, known: pa.Table, stamps: dict[str, str]) -> pa.Table:
     same = [bool(stamp) and stamps.get(obsid) == stamp for obsid, stamp in pairs]
     kept = known.filter(pa.array(same, pa.bool_()))
     new = sorted(stamps.keys() - set(kept["obsid"].to_pylist()))
-    if not new:
-        return kept
-    names = [f"{LEDGER}/{obsid}.json" for obsid in new]
-    contents = store.read_many(names)
+    parts = [_read(store, new[i : i + _BATCH], stamps) for i in range(0, len(new), _BATCH)]
+    return pa.concat_tables([kept, *parts]).sort_by("obsid").combine_chunks() if new else kept
+
+
+def _read(store: Store, obsids: list[str], stamps: dict[str, str]) -> pa.Table:
+    """Rows of some observations from their entries."""
+    names = [f"{LEDGER}/{obsid}.json" for obsid in obsids]
     rows = [
         _row(FullEntry.from_json(data, obsid, store.path(name)), stamps[obsid])
-        for obsid, name, data in zip(new, names, contents, strict=True)
+        for obsid, name, data in zip(obsids, names, store.read_many(names), strict=True)
     ]
-    read = pa.Table.from_pylist(rows, SCHEMA)
-    return pa.concat_tables([kept, read]).sort_by("obsid").combine_chunks()
+    return pa.Table.from_pylist(rows, SCHEMA)
 
 
 def _row(entry: LedgerEntry, stamp: str) -> dict[str, Any]:
