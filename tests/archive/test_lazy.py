@@ -271,9 +271,8 @@ def test_a_merge_by_observation_does_not_shuffle(
         assert not shuffles(lazy)
         assert shuffles(archive.lightcurves.merge(archive.regions, on="obsid"))
         found = lazy.compute(scheduler="sync")
-        left, right = (
-            archive.table(n).compute(scheduler="sync") for n in ("lightcurves", "observations")
-        )
+        left = archive.lightcurves.compute(scheduler="sync")
+        right = archive.regions.compute(scheduler="sync")[["obsid", "label", "t_bin"]]
         expected = left[["obsid", "detid", "n"]].merge(right, on="obsid").set_index("obsid")
         assert_same_rows(found.reset_index(), expected.reset_index())
         assert found.index.is_monotonic_increasing
