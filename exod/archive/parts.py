@@ -177,7 +177,8 @@ class Holdings:
 
 
 def _has_any(obsids: list[str], piece: Piece) -> bool:
-    return bisect_left(obsids, piece.first) < bisect_right(obsids, piece.last)
+    near = obsids[bisect_left(obsids, piece.first) : bisect_right(obsids, piece.last)]
+    return not set(near) <= set(piece.without)
 
 
 def _keys(obsids: pa.Array, attempts: pa.Array) -> pa.Array:
