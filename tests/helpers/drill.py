@@ -29,7 +29,7 @@ import psutil
 import pyarrow as pa
 
 from exod.archive import Archive, open_archive
-from exod.archive.ledger import LedgerEntry
+from exod.archive.ledger import FullEntry
 from exod.schemas import TABLES
 from exod.stages.inputs.simulate import simulate_files
 from helpers.faults import VOLATILE, event_lists
@@ -155,10 +155,14 @@ class Place:
     def open(self) -> Archive:
         return open_archive(self.root, self.options)
 
-    def entries(self) -> list[LedgerEntry]:
-        """The ledger; empty before there is an archive."""
+    def entries(self) -> list[FullEntry]:
+        """The ledger with all that its files have; empty before there is an archive."""
         files, path = fsspec.url_to_fs(self.root, **self.options)
-        return self.open().entries() if files.exists(f"{path}/archive.json") else []
+        if not files.exists(f"{path}/archive.json"):
+            return []
+        archive = self.open()
+        found = [archive.entry(entry.obsid) for entry in archive.entries()]
+        return [entry for entry in found if entry is not None]
 
     def commits(self) -> int:
         """How many results have been written up to now, also those replaced since."""
@@ -243,7 +247,7 @@ def _digest(rows: pd.DataFrame) -> str:
     return hashlib.sha256(stream.getvalue()).hexdigest()
 
 
-def outcomes(entries: list[LedgerEntry]) -> dict[str, Any]:
+def outcomes(entries: list[FullEntry]) -> dict[str, Any]:
     """What the ledger says of each observation, without what differs from run to run."""
     return {
         entry.obsid: (
@@ -256,12 +260,12 @@ def outcomes(entries: list[LedgerEntry]) -> dict[str, Any]:
     }
 
 
-def names_referred_to(entries: list[LedgerEntry]) -> set[str]:
+def names_referred_to(entries: list[FullEntry]) -> set[str]:
     tables = {file.path for entry in entries for file in entry.files.values() if file.path}
     return tables | {f"ledger/{entry.obsid}.json" for entry in entries} | {"archive.json"}
 
 
-def failed(entries: list[LedgerEntry]) -> set[str]:
+def failed(entries: list[FullEntry]) -> set[str]:
     return {entry.obsid for entry in entries if entry.status == "FAILED"}
 
 
@@ -456,7 +460,7 @@ class Drill:
         self.hits[action] += is_hit
         return is_hit
 
-    def settle(self) -> list[LedgerEntry]:
+    def settle(self) -> list[FullEntry]:
         """Run the same command until only what is truncated fails; the ledger."""
         for _ in range(RUNS):
             command = self.start_search("sync")
