@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.features import reference, reference_ks
+from helpers.features import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,8 +11,7 @@ from exod.counts.bayes import log10_b_eclipse, log10_b_peak, threshold
 from exod.errors import InputError
 from exod.schemas import FEATURES
 from exod.vetting.episodes import Segments, episodes, local_maxima, spacing
-from exod.vetting.features import Curves, features
-from exod.vetting.kolmogorov import ks_test
+from exod.vetting.features import Curves, features, ks_test
 
 T_BINS = (5.0, 50.0, 200.0, 12.0, 1500.0)
 
@@ -161,16 +160,6 @@ def test_episodes_and_maxima_do_not_leak_into_the_next_light_curve():
     values = np.array([1.0, 9.0, 9.0, 8.0])
     assert local_maxima(segments, values, 5.0).tolist() == [1, 1]
     assert local_maxima(Segments(np.array([0, 4])), values, 5.0).tolist() == [1]
-
-
-@given(st.lists(st.integers(0, 3), min_size=1, max_size=40), st.integers(0, 1000))
-@settings(max_examples=100, deadline=None)
-def test_ks_with_ties_equals_scipy(n, seed):
-    mu = np.random.default_rng(seed).choice([0.0, 0.5, 1.0, 1.0000001, 2.0, 2.5], len(n))
-    statistic, p = ks_test(Segments(np.array([0, len(n)])), np.array(n), mu)
-    expected = reference_ks(n, mu)
-    assert statistic[0] == pytest.approx(expected[0], abs=1e-15)
-    assert p[0] == pytest.approx(expected[1], rel=1e-9)
 
 
 def test_expectations_that_are_no_numbers_have_no_test():
