@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from exod.catalogue.columns import CatalogueTable
@@ -17,6 +21,9 @@ from exod.catalogue.hats import using_lsdb
 from exod.catalogue.rows import match_problem
 from exod.errors import ArchiveError
 from exod.tablefiles.fits import fits_problem
+
+MEMORY: Final = "1GB"
+"""What the checks may have; what is larger is on disk meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -27,57 +34,76 @@ class Check:
     problem: str
 
 
-def table_checks(
-    detections: pd.DataFrame, sources: pd.DataFrame, matches: Mapping[str, np.ndarray]
-) -> Iterator[Check]:
+_WRONG: Final = {
+    "Every detid is there once": "SELECT detid FROM d GROUP BY detid HAVING count(*) > 1",
+    "Every region_num is there once": (
+        "SELECT region_num FROM s GROUP BY region_num HAVING count(*) > 1"
+    ),
+    "Every srcid is there once": "SELECT srcid FROM s GROUP BY srcid HAVING count(*) > 1",
+    "Every detection has a source of the table of sources": (
+        "SELECT detid FROM d ANTI JOIN s ON d.unique_reg_id = s.region_num"
+    ),
+    "Every detection has the name of its source": (
+        "SELECT detid FROM d JOIN s ON d.unique_reg_id = s.region_num WHERE d.srcid <> s.srcid"
+    ),
+    "n_detections of every source adds up": (
+        "SELECT srcid FROM s LEFT JOIN (SELECT unique_reg_id, count(*) AS n FROM d GROUP BY ALL) "
+        "ON unique_reg_id = region_num WHERE coalesce(n, 0) <> n_detections"
+    ),
+    "best_detid of every source is one of its detections": (
+        "SELECT s.srcid FROM s LEFT JOIN d ON d.detid = s.best_detid "
+        "WHERE d.unique_reg_id IS DISTINCT FROM s.region_num"
+    ),
+    "Every detection has a position on the sky": (
+        "SELECT detid FROM d "
+        "WHERE NOT (ra_deg >= 0 AND ra_deg < 360 AND dec_deg BETWEEN -90 AND 90)"
+    ),
+    "Every source has a position on the sky": (
+        "SELECT srcid FROM s "
+        "WHERE NOT (ra_deg >= 0 AND ra_deg < 360 AND dec_deg BETWEEN -90 AND 90)"
+    ),
+}
+"""What must hold of the detections d and the sources s, and what selects the rows it does not."""
+
+
+def table_checks(folder: Path, matches: Mapping[str, np.ndarray]) -> Iterator[Check]:
     """Check the rows of the two tables against each other.
 
     Parameters
     ----------
-    detections, sources : DataFrame
-        The tables of the catalogue.
+    folder : Path
+        Where ``detections.parquet`` and ``sources.parquet`` are.
     matches : dict of str to int64 array
         The sources that each cross-match has.
     """
-    yield _once("Every detid is there once", detections["detid"])
-    yield _once("Every region_num is there once", sources["region_num"])
-    yield _once("Every srcid is there once", sources["srcid"])
-    named = sources.drop_duplicates("region_num").set_index("region_num")["srcid"]
-    known = detections["unique_reg_id"].isin(named.index)
-    yield _none(
-        "Every detection has a source of the table of sources", detections.loc[~known, "detid"]
-    )
-    other = known & (detections["unique_reg_id"].map(named) != detections["srcid"])
-    yield _none("Every detection has the name of its source", detections.loc[other, "detid"])
-    counts = detections["unique_reg_id"].value_counts()
-    found = sources["region_num"].map(counts).fillna(0).astype("int64")
-    wrong = sources.loc[found != sources["n_detections"], "srcid"]
-    yield _none("n_detections of every source adds up", wrong)
-    own = detections.drop_duplicates("detid").set_index("detid")["unique_reg_id"]
-    theirs = sources["best_detid"].map(own).astype("Int64")
-    wrong = sources.loc[theirs.isna() | (theirs != sources["region_num"]), "srcid"]
-    yield _none("best_detid of every source is one of its detections", wrong)
-    for name, table in (("detection", detections), ("source", sources)):
-        key = "detid" if name == "detection" else "srcid"
-        outside = ~(table["ra_deg"].between(0, 360, "left") & table["dec_deg"].between(-90, 90))
-        yield _none(f"Every {name} has a position on the sky", table.loc[outside, key])
-    for name, numbers in matches.items():
-        problem = match_problem(numbers, sources["region_num"].to_numpy())
+    with (
+        tempfile.TemporaryDirectory(prefix="exod-checks-") as spill,
+        duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": spill}) as connection,
+    ):
+        for view, name in (("d", "detections"), ("s", "sources")):
+            connection.from_arrow(ds.dataset(folder / f"{name}.parquet")).create_view(view)
+        for what, wrong in _WRONG.items():
+            summary = connection.sql(wrong).aggregate("count(*), min(columns(*))")
+            [(number, example)] = summary.fetchall()
+            yield Check(what, f"not for {number:,}, for instance {example}" if number else "")
+        numbers = connection.sql("SELECT region_num FROM s").fetchnumpy()["region_num"]
+    for name, matched in matches.items():
+        problem = match_problem(matched, numbers)
         what = f"The cross-match with {name} has each source once at most, and no others"
         yield Check(what, f"it {problem}" if problem else "")
 
 
-def file_checks(folder: Path, tables: Iterable[tuple[CatalogueTable, pa.Table]]) -> Iterator[Check]:
-    """Check the FITS and Parquet files by reading them again."""
-    for table, rows in tables:
+def file_checks(folder: Path, tables: Mapping[CatalogueTable, int]) -> Iterator[Check]:
+    """Check the FITS and Parquet files by reading them again; all have so many rows."""
+    for table, n_rows in tables.items():
         name = f"{table.name}.fits"
-        problem = fits_problem(folder / name, table, len(rows))
+        problem = fits_problem(folder / name, table, n_rows)
         yield Check(
             f"{name} has valid checksums and all rows, columns and units",
             f"{name} {problem}" if problem else "",
         )
         name = f"{table.name}.parquet"
-        problem = parquet_problem(folder / name, table, len(rows))
+        problem = parquet_problem(folder / name, table, n_rows)
         yield Check(f"{name} has all rows and columns", f"{name} {problem}" if problem else "")
 
 
@@ -167,10 +193,6 @@ def require(checks: Iterable[Check]) -> list[Check]:
             f"its products again."
         )
     return found
-
-
-def _once(what: str, values: pd.Series) -> Check:
-    return _none(what, values[values.duplicated()])
 
 
 def _none(what: str, wrong: pd.Series) -> Check:

@@ -1,106 +1,84 @@
-"""Rows of the catalogue, put together from the tables of an archive.
-
-References
-----------
-(method.md, Catalogue)
-"""
+"""Rows of the catalogue, put together from the tables of an archive, some at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
 
+from exod.archive.detections import PARTS, Rows, detections
+from exod.archive.snapshot import MATCHES, Snapshot
 from exod.catalogue.columns import CatalogueTable
 from exod.errors import ArchiveError
+from exod.schemas.columns import Table
 
 
-def detection_rows(
-    table: CatalogueTable,
-    regions: pd.DataFrame,
-    members: pd.DataFrame,
-    features: pd.DataFrame,
-    flags: pd.DataFrame,
-) -> pd.DataFrame:
-    """Join regions with their source, features and flags.
+def detection_rows(snapshot: Snapshot, table: CatalogueTable) -> Iterator[pa.Table]:
+    """Detections, sorted by source and detid.
 
     Parameters
     ----------
+    snapshot : Snapshot
+        The archive.
     table : CatalogueTable
         What `exod.catalogue.columns.detections` declares.
-    regions, members, features, flags : DataFrame
-        The tables of the archive, one row a region each.
-
-    Returns
-    -------
-    DataFrame
-        The columns of `table`, one row a region that has a source, sorted by source and detid.
-
-    Raises
-    ------
-    ArchiveError
-        If a table has a region twice, or a region that has a source lacks features or flags.
     """
-    found = regions
-    for name, other in (("members", members), ("features", features), ("flags", flags)):
-        if other["detid"].duplicated().any():
-            raise ArchiveError(f"The table {name} has {_example(other)} twice; make it again.")
-        missing = found.loc[~found["detid"].isin(other["detid"]), "detid"]
-        # A region without a source is not lost: the clustering says why it has none.
-        if name != "members" and len(missing):
-            raise ArchiveError(
-                f"{len(missing)} detections have no {name}, for instance {missing.iloc[0]}; run "
-                f"`exod {name}` again."
-            )
-        wanted = table.taken_from(name)
-        found = found.merge(
-            other[["detid", *wanted]].rename(columns=wanted), on="detid", how="inner"
-        )
-    found = found.rename(columns=table.taken_from("regions"))
-    found = found.sort_values(["unique_reg_id", "detid"], ignore_index=True)
-    return found[table.schema.names]
-
-
-def _example(frame: pd.DataFrame) -> str:
-    return str(frame.loc[frame["detid"].duplicated(), "detid"].iloc[0])
+    return _selected(detections(snapshot), table, ("region_num", "detid"))
 
 
 def source_rows(
-    table: CatalogueTable, unique: pd.DataFrame, matches: Mapping[str, pd.DataFrame]
-) -> pd.DataFrame:
-    """Join unique sources with their counterparts.
+    snapshot: Snapshot, table: CatalogueTable, matches: Iterable[str]
+) -> Iterator[pa.Table]:
+    """Unique sources with their counterparts, sorted by number; null where there is none.
 
     Parameters
     ----------
+    snapshot : Snapshot
+        The archive.
     table : CatalogueTable
         What `exod.catalogue.columns.sources` declares.
-    unique : DataFrame
-        The table of the archive.
-    matches : dict of str to DataFrame
-        Cross-matches by the name of their catalogue, at most one row a source.
+    matches : iterable of str
+        Catalogues that the sources were matched with.
+    """
+    rows = Rows(snapshot, "sources")
+    for name in matches:
+        rows.add_matches(f"{MATCHES}{name}")
+    return _selected(rows, table, ("region_num",))
 
-    Returns
-    -------
-    DataFrame
-        The columns of `table`, one row a source, sorted by number; nulls where a source has no
-        counterpart.
+
+def _selected(rows: Rows, table: CatalogueTable, order: Sequence[str]) -> Iterator[pa.Table]:
+    # One number has one name in the archive, and may have two in the catalogue.
+    there = [name for _, name in table.origins]
+    columns = tuple(rows.columns[name] for name in dict.fromkeys(there))
+    wanted = Table(f"{table.name} of the catalogue", "", columns, ())
+    for chunk in rows.selected(wanted, order=[rows.names[name] for name in order]).chunks():
+        values = (chunk[name] for name in there)
+        cells = zip(values, table.schema, strict=True)
+        arrays = [cell.cast(field.type) for cell, field in cells]
+        yield pa.Table.from_arrays(arrays, schema=table.schema)
+
+
+def count_detections(snapshot: Snapshot) -> int:
+    """The number of regions that have a source.
 
     Raises
     ------
     ArchiveError
-        If a cross-match has a source twice, or one that does not exist.
+        If some of them lack features or flags.
     """
-    found = unique
-    for name, match in matches.items():
-        problem = match_problem(match["region_num"].to_numpy(), unique["region_num"].to_numpy())
-        if problem:
-            raise ArchiveError(f"The cross-match with {name} {problem}; run it again.")
-        wanted = table.taken_from(f"xmatch-{name}")
-        extra = match[["region_num", *wanted]].rename(columns=wanted)
-        found = found.merge(extra, on="region_num", how="left")
-    found = found.sort_values("region_num", ignore_index=True)
-    return found[table.schema.names]
+    found = _count(snapshot, "members")
+    for name in PARTS:
+        lack = found - _count(snapshot, "members", name) if name != "members" else 0
+        if lack > 0:
+            raise ArchiveError(f"{lack} detections have no {name}; run `exod {name}` again.")
+    return found
+
+
+def _count(snapshot: Snapshot, *parts: str) -> int:
+    rows = detections(snapshot, dict.fromkeys(parts))
+    only = Table("detections", "", (rows.columns["detid"],), ())
+    return sum(map(len, rows.selected(only).chunks()))
 
 
 def match_problem(matched: np.ndarray, sources: np.ndarray) -> str:

@@ -1,6 +1,8 @@
 """The catalogue's columns, rows, checks and how it is divided on the sky."""
 
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
@@ -15,16 +17,19 @@ from helpers.survey_archives import make_survey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exod.archive.parquet import to_arrow
+from exod.archive import Archive
+from exod.archive.parquet import to_arrow, to_pandas
+from exod.archive.snapshot import Snapshot
 from exod.catalogue import columns as declared
 from exod.catalogue.checks import Check, require, table_checks
 from exod.catalogue.division import batches, margins, partitions
 from exod.catalogue.nesting import nest
-from exod.catalogue.rows import detection_rows, match_problem, source_rows
+from exod.catalogue.rows import count_detections, detection_rows, match_problem, source_rows
 from exod.counterparts.registry import registry
 from exod.errors import ArchiveError
 from exod.schemas import FEATURES, FLAGS, REGIONS, UNIQUE
 from exod.schemas.columns import Column
+from exod.tablefiles.writing import write_parquet
 
 METHOD_DETECTIONS = [
     *("detid", "srcid", "unique_reg_id", "ra_deg", "dec_deg", "pos_err_arcsec", "X", "Y"),
@@ -44,13 +49,14 @@ def survey(tmp_path_factory):
     archive = make_survey(tmp_path_factory.mktemp("survey") / "archive", 4, 3)
     products = make_products(archive)
     match = make_match(archive, products["unique"])
-    detections = detection_rows(
-        TABLES[0],
-        archive.regions.compute(),
-        *(products[name] for name in ("members", "features", "flags")),
-    )
-    sources = source_rows(TABLES[1], products["unique"], {"gaia": match})
+    snapshot = Snapshot(archive)
+    detections = frame_of(detection_rows(snapshot, TABLES[0]))
+    sources = frame_of(source_rows(snapshot, TABLES[1], ["gaia"]))
     return archive, products, match, detections, sources
+
+
+def frame_of(chunks) -> pd.DataFrame:
+    return to_pandas(pa.concat_tables(chunks))
 
 
 # -------------------------------------------------------------------- columns
@@ -126,13 +132,16 @@ def test_detections_are_those_of_the_archive(survey):
         if name != "detid":
             found = detections[column.name].to_numpy()
             np.testing.assert_array_equal(found, expected[name].to_numpy(), name)
+    assert detections["unique_reg_id"].nunique() > 1
     order = detections.sort_values(["unique_reg_id", "detid"], ignore_index=True)
     pd.testing.assert_frame_equal(detections, order)
 
 
 def test_rows_fit_their_tables(survey):
-    for table, frame in zip(TABLES, survey[3:], strict=True):
-        assert to_arrow(table, frame, table.name).schema.equals(table.schema, check_metadata=True)
+    snapshot = Snapshot(survey[0])
+    chunks = [detection_rows(snapshot, TABLES[0]), source_rows(snapshot, TABLES[1], ["gaia"])]
+    for table, rows in zip(TABLES, chunks, strict=True):
+        assert all(chunk.schema.equals(table.schema, check_metadata=True) for chunk in rows)
 
 
 def test_sources_without_counterpart_have_nulls(survey):
@@ -141,45 +150,36 @@ def test_sources_without_counterpart_have_nulls(survey):
     has = match.set_index("region_num")["gaia_source_id"].reindex(sources["region_num"])
     assert sources["gaia_source_id"].isna().tolist() == has.isna().tolist()
     assert 0 < sources["gaia_source_id"].isna().sum() < len(sources)
-    assert to_arrow(TABLES[1], sources, "sources")["gaia_name"].null_count == has.isna().sum()
+    assert sources["gaia_name"].isna().sum() == has.isna().sum()
 
 
-def test_a_source_that_was_not_matched_has_nulls(survey):
-    _, products, match, *_ = survey
-    sources = source_rows(TABLES[1], products["unique"], {"gaia": match.iloc[1:]})
+@pytest.fixture
+def small(tmp_path) -> Archive:
+    return make_survey(tmp_path / "archive", 2, 2)
+
+
+def test_a_source_that_was_not_matched_has_nulls(small):
+    products = make_products(small)
+    make_match(small, products["unique"].iloc[1:])
+    (rows,) = source_rows(Snapshot(small), TABLES[1], ["gaia"])
+    sources = to_pandas(rows)
     assert sources["gaia_source_id"].isna()[0]
     assert sources["gaia_sep_arcsec"].isna()[0]
-    assert to_arrow(TABLES[1], sources, "sources")["gaia_variable"].null_count > 0
+    assert rows["gaia_variable"].null_count > 0
 
 
 @pytest.mark.parametrize("name", ["features", "flags"])
-def test_detections_without_features_or_flags_are_told(survey, name):
-    archive, products, *_ = survey
-    frames = {**products, name: products[name].iloc[2:]}
-    with pytest.raises(ArchiveError, match=rf"2 detections have no {name}.* run `exod {name}`"):
-        detection_rows(
-            TABLES[0],
-            archive.regions.compute(),
-            *(frames[n] for n in ("members", "features", "flags")),
-        )
+def test_detections_without_features_or_flags_are_told(small, name):
+    make_products(small)
+    assert count_detections(Snapshot(small)) == len(small.regions)
+    make_products(small, **{name: lambda frame: frame.iloc[2:]})
+    with pytest.raises(ArchiveError, match=rf"2 detections have no {name}; run `exod {name}`"):
+        count_detections(Snapshot(small))
 
 
-def test_regions_twice_are_told(survey):
-    archive, products, *_ = survey
-    twice = pd.concat([products["members"], products["members"].iloc[:1]])
-    with pytest.raises(ArchiveError, match=r"table members has 07.* twice"):
-        detection_rows(
-            TABLES[0], archive.regions.compute(), twice, products["features"], products["flags"]
-        )
-
-
-def test_bad_matches_are_told(survey):
-    _, products, match, *_ = survey
-    with pytest.raises(ArchiveError, match=r"with gaia has the source .* twice; run it again"):
-        source_rows(TABLES[1], products["unique"], {"gaia": pd.concat([match, match.iloc[:1]])})
-    match = match.assign(region_num=[9999, *match["region_num"][1:]])
-    with pytest.raises(ArchiveError, match="has the source 9999, which does not exist"):
-        source_rows(TABLES[1], products["unique"], {"gaia": match})
+def test_bad_matches_are_told():
+    assert match_problem(np.array([3, 3]), np.array([3])) == "has the source 3 twice"
+    assert "the source 9999, which does not exist" in match_problem(np.array([9999]), np.array([3]))
     assert match_problem(np.empty(0, int), np.empty(0, int)) == ""
 
 
@@ -187,7 +187,11 @@ def test_bad_matches_are_told(survey):
 
 
 def failing(detections, sources, numbers=()) -> list[str]:
-    checks = table_checks(detections, sources, {"gaia": np.array(numbers, int)})
+    with TemporaryDirectory() as folder:
+        for table, frame in zip(TABLES, (detections, sources), strict=True):
+            rows = to_arrow(table, frame, table.name)
+            write_parquet(Path(folder, f"{table.name}.parquet"), table, [rows])
+        checks = list(table_checks(Path(folder), {"gaia": np.array(numbers, int)}))
     return [check.what for check in checks if check.problem]
 
 

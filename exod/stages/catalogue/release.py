@@ -5,24 +5,25 @@ A release is written to a folder beside its own and renamed when all its checks 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
+import pyarrow.parquet as pq
 
 from exod.archive import Archive, open_archive
 from exod.archive.derived import Derived, table_of
 from exod.archive.ledger import versions
-from exod.archive.parquet import to_arrow
+from exod.archive.snapshot import Snapshot
 from exod.catalogue import columns as declared
 from exod.catalogue.checks import Check, file_checks, require, table_checks
+from exod.catalogue.columns import CatalogueTable
 from exod.catalogue.hats import using_lsdb
 from exod.catalogue.readme import MANIFEST, Facts, column_page, is_release, manifest, readme
-from exod.catalogue.rows import detection_rows, source_rows
+from exod.catalogue.rows import count_detections, detection_rows, source_rows
 from exod.errors import ArchiveError
 from exod.files.storage import StorageOptions
 from exod.files.whole import whole_folder
@@ -54,17 +55,6 @@ class Release:
     folder: Path
     facts: Facts
     checks: tuple[Check, ...]
-
-
-@dataclass(frozen=True)
-class _Content:
-    """The rows of a release and what they come from."""
-
-    detections: pd.DataFrame
-    sources: pd.DataFrame
-    matched: Mapping[str, np.ndarray]
-    tables: tuple[Rows, Rows]
-    without_source: int
 
 
 def write_catalogue(
@@ -117,22 +107,23 @@ def write_catalogue(
     matches = _matches(archive, without)
     products = {name: _current(archive, name) for name in PRODUCTS}
     products |= {f"xmatch-{name}": _match(archive, name) for name in matches}
-    content = _content(archive, matches)
     with whole_folder(target, error=ArchiveError) as staging:
-        facts = _facts(archive, products, content, hats=hats)
-        checks = list(table_checks(content.detections, content.sources, content.matched))
+        tables = _write_rows(archive, matches, staging)
+        checks = list(table_checks(staging, _numbers(archive, matches)))
         require(checks)
-        _write_tables(staging, content, facts)
-        checks += file_checks(staging, content.tables)
+        facts = _facts(archive, products, tables, hats=hats)
+        _write_fits(staging, tables, facts)
+        checks += file_checks(staging, tables)
         if not facts.without_hats:
-            checks += write_hats(staging / "hats", *content.tables, archive, plan or Plan())
+            detected, unique = _in_memory(staging, tables)
+            checks += write_hats(staging / "hats", detected, unique, archive, plan or Plan())
         found = require(checks)
         before = {path.name for path in staging.iterdir()}
         for write in further:
             write(root, staging)
         added = sorted({path.name for path in staging.iterdir()} - before)
         pages = {"README.md": readme(facts, found, added)}
-        pages["columns.md"] = column_page(table for table, _ in content.tables)
+        pages["columns.md"] = column_page(tables)
         for name, text in pages.items():
             (staging / name).write_text(text, encoding="utf-8")
         (staging / MANIFEST).write_text(manifest(staging, facts), encoding="utf-8")
@@ -200,44 +191,56 @@ def _match(archive: Archive, name: str) -> Derived:
     return found
 
 
-def _content(archive: Archive, matches: Sequence[str]) -> _Content:
-    regions, members = archive.regions.compute(), archive.members.compute()
-    table = declared.detections()
-    detections = detection_rows(
-        table, regions, members, archive.features.compute(), archive.flags.compute()
-    )
-    frames = {name: archive.matches(name).compute() for name in matches}
-    shapes = {}
+def _write_rows(
+    archive: Archive, matches: Sequence[str], staging: Path
+) -> Mapping[CatalogueTable, int]:
+    """Write the Parquet files; the tables with their numbers of rows."""
+    snapshot, shapes = Snapshot(archive), {}
     for name in matches:
         pointer = archive.derived(f"xmatch-{name}")
         if pointer is not None:
             shapes[name] = table_of(archive.store, pointer.of("xmatch")[0])
-    source_table = declared.sources(shapes)
-    sources = source_rows(source_table, archive.unique.compute(), frames)
-    return _Content(
-        detections,
-        sources,
-        {name: frame["region_num"].to_numpy() for name, frame in frames.items()},
-        (
-            (table, to_arrow(table, detections, "detections of the catalogue")),
-            (source_table, to_arrow(source_table, sources, "sources of the catalogue")),
-        ),
-        without_source=int((~regions["detid"].isin(members["detid"])).sum()),
-    )
+    found, unique = declared.detections(), declared.sources(shapes)
+    n_detections = count_detections(snapshot)
+    write_parquet(_parquet(staging, found), found, detection_rows(snapshot, found))
+    write_parquet(_parquet(staging, unique), unique, source_rows(snapshot, unique, matches))
+    return {found: n_detections, unique: pq.read_metadata(_parquet(staging, unique)).num_rows}
+
+
+def _parquet(folder: Path, table: CatalogueTable) -> Path:
+    return folder / f"{table.name}.parquet"
+
+
+def _numbers(archive: Archive, matches: Sequence[str]) -> dict[str, np.ndarray]:
+    """The sources that each cross-match has."""
+    return {
+        name: archive.matches(name)["region_num"].compute().to_numpy(np.int64) for name in matches
+    }
+
+
+def _in_memory(staging: Path, tables: Iterable[CatalogueTable]) -> Iterator[Rows]:
+    """The rows for HATS, which puts each table in order of the sky."""
+    return ((table, pq.read_table(_parquet(staging, table))) for table in tables)
 
 
 def _facts(
-    archive: Archive, products: Mapping[str, Derived], content: _Content, *, hats: bool
+    archive: Archive,
+    products: Mapping[str, Derived],
+    tables: Mapping[CatalogueTable, int],
+    *,
+    hats: bool,
 ) -> Facts:
+    entries = archive.entries()
+    detected, _ = tables.values()
     return Facts(
         created=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
         exod=versions()["exod"],
         archive=archive.root,
         fingerprint=archive.fingerprint,
         products={name: product.version for name, product in products.items()},
-        rows={table.name: len(rows) for table, rows in content.tables},
-        observations=sum(entry.status in ("OK", "EMPTY") for entry in archive.entries()),
-        without_source=content.without_source,
+        rows={table.name: n_rows for table, n_rows in tables.items()},
+        observations=sum(entry.status in ("OK", "EMPTY") for entry in entries),
+        without_source=sum(entry.rows("regions") for entry in entries) - detected,
         without_hats="" if hats else "it was not asked for.",
     )
 
@@ -245,7 +248,7 @@ def _facts(
 # -------------------------------------------------------------------- the files
 
 
-def _write_tables(staging: Path, content: _Content, facts: Facts) -> None:
+def _write_fits(staging: Path, tables: Iterable[CatalogueTable], facts: Facts) -> None:
     header: dict[str, tuple[str | int | float, str]] = {
         "ORIGIN": ("exod", "Who made this file"),
         "CREATOR": (f"exod {facts.exod}", "Program and version"),
@@ -259,7 +262,5 @@ def _write_tables(staging: Path, content: _Content, facts: Facts) -> None:
         "VFEATURE": (facts.products["features"], "Version of the features"),
         "VFLAGS": (facts.products["flags"], "Version of the flags"),
     }
-    for table, rows in content.tables:
-        parquet = staging / f"{table.name}.parquet"
-        write_parquet(parquet, table, [rows])
-        write_fits(staging / f"{table.name}.fits", table, parquet, header)
+    for table in tables:
+        write_fits(staging / f"{table.name}.fits", table, _parquet(staging, table), header)
