@@ -31,7 +31,7 @@ class Room(NamedTuple):
 PLAN = {
     "cli": Room(3.1, 0, "the commands: parse, call, print", "use", 7.2),
     "stages": Room(3.1, 1, "read, map, commit: in the order of the data flow", "use", 7.2),
-    "pps": Room(0, 4, "pipeline files/of XMM-Newton", "files"),
+    "pps": Room(0, 6, "pipeline files/of XMM-Newton", "files"),
     "plots": Room(4.2, 2, "the pictures", "files"),
     "report": Room(3.35, 3, "words and numbers/of an archive", "files"),
     "catalogue": Room(5.2, 3, "releases: FITS,/Parquet, HATS", "files"),
@@ -49,11 +49,11 @@ PLAN = {
     "instruments": Room(1.7, 8, "EPIC pn and MOS,/the PSF", "science"),
     "sky": Room(2.7, 8, "plane, sphere,/HEALPix", "science"),
     "scheduler": Room(5.0, 7.4, "tasks here or/on a cluster", "files"),
-    "queries": Room(6.1, 7.4, "conditions that/users write", "files"),
-    "schemas": Room(0.4, 9.2, "every column, once", "base", 1.8),
-    "files": Room(2.2, 9.2, "storage, whole files", "base", 1.8),
-    "config": Room(4.0, 9.2, "settings", "base", 1.8),
-    "errors": Room(5.8, 9.2, "sentences for people", "base", 1.8),
+    "queries": Room(0.2, 9.2, "users' conditions", "base", 1.4),
+    "schemas": Room(1.65, 9.2, "every column, once", "base", 1.4),
+    "files": Room(3.1, 9.2, "storage, whole files", "base", 1.4),
+    "config": Room(4.55, 9.2, "settings", "base", 1.4),
+    "errors": Room(6.0, 9.2, "sentences for people", "base", 1.4),
 }
 """The floor plan. A slash in the words begins a line."""
 
@@ -69,7 +69,7 @@ KINDS = (
     ("use", "what people start"),
     ("science", "science: arrays in, arrays out"),
     ("files", "files, tasks and outputs"),
-    ("base", "what every room may use"),
+    ("base", "foundations"),
 )
 
 _COLUMN, _ROW, _BOX, _HEIGHT = 142.0, 84.0, 136.0, 60.0
