@@ -15,7 +15,9 @@ from helpers.survey_archives import make_survey, observation
 
 from exod.archive import Archive, open_archive
 from exod.archive.increments import deriving
-from exod.errors import ArchiveError, ConfigError
+from exod.archive.snapshot import Snapshot
+from exod.archive.sql import connected, explained
+from exod.errors import ArchiveError, ConfigError, ExodError
 from exod.queries import Query
 from exod.schemas import DERIVED
 from exod.stages.query.rows import select
@@ -116,13 +118,19 @@ def test_tables_without_files_are_empty(archive):
         "SELECT * FROM regions, read_csv('{file}')",
         "SELECT * FROM glob('{folder}/*')",
         "SELECT * FROM read_json('https://example.invalid/x.json')",
+        "SELECT * FROM read_csv('/etc/passwd')",
+        "SELECT * FROM read_blob('{own}x')",
+        "SELECT * FROM read_parquet('{root}/regions/*.parquet')",
+        "SELECT * FROM '{root}/archive.json'",
+        "SELECT * FROM sqlite_scan('{file}', 't')",
+        "SELECT getenv('HOME')",
     ],
 )
 def test_other_files_cannot_be_read(archive, tmp_path, statement):
     file = tmp_path / "other.parquet"
     pq.write_table(pa.table({"a": [1]}), file)
     with pytest.raises((ConfigError, ArchiveError)) as error:
-        ask(archive, statement.format(file=file, folder=tmp_path))
+        ask(archive, statement.format(file=file, folder=tmp_path, root=archive.root, own=file))
     assert "\n" not in str(error.value)
 
 
@@ -140,6 +148,13 @@ def test_other_files_cannot_be_read(archive, tmp_path, statement):
         "SELECT 1; DROP VIEW regions",
         "SELECT * FROM regions; COPY (SELECT 1) TO '{own}' (USE_TMP_FILE false)",
         "PRAGMA version",
+        "PRAGMA enable_external_access = true",
+        "RESET lock_configuration",
+        "LOAD httpfs",
+        "CREATE VIEW regions AS FROM '{own}'",
+        "EXPORT DATABASE '{folder}'",
+        "INSERT INTO regions SELECT * FROM regions",
+        "CREATE SECRET (TYPE s3)",
         "CALL pragma_version()",
         "CREATE TABLE t AS SELECT 1",
         ";",
@@ -152,6 +167,25 @@ def test_nothing_is_changed(archive, tmp_path, statement):
         ask(archive, statement.format(own=own, folder=tmp_path))
     assert own.read_bytes() == before
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_settings_are_locked(archive, tmp_path):
+    """Also on the connection itself, whatever statement there were."""
+    snapshot = Snapshot(archive)
+    with connected(snapshot, {"regions": snapshot.files("regions")}, {}) as connection:
+        for statement in (
+            "SET enable_external_access = true",
+            "SET lock_configuration = false",
+            "SET allowed_paths = ['/etc/passwd']",
+            "RESET allowed_paths",
+            "INSTALL httpfs",
+            "LOAD httpfs",
+            f"ATTACH '{tmp_path}/never.db'",
+            f"COPY regions TO '{tmp_path}/never.csv'",
+        ):
+            with pytest.raises(ExodError), explained():
+                connection.execute(statement)
+    assert not list(tmp_path.iterdir())
 
 
 def test_names_of_python_mean_nothing(archive):

@@ -16,10 +16,14 @@ from helpers.survey_archives import make_survey, observation
 from exod.archive import Archive, open_archive
 from exod.config import Config
 from exod.counterparts.wanted import Own, wanted_catalogues
+from exod.errors import ExodError
+from exod.queries import Cone, Query
 from exod.scheduler.plan import Plan
 from exod.stages.catalogue.release import write_catalogue
 from exod.stages.derive.crossmatch import Settings, crossmatch
 from exod.stages.derive.update import bring_up_to_date
+from exod.stages.query.rows import select
+from exod.stages.query.statements import connect
 
 pytest.importorskip("s3fs")
 
@@ -60,7 +64,19 @@ def test_products_in_a_bucket(tmp_path: Path, options: dict[str, Any]) -> None:
     assert len(there.unique) == 3
     # What the second version does not use goes, the rest is read as before.
     assert there.gc(older_than=0)
-    assert len(open_archive(there.root, options).detections) == 9
+    far = open_archive(there.root, options)
+    assert len(far.detections) == 9
+    # Questions read it through the same file system, and nothing else of the bucket.
+    with connect(far, "SELECT count(*) AS n FROM detections WHERE ra_deg > 0") as answer:
+        assert [row for chunk in answer.chunks() for row in chunk.to_pylist()] == [{"n": 9}]
+    asked = Query(table="detections", cone=Cone(10.0, 20.0, 5.0))
+    found = [pd.concat(select(archive, asked).frames()) for archive in (here, far)]
+    same(*(frame.drop(columns="srcid") for frame in found))
+    with (
+        pytest.raises(ExodError, match="cannot be"),
+        connect(far, f"FROM regions, read_text('s3://{BUCKET}/0/archive.json')") as answer,
+    ):
+        next(answer.chunks())
 
 
 def test_a_release_of_a_bucket(tmp_path: Path, options: dict[str, Any]) -> None:
