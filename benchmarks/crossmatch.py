@@ -30,7 +30,7 @@ from exod.counterparts.registry import declared_as
 from exod.counterparts.tables import import_table
 from exod.counterparts.wanted import Own, Wanted, wanted_catalogues
 from exod.schemas import DERIVED, UNIQUE
-from exod.stages.derive.crossmatch import Settings, crossmatch
+from exod.stages.derive.crossmatch import MatchSettings, crossmatch
 
 RADIUS = 20.0
 REPEATS = 3
@@ -152,7 +152,7 @@ def incremental(sources: pd.DataFrame, folder: Path) -> Iterator[tuple[str, floa
     path = folder / "rows.parquet"
     content = {"title": "Rows", "method": "table", "prefix": "rows_", "ra": ["ra"], "dec": ["dec"]}
     wanted = [Wanted(declared_as("rows", content, "rows"), str(path))]
-    settings = Settings(folder / "cache")
+    settings = MatchSettings(folder / "cache")
     unique = pd.DataFrame({column.name: np.nan for column in UNIQUE.columns}, sources.index)
     for column in UNIQUE.columns:
         kind = column.type

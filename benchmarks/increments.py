@@ -28,7 +28,7 @@ from exod.scheduler.plan import Plan
 from exod.schemas import IMAGES, LIGHTCURVES, OBSERVATIONS, REGIONS, RUNS
 from exod.sky.plane import TangentPlane
 from exod.stages.derive.cluster import cluster_archive
-from exod.stages.derive.crossmatch import Settings, crossmatch
+from exod.stages.derive.crossmatch import MatchSettings, crossmatch
 from exod.stages.derive.features import make_features
 from exod.stages.derive.flags import make_flags
 
@@ -119,7 +119,7 @@ def steps(root: str, known: Path, cache: Path) -> dict[str, Callable[[], object]
         "unique": lambda: cluster_archive(root, plan),
         "features": lambda: make_features(root, plan),
         "flags": lambda: make_flags(root, None, plan),
-        "xmatch-known": lambda: list(crossmatch(open_archive(root), wanted, Settings(cache))),
+        "xmatch-known": lambda: list(crossmatch(open_archive(root), wanted, MatchSettings(cache))),
     }
 
 

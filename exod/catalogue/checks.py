@@ -27,7 +27,7 @@ MEMORY: Final = "1GB"
 
 
 @dataclass(frozen=True)
-class Check:
+class ReleaseCheck:
     """A check: what must hold, and what is wrong; empty if it holds."""
 
     what: str
@@ -66,8 +66,8 @@ _WRONG: Final = {
 """What must hold of the detections d and the sources s, and what selects the rows it does not."""
 
 
-def table_checks(folder: Path, matches: Mapping[str, np.ndarray]) -> Iterator[Check]:
-    """Check the rows of the two tables against each other.
+def table_checks(folder: Path, matches: Mapping[str, np.ndarray]) -> Iterator[ReleaseCheck]:
+    """ReleaseCheck the rows of the two tables against each other.
 
     Parameters
     ----------
@@ -85,26 +85,26 @@ def table_checks(folder: Path, matches: Mapping[str, np.ndarray]) -> Iterator[Ch
         for what, wrong in _WRONG.items():
             summary = connection.sql(wrong).aggregate("count(*), min(columns(*))")
             [(number, example)] = summary.fetchall()
-            yield Check(what, f"not for {number:,}, for instance {example}" if number else "")
+            yield ReleaseCheck(what, f"not for {number:,}, for instance {example}" if number else "")
         numbers = connection.sql("SELECT region_num FROM s").fetchnumpy()["region_num"]
     for name, matched in matches.items():
         problem = match_problem(matched, numbers)
         what = f"The cross-match with {name} has each source once at most, and no others"
-        yield Check(what, f"it {problem}" if problem else "")
+        yield ReleaseCheck(what, f"it {problem}" if problem else "")
 
 
-def file_checks(folder: Path, tables: Mapping[CatalogueTable, int]) -> Iterator[Check]:
-    """Check the FITS and Parquet files by reading them again; all have so many rows."""
+def file_checks(folder: Path, tables: Mapping[CatalogueTable, int]) -> Iterator[ReleaseCheck]:
+    """ReleaseCheck the FITS and Parquet files by reading them again; all have so many rows."""
     for table, n_rows in tables.items():
         name = f"{table.name}.fits"
         problem = fits_problem(folder / name, table, n_rows)
-        yield Check(
+        yield ReleaseCheck(
             f"{name} has valid checksums and all rows, columns and units",
             f"{name} {problem}" if problem else "",
         )
         name = f"{table.name}.parquet"
         problem = parquet_problem(folder / name, table, n_rows)
-        yield Check(f"{name} has all rows and columns", f"{name} {problem}" if problem else "")
+        yield ReleaseCheck(f"{name} has all rows and columns", f"{name} {problem}" if problem else "")
 
 
 def parquet_problem(path: Path, table: CatalogueTable, n_rows: int) -> str:
@@ -121,8 +121,8 @@ def parquet_problem(path: Path, table: CatalogueTable, n_rows: int) -> str:
 
 def hats_checks(
     folder: Path, name: str, key: str, rows: pa.Table, lengths: Mapping[str, int]
-) -> Iterator[Check]:
-    """Check a HATS collection: valid, opened by LSDB, all rows, light curves as long as told.
+) -> Iterator[ReleaseCheck]:
+    """ReleaseCheck a HATS collection: valid, opened by LSDB, all rows, light curves as long as told.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def hats_checks(
     from hats.io.validation import is_valid_collection
 
     valid = is_valid_collection(folder, strict=True)
-    yield Check(
+    yield ReleaseCheck(
         f"The HATS catalogue of {name} is valid (hats, strict)",
         "" if valid else f"{folder.name} is not what hats expects",
     )
@@ -149,7 +149,7 @@ def hats_checks(
         problem = "" if len(opened) == len(rows) else f"it has {len(opened)} rows, not {len(rows)}"
         if opened.margin is None:
             problem = "it opens without its margin"
-    yield Check(f"LSDB opens the HATS catalogue of {name} with all rows and its margin", problem)
+    yield ReleaseCheck(f"LSDB opens the HATS catalogue of {name} with all rows and its margin", problem)
     ids: list[str] = []
     wrong: list[str] = []
     for found, length in _curve_lengths(folder / name, key):
@@ -157,7 +157,7 @@ def hats_checks(
         told = np.array([lengths[detid] for detid in found], dtype=np.int64)
         wrong += [detid for detid, bad in zip(found, told != length, strict=True) if bad]
     same = sorted(ids) == sorted(rows[key].to_pylist())
-    yield Check(
+    yield ReleaseCheck(
         f"Every row of {name} is in one partition of HATS",
         "" if same else "rows are missing, twice or others",
     )
@@ -176,7 +176,7 @@ def _curve_lengths(folder: Path, key: str) -> Iterator[tuple[list[str], np.ndarr
                 yield rows[key].to_pylist(), pc.list_value_length(lists).to_numpy()
 
 
-def require(checks: Iterable[Check]) -> list[Check]:
+def require(checks: Iterable[ReleaseCheck]) -> list[ReleaseCheck]:
     """The checks, if all hold.
 
     Raises
@@ -195,8 +195,8 @@ def require(checks: Iterable[Check]) -> list[Check]:
     return found
 
 
-def _none(what: str, wrong: pd.Series) -> Check:
+def _none(what: str, wrong: pd.Series) -> ReleaseCheck:
     """A check that holds if there is nothing wrong."""
     if wrong.empty:
-        return Check(what, "")
-    return Check(what, f"not for {len(wrong):,}, for instance {wrong.iloc[0]}")
+        return ReleaseCheck(what, "")
+    return ReleaseCheck(what, f"not for {len(wrong):,}, for instance {wrong.iloc[0]}")

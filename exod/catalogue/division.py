@@ -15,7 +15,7 @@ import numpy as np
 from exod.sky.healpix import DEEPEST, WHOLE_SKY, Partition, margin, refined
 
 
-class Part(NamedTuple):
+class SkyPart(NamedTuple):
     """Rows of one HEALPix pixel.
 
     Attributes
@@ -32,7 +32,7 @@ class Part(NamedTuple):
 
 def partitions(
     index: np.ndarray, weight: np.ndarray, limit: float, highest_order: int
-) -> Iterator[Part]:
+) -> Iterator[SkyPart]:
     """Divide sorted rows into pixels: the largest ones whose weight is within the limit.
 
     Parameters
@@ -48,7 +48,7 @@ def partitions(
 
     Yields
     ------
-    Part
+    SkyPart
         Pixels that cover the sky, in the order of the index; some have no rows. Each row is in
         one of them.
 
@@ -64,10 +64,10 @@ def partitions(
     fine = index >> 2 * (DEEPEST - highest_order)
     for partition in refined(WHOLE_SKY, fine, weight, highest_order, limit):
         first, last = np.searchsorted(index, partition.span(DEEPEST))
-        yield Part(partition, np.arange(first, last))
+        yield SkyPart(partition, np.arange(first, last))
 
 
-def margins(index: np.ndarray, pixels: Iterable[Partition], margin_order: int) -> Iterator[Part]:
+def margins(index: np.ndarray, pixels: Iterable[Partition], margin_order: int) -> Iterator[SkyPart]:
     """Find the rows around each pixel that are not in it.
 
     Parameters
@@ -82,7 +82,7 @@ def margins(index: np.ndarray, pixels: Iterable[Partition], margin_order: int) -
 
     Yields
     ------
-    Part
+    SkyPart
         Pixels with rows in their margin.
     """
     fine = index >> 2 * (DEEPEST - margin_order)
@@ -93,7 +93,7 @@ def margins(index: np.ndarray, pixels: Iterable[Partition], margin_order: int) -
         some = last > first
         if some.any():
             found = [np.arange(a, b) for a, b in zip(first[some], last[some], strict=True)]
-            yield Part(partition, np.unique(np.concatenate(found)))
+            yield SkyPart(partition, np.unique(np.concatenate(found)))
 
 
 def batches(weight: np.ndarray, limit: float) -> Iterator[slice]:

@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from exod.catalogue.columns import CatalogueTable
-from exod.catalogue.division import Part, batches, margins, partitions
+from exod.catalogue.division import SkyPart, batches, margins, partitions
 from exod.catalogue.nesting import nest, nested_type
 from exod.errors import ConfigError
 from exod.schemas.columns import Column
@@ -106,7 +106,7 @@ class Collection:
 
 
 @dataclass(frozen=True)
-class Partition:
+class HatsPartition:
     """A partition to write.
 
     Attributes
@@ -163,7 +163,7 @@ def sorted_on_the_sky(rows: pa.Table) -> pa.Table:
 
 def plan_partitions(
     collection: Collection, index: np.ndarray, frames: np.ndarray
-) -> list[tuple[str, Part]]:
+) -> list[tuple[str, SkyPart]]:
     """Divide a table into the partitions of its catalogue, then those of its margin.
 
     Parameters
@@ -177,7 +177,7 @@ def plan_partitions(
 
     Returns
     -------
-    list of (str, Part)
+    list of (str, SkyPart)
         Name of the catalogue or of its margin, and the pixel with its rows.
     """
     from hats.pixel_math import healpix_shim
@@ -191,16 +191,16 @@ def plan_partitions(
 
 
 def cut(
-    folder: Path, part: tuple[str, Part], rows: pa.Table, key: str, frames: np.ndarray
-) -> Partition:
+    folder: Path, part: tuple[str, SkyPart], rows: pa.Table, key: str, frames: np.ndarray
+) -> HatsPartition:
     """Take the rows of one of the planned partitions."""
     name, (pixel, which) = part
     taken = rows.take(pa.array(which))
-    return Partition(folder / name, pixel.order, pixel.pixel, taken, key, frames[which])
+    return HatsPartition(folder / name, pixel.order, pixel.pixel, taken, key, frames[which])
 
 
 def write_partition(
-    partition: Partition, nested: Nested, schema: pa.Schema, read: Reader
+    partition: HatsPartition, nested: Nested, schema: pa.Schema, read: Reader
 ) -> Written:
     """Write a partition, row group by row group, with the light curves of its rows.
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from exod.catalogue.checks import Check
+from exod.catalogue.checks import ReleaseCheck
 from exod.catalogue.columns import LIGHT_CURVE, CatalogueTable
 from exod.errors import plural
 from exod.schemas.columns import Column
@@ -54,7 +54,7 @@ class Facts:
     without_hats: str
 
 
-def readme(facts: Facts, checks: Iterable[Check], further: Iterable[str] = ()) -> str:
+def readme(facts: Facts, checks: Iterable[ReleaseCheck], further: Iterable[str] = ()) -> str:
     """The text of README.md; `further` are files that other parts of exod wrote."""
     hats = _OPEN_HATS if not facts.without_hats else f"There is no HATS: {facts.without_hats}\n"
     numbers = ", ".join(plural(n, name.removesuffix("s")) for name, n in facts.rows.items())

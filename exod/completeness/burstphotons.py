@@ -38,7 +38,7 @@ class Site:
 
 
 @dataclass(frozen=True)
-class Photons:
+class BurstPhotons:
     """Photons of bursts and background, arrays of shape (n_photons,).
 
     Attributes
@@ -63,14 +63,14 @@ class Photons:
     own: NDArray[np.bool_]
 
     @classmethod
-    def concatenate(cls, parts: Sequence[Photons]) -> Photons:
+    def concatenate(cls, parts: Sequence[BurstPhotons]) -> BurstPhotons:
         """All together."""
         names = ("trial", "time", "x", "y", "energy", "own")
         return cls(*(np.concatenate([getattr(p, n) for p in parts]) for n in names))
 
-    def take(self, which: NDArray[np.bool_]) -> Photons:
+    def take(self, which: NDArray[np.bool_]) -> BurstPhotons:
         """Some of them."""
-        return Photons(*(values[which] for values in vars(self).values()))
+        return BurstPhotons(*(values[which] for values in vars(self).values()))
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def burst_photons(
     duration: float,
     start: Floats,
     generator: np.random.Generator,
-) -> Photons:
+) -> BurstPhotons:
     """Photons of bursts of constant rate.
 
     Parameters are those of `exod.completeness.virtual.virtual_injection`, and the place of each
@@ -104,7 +104,7 @@ def burst_photons(
         drawn = generator.integers(0, len(site.photon_x), len(trial))
         time = start[trial] + duration * generator.random(len(trial))
         parts.append(
-            Photons(
+            BurstPhotons(
                 trial,
                 time,
                 site.photon_x[drawn],
@@ -113,7 +113,7 @@ def burst_photons(
                 np.ones(len(trial), bool),
             )
         )
-    return Photons.concatenate(parts)
+    return BurstPhotons.concatenate(parts)
 
 
 def undivided(bands: set[Band]) -> list[Band]:

@@ -14,7 +14,13 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from exod.completeness.burstphotons import Photons, PlacedBursts, Site, burst_photons, undivided
+from exod.completeness.burstphotons import (
+    BurstPhotons,
+    PlacedBursts,
+    Site,
+    burst_photons,
+    undivided,
+)
 from exod.completeness.virtualcells import VirtualCells
 from exod.completeness.virtualwindows import VirtualWindows
 from exod.config import Band, Config
@@ -39,10 +45,10 @@ class VirtualRun(Protocol):
 
     def background(
         self, bursts: PlacedBursts, margin: float, generator: np.random.Generator
-    ) -> Iterator[Photons]:
+    ) -> Iterator[BurstPhotons]:
         """Background around bursts, `margin` seconds before and after them, too."""
 
-    def found(self, events: Photons, bursts: PlacedBursts) -> NDArray[np.bool_]:
+    def found(self, events: BurstPhotons, bursts: PlacedBursts) -> NDArray[np.bool_]:
         """Bin the photons as the run does and test them, shape (n_bursts,)."""
 
 
@@ -106,5 +112,5 @@ def virtual_injection(
             (run for run in runs if run.band == band), key=lambda run: run.cube.frames.t_bin
         )
         photons += shortest.background(bursts, margin, generator)
-    events = Photons.concatenate(photons)
+    events = BurstPhotons.concatenate(photons)
     return np.stack([run.found(events, bursts) for run in runs], axis=1)

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from exod.completeness.burstphotons import Photons, PlacedBursts
+from exod.completeness.burstphotons import BurstPhotons, PlacedBursts
 from exod.completeness.probability import (
     REACH,
     OwnLight,
@@ -49,7 +49,7 @@ class VirtualCells:
 
     def background(
         self, bursts: PlacedBursts, margin: float, generator: np.random.Generator
-    ) -> Iterator[Photons]:
+    ) -> Iterator[BurstPhotons]:
         """Background around the bursts, while any frame that they touch lasts."""
         frames, grid = self.cube.frames, self.cube.grid
         patch = Patch.around(self.cube, bursts.x, bursts.y)
@@ -66,7 +66,7 @@ class VirtualCells:
         size = len(trial)
         row, column = np.divmod(which, _SIDE)
         time = frames.t_lo + frames.t_bin * (frame[trial, step] + generator.random(size))
-        yield Photons(
+        yield BurstPhotons(
             trial,
             time,
             (patch.column[trial] + column - REACH + generator.random(size)) * grid.width,
@@ -75,7 +75,7 @@ class VirtualCells:
             np.zeros(size, bool),
         )
 
-    def found(self, events: Photons, bursts: PlacedBursts) -> NDArray[np.bool_]:
+    def found(self, events: BurstPhotons, bursts: PlacedBursts) -> NDArray[np.bool_]:
         """Bin the events as the run does and test the cells, shape (n_bursts,)."""
         expectation, cube = self.expectation, self.cube
         patch = Patch.around(cube, bursts.x, bursts.y)

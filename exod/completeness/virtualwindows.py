@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from exod.completeness.burstphotons import Photons, PlacedBursts
+from exod.completeness.burstphotons import BurstPhotons, PlacedBursts
 from exod.completeness.probability import REACH, Patch
 from exod.config import Band
 from exod.counts.cube import CountCube
@@ -63,7 +63,7 @@ class VirtualWindows:
 
     def background(
         self, bursts: PlacedBursts, margin: float, generator: np.random.Generator
-    ) -> Iterator[Photons]:
+    ) -> Iterator[BurstPhotons]:
         """Background around the bursts, while any frame that they touch lasts."""
         curve, live_time = self.expectation.curve, self.expectation.live_time
         cell = self.patch(bursts).cell.reshape(len(bursts.x), -1)
@@ -87,15 +87,15 @@ class VirtualWindows:
         trial: Integers,
         time: Floats,
         generator: np.random.Generator,
-    ) -> Photons:
+    ) -> BurstPhotons:
         """Background photons anywhere in their cells."""
         box, grid, n = self.cube.box, self.cube.grid, len(cell)
         row, column = np.divmod(cell, box.shape[1])
         x = (column + box.x_lo + generator.random(n)) * grid.width
         y = (row + box.y_lo + generator.random(n)) * grid.width
-        return Photons(trial, time, x, y, np.full(n, sum(self.band) / 2), np.zeros(n, bool))
+        return BurstPhotons(trial, time, x, y, np.full(n, sum(self.band) / 2), np.zeros(n, bool))
 
-    def found(self, events: Photons, bursts: PlacedBursts) -> Mask:
+    def found(self, events: BurstPhotons, bursts: PlacedBursts) -> Mask:
         """Sum the photons in the windows of a run and test them, shape (n_bursts,)."""
         found = np.zeros(len(bursts.x), bool)
         seen = _Patches.of(self, bursts, events)
@@ -159,7 +159,7 @@ class _Patches:
     light: Floats
 
     @classmethod
-    def of(cls, run: VirtualWindows, bursts: PlacedBursts, events: Photons) -> _Patches:
+    def of(cls, run: VirtualWindows, bursts: PlacedBursts, events: BurstPhotons) -> _Patches:
         """The photons in the band of a run, in frames that a burst may touch."""
         patch, expectation, t_bin = run.patch(bursts), run.expectation, run.cube.frames.t_bin
         near = (events.energy > run.band[0]) & (events.energy < run.band[1])

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from exod.counterparts.service import ASKED, SOURCE, Question, Services
+from exod.counterparts.service import ASKED, SOURCE, ServiceQuestion, Services
 from exod.errors import DownloadError
 
 XMATCH_LIMIT: Final = 180.0
@@ -19,7 +19,7 @@ MOST_ROWS: Final = 2_000_000
 """Rows that SIMBAD gives at most."""
 
 
-def ask_xmatch(question: Question, services: Services) -> Any:
+def ask_xmatch(question: ServiceQuestion, services: Services) -> Any:
     """Ask X-Match for all rows of a table around positions."""
     from astropy import units
     from astroquery.xmatch import XMatchClass
@@ -43,7 +43,7 @@ def ask_xmatch(question: Question, services: Services) -> Any:
     return _numbered(found, ASKED[0])
 
 
-def ask_vizier(question: Question, services: Services) -> Any:
+def ask_vizier(question: ServiceQuestion, services: Services) -> Any:
     """Ask VizieR for rows of a table around positions, or for all of it."""
     from astropy import units
     from astropy.table import Table
@@ -72,7 +72,7 @@ def ask_vizier(question: Question, services: Services) -> Any:
     return _numbered(_table_of(response), "_q", first=1)
 
 
-def ask_simbad(question: Question, services: Services) -> Any:
+def ask_simbad(question: ServiceQuestion, services: Services) -> Any:
     """Ask SIMBAD's TAP for all objects around positions, which are uploaded."""
     import requests
     from astroquery.simbad import SimbadClass

@@ -135,7 +135,7 @@ def moved(rows: Positions, year: ArrayLike) -> tuple[Floats, Floats]:
 
 
 @dataclass(frozen=True)
-class Pairs:
+class MatchedPairs:
     """Sources and rows of a catalogue that are near each other.
 
     Attributes
@@ -155,10 +155,10 @@ class Pairs:
     dra_arcsec: Floats
     ddec_arcsec: Floats
 
-    def within(self, radius_arcsec: float) -> Pairs:
+    def within(self, radius_arcsec: float) -> MatchedPairs:
         """Those that are not farther apart; the circle includes its edge."""
         near = self.sep_arcsec <= radius_arcsec
-        return Pairs(
+        return MatchedPairs(
             self.source[near],
             self.row[near],
             self.sep_arcsec[near],
@@ -167,14 +167,14 @@ class Pairs:
         )
 
 
-def measured(sources: Positions, rows: Positions, source: Integers, row: Integers) -> Pairs:
+def measured(sources: Positions, rows: Positions, source: Integers, row: Integers) -> MatchedPairs:
     """Separations and offsets of given pairs, each at the epoch of its source."""
     here, there = sources.take(source), rows.take(row)
     year = np.full(len(here), np.nan) if here.year is None else here.year
     ra, dec = moved(there, year)
     apart = unit_vectors(here.ra_deg, here.dec_deg) - unit_vectors(ra, dec)
     turn = (ra - here.ra_deg + 180.0) % 360.0 - 180.0
-    return Pairs(
+    return MatchedPairs(
         source,
         row,
         angle(np.linalg.norm(apart, axis=-1)),
@@ -183,7 +183,7 @@ def measured(sources: Positions, rows: Positions, source: Integers, row: Integer
     )
 
 
-def pairs(sources: Positions, rows: Positions, radius_arcsec: float) -> Pairs:
+def pairs(sources: Positions, rows: Positions, radius_arcsec: float) -> MatchedPairs:
     """All pairs that are within a radius at the epoch of the source.
 
     Rows are moved to the middle of the sources' epochs. What is left to move, at most the motion
@@ -199,7 +199,7 @@ def pairs(sources: Positions, rows: Positions, radius_arcsec: float) -> Pairs:
 
     Returns
     -------
-    Pairs
+    MatchedPairs
         In the order of sources and rows.
     """
     found = [np.empty((2, 0), np.int64)]
@@ -312,7 +312,7 @@ def match_rows(sources: Positions, rows: Positions, radius_arcsec: float) -> pd.
     return nearest(pairs(sources, rows, radius_arcsec))
 
 
-def nearest(found: Pairs) -> pd.DataFrame:
+def nearest(found: MatchedPairs) -> pd.DataFrame:
     """Of pairs, the nearest row of each source and the number of its rows; see `match_rows`."""
     order = np.lexsort((found.row, found.sep_arcsec, found.source))
     source, first, counts = np.unique(found.source[order], return_index=True, return_counts=True)

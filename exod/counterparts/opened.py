@@ -18,7 +18,7 @@ from exod.counterparts.hats import HatsCatalogue
 from exod.counterparts.matching import Positions
 from exod.counterparts.partitions import Partitions, match_partitions
 from exod.counterparts.registry import Catalogue
-from exod.counterparts.service import Ask, Asker, Question, Services, match_service
+from exod.counterparts.service import Ask, Asker, ServiceQuestion, Services, match_service
 from exod.counterparts.standard import ROW
 from exod.counterparts.tables import EVERYTHING, import_table
 from exod.counterparts.wanted import Wanted
@@ -103,6 +103,6 @@ def _of_parts(parts: Partitions, fingerprint: str) -> Opened:
 
 def _fetch(catalogue: Catalogue, asker: Asker) -> WholeTable:
     nowhere = np.empty(0)
-    rows = asker.answer(Question(catalogue, nowhere, nowhere, 0.0))
+    rows = asker.answer(ServiceQuestion(catalogue, nowhere, nowhere, 0.0))
     rows = rows.set_column(rows.column_names.index(ROW), ROW, pa.array(np.arange(len(rows))))
     return WholeTable(catalogue, to_pandas(rows), [EVERYTHING])

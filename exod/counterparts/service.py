@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from exod.archive.parquet import to_pandas
 from exod.counterparts.cache import REMEDY
 from exod.counterparts.chance import with_chance
-from exod.counterparts.matching import Pairs, Positions, measured, nearest
+from exod.counterparts.matching import MatchedPairs, Positions, measured, nearest
 from exod.counterparts.registry import Catalogue
 from exod.counterparts.standard import ROW, nothing, positions, standard, wanted
 from exod.errors import ConfigError, DownloadError, InputError
@@ -89,7 +89,7 @@ class Services(BaseModel):
 
 
 @dataclass(frozen=True)
-class Question:
+class ServiceQuestion:
     """Some positions, and how far around each.
 
     Attributes
@@ -125,7 +125,7 @@ class Question:
         return digest.hexdigest()[:32]
 
 
-Ask = Callable[[Question, Services], Any]
+Ask = Callable[[ServiceQuestion, Services], Any]
 """Asks a service: an astropy table with the numbers of the positions in `SOURCE`, or bytes."""
 
 
@@ -156,7 +156,7 @@ class Asker:
     refresh: bool = False
     say: Callable[[str], None] = lambda _sentence: None
 
-    def answer(self, question: Question) -> pa.Table:
+    def answer(self, question: ServiceQuestion) -> pa.Table:
         """The answer to a question, checked; kept ones first.
 
         Returns
@@ -182,7 +182,7 @@ class Asker:
         write_whole(path, buffer.getvalue(), error=InputError, remedy=REMEDY)
         return found
 
-    def _once(self, question: Question) -> pa.Table:
+    def _once(self, question: ServiceQuestion) -> pa.Table:
         try:
             with warnings.catch_warnings():
                 # Of VOTables that are not to the letter, and of libraries about them.
@@ -240,7 +240,7 @@ def _brief(error: Exception) -> str:
     return text if len(text) <= 160 else f"{text[:157]}..."
 
 
-def checked(table: pa.Table, question: Question, name: str) -> pa.Table:
+def checked(table: pa.Table, question: ServiceQuestion, name: str) -> pa.Table:
     """An answer with the columns of the cross-match, if it is one to the question.
 
     Raises
@@ -269,7 +269,7 @@ def checked(table: pa.Table, question: Question, name: str) -> pa.Table:
     return rows.append_column(SOURCE, rows[ROW])
 
 
-def _check_rows(rows: pa.Table, question: Question, origin: str) -> None:
+def _check_rows(rows: pa.Table, question: ServiceQuestion, origin: str) -> None:
     sources = rows[ROW].to_numpy()
     if len(sources) and not (sources.min() >= 0 and sources.max() < len(question.ra_deg)):
         raise DownloadError(f"{origin} has rows of positions that were not asked for.")
@@ -325,7 +325,7 @@ def match_service(
     for start in range(0, len(sources), asker.services.batch):
         numbers = np.arange(start, min(start + asker.services.batch, len(sources)))
         some = sources.take(numbers)
-        rows = asker.answer(Question(catalogue, some.ra_deg, some.dec_deg, reach))
+        rows = asker.answer(ServiceQuestion(catalogue, some.ra_deg, some.dec_deg, reach))
         found = _match_answer(some, to_pandas(rows), catalogue, reach)
         blocks.append(found.assign(source=numbers[found["source"]]))
         asker.say(f"{catalogue.name}: {len(numbers) + start:,} of {len(sources):,} positions")
@@ -360,7 +360,7 @@ def _match_answer(
 def _outer(
     sources: Positions,
     rows: Positions,
-    met: Pairs,
+    met: MatchedPairs,
     catalogue: Catalogue,
     reach: float,
 ) -> np.ndarray:

@@ -34,7 +34,7 @@ from exod.sky.healpix import (
     refined,
     sky_pixels,
 )
-from exod.tablefiles.reading import TableFile
+from exod.tablefiles.reading import ForeignTable
 
 LIMIT: Final = 1_000_000
 """Rows of a partition."""
@@ -113,7 +113,7 @@ def import_table(path: Path, catalogue: Catalogue, cache: Path, limit: int = LIM
     InputError
         If the table cannot be read, lacks a column, or has no positions in degrees.
     """
-    file = TableFile(path)
+    file = ForeignTable(path)
     full = with_columns(catalogue, file.columns)
     key = sha256(f"{_LAYOUT} {limit} {checksum(path)} {full.fingerprint}".encode()).hexdigest()[:24]
     folder = cache / "tables" / f"{catalogue.name}-{key}"
@@ -123,7 +123,7 @@ def import_table(path: Path, catalogue: Catalogue, cache: Path, limit: int = LIM
     return Imported(folder, full)
 
 
-def _import(file: TableFile, catalogue: Catalogue, folder: Path, limit: int, key: str) -> None:
+def _import(file: ForeignTable, catalogue: Catalogue, folder: Path, limit: int, key: str) -> None:
     """Write all rows to one file, count them over the sky, and divide the file if it is large."""
     counts = np.zeros(12 * 4**_ORDER, np.int64)
     total = rows = 0
@@ -160,7 +160,7 @@ def _import(file: TableFile, catalogue: Catalogue, folder: Path, limit: int, key
     (folder / _MANIFEST).write_text(json.dumps(about), encoding="utf-8")
 
 
-def _standard_batches(file: TableFile, catalogue: Catalogue) -> Iterator[dict[str, Any]]:
+def _standard_batches(file: ForeignTable, catalogue: Catalogue) -> Iterator[dict[str, Any]]:
     unit = {column.name: column.unit for column in file.columns}
     which = wanted(catalogue, unit.keys(), str(file.path))
     names = list(dict.fromkeys(which.values()))

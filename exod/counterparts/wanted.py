@@ -106,7 +106,7 @@ def wanted_catalogues(texts: list[str], own: Own) -> list[Wanted]:
     ConfigError
         If a name is not known, a table has none, or two have the same.
     """
-    found = [_radius(_one(text, own), own.radius) for text in texts]
+    found = [_radius(_wanted(text, own), own.radius) for text in texts]
     names = [one.catalogue.name for one in found]
     double = sorted({name for name in names if names.count(name) > 1})
     if double:
@@ -116,7 +116,7 @@ def wanted_catalogues(texts: list[str], own: Own) -> list[Wanted]:
     return found
 
 
-def _one(text: str, own: Own) -> Wanted:
+def _wanted(text: str, own: Own) -> Wanted:
     if text in registry():
         return _of_registry(known(text), text)
     given = _GIVEN.fullmatch(text)

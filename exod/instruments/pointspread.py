@@ -79,7 +79,7 @@ class PointSpread:
         core, slope = (np.interp(energy, ENERGIES_KEV, v) for v in (self.core, self.slope))
         return np.asarray(core), np.asarray(slope)
 
-    def _within(self, radius: ArrayLike, core: Floats, slope: Floats) -> Floats:
+    def _share_within(self, radius: ArrayLike, core: Floats, slope: Floats) -> Floats:
         """Share of the photons of a profile inside `radius`, both in units of one scale."""
         share = king_fraction(radius, core, slope) / king_fraction(
             NORMALISATION_ARCSEC, core, slope
@@ -108,7 +108,7 @@ class PointSpread:
         0.89
         """
         radius = np.asarray(radius_arcsec) / self.relative_size(off_axis_arcmin)
-        return self._within(radius, *self.king(energy_kev))
+        return self._share_within(radius, *self.king(energy_kev))
 
     def sample(
         self,

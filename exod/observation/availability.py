@@ -76,15 +76,15 @@ class Availability:
         for ccdnr in np.unique(events.ccdnr).tolist():
             mine = events.ccdnr == ccdnr
             time = events.time[mine]
-            live = _within(self.good_times.get(ccdnr, np.empty((0, 2))), time).astype(float)
+            live = _live_share(self.good_times.get(ccdnr, np.empty((0, 2))), time).astype(float)
             if ccdnr in self.frames:
-                live *= _within(self.frames[ccdnr], time)
+                live *= _live_share(self.frames[ccdnr], time)
             kept[mine] = chance[mine] < live
         codes = pixel_codes(events.ccdnr, events.rawx, events.rawy)
         return kept & ~np.isin(codes, self.bad_pixels)
 
 
-def _within(intervals: Floats, time: Floats) -> Floats:
+def _live_share(intervals: Floats, time: Floats) -> Floats:
     """For each time 0 outside the intervals, inside their third column or 1."""
     if not len(intervals):
         return np.zeros(len(time))

@@ -60,7 +60,7 @@ def find_hot_pixels(events: EventList, camera: Instrument) -> pd.DataFrame:
         One row a pixel and episode, with the columns ccdnr, rawx, rawy, time_lo, time_hi [s,
         closed], n, n_neighbours [ct] and log10_p (chance probability before trials).
     """
-    detector = _Detector.of(events, camera)
+    detector = _PixelPlane.of(events, camera)
     always = detector.always_hot()
     clean = detector.without(always["pixel"].to_numpy())
     episodes = [clean.flickering(window) for window in WINDOWS]
@@ -137,7 +137,7 @@ def peak_ratio(camera: Instrument) -> float:
 
 
 @dataclass(frozen=True)
-class _Detector:
+class _PixelPlane:
     """Events of an exposure sorted by pixel and time.
 
     Pixels are flat indices into (ccd, rawy, rawx) with a border of `REACH` empty pixels around
@@ -152,7 +152,7 @@ class _Detector:
     area: NDArray[np.float32]
 
     @classmethod
-    def of(cls, events: EventList, camera: Instrument) -> _Detector:
+    def of(cls, events: EventList, camera: Instrument) -> _PixelPlane:
         shape = (
             1 + max(camera.n_ccds, int(events.ccdnr.max(initial=0))),
             1 + 2 * REACH + max(camera.n_rows, int(events.rawy.max(initial=0))),
@@ -174,9 +174,9 @@ class _Detector:
             shape, pixel[order], events.time[order], peak_ratio(camera), span, _box_sum(chip) - 1
         )
 
-    def without(self, pixels: NDArray[np.int64]) -> _Detector:
+    def without(self, pixels: NDArray[np.int64]) -> _PixelPlane:
         keep = ~np.isin(self.pixel, pixels)
-        return _Detector(
+        return _PixelPlane(
             self.shape, self.pixel[keep], self.time[keep], self.ratio, self.span, self.area
         )
 

@@ -65,7 +65,7 @@ class PassingTransferError(TransferError, PassingError):
 
 
 @dataclass(frozen=True)
-class Answer:
+class HttpAnswer:
     """What came with a file.
 
     Attributes
@@ -120,7 +120,7 @@ class Transport:
         self._open: set[urllib3.BaseHTTPResponse] = set()
         self._lock = threading.Lock()
 
-    def fetch(self, url: str, target: Path) -> Answer:
+    def fetch(self, url: str, target: Path) -> HttpAnswer:
         """Write what a URL answers to `target`, which is left incomplete if this fails.
 
         Parameters
@@ -132,7 +132,7 @@ class Transport:
 
         Returns
         -------
-        Answer
+        HttpAnswer
             What the headers say about the file.
 
         Raises
@@ -143,7 +143,7 @@ class Transport:
             If `target` cannot be written.
         """
 
-        def once() -> Answer:
+        def once() -> HttpAnswer:
             with self._answer(url) as response, target.open("wb") as file:
                 for piece in response.stream(_PIECE, decode_content=False):
                     self._check()
@@ -270,10 +270,10 @@ def _check_status(response: urllib3.BaseHTTPResponse) -> None:
     raise TransferError(f"refuses the request {said}")
 
 
-def _described(response: urllib3.BaseHTTPResponse) -> Answer:
+def _described(response: urllib3.BaseHTTPResponse) -> HttpAnswer:
     message = Message()
     for name in ("Content-Disposition", "Content-Type"):
         if name in response.headers:
             message[name] = response.headers[name]
     content_type = message.get_content_type() if "Content-Type" in message else ""
-    return Answer(name=message.get_filename("") or "", content_type=content_type)
+    return HttpAnswer(name=message.get_filename("") or "", content_type=content_type)

@@ -9,7 +9,7 @@ import pandas as pd
 
 
 @dataclass(frozen=True)
-class Check:
+class Consistency:
     """One check.
 
     Attributes
@@ -29,7 +29,7 @@ class Check:
 
 def check_searches(
     entries: Mapping[str, int], runs: pd.DataFrame, regions: pd.DataFrame
-) -> list[Check]:
+) -> list[Consistency]:
     """Compare ledger, runs and regions.
 
     Parameters
@@ -76,7 +76,9 @@ def _differences(one: pd.Series, other: pd.Series) -> int:
     return int((one.sub(other, fill_value=0) != 0).sum())
 
 
-def check_sources(unique: pd.DataFrame, members: pd.DataFrame, detids: pd.Series) -> list[Check]:
+def check_sources(
+    unique: pd.DataFrame, members: pd.DataFrame, detids: pd.Series
+) -> list[Consistency]:
     """Compare unique sources, their members and the regions.
 
     Parameters
@@ -137,7 +139,7 @@ def _best_elsewhere(unique: pd.DataFrame, members: pd.DataFrame) -> int:
     return len(pairs) - len(pairs.merge(own, on=["region_num", "best_detid"]))
 
 
-def check_rows(what: str, own: pd.Series, detids: pd.Series) -> list[Check]:
+def check_rows(what: str, own: pd.Series, detids: pd.Series) -> list[Consistency]:
     """Compare the rows of a table that has one row a region with the regions.
 
     Parameters
@@ -154,7 +156,7 @@ def check_rows(what: str, own: pd.Series, detids: pd.Series) -> list[Check]:
     ]
 
 
-def check_features(product: str, own: pd.Series, detids: pd.Series) -> list[Check]:
+def check_features(product: str, own: pd.Series, detids: pd.Series) -> list[Consistency]:
     """Compare features or flags with the regions: the same identifiers, each once."""
     return [
         *check_rows(f"row of {product}", own, detids),
@@ -162,7 +164,7 @@ def check_features(product: str, own: pd.Series, detids: pd.Series) -> list[Chec
     ]
 
 
-def check_matches(catalogue: str, own: pd.Series, sources: pd.Series) -> list[Check]:
+def check_matches(catalogue: str, own: pd.Series, sources: pd.Series) -> list[Consistency]:
     """Compare a cross-match with the sources, by their numbers.
 
     Parameters
@@ -181,14 +183,14 @@ def check_matches(catalogue: str, own: pd.Series, sources: pd.Series) -> list[Ch
     ]
 
 
-def failed(checks: Iterable[Check]) -> int:
+def failed(checks: Iterable[Consistency]) -> int:
     """How many checks did not pass."""
     return sum(not check.passed for check in checks)
 
 
-def _none(name: str, wrong: int, number: str, text: str) -> Check:
-    return Check(name, wrong == 0, f"{number}; {wrong:,} {text}" if wrong else number)
+def _none(name: str, wrong: int, number: str, text: str) -> Consistency:
+    return Consistency(name, wrong == 0, f"{number}; {wrong:,} {text}" if wrong else number)
 
 
-def _unique(name: str, values: pd.Series, noun: str) -> Check:
+def _unique(name: str, values: pd.Series, noun: str) -> Consistency:
     return _none(name, int(values.duplicated().sum()), f"{len(values):,} {noun}s", "are repeated")

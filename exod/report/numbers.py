@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from exod.report.consistency import Check
+from exod.report.consistency import Consistency
 from exod.report.counterparts import Separations
 from exod.report.statistics import Histogram
 
@@ -39,7 +39,7 @@ class About:
 
 
 @dataclass(frozen=True)
-class Sources:
+class SourceNumbers:
     """Unique sources.
 
     Attributes
@@ -102,7 +102,7 @@ class Numbers:
         log_b_peak, log_b_eclipse, duration, excess.
     products : DataFrame
         From `exod.archive.Archive.products`.
-    sources : Sources, optional
+    sources : SourceNumbers, optional
     features : Features, optional
     flags : DataFrame, optional
         From `exod.report.statistics.flag_counts`.
@@ -114,7 +114,7 @@ class Numbers:
         From `exod.report.counterparts.absolute_magnitudes`.
     fluxes : DataFrame, optional
         From `exod.report.counterparts.flux_pairs`.
-    checks : list of Check
+    checks : list of Consistency
         In the order in which they are told.
     curves : dict of str to DataFrame or str
         Light curves of the first of the most significant sources by detid, or why there is none.
@@ -130,12 +130,12 @@ class Numbers:
     runs: pd.DataFrame
     histograms: dict[str, Histogram]
     products: pd.DataFrame
-    sources: Sources | None = None
+    sources: SourceNumbers | None = None
     features: Features | None = None
     flags: pd.DataFrame | None = None
     matches: dict[str, Separations | None] = field(default_factory=dict)
     types: pd.Series | None = None
     stars: pd.DataFrame | None = None
     fluxes: pd.DataFrame | None = None
-    checks: list[Check] = field(default_factory=list)
+    checks: list[Consistency] = field(default_factory=list)
     curves: dict[str, pd.DataFrame | str] = field(default_factory=dict)

@@ -218,7 +218,7 @@ def _region(
         "sigma_peak": float(sigma_equivalent(strongest["peak"], "peak")),
         "sigma_eclipse": float(sigma_equivalent(strongest["eclipse"], "eclipse")),
         "strength": item.strength,
-        "fap_run": _any(run.alarms.at(item.strength)),
+        "fap_run": _at_least_once(run.alarms.at(item.strength)),
         "fap_obs": np.nan,
         **_event(item.event, "peak" if is_peak.any() else "eclipse"),
     }
@@ -232,7 +232,7 @@ def _event(event: Event | None, kind: Kind) -> dict[str, Any]:
     return {renamed.get(name, name): value for name, value in values.items()} | {"kind": kind}
 
 
-def _any(number: float) -> float:
+def _at_least_once(number: float) -> float:
     """Probability of at least one, if so many are expected."""
     return float(-np.expm1(-number))
 

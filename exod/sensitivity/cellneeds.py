@@ -144,7 +144,7 @@ class _Background:
     weights: Floats
 
     def needed(
-        self, table: _Table, shape: Floats, source: Floats, blurred: float, own: float
+        self, table: _NeedTable, shape: Floats, source: Floats, blurred: float, own: float
     ) -> Floats:
         """Counts needed in each cell, shape (y, x); 0 where the template has no data."""
         steady = (shape > 0) & (source > 0)
@@ -156,7 +156,7 @@ class _Background:
             image[steady] = self.where_steady(table, shape[steady], source[steady], own)
         return image
 
-    def where_diffuse(self, table: _Table, shape: Floats, own: float) -> Floats:
+    def where_diffuse(self, table: _NeedTable, shape: Floats, own: float) -> Floats:
         """Counts needed in cells without constant sources: a function of the template alone."""
         nodes = np.geomspace(shape.min() * (1 - 1e-9), shape.max() * (1 + 1e-9), _NODES)[:, None]
         needed = table(nodes * self.levels)
@@ -165,7 +165,7 @@ class _Background:
             needed = table(image * (self.levels + needed))
         return np.interp(np.log(shape), np.log(nodes[:, 0]), needed @ self.weights)
 
-    def where_steady(self, table: _Table, shape: Floats, source: Floats, own: float) -> Floats:
+    def where_steady(self, table: _NeedTable, shape: Floats, source: Floats, own: float) -> Floats:
         """Counts needed in cells with a constant source, to which the burst adds its mean."""
         background = shape[:, None] * self.levels + source[:, None]
         needed = table(background)
@@ -229,7 +229,7 @@ def _places(profile: Profile, size_arcsec: float) -> tuple[Floats, Floats]:
 
 
 @dataclass(frozen=True, eq=False)
-class _Table:
+class _NeedTable:
     """Counts needed as a function of mu, linear in log mu between nodes."""
 
     log_mu: Floats
@@ -242,7 +242,7 @@ class _Table:
 @lru_cache(maxsize=64)
 def _table(
     thresholds: Thresholds, profile: Profile, size_arcsec: float, probability: float
-) -> _Table:
+) -> _NeedTable:
     """Invert the detection probability for every mu of the table, by bisection."""
     shares, weights = _places(profile, size_arcsec)
     mu = _nodes(thresholds)
@@ -254,7 +254,7 @@ def _table(
         middle = (low + high) / 2
         found = _chance(least, mu, middle, shares, weights) >= probability
         low, high = np.where(found, low, middle), np.where(found, middle, high)
-    return _Table(np.log(mu), (low + high) / 2)
+    return _NeedTable(np.log(mu), (low + high) / 2)
 
 
 def _nodes(thresholds: Thresholds) -> Floats:

@@ -14,7 +14,7 @@ from exod.simulate.lights.lightmodels import (
     Eclipse,
     FastRiseBurst,
     GaussianBurst,
-    LightCurve,
+    LightModel,
     SoftProtonFlare,
 )
 from exod.simulate.lights.lighttext import parse_light_curve
@@ -34,7 +34,7 @@ __all__ = [
     "GaussianBurst",
     "HotPixel",
     "InjectedList",
-    "LightCurve",
+    "LightModel",
     "ObservationModel",
     "Periodic",
     "PowerLawDecay",

@@ -14,7 +14,7 @@ from exod.instruments.epic import PI_MAX_EV, PI_MIN_EV
 from exod.simulate.camera.detector import DETECTORS, Detector
 from exod.simulate.camera.spectra import LINES, PARTICLES, PROTONS, SKY, Spectrum, blurred, pi_of
 from exod.simulate.camera.vignetting import proton_vignetting, vignetting
-from exod.simulate.lights.lightmodels import Constant, LightCurve
+from exod.simulate.lights.lightmodels import Constant, LightModel
 from exod.simulate.models import ExposureModel, HotPixel, ObservationModel
 from exod.simulate.photons import (
     ORIGIN_FLARE,
@@ -113,7 +113,7 @@ def _sky(exposure: ExposureModel, rate: float, generator: np.random.Generator) -
 
 
 def _protons(
-    exposure: ExposureModel, flare: LightCurve, rate: float, generator: np.random.Generator
+    exposure: ExposureModel, flare: LightModel, rate: float, generator: np.random.Generator
 ) -> Photons:
     """Soft protons of a flare."""
     detector = DETECTORS[exposure.instrument]
@@ -127,7 +127,7 @@ def _protons(
 def _in_field(
     detector: Detector,
     exposure: ExposureModel,
-    curve: LightCurve,
+    curve: LightModel,
     density: float,
     generator: np.random.Generator,
 ) -> tuple[Floats, Pixels, Floats]:

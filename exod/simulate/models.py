@@ -21,7 +21,7 @@ from exod.observation.identifiers import validate_obsid
 from exod.simulate.camera.detector import DETECTORS, Detector, read_out
 from exod.simulate.camera.spectra import lognormal_quantile
 from exod.simulate.camera.vignetting import vignetting
-from exod.simulate.lights.lightmodels import Constant, LightCurve, SoftProtonFlare
+from exod.simulate.lights.lightmodels import Constant, LightModel, SoftProtonFlare
 from exod.sky.plane import TangentPlane
 
 TYPICAL_RATES: Final = MappingProxyType({"EPN": 1.0, "EMOS1": 0.35, "EMOS2": 0.35})
@@ -52,7 +52,7 @@ class SourceModel:
     rate : mapping of str to float
         By INSTRUME: good events (0.2-12 keV, pattern and flags accepted) per second on axis, in
         the whole PSF, where the relative rate of the light curve is 1.
-    light_curve : LightCurve
+    light_curve : LightModel
         How the rate varies.
     extent_arcsec : float
         Standard deviation of a Gaussian source, before the PSF; 0 for a point source.
@@ -64,7 +64,7 @@ class SourceModel:
     ra_deg: float
     dec_deg: float
     rate: Mapping[str, float]
-    light_curve: LightCurve = field(default_factory=Constant)
+    light_curve: LightModel = field(default_factory=Constant)
     extent_arcsec: float = 0.0
     energy_kev: float = 1.2
 
@@ -85,7 +85,7 @@ class SourceModel:
         ra_deg: float,
         dec_deg: float,
         counts: Mapping[str, float],
-        light_curve: LightCurve,
+        light_curve: LightModel,
         energy_kev: float = 1.2,
     ) -> Self:
         """A burst given by its expected counts on axis, by INSTRUME, instead of a rate."""

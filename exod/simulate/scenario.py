@@ -16,7 +16,7 @@ from exod.simulate.lights.lightmodels import (
     Eclipse,
     FastRiseBurst,
     GaussianBurst,
-    LightCurve,
+    LightModel,
     SoftProtonFlare,
 )
 from exod.simulate.models import (
@@ -245,7 +245,7 @@ def _random_sources(
         sources.append(_source(f"constant-{i + 1}", positions.pop(), cameras, pn_rate))
     for i in range(n_eclipses):
         length = min(generator.uniform(400, 1200), 0.12 * pointing.exposures[0].duration)
-        curve: LightCurve = Eclipse(_quiet_time(generator, pointing, flares, length), length)
+        curve: LightModel = Eclipse(_quiet_time(generator, pointing, flares, length), length)
         name, rate = f"eclipse-{i + 1}", generator.uniform(0.8, 1.2) / total
         sources.append(_source(name, positions.pop(), cameras, rate, curve))
     for i in range(n_bursts):
@@ -267,7 +267,7 @@ def _source(
     position: tuple[float, float],
     cameras: Sequence[str],
     pn_rate: float,
-    curve: LightCurve | None = None,
+    curve: LightModel | None = None,
 ) -> SourceModel:
     rates = {camera: TYPICAL_RATES[camera] * pn_rate for camera in cameras}
     if curve is None:

@@ -27,7 +27,7 @@ PAIRS_PER_CHUNK: Final = 2_000_000
 
 
 @dataclass(frozen=True)
-class Pairs:
+class NeighbourPairs:
     """Pairs of near points, sorted by `i`, then `j`.
 
     Attributes
@@ -43,12 +43,12 @@ class Pairs:
     squared: NDArray[np.float64]
 
 
-def near_pairs(points: Vectors, others: Vectors, radius_arcsec: float) -> Pairs:
+def near_pairs(points: Vectors, others: Vectors, radius_arcsec: float) -> NeighbourPairs:
     """All pairs of a point and another one within the radius, which is included."""
     return _pairs(points, cKDTree(others), others, float(chord(radius_arcsec)))
 
 
-def _pairs(points: Vectors, tree: cKDTree, others: Vectors, limit: float) -> Pairs:
+def _pairs(points: Vectors, tree: cKDTree, others: Vectors, limit: float) -> NeighbourPairs:
     # The tree rounds in its own way; it finds a few more, and the exact ones are chosen here.
     found = cKDTree(points).sparse_distance_matrix(
         tree, limit * (1 + 1e-9) + 1e-14, output_type="ndarray"
@@ -58,7 +58,7 @@ def _pairs(points: Vectors, tree: cKDTree, others: Vectors, limit: float) -> Pai
     i, j = i[order], j[order]
     squared = squared_distances(points[i], others[j])
     inside = squared <= limit * limit
-    return Pairs(i[inside], j[inside], squared[inside])
+    return NeighbourPairs(i[inside], j[inside], squared[inside])
 
 
 def assign(points: Vectors, candidates: Sequence[Sequence[int]]) -> Indices:
@@ -125,7 +125,7 @@ def nearest_candidates(
     radius_arcsec : float
         How far neighbours are, at most.
     pairs_per_chunk : int
-        Pairs of neighbours that are in memory at a time.
+        NeighbourPairs of neighbours that are in memory at a time.
 
     Returns
     -------
@@ -186,7 +186,7 @@ def cluster(
     radius_arcsec : float
         How far neighbours are, at most.
     pairs_per_chunk : int
-        Pairs of neighbours that are in memory at a time.
+        NeighbourPairs of neighbours that are in memory at a time.
 
     Returns
     -------

@@ -23,7 +23,7 @@ from exod.instruments import CAMERAS
 from exod.pps import find_observations
 from exod.scheduler.plan import Plan
 from exod.stages.catalogue.release import Release, write_catalogue
-from exod.stages.derive.crossmatch import Settings, crossmatch
+from exod.stages.derive.crossmatch import MatchSettings, crossmatch
 from exod.stages.derive.update import bring_up_to_date
 from exod.stages.detect.observation import Outcome
 from exod.stages.detect.survey import detect_many
@@ -129,7 +129,7 @@ def _release(
     write_whole(known, truth[columns].to_csv(index=False))
     say("Matching with the sources that were put in ...")
     own = Own(ra="ra_deg", dec="dec_deg", name=KNOWN)
-    settings = Settings(cache=folder / "cache")
+    settings = MatchSettings(cache=folder / "cache")
     for one in crossmatch(archive, wanted_catalogues([str(known)], own), settings):
         if one.error:
             raise one.error

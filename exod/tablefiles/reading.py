@@ -37,7 +37,7 @@ _NULLS: Final = ["", "NaN", "nan", "NULL", "null", "None", "N/A", "NA", "--", "<
 _FAULTS: Final = (OSError, ValueError, KeyError, TypeError, EOFError, pa.ArrowException)
 
 
-class TableFile:
+class ForeignTable:
     """A table in a file.
 
     Parameters

@@ -21,7 +21,7 @@ from exod.archive import Archive
 from exod.archive.parquet import to_arrow, to_pandas
 from exod.archive.snapshot import Snapshot
 from exod.catalogue import columns as declared
-from exod.catalogue.checks import Check, require, table_checks
+from exod.catalogue.checks import ReleaseCheck, require, table_checks
 from exod.catalogue.division import batches, margins, partitions
 from exod.catalogue.nesting import nest
 from exod.catalogue.rows import count_detections, detection_rows, match_problem, source_rows
@@ -231,7 +231,7 @@ def test_each_check_finds_its_fault(survey):
 
 def test_a_failed_check_is_told_in_a_sentence():
     with pytest.raises(ArchiveError, match=r"fails 1 of its checks .* \(Sun is up: it rains\)"):
-        require([Check("Sun is up", "it rains"), Check("Moon is up", "")])
+        require([ReleaseCheck("Sun is up", "it rains"), ReleaseCheck("Moon is up", "")])
 
 
 # -------------------------------------------------------------------- the sky

@@ -34,6 +34,22 @@ SCIENCE = (
 
 READS = {"open", "print", "input", "read_csv", "read_parquet", "to_csv", "to_parquet", "to_pickle"}
 TOP_ENTRIES, ENTRIES = 25, 15
+VAGUE = {
+    "all",
+    "any",
+    "at",
+    "by",
+    "each",
+    "for",
+    "from",
+    "in",
+    "of",
+    "on",
+    "one",
+    "some",
+    "to",
+    "with",
+}
 
 
 def modules() -> list[str]:
@@ -210,3 +226,24 @@ def test_durable_names_have_one_home():
                 # Text and tables have methods of these names, with other arguments.
                 if name in ("rename", "replace"):
                     assert len(node.args) != 1 or node.keywords, where
+
+
+def test_names_say_what_things_are():
+    """No two public or private classes share a name; no function is called by a preposition."""
+    classes: Counter[str] = Counter()
+    vague = []
+    for path in PACKAGE.rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        methods = {
+            id(part)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ClassDef)
+            for part in node.body
+        }
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                classes[node.name.lstrip("_")] += 1
+            elif isinstance(node, ast.FunctionDef) and id(node) not in methods:
+                vague += [f"{path.name}: {node.name}"] if node.name.lstrip("_") in VAGUE else []
+    assert {name for name, times in classes.items() if times > 1} == set()
+    assert vague == []

@@ -19,7 +19,7 @@ from exod.counterparts.wanted import Own, wanted_catalogues
 from exod.errors import ArchiveError
 from exod.schemas import DERIVED, MATCH, UNIQUE
 from exod.stages.derive import crossmatch as stage
-from exod.stages.derive.crossmatch import Crossmatched, Settings, crossmatch
+from exod.stages.derive.crossmatch import Crossmatched, MatchSettings, crossmatch
 
 BIG = 2**62 + 1
 
@@ -70,12 +70,12 @@ def cds():
     service.close()
 
 
-def settings(cds: FakeCds, tmp_path: Path, **options: object) -> Settings:
+def settings(cds: FakeCds, tmp_path: Path, **options: object) -> MatchSettings:
     services = Services(**cds.addresses, attempts=1, wait=0.0, timeout=20.0)
-    return Settings(tmp_path / "cache", services, **options)
+    return MatchSettings(tmp_path / "cache", services, **options)
 
 
-def run(archive: Archive, names: list[str], how: Settings, own: Own | None = None):
+def run(archive: Archive, names: list[str], how: MatchSettings, own: Own | None = None):
     return list(crossmatch(archive, wanted_catalogues(names, own or Own()), how))
 
 

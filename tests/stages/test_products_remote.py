@@ -20,7 +20,7 @@ from exod.errors import ExodError
 from exod.queries import Cone, Query
 from exod.scheduler.plan import Plan
 from exod.stages.catalogue.release import write_catalogue
-from exod.stages.derive.crossmatch import Settings, crossmatch
+from exod.stages.derive.crossmatch import MatchSettings, crossmatch
 from exod.stages.derive.update import bring_up_to_date
 from exod.stages.query.rows import select
 from exod.stages.query.statements import connect
@@ -86,7 +86,7 @@ def test_a_release_of_a_bucket(tmp_path: Path, options: dict[str, Any]) -> None:
     known = tmp_path / "known.csv"
     known.write_text("ra,dec\n10.0,20.0\n")
     wanted = wanted_catalogues([str(known)], Own(ra="ra", dec="dec"))
-    (matched,) = crossmatch(archive, wanted, Settings(tmp_path / "cache"))
+    (matched,) = crossmatch(archive, wanted, MatchSettings(tmp_path / "cache"))
     assert matched.error is None
     assert matched.summary["matched"] == 1
     release = write_catalogue(

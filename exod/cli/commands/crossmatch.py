@@ -16,7 +16,7 @@ from exod.errors import ConfigError
 if TYPE_CHECKING:
     from exod.archive import Archive
     from exod.counterparts.wanted import Wanted
-    from exod.stages.derive.crossmatch import Crossmatched, Settings
+    from exod.stages.derive.crossmatch import Crossmatched, MatchSettings
 
 
 @app.command()
@@ -90,16 +90,16 @@ def crossmatch(
     from exod.counterparts.cache import cache_folder
     from exod.counterparts.service import Services
     from exod.counterparts.wanted import Own, wanted_catalogues
-    from exod.stages.derive.crossmatch import Settings
+    from exod.stages.derive.crossmatch import MatchSettings
 
     own = Own(ra, dec, name, epoch, pm_ra, pm_dec, radius)
     wanted = wanted_catalogues(catalogues, own)
     archive = open_archive(root, storage_options(storage))
-    settings = Settings(cache_folder(cache), Services.of(services), refresh)
+    settings = MatchSettings(cache_folder(cache), Services.of(services), refresh)
     _match(archive, wanted, settings)
 
 
-def _match(archive: Archive, wanted: list[Wanted], settings: Settings) -> None:
+def _match(archive: Archive, wanted: list[Wanted], settings: MatchSettings) -> None:
     """Match with one catalogue after the other; exit code 1 if one of them fails."""
     from exod.stages.derive.crossmatch import crossmatch
 

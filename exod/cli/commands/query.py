@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from exod.schemas.columns import Table
-    from exod.stages.query.rows import Selection
+    from exod.stages.query.rows import ChosenRows
 
 To = Annotated[
     Path | None,
@@ -184,7 +184,7 @@ def _show(table: Table, chunks: Iterable[pa.Table], visible: Sequence[str]) -> N
     out.print(f"{said}.", soft_wrap=True)
 
 
-def _visible(selection: Selection) -> list[str]:
+def _visible(selection: ChosenRows) -> list[str]:
     """The columns that fit a terminal, if the user named none."""
     names = selection.table.schema.names
     if selection.query.columns:

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import exprel, ndtr
 
 from exod.errors import ConfigError
-from exod.simulate.lights.lightmodels import LightCurve, require_positive
+from exod.simulate.lights.lightmodels import LightModel, require_positive
 
 Floats = NDArray[np.float64]
 
@@ -25,7 +25,7 @@ _REACH = 9.0
 
 
 @dataclass(frozen=True)
-class PowerLawDecay(LightCurve):
+class PowerLawDecay(LightModel):
     """A sudden onset, then ``((t - start) / scale + 1) ** -index``.
 
     Attributes
@@ -90,7 +90,7 @@ class PowerLawDecay(LightCurve):
 
 
 @dataclass(frozen=True)
-class Periodic(LightCurve):
+class Periodic(LightModel):
     """Pulsations about a mean rate of 1: a sine wave, or rectangular pulses.
 
     Attributes
@@ -188,7 +188,7 @@ class Periodic(LightCurve):
 
 
 @dataclass(frozen=True)
-class QuasiPeriodicEruptions(LightCurve):
+class QuasiPeriodicEruptions(LightModel):
     """Gaussian eruptions over a quiescent rate of 1, at nearly equal distances.
 
     Their shape is that which describes the eruptions of GSN 069 (Miniutti et al. 2019, Nature

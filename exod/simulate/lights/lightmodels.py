@@ -21,7 +21,7 @@ Kind = Literal["constant", "burst", "eclipse", "variable", "flare"]
 """What a model is for truth tables: a steady source, an event, or changes all the time."""
 
 
-class LightCurve(ABC):
+class LightModel(ABC):
     """A rate relative to its reference: 1 at the peak of a burst, 1 outside an eclipse.
 
     Times are mission elapsed times in seconds.
@@ -88,7 +88,7 @@ def require_positive(owner: object, **values: float) -> None:
 
 
 @dataclass(frozen=True)
-class Constant(LightCurve):
+class Constant(LightModel):
     """A steady source.
 
     Examples
@@ -114,7 +114,7 @@ class Constant(LightCurve):
 
 
 @dataclass(frozen=True)
-class BoxBurst(LightCurve):
+class BoxBurst(LightModel):
     """A burst of constant rate.
 
     Attributes
@@ -146,7 +146,7 @@ class BoxBurst(LightCurve):
 
 
 @dataclass(frozen=True)
-class GaussianBurst(LightCurve):
+class GaussianBurst(LightModel):
     """A burst of Gaussian shape.
 
     Attributes
@@ -179,7 +179,7 @@ class GaussianBurst(LightCurve):
 
 
 @dataclass(frozen=True)
-class FastRiseBurst(LightCurve):
+class FastRiseBurst(LightModel):
     """Fast rise, exponential decay (FRED): a linear rise, then ``exp(-t / decay)``.
 
     Attributes
@@ -222,7 +222,7 @@ class FastRiseBurst(LightCurve):
 
 
 @dataclass(frozen=True)
-class Eclipse(LightCurve):
+class Eclipse(LightModel):
     """A steady source that loses part of its light for a while.
 
     Attributes
@@ -265,7 +265,7 @@ class Eclipse(LightCurve):
 
 
 @dataclass(frozen=True)
-class SoftProtonFlare(LightCurve):
+class SoftProtonFlare(LightModel):
     """Half a sine wave, as a rough outline of a soft-proton flare.
 
     Attributes

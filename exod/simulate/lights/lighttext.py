@@ -18,7 +18,7 @@ from exod.simulate.lights.lightmodels import (
     Eclipse,
     FastRiseBurst,
     GaussianBurst,
-    LightCurve,
+    LightModel,
 )
 from exod.simulate.lights.tabulated import Dip, Outside, tabulated_from_csv
 
@@ -27,7 +27,7 @@ from exod.simulate.lights.tabulated import Dip, Outside, tabulated_from_csv
 class _Model:
     """What a model is called with; `times` are the parameters that count from the reference."""
 
-    make: Callable[..., LightCurve]
+    make: Callable[..., LightModel]
     required: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
     times: tuple[str, ...] = ("start",)
@@ -37,14 +37,14 @@ class _Model:
         return self.required + self.optional
 
 
-def _eclipse(start: float, duration: float, depth: float = 1.0, ingress: float = 0.0) -> LightCurve:
+def _eclipse(start: float, duration: float, depth: float = 1.0, ingress: float = 0.0) -> LightModel:
     """Sharp edges unless there is an ingress."""
     if ingress == 0:
         return Eclipse(start, duration, depth)
     return Dip(start, duration, ingress, depth)
 
 
-def _eruptions(seed: float = 1.0, **parameters: float) -> LightCurve:
+def _eruptions(seed: float = 1.0, **parameters: float) -> LightModel:
     if seed != int(seed):
         raise ConfigError(f"The light curve qpe: seed is {seed:g}; it must be a whole number.")
     return QuasiPeriodicEruptions(seed=int(seed), **parameters)
@@ -78,7 +78,7 @@ def parse_light_curve(
     light: str | Mapping[str, Any],
     reference: float = 0.0,
     read_text: Callable[[str], str] | None = None,
-) -> LightCurve:
+) -> LightModel:
     """A light curve from its text.
 
     Parameters
@@ -171,7 +171,7 @@ def _number(name: str, key: str, value: object) -> float:
 
 def _table(
     given: Mapping[str, Any], reference: float, read_text: Callable[[str], str] | None
-) -> LightCurve:
+) -> LightModel:
     _check_names(_TABLE, given, ("file",), _TABLE_PARAMETERS)
     choices = {"times": ("relative", "absolute"), "outside": ("zero", "held")}
     for key, allowed in choices.items():

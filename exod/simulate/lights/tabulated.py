@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from exod.errors import ConfigError
-from exod.simulate.lights.lightmodels import Kind, LightCurve, require_positive
+from exod.simulate.lights.lightmodels import Kind, LightModel, require_positive
 
 Floats = NDArray[np.float64]
 Outside = Literal["zero", "held"]
 
 
 @dataclass(frozen=True, eq=False)
-class Tabulated(LightCurve):
+class Tabulated(LightModel):
     """A rate that changes linearly between given times.
 
     Attributes
@@ -115,7 +115,7 @@ class Tabulated(LightCurve):
 
 
 @dataclass(frozen=True)
-class Dip(LightCurve):
+class Dip(LightModel):
     """A steady source that loses part of its light gradually, and regains it in the same way.
 
     Attributes

@@ -11,13 +11,13 @@ import pyarrow as pa
 
 from exod.archive import Archive
 from exod.archive.parquet import read_file
-from exod.catalogue.checks import Check, hats_checks
+from exod.catalogue.checks import ReleaseCheck, hats_checks
 from exod.catalogue.columns import LIGHT_CURVE, CatalogueTable
 from exod.catalogue.hats import (
     INDEX,
     Collection,
+    HatsPartition,
     Nested,
-    Partition,
     Written,
     cut,
     plan_partitions,
@@ -39,7 +39,7 @@ _CURVE = Nested("lightcurve", LIGHT_CURVE)
 
 def write_hats(
     folder: Path, detected: Rows, unique: Rows, archive: Archive, plan: Plan
-) -> Iterator[Check]:
+) -> Iterator[ReleaseCheck]:
     """Write the HATS catalogues of sources and of detections.
 
     Parameters
@@ -55,7 +55,7 @@ def write_hats(
 
     Yields
     ------
-    Check
+    ReleaseCheck
         The checks of what was written.
     """
     (detection_table, detections), (source_table, sources) = detected, unique
@@ -115,11 +115,11 @@ def light_curves(detids: Sequence[str], archive: Archive) -> pa.Table:
     return pa.concat_tables(found)
 
 
-def _name(partition: Partition) -> str:
+def _name(partition: HatsPartition) -> str:
     return f"hats-{partition.catalogue.name}-{partition.order}-{partition.pixel}"
 
 
-def _result(done: Done[Partition, Written]) -> Written:
+def _result(done: Done[HatsPartition, Written]) -> Written:
     if done.result is None:
         raise done.error or RuntimeError("a task of the HATS catalogue ended without a result")
     return done.result

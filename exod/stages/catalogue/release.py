@@ -19,7 +19,7 @@ from exod.archive.derived import Derived, table_of
 from exod.archive.ledger import versions
 from exod.archive.snapshot import Snapshot
 from exod.catalogue import columns as declared
-from exod.catalogue.checks import Check, file_checks, require, table_checks
+from exod.catalogue.checks import ReleaseCheck, file_checks, require, table_checks
 from exod.catalogue.columns import CatalogueTable
 from exod.catalogue.hats import using_lsdb
 from exod.catalogue.readme import MANIFEST, Facts, column_page, is_release, manifest, readme
@@ -48,13 +48,13 @@ class Release:
         Where it is.
     facts : Facts
         What it says of itself.
-    checks : tuple of Check
+    checks : tuple of ReleaseCheck
         The checks, all of which hold.
     """
 
     folder: Path
     facts: Facts
-    checks: tuple[Check, ...]
+    checks: tuple[ReleaseCheck, ...]
 
 
 def write_catalogue(

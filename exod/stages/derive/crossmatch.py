@@ -35,7 +35,7 @@ _COLUMNS: Final = ("region_num", "srcid", "ra_deg", "dec_deg", "first_seen", "la
 
 
 @dataclass(frozen=True)
-class Settings:
+class MatchSettings:
     """How catalogues are opened.
 
     Attributes
@@ -76,7 +76,7 @@ class Crossmatched:
 
 
 def crossmatch(
-    archive: Archive, catalogues: Sequence[Wanted], settings: Settings | None = None
+    archive: Archive, catalogues: Sequence[Wanted], settings: MatchSettings | None = None
 ) -> Iterator[Crossmatched]:
     """Match the unique sources of an archive with catalogues, one after the other.
 
@@ -86,7 +86,7 @@ def crossmatch(
         With the product unique.
     catalogues : sequence of Wanted
         What to match with.
-    settings : Settings, optional
+    settings : MatchSettings, optional
         Where things are.
 
     Yields
@@ -103,7 +103,7 @@ def crossmatch(
     sources = _sources(archive)
     for wanted in catalogues:
         try:
-            summary = _one(archive, wanted, sources, unique, settings or Settings())
+            summary = _match_with(archive, wanted, sources, unique, settings or MatchSettings())
             yield Crossmatched(wanted.catalogue.name, summary)
         except ExodError as error:
             yield Crossmatched(wanted.catalogue.name, error=error)
@@ -117,12 +117,12 @@ def _sources(archive: Archive) -> pd.DataFrame:
     return found.sort_values("region_num", ignore_index=True)
 
 
-def _one(
+def _match_with(
     archive: Archive,
     wanted: Wanted,
     sources: pd.DataFrame,
     unique: Derived | None,
-    settings: Settings,
+    settings: MatchSettings,
 ) -> dict[str, int]:
     opened = open_catalogue(
         wanted, settings.cache, settings.services, refresh=settings.refresh, say=settings.say

@@ -22,10 +22,10 @@ from exod.scheduler.plan import Plan
 from exod.schemas import DERIVED, FLAGS, REGIONS
 from exod.schemas.derived import DETECTOR, HOT_REGIONS
 from exod.stages.derive.flagtasks import (
-    Batch,
+    FlagBatch,
     FlagSettings,
+    FlagTask,
     Kept,
-    Task,
     are_same,
     boxes_of,
     find_boxes,
@@ -120,7 +120,7 @@ def make_flags(
     with deriving(archive.store, "flags", DERIVED["flags"]) as new:
         new.attempts = {entry.obsid: entry.attempt for entry in entries}
         new.parameters = parameters
-        run = partial(_run, plan or Plan(), Task(root, options, new.folder, settings))
+        run = partial(_run, plan or Plan(), FlagTask(root, options, new.folder, settings))
         todo = _batches(changes.todo)
         kept = _kept(changes, first=len(todo))
         placed = run(place, todo)
@@ -156,11 +156,11 @@ def _ready(
 # -------------------------------------------------------------------- what is to be done
 
 
-def _batches(entries: Iterable[LedgerEntry]) -> list[Batch]:
+def _batches(entries: Iterable[LedgerEntry]) -> list[FlagBatch]:
     """Observations with regions in order of obsid, some together."""
     some = (entry for entry in entries if entry.rows(REGIONS.name))
     return [
-        Batch(_name(group[0].obsid, group[-1].obsid, number), tuple(e.obsid for e in group))
+        FlagBatch(_name(group[0].obsid, group[-1].obsid, number), tuple(e.obsid for e in group))
         for number, group in enumerate(
             batches(some, REGIONS.name, BATCH_REGIONS, BATCH_OBSERVATIONS)
         )
@@ -196,7 +196,7 @@ def _together(kept: Sequence[Kept]) -> list[Kept]:
 
 
 def _run(
-    plan: Plan, task: Task, function: Callable[..., Result], items: Sequence[Batch | Kept]
+    plan: Plan, task: FlagTask, function: Callable[..., Result], items: Sequence[FlagBatch | Kept]
 ) -> list[Result]:
     """Do all items, each a task; in the order of their parts."""
     verb = getattr(function, "func", function).__name__

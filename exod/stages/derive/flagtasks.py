@@ -81,7 +81,7 @@ def settings_of(parameters: Mapping[str, Any]) -> FlagSettings:
     )
 
 
-class Batch(NamedTuple):
+class FlagBatch(NamedTuple):
     """Observations of a task, and the name of their part of the tables."""
 
     part: str
@@ -95,7 +95,7 @@ class Kept(NamedTuple):
     files: tuple[tuple[DerivedFile, DerivedFile], ...]
 
 
-class Task(NamedTuple):
+class FlagTask(NamedTuple):
     """What every task needs."""
 
     root: str
@@ -104,7 +104,7 @@ class Task(NamedTuple):
     settings: FlagSettings
 
 
-def place(batch: Batch, task: Task) -> DerivedFile:
+def place(batch: FlagBatch, task: FlagTask) -> DerivedFile:
     """First pass: where the regions are on the detector."""
     archive = open_archive(task.root, task.options)
     rows = [
@@ -124,7 +124,7 @@ def _positions(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     return keys.assign(X_det=position[0], Y_det=position[1], place=places)
 
 
-def flag(batch: Batch, task: Task, boxes: pd.DataFrame) -> DerivedFile:
+def flag(batch: FlagBatch, task: FlagTask, boxes: pd.DataFrame) -> DerivedFile:
     """Second pass: the flags."""
     archive = open_archive(task.root, task.options)
     features = _features(archive, batch.obsids).set_index("detid")
@@ -198,7 +198,7 @@ def _artefacts(
     return list(found.values())
 
 
-def set_again(kept: Kept, task: Task, boxes: pd.DataFrame) -> tuple[DerivedFile, DerivedFile]:
+def set_again(kept: Kept, task: FlagTask, boxes: pd.DataFrame) -> tuple[DerivedFile, DerivedFile]:
     """The flag of hot regions anew, of rows that did not change otherwise."""
     store = open_archive(task.root, task.options).store
     flags = _read(store, FLAGS, [pair[0] for pair in kept.files])

@@ -173,7 +173,7 @@ def _download(
     began = time.perf_counter()
     place = folder / obsid
     error: DownloadError | None = None
-    record = _Record(place, obsid)
+    record = _Transferred(place, obsid)
     try:
         place.mkdir(parents=True, exist_ok=True)
         for remains in place.iterdir():
@@ -199,7 +199,7 @@ def _download(
     )
 
 
-def _fetch_missing(record: _Record, services: Sequence[Service], transport: Transport) -> None:
+def _fetch_missing(record: _Transferred, services: Sequence[Service], transport: Transport) -> None:
     """Ask the services in turn until one has said everything about the missing products."""
     if not record.missing:
         return
@@ -232,7 +232,7 @@ def _of_disk(error: OSError, place: Path) -> DownloadError:
 
 
 @dataclass
-class _Record:
+class _Transferred:
     """What is known to be in the folder of an observation: for each product its files and sizes."""
 
     folder: Path

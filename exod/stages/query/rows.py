@@ -33,7 +33,7 @@ _OBSERVATION = re.compile(r"\d{10}")
 
 
 @dataclass(frozen=True)
-class Selection:
+class ChosenRows:
     """The rows that a query asks for; nothing is read before they are.
 
     Attributes
@@ -69,7 +69,7 @@ class Selection:
         return self.question.chunks()
 
 
-def select(archive: ArchiveReader, query: Query) -> Selection:
+def select(archive: ArchiveReader, query: Query) -> ChosenRows:
     """The rows that a query asks for, lazily: pointers and the ledger are read, and no rows.
 
     DuckDB leaves out files and parts of files by their statistics, where the conditions let it;
@@ -213,7 +213,7 @@ class _Planner:
             raise ConfigError(f"There is no flag {name!r}; {hint}")
         return full
 
-    def selection(self) -> Selection:
+    def selection(self) -> ChosenRows:
         """The statement and its columns."""
         query, known = self.query, self.rows.columns
         description = self.snapshot.table(self.rows.base).description
@@ -223,7 +223,7 @@ class _Planner:
         table = Table(self.name, description, columns, ())
         order = [self._order(known[query.sort_column])] if query.sort else []
         found = self.rows.selected(table, [*self._conditions()], order, query.limit)
-        return Selection(found, query, self.added)
+        return ChosenRows(found, query, self.added)
 
     def _order(self, column: Column) -> str:
         """Missing values, of which NaN is one, come last in both directions."""

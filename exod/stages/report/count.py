@@ -16,7 +16,7 @@ from exod.archive.products import XMATCH
 from exod.errors import ArchiveError
 from exod.report import inputs
 from exod.report.consistency import (
-    Check,
+    Consistency,
     check_features,
     check_matches,
     check_searches,
@@ -29,7 +29,7 @@ from exod.report.counterparts import (
     separations,
     type_counts,
 )
-from exod.report.numbers import About, Features, Numbers, Sources
+from exod.report.numbers import About, Features, Numbers, SourceNumbers
 from exod.report.statistics import (
     DURATION_EDGES,
     EXCESS_EDGES,
@@ -157,7 +157,7 @@ def _reduced(frame: dd.DataFrame, count: Callable[[pd.DataFrame], Parts]) -> Par
     return {name: added(part[name] for part in parts) for name in parts[0]}
 
 
-def _sources(archive: Archive, top: int) -> Sources | None:
+def _sources(archive: Archive, top: int) -> SourceNumbers | None:
     """What is said of unique sources; None if there is no such table."""
     if archive.derived("unique") is None:
         return None
@@ -167,7 +167,7 @@ def _sources(archive: Archive, top: int) -> Sources | None:
     distances = _reduced(
         members, lambda rows: {"all": histogram(rows["separation_arcsec"], SEPARATION_EDGES)}
     )
-    return Sources(
+    return SourceNumbers(
         n=int(counted["observations"]["n"].sum()),
         sky=counted["sky"],
         observations=counted["observations"],
@@ -288,7 +288,7 @@ def _fluxes(archive: Archive, matched: Mapping[str, _Match]) -> pd.DataFrame | N
 
 def _checks(
     archive: Archive, status: pd.DataFrame, runs: pd.DataFrame, keys: pd.DataFrame
-) -> list[Check]:
+) -> list[Consistency]:
     entries = dict(zip(status["obsid"].astype(str), status["n_regions"], strict=True))
     checks = check_searches(entries, runs, keys)
     if archive.derived("unique"):
@@ -309,7 +309,9 @@ def _read(archive: Archive, product: str, table: str, columns: Sequence[str]) ->
     return archive.derived_table(product, table, columns=columns).compute()
 
 
-def _curves(archive: Archive, sources: Sources | None, n: int) -> dict[str, pd.DataFrame | str]:
+def _curves(
+    archive: Archive, sources: SourceNumbers | None, n: int
+) -> dict[str, pd.DataFrame | str]:
     """Light curves of the best regions of the first sources, or why there is none."""
     found: dict[str, pd.DataFrame | str] = {}
     detids: Iterable[str] = [] if sources is None else sources.top["best_detid"].head(n).astype(str)

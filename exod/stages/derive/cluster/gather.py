@@ -59,7 +59,7 @@ _BOX = ("y_lo", "y_hi", "x_lo", "x_hi")
 
 
 @dataclass(frozen=True)
-class Batch:
+class GatherBatch:
     """Observations to gather together; `name` is part of the names of the files."""
 
     name: str
@@ -76,15 +76,15 @@ class Gathered:
     places: pd.DataFrame
 
 
-def batches(entries: Iterable[LedgerEntry]) -> Iterator[Batch]:
+def batches(entries: Iterable[LedgerEntry]) -> Iterator[GatherBatch]:
     """Group observations that have regions or images."""
     some = (e for e in entries if e.rows(REGIONS.name) or e.rows(IMAGES.name))
     groups = increments.batches(some, REGIONS.name, BATCH_REGIONS, BATCH_OBSERVATIONS)
     for number, group in enumerate(groups):
-        yield Batch(f"{number:05d}", group)
+        yield GatherBatch(f"{number:05d}", group)
 
 
-def gather(batch: Batch, store: Store, folder: str, order: int) -> Gathered:
+def gather(batch: GatherBatch, store: Store, folder: str, order: int) -> Gathered:
     """Read the observations of a batch and write their regions and footprints into two files."""
     regions, footprints, places = [], [], []
     for entry in batch.entries:

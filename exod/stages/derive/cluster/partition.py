@@ -125,8 +125,10 @@ def _footprints(work: Work, store: Store) -> pa.Table:
     parts = [FOOTPRINTS.schema.empty_table()]
     if work.changed is not None:
         kept = wanted - work.changed
-        files = [file for file in work.earlier if file.table == FOOTPRINTS.name and _in(file, work)]
-        parts += [_of(read_file(store, file.path, FOOTPRINTS), kept) for file in files]
+        files = [
+            file for file in work.earlier if file.table == FOOTPRINTS.name and _covers(file, work)
+        ]
+        parts += [_of_observations(read_file(store, file.path, FOOTPRINTS), kept) for file in files]
         wanted &= work.changed
     for path in work.footprints:
         rows = [[("obsid", "in", sorted(wanted))]]
@@ -134,14 +136,14 @@ def _footprints(work: Work, store: Store) -> pa.Table:
     return pa.concat_tables([part.cast(FOOTPRINTS.schema) for part in parts]).combine_chunks()
 
 
-def _in(file: DerivedFile, work: Work) -> bool:
+def _covers(file: DerivedFile, work: Work) -> bool:
     """Whether a file is of this partition or one that it is a part of, not of a neighbour."""
     first, last = Partition.parse(file.part).span(DEEPEST)
     own = work.partition.span(DEEPEST)
     return first <= own[0] and own[1] <= last
 
 
-def _of(rows: pa.Table, obsids: Iterable[str]) -> pa.Table:
+def _of_observations(rows: pa.Table, obsids: Iterable[str]) -> pa.Table:
     return rows.filter(pc.is_in(rows["obsid"], pa.array(sorted(obsids), pa.string())))
 
 
