@@ -91,9 +91,9 @@ def filter_archive(
     own = [tests[item] for item in filters]
     choices = subsets(*lists)
     counted = [
-        *(_all(own[: i + 1]) for i in range(len(own))),
+        *(_rows_with_filters(own[: i + 1]) for i in range(len(own))),
         *own,
-        *(_all([*own, *(tests[item] for item in choice)]) for choice in choices),
+        *(_rows_with_filters([*own, *(tests[item] for item in choice)]) for choice in choices),
     ]
     n_rows, *counts = rows.counts(counted)
     kept, alone, chosen = np.split(counts, [len(own), 2 * len(own)])
@@ -107,7 +107,7 @@ def filter_archive(
     )
 
 
-def _all(conditions: Sequence[str]) -> str:
+def _rows_with_filters(conditions: Sequence[str]) -> str:
     return " AND ".join(conditions) or "TRUE"
 
 
