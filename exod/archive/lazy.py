@@ -27,7 +27,7 @@ from exod.schemas.columns import Table
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class _Plan:
+class _ReadPlan:
     """What a lazy table reads.
 
     Attributes
@@ -192,6 +192,6 @@ def lazy_table(
     """
     divisions = (*(str(part.low) for part in parts), last) if last else ()
     # One partition must exist: an empty one gives an empty frame.
-    plan = _Plan(store, table, tuple(parts) or (Part(),), rows, divisions)
+    plan = _ReadPlan(store, table, tuple(parts) or (Part(),), rows, divisions)
     frame: dd.DataFrame = new_collection(ReadTable(plan))
     return frame if columns is None else frame[columns]

@@ -81,7 +81,7 @@ def _read(
 
 
 @dataclass(frozen=True)
-class _Piece:
+class _CurvePiece:
     """Whole light curves: regions and frames; `offsets` as in `exod.vetting.features.Curves`."""
 
     detids: list[str]
@@ -89,7 +89,7 @@ class _Piece:
     rows: dict[str, NDArray[Any]]
 
 
-def _pieces(store: Store, entry: LedgerEntry) -> Iterator[_Piece]:
+def _pieces(store: Store, entry: LedgerEntry) -> Iterator[_CurvePiece]:
     """The light curves of an observation, some row groups at a time."""
     path, total = entry.path(LIGHTCURVES.name), entry.rows(LIGHTCURVES.name)
     if path is None:
@@ -128,9 +128,9 @@ def _row_groups(store: Store, path: str) -> int:
         ) from error
 
 
-def _piece(rows: pa.Table, detids: pa.Array, offsets: NDArray[np.int64]) -> _Piece:
+def _piece(rows: pa.Table, detids: pa.Array, offsets: NDArray[np.int64]) -> _CurvePiece:
     columns = {name: rows[name].to_numpy() for name in _FRAMES[1:]}
-    return _Piece(detids.to_pylist(), offsets, columns)
+    return _CurvePiece(detids.to_pylist(), offsets, columns)
 
 
 def _stream(store: Store, entry: LedgerEntry, regions: pd.DataFrame, bands: Pair | None) -> Columns:
