@@ -109,7 +109,7 @@ class ReadTable(ReadParquet):
             self.plan.parts[index],
             store=self.plan.store,
             table=self.plan.table,
-            rows=_both(self.plan.rows, self.operand("filters")),
+            rows=_combined(self.plan.rows, self.operand("filters")),
             columns=self.columns,
             indexed=bool(self.plan.divisions),
             series=self._series,
@@ -145,7 +145,7 @@ def _read(part: Part, *, indexed: bool, series: bool, columns: list[str], **abou
     return frame[columns[0]] if series else frame
 
 
-def _both(rows: Conditions, more: Conditions | None) -> Conditions:
+def _combined(rows: Conditions, more: Conditions | None) -> Conditions:
     if not rows or not more:
         return rows or more or []
     return [[*one, *other] for one in rows for other in more]

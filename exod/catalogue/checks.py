@@ -85,7 +85,9 @@ def table_checks(folder: Path, matches: Mapping[str, np.ndarray]) -> Iterator[Re
         for what, wrong in _WRONG.items():
             summary = connection.sql(wrong).aggregate("count(*), min(columns(*))")
             [(number, example)] = summary.fetchall()
-            yield ReleaseCheck(what, f"not for {number:,}, for instance {example}" if number else "")
+            yield ReleaseCheck(
+                what, f"not for {number:,}, for instance {example}" if number else ""
+            )
         numbers = connection.sql("SELECT region_num FROM s").fetchnumpy()["region_num"]
     for name, matched in matches.items():
         problem = match_problem(matched, numbers)
@@ -104,7 +106,9 @@ def file_checks(folder: Path, tables: Mapping[CatalogueTable, int]) -> Iterator[
         )
         name = f"{table.name}.parquet"
         problem = parquet_problem(folder / name, table, n_rows)
-        yield ReleaseCheck(f"{name} has all rows and columns", f"{name} {problem}" if problem else "")
+        yield ReleaseCheck(
+            f"{name} has all rows and columns", f"{name} {problem}" if problem else ""
+        )
 
 
 def parquet_problem(path: Path, table: CatalogueTable, n_rows: int) -> str:
@@ -149,7 +153,9 @@ def hats_checks(
         problem = "" if len(opened) == len(rows) else f"it has {len(opened)} rows, not {len(rows)}"
         if opened.margin is None:
             problem = "it opens without its margin"
-    yield ReleaseCheck(f"LSDB opens the HATS catalogue of {name} with all rows and its margin", problem)
+    yield ReleaseCheck(
+        f"LSDB opens the HATS catalogue of {name} with all rows and its margin", problem
+    )
     ids: list[str] = []
     wrong: list[str] = []
     for found, length in _curve_lengths(folder / name, key):
