@@ -67,7 +67,7 @@ _WRONG: Final = {
 
 
 def table_checks(folder: Path, matches: Mapping[str, np.ndarray]) -> Iterator[ReleaseCheck]:
-    """ReleaseCheck the rows of the two tables against each other.
+    """Check the rows of the two tables against each other.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def table_checks(folder: Path, matches: Mapping[str, np.ndarray]) -> Iterator[Re
 
 
 def file_checks(folder: Path, tables: Mapping[CatalogueTable, int]) -> Iterator[ReleaseCheck]:
-    """ReleaseCheck the FITS and Parquet files by reading them again; all have so many rows."""
+    """Check the FITS and Parquet files by reading them again; all have so many rows."""
     for table, n_rows in tables.items():
         name = f"{table.name}.fits"
         problem = fits_problem(folder / name, table, n_rows)
@@ -126,7 +126,7 @@ def parquet_problem(path: Path, table: CatalogueTable, n_rows: int) -> str:
 def hats_checks(
     folder: Path, name: str, key: str, rows: pa.Table, lengths: Mapping[str, int]
 ) -> Iterator[ReleaseCheck]:
-    """ReleaseCheck a HATS collection: valid, opened by LSDB, all rows, light curves as long as told.
+    """Check a HATS collection: valid, opened by LSDB, all rows, light curves as long as told.
 
     Parameters
     ----------
