@@ -6,6 +6,7 @@ of the files, and lengths come from the ledger.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +14,7 @@ from typing import Any
 
 import dask.dataframe as dd
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 from dask._task_spec import Task
 from dask.dataframe.dask_expr._collection import new_collection
@@ -87,9 +89,7 @@ class ReadTable(ReadParquet):
 
     @cached_property
     def _meta(self) -> Any:
-        meta = self.plan.table.frame()
-        if self.plan.divisions:
-            meta = meta.set_index("obsid")
+        meta = _empty(self.plan.table, indexed=bool(self.plan.divisions))
         names = self.operand("columns")
         if self._series:
             return meta[names[0]]
@@ -135,6 +135,13 @@ class ReadTable(ReadParquet):
             name = "obsid" if "obsid" in self.columns else self.columns[0]
             return Len(self.substitute_parameters({"columns": [name]}))
         return found
+
+
+@functools.cache
+def _empty(table: Table, *, indexed: bool) -> pd.DataFrame:
+    """No rows; making the columns takes longer than counting an archive."""
+    frame = table.frame()
+    return frame.set_index("obsid") if indexed else frame
 
 
 def _read(part: Part, *, indexed: bool, series: bool, columns: list[str], **about: Any) -> Any:
