@@ -31,7 +31,7 @@ import pyarrow.parquet as pq
 from benchmarks import report
 from exod.archive import Archive, open_archive
 from exod.archive.compaction import read_pointer
-from exod.archive.ledger import FullEntry, TableFile, entry_name, versions
+from exod.archive.ledger.entry import FullEntry, TableFile, entry_name, versions
 from exod.archive.parquet import ROW_GROUP_ROWS, encode, writer
 from exod.config import Config
 from exod.schemas import TABLES, Table

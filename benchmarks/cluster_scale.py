@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks import report
 from benchmarks.processes import Watched, exod, python, watch
 from exod.archive import Archive
-from exod.archive.ledger import LEDGER
+from exod.archive.ledger.entry import LEDGER
 from exod.config import Config
 from exod.pps import find_observations
 from exod.pps.ingested import write_rejected

@@ -20,9 +20,9 @@ from typing import Any, Self
 
 import pandas as pd
 
-from exod.archive.compaction import FILE_MB, Compacted, compact, unused_files
+from exod.archive.compaction import FILE_MB, Compacted, compact, unused_compacted
 from exod.archive.derived import unused_derived
-from exod.archive.ledger import (
+from exod.archive.ledger.entry import (
     LEDGER,
     MARKER,
     FullEntry,
@@ -32,11 +32,11 @@ from exod.archive.ledger import (
     entry_name,
     input_files,
     problem,
-    read_ledger,
     read_marker,
     table_path,
     versions,
 )
+from exod.archive.ledger.table import read_ledger
 from exod.archive.parquet import declared, encode
 from exod.archive.reading import ArchiveReader
 from exod.archive.store import Store, reported
@@ -292,7 +292,7 @@ class Archive(ArchiveReader):
             files: dict[str, float] = {}
             for folder in ("", *TABLES, LEDGER):
                 files |= self._store.modified(folder)
-            bulk = {**unused_files(self._store), **unused_derived(self._store)}
+            bulk = {**unused_compacted(self._store), **unused_derived(self._store)}
             ledger = read_ledger(self._store, listed=True).entries()
             entries = {entry.obsid: entry for entry in ledger}
             used = {file.path for entry in entries.values() for file in entry.files.values()}

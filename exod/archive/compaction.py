@@ -10,25 +10,24 @@ when observations are processed again.
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import chain, pairwise
-from typing import Annotated
+from typing import Annotated, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import AwareDatetime, Field
+from pydantic import Field, model_validator
 
 from exod.archive.cone import sky_pixels
-from exod.archive.ledger import LedgerEntry, Record, problem, read_entry, save_ledger, versions
+from exod.archive.ledger.entry import LedgerEntry, Record, read_entry, versions
+from exod.archive.ledger.table import save_ledger
 from exod.archive.parquet import COMPACT, FileReplacedError, read_file, writer
-from exod.archive.store import Store
+from exod.archive.store import Store, reported
+from exod.archive.versions import VERSION, Pointer, load_pointer, new_version, unused_files
 from exod.errors import ArchiveError
-from exod.files.whole import is_temporary, unique_mark
 from exod.schemas import TABLES, Table
 
 POINTER = "compact.json"
@@ -51,7 +50,7 @@ ALIVE = 0.75
 """A layer is written again if less than this share of its observations still counts."""
 
 _SKY = "regions"
-_VERSION = re.compile(rf"{COMPACT}/\d{{8}}T\d{{6}}-[0-9a-f]{{8}}")
+_VERSION = re.compile(rf"{COMPACT}/{VERSION}")
 _FILE = re.compile(rf"({_VERSION.pattern})/[a-z_]+-\d+\.parquet")
 
 Positive = Annotated[int, Field(gt=0)]
@@ -109,22 +108,27 @@ class Layer(Record):
         return self.attempts.get(entry.obsid) == entry.attempt
 
 
-class Compacted(Record):
+class Compacted(Pointer):
     """A compaction as ``compact.json`` describes it.
 
     Attributes
     ----------
-    finished : datetime
-        UTC.
-    exod : str
-        Version of exod.
     layers : tuple of Layer
         What it consists of; the larger ones are those of earlier compactions.
     """
 
-    finished: AwareDatetime
-    exod: str
     layers: tuple[Layer, ...]
+
+    @model_validator(mode="after")
+    def _with_all_tables(self) -> Self:
+        if any(set(layer.tables) != set(TABLES) for layer in self.layers):
+            raise ValueError("it has other tables than this version of exod")
+        return self
+
+    @property
+    def paths(self) -> set[str]:
+        """The files that it names."""
+        return {file.path for files in self.tables.values() for file in files}
 
     @property
     def attempts(self) -> dict[str, str]:
@@ -159,26 +163,15 @@ def read_pointer(store: Store) -> Compacted | None:
     ArchiveError
         If it is damaged or cannot be read.
     """
-    try:
+    with reported(f"{store.path(POINTER)} cannot be read"):
         stamp = store.stamp(POINTER)
-        known = _remembered.get(store.key)
-        if known and stamp and known[0] == stamp:
-            return known[1]
-        found = Compacted.model_validate_json(store.read(POINTER))
-        if any(set(layer.tables) != set(TABLES) for layer in found.layers):
-            raise ValueError("it has other tables than this version of exod")
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        reason = error.strerror or error
-        raise ArchiveError(f"{store.path(POINTER)} cannot be read: {reason}.") from error
-    except ValueError as error:
-        raise ArchiveError(
-            f"{store.path(POINTER)} is damaged ({problem(error)}); "
-            f"run `exod compact {store.root}` again."
-        ) from error
-    _remembered.clear()
-    _remembered[store.key] = stamp, found
+    known = _remembered.get(store.key)
+    if known and stamp and known[0] == stamp:
+        return known[1]
+    found = load_pointer(store, POINTER, Compacted, f"run `exod compact {store.root}` again")
+    if found:
+        _remembered.clear()
+        _remembered[store.key] = stamp, found
     return found
 
 
@@ -214,12 +207,10 @@ def compact(
     ArchiveError
         If a file of an observation is damaged or missing.
     """
-    now = datetime.now(UTC)
-    version = f"{COMPACT}/{now:%Y%m%dT%H%M%S}-{unique_mark()}"
     kept, chosen = _divided([] if anew else _usable(store), entries)
     source = _Source(store, chosen)
     tables: dict[str, tuple[CompactFile, ...]] = {}
-    try:
+    with new_version(store, COMPACT) as version:
         for name, table in TABLES.items():
             groups = _by_sky(source, table) if name == _SKY else _gathered(source.read(table))
             limit = SKY_GROUP_ROWS if name == _SKY else GROUP_ROWS
@@ -230,14 +221,9 @@ def compact(
             finished=datetime.now(UTC), exod=versions()["exod"], layers=(*kept, *new)
         )
         _check_presence(store, compacted)
-        content = json.dumps(compacted.model_dump(mode="json"), sort_keys=True)
+        content = compacted.to_json(indent=None)
         save_ledger(store)
-    except BaseException:
-        with suppress(OSError):
-            store.remove(store.names(version))
-            store.remove_folder(version)
-        raise
-    store.publish({}, POINTER, content.encode())
+    store.publish({}, POINTER, content)
     return compacted
 
 
@@ -397,10 +383,8 @@ def _check_presence(store: Store, compacted: Compacted) -> None:
         )
 
 
-def unused_files(store: Store) -> Mapping[str, float]:
-    """Files of compactions that the pointer does not name, with the time since when (Unix).
-
-    The youngest file of a version counts for all, since one in progress may take hours.
+def unused_compacted(store: Store) -> dict[str, float]:
+    """Files of compactions, as `exod.archive.versions.unused_files`.
 
     Raises
     ------
@@ -408,17 +392,4 @@ def unused_files(store: Store) -> Mapping[str, float]:
         If the pointer is damaged.
     """
     folders = [name for name in store.names(COMPACT) if _VERSION.fullmatch(name)]
-    found = {folder: store.modified(folder) for folder in folders}
-    # After the files: a version published in between is then in use.
-    pointer = read_pointer(store)
-    used = {layer.version for layer in pointer.layers} if pointer else set()
-    unused: dict[str, float] = {}
-    for folder, files in found.items():
-        if not files or folder in used:
-            continue
-        since = max(files.values())
-        if pointer:
-            # A reader may still use what was replaced just now.
-            since = max(since, pointer.finished.timestamp())
-        unused |= {name: since for name in files if _FILE.fullmatch(name) or is_temporary(name)}
-    return unused
+    return unused_files(store, folders, _FILE, lambda: read_pointer(store))

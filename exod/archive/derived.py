@@ -11,23 +11,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import AwareDatetime, JsonValue
+from pydantic import JsonValue
 
-from exod.archive.ledger import Count, LedgerEntry, Record, problem
-from exod.archive.store import Store, reported
+from exod.archive.ledger.entry import Count, LedgerEntry, Record
+from exod.archive.store import Store
+from exod.archive.versions import VERSION, Pointer, load_pointer, unused_files
 from exod.errors import ArchiveError
-from exod.files.whole import is_temporary
 from exod.schemas.columns import Column, Table
 
 POINTER = "current.json"
 
 _PRODUCT = re.compile(r"unique|features|flags|xmatch-[A-Za-z0-9_]{1,40}")
-_VERSION = re.compile(r"\d{8}T\d{6}-[0-9a-f]{8}")
-FILE = re.compile(rf"(({_PRODUCT.pattern})/{_VERSION.pattern})/[a-z_]+-[A-Za-z0-9_.-]+\.parquet")
+FILE = re.compile(rf"(({_PRODUCT.pattern})/{VERSION})/[a-z_]+-[A-Za-z0-9_.-]+\.parquet")
 _SPAN = re.compile(r"(?<!\d)(\d{10})-(\d{10})(?!\d)")
 """First and last observation, in the names of parts that are batches of observations."""
 
@@ -67,7 +67,7 @@ class DerivedFile(Record):
         return self.model_copy(update={"without": tuple(sorted({*self.without, *gone}))})
 
 
-class Derived(Record):
+class Derived(Pointer):
     """A version of a product as its pointer describes it.
 
     Attributes
@@ -76,10 +76,6 @@ class Derived(Record):
         Its name.
     version : str
         When it was made, and a random number.
-    finished : datetime
-        UTC.
-    exod : str
-        Version of exod.
     files : tuple of DerivedFile
         The files of its tables; every table has one at least.
     attempts : dict of str to str
@@ -92,12 +88,15 @@ class Derived(Record):
 
     product: str
     version: str
-    finished: AwareDatetime
-    exod: str
     files: tuple[DerivedFile, ...]
     attempts: dict[str, str]
     parameters: dict[str, JsonValue]
     summary: dict[str, JsonValue]
+
+    @property
+    def paths(self) -> set[str]:
+        """The files that it names."""
+        return {file.path for file in self.files}
 
     def of(self, table: str) -> list[DerivedFile]:
         """The files of a table, in the order of their parts."""
@@ -140,17 +139,7 @@ def read_derived(store: Store, product: str) -> Derived | None:
         If the pointer is damaged or cannot be read, or there can be no such product.
     """
     name = f"{check_product(product)}/{POINTER}"
-    with reported(f"{store.path(name)} cannot be read"):
-        try:
-            content = store.read(name)
-        except FileNotFoundError:
-            return None
-    try:
-        return Derived.model_validate_json(content)
-    except ValueError as error:
-        raise ArchiveError(
-            f"{store.path(name)} is damaged ({problem(error)}); delete it and make {product} again."
-        ) from error
+    return load_pointer(store, name, Derived, f"delete it and make {product} again")
 
 
 def derived_products(store: Store) -> list[str]:
@@ -177,10 +166,8 @@ def table_of(store: Store, file: DerivedFile) -> Table:
     return Table(file.table, text, columns, ())
 
 
-def unused_derived(store: Store) -> Mapping[str, float]:
-    """Files of products that no pointer names, with the time since when (Unix).
-
-    The youngest file of a version counts for all, since one in progress may take hours.
+def unused_derived(store: Store) -> dict[str, float]:
+    """Files of products, as `exod.archive.versions.unused_files`.
 
     Raises
     ------
@@ -190,15 +177,5 @@ def unused_derived(store: Store) -> Mapping[str, float]:
     unused: dict[str, float] = {}
     for product in [name for name in store.names("") if _PRODUCT.fullmatch(name)]:
         folders = [name for name in store.names(product) if not name.endswith(POINTER)]
-        found = {folder: store.modified(folder) for folder in folders}
-        # After the files: a version published in between is then in use.
-        pointer = read_derived(store, product)
-        used = {file.path for file in pointer.files} if pointer else set()
-        for files in found.values():
-            since = max(files.values(), default=0.0)
-            if pointer:
-                # A reader may still use what was replaced just now.
-                since = max(since, pointer.finished.timestamp())
-            ours = {name for name in files if FILE.fullmatch(name) or is_temporary(name)}
-            unused |= dict.fromkeys(ours - used, since)
+        unused |= unused_files(store, folders, FILE, partial(read_derived, store, product))
     return unused

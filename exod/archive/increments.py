@@ -7,9 +7,8 @@ published.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -18,11 +17,11 @@ import pandas as pd
 import pyarrow as pa
 
 from exod.archive.derived import FILE, POINTER, Derived, DerivedFile, check_product
-from exod.archive.ledger import LedgerEntry, versions
+from exod.archive.ledger.entry import LedgerEntry, versions
 from exod.archive.parquet import ROW_GROUP_ROWS, to_arrow, writer
 from exod.archive.store import Store, reported
+from exod.archive.versions import new_version
 from exod.errors import ArchiveError
-from exod.files.whole import unique_mark
 from exod.scheduler import run as run_tasks
 from exod.scheduler.plan import Plan
 from exod.schemas.columns import Table
@@ -171,8 +170,8 @@ class NewVersion:
 
     Attributes
     ----------
-    product, version : str
-        Its name and version.
+    folder : str
+        Folder of the files that are written for it.
     files : list of DerivedFile
         What it consists of so far; append what `write_part` returns, also in other processes, or
         files of the earlier version.
@@ -180,17 +179,16 @@ class NewVersion:
         As in `Derived`.
     """
 
-    product: str
-    version: str
+    folder: str
     files: list[DerivedFile] = field(default_factory=list)
     attempts: dict[str, str] = field(default_factory=dict)
     parameters: dict[str, Any] = field(default_factory=dict)
     summary: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def folder(self) -> str:
-        """Folder of the files that are written for it."""
-        return f"{self.product}/{self.version}"
+    def version(self) -> str:
+        """Its name."""
+        return self.folder.rpartition("/")[2]
 
 
 def write_part(
@@ -241,9 +239,8 @@ def deriving(store: Store, product: str, tables: Iterable[Table]) -> Iterator[Ne
     ArchiveError
         If something cannot be written.
     """
-    stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{unique_mark()}"
-    new = NewVersion(check_product(product), stamp)
-    try:
+    with new_version(store, check_product(product)) as folder:
+        new = NewVersion(folder)
         yield new
         present = {file.table for file in new.files}
         for table in tables:
@@ -259,11 +256,6 @@ def deriving(store: Store, product: str, tables: Iterable[Table]) -> Iterator[Ne
             parameters=new.parameters,
             summary=new.summary,
         )
-        content = json.dumps(pointer.model_dump(mode="json"), sort_keys=True, indent=1)
-    except BaseException:
-        with suppress(OSError):
-            store.remove(store.names(new.folder))
-            store.remove_folder(new.folder)
-        raise
+        content = pointer.to_json()
     with reported(f"{product} of {store.root} cannot be published"):
-        store.publish({}, f"{product}/{POINTER}", content.encode())
+        store.publish({}, f"{product}/{POINTER}", content)

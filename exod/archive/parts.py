@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 
 from exod.archive.compaction import Compacted, CompactFile, Layer, read_pointer
 from exod.archive.derived import DerivedFile
-from exod.archive.ledger import read_ledger, table_path
+from exod.archive.ledger.entry import table_path
+from exod.archive.ledger.table import read_ledger
 from exod.archive.parquet import Conditions, read_file, to_pandas
 from exod.archive.store import Store
 from exod.schemas.columns import Table
@@ -86,7 +87,7 @@ class Holdings:
     Attributes
     ----------
     ledger : pyarrow.Table
-        `exod.archive.ledger.LedgerTable.rows`.
+        `exod.archive.ledger.table.LedgerTable.rows`.
     compacted : Compacted or None
         Large files.
     """

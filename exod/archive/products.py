@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from exod.archive.derived import Derived, derived_products, read_derived, table_of
-from exod.archive.ledger import LedgerEntry
+from exod.archive.ledger.entry import LedgerEntry
 from exod.archive.parquet import Filters, checked
 from exod.archive.parts import derived_parts
 from exod.archive.store import Store

@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from exod.archive.compaction import read_pointer
 from exod.archive.cone import box, check_cone, within
-from exod.archive.ledger import FullEntry, LedgerEntry, input_files, read_entry, read_ledger
+from exod.archive.ledger.entry import FullEntry, LedgerEntry, input_files, read_entry
+from exod.archive.ledger.table import read_ledger
 from exod.archive.parquet import (
     STRING,
     FileReplacedError,

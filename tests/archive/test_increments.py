@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from exod.archive.derived import Derived, DerivedFile
 from exod.archive.increments import Changes, batches, compute_all
-from exod.archive.ledger import LedgerEntry
+from exod.archive.ledger.entry import LedgerEntry
 from exod.errors import ArchiveError
 from exod.scheduler.plan import Plan
 

@@ -18,7 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exod.archive import Archive, LedgerEntry
-from exod.archive.ledger import SAVED, read_ledger, read_saved, save_ledger, table
+from exod.archive.ledger import table
+from exod.archive.ledger.table import SAVED, read_ledger, read_saved, save_ledger
 from exod.archive.store import Store
 from exod.config import Config
 

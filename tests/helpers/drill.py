@@ -29,7 +29,7 @@ import psutil
 import pyarrow as pa
 
 from exod.archive import Archive, open_archive
-from exod.archive.ledger import FullEntry
+from exod.archive.ledger.entry import FullEntry
 from exod.schemas import TABLES
 from exod.stages.inputs.simulate import simulate_files
 from helpers.faults import VOLATILE, event_lists

@@ -51,6 +51,10 @@ class Record(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    def to_json(self, indent: int | None = 1) -> bytes:
+        """Write it as JSON text with sorted keys."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, indent=indent).encode()
+
 
 class InputFile(Record):
     """An input as it was when it was read.
@@ -166,10 +170,6 @@ class FullEntry(LedgerEntry):
             if file.path != table_path(name, self.obsid, self.attempt, file.rows):
                 raise ValueError(f"{file.path} is not the file of attempt {self.attempt}")
         return self
-
-    def to_json(self) -> bytes:
-        """Write the entry as JSON text with sorted keys."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True, indent=1).encode()
 
     @classmethod
     def from_json(cls, data: bytes, obsid: str, where: str) -> Self:

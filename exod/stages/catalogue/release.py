@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from exod.archive import Archive, open_archive
 from exod.archive.derived import Derived, table_of
-from exod.archive.ledger import versions
+from exod.archive.ledger.entry import versions
 from exod.archive.snapshot import Snapshot
 from exod.catalogue import columns as declared
 from exod.catalogue.checks import ReleaseCheck, file_checks, require, table_checks

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 from exod.archive import open_archive
 from exod.archive.derived import Derived
 from exod.archive.increments import Changes, batches, compute_all, deriving, write_part
-from exod.archive.ledger import LedgerEntry
+from exod.archive.ledger.entry import LedgerEntry
 from exod.errors import ArchiveError
 from exod.files.storage import StorageOptions
 from exod.scheduler.plan import Plan

@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 
 from exod.archive import Archive
-from exod.archive.ledger import FullEntry, Status
+from exod.archive.ledger.entry import FullEntry, Status
 from exod.config import Config
 from exod.errors import ConfigError, InputError, TooLargeError
 from exod.pps import ObservationFiles, RemoteFile, find_observations, local_copies

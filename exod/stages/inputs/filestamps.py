@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from exod.archive.ledger import InputFile
+from exod.archive.ledger.entry import InputFile
 from exod.errors import DownloadError
 from exod.pps import RemoteFile
 
@@ -29,7 +29,7 @@ def file_identity(path: Path | RemoteFile, copy: Path | None = None) -> dict[str
     Returns
     -------
     dict
-        Name, size in bytes, checksum, path and stamp, as in `exod.archive.ledger.InputFile`.
+        Name, size in bytes, checksum, path and stamp, as in `exod.archive.ledger.entry.InputFile`.
 
     Raises
     ------

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from exod.archive import Archive
-from exod.archive.ledger import versions
+from exod.archive.ledger.entry import versions
 from exod.archive.products import XMATCH
 from exod.errors import ArchiveError
 from exod.report import inputs

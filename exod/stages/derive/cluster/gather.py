@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from astropy.time import Time
 
 from exod.archive import increments
-from exod.archive.ledger import LedgerEntry
+from exod.archive.ledger.entry import LedgerEntry
 from exod.archive.parquet import read_file, writer
 from exod.archive.store import Store, reported
 from exod.counts.cube import Box
