@@ -16,7 +16,8 @@ from typing import Final
 
 import pyarrow as pa
 
-from exod.archive.snapshot import PRODUCTS, File, Snapshot
+from exod.archive.parts import Piece
+from exod.archive.snapshot import PRODUCTS, Snapshot
 from exod.archive.sql import POSITION, Question, connected, explained, without_nan
 from exod.queries.compiling import literal, quoted
 from exod.schemas.columns import Column, Table
@@ -61,7 +62,7 @@ class Rows:
         self.behind: dict[str, tuple[str, ...]] = {}
         self.columns: dict[str, Column] = {}
         self.names: dict[str, str] = {}
-        self.files: dict[str, tuple[File, ...]] = {}
+        self.files: dict[str, tuple[Piece, ...]] = {}
         self._source = [quoted(base)]
         self._conditions: list[str] = []
         self._open(base, obsids)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -21,7 +22,7 @@ from dask.dataframe.dask_expr._collection import new_collection
 from dask.dataframe.dask_expr._reductions import Len
 from dask.dataframe.dask_expr.io.parquet import _DNF, ReadParquet
 
-from exod.archive.parquet import Conditions, checked
+from exod.archive.parquet import Conditions, Filters, checked
 from exod.archive.parts import Part, read_part
 from exod.archive.store import Store
 from exod.errors import ArchiveError
@@ -178,11 +179,11 @@ def lazy_table(
     store: Store,
     table: Table,
     parts: list[Part],
-    rows: Conditions,
-    columns: list[str] | None = None,
+    filters: Filters,
+    columns: Sequence[str] | None = None,
     last: str | None = None,
 ) -> dd.DataFrame:
-    """Make a dask dataframe of the rows of `parts` for which the conditions hold.
+    """Make a dask dataframe of the rows of `parts` for which the filters hold.
 
     Parameters
     ----------
@@ -190,15 +191,24 @@ def lazy_table(
         The archive and the table.
     parts : list of Part
         The partitions.
-    rows : Conditions
-        What rows must fulfil.
-    columns : list of str, optional
-        The columns that it has.
+    filters, columns : sequence, optional
+        As in `exod.archive.Archive.table`.
     last : str, optional
         The last obsid; obsid is then the index and parts are ranges of it.
+
+    Raises
+    ------
+    ArchiveError
+        If there is no such column, or a filter does not fit.
     """
+    rows = checked(table, filters)
+    unknown = sorted(set(columns or ()) - set(table.schema.names))
+    if unknown:
+        raise ArchiveError(f"Table {table.name} has no columns {', '.join(unknown)}.")
     divisions = (*(str(part.low) for part in parts), last) if last else ()
     # One partition must exist: an empty one gives an empty frame.
     plan = _ReadPlan(store, table, tuple(parts) or (Part(),), rows, divisions)
     frame: dd.DataFrame = new_collection(ReadTable(plan))
-    return frame if columns is None else frame[columns]
+    if columns is None:
+        return frame
+    return frame[[name for name in columns if not (last and name == "obsid")]]

@@ -205,10 +205,14 @@ def holdings(store: Store) -> Holdings:
     return Holdings(read_ledger(store).rows, compacted)
 
 
+def derived_pieces(files: Iterable[DerivedFile]) -> list[Piece]:
+    """What holds the rows of a table of a product."""
+    return [Piece(f.path, f.rows, f.bytes, without=f.without) for f in files]
+
+
 def derived_parts(files: Iterable[DerivedFile]) -> list[Part]:
     """Partitions of a table of a product."""
-    pieces = (Piece(f.path, f.rows, f.bytes, without=f.without) for f in files)
-    return list(_grouped(pieces))
+    return list(_grouped(derived_pieces(files)))
 
 
 def _grouped(pieces: Iterable[Piece]) -> Iterator[Part]:

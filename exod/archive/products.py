@@ -10,12 +10,11 @@ import pandas as pd
 
 from exod.archive.derived import Derived, derived_products, read_derived, table_of
 from exod.archive.ledger.entry import LedgerEntry
-from exod.archive.parquet import Filters, checked
+from exod.archive.parquet import Filters
 from exod.archive.parts import derived_parts
 from exod.archive.store import Store
 from exod.errors import ArchiveError
-from exod.schemas import DERIVED
-from exod.schemas.columns import Table
+from exod.schemas import DERIVED, TABLES
 
 if TYPE_CHECKING:
     import dask.dataframe as dd
@@ -23,20 +22,37 @@ if TYPE_CHECKING:
 XMATCH = "xmatch-"
 """How the names of cross-matches begin."""
 
-_COMMANDS = {"unique": "cluster", "features": "features", "flags": "flags"}
+
+def not_made(store: Store, product: str, what: str) -> ArchiveError:
+    """The error for a product that was not made yet, of which `what` is asked."""
+    if product.startswith(XMATCH):
+        catalogue = product.removeprefix(XMATCH)
+        return ArchiveError(
+            f"The sources of {store.root} were not matched with {catalogue!r} yet; run "
+            f"`exod crossmatch {store.root} --with {catalogue}`."
+        )
+    command = "cluster" if product == "unique" else product
+    return ArchiveError(
+        f"The archive {store.root} has no {what} yet; run `exod {command} {store.root}`."
+    )
 
 
-class _LazyProduct:
-    """A table of a product as an attribute."""
+class LazyTable:
+    """A table of the search, or of a product, as an attribute."""
 
-    def __init__(self, product: str, name: str) -> None:
-        self.product, self.name = product, name
-        table = next(item for item in DERIVED[product] if item.name == name)
+    def __init__(self, name: str, product: str = "") -> None:
+        self.name, self.product = name, product
+        tables = DERIVED[product] if product else TABLES.values()
+        table = next(item for item in tables if item.name == name)
         self.__doc__ = f"{table.description} (lazy dask dataframe)."
 
     def __get__(self, archive: ProductReader | None, owner: type[ProductReader]) -> dd.DataFrame:
-        # On the class it is its own documentation, as a property would be.
-        return archive.derived_table(self.product, self.name) if archive is not None else self
+        if archive is None:
+            # On the class it is its own documentation, as a property would be.
+            return self
+        if self.product:
+            return archive.derived_table(self.product, self.name)
+        return archive.table(self.name)
 
 
 class ProductReader(ABC):
@@ -54,11 +70,11 @@ class ProductReader(ABC):
     ) -> dd.DataFrame:
         """Open a table of all observations, lazily."""
 
-    unique = _LazyProduct("unique", "unique")
-    members = _LazyProduct("unique", "members")
-    lineage = _LazyProduct("unique", "lineage")
-    features = _LazyProduct("features", "features")
-    flags = _LazyProduct("flags", "flags")
+    unique = LazyTable("unique", "unique")
+    members = LazyTable("members", "unique")
+    lineage = LazyTable("lineage", "unique")
+    features = LazyTable("features", "features")
+    flags = LazyTable("flags", "flags")
 
     @property
     def store(self) -> Store:
@@ -111,28 +127,17 @@ class ProductReader(ABC):
         files = found.of(name)
         if not files:
             raise ArchiveError(f"{product} of {self._store.root} has no table {name!r}.")
-        table = self._declared(product, name) or table_of(self._store, files[0])
-        rows = checked(table, filters)
-        unknown = sorted(set(columns or ()) - set(table.schema.names))
-        if unknown:
-            raise ArchiveError(f"Table {name} has no columns {', '.join(unknown)}.")
+        known = (table for table in DERIVED.get(product, ()) if table.name == name)
+        table = next(known, None) or table_of(self._store, files[0])
         from exod.archive.lazy import lazy_table
 
-        wanted = None if columns is None else list(columns)
-        return lazy_table(self._store, table, derived_parts(files), rows, wanted)
-
-    def _declared(self, product: str, name: str) -> Table | None:
-        return next((item for item in DERIVED.get(product, ()) if item.name == name), None)
+        return lazy_table(self._store, table, derived_parts(files), filters, columns)
 
     def _made(self, product: str) -> Derived:
         found = self.derived(product)
         if found is None:
-            other = f"crossmatch {self._store.root} --with {product.removeprefix(XMATCH)}"
             what = "unique sources" if product == "unique" else product
-            command = f"{_COMMANDS[product]} {self._store.root}" if product in _COMMANDS else other
-            raise ArchiveError(
-                f"The archive {self._store.root} has no {what} yet; run `exod {command}`."
-            )
+            raise not_made(self._store, product, what)
         return found
 
     def matches(self, catalogue: str) -> dd.DataFrame:

@@ -16,13 +16,12 @@ from exod.archive.parquet import (
     STRING,
     FileReplacedError,
     Filters,
-    checked,
     declared,
     read_file,
     to_pandas,
 )
 from exod.archive.parts import holdings
-from exod.archive.products import ProductReader
+from exod.archive.products import LazyTable, ProductReader
 from exod.archive.store import Store
 from exod.config import Config
 from exod.errors import ArchiveError, InputError
@@ -43,18 +42,6 @@ _STATUS_DTYPES: dict[str, Any] = {
     "peak_memory_mb": "float64",
     "finished": "datetime64[us, UTC]",
 }
-
-
-class _LazyTable:
-    """A table of the archive as an attribute."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.__doc__ = f"{TABLES[name].description} (lazy dask dataframe)."
-
-    def __get__(self, archive: ArchiveReader | None, owner: type[ArchiveReader]) -> dd.DataFrame:
-        # On the class it is its own documentation, as a property would be.
-        return archive.table(self.name) if archive is not None else self
 
 
 class ArchiveReader(ProductReader):
@@ -138,19 +125,19 @@ class ArchiveReader(ProductReader):
 
     # ---------------------------------------------------------------- reading
 
-    observations = _LazyTable("observations")
-    exposures = _LazyTable("exposures")
-    known_sources = _LazyTable("known_sources")
+    observations = LazyTable("observations")
+    exposures = LazyTable("exposures")
+    known_sources = LazyTable("known_sources")
     # Its name in scripts of earlier formats.
     sources = known_sources
-    hot_pixels = _LazyTable("hot_pixels")
-    bti = _LazyTable("bti")
-    runs = _LazyTable("runs")
-    cells = _LazyTable("cells")
-    regions = _LazyTable("regions")
-    lightcurves = _LazyTable("lightcurves")
-    images = _LazyTable("images")
-    rates = _LazyTable("rates")
+    hot_pixels = LazyTable("hot_pixels")
+    bti = LazyTable("bti")
+    runs = LazyTable("runs")
+    cells = LazyTable("cells")
+    regions = LazyTable("regions")
+    lightcurves = LazyTable("lightcurves")
+    images = LazyTable("images")
+    rates = LazyTable("rates")
 
     def table(
         self,
@@ -202,10 +189,6 @@ class ArchiveReader(ProductReader):
         0
         """
         table = declared(name)
-        rows = checked(table, filters)
-        unknown = sorted(set(columns or ()) - set(table.schema.names))
-        if unknown:
-            raise ArchiveError(f"Table {name} has no columns {', '.join(unknown)}.")
         if index not in (None, "obsid"):
             raise ArchiveError(f"The index of a table can be obsid, not {index!r}.")
         found = holdings(self._store)
@@ -213,8 +196,7 @@ class ArchiveReader(ProductReader):
         parts = found.parts_by_obsid(name) if last else found.parts(name)
         from exod.archive.lazy import lazy_table
 
-        wanted = None if columns is None else [name for name in columns if name != index]
-        return lazy_table(self._store, table, parts, rows, wanted, last)
+        return lazy_table(self._store, table, parts, filters, columns, last)
 
     def observation(self, obsid: str, *names: str) -> dict[str, pd.DataFrame]:
         """Tables of one observation, read from its own files.

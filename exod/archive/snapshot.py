@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from exod.archive.derived import Derived, DerivedFile, derived_products, read_derived, table_of
-from exod.archive.parts import Holdings, holdings
-from exod.archive.products import XMATCH
+from exod.archive.parts import Holdings, Piece, derived_pieces, holdings
+from exod.archive.products import XMATCH, not_made
 from exod.archive.store import Store
-from exod.errors import ArchiveError, ConfigError, ExodError
+from exod.errors import ConfigError, ExodError
 from exod.schemas import DERIVED, TABLES
 from exod.schemas.columns import Table
 
@@ -26,23 +25,12 @@ if TYPE_CHECKING:
 MATCHES = "matches_"
 """How the names of cross-matches begin in queries."""
 
-COMMANDS = {"unique": "cluster", "features": "features", "flags": "flags"}
-"""Commands that make products."""
-
 PRODUCTS = {
     ("sources" if table.name == "unique" else table.name): product
     for product, tables in DERIVED.items()
     for table in tables
 }
 """The tables of products that have fixed names, with their product."""
-
-
-@dataclass(frozen=True)
-class File:
-    """A file of a table, and the observations whose rows in it do not count."""
-
-    path: str
-    without: tuple[str, ...] = ()
 
 
 class Snapshot:
@@ -98,7 +86,7 @@ class Snapshot:
             return TABLES[name]
         return table_of(self.store, self._files(name)[0])
 
-    def files(self, name: str, obsids: Sequence[str] | None = None) -> list[File]:
+    def files(self, name: str, obsids: Sequence[str] | None = None) -> list[Piece]:
         """The files that make up a table.
 
         Parameters
@@ -110,9 +98,8 @@ class Snapshot:
             that there may be rows of them still.
         """
         if name not in TABLES:
-            return [File(file.path, file.without) for file in self._files(name)]
-        pieces = self._holdings.pieces(name, obsids)
-        return [File(piece.path, piece.without) for piece in pieces]
+            return derived_pieces(self._files(name))
+        return self._holdings.pieces(name, obsids)
 
     def behind(self, product: str, obsids: Sequence[str] | None = None) -> tuple[str, ...]:
         """Observations with regions that a product does not have as they are now."""
@@ -131,17 +118,10 @@ class Snapshot:
         return self._derived[name]
 
     def _missing(self, name: str) -> ExodError:
-        root, product = self.store.root, PRODUCTS.get(name)
         if name.startswith(MATCHES):
-            catalogue = name.removeprefix(MATCHES)
-            return ArchiveError(
-                f"The sources of {root} were not matched with {catalogue!r} yet; run "
-                f"`exod crossmatch {root} --with {catalogue}`."
-            )
-        if product:
-            return ArchiveError(
-                f"The archive {root} has no {name} yet; run `exod {COMMANDS[product]} {root}`."
-            )
+            return not_made(self.store, f"{XMATCH}{name.removeprefix(MATCHES)}", name)
+        if name in PRODUCTS:
+            return not_made(self.store, PRODUCTS[name], name)
         names = [*self.names, "detections"]
         close = difflib.get_close_matches(name, names)
         hint = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(names)}."

@@ -18,7 +18,8 @@ import duckdb
 import pyarrow as pa
 
 from exod.archive.parquet import COMPACT, to_pandas
-from exod.archive.snapshot import File, Snapshot
+from exod.archive.parts import Piece
+from exod.archive.snapshot import Snapshot
 from exod.errors import ArchiveError, ConfigError
 from exod.files.storage import one_line
 from exod.queries.compiling import literal, quoted
@@ -63,7 +64,7 @@ class Question:
         Its order and limit.
     base : str
         The table whose rows it selects.
-    files : Mapping of str to tuple of File
+    files : Mapping of str to tuple of Piece
         The files of the tables that it names.
     """
 
@@ -72,7 +73,7 @@ class Question:
     text: str
     ordered: str
     base: str
-    files: Mapping[str, tuple[File, ...]]
+    files: Mapping[str, tuple[Piece, ...]]
 
     def chunks(self) -> Iterator[pa.Table]:
         """The rows in their order with the types of `table`, some at a time, once at least.
@@ -129,7 +130,7 @@ class Question:
             )
         return frame
 
-    def _pieces(self) -> list[tuple[File, ...]]:
+    def _pieces(self) -> list[tuple[Piece, ...]]:
         """The files of each partition; a compact one has its own."""
         files = self.files[self.base]
         large = [(file,) for file in files if file.path.startswith(f"{COMPACT}/")]
@@ -141,7 +142,7 @@ class Question:
 @contextmanager
 def connected(
     snapshot: Snapshot,
-    files: Mapping[str, Sequence[File]],
+    files: Mapping[str, Sequence[Piece]],
     views: Mapping[str, str] | None = None,
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection with a view of each table, which can open the files of these and nothing else.
@@ -150,7 +151,7 @@ def connected(
     ----------
     snapshot : Snapshot
         The archive.
-    files : Mapping of str to sequence of File
+    files : Mapping of str to sequence of Piece
         The files of each table.
     views : Mapping of str to str, optional
         Further views of statements. If given, the connection is for statements of users: NaN is
@@ -180,7 +181,7 @@ def connected(
 
 
 def _view(
-    snapshot: Snapshot, name: str, table: Table, files: Sequence[File], *, plain: bool
+    snapshot: Snapshot, name: str, table: Table, files: Sequence[Piece], *, plain: bool
 ) -> str:
     """The statement of a table: one part for the files of which the same observations count."""
     columns = [quoted(column.name) for column in table.columns]

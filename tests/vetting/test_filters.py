@@ -239,7 +239,7 @@ def test_the_command(survey, tmp_path, command):
     ("arguments", "message"),
     [
         (["--filter", "colour=red"], "There is no filter 'colour'"),
-        (["--to", "kept.doc"], "Rows are written as .csv or .parquet"),
+        (["--to", "kept.doc"], "kept.doc ends in no known format"),
         (["--subsets", "t_bin=5 colour=red"], "There is no filter 'colour'"),
     ],
 )

@@ -77,7 +77,9 @@ def filter_(
             help="Count all choices of none or one filter of each such list; repeatable.",
         ),
     ] = None,
-    to: Annotated[Path | None, typer.Option(help="File of what is kept, .csv or .parquet.")] = None,
+    to: Annotated[
+        Path | None, typer.Option(help="File of what is kept; .csv, .fits, .parquet, ...")
+    ] = None,
     show: Annotated[bool, typer.Option("--list", help="List all filters.")] = False,
     storage: Storage = None,
 ) -> None:
@@ -86,7 +88,8 @@ def filter_(
     Example: `exod filter results --filter t_bin=5,50 --filter clean=yes --to kept.csv`
     """
     from exod.errors import ConfigError
-    from exod.stages.query.filters import check_format, filter_archive, save_rows
+    from exod.stages.query.filters import filter_archive, save_rows
+    from exod.tablefiles.writing import check_target
     from exod.vetting.filterkinds import FILTERS
     from exod.vetting.filters import parse
 
@@ -101,7 +104,7 @@ def filter_(
     chosen = [parse(text) for text in filters or ()]
     lists = [[parse(text) for text in one.split()] for one in subsets or ()]
     if to is not None:
-        check_format(to)
+        check_target(to, overwrite=True)
     found = filter_archive(root, chosen, lists, storage_options=storage_options(storage))
     _print_rows(f"Filters of {escape(root)}", found.counts.drop(columns="meaning"))
     if lists:
@@ -110,7 +113,7 @@ def filter_(
     for product, obsids in found.left_out.items():
         _note_left_out(obsids, product, root)
     if to is not None:
-        out.print(f"Written to {save_rows(found.kept, to)}", soft_wrap=True, markup=False)
+        out.print(f"Written to {save_rows(found, to)}", soft_wrap=True, markup=False)
 
 
 @app.command()
@@ -126,9 +129,10 @@ def recovery(
 
     Example: `exod recovery results --to recovery`
     """
+    from exod.files.whole import whole_file
     from exod.plots.recovery import recovery_figure
     from exod.plots.saving import save_figure
-    from exod.stages.query.filters import recovery_of_archive, save_rows
+    from exod.stages.query.filters import recovery_of_archive
 
     found = recovery_of_archive(root, radius, storage_options=storage_options(storage))
     label = {
@@ -136,10 +140,10 @@ def recovery(
         "intensity_mean": "Mean counts of its cells, all frames",
     }[found.column]
     figure = recovery_figure(found.recovery, found.histograms, found.edges, label, radius)
-    for path in (
-        save_rows(found.recovery.table(), to / "recovery.csv"),
-        save_figure(figure, to / "recovery.png"),
-    ):
+    counts = to / "recovery.csv"
+    with whole_file(counts) as temporary:
+        found.recovery.table().to_csv(temporary, index=False)
+    for path in (counts, save_figure(figure, to / "recovery.png")):
         out.print(str(path), soft_wrap=True, markup=False)
 
 

@@ -14,19 +14,17 @@ from numpy.typing import NDArray
 
 from exod.archive import Archive, open_archive
 from exod.archive.detections import Rows
+from exod.archive.parquet import to_arrow
 from exod.archive.snapshot import MATCHES, Snapshot
-from exod.errors import ArchiveError, ConfigError
-from exod.files.whole import whole_file
+from exod.errors import ArchiveError
 from exod.queries import parse
 from exod.schemas import FEATURES, FLAGS, REGIONS
 from exod.schemas.columns import Column, Table
 from exod.sources.recovery import RADIUS_ARCSEC, Recovery, histograms, kinds_of_runs, recovery
 from exod.stages.query.rows import kind_of
+from exod.tablefiles.writing import write_table
 from exod.vetting.filterkinds import N_REGIONS
 from exod.vetting.filters import Filter, count_table, subset_table, subsets
-
-FORMATS: Final = (".csv", ".parquet")
-"""Kinds of files that `save_rows` writes."""
 
 _N_REGIONS: Final = Column(
     N_REGIONS, pa.int64(), "", "Regions of the observation, all runs together"
@@ -39,8 +37,10 @@ class Filtered:
 
     Attributes
     ----------
+    table : Table
+        The columns of regions and of the other tables that were read.
     kept : DataFrame
-        Rows of regions, with the columns of the other tables that were read.
+        Their rows.
     counts : DataFrame
         As `exod.vetting.filters.apply` gives.
     subsets : DataFrame
@@ -51,6 +51,7 @@ class Filtered:
         Observations that are left out, by the product that does not have them as they are now.
     """
 
+    table: Table
     kept: pd.DataFrame
     counts: pd.DataFrame
     subsets: pd.DataFrame
@@ -99,6 +100,7 @@ def filter_archive(
     kept, alone, chosen = np.split(counts, [len(own), 2 * len(own)])
     table = Table("regions", "Regions that filters keep", tuple(rows.columns.values()), ())
     return Filtered(
+        table,
         rows.selected(table, own, [rows.names["detid"]]).frame(),
         count_table(filters, n_rows, kept.tolist(), alone.tolist()),
         subset_table(choices, int(chosen[0]), chosen.tolist()),
@@ -155,35 +157,11 @@ def open_regions(archive: Archive, needed: Iterable[str] = ()) -> Rows:
     return rows
 
 
-def save_rows(rows: pd.DataFrame, path: Path) -> Path:
-    """Write rows as CSV or Parquet.
-
-    Raises
-    ------
-    ConfigError
-        If the name ends otherwise.
-    ArchiveError
-        If it cannot be written.
-    """
-    check_format(path)
-    with whole_file(path, error=ArchiveError) as temporary:
-        if path.suffix == ".csv":
-            rows.to_csv(temporary, index=False)
-        else:
-            rows.to_parquet(temporary, index=False)
+def save_rows(found: Filtered, path: Path) -> Path:
+    """Write what filters keep; raises as `exod.tablefiles.writing.write_table`."""
+    rows = to_arrow(found.table, found.kept, "kept")
+    write_table(path, found.table, [rows], overwrite=True)
     return path
-
-
-def check_format(path: Path) -> None:
-    """Refuse a file that `save_rows` cannot write.
-
-    Raises
-    ------
-    ConfigError
-        If the name does not end as it should.
-    """
-    if path.suffix not in FORMATS:
-        raise ConfigError(f"Rows are written as {' or '.join(FORMATS)}, not as {path.name}.")
 
 
 @dataclass(frozen=True)
