@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from exod.archive.derived import FILE, POINTER, Derived, DerivedFile, check_product
 from exod.archive.ledger.entry import LedgerEntry, versions
-from exod.archive.parquet import ROW_GROUP_ROWS, to_arrow, writer
+from exod.archive.parquet import to_arrow, write_sorted
 from exod.archive.store import Store, reported
 from exod.archive.versions import new_version
 from exod.errors import ArchiveError
@@ -219,10 +219,8 @@ def write_part(
         raise ArchiveError(f"{path!r} cannot be the name of a file.")
     content = rows if isinstance(rows, pa.Table) else to_arrow(table, rows, table.name)
     content = content.select(table.schema.names).cast(table.schema)
-    content = content.sort_by([(name, "ascending") for name in table.sort_by])
     with reported(f"{store.path(path)} cannot be written"), store.writing(path) as sink:
-        with writer(sink, table.schema) as file:
-            file.write_table(content, row_group_size=ROW_GROUP_ROWS)
+        write_sorted(sink, table, content)
         size = sink.tell()
     return DerivedFile(path=path, table=table.name, part=part, rows=len(content), bytes=size)
 

@@ -95,16 +95,13 @@ def encode(table: Table, frame: pd.DataFrame, obsid: str) -> bytes:
         raise ArchiveError(
             f"Table {table.name} of {obsid} and its schema differ in the columns: {difference}."
         )
-    schema = table.schema
     rows = to_arrow(table, frame, f"{table.name} of {obsid}")
     if not len(frame):
         return b""
     if rows["obsid"].unique().to_pylist() != [obsid]:
         raise ArchiveError(f"Table {table.name} of {obsid} has rows of another observation.")
-    rows = rows.sort_by([(name, "ascending") for name in table.sort_by])
     sink = pa.BufferOutputStream()
-    with writer(sink, schema) as file:
-        file.write_table(rows, row_group_size=ROW_GROUP_ROWS)
+    write_sorted(sink, table, rows)
     return bytes(sink.getvalue())
 
 
@@ -132,6 +129,13 @@ def to_arrow(table: Table, frame: pd.DataFrame, what: str) -> pa.Table:
     except (pa.ArrowException, ValueError, TypeError) as error:
         raise ArchiveError(f"Table {what} does not fit: {error}.") from error
     return pa.Table.from_arrays(columns, schema=table.schema)
+
+
+def write_sorted(sink: Any, table: Table, rows: pa.Table) -> None:
+    """Write rows of a table to a Parquet file, sorted as the table says."""
+    content = rows.sort_by([(name, "ascending") for name in table.sort_by])
+    with writer(sink, table.schema) as file:
+        file.write_table(content, row_group_size=ROW_GROUP_ROWS)
 
 
 def writer(sink: Any, schema: pa.Schema) -> pq.ParquetWriter:
