@@ -197,4 +197,4 @@ class ProductReader(ABC):
         from exod.archive.detections import all_detections
         from exod.archive.snapshot import Snapshot
 
-        return all_detections(Snapshot(self)).lazy()
+        return all_detections(Snapshot(self)).frame

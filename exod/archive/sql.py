@@ -66,6 +66,8 @@ class Question:
         The table whose rows it selects.
     files : Mapping of str to tuple of Piece
         The files of the tables that it names.
+    added : tuple of str
+        The columns that counterparts and a cone add to those of the base table.
     """
 
     snapshot: Snapshot
@@ -74,6 +76,7 @@ class Question:
     ordered: str
     base: str
     files: Mapping[str, tuple[Piece, ...]]
+    added: tuple[str, ...] = ()
 
     def chunks(self) -> Iterator[pa.Table]:
         """The rows in their order with the types of `table`, some at a time, once at least.
@@ -111,11 +114,12 @@ class Question:
         """As `chunks`, with the pandas dtypes of `exod.schemas`."""
         return map(to_pandas, self.chunks())
 
-    def frame(self) -> pd.DataFrame:
-        """All rows."""
+    def computed(self) -> pd.DataFrame:
+        """All rows in one frame."""
         return to_pandas(pa.concat_tables(self.chunks()))
 
-    def lazy(self) -> dd.DataFrame:
+    @property
+    def frame(self) -> dd.DataFrame:
         """The rows as a dask dataframe without order and limit, by files of the base table."""
         import dask
         import dask.dataframe as dd
@@ -123,7 +127,7 @@ class Question:
         pieces = [replace(self, files={**self.files, self.base: files}) for files in self._pieces()]
         with dask.config.set({"dataframe.convert-string": False}):
             frame: dd.DataFrame = dd.from_map(
-                Question.frame,
+                Question.computed,
                 [replace(piece, ordered="") for piece in pieces],
                 meta=self.table.frame(),
                 label=self.table.name,

@@ -499,13 +499,13 @@ def _of_matches() -> Table:
 
 def files(archive: Archive, **asked) -> list[str]:
     """Files of the base table that a question may open."""
-    found = select(archive, Query(**asked)).question
+    found = select(archive, Query(**asked))
     return [file.path for file in found.files[found.base]]
 
 
 def scanned(archive: Archive, **asked) -> list[tuple[int, int]]:
     """Row groups that were read and that there are, for each table of a question."""
-    found = select(archive, Query(**asked)).question
+    found = select(archive, Query(**asked))
     with sql.connected(found.snapshot, found.files) as connection:
         (_, said) = connection.execute(f"EXPLAIN ANALYZE {found.text}{found.ordered}").fetchall()[0]
     return [(int(n), int(m)) for n, m in re.findall(r"Row Groups Scanned: (\d+) / (\d+)", said)]

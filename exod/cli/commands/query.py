@@ -18,8 +18,8 @@ from exod.errors import plural
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from exod.archive.sql import Question
     from exod.schemas.columns import Table
-    from exod.stages.query.rows import ChosenRows
 
 To = Annotated[
     Path | None,
@@ -104,7 +104,8 @@ def query(
     )
     _check(to, overwrite=overwrite)
     found = select(open_archive(root, storage_options(storage)), asked)
-    _give(found.table, found.chunks(), to, overwrite=overwrite, visible=_visible(found))
+    visible = list(asked.columns) or _visible(found)
+    _give(found.table, found.chunks(), to, overwrite=overwrite, visible=visible)
 
 
 @app.command()
@@ -184,11 +185,9 @@ def _show(table: Table, chunks: Iterable[pa.Table], visible: Sequence[str]) -> N
     out.print(f"{said}.", soft_wrap=True)
 
 
-def _visible(selection: ChosenRows) -> list[str]:
+def _visible(selection: Question) -> list[str]:
     """The columns that fit a terminal, if the user named none."""
     names = selection.table.schema.names
-    if selection.query.columns:
-        return names
     first = _FIRST.get(selection.table.name, " ".join(names[:8])).split()
     wanted = {*first, *selection.added[:6]}
     return [name for name in names if name in wanted]

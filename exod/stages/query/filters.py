@@ -101,7 +101,7 @@ def filter_archive(
     table = Table("regions", "Regions that filters keep", tuple(rows.columns.values()), ())
     return Filtered(
         table,
-        rows.selected(table, own, [rows.names["detid"]]).frame(),
+        rows.selected(table, own, [rows.names["detid"]]).computed(),
         count_table(filters, n_rows, kept.tolist(), alone.tolist()),
         subset_table(choices, int(chosen[0]), chosen.tolist()),
         n_rows,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -21,9 +21,6 @@ from exod.schemas import DERIVED, TABLES
 from exod.schemas.columns import Column, Table
 
 if TYPE_CHECKING:
-    import dask.dataframe as dd
-    import pandas as pd
-
     from exod.archive.reading import ArchiveReader
 
 CONE_COLUMN = Column("cone_arcsec", pa.float64(), "arcsec", "Distance from the centre of the cone")
@@ -32,44 +29,7 @@ _FLAG = "filt_"
 _OBSERVATION = re.compile(r"\d{10}")
 
 
-@dataclass(frozen=True)
-class ChosenRows:
-    """The rows that a query asks for; nothing is read before they are.
-
-    Attributes
-    ----------
-    question : Question
-        What is asked of the files.
-    query : Query
-        The question.
-    added : tuple of str
-        The columns that counterparts and the cone add.
-    """
-
-    question: Question
-    query: Query
-    added: tuple[str, ...] = ()
-
-    @property
-    def table(self) -> Table:
-        """The columns of the rows, with units and meanings."""
-        return self.question.table
-
-    @property
-    def frame(self) -> dd.DataFrame:
-        """The rows as a lazy dask dataframe, without the order and the limit of the query."""
-        return self.question.lazy()
-
-    def frames(self) -> Iterator[pd.DataFrame]:
-        """The rows as frames of some of them, sorted and limited as the query says."""
-        return self.question.frames()
-
-    def chunks(self) -> Iterator[pa.Table]:
-        """As `frames`, with the Arrow types of the columns."""
-        return self.question.chunks()
-
-
-def select(archive: ArchiveReader, query: Query) -> ChosenRows:
+def select(archive: ArchiveReader, query: Query) -> Question:
     """The rows that a query asks for, lazily: pointers and the ledger are read, and no rows.
 
     DuckDB leaves out files and parts of files by their statistics, where the conditions let it;
@@ -213,7 +173,7 @@ class _Planner:
             raise ConfigError(f"There is no flag {name!r}; {hint}")
         return full
 
-    def selection(self) -> ChosenRows:
+    def selection(self) -> Question:
         """The statement and its columns."""
         query, known = self.query, self.rows.columns
         description = self.snapshot.table(self.rows.base).description
@@ -223,7 +183,7 @@ class _Planner:
         table = Table(self.name, description, columns, ())
         order = [self._order(known[query.sort_column])] if query.sort else []
         found = self.rows.selected(table, [*self._conditions()], order, query.limit)
-        return ChosenRows(found, query, self.added)
+        return replace(found, added=self.added)
 
     def _order(self, column: Column) -> str:
         """Missing values, of which NaN is one, come last in both directions."""
