@@ -23,10 +23,10 @@ from pydantic import Field, model_validator
 
 from exod.archive.cone import sky_pixels
 from exod.archive.ledger.entry import LedgerEntry, Record, read_entry, versions
+from exod.archive.ledger.pointers import VERSION, Pointer, load_pointer, new_version, unused_files
 from exod.archive.ledger.table import save_ledger
 from exod.archive.parquet import COMPACT, FileReplacedError, read_file, writer
 from exod.archive.store import Store, reported
-from exod.archive.versions import VERSION, Pointer, load_pointer, new_version, unused_files
 from exod.errors import ArchiveError
 from exod.schemas import TABLES, Table
 
@@ -384,7 +384,7 @@ def _check_presence(store: Store, compacted: Compacted) -> None:
 
 
 def unused_compacted(store: Store) -> dict[str, float]:
-    """Files of compactions, as `exod.archive.versions.unused_files`.
+    """Files of compactions, as `exod.archive.ledger.pointers.unused_files`.
 
     Raises
     ------

@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 from pydantic import JsonValue
 
 from exod.archive.ledger.entry import Count, LedgerEntry, Record
+from exod.archive.ledger.pointers import VERSION, Pointer, load_pointer, unused_files
 from exod.archive.store import Store
-from exod.archive.versions import VERSION, Pointer, load_pointer, unused_files
 from exod.errors import ArchiveError
 from exod.schemas.columns import Column, Table
 
@@ -167,7 +167,7 @@ def table_of(store: Store, file: DerivedFile) -> Table:
 
 
 def unused_derived(store: Store) -> dict[str, float]:
-    """Files of products, as `exod.archive.versions.unused_files`.
+    """Files of products, as `exod.archive.ledger.pointers.unused_files`.
 
     Raises
     ------

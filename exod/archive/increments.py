@@ -18,9 +18,9 @@ import pyarrow as pa
 
 from exod.archive.derived import FILE, POINTER, Derived, DerivedFile, check_product
 from exod.archive.ledger.entry import LedgerEntry, versions
+from exod.archive.ledger.pointers import new_version
 from exod.archive.parquet import to_arrow, write_sorted
 from exod.archive.store import Store, reported
-from exod.archive.versions import new_version
 from exod.errors import ArchiveError
 from exod.scheduler import run as run_tasks
 from exod.scheduler.plan import Plan
