@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from exod.config import Band
+from exod.counts.cube import CountCube
+
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
-Band = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,22 @@ class BurstPhotons:
     def take(self, which: NDArray[np.bool_]) -> BurstPhotons:
         """Some of them."""
         return BurstPhotons(*(values[which] for values in vars(self).values()))
+
+
+def background_photons(
+    cube: CountCube,
+    band: Band,
+    trial: Integers,
+    cell: Integers,
+    time: Floats,
+    generator: np.random.Generator,
+) -> BurstPhotons:
+    """Background photons anywhere in their cells, flat indices into the cropped image of a cube."""
+    box, n = cube.box, len(cell)
+    row, column = np.divmod(cell, box.shape[1])
+    x = (column + box.x_lo + generator.random(n)) * cube.grid.width
+    y = (row + box.y_lo + generator.random(n)) * cube.grid.width
+    return BurstPhotons(trial, time, x, y, np.full(n, sum(band) / 2), np.zeros(n, bool))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from exod.completeness.burstphotons import BurstPhotons, PlacedBursts
+from exod.completeness.burstphotons import BurstPhotons, PlacedBursts, background_photons
 from exod.completeness.probability import (
     REACH,
     OwnLight,
@@ -51,7 +51,7 @@ class VirtualCells:
         self, bursts: PlacedBursts, margin: float, generator: np.random.Generator
     ) -> Iterator[BurstPhotons]:
         """Background around the bursts, while any frame that they touch lasts."""
-        frames, grid = self.cube.frames, self.cube.grid
+        frames = self.cube.frames
         patch = Patch.around(self.cube, bursts.x, bursts.y)
         first = np.floor((bursts.start - margin - frames.t_lo) / frames.t_bin).astype(np.int64)
         longest = float((bursts.stop - bursts.start).max()) + 2 * margin
@@ -63,16 +63,9 @@ class VirtualCells:
         n = generator.poisson(mu)
         index = np.nonzero(n)
         trial, step, which = (np.repeat(axis, n[index]) for axis in index)
-        size = len(trial)
-        row, column = np.divmod(which, _SIDE)
-        time = frames.t_lo + frames.t_bin * (frame[trial, step] + generator.random(size))
-        yield BurstPhotons(
-            trial,
-            time,
-            (patch.column[trial] + column - REACH + generator.random(size)) * grid.width,
-            (patch.row[trial] + row - REACH + generator.random(size)) * grid.width,
-            np.full(size, sum(self.band) / 2),
-            np.zeros(size, bool),
+        time = frames.t_lo + frames.t_bin * (frame[trial, step] + generator.random(len(trial)))
+        yield background_photons(
+            self.cube, self.band, trial, cell[trial, 0, which], time, generator
         )
 
     def found(self, events: BurstPhotons, bursts: PlacedBursts) -> NDArray[np.bool_]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from exod.completeness.burstphotons import BurstPhotons, PlacedBursts
+from exod.completeness.burstphotons import BurstPhotons, PlacedBursts, background_photons
 from exod.completeness.probability import REACH, Patch
 from exod.config import Band
 from exod.counts.cube import CountCube
@@ -51,12 +51,6 @@ class VirtualWindows:
     width: int
     shifts: int
 
-    def frames(self, shift: int) -> Frames:
-        """The frames of a shift."""
-        frames = self.cube.frames
-        start = frames.t_lo + shift * frames.t_bin / self.shifts
-        return Frames(start, frames.t_bin, max(frames.n - (shift > 0), 0))
-
     def patch(self, bursts: PlacedBursts) -> Patch:
         """The cells around bursts."""
         return Patch.around(self.cube, bursts.x, bursts.y, max(REACH, self.width))
@@ -79,21 +73,9 @@ class VirtualWindows:
                 at = low[trial] + (high - low)[trial] * generator.random(len(trial))
                 live = np.interp(at, share, curve.live)
                 time = np.interp(live, live_time.at(live_time.edges), live_time.edges)
-                yield self._in_cells(cell[trial, which], trial, time, generator)
-
-    def _in_cells(
-        self,
-        cell: Integers,
-        trial: Integers,
-        time: Floats,
-        generator: np.random.Generator,
-    ) -> BurstPhotons:
-        """Background photons anywhere in their cells."""
-        box, grid, n = self.cube.box, self.cube.grid, len(cell)
-        row, column = np.divmod(cell, box.shape[1])
-        x = (column + box.x_lo + generator.random(n)) * grid.width
-        y = (row + box.y_lo + generator.random(n)) * grid.width
-        return BurstPhotons(trial, time, x, y, np.full(n, sum(self.band) / 2), np.zeros(n, bool))
+                yield background_photons(
+                    self.cube, self.band, trial, cell[trial, which], time, generator
+                )
 
     def found(self, events: BurstPhotons, bursts: PlacedBursts) -> Mask:
         """Sum the photons in the windows of a run and test them, shape (n_bursts,)."""
@@ -101,7 +83,7 @@ class VirtualWindows:
         seen = _Patches.of(self, bursts, events)
         n_classes, _, n_windows = seen.counts.shape
         for shift in range(self.shifts):
-            frames = self.frames(shift)
+            frames = self.cube.frames.shifted(shift, self.shifts)
             first, last = (
                 np.floor((time - frames.t_lo) / frames.t_bin).astype(np.int64)
                 for time in (bursts.start, bursts.stop)

@@ -7,6 +7,7 @@ the dense array for everything else, and is the reference the search is tested a
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -346,6 +347,26 @@ def lazy_blocks(cube: CountCube, dtype: Any, block: Any) -> dask.array.Array:
         return np.asarray(block(first, last))
 
     return da.map_blocks(build, chunks=chunks, dtype=dtype, meta=np.empty((0, 0, 0), dtype))
+
+
+class CellByCell(ABC):
+    """Expected counts of a cube that are worked out cell by cell, whatever the hypothesis."""
+
+    source_mask: NDArray[np.bool_]
+
+    @abstractmethod
+    def at(self, frame: NDArray[np.integer], cell: NDArray[np.integer]) -> NDArray[np.float64]:
+        """Expected counts of cells given by frame and flat index; broadcast shape."""
+
+    def dense_block(self, first: int, last: int) -> NDArray[np.float32]:
+        """Expected counts of the frames [first, last), shape (last - first, y, x)."""
+        cells = np.arange(self.source_mask.size)[None, :]
+        block = self.at(np.arange(first, last)[:, None], cells)
+        return block.reshape(last - first, *self.source_mask.shape).astype(np.float32)
+
+    def to_dask(self, cube: CountCube) -> dask.array.Array:
+        """Expected counts as a lazy dask array, axes (time, y, x), float32, chunked as `cube`."""
+        return lazy_blocks(cube, np.float32, self.dense_block)
 
 
 def _default_chunk(n_frames: int, n_events: int, n_cells: int) -> int:

@@ -11,17 +11,14 @@ probability mu / I.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from exod.counts.cube import Box, CountCube, lazy_blocks
+from exod.counts.cube import Box, CellByCell, CountCube
 from exod.counts.template import bright_cells, inpaint
 from exod.observation.gti import Frames
-
-if TYPE_CHECKING:
-    import dask.array
 
 Floats = NDArray[np.float64]
 Image = NDArray[np.float64]
@@ -165,7 +162,7 @@ def _merged(kind: NDArray[np.intp], counts: Floats, least: float) -> NDArray[np.
 
 
 @dataclass(frozen=True)
-class ConditionalExpectation:
+class ConditionalExpectation(CellByCell):
     """Expected counts of a cube, given the counts of each cell in each class of time.
 
     Attributes
@@ -237,16 +234,6 @@ class ConditionalExpectation:
         level, exposure = self.shares(self.frames)
         use = np.ones(self.frames.n, bool) if which is None else which
         return level[:, use].sum(1), exposure[:, use].sum(1)
-
-    def dense_block(self, first: int, last: int) -> NDArray[np.float32]:
-        """Expected counts of the frames [first, last), shape (last - first, y, x)."""
-        cells = np.arange(self.source_mask.size)[None, :]
-        block = self.at(np.arange(first, last)[:, None], cells)
-        return block.reshape(last - first, *self.source_mask.shape).astype(np.float32)
-
-    def to_dask(self, cube: CountCube) -> dask.array.Array:
-        """Expected counts as a lazy dask array, axes (time, y, x), float32, chunked as `cube`."""
-        return lazy_blocks(cube, np.float32, self.dense_block)
 
 
 def class_images(

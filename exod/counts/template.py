@@ -7,7 +7,7 @@ any cell costs O(1) and the cube of mu is never stored.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import cv2
 import numpy as np
@@ -15,10 +15,7 @@ import pandas as pd
 from astropy.convolution import Gaussian2DKernel, convolve
 from numpy.typing import NDArray
 
-from exod.counts.cube import Box, CountCube, Grid, lazy_blocks
-
-if TYPE_CHECKING:
-    import dask.array
+from exod.counts.cube import Box, CellByCell, CountCube, Grid
 
 Floats = NDArray[np.float64]
 Image = NDArray[np.float64]
@@ -54,7 +51,7 @@ class Template:
 
 
 @dataclass(frozen=True)
-class Expectation:
+class Expectation(CellByCell):
     """Expected counts of a cube; cells without a template have none and are 0.
 
     Attributes
@@ -91,7 +88,7 @@ class Expectation:
         )
 
     def at(self, frame: NDArray[np.integer], cell: NDArray[np.integer]) -> Floats:
-        """Expected counts of cells given by frame and flat index; broadcast shape."""
+        """As `CellByCell.at`."""
         template = np.where(
             self.is_bad[frame], self.bad.shape.ravel()[cell], self.good.shape.ravel()[cell]
         )
@@ -130,16 +127,6 @@ class Expectation:
                 for background, source, frames in self._halves()
             ]
         )
-
-    def dense_block(self, first: int, last: int) -> NDArray[np.float32]:
-        """Expected counts of the frames [first, last), shape (last - first, y, x)."""
-        frame = np.arange(first, last)
-        block = self.at(frame[:, None], np.arange(self.source.size)[None, :])
-        return block.reshape(last - first, *self.source.shape).astype(np.float32)
-
-    def to_dask(self, cube: CountCube) -> dask.array.Array:
-        """Expected counts as a lazy dask array, axes (time, y, x), float32, chunked as `cube`."""
-        return lazy_blocks(cube, np.float32, self.dense_block)
 
 
 def expect(cube: CountCube, is_bad: Mask, known_sources: Mask) -> Expectation:

@@ -49,6 +49,11 @@ class Frames:
         """Start of each frame in seconds, shape (n,)."""
         return self.t_lo + self.t_bin * np.arange(self.n, dtype=np.float64)
 
+    def shifted(self, shift: int, shifts: int) -> Frames:
+        """The frames that start `shift` times 1/shifts of their length later, within these."""
+        start = self.t_lo + shift * self.t_bin / shifts
+        return Frames(start, self.t_bin, max(self.n - (shift > 0), 0))
+
     def index(self, time: NDArray[np.float64]) -> NDArray[np.int32]:
         """Frame of each time, same shape; below 0 or at least `n` for times outside."""
         return np.floor((time - self.t_lo) / self.t_bin).astype(np.int32)

@@ -10,7 +10,7 @@ the source; it is made over the whole exposure and in windows from 5 to 500 s.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import cv2
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from exod.instruments import Instrument
+from exod.observation.availability import pixel_codes
 from exod.observation.events import EventList
 
 REACH: Final = 2
@@ -90,9 +91,9 @@ def listed_hot_pixels(
     rows = table[valid & (revolution < table["REV2"])].drop_duplicates(["CCDNR", "RAWX", "RAWY"])
     ccdnr, rawx, rawy = (rows[name].to_numpy(int) for name in ("CCDNR", "RAWX", "RAWY"))
     pixels, counts = np.unique(
-        _pixel_key(events.ccdnr, events.rawx, events.rawy), return_counts=True
+        pixel_codes(events.ccdnr, events.rawx, events.rawy), return_counts=True
     )
-    counted = pd.Series(counts, pixels).reindex(_pixel_key(ccdnr, rawx, rawy), fill_value=0)
+    counted = pd.Series(counts, pixels).reindex(pixel_codes(ccdnr, rawx, rawy), fill_value=0)
     return pd.DataFrame(
         {
             "ccdnr": ccdnr,
@@ -112,19 +113,13 @@ def hot_pixel_mask(events: EventList, hot: pd.DataFrame) -> NDArray[np.bool_]:
     mask = np.zeros(len(events), bool)
     if hot.empty:
         return mask
-    pixel = _pixel_key(events.ccdnr, events.rawx, events.rawy)
-    hot_pixel = _pixel_key(*(hot[name].to_numpy() for name in ("ccdnr", "rawx", "rawy")))
+    pixel = pixel_codes(events.ccdnr, events.rawx, events.rawy)
+    hot_pixel = pixel_codes(*(hot[name].to_numpy() for name in ("ccdnr", "rawx", "rawy")))
     suspects = np.flatnonzero(np.isin(pixel, hot_pixel))
     pixel, time = pixel[suspects], events.time[suspects]
     for key, low, high in zip(hot_pixel, hot["time_lo"], hot["time_hi"], strict=True):
         mask[suspects[(pixel == key) & (time >= low) & (time <= high)]] = True
     return mask
-
-
-def _pixel_key(
-    ccdnr: NDArray[np.integer], rawx: NDArray[np.integer], rawy: NDArray[np.integer]
-) -> NDArray[np.int64]:
-    return (ccdnr.astype(np.int64) * 1000 + rawx) * 1000 + rawy
 
 
 def peak_ratio(camera: Instrument) -> float:
@@ -176,9 +171,7 @@ class _PixelPlane:
 
     def without(self, pixels: NDArray[np.int64]) -> _PixelPlane:
         keep = ~np.isin(self.pixel, pixels)
-        return _PixelPlane(
-            self.shape, self.pixel[keep], self.time[keep], self.ratio, self.span, self.area
-        )
+        return replace(self, pixel=self.pixel[keep], time=self.time[keep])
 
     def share(self, pixel: NDArray[np.int64]) -> NDArray[np.float64]:
         """Largest binomial probability of pixels, given how many neighbours are on the chip."""

@@ -57,32 +57,6 @@ class MergedEvents:
         """The observatory that carries the cameras."""
         return self.exposures[0].camera.observatory
 
-    def around_cell(
-        self, time_lo: float, y_lo: float, x_lo: float, t_bin: float, width: float
-    ) -> NDArray[np.intp]:
-        """Indices of events around significant cells (method.md, Positions and light curves).
-
-        Parameters
-        ----------
-        time_lo, y_lo, x_lo : float
-            Start of the frame in seconds and lower edges of the cell in sky pixels, as the table
-            of cells has them.
-        t_bin : float
-            Length of a frame in seconds.
-        width : float
-            Width of a cell in sky pixels.
-
-        Returns
-        -------
-        ndarray of intp
-            Events within one cell in X and Y and two frames in time.
-        """
-        first, last = np.searchsorted(self.time, [time_lo - 2 * t_bin, time_lo + 3 * t_bin])
-        x, y = self.x[first:last], self.y[first:last]
-        near = (x >= x_lo - width) & (x < x_lo + 2 * width)
-        near &= (y >= y_lo - width) & (y < y_lo + 2 * width)
-        return first + np.flatnonzero(near)
-
 
 def merge_subset(number: int, exposures: list[SelectedEvents]) -> MergedEvents:
     """Merge the exposures of a subset (method.md, Merging exposures).

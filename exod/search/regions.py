@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,37 @@ class SignificantCells:
 
     def __len__(self) -> int:
         return len(self.frame)
+
+    @classmethod
+    def of(
+        cls,
+        cube: CountCube,
+        frame: NDArray[np.integer],
+        cell: NDArray[np.integer],
+        n: NDArray[Any],
+        mu: NDArray[np.float64],
+        is_peak: Mask,
+        start: NDArray[np.float64],
+        p_log: NDArray[np.float64] | float = np.nan,
+    ) -> SignificantCells:
+        """Of flat indices `cell` into the cropped image of a cube, in any order."""
+        order = np.lexsort((~is_peak, cell, start))
+        frame, cell, n, mu, is_peak, start, p_log = (
+            np.broadcast_to(values, start.shape)[order]
+            for values in (frame, cell, n, mu, is_peak, start, p_log)
+        )
+        y, x = np.divmod(cell, max(cube.box.shape[1], 1))
+        return cls(
+            frame=frame.astype(np.int32),
+            y=y.astype(np.int32),
+            x=x.astype(np.int32),
+            n=n.astype(np.int32),
+            mu=mu.astype(np.float64),
+            is_peak=is_peak.astype(bool),
+            b_log=np.where(is_peak, log10_b_peak(n, mu), log10_b_eclipse(n, mu)),
+            start=start,
+            p_log=p_log,
+        )
 
 
 def significant_cells(
@@ -142,21 +173,8 @@ def _collect(cube: CountCube, parts: list[_Part]) -> SignificantCells:
     if not parts:
         parts = [tuple(np.empty(0, t) for t in ("i4", "i4", "i4", "f8", "?"))]  # type: ignore[list-item]
     frame, cell, n, mu, is_peak = (np.concatenate(column) for column in zip(*parts, strict=True))
-    order = np.lexsort((cell, frame))
-    frame, cell, n, mu, is_peak = (a[order] for a in (frame, cell, n, mu, is_peak))
-    y, x = np.divmod(cell, max(cube.box.shape[1], 1))
-    b_log = np.where(is_peak, log10_b_peak(n, mu), log10_b_eclipse(n, mu))
-    return SignificantCells(
-        frame.astype(np.int32),
-        y.astype(np.int32),
-        x.astype(np.int32),
-        n.astype(np.int32),
-        mu.astype(np.float64),
-        is_peak.astype(bool),
-        b_log,
-        cube.frames.t_lo + cube.frames.t_bin * frame,
-        np.full(len(frame), np.nan),
-    )
+    start = cube.frames.t_lo + cube.frames.t_bin * frame
+    return SignificantCells.of(cube, frame, cell, n, mu, is_peak, start)
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from exod.counts.bayes import log10_b_eclipse, log10_b_peak
 from exod.counts.cube import EVENTS_PER_CHUNK, CountCube
 from exod.counts.shares import ConditionalExpectation
 from exod.counts.weights import WeightedChance
@@ -133,14 +132,8 @@ def least_counts_of(sums: WindowCounts, level: Floats, p_log: float) -> int:
     return max(int(np.ceil(p_log / np.log10(smallest) - 1e-9)), 2)
 
 
-@dataclass(frozen=True)
-class _Found:
-    time: Floats
-    position: Integers
-    n: Floats
-    mu: Floats
-    p_log: Floats
-    is_peak: bool
+_Part = tuple[NDArray[Any], ...]
+"""Starts, positions, counts, expected counts, probabilities and whether peaks, of windows."""
 
 
 @dataclass(frozen=True)
@@ -175,7 +168,7 @@ class _Shift:
             start, stop = np.searchsorted(self.cube.frame, ends)
             yield first, last, int(start), int(stop)
 
-    def peaks(self, crowd: int, crowded: NDArray[np.bool_]) -> Iterator[_Found]:
+    def peaks(self, crowd: int, crowded: NDArray[np.bool_]) -> Iterator[_Part]:
         """Windows with too many counts; marks the events of crowded windows."""
         least = least_counts_of(self.sums, self.level, self.p_log)
         for first, last, start, stop in self._chunks():
@@ -192,7 +185,7 @@ class _Shift:
                 inside = position < self.sums.windows.outside
                 yield self._peaks(found[inside] + first, position[inside], n[inside], more[inside])
 
-    def _peaks(self, frame: Integers, position: Integers, n: Floats, more: Floats) -> _Found:
+    def _peaks(self, frame: Integers, position: Integers, n: Floats, more: Floats) -> _Part:
         """Of windows with `n` counts, `more` of which count double."""
         expected = self.sums.expected(self.level, self.exposure, frame, position)
         mu = expected.sum(0)
@@ -220,12 +213,12 @@ class _Shift:
         p_log: Floats,
         *,
         is_peak: bool,
-    ) -> _Found:
+    ) -> _Part:
         hit = p_log <= self.p_log
         time = self.frames.t_lo + self.frames.t_bin * frame[hit].astype(np.float64)
-        return _Found(time, position[hit], n[hit], mu[hit], p_log[hit], is_peak)
+        return time, position[hit], n[hit], mu[hit], p_log[hit], np.full(len(time), is_peak)
 
-    def eclipses(self) -> Iterator[_Found]:
+    def eclipses(self) -> Iterator[_Part]:
         """Windows with too few counts, among those that expect enough."""
         # The least probable count is none: in each class (1 - mu / I)^I, in the frame that expects
         # most. That of the joint trials of several classes is not smaller than the product.
@@ -254,7 +247,7 @@ class _Shift:
         start: int,
         stop: int,
         bright: Integers,
-    ) -> _Found:
+    ) -> _Part:
         column = np.full(self.sums.windows.outside + 1, -1)
         column[bright] = np.arange(len(bright))
         frame, cell = self._frame(start, stop) - first, self.cube.cell[start:stop]
@@ -296,28 +289,10 @@ def _occurrences(
     return n[number], often, counts, more.astype(float)
 
 
-def _collect(found: list[_Found], cube: CountCube, shifts: int) -> SignificantCells:
-    if not found:
-        empty = np.zeros(0)
-        found = [_Found(empty, np.zeros(0, np.int64), empty, empty, empty, is_peak=True)]
-    time, position, n, mu, p_log = (
-        np.concatenate([getattr(part, name) for part in found])
-        for name in ("time", "position", "n", "mu", "p_log")
+def _collect(found: list[_Part], cube: CountCube, shifts: int) -> SignificantCells:
+    nothing = tuple(np.zeros(0, dtype) for dtype in ("f8", "i8", "f8", "f8", "f8", "?"))
+    time, position, n, mu, p_log, is_peak = (
+        np.concatenate(column) for column in zip(*(found or [nothing]), strict=True)
     )
-    is_peak = np.concatenate([np.full(len(part.n), part.is_peak) for part in found])
-    order = np.lexsort((~is_peak, position, time))
-    time, position, n, mu, p_log = (a[order] for a in (time, position, n, mu, p_log))
-    is_peak = is_peak[order]
     sub = np.rint((time - cube.frames.t_lo) / cube.frames.t_bin).astype(np.int64)
-    y, x = np.divmod(position, max(cube.box.shape[1], 1))
-    return SignificantCells(
-        frame=(sub // shifts).astype(np.int32),
-        y=y.astype(np.int32),
-        x=x.astype(np.int32),
-        n=n.astype(np.int32),
-        mu=mu,
-        is_peak=is_peak,
-        b_log=np.where(is_peak, log10_b_peak(n, mu), log10_b_eclipse(n, mu)),
-        start=time,
-        p_log=p_log,
-    )
+    return SignificantCells.of(cube, sub // shifts, position, n, mu, is_peak, time, p_log)

@@ -205,7 +205,7 @@ def _open_tests(
 ) -> Tests:
     """Tests of the cells without known sources."""
     totals, shapes, n_cells = _cell_groups(total[which], template.shape.ravel()[which])
-    levels, n_frames = _frame_groups(level)
+    levels, n_frames = similar(level, LEVEL_GROUPS, 0.5)
     mu = shapes[:, None] * levels[None, :]
     return Tests(totals, n_cells, levels[None, :], n_frames, float(level.sum()), mu)
 
@@ -221,24 +221,27 @@ def _hidden_tests(
 
     They are few, and their counts are not among those of the frame; only its share matters.
     """
-    levels, n_frames = _frame_groups(level)
+    levels, n_frames = similar(level, LEVEL_GROUPS, 0.5)
     shape, source = template.shape.ravel()[which], expectation.source.ravel()[which]
     mu = shape[:, None] * levels[None, :] + source[:, None]
     share = mu / (mu @ n_frames)[:, None] * _PLENTY
     return Tests(total[which], np.ones(len(mu)), share, n_frames, _PLENTY, mu)
 
 
-def _frame_groups(level: Floats) -> tuple[Floats, Floats]:
-    """Mean level and number of frames in groups of similar level."""
-    values, n = np.unique(level, return_counts=True)
-    if len(values) > LEVEL_GROUPS:
-        edges = np.geomspace(max(values[0], 0.5), values[-1] * (1 + 1e-9), LEVEL_GROUPS + 1)
-        group = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, LEVEL_GROUPS - 1)
-        number = np.bincount(group, n, LEVEL_GROUPS)
-        used = number > 0
-        values = np.bincount(group, n * values, LEVEL_GROUPS)[used] / number[used]
-        n = number[used]
-    return values, np.asarray(n, float)
+def similar(values: Floats, n: int, lowest: float = 0.0) -> tuple[Floats, Floats]:
+    """Means and numbers of values that are alike, in at most `n` groups.
+
+    Groups are equally wide in the logarithm, the first from `lowest` on.
+    """
+    unique, number = np.unique(values, return_counts=True)
+    if len(unique) > n:
+        edges = np.geomspace(max(unique[0], lowest), unique[-1] * (1 + 1e-9), n + 1)
+        group = np.clip(np.searchsorted(edges, unique, side="right") - 1, 0, n - 1)
+        total = np.bincount(group, number, n)
+        used = total > 0
+        unique = np.bincount(group, number * unique, n)[used] / total[used]
+        number = total[used]
+    return unique, np.asarray(number, float)
 
 
 def _cell_groups(total: Floats, shape: Floats) -> tuple[Floats, Floats, Floats]:

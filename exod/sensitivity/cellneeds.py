@@ -13,7 +13,7 @@ the cell, inverted, is a function of mu alone and comes from a table.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Final
 
 import numpy as np
@@ -52,12 +52,15 @@ class DetectionCounts:
     images : tuple of ndarray of float32, shape (y, x)
         Counts in the whole point spread function for each of `PROBABILITIES`, see
         `counts_for_detection`.
-    medians : tuple of float
-        Median of each image; NaN if no cell has an expectation.
     """
 
     images: tuple[NDArray[np.float32], ...]
-    medians: tuple[float, ...]
+
+    @cached_property
+    def medians(self) -> tuple[float, ...]:
+        """Median of each image; NaN if no cell has an expectation."""
+        known = (image[np.isfinite(image)] for image in self.images)
+        return tuple(float(np.median(own)) if own.size else np.nan for own in known)
 
 
 def detection_counts(
@@ -70,15 +73,12 @@ def detection_counts(
 
     Parameters are those of `counts_for_detection`.
     """
-    images = tuple(
-        counts_for_detection(expectation, thresholds, p, size_arcsec, profile)
-        for p in PROBABILITIES
+    return DetectionCounts(
+        tuple(
+            counts_for_detection(expectation, thresholds, p, size_arcsec, profile)
+            for p in PROBABILITIES
+        )
     )
-    medians = []
-    for image in images:
-        known = image[np.isfinite(image)]
-        medians.append(float(np.median(known)) if known.size else np.nan)
-    return DetectionCounts(images, tuple(medians))
 
 
 def counts_for_detection(
@@ -124,7 +124,7 @@ def counts_for_detection(
         frames = seen & (expectation.is_bad == is_bad)
         if not frames.any() or template.counts == 0:
             continue
-        background = _Background(template.counts, *_grouped(expectation.level[frames]))
+        background = _Background(template.counts, *grouped(expectation.level[frames], _LEVELS))
         # The constant part is of the longer of good and bad time (method.md, Constant sources).
         exposure = float(expectation.exposure[frames].sum())
         own = share.cell / exposure if longer_is_bad == is_bad else 0.0
@@ -174,15 +174,15 @@ class _Background:
         return np.asarray(needed @ self.weights)
 
 
-def _grouped(level: NDArray[np.float64]) -> tuple[Floats, Floats]:
-    """Distinct levels of frames, at most `_LEVELS`, and their shares of the frames."""
-    levels, numbers = np.unique(level, return_counts=True)
-    group = np.arange(len(levels))
-    if len(levels) > _LEVELS:
-        group = (np.cumsum(numbers) - 1) * _LEVELS // numbers.sum()
-    size = np.bincount(group, numbers)
-    means = np.bincount(group, numbers * levels)[size > 0] / size[size > 0]
-    return means, size[size > 0] / numbers.sum()
+def grouped(level: Floats, most: int) -> tuple[Floats, Floats]:
+    """Distinct levels of frames, at most so many, and their shares of the frames."""
+    levels, number = np.unique(level, return_counts=True)
+    if len(levels) > most:
+        group = (np.cumsum(number) - 1) * most // number.sum()
+        size = np.bincount(group, number)
+        levels = np.bincount(group, number * levels)[size > 0] / size[size > 0]
+        number = size[size > 0]
+    return levels, number / number.sum()
 
 
 @dataclass(frozen=True)

@@ -39,8 +39,10 @@ _ROWS: Final = 256
 
 def weighted_steps(
     sums: WindowCounts, middle: WindowCounts, level: Floats, overlap: Overlap
-) -> tuple[Floats, Floats]:
+) -> Floats:
     """Probabilities of peaks that windows can attain, and how many more regions each brings.
+
+    The two are rows of one array, shape (2, n).
 
     Parameters
     ----------
@@ -70,8 +72,7 @@ def weighted_steps(
     mixed = level[:, (level > 0).sum(0) > 1]
     if mixed.shape[1]:
         parts += list(_followed(*_mixed(others, middle.counts, mixed), overlap))
-    p, number = np.concatenate(parts, axis=1)
-    return p, number
+    return np.concatenate(parts, axis=1)
 
 
 def _alike(

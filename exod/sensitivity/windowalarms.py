@@ -18,6 +18,7 @@ from scipy.special import betainc
 from exod.counts.shares import ConditionalExpectation
 from exod.counts.windows import Chance, WindowCounts
 from exod.observation.gti import Frames
+from exod.sensitivity.cellalarms import similar
 from exod.sensitivity.overlaps import Overlap, overlap_of
 from exod.sensitivity.weightedalarms import weighted_steps
 
@@ -85,14 +86,6 @@ class AlarmCurve:
         return float(self.p_log[0] + np.log10(number / max(self.total[0], 1e-300)))
 
 
-@dataclass(frozen=True)
-class _Steps:
-    """At the probability `p`, `number` more regions are counted."""
-
-    p: Floats
-    number: Floats
-
-
 def alarm_curve(
     expectation: ConditionalExpectation, windows: WindowCounts, frames: Frames, shifts: int
 ) -> AlarmCurve:
@@ -109,31 +102,18 @@ def alarm_curve(
     shifts : int
         Frames start at every 1/shifts of their length.
     """
-    level = np.concatenate(
-        [
-            np.empty((len(windows.counts), 0)),
-            *(
-                expectation.shares(
-                    Frames(
-                        frames.t_lo + i * frames.t_bin / shifts, frames.t_bin, frames.n - (i > 0)
-                    )
-                )[0]
-                for i in range(shifts)
-                if frames.n - (i > 0) > 0
-            ),
-        ],
-        axis=1,
-    )
+    shifted = [frames.shifted(i, shifts) for i in range(shifts)]
+    level = np.concatenate([expectation.shares(own)[0] for own in shifted], axis=1)
     overlap = overlap_of(windows.windows.width, shifts, weighted=windows.windows.weighted)
-    parts: dict[bool, list[_Steps]] = {True: [], False: []}
+    peaks, eclipses = [np.empty((2, 0))], [np.empty((2, 0))]
     for mu, share, weight in _tests(windows, level):
-        for upper, steps in parts.items():
-            if upper and windows.middle:
-                continue
-            steps.append(_steps(mu / share, share, weight, overlap, upper=upper))
+        trials = mu / share
+        if not windows.middle:
+            peaks.append(_steps(trials, share, weight, overlap, upper=True))
+        eclipses.append(_steps(trials, share, weight, overlap, upper=False))
     if windows.middle:
-        parts[True].append(_Steps(*weighted_steps(windows, windows.middle, level, overlap)))
-    return _curve(*(_joined(parts[upper]) for upper in (True, False)))
+        peaks.append(weighted_steps(windows, windows.middle, level, overlap))
+    return _curve(np.concatenate(peaks, axis=1), np.concatenate(eclipses, axis=1))
 
 
 def _tests(windows: WindowCounts, level: Floats) -> Iterator[tuple[Floats, Floats, Floats]]:
@@ -143,8 +123,8 @@ def _tests(windows: WindowCounts, level: Floats) -> Iterator[tuple[Floats, Float
         share = own[single & (own > 0)]
         if not len(share) or not counts.any():
             continue
-        totals, n_windows = _groups(counts[counts > 0], TOTAL_GROUPS)
-        shares, n_frames = _groups(share, SHARE_GROUPS)
+        totals, n_windows = similar(counts[counts > 0], TOTAL_GROUPS)
+        shares, n_frames = similar(share, SHARE_GROUPS)
         trials, probability = (a.ravel() for a in np.meshgrid(totals, shares, indexing="ij"))
         weight = np.outer(n_windows, n_frames).ravel()
         yield trials * probability, np.minimum(probability, 1.0), weight
@@ -174,29 +154,19 @@ def _mixed(counts: Floats, level: Floats) -> tuple[Floats, Floats, Floats]:
     return mu, np.exp(-column * MIXED_STEP), number[used]
 
 
-def _groups(values: Floats, n: int) -> tuple[Floats, Floats]:
-    """Means and numbers of values that are alike, at most `n` groups."""
-    unique, number = np.unique(values, return_counts=True)
-    if len(unique) > n:
-        edges = np.geomspace(unique[0], unique[-1] * (1 + 1e-9), n + 1)
-        group = np.clip(np.searchsorted(edges, unique, side="right") - 1, 0, n - 1)
-        total = np.bincount(group, number, n)
-        used = total > 0
-        unique = np.bincount(group, number * unique, n)[used] / total[used]
-        number = total[used]
-    return unique, np.asarray(number, float)
-
-
 def _steps(
     trials: Floats, share: Floats, weight: Floats, overlap: Overlap, *, upper: bool
-) -> _Steps:
-    """Follow the tails of all groups from near the mean outwards."""
+) -> Floats:
+    """Follow the tails of all groups from near the mean outwards.
+
+    At each probability of the first row, so many more regions as in the second are counted.
+    """
     mu = trials * share
     sigma = np.sqrt(mu)
     stride = np.maximum(np.floor(sigma / 8), 1.0) * (1 if upper else -1)
     nearest = _NEAREST * sigma
     k = np.floor(mu + nearest) + 1 if upper else np.ceil(mu - nearest) - 1
-    p, number = [], []
+    steps = [np.empty((2, 0))]
     alive = (k <= trials + _ROUNDING) if upper else (k >= 0)
     trials, share, mu, weight, k, stride = (
         a[alive] for a in (trials, share, mu, weight, k, stride)
@@ -209,12 +179,11 @@ def _steps(
         next_tail[some], next_regions[some] = _tail(
             further[some], trials[some], share[some], mu[some], overlap, upper=upper
         )
-        p.append(tail)
-        number.append(weight * np.maximum(regions - next_regions, 0.0))
+        steps.append(np.stack([tail, weight * np.maximum(regions - next_regions, 0.0)]))
         keep = some & (next_tail > _SMALLEST_P)
         k, tail, regions = further[keep], next_tail[keep], next_regions[keep]
         trials, share, mu, weight, stride = (a[keep] for a in (trials, share, mu, weight, stride))
-    return _Steps(np.concatenate([*p, []]), np.concatenate([*number, []]))
+    return np.concatenate(steps, axis=1)
 
 
 def _tail(
@@ -229,19 +198,11 @@ def _tail(
     return tail, tail * overlap.alone(k, mu, tail, upper=upper)
 
 
-def _joined(steps: list[_Steps]) -> _Steps:
-    return _Steps(
-        np.concatenate([np.empty(0), *(part.p for part in steps)]),
-        np.concatenate([np.empty(0), *(part.number for part in steps)]),
-    )
-
-
-def _curve(peaks: _Steps, eclipses: _Steps) -> AlarmCurve:
-    p = np.concatenate([peaks.p, eclipses.p])
+def _curve(peaks: Floats, eclipses: Floats) -> AlarmCurve:
+    p, number = np.concatenate([peaks, eclipses], axis=1)
     order = np.argsort(p, kind="stable")
     order = order[p[order] > 0]
-    is_peak = np.arange(len(p)) < len(peaks.p)
-    number = np.concatenate([peaks.number, eclipses.number])
+    is_peak = np.arange(len(p)) < peaks.shape[1]
     p_log = np.log10(p[order])
     # Of equal probabilities the last has all regions.
     last = np.diff(p_log, append=np.inf) > 0

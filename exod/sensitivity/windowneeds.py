@@ -25,7 +25,7 @@ from scipy import special
 from exod.counts.shares import ConditionalExpectation
 from exod.counts.weights import WeightedChance
 from exod.counts.windows import Chance, WindowCounts, log10_tail
-from exod.sensitivity.cellneeds import PROBABILITIES, DetectionCounts
+from exod.sensitivity.cellneeds import PROBABILITIES, DetectionCounts, grouped
 from exod.sensitivity.profiles import Profile, cell_shares
 
 Floats = NDArray[np.float64]
@@ -97,30 +97,21 @@ def window_detection_counts(
         weight += len(shares) * seen
     with np.errstate(invalid="ignore"):
         images = totals / np.where(weight > 0, weight, np.nan)
-    best = tuple(_of_cells(image.reshape(shape), width).astype(np.float32) for image in images)
-    return DetectionCounts(best, tuple(_median(image) for image in best))
-
-
-def _median(image: NDArray[np.float32]) -> float:
-    known = image[np.isfinite(image)]
-    return float(np.median(known)) if known.size else np.nan
+    return DetectionCounts(
+        tuple(_of_cells(image.reshape(shape), width).astype(np.float32) for image in images)
+    )
 
 
 def _needed(counts: Floats, shares: Floats, p_log: float, light: Light) -> Floats:
     """Counts of a burst, for windows with these counts; mean over frames."""
-    levels, number = np.unique(shares, return_counts=True)
-    if len(levels) > _LEVELS:
-        group = (np.cumsum(number) - 1) * _LEVELS // number.sum()
-        size = np.bincount(group, number)
-        levels = np.bincount(group, number * levels)[size > 0] / size[size > 0]
-        number = size[size > 0]
+    levels, weights = grouped(shares, _LEVELS)
     total, share = (a.ravel() for a in np.meshgrid(counts, levels, indexing="ij"))
     if light.weighted:
         mean = total * share * (WINDOW_CELLS + 1) / WINDOW_CELLS
         needed = light.needed(least_sums(total, share, p_log), mean)
     else:
         needed = light.needed(least_counts(total, share, p_log), total * share)
-    return np.asarray(needed.reshape(len(counts), -1) @ (number / number.sum()))
+    return np.asarray(needed.reshape(len(counts), -1) @ weights)
 
 
 def least_counts(total: Floats, share: Floats, p_log: float) -> Floats:

@@ -20,6 +20,7 @@ from exod.simulate.injection.strength import check_seen, with_counts
 from exod.simulate.injection.targets import Target
 from exod.simulate.lights.lighttext import parse_light_curve
 from exod.simulate.models import TYPICAL_RATES, SourceModel
+from exod.simulate.textvalues import finite_number, key_values
 
 KEYS: Final = (
     "name",
@@ -142,12 +143,7 @@ def parse_source(text: str, number: int = 1) -> SourceRequest:
     light = _LIGHT.search(text)
     if light:
         text, given["light"] = text[: light.start()], text[light.end() :].strip()
-    for item in filter(None, (part.strip() for part in text.split(","))):
-        key, equals, value = (part.strip() for part in item.partition("="))
-        if not equals or key in given:
-            problem = "is given twice" if key in given else "has no value"
-            raise ConfigError(f"Source {number}: {key!r} {problem}; write key=value,key=value.")
-        given[key] = value
+    given = key_values(text, f"Source {number}") | given
     return source_request(given, f"Source {number}", f"source-{number}")
 
 
@@ -174,7 +170,7 @@ def source_request(given: Mapping[str, Any], where: str, name: str) -> SourceReq
             f"{where} has no setting {', '.join(unknown)}; there are {', '.join(KEYS)}."
         )
     values = {
-        key: _number(where, key, value)
+        key: finite_number(value, f"{where}: {key}")
         for key, value in given.items()
         if key not in {"name", "light"} and not isinstance(value, Mapping)
     }
@@ -206,20 +202,12 @@ def _rates(
     by_camera = {key[5:]: value for key, value in values.items() if key.startswith("rate_")}
     table = given.get("rate")
     if isinstance(table, Mapping):
-        by_camera |= {key: _number(where, f"rate.{key}", value) for key, value in table.items()}
+        by_camera |= {
+            key: finite_number(value, f"{where}: rate.{key}") for key, value in table.items()
+        }
     elif "rate" in values:
         by_camera = {c: share * values["rate"] for c, share in TYPICAL_RATES.items()} | by_camera
     return MappingProxyType(by_camera) if by_camera else None
-
-
-def _number(where: str, key: str, value: object) -> float:
-    try:
-        number = float(str(value))
-    except ValueError:
-        number = np.nan
-    if not np.isfinite(number):
-        raise ConfigError(f"{where}: {key} is {value}; it must be a number.")
-    return number
 
 
 def requests_from_toml(text: str, name: str) -> list[SourceRequest]:

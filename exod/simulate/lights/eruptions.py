@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import exprel, ndtr
 
 from exod.errors import ConfigError
-from exod.simulate.lights.lightmodels import LightModel, require_positive
+from exod.simulate.lights.lightmodels import LightModel, require_positive, require_share
 
 Floats = NDArray[np.float64]
 
@@ -120,11 +120,8 @@ class Periodic(LightModel):
     kind = "variable"
 
     def __post_init__(self) -> None:
-        require_positive(self, period=self.period, pulsed_fraction=self.pulsed_fraction)
-        if self.pulsed_fraction > 1:
-            raise ConfigError(
-                f"Periodic: pulsed_fraction is {self.pulsed_fraction:g}; it must not be above 1."
-            )
+        require_positive(self, period=self.period)
+        require_share(self, pulsed_fraction=self.pulsed_fraction)
         if not 0 <= self.phase <= 1:
             raise ConfigError(f"Periodic: phase is {self.phase:g}; it must be between 0 and 1.")
         if self.duty_cycle is not None and not 0 < self.duty_cycle < 1:
@@ -182,10 +179,6 @@ class Periodic(LightModel):
         early = (self.duty_cycle or 0.0) / 2
         return np.asarray(self.start + self.period * (whole + part - self.phase - early))
 
-    @property
-    def interval(self) -> tuple[float, float]:
-        return -np.inf, np.inf
-
 
 @dataclass(frozen=True)
 class QuasiPeriodicEruptions(LightModel):
@@ -238,9 +231,9 @@ class QuasiPeriodicEruptions(LightModel):
                 f"QuasiPeriodicEruptions: jitter is {self.jitter:g}; it must be at least 0 and "
                 f"below 1."
             )
-        if self.seed < 0:
+        if self.seed < 0 or self.seed != int(self.seed):
             raise ConfigError(
-                f"QuasiPeriodicEruptions: seed is {self.seed}; it must not be negative."
+                f"QuasiPeriodicEruptions: seed is {self.seed}; it must be a whole number from 0 on."
             )
         shortest = self.recurrence * (1 - self.jitter)
         if shortest < 4 * self.width:
@@ -250,7 +243,7 @@ class QuasiPeriodicEruptions(LightModel):
             )
         # The shortest distances may all come together.
         number = int(np.ceil(LONGEST_TRAIN / shortest))
-        draws = np.random.default_rng(self.seed).uniform(-1, 1, number)
+        draws = np.random.default_rng(int(self.seed)).uniform(-1, 1, number)
         after = np.concatenate([[0.0], np.cumsum(self.recurrence * (1 + self.jitter * draws))])
         object.__setattr__(self, "peaks", self.start + after[after <= LONGEST_TRAIN])
 
@@ -299,10 +292,6 @@ class QuasiPeriodicEruptions(LightModel):
         low = np.maximum(earliest, value - self._light * (piece + 1))
         high = np.minimum(latest, value)
         return self.start + _solve(self._cumulative, self._rate, value, low, high, tolerance=1e-8)
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        return -np.inf, np.inf
 
 
 def _solve(

@@ -42,12 +42,12 @@ class LightModel(ABC):
         """Time at which `cumulative` reaches a value."""
 
     @property
-    @abstractmethod
     def interval(self) -> tuple[float, float]:
-        """Start and end of the event; infinite for a constant source.
+        """Start and end of the event; infinite for a source that is not one.
 
         Soft edges: 90 per cent of the photons of a Gaussian or a decay lie inside.
         """
+        return -np.inf, np.inf
 
     def integral(self, start: float, stop: float) -> float:
         """Integral of the relative rate in seconds; times a rate it is an expected count."""
@@ -87,6 +87,16 @@ def require_positive(owner: object, **values: float) -> None:
             )
 
 
+def require_share(owner: object, **values: float) -> None:
+    """As `require_positive`, for values that must not be above 1 either."""
+    require_positive(owner, **values)
+    for name, value in values.items():
+        if value > 1:
+            raise ConfigError(
+                f"{type(owner).__name__}: {name} is {value:g}; it must not be above 1."
+            )
+
+
 @dataclass(frozen=True)
 class Constant(LightModel):
     """A steady source.
@@ -108,14 +118,10 @@ class Constant(LightModel):
     def inverse(self, cumulative: ArrayLike) -> Floats:
         return np.asarray(cumulative, float)
 
-    @property
-    def interval(self) -> tuple[float, float]:
-        return -np.inf, np.inf
-
 
 @dataclass(frozen=True)
-class BoxBurst(LightModel):
-    """A burst of constant rate.
+class Event(LightModel):
+    """Anything that begins and ends sharply.
 
     Attributes
     ----------
@@ -125,10 +131,23 @@ class BoxBurst(LightModel):
 
     start: float
     duration: float
-    kind = "burst"
 
     def __post_init__(self) -> None:
         require_positive(self, duration=self.duration)
+
+    def _since(self, time: ArrayLike) -> Floats:
+        return np.asarray(time, float) - self.start
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        return self.start, self.start + self.duration
+
+
+@dataclass(frozen=True)
+class BoxBurst(Event):
+    """A burst of constant rate."""
+
+    kind = "burst"
 
     def rate(self, time: ArrayLike) -> Floats:
         time = np.asarray(time, float) - self.start
@@ -139,10 +158,6 @@ class BoxBurst(LightModel):
 
     def inverse(self, cumulative: ArrayLike) -> Floats:
         return self.start + np.asarray(cumulative, float)
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        return self.start, self.start + self.duration
 
 
 @dataclass(frozen=True)
@@ -222,26 +237,21 @@ class FastRiseBurst(LightModel):
 
 
 @dataclass(frozen=True)
-class Eclipse(LightModel):
+class Eclipse(Event):
     """A steady source that loses part of its light for a while.
 
     Attributes
     ----------
-    start, duration : float
-        Seconds.
     depth : float
         Lost share of the light, above 0 and at most 1 (total eclipse).
     """
 
-    start: float
-    duration: float
     depth: float = 1.0
     kind = "eclipse"
 
     def __post_init__(self) -> None:
-        require_positive(self, duration=self.duration, depth=self.depth)
-        if self.depth > 1:
-            raise ConfigError(f"Eclipse: depth is {self.depth:g}; it must not be above 1.")
+        super().__post_init__()
+        require_share(self, depth=self.depth)
 
     def rate(self, time: ArrayLike) -> Floats:
         time = np.asarray(time, float) - self.start
@@ -259,31 +269,24 @@ class Eclipse(LightModel):
         time = np.where(value < 0, value, np.where(value < left, inside, after))
         return np.asarray(self.start + time)
 
-    @property
-    def interval(self) -> tuple[float, float]:
-        return self.start, self.start + self.duration
-
 
 @dataclass(frozen=True)
-class SoftProtonFlare(LightModel):
+class SoftProtonFlare(Event):
     """Half a sine wave, as a rough outline of a soft-proton flare.
 
     Attributes
     ----------
-    start, duration : float
-        Seconds.
     amplitude : float
         Rate at the peak in the field of view of a MOS camera, 0.2-12 keV, counts per second; pn
         sees more, see `exod.simulate`.
     """
 
-    start: float
-    duration: float
     amplitude: float
     kind = "flare"
 
     def __post_init__(self) -> None:
-        require_positive(self, duration=self.duration, amplitude=self.amplitude)
+        super().__post_init__()
+        require_positive(self, amplitude=self.amplitude)
 
     def _phase(self, time: ArrayLike) -> Floats:
         return np.pi * np.clip((np.asarray(time, float) - self.start) / self.duration, 0, 1)
@@ -297,7 +300,3 @@ class SoftProtonFlare(LightModel):
     def inverse(self, cumulative: ArrayLike) -> Floats:
         cosine = 1 - np.pi / self.duration * np.asarray(cumulative, float)
         return self.start + self.duration / np.pi * np.arccos(np.clip(cosine, -1, 1))
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        return self.start, self.start + self.duration

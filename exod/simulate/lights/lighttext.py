@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from inspect import signature
 from types import MappingProxyType
 from typing import Any, Final, cast
-
-import numpy as np
 
 from exod.errors import ConfigError
 from exod.simulate.lights.eruptions import Periodic, PowerLawDecay, QuasiPeriodicEruptions
@@ -21,20 +19,7 @@ from exod.simulate.lights.lightmodels import (
     LightModel,
 )
 from exod.simulate.lights.tabulated import Dip, Outside, tabulated_from_csv
-
-
-@dataclass(frozen=True)
-class _Model:
-    """What a model is called with; `times` are the parameters that count from the reference."""
-
-    make: Callable[..., LightModel]
-    required: tuple[str, ...] = ()
-    optional: tuple[str, ...] = ()
-    times: tuple[str, ...] = ("start",)
-
-    @property
-    def allowed(self) -> tuple[str, ...]:
-        return self.required + self.optional
+from exod.simulate.textvalues import finite_number, key_values
 
 
 def _eclipse(start: float, duration: float, depth: float = 1.0, ingress: float = 0.0) -> LightModel:
@@ -44,30 +29,21 @@ def _eclipse(start: float, duration: float, depth: float = 1.0, ingress: float =
     return Dip(start, duration, ingress, depth)
 
 
-def _eruptions(seed: float = 1.0, **parameters: float) -> LightModel:
-    if seed != int(seed):
-        raise ConfigError(f"The light curve qpe: seed is {seed:g}; it must be a whole number.")
-    return QuasiPeriodicEruptions(seed=int(seed), **parameters)
-
-
-_MODELS: Final = MappingProxyType(
+_MODELS: Final[Mapping[str, Callable[..., LightModel]]] = MappingProxyType(
     {
-        "constant": _Model(Constant),
-        "box": _Model(BoxBurst, ("start", "duration")),
-        "gauss": _Model(GaussianBurst, ("centre", "width"), times=("centre",)),
-        "fred": _Model(FastRiseBurst, ("start", "rise", "decay")),
-        "powerlaw": _Model(
-            PowerLawDecay, ("start", "scale", "index"), ("stop",), ("start", "stop")
-        ),
-        "eclipse": _Model(_eclipse, ("start", "duration"), ("depth", "ingress")),
-        "periodic": _Model(
-            Periodic, ("period",), ("start", "phase", "pulsed_fraction", "duty_cycle")
-        ),
-        "qpe": _Model(
-            _eruptions, ("start", "recurrence", "width", "amplitude"), ("jitter", "seed")
-        ),
+        "constant": Constant,
+        "box": BoxBurst,
+        "gauss": GaussianBurst,
+        "fred": FastRiseBurst,
+        "powerlaw": PowerLawDecay,
+        "eclipse": _eclipse,
+        "periodic": Periodic,
+        "qpe": QuasiPeriodicEruptions,
     }
 )
+_TIMES: Final = frozenset({"start", "centre", "stop"})
+"""Parameters that count from the reference."""
+
 _TABLE, _TABLE_PARAMETERS = "table", ("file", "times", "outside")
 
 LIGHT_CURVES: Final = (*_MODELS, _TABLE)
@@ -118,14 +94,16 @@ def parse_light_curve(
         return _table(given, reference, read_text)
     if name not in _MODELS:
         raise ConfigError(f"There is no light curve {name!r}; there are {', '.join(LIGHT_CURVES)}.")
-    model = _MODELS[name]
-    _check_names(name, given, model.required, model.allowed)
-    values = {key: _number(name, key, value) for key, value in given.items()}
-    if "start" in model.optional:
+    parameters = signature(_MODELS[name]).parameters
+    required = [key for key, item in parameters.items() if item.default is item.empty]
+    _check_names(name, given, required, list(parameters))
+    what = f"The light curve {name}"
+    values = {key: finite_number(value, f"{what}: {key}") for key, value in given.items()}
+    if "start" in parameters:
         values.setdefault("start", 0.0)
-    for key in set(model.times) & set(values):
+    for key in _TIMES & set(values):
         values[key] += reference
-    return model.make(**values)
+    return _MODELS[name](**values)
 
 
 def _split(light: str | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -134,21 +112,11 @@ def _split(light: str | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         given = dict(light)
         return str(given.pop("model", "")), given
     name, _, rest = light.strip().partition(":")
-    given = {}
-    for item in filter(None, (part.strip() for part in rest.split(","))):
-        key, equals, value = (part.strip() for part in item.partition("="))
-        if not equals or key in given:
-            problem = "is given twice" if key in given else "has no value"
-            raise ConfigError(
-                f"In the light curve {light!r}, {key!r} {problem}; write it as "
-                f"box:start=1000,duration=50."
-            )
-        given[key] = value
-    return name.strip(), given
+    return name.strip(), key_values(rest, f"The light curve {light}")
 
 
 def _check_names(
-    name: str, given: Mapping[str, Any], required: tuple[str, ...], allowed: tuple[str, ...]
+    name: str, given: Mapping[str, Any], required: Sequence[str], allowed: Sequence[str]
 ) -> None:
     takes = f"it takes {', '.join(allowed)}" if allowed else "it takes none"
     unknown = [key for key in given if key not in allowed]
@@ -157,16 +125,6 @@ def _check_names(
     missing = [key for key in required if key not in given]
     if missing:
         raise ConfigError(f"The light curve {name} lacks {', '.join(missing)}; {takes}.")
-
-
-def _number(name: str, key: str, value: object) -> float:
-    try:
-        number = float(cast("str", value))
-    except (TypeError, ValueError):
-        number = np.nan
-    if not np.isfinite(number) or isinstance(value, bool):
-        raise ConfigError(f"The light curve {name}: {key} is {value}; it must be a number.")
-    return number
 
 
 def _table(

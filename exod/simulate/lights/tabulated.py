@@ -13,7 +13,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from exod.errors import ConfigError
-from exod.simulate.lights.lightmodels import Kind, LightModel, require_positive
+from exod.simulate.lights.lightmodels import (
+    Event,
+    Kind,
+    LightModel,
+    require_positive,
+    require_share,
+)
+from exod.simulate.textvalues import finite_number
 
 Floats = NDArray[np.float64]
 Outside = Literal["zero", "held"]
@@ -115,7 +122,7 @@ class Tabulated(LightModel):
 
 
 @dataclass(frozen=True)
-class Dip(LightModel):
+class Dip(Event):
     """A steady source that loses part of its light gradually, and regains it in the same way.
 
     Attributes
@@ -133,17 +140,15 @@ class Dip(LightModel):
     array([1. , 0.6, 0.2])
     """
 
-    start: float
-    duration: float
     ingress: float
     depth: float = 1.0
     kind = "eclipse"
     _curve: Tabulated = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        require_positive(self, duration=self.duration, ingress=self.ingress, depth=self.depth)
-        if self.depth > 1:
-            raise ConfigError(f"Dip: depth is {self.depth:g}; it must not be above 1.")
+        super().__post_init__()
+        require_positive(self, ingress=self.ingress)
+        require_share(self, depth=self.depth)
         if 2 * self.ingress > self.duration:
             raise ConfigError(
                 f"Dip: ingress is {self.ingress:g}; it must be at most half of the duration, "
@@ -156,17 +161,13 @@ class Dip(LightModel):
         object.__setattr__(self, "_curve", Tabulated(np.array(contacts), np.array(rates), "held"))
 
     def rate(self, time: ArrayLike) -> Floats:
-        return self._curve.rate(np.asarray(time, float) - self.start)
+        return self._curve.rate(self._since(time))
 
     def cumulative(self, time: ArrayLike) -> Floats:
-        return self._curve.cumulative(np.asarray(time, float) - self.start)
+        return self._curve.cumulative(self._since(time))
 
     def inverse(self, cumulative: ArrayLike) -> Floats:
         return self.start + self._curve.inverse(cumulative)
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        return self.start, self.start + self.duration
 
 
 def _extended(light: Floats, rate: float) -> Floats:
@@ -228,8 +229,13 @@ def _rows(
     previous = -np.inf
     for number, line in lines:
         cells, where = next(csv.reader([line])), f"{name}, line {number}"
-        time = _number(cells, time_column, f"{where}: the time")
-        rate = _number(cells, rate_column, f"{where}: the rate")
+        time, rate = (
+            finite_number("".join(cells[column : column + 1]).strip() or "missing", what)
+            for column, what in (
+                (time_column, f"{where}: the time"),
+                (rate_column, f"{where}: the rate"),
+            )
+        )
         if rate < 0:
             raise ConfigError(f"{where}: the rate is {rate:g}; it must not be negative.")
         if time <= previous:
@@ -239,14 +245,3 @@ def _rows(
             )
         previous = time
         yield time, rate
-
-
-def _number(cells: list[str], column: int, what: str) -> float:
-    text = cells[column].strip() if column < len(cells) else ""
-    try:
-        value = float(text)
-    except ValueError:
-        value = np.nan
-    if not np.isfinite(value):
-        raise ConfigError(f"{what} is {text or 'missing'}; it must be a number.")
-    return value
