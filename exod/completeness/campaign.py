@@ -15,6 +15,7 @@ import numpy as np
 
 from exod.config import Config
 from exod.errors import ConfigError, plural
+from exod.simulate.models import require
 from exod.simulate.weather import BACKGROUNDS, Background
 
 Method = Literal["search", "exod1", "exod1-ks"]
@@ -148,8 +149,7 @@ class Campaign:
 
 def _check_extents(campaign: Campaign) -> None:
     length = campaign.length
-    if not 2000 <= length <= 1e6:
-        raise ConfigError(f"length is {length:g}; it must be between 2000 and 1e6 s.")
+    require("length", length, 2000, 1e6)
     if max(campaign.durations) > 0.2 * length:
         raise ConfigError(
             f"durations has {max(campaign.durations):g} s; a burst may last a fifth of the "
@@ -161,8 +161,7 @@ def _check_extents(campaign: Campaign) -> None:
             f"see; {MAX_OFF_AXIS:g} is the largest."
         )
     for name in ("observations", "bursts"):
-        if not 1 <= getattr(campaign, name) <= 500:
-            raise ConfigError(f"{name} is {getattr(campaign, name)}; it must be from 1 to 500.")
+        require(name, getattr(campaign, name), 1, 500)
     if campaign.seed < 0:
         raise ConfigError(f"seed is {campaign.seed}; it must not be negative.")
 

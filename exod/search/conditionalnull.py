@@ -18,7 +18,7 @@ from scipy.special import gammainc
 from exod.config import Band
 from exod.counts.bayes import MU_REFERENCE, n_peak
 from exod.counts.cube import CountCube
-from exod.counts.shares import ConditionalExpectation, LevelCurve, LiveTime, class_images
+from exod.counts.shares import ConditionalExpectation, LiveTime, class_images
 from exod.counts.windows import WindowCounts, Windows
 from exod.observation.gti import MAX_HIGH_ENERGY_BIN, BadTime, Frames, bad_time
 from exod.search.null import Mask, Searched, Subset, TestedRun, Threshold
@@ -102,12 +102,14 @@ class ConditionalNull:
             whole, subset.grid, frame, subset.flat, np.zeros(1, bool), used & is_live
         )
         known = subset.known_sources(cube.box, MASK_ARCSEC, subset.grid.size_arcsec)
-        images = class_images(cube, live[cube.event], self.live_time, known)
-        _, counts, source, mask = images
+        curve, counts, source, mask = class_images(cube, live[cube.event], self.live_time, known)
+        expectation = ConditionalExpectation(
+            counts, source, mask, curve, self.live_time, whole, np.zeros(1, bool)
+        )
         settings = subset.config.cube
         windows = Windows(mask.shape, settings.window, settings.psf_weights)
         sums = WindowCounts.of(counts, source, windows)
-        return _Band(self, band, int(used.sum()), cube, *images, sums)
+        return _Band(self, band, int(used.sum()), cube, expectation, sums)
 
 
 @dataclass(frozen=True)
@@ -128,16 +130,13 @@ class Crowd:
 
 @dataclass(frozen=True)
 class _Band:
-    """What all runs of a band share."""
+    """What all runs of a band share; cube and expectation are of a single frame."""
 
     null: ConditionalNull
     band: Band
     n_events: int
     cube: CountCube
-    curve: LevelCurve
-    counts: NDArray[np.float64]
-    source: NDArray[np.float64]
-    mask: Mask
+    expectation: ConditionalExpectation
     sums: WindowCounts
 
     def test(self, t_bin: float, crowd: Crowd | None) -> tuple[TestedRun, Searched, Crowd | None]:
@@ -176,10 +175,7 @@ class _Band:
 
     def _expectation(self, frames: Frames) -> ConditionalExpectation:
         """Expected counts in some frames."""
-        live_time, is_bad = self.null.live_time, self.null.is_bad(frames)
-        return ConditionalExpectation(
-            self.counts, self.source, self.mask, self.curve, live_time, frames, is_bad
-        )
+        return replace(self.expectation, frames=frames, is_bad=self.null.is_bad(frames))
 
     def _cube(self, frames: Frames) -> CountCube:
         """The counts of the band in some frames."""

@@ -82,14 +82,10 @@ def run_rows(obsid: str, subset: MergedEvents, run: Run, config: Config, notes: 
         "e_lo": run.band[0],
         "e_hi": run.band[1],
     }
+    bad = run.bad_time.intervals
     return {
         "runs": _run(key, subset, run, config, notes),
-        "bti": _named(
-            obsid,
-            run,
-            START=run.bad_time.intervals[:, 0],
-            STOP=run.bad_time.intervals[:, 1],
-        ),
+        "bti": _named(obsid, run, START=bad[:, 0], STOP=bad[:, 1]),
         "cells": _cells(obsid, run),
         "regions": pd.DataFrame([_region(key, subset.plane, run, r) for r in run.regions]),
         "lightcurves": _light_curves(obsid, run),
@@ -98,8 +94,7 @@ def run_rows(obsid: str, subset: MergedEvents, run: Run, config: Config, notes: 
 
 
 def _named(obsid: str, run: Run, **columns: Any) -> pd.DataFrame:
-    frame = pd.DataFrame(columns)
-    return frame.assign(runid=run.runid, obsid=obsid)
+    return pd.DataFrame(columns).assign(runid=run.runid, obsid=obsid)
 
 
 def _run(
@@ -126,10 +121,7 @@ def _run(
         "t_hi": subset.t_hi,
         "n_exposures": len(subset.exposures),
         "n_frames": cube.frames.n,
-        "y_lo": box.y_lo,
-        "y_hi": box.y_hi,
-        "x_lo": box.x_lo,
-        "x_hi": box.x_hi,
+        **vars(box),
         "n_events": run.n_events,
         "n_sum": float(cube.n_sum),
         "mu_sum": float(run.expectation.image().sum()),
@@ -200,10 +192,7 @@ def _region(
         "X": x,
         "Y": y,
         "pos_method": method,
-        "y_lo": box.y_lo,
-        "y_hi": box.y_hi,
-        "x_lo": box.x_lo,
-        "x_hi": box.x_hi,
+        **vars(box),
         "y_centroid": region.y_centroid + cube.box.y_lo,
         "x_centroid": region.x_centroid + cube.box.x_lo,
         "y_weighted": y_weighted,

@@ -86,19 +86,17 @@ def _limits(b_log: float) -> tuple[Floats, Floats]:
     """Smallest count of a peak and largest of an eclipse on the grid of expectations."""
     mu = _MU_GRID[:-1]
     highest = np.ceil(2 * mu + 10 * (1 + b_log) + 10)
-    least = _smallest(lambda n, mu: log10_b_peak(n, mu) >= b_log, mu, highest)
-    above = _smallest(lambda n, mu: log10_b_eclipse(n, mu) < b_log, mu, np.ceil(2 * mu) + 1)
+    none = np.full(len(mu), -1.0)
+    least = smallest(lambda n: log10_b_peak(n, mu) >= b_log, none, highest)
+    above = smallest(lambda n: log10_b_eclipse(n, mu) < b_log, none, np.ceil(2 * mu) + 1)
     return np.append(least, np.inf), np.append(above - 1, -1.0)
 
 
-def _smallest(
-    test: Callable[[Floats, Floats], NDArray[np.bool_]], mu: Floats, high: Floats
-) -> Floats:
-    """Smallest n that passes a test that is monotone in n and passed by `high`."""
-    low = np.full(len(mu), -1.0)
+def smallest(test: Callable[[Floats], NDArray[np.bool_]], low: Floats, high: Floats) -> Floats:
+    """Smallest whole numbers above `low` that pass a test, which all from some number on do."""
     while np.any(high - low > 1):
         middle = np.floor((low + high) / 2)
-        passed = test(middle, mu)
+        passed = test(middle)
         high, low = np.where(passed, middle, high), np.where(passed, low, middle)
     return high
 

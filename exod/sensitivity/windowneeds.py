@@ -25,6 +25,7 @@ from scipy import special
 from exod.counts.shares import ConditionalExpectation
 from exod.counts.weights import WeightedChance
 from exod.counts.windows import Chance, WindowCounts, log10_tail
+from exod.sensitivity.cellalarms import smallest
 from exod.sensitivity.cellneeds import PROBABILITIES, DetectionCounts, grouped
 from exod.sensitivity.profiles import Profile, cell_shares
 
@@ -123,14 +124,14 @@ def least_counts(total: Floats, share: Floats, p_log: float) -> Floats:
     array([6.])
     """
     rest = total * (1 - share)
-    low, high = np.floor(total * share), np.ceil(2 * total * share - 6 * p_log + 20)
-    while np.any(high - low > 1):
-        middle = np.floor((low + high) / 2)
+
+    def enough(n: Floats) -> NDArray[np.bool_]:
         # The counts of a burst are among those of its window.
-        trials = rest + middle
-        enough = log10_tail(middle, trials, trials * share, upper=True) <= p_log
-        high, low = np.where(enough, middle, high), np.where(enough, low, middle)
-    return high
+        trials = rest + n
+        return log10_tail(n, trials, trials * share, upper=True) <= p_log
+
+    highest = np.ceil(2 * total * share - 6 * p_log + 20)
+    return smallest(enough, np.floor(total * share), highest)
 
 
 def least_sums(total: Floats, share: Floats, p_log: float) -> Floats:
@@ -141,20 +142,18 @@ def least_sums(total: Floats, share: Floats, p_log: float) -> Floats:
     >>> least_sums(np.array([50.0]), np.array([0.001]), -9.0)
     array([8.])
     """
-    high = 2 * least_counts(total, share, p_log)
-    # A sum is at least the counts, and at most twice as large.
-    low = high / 2 - 1
-    while np.any(high - low > 1):
-        centre = np.floor((low + high) / 2)
+
+    def enough(s: Floats) -> NDArray[np.bool_]:
         # The counts of a burst are among those of its window.
-        trials = total * (1 - share) + centre * WINDOW_CELLS / (WINDOW_CELLS + 1)
+        trials = total * (1 - share) + s * WINDOW_CELLS / (WINDOW_CELLS + 1)
         inner = trials / WINDOW_CELLS
         parts = [Chance(np.zeros_like(inner), n, share) for n in (trials - inner, inner)]
         endless = np.full_like(inner, np.inf)
-        chance = WeightedChance(parts[0], parts[1], endless, endless)
-        enough = chance.log10_tail(centre) <= p_log
-        high, low = np.where(enough, centre, high), np.where(enough, low, centre)
-    return high
+        return WeightedChance(parts[0], parts[1], endless, endless).log10_tail(s) <= p_log
+
+    # A sum is at least the counts, and at most twice as large.
+    least = least_counts(total, share, p_log)
+    return smallest(enough, least - 1, 2 * least)
 
 
 @dataclass(frozen=True, eq=False)

@@ -34,7 +34,8 @@ REVOLUTION_ZERO: Final = 1.00529502e8 - 229 * REVOLUTION_SECONDS
 observations 0001730201 (revolution 229) and 0916810801 (4345)."""
 
 
-def _require(name: str, value: float, low: float, high: float) -> None:
+def require(name: str, value: float, low: float, high: float) -> None:
+    """Raise a ConfigError that names a value outside of its limits."""
     if not low <= value <= high:
         raise ConfigError(f"{name} is {value:g}; it must be between {low:g} and {high:g}.")
 
@@ -72,11 +73,11 @@ class SourceModel:
         for instrument, rate in self.rate.items():
             if instrument not in CAMERAS:
                 raise ConfigError(f"Source {self.name}: unknown camera {instrument!r}.")
-            _require(f"Source {self.name}: rate in {instrument}", rate, 0, 1e4)
-        _require(f"Source {self.name}: ra_deg", self.ra_deg, 0, 360)
-        _require(f"Source {self.name}: dec_deg", self.dec_deg, -90, 90)
-        _require(f"Source {self.name}: extent_arcsec", self.extent_arcsec, 0, 600)
-        _require(f"Source {self.name}: energy_kev", self.energy_kev, 0.2, 12)
+            require(f"Source {self.name}: rate in {instrument}", rate, 0, 1e4)
+        require(f"Source {self.name}: ra_deg", self.ra_deg, 0, 360)
+        require(f"Source {self.name}: dec_deg", self.dec_deg, -90, 90)
+        require(f"Source {self.name}: extent_arcsec", self.extent_arcsec, 0, 600)
+        require(f"Source {self.name}: energy_kev", self.energy_kev, 0.2, 12)
 
     @classmethod
     def burst(
@@ -116,7 +117,7 @@ class HotPixel:
 
     def __post_init__(self) -> None:
         name = f"Hot pixel {self.ccdnr}/{self.rawx}/{self.rawy}"
-        _require(f"{name}: rate", self.rate, 0, 1e4)
+        require(f"{name}: rate", self.rate, 0, 1e4)
         for start, stop in self.episodes:
             if not start < stop:
                 raise ConfigError(f"{name}: an episode from {start:g} to {stop:g} s is impossible.")
@@ -188,19 +189,19 @@ class ExposureModel:
             )
         if len(self.expid) != 4 or not (self.expid[0] in "SUX" and self.expid[1:].isdigit()):
             raise ConfigError(f"Exposure {self.expid!r} must look like S003 or U002.")
-        _require(f"Exposure {self.expid}: duration", self.duration, 1, 1e6)
-        _require(f"Exposure {self.expid}: start", self.start, 0, 2e9)
+        require(f"Exposure {self.expid}: duration", self.duration, 1, 1e6)
+        require(f"Exposure {self.expid}: start", self.start, 0, 2e9)
         camera = CAMERAS[self.instrument]
         windows = read_out(camera, self.submode).windows
         for pixel in self.hot_pixels:
             name = f"Exposure {self.expid}: hot pixel"
-            _require(f"{name} ccdnr", pixel.ccdnr, 1, camera.n_ccds)
+            require(f"{name} ccdnr", pixel.ccdnr, 1, camera.n_ccds)
             x_lo, x_hi, y_lo, y_hi = (int(edge) for edge in windows[pixel.ccdnr])
-            _require(f"{name} rawx", pixel.rawx, x_lo, x_hi)
-            _require(f"{name} rawy", pixel.rawy, y_lo, y_hi)
+            require(f"{name} rawx", pixel.rawx, x_lo, x_hi)
+            require(f"{name} rawy", pixel.rawy, y_lo, y_hi)
         for dropout in self.dropouts:
             for ccdnr in dropout.ccds:
-                _require(f"Exposure {self.expid}: drop-out of CCD", ccdnr, 1, camera.n_ccds)
+                require(f"Exposure {self.expid}: drop-out of CCD", ccdnr, 1, camera.n_ccds)
 
     @property
     def stop(self) -> float:
@@ -259,10 +260,10 @@ class ObservationModel:
 
     def __post_init__(self) -> None:
         validate_obsid(self.obsid)
-        _require("ra_pnt", self.ra_pnt, 0, 360)
-        _require("dec_pnt", self.dec_pnt, -90, 90)
-        _require("pa_pnt", self.pa_pnt, -360, 720)
-        _require("background_scale", self.background_scale, 0, 1000)
+        require("ra_pnt", self.ra_pnt, 0, 360)
+        require("dec_pnt", self.dec_pnt, -90, 90)
+        require("pa_pnt", self.pa_pnt, -360, 720)
+        require("background_scale", self.background_scale, 0, 1000)
         object.__setattr__(self, "plane", sky_plane(self.ra_pnt, self.dec_pnt))
         if not self.exposures:
             raise ConfigError(f"Observation {self.obsid} has no exposure.")

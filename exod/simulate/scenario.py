@@ -28,6 +28,7 @@ from exod.simulate.models import (
     HotPixel,
     ObservationModel,
     SourceModel,
+    require,
     sky_plane,
 )
 from exod.simulate.weather import BACKGROUNDS, Background, flaring, outlines, with_structure
@@ -104,16 +105,13 @@ def default_observation(
     _check_settings(cameras, duration / max(n_exposures, 1), seed)
     if background not in BACKGROUNDS:
         raise ConfigError(f"Unknown background {background!r}; use {' or '.join(BACKGROUNDS)}.")
-    if not 1 <= n_exposures <= 9:
-        raise ConfigError(f"n_exposures is {n_exposures}; it must be from 1 to 9.")
-    _check_numbers(
-        n_sources=n_sources,
-        n_bursts=n_bursts,
-        n_eclipses=n_eclipses,
-        n_flares=n_flares,
-        n_hot_pixels=n_hot_pixels,
-        n_dropouts=n_dropouts,
-    )
+    require("n_exposures", n_exposures, 1, 9)
+    require("n_sources", n_sources, 0, 500)
+    require("n_bursts", n_bursts, 0, 500)
+    require("n_eclipses", n_eclipses, 0, 500)
+    require("n_flares", n_flares, 0, 500)
+    require("n_hot_pixels", n_hot_pixels, 0, 500)
+    require("n_dropouts", n_dropouts, 0, 500)
     generator = np.random.default_rng([int(validate_obsid(obsid)), seed])
     revolution = int(generator.integers(300, 4300))
     ra = round(float(generator.uniform(0, 360)), 6)
@@ -169,12 +167,6 @@ def _exposures(
         drops = _random_dropouts(generator, model, n_dropouts)
         exposures.append(replace(model, hot_pixels=pixels, dropouts=drops))
     return exposures
-
-
-def _check_numbers(**numbers: int) -> None:
-    for name, value in numbers.items():
-        if not 0 <= value <= 500:
-            raise ConfigError(f"{name} is {value}; it must be a whole number from 0 to 500.")
 
 
 def _check_settings(cameras: Sequence[str], duration: float, seed: int) -> None:
