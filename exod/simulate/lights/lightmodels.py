@@ -120,7 +120,7 @@ class Constant(LightModel):
 
 
 @dataclass(frozen=True)
-class Event(LightModel):
+class LightEvent(LightModel):
     """Anything that begins and ends sharply.
 
     Attributes
@@ -144,7 +144,7 @@ class Event(LightModel):
 
 
 @dataclass(frozen=True)
-class BoxBurst(Event):
+class BoxBurst(LightEvent):
     """A burst of constant rate."""
 
     kind = "burst"
@@ -237,7 +237,7 @@ class FastRiseBurst(LightModel):
 
 
 @dataclass(frozen=True)
-class Eclipse(Event):
+class Eclipse(LightEvent):
     """A steady source that loses part of its light for a while.
 
     Attributes
@@ -271,7 +271,7 @@ class Eclipse(Event):
 
 
 @dataclass(frozen=True)
-class SoftProtonFlare(Event):
+class SoftProtonFlare(LightEvent):
     """Half a sine wave, as a rough outline of a soft-proton flare.
 
     Attributes

@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from exod.errors import ConfigError
 from exod.simulate.lights.lightmodels import (
-    Event,
     Kind,
+    LightEvent,
     LightModel,
     require_positive,
     require_share,
@@ -122,7 +122,7 @@ class Tabulated(LightModel):
 
 
 @dataclass(frozen=True)
-class Dip(Event):
+class Dip(LightEvent):
     """A steady source that loses part of its light gradually, and regains it in the same way.
 
     Attributes
