@@ -26,6 +26,7 @@ import numpy as np
 import pandas as pd
 
 import exod
+from benchmarks.completeness_picture import methods_figure
 from benchmarks.measure import timed
 from exod.completeness.campaign import Campaign
 from exod.completeness.curves import counts_needed, summarise
@@ -36,7 +37,6 @@ from exod.completeness.virtualwindows import VirtualWindows
 from exod.config import Config
 from exod.counts.windows import WindowCounts, Windows
 from exod.instruments.epic import XMM
-from exod.plots.completeness import methods_figure
 from exod.plots.saving import save_figure
 from exod.scheduler.plan import Plan
 from exod.sensitivity.cellneeds import detection_counts

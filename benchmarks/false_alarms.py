@@ -23,13 +23,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from benchmarks.false_alarms_picture import calibration_figure
 from exod import __version__
 from exod.cli.progress import follow
 from exod.config import Config
 from exod.counts.bayes import Thresholds
 from exod.counts.shares import ConditionalExpectation
 from exod.counts.windows import WindowCounts, Windows
-from exod.plots.falsealarms import calibration_figure
 from exod.plots.saving import save_figure
 from exod.scheduler import run as run_tasks
 from exod.scheduler.plan import Plan

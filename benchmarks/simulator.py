@@ -16,6 +16,7 @@ from astropy.io import fits
 from scipy.optimize import least_squares
 
 from benchmarks.twin import compare
+from benchmarks.twin_picture import Measured, simulator_comparison
 from exod.instruments.king import KingProfile
 from exod.instruments.pointspread import (
     ENERGIES_KEV,
@@ -25,7 +26,6 @@ from exod.instruments.pointspread import (
     OFF_AXIS_ARCMIN,
 )
 from exod.plots.saving import save_figure
-from exod.plots.simulator import Measured, simulator_comparison
 from exod.simulate.camera.detector import DETECTORS
 
 FRACTIONS = np.array([0.6, 0.7, 0.8])

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from benchmarks.twin_picture import Measured
 from exod.instruments.pointspread import POINT_SPREADS
 from exod.observation.events import EventList, Exposure
-from exod.plots.simulator import Measured
 from exod.pps import read_event_list, read_source_list
 from exod.simulate import ExposureModel, ObservationModel, SourceModel, simulate
 from exod.simulate.camera.detector import DETECTORS

@@ -68,7 +68,7 @@ def _draw_curves(axes: Axes, rows: pd.DataFrame) -> None:
         axes.errorbar(
             drawn["amplitude"],
             drawn["fraction"],
-            yerr=_bars(drawn),
+            yerr=error_bars(drawn, "fraction"),
             fmt="o",
             ms=4,
             color=colour,
@@ -89,10 +89,10 @@ def _draw_curves(axes: Axes, rows: pd.DataFrame) -> None:
     axes.grid(alpha=0.25)
 
 
-def _bars(rows: pd.DataFrame) -> np.ndarray[Any, Any]:
-    """Lengths of error bars, shape (2, n)."""
-    low, high = rows["fraction"] - rows["fraction_low"], rows["fraction_high"] - rows["fraction"]
-    return np.maximum(np.stack([low, high]), 0)
+def error_bars(rows: pd.DataFrame, name: str) -> np.ndarray[Any, Any]:
+    """Lengths of error bars of a column, shape (2, n); 0 where there is no limit."""
+    bars = np.stack([rows[name] - rows[f"{name}_low"], rows[f"{name}_high"] - rows[name]])
+    return np.where(np.isfinite(bars), np.maximum(bars, 0), 0)
 
 
 def _plain_ticks(axis: Any, values: list[float]) -> None:
@@ -115,13 +115,12 @@ def _draw_needed(axes: Axes, rows: pd.DataFrame) -> None:
         style = "-" if background == "quiet" else "--"
         name = f"{method} {float(level):g}, {background}" if several else f"{background}"
         for fraction, marker, width in ((50, "o", 1.5), (90, "s", 0.9)):
-            known = own[np.isfinite(own[f"n{fraction}"]) & (own[f"n{fraction}"] > 0)]
-            value = known[f"n{fraction}"].to_numpy(float)
-            bars = np.stack([value - known[f"n{fraction}_low"], known[f"n{fraction}_high"] - value])
+            column = f"n{fraction}"
+            known = own[np.isfinite(own[column]) & (own[column] > 0)]
             axes.errorbar(
                 known["duration"],
-                value,
-                yerr=np.where(np.isfinite(bars), np.maximum(bars, 0), 0),
+                known[column],
+                yerr=error_bars(known, column),
                 color=colour,
                 ls=style,
                 lw=width,
@@ -131,88 +130,28 @@ def _draw_needed(axes: Axes, rows: pd.DataFrame) -> None:
                 label=f"{name}, {fraction} %",
             )
     for i, (fraction, marker) in enumerate(zip((50, 90, 100), _PUBLISHED_MARKERS, strict=True)):
-        axes.plot(
-            list(PUBLISHED),
-            [counts[i] for counts in PUBLISHED.values()],
-            marker,
-            color=GREY,
-            ms=7,
-            mfc="none",
-            mew=1.4,
-            label=f"EXOD2 published, {fraction} %",
-        )
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    _plain_ticks(axes.xaxis, sorted({*needed["duration"], *PUBLISHED}))
-    _plain_ticks(axes.yaxis, [5, 7, 10, 15, 20, 30, 50, 70, 100])
+        draw_published(axes, i, marker, f"EXOD2 published, {fraction} %")
+    logarithmic_counts(axes, sorted({*needed["duration"], *PUBLISHED}))
     axes.tick_params(axis="x", labelsize=SMALL)
     axes.set_xlabel("Duration of the burst (s); time bin of the published points")
     axes.set_ylabel("Expected counts for detection")
     axes.legend(
         fontsize=SMALL, frameon=False, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.14)
     )
-    axes.grid(alpha=0.25, which="both")
 
 
-_SEVERAL_COLOURS: Final = {"deep": BLUE, "published": VERMILLION, "EXOD I": ORANGE}
+def draw_published(axes: Axes, column: int, marker: str, label: str) -> None:
+    """Mark the published counts, those of a column of `exod.completeness.curves.PUBLISHED`."""
+    counts = [values[column] for values in PUBLISHED.values()]
+    axes.plot(list(PUBLISHED), counts, marker, color=GREY, ms=7, mfc="none", mew=1.4, label=label)
 
 
-def methods_figure(needed: pd.DataFrame) -> Figure:
-    """Counts for 50 % against duration of several searches.
-
-    Parameters
-    ----------
-    needed : DataFrame
-        One row a background, duration, method and source (injected or predicted): n50, n50_low,
-        n50_high.
-    """
-    figure = Figure(figsize=(7.5, 5.5), layout="constrained")
-    axes = figure.subplots()
-    known = needed[np.isfinite(needed["n50"]) & (needed["n50"] > 0)].sort_values("duration")
-    for key, own in known.groupby(["method", "background", "source"], sort=False):
-        method, background, source = (str(part) for part in key)
-        if source == "predicted":
-            colour, style = _SEVERAL_COLOURS[method], "-" if background == "quiet" else "--"
-            axes.plot(own["duration"], own["n50"], color=colour, ls=style, lw=5, alpha=0.2)
-            continue
-        value = own["n50"].to_numpy(float)
-        bars = np.stack([value - own["n50_low"], own["n50_high"] - value])
-        # The lines are apart, so that their bars can be told.
-        axes.errorbar(
-            own["duration"] * (1.03 if background == "quiet" else 0.97),
-            value,
-            yerr=np.where(np.isfinite(bars), np.maximum(bars, 0), 0),
-            color=_SEVERAL_COLOURS[method],
-            ls="-" if background == "quiet" else "--",
-            marker="o",
-            mfc=_SEVERAL_COLOURS[method] if background == "quiet" else "white",
-            ms=5,
-            lw=1.4,
-            capsize=2,
-            label=f"{method}, {background}",
-        )
-    axes.plot(
-        list(PUBLISHED),
-        [counts[0] for counts in PUBLISHED.values()],
-        "D",
-        color=GREY,
-        ms=7,
-        mfc="none",
-        mew=1.4,
-        label="EXOD2, as published (time bin)",
-    )
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    _plain_ticks(axes.xaxis, sorted(needed["duration"].unique()))
+def logarithmic_counts(axes: Axes, durations: list[float]) -> None:
+    """Logarithmic axes of counts against durations."""
+    axes.set(xscale="log", yscale="log")
+    _plain_ticks(axes.xaxis, durations)
     _plain_ticks(axes.yaxis, [5, 7, 10, 15, 20, 30, 50, 70, 100])
-    axes.set_xlabel("Duration of the burst (s)")
-    axes.set_ylabel("Expected counts for 50 % detection")
-    axes.set_title(
-        "Searches at equal numbers of false regions; broad lines: predicted", fontsize=11
-    )
-    axes.legend(fontsize=SMALL, frameon=False)
     axes.grid(alpha=0.25, which="both")
-    return figure
 
 
 def _draw_pairs(axes: Axes, rows: pd.DataFrame) -> None:

@@ -22,7 +22,7 @@ from benchmarks.false_alarms import (
     smallest,
     summary,
 )
-from exod.plots.falsealarms import calibration_figure
+from benchmarks.false_alarms_picture import calibration_figure
 from exod.search.subset import search_subset
 from exod.stages.inputs.memory import in_memory
 

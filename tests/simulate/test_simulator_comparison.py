@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from benchmarks.twin import FILES, RADII, compare
+from benchmarks.twin_picture import Measured, simulator_comparison
 from exod.plots.saving import save_figure
-from exod.plots.simulator import Measured, simulator_comparison
 
 
 @pytest.fixture(scope="module")
