@@ -90,7 +90,8 @@ class Gallery:
     pictures: tuple[Picture, ...]
 
 
-Block = Text | Listing | Picture | Gallery
+Blocks = list[Text | Listing | Picture | Gallery]
+"""What a section consists of, in order."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ class Section:
     """A part of the page under a heading."""
 
     title: str
-    blocks: tuple[Block, ...]
+    blocks: Blocks
 
     @property
     def anchor(self) -> str:
@@ -106,7 +107,7 @@ class Section:
 
         Examples
         --------
-        >>> Section("Good and bad time", ()).anchor
+        >>> Section("Good and bad time", []).anchor
         'good-and-bad-time'
         """
         return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")

@@ -10,24 +10,19 @@ import pandas as pd
 from exod.errors import plural
 from exod.report.consistency import failed
 from exod.report.numbers import Numbers
-from exod.report.page import Block, Cell, Listing, Mark, Section, Text
-from exod.report.words import drawn, missing, share
+from exod.report.page import Blocks, Cell, Listing, Mark, Text
+from exod.report.words import Pictures, drawn, missing, share
 from exod.schemas import FLAGS
 
-Pictures = Mapping[str, bytes]
 
-
-def flags(numbers: Numbers, pictures: Pictures) -> Section:
+def flags(numbers: Numbers, pictures: Pictures) -> Blocks:
     """Counts of the flags and of their overlaps."""
-    title = "Flags"
     if numbers.flags is None:
-        return Section(title, (missing("Regions have no flags", "flags", numbers),))
+        return [missing("Regions have no flags", "flags", numbers)]
     names = list(numbers.flags.columns)
     total = _number(numbers.flags, "(all)", names[0]) if names else 0
     if not total:
-        return Section(
-            title, (Text("There are no flags, or no regions with flags.", missing=True),)
-        )
+        return [Text("There are no flags, or no regions with flags.", missing=True)]
     meaning = {column.name: column.description for column in FLAGS.columns}
     alone = [_number(numbers.flags, name, name) for name in names]
     rows: list[tuple[Cell, ...]] = [
@@ -43,14 +38,14 @@ def flags(numbers: Numbers, pictures: Pictures) -> Section:
     alternative = "Matrix of the shares of regions of each flag that have each other flag."
     head = ("Flag", "Regions", "Share", "Meaning")
     listing = Listing(f"Regions by flag, of {total:,}", head, tuple(rows))
-    return Section(title, (Text(text), listing, *drawn(pictures, "flags", alternative)))
+    return [Text(text), listing, *drawn(pictures, "flags", alternative)]
 
 
 def _number(counts: pd.DataFrame, row: str, column: str) -> int:
     return int(counts[column].loc[row])
 
 
-def consistency(numbers: Numbers) -> Section:
+def consistency(numbers: Numbers) -> Blocks:
     """Whether the tables agree."""
     rows = tuple(
         (Mark("pass", good=True) if check.passed else Mark("FAIL", good=False), *said)
@@ -69,10 +64,10 @@ def consistency(numbers: Numbers) -> Section:
             "before you look for an error."
         )
     listing = Listing("Checks of the tables", ("Result", "Check", "Numbers"), rows)
-    return Section("Consistency", (Text(text), listing))
+    return [Text(text), listing]
 
 
-def provenance(numbers: Numbers) -> Section:
+def provenance(numbers: Numbers) -> Blocks:
     """Dates, versions and settings."""
     about = numbers.about
     made = [
@@ -80,7 +75,7 @@ def provenance(numbers: Numbers) -> Section:
         for row in numbers.products.to_dict("records")
     ]
     head = ("Product", "Rows", "Made", "State")
-    blocks: list[Block] = [
+    blocks: Blocks = [
         Text(f"The settings of the search have the fingerprint {about.fingerprint}."),
         Listing("Tables derived from the search", head, tuple(made))
         if made
@@ -88,7 +83,7 @@ def provenance(numbers: Numbers) -> Section:
         Listing("Software", ("Package", "Version"), tuple(about.versions.items())),
         Listing("Settings of the search", ("Setting", "Value"), tuple(_settings(about.settings))),
     ]
-    return Section("Versions and settings", tuple(blocks))
+    return blocks
 
 
 def _behind(product: Mapping[Any, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from exod.counts.bayes import threshold
 from exod.errors import plural
 from exod.report.consistency import failed
 from exod.report.numbers import Numbers
-from exod.report.page import Block, Cell, Listing, Section, Text
+from exod.report.page import Blocks, Cell, Listing, Section, Text
 from exod.report.qualitysections import consistency, flags, provenance
 from exod.report.sourcesections import (
     counterparts,
@@ -25,46 +25,38 @@ from exod.report.sourcesections import (
     strongest,
 )
 from exod.report.statistics import SIGMAS
-from exod.report.words import drawn, missing, run_cells, run_head, share
-
-Pictures = Mapping[str, bytes]
+from exod.report.words import RUN_HEAD, Pictures, drawn, missing, run_cells, share
 
 _STATUS = ("OK", "EMPTY", "SKIPPED", "FAILED")
 
 
 def sections(numbers: Numbers, pictures: Pictures) -> list[Section]:
-    """All sections, in order; what the archive does not have is said in its place.
-
-    Parameters
-    ----------
-    numbers : Numbers
-        What to say.
-    pictures : dict of str to bytes
-        PNG by name, as `exod.plots.statistics.report_pictures` makes them; thumbnails are named
-        after their region.
-    """
+    """All sections, in order; what the archive does not have is said in its place."""
+    drawing = {
+        "Runs and significance": significance,
+        "Good and bad time": good_and_bad_time,
+        "Sky": sky,
+        "Bayes factors": bayes_factors,
+        "Expected false alarms": false_alarms,
+        "Durations and excess counts": durations,
+        "Regions and their sources": positions,
+        "Counterparts": counterparts,
+        "SIMBAD types": object_types,
+        "Fluxes of 4XMM": fluxes,
+        "Hertzsprung–Russell diagram": stars,
+        "Hardness ratios": hardness,
+        "Flags": flags,
+        "The most significant sources": strongest,
+    }
     return [
-        summary(numbers),
-        significance(numbers, pictures),
-        good_and_bad_time(numbers, pictures),
-        sky(numbers, pictures),
-        bayes_factors(numbers, pictures),
-        false_alarms(numbers, pictures),
-        durations(numbers, pictures),
-        positions(numbers, pictures),
-        counterparts(numbers, pictures),
-        object_types(numbers, pictures),
-        fluxes(numbers, pictures),
-        stars(numbers, pictures),
-        hardness(numbers, pictures),
-        flags(numbers, pictures),
-        strongest(numbers, pictures),
-        consistency(numbers),
-        provenance(numbers),
+        Section("Summary", summary(numbers)),
+        *(Section(title, blocks(numbers, pictures)) for title, blocks in drawing.items()),
+        Section("Consistency", consistency(numbers)),
+        Section("Versions and settings", provenance(numbers)),
     ]
 
 
-def summary(numbers: Numbers) -> Section:
+def summary(numbers: Numbers) -> Blocks:
     """Observations by status, time searched, runs, regions and sources."""
     observations = sum(numbers.status.values())
     rows: list[tuple[Cell, ...]] = [("Observations", observations, "")]
@@ -82,7 +74,7 @@ def summary(numbers: Numbers) -> Section:
         ("Variable regions", numbers.n_regions, ""),
         ("Unique sources", numbers.sources.n if numbers.sources else None, ""),
     ]
-    blocks: list[Block] = [Listing("The archive in numbers", ("What", "Number", ""), tuple(rows))]
+    blocks: Blocks = [Listing("The archive in numbers", ("What", "Number", ""), tuple(rows))]
     if numbers.sources is None:
         blocks.append(missing("The regions were not joined to sources", "cluster", numbers))
     elif numbers.sources.n:
@@ -101,17 +93,17 @@ def summary(numbers: Numbers) -> Section:
     if wrong:
         of = plural(len(numbers.checks), "consistency check")
         blocks.append(Text(f"{wrong} of {of} did not pass; see the end of this page."))
-    return Section("Summary", tuple(blocks))
+    return blocks
 
 
-def significance(numbers: Numbers, pictures: Pictures) -> Section:
+def significance(numbers: Numbers, pictures: Pictures) -> Blocks:
     """Regions of each time bin and band above 3, 4 and 5 sigma."""
-    head: tuple[str, ...] = (*run_head(), "Regions", "Peaks", "Eclipses")
+    head: tuple[str, ...] = (*RUN_HEAD, "Regions", "Peaks", "Eclipses")
     head += tuple(f"{name} ≥ {sigma}σ" for sigma in SIGMAS for name in ("Peak", "Eclipse", "Any"))
     columns = ["regions", "peaks", "eclipses"]
     columns += [f"{name}_{sigma}" for sigma in SIGMAS for name in ("peak", "eclipse", "any")]
     if numbers.runs.empty:
-        return Section("Runs and significance", (Text("There are no regions.", missing=True),))
+        return [Text("There are no regions.", missing=True)]
     rows = [(*run_cells(key), *values) for key, values in _rows(numbers.runs[columns])]
     rows.append(("All", "", *(int(total) for total in numbers.runs[columns].sum())))
     text = (
@@ -119,14 +111,11 @@ def significance(numbers: Numbers, pictures: Pictures) -> Section:
         "Gaussian sigmas. A region can have a peak and an eclipse; its kind is peak then. The "
         "same source is found in several runs, so the sums count it more than once."
     )
-    return Section(
-        "Runs and significance",
-        (
-            Text(text),
-            *drawn(pictures, "significance", "Bars: regions of each run at 3, 4 and 5 sigma."),
-            Listing("Regions of each run by significance", head, tuple(rows)),
-        ),
-    )
+    return [
+        Text(text),
+        *drawn(pictures, "significance", "Bars: regions of each run at 3, 4 and 5 sigma."),
+        Listing("Regions of each run by significance", head, tuple(rows)),
+    ]
 
 
 def _rows(frame: pd.DataFrame) -> Iterable[tuple[tuple[Any, ...], list[Any]]]:
@@ -134,17 +123,15 @@ def _rows(frame: pd.DataFrame) -> Iterable[tuple[tuple[Any, ...], list[Any]]]:
     return zip(frame.index.tolist(), values, strict=True)
 
 
-def good_and_bad_time(numbers: Numbers, pictures: Pictures) -> Section:
+def good_and_bad_time(numbers: Numbers, pictures: Pictures) -> Blocks:
     """Significant frames and regions in good and in bad time."""
-    title = "Good and bad time"
     if numbers.features is None:
-        return Section(title, (missing("Light curves have no features", "features", numbers),))
+        return [missing("Light curves have no features", "features", numbers)]
     bins, regions = numbers.features.bins, numbers.features.regions
     if bins is None or regions is None:
-        text = "The features do not count significant frames"
-        return Section(title, (missing(text, "features", numbers),))
+        return [missing("The features do not count significant frames", "features", numbers)]
     if bins.empty:
-        return Section(title, (Text("There are no light curves.", missing=True),))
+        return [Text("There are no light curves.", missing=True)]
     rows: list[tuple[Cell, ...]] = []
     for key, frames in _rows(bins):
         t_bin, sigma, kind = key
@@ -165,22 +152,18 @@ def good_and_bad_time(numbers: Numbers, pictures: Pictures) -> Section:
         "them, but what varies only there deserves a second look. Good time (GTI) is the rest."
     )
     alternative = "Bars: regions with significant frames in good time, bad time and both."
-    return Section(
-        title,
-        (
-            Text(text),
-            *drawn(pictures, "good_bad", alternative),
-            Listing("Significant frames, and regions that have some", head, tuple(rows)),
-        ),
-    )
+    return [
+        Text(text),
+        *drawn(pictures, "good_bad", alternative),
+        Listing("Significant frames, and regions that have some", head, tuple(rows)),
+    ]
 
 
-def bayes_factors(numbers: Numbers, pictures: Pictures) -> Section:
+def bayes_factors(numbers: Numbers, pictures: Pictures) -> Blocks:
     """Distributions of log10 B."""
-    title = "Bayes factors"
     both = [numbers.histograms[f"log_b_{kind}"] for kind in ("peak", "eclipse")]
     if not sum(item.total for item in both):
-        return Section(title, (Text("No region has a Bayes factor.", missing=True),))
+        return [Text("No region has a Bayes factor.", missing=True)]
     limits = ", ".join(
         f"{threshold(sigma, kind):.2f} ({kind}, {sigma}σ)"
         for kind in ("peak", "eclipse")
@@ -192,14 +175,13 @@ def bayes_factors(numbers: Numbers, pictures: Pictures) -> Section:
         "significant than its strongest cell, so that some lie below the limit of the search."
     )
     alternative = "Histograms of log10 B of peaks and of eclipses with their 3 and 5 sigma limits."
-    return Section(title, (Text(text), *drawn(pictures, "bayes", alternative)))
+    return [Text(text), *drawn(pictures, "bayes", alternative)]
 
 
-def false_alarms(numbers: Numbers, pictures: Pictures) -> Section:
+def false_alarms(numbers: Numbers, pictures: Pictures) -> Blocks:
     """Regions that chance is expected to make beside those that were found."""
-    title = "Expected false alarms"
     if numbers.expected.empty:
-        return Section(title, (Text("There are no runs.", missing=True),))
+        return [Text("There are no runs.", missing=True)]
     counts = numbers.runs.reindex(numbers.expected.index, fill_value=0)
     known = numbers.expected
     table = np.column_stack(
@@ -219,7 +201,7 @@ def false_alarms(numbers: Numbers, pictures: Pictures) -> Section:
     totals = table.sum(axis=0)
     rows.append(("All", "", *_false_cells(totals.tolist())))
     head: tuple[str, ...] = (
-        *run_head(),
+        *RUN_HEAD,
         "Runs",
         "without expectation",
         "Peaks found",
@@ -237,7 +219,7 @@ def false_alarms(numbers: Numbers, pictures: Pictures) -> Section:
         )
     alternative = "Points: regions found and expected by chance in each run."
     listing = Listing("Regions found, and expected by chance", head, tuple(rows))
-    return Section(title, (Text(text), *drawn(pictures, "false_alarms", alternative), listing))
+    return [Text(text), *drawn(pictures, "false_alarms", alternative), listing]
 
 
 def _false_cells(values: Sequence[float]) -> tuple[Cell, ...]:
@@ -254,17 +236,15 @@ def _false_cells(values: Sequence[float]) -> tuple[Cell, ...]:
     )
 
 
-def durations(numbers: Numbers, pictures: Pictures) -> Section:
+def durations(numbers: Numbers, pictures: Pictures) -> Blocks:
     """Distributions of the durations and of the excess counts."""
-    title = "Durations and excess counts"
     duration, excess = numbers.histograms["duration"], numbers.histograms["excess"]
     if not duration.total and not excess.total:
-        text = "No region has a measured event (duration and excess counts)."
-        return Section(title, (Text(text, missing=True),))
+        return [Text("No region has a measured event (duration and excess counts).", missing=True)]
     text = (
         f"Measured for {duration.total:,} (duration) and {excess.total:,} (excess) of "
         f"{plural(numbers.n_regions, 'region')}. Excess counts are those of the event in the whole "
         "point spread function; those of eclipses are negative and shown without their sign."
     )
     alternative = "Histograms of the durations by time bin and of the excess counts by kind."
-    return Section(title, (Text(text), *drawn(pictures, "events", alternative)))
+    return [Text(text), *drawn(pictures, "events", alternative)]

@@ -12,10 +12,8 @@ from exod.errors import plural
 from exod.report.counterparts import MIN_PARALLAX_SNR, Separations
 from exod.report.inputs import CATALOGUES
 from exod.report.numbers import Numbers
-from exod.report.page import Block, Cell, Gallery, Link, Listing, Picture, Section, Text
-from exod.report.words import drawn, missing, share
-
-Pictures = Mapping[str, bytes]
+from exod.report.page import Blocks, Cell, Gallery, Link, Listing, Picture, Text
+from exod.report.words import Pictures, drawn, missing, share
 
 TYPES_LISTED = 25
 """Object types that are listed; the others are counted together."""
@@ -24,13 +22,12 @@ SIMBAD_RADIUS_ARCSEC = 20
 """Radius of the query behind the links, that of the cross-match."""
 
 
-def sky(numbers: Numbers, pictures: Pictures) -> Section:
+def sky(numbers: Numbers, pictures: Pictures) -> Blocks:
     """Maps of the sources."""
-    title = "Sky"
     if numbers.sources is None:
-        return Section(title, (missing("There are no unique sources", "cluster", numbers),))
+        return [missing("There are no unique sources", "cluster", numbers)]
     if not numbers.sources.n:
-        return Section(title, (Text("There are no sources.", missing=True),))
+        return [Text("There are no sources.", missing=True)]
     n, fields = numbers.sources.n, len(numbers.sources.sky)
     text = (
         f"{plural(n, 'source')} in {plural(fields, 'HEALPix pixel')} of 0.84 square degrees, about "
@@ -38,47 +35,39 @@ def sky(numbers: Numbers, pictures: Pictures) -> Section:
         "dense the sky was observed more often or longer, so this is not a map of the sky."
     )
     name = "Map of the sky in {} coordinates, Aitoff projection: sources by pixel."
-    return Section(
-        title,
-        (
-            Text(text),
-            *drawn(pictures, "sky_icrs", name.format("equatorial"), "Equatorial coordinates."),
-            *drawn(pictures, "sky_galactic", name.format("Galactic"), "Galactic coordinates."),
-        ),
-    )
+    return [
+        Text(text),
+        *drawn(pictures, "sky_icrs", name.format("equatorial"), "Equatorial coordinates."),
+        *drawn(pictures, "sky_galactic", name.format("Galactic"), "Galactic coordinates."),
+    ]
 
 
-def positions(numbers: Numbers, pictures: Pictures) -> Section:
+def positions(numbers: Numbers, pictures: Pictures) -> Blocks:
     """Separations of the regions from their sources."""
-    title = "Regions and their sources"
     if numbers.sources is None:
-        return Section(title, (missing("There are no unique sources", "cluster", numbers),))
+        return [missing("There are no unique sources", "cluster", numbers)]
     if not numbers.sources.separations.total:
-        return Section(title, (Text("No source has a region.", missing=True),))
+        return [Text("No source has a region.", missing=True)]
     seen = numbers.sources.observations["n"]
     rows = tuple(
         (f"{count} or more" if count == seen.index.max() and count == 5 else f"{count}", int(n))
         for count, n in seen.items()
     )
-    return Section(
-        title,
-        (
-            Text(
-                "Distance of each region from the mean position of its source. Those of sources "
-                "with one region are zero and stand in the first bin."
-            ),
-            *drawn(pictures, "separations", "Histogram of the distances of regions from sources."),
-            Listing("Sources by observations with a region", ("Observations", "Sources"), rows),
+    return [
+        Text(
+            "Distance of each region from the mean position of its source. Those of sources "
+            "with one region are zero and stand in the first bin."
         ),
-    )
+        *drawn(pictures, "separations", "Histogram of the distances of regions from sources."),
+        Listing("Sources by observations with a region", ("Observations", "Sources"), rows),
+    ]
 
 
-def counterparts(numbers: Numbers, pictures: Pictures) -> Section:
+def counterparts(numbers: Numbers, pictures: Pictures) -> Blocks:
     """Separations of the counterparts in each catalogue against chance."""
-    title = "Counterparts"
     if not numbers.matches:
         text = "The sources were not matched with any catalogue"
-        return Section(title, (missing(text, "crossmatch", numbers, "--with NAME"),))
+        return [missing(text, "crossmatch", numbers, "--with NAME")]
     head: tuple[str, ...] = (
         "Catalogue",
         "Sources",
@@ -100,10 +89,10 @@ def counterparts(numbers: Numbers, pictures: Pictures) -> Section:
         for name in numbers.matches
     ]
     gallery = tuple(picture for pair in pairs for picture in pair)
-    blocks: list[Block] = [Text(text), Listing("Cross-matches", head, rows)]
+    blocks: Blocks = [Text(text), Listing("Cross-matches", head, rows)]
     if gallery:
         blocks.append(Gallery(gallery))
-    return Section(title, tuple(blocks))
+    return blocks
 
 
 def _match_row(name: str, found: Separations | None) -> tuple[Cell, ...]:
@@ -130,37 +119,31 @@ def _unmatched(numbers: Numbers, catalogue: str, columns: str) -> Text:
     return missing(text, "crossmatch", numbers, f"--with {catalogue}")
 
 
-def object_types(numbers: Numbers, pictures: Pictures) -> Section:
+def object_types(numbers: Numbers, pictures: Pictures) -> Blocks:
     """Object types of SIMBAD."""
-    title = "SIMBAD types"
     if numbers.types is None:
-        return Section(title, (_unmatched(numbers, CATALOGUES["simbad"], "an object type"),))
+        return [_unmatched(numbers, CATALOGUES["simbad"], "an object type")]
     if numbers.types.empty:
-        return Section(title, (Text("No source has a counterpart in SIMBAD.", missing=True),))
+        return [Text("No source has a counterpart in SIMBAD.", missing=True)]
     total, listed = int(numbers.types.sum()), numbers.types.head(TYPES_LISTED)
     rows = [(str(name), int(n), share(int(n), total)) for name, n in listed.items()]
     rest = total - int(listed.sum())
     if rest:
         others = plural(len(numbers.types) - len(listed), "other type")
         rows.append((others, rest, share(rest, total)))
-    return Section(
-        title,
-        (
-            Text(f"{plural(total, 'counterpart')} of {plural(len(numbers.types), 'type')}."),
-            *drawn(pictures, "types", "Bars: sources by their commonest SIMBAD types."),
-            Listing("Sources by SIMBAD type", ("Type", "Sources", "Share"), tuple(rows)),
-        ),
-    )
+    return [
+        Text(f"{plural(total, 'counterpart')} of {plural(len(numbers.types), 'type')}."),
+        *drawn(pictures, "types", "Bars: sources by their commonest SIMBAD types."),
+        Listing("Sources by SIMBAD type", ("Type", "Sources", "Share"), tuple(rows)),
+    ]
 
 
-def fluxes(numbers: Numbers, pictures: Pictures) -> Section:
+def fluxes(numbers: Numbers, pictures: Pictures) -> Blocks:
     """Rates and counts against the fluxes of 4XMM."""
-    title = "Fluxes of 4XMM"
     if numbers.fluxes is None:
-        return Section(title, (_unmatched(numbers, CATALOGUES["xmm"], "a flux"),))
+        return [_unmatched(numbers, CATALOGUES["xmm"], "a flux")]
     if numbers.fluxes.empty:
-        text = "No source has a counterpart with a flux in 4XMM."
-        return Section(title, (Text(text, missing=True),))
+        return [Text("No source has a counterpart with a flux in 4XMM.", missing=True)]
     measured = int((numbers.fluxes["peak_rate"] > 0).sum())
     text = (
         f"{plural(len(numbers.fluxes), 'source')} with a mean flux (0.2–12 keV) in 4XMM, against "
@@ -168,55 +151,52 @@ def fluxes(numbers: Numbers, pictures: Pictures) -> Section:
         "of steady light is proportional to its flux; sources far above the others brightened."
     )
     alternative = "Peak rate and excess counts of the best region against the flux in 4XMM."
-    return Section(title, (Text(text), *drawn(pictures, "fluxes", alternative)))
+    return [Text(text), *drawn(pictures, "fluxes", alternative)]
 
 
-def stars(numbers: Numbers, pictures: Pictures) -> Section:
+def stars(numbers: Numbers, pictures: Pictures) -> Blocks:
     """Absolute magnitudes and colours of Gaia."""
-    title = "Hertzsprung–Russell diagram"
     if numbers.stars is None:
         columns = "a magnitude, a colour or a parallax"
-        return Section(title, (_unmatched(numbers, CATALOGUES["gaia"], columns),))
+        return [_unmatched(numbers, CATALOGUES["gaia"], columns)]
     if numbers.stars.empty:
-        text = "No source has a counterpart with a usable parallax in Gaia."
-        return Section(title, (Text(text, missing=True),))
+        return [Text("No source has a counterpart with a usable parallax in Gaia.", missing=True)]
     text = (
         f"{plural(len(numbers.stars), 'counterpart')} in Gaia DR3 with a parallax of at least "
         f"{MIN_PARALLAX_SNR:g} standard errors (if these are known), without correction for "
         "extinction. Some are by chance; see the expected separations above."
     )
     alternative = "Absolute magnitude against colour of the counterparts in Gaia."
-    return Section(title, (Text(text), *drawn(pictures, "stars", alternative)))
+    return [Text(text), *drawn(pictures, "stars", alternative)]
 
 
-def hardness(numbers: Numbers, pictures: Pictures) -> Section:
+def hardness(numbers: Numbers, pictures: Pictures) -> Blocks:
     """Hardness ratios."""
-    title = "Hardness ratios"
     if numbers.features is None:
-        return Section(title, (missing("Light curves have no features", "features", numbers),))
+        return [missing("Light curves have no features", "features", numbers)]
     found = numbers.features.hardness
     if found is None:
-        text = "The features have no hardness ratios"
-        return Section(title, (missing(text, "features", numbers),))
+        return [missing("The features have no hardness ratios", "features", numbers)]
     if not found.total:
-        text = "No region has a hardness ratio; it needs runs of the soft and of the hard band."
-        return Section(title, (Text(text, missing=True),))
+        return [
+            Text(
+                "No region has a hardness ratio; it needs runs of the soft and of the hard band.",
+                missing=True,
+            )
+        ]
     counts = {str(name): int(row.sum()) for name, row in found.counts.iterrows()}
     known = ", ".join(f"{n:,} of the {name}" for name, n in counts.items())
     text = f"(hard − soft) / (hard + soft) of counts: {known}. −1 is soft, 1 is hard."
-    return Section(
-        title, (Text(text), *drawn(pictures, "hardness", "Histograms of the hardness ratios."))
-    )
+    return [Text(text), *drawn(pictures, "hardness", "Histograms of the hardness ratios.")]
 
 
-def strongest(numbers: Numbers, pictures: Pictures) -> Section:
+def strongest(numbers: Numbers, pictures: Pictures) -> Blocks:
     """The most significant sources with links and light curves."""
-    title = "The most significant sources"
     if numbers.sources is None:
-        return Section(title, (missing("There are no unique sources", "cluster", numbers),))
+        return [missing("There are no unique sources", "cluster", numbers)]
     top = numbers.sources.top
     if top.empty:
-        return Section(title, (Text("There are no sources.", missing=True),))
+        return [Text("There are no sources.", missing=True)]
     head = (
         "Source",
         "RA, Dec (°)",
@@ -244,7 +224,7 @@ def strongest(numbers: Numbers, pictures: Pictures) -> Section:
         "lead to SIMBAD and ESASky at the position; the false-alarm probability is that of chance "
         "making one as strong in any run of the observation."
     )
-    blocks: list[Block] = [Text(text), *silent]
+    blocks: Blocks = [Text(text), *silent]
     if gallery:
         blocks += [
             Text(
@@ -254,7 +234,7 @@ def strongest(numbers: Numbers, pictures: Pictures) -> Section:
             Gallery(gallery),
         ]
     blocks.append(Listing("Sources by significance", head, rows))
-    return Section(title, tuple(blocks))
+    return blocks
 
 
 def _source_row(row: Mapping[Any, Any]) -> tuple[Cell, ...]:

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from exod.report.numbers import Numbers
 from exod.report.page import Picture, Text
+
+Pictures = Mapping[str, bytes]
+"""PNG by name, as `exod.plots.statistics.report_pictures` makes them; thumbnails are named after
+their region."""
+
+RUN_HEAD: Final = ("Time bin", "Band")
+"""Headings of `run_cells`."""
 
 
 def missing(what: str, command: str, numbers: Numbers, after: str = "") -> Text:
@@ -26,9 +33,7 @@ def missing(what: str, command: str, numbers: Numbers, after: str = "") -> Text:
     return Text(f"{what}; run `{line}`.", missing=True)
 
 
-def drawn(
-    pictures: Mapping[str, bytes], name: str, alternative: str, caption: str = ""
-) -> list[Picture]:
+def drawn(pictures: Pictures, name: str, alternative: str, caption: str = "") -> list[Picture]:
     """The picture of that name, if it was drawn."""
     return [Picture(pictures[name], alternative, caption)] if name in pictures else []
 
@@ -42,11 +47,6 @@ def share(part: float, whole: float) -> str:
     ('33.3 %', '–')
     """
     return f"{100 * part / whole:.1f} %" if whole else "–"
-
-
-def run_head() -> tuple[str, str]:
-    """Headings of `run_cells`."""
-    return "Time bin", "Band"
 
 
 def run_cells(key: tuple[Any, ...]) -> tuple[str, str]:
