@@ -68,11 +68,6 @@ class CatalogueTable(Table):
 
     origins: tuple[tuple[str, str], ...]
 
-    def taken_from(self, table: str) -> dict[str, str]:
-        """Names in the catalogue of the columns of a table of the archive, by those there."""
-        pairs = zip(self.columns, self.origins, strict=True)
-        return {there: column.name for column, (name, there) in pairs if name == table}
-
 
 def detections() -> CatalogueTable:
     """Declare the table of detections.

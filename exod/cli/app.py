@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -43,6 +44,19 @@ class _Commands(TyperGroup):
 def complain(sentence: str) -> None:
     """Say what is wrong on standard error."""
     err.print(sentence, style="red", markup=False, soft_wrap=True)
+
+
+def say(sentence: str, style: str | None = None) -> None:
+    """Say something on standard output, in one line however narrow the terminal is."""
+    out.print(sentence, style=style, markup=False, soft_wrap=True)
+
+
+def end_if_failed(failures: Sequence[str]) -> None:
+    """Say what failed, and end with exit code 1 if anything did."""
+    for failure in failures:
+        complain(f"exod: {failure}")
+    if failures:
+        raise typer.Exit(1)
 
 
 app = typer.Typer(

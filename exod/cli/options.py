@@ -61,6 +61,13 @@ Input = Annotated[
         help="Options of the fsspec file system of the event lists.",
     ),
 ]
+Paths = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="PATH-or-OBSID...",
+        help="Folders of PPS files, event lists, patterns, URLs (s3://, https://), or obsids.",
+    ),
+]
 Listed = Annotated[
     Path | None,
     typer.Option("--from", help="File with one obsid a line; # starts a comment."),
@@ -146,10 +153,10 @@ def read_config(
 
     overrides = list(settings or [])
     if t_bin is not None:
-        bins = _numbers("--t-bin", t_bin.split(","), "5,50,200")
+        bins = numbers("--t-bin", t_bin.split(","), "5,50,200")
         overrides.append(f"cube.t_bin={bins}")
     if band is not None:
-        pairs = [_numbers("--band", pair.split("-"), "0.2-2,2-12") for pair in band.split(",")]
+        pairs = [numbers("--band", pair.split("-"), "0.2-2,2-12") for pair in band.split(",")]
         overrides.append(f"cube.bands={pairs}")
     if sigma is not None:
         # The threshold is one of the two; the last word is the user's.
@@ -157,7 +164,8 @@ def read_config(
     return Config.load(path, overrides, preset or "published")
 
 
-def _numbers(option: str, parts: list[str], example: str) -> list[float]:
+def numbers(option: str, parts: Iterable[str], example: str) -> list[float]:
+    """Numbers from the parts of what an option was given."""
     try:
         return [float(part) for part in parts]
     except ValueError as error:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import signal
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.markup import escape
 
-from exod.cli.app import STYLE, complain, new_table, out
+from exod.cli.app import STYLE, complain, end_if_failed, new_table, out, say
 from exod.errors import plural
 
 if TYPE_CHECKING:
@@ -19,9 +20,28 @@ if TYPE_CHECKING:
     from exod.errors import InputError
     from exod.pps import ObservationFiles
     from exod.scheduler.interrupts import Stop
+    from exod.scheduler.plan import Plan
     from exod.stages.detect.observation import Outcome
 
 FINISHING = "Finishing what has begun; Ctrl-C again stops at once."
+
+
+def watch(
+    work: Callable[[Plan], Generator[Outcome]], total: int, plan: Plan, log: Path | None = None
+) -> tuple[list[Outcome], Stop]:
+    """Do work of `total` observations and show how it goes, until it ends or is interrupted."""
+    from exod.cli.progress import follow
+    from exod.scheduler.interrupts import stoppable
+
+    outcomes: list[Outcome] = []
+    with (
+        follow(total, out, log) as progress,
+        stoppable(lambda: progress.say(FINISHING)) as stop,
+        # An interruption must end the workers before anything else is said.
+        closing(work(plan.watched(progress.link, progress.say, stop))) as tasks,
+    ):
+        outcomes.extend(progress.report(outcome) for outcome in tasks)
+    return outcomes, stop
 
 
 def summary(outcomes: Sequence[Outcome], archive: str, seconds: float) -> None:
@@ -52,7 +72,7 @@ def summary(outcomes: Sequence[Outcome], archive: str, seconds: float) -> None:
     if searched and seconds > 0:
         out.print(_effort(searched, seconds), soft_wrap=True)
     hint = f"Archive: {archive}   (exod status {archive}; exod plot {archive} OBSID)"
-    out.print(hint, markup=False, soft_wrap=True)
+    say(hint)
 
 
 def _effort(searched: Sequence[Outcome], seconds: float) -> str:
@@ -86,9 +106,8 @@ def _duration(seconds: float) -> str:
 def finish(outcomes: Sequence[Outcome], problems: Sequence[InputError]) -> None:
     """Say what failed, and end with exit code 1 if anything did."""
     failed = [outcome for outcome in outcomes if outcome.status == "FAILED"]
-    for outcome in failed:
-        complain(f"exod: {outcome.obsid} failed: {outcome.reason}")
-    if failed or problems:
+    end_if_failed([f"{outcome.obsid} failed: {outcome.reason}" for outcome in failed])
+    if problems:
         raise typer.Exit(1)
 
 

@@ -134,23 +134,24 @@ class Follower:
 
 
 @contextmanager
+def _bar(console: Console, doing: str, *columns: ProgressColumn) -> Iterator[Progress | None]:
+    """A bar if the console is a terminal."""
+    if not console.is_terminal:
+        yield None
+        return
+    always = (TextColumn(f"[bold]{doing}"), BarColumn(bar_width=30), MofNCompleteColumn())
+    with Progress(*always, *columns, console=console) as progress:
+        yield progress
+
+
+@contextmanager
 def follow(
     total: int, console: Console | None = None, log: Path | None = None
 ) -> Iterator[Follower]:
     """A follower of `total` observations, with a bar if the console is a terminal."""
     console = console or Console(highlight=False)
-    if not console.is_terminal:
-        yield Follower(console, total, None, log)
-        return
-    columns = (
-        TextColumn("[bold]Searching"),
-        BarColumn(bar_width=30),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[state]}"),
-        TimeElapsedColumn(),
-        _TimeLeft(),
-    )
-    with Progress(*columns, console=console) as progress:
+    state = TextColumn("{task.fields[state]}")
+    with _bar(console, "Searching", state, TimeElapsedColumn(), _TimeLeft()) as progress:
         yield Follower(console, total, progress, log)
 
 
@@ -211,15 +212,6 @@ def _amount(download: Download) -> str:
 def follow_downloads(total: int, console: Console | None = None) -> Iterator[DownloadFollower]:
     """A follower of `total` downloads, with a bar if the console is a terminal."""
     console = console or Console(highlight=False)
-    if not console.is_terminal:
-        yield DownloadFollower(console, total, None)
-        return
-    columns = (
-        TextColumn("[bold]Downloading"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[size]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as progress:
+    size = TextColumn("{task.fields[size]}")
+    with _bar(console, "Downloading", size, TimeRemainingColumn()) as progress:
         yield DownloadFollower(console, total, progress)

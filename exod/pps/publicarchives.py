@@ -115,7 +115,7 @@ class Esa:
         query = {"obsno": obsid, "level": "PPS", "name": product, "extension": "FTZ"}
         with scratch_file(folder / f"{obsid}-{product}") as part:
             try:
-                answer = transport.fetch(f"{self.url}?{urlencode(query)}", part)
+                given = transport.fetch(f"{self.url}?{urlencode(query)}", part)
             except NotThereError:
                 return []
             if part.stat().st_size == 0:
@@ -123,14 +123,14 @@ class Esa:
             if _is_tar(part):
                 return _unpack(part, obsid, product, folder)
             _require_data(part)
-            if expected_name(obsid, product).fullmatch(answer.name):
-                with whole_file(folder / answer.name, error=None) as temporary:
+            if expected_name(obsid, product).fullmatch(given):
+                with whole_file(folder / given, error=None) as temporary:
                     shutil.copyfile(part, temporary)
-                    _require_whole(temporary, answer.name)
-                return [answer.name]
-            if answer.name.startswith(f"P{obsid}"):
+                    _require_whole(temporary, given)
+                return [given]
+            if given.startswith(f"P{obsid}"):
                 return []  # Its namesake of another instrument.
-            raise TransferError(f"gives a file of another name, {answer.name!r}")
+            raise TransferError(f"gives a file of another name, {given!r}")
 
 
 @dataclass(frozen=True)

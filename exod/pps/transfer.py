@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
 from typing import Final, TypeVar
@@ -64,23 +63,6 @@ class PassingTransferError(TransferError, PassingError):
     """The service does not give it now."""
 
 
-@dataclass(frozen=True)
-class HttpAnswer:
-    """What came with a file.
-
-    Attributes
-    ----------
-    name : str
-        Name of the file that the Content-Disposition header gives; empty without one. Not to be
-        used as a path before it is checked.
-    content_type : str
-        In lower case, without parameters.
-    """
-
-    name: str
-    content_type: str
-
-
 class Transport:
     """An HTTP client that several threads may share.
 
@@ -120,7 +102,7 @@ class Transport:
         self._open: set[urllib3.BaseHTTPResponse] = set()
         self._lock = threading.Lock()
 
-    def fetch(self, url: str, target: Path) -> HttpAnswer:
+    def fetch(self, url: str, target: Path) -> str:
         """Write what a URL answers to `target`, which is left incomplete if this fails.
 
         Parameters
@@ -132,8 +114,9 @@ class Transport:
 
         Returns
         -------
-        HttpAnswer
-            What the headers say about the file.
+        str
+            Name of the file that the headers give; empty without one. Not to be used as a path
+            before it is checked.
 
         Raises
         ------
@@ -143,13 +126,16 @@ class Transport:
             If `target` cannot be written.
         """
 
-        def once() -> HttpAnswer:
+        def once() -> str:
             with self._answer(url) as response, target.open("wb") as file:
                 for piece in response.stream(_PIECE, decode_content=False):
                     self._check()
                     file.write(piece)
                     self._on_bytes(len(piece))
-                return _described(response)
+                message = Message()
+                for name in {"Content-Disposition", "Content-Type"} & set(response.headers):
+                    message[name] = response.headers[name]
+                return message.get_filename("") or ""
 
         return self._persistently(once)
 
@@ -268,12 +254,3 @@ def _check_status(response: urllib3.BaseHTTPResponse) -> None:
             asked = _REDIRECTS_ONLY.get_retry_after(response) or 0.0
         raise PassingTransferError(f"is overloaded or out of order {said}", asked)
     raise TransferError(f"refuses the request {said}")
-
-
-def _described(response: urllib3.BaseHTTPResponse) -> HttpAnswer:
-    message = Message()
-    for name in ("Content-Disposition", "Content-Type"):
-        if name in response.headers:
-            message[name] = response.headers[name]
-    content_type = message.get_content_type() if "Content-Type" in message else ""
-    return HttpAnswer(name=message.get_filename("") or "", content_type=content_type)

@@ -38,8 +38,8 @@ from exod.simulate.injection.requests import (
 from exod.simulate.injection.strength import expected_counts, with_counts
 from exod.simulate.injection.targets import Target
 from exod.simulate.models import TYPICAL_RATES
-from exod.stages.inputs.inject import inject_files, lists_in_memory, load_requests, read_targets
-from exod.stages.inputs.memory import known_sources
+from exod.stages.inputs.inject import inject_files, load_requests, read_targets
+from exod.stages.inputs.memory import known_sources, lists_in_memory
 from exod.stages.inputs.simulate import write_observation
 
 PLACE = (263.67, -32.58)

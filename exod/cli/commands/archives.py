@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from exod.cli.app import STYLE, app, new_table, out
+from exod.cli.app import STYLE, app, new_table, out, say
 from exod.cli.options import (
     Archive_,
     Storage,
@@ -49,7 +49,7 @@ def status(
     for row in listed.to_dict("records"):
         regions = plural(row["n_regions"], "region")
         line = f"{row['obsid']}  {row['status']:8}{regions:>13}  {row['reason']}"
-        out.print(line.rstrip(), style=STYLE[row["status"]], markup=False, soft_wrap=True)
+        say(line.rstrip(), style=STYLE[row["status"]])
 
 
 @app.command()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shlex
 import sys
-from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exod.cli.app import app, complain, out
+from exod.cli.app import app, out, say
 from exod.cli.options import (
     Band,
     ConfigFile,
@@ -20,10 +20,11 @@ from exod.cli.options import (
     Sigma,
     TBin,
     Workers,
+    numbers,
     read_config,
 )
-from exod.cli.outcomes import FINISHING, end_if_stopped
-from exod.errors import ConfigError, plural
+from exod.cli.outcomes import end_if_stopped, finish, watch
+from exod.errors import plural
 
 if TYPE_CHECKING:
     from exod.completeness.campaign import Campaign
@@ -95,34 +96,18 @@ def completeness(
         config=read_config(config, settings, t_bin, band, sigma, preset),
     )
     outcomes = _run(campaign, folder, Plan(scheduler, workers))
-    failed = [outcome for outcome in outcomes if outcome.status == "FAILED"]
-    if len(failed) < len(outcomes):
+    if any(outcome.status != "FAILED" for outcome in outcomes):
         for path in write_results(folder, shlex.join(["exod", *sys.argv[1:]])):
-            out.print(str(path), markup=False, soft_wrap=True)
-    for outcome in failed:
-        complain(f"exod: {outcome.obsid} failed: {outcome.reason}")
-    if failed:
-        raise typer.Exit(1)
+            say(str(path))
+    finish(outcomes, [])
 
 
 def _run(campaign: Campaign, folder: Path, plan: Plan) -> list[Outcome]:
     """Do the tasks and show how it goes."""
-    from exod.cli.progress import follow
-    from exod.scheduler.interrupts import stoppable
     from exod.stages.completeness.measure import run_campaign
 
     total = len(campaign.points())
-    outcomes: list[Outcome] = []
-    with follow(total, out) as progress:
-
-        def say_finishing() -> None:
-            progress.say(FINISHING)
-
-        with stoppable(say_finishing) as stop:
-            watched = plan.watched(progress.link, progress.say, stop)
-            # An interruption must end the workers before anything else is said.
-            with closing(run_campaign(campaign, folder, watched)) as tasks:
-                outcomes.extend(progress.report(outcome) for outcome in tasks)
+    outcomes, stop = watch(partial(run_campaign, campaign, folder), total, plan)
     end_if_stopped(stop, len(outcomes), total)
     before = sum(not outcome.searched for outcome in outcomes)
     out.print(f"{plural(len(outcomes), 'observation')} searched, {before} of them before.")
@@ -130,7 +115,4 @@ def _run(campaign: Campaign, folder: Path, plan: Plan) -> list[Outcome]:
 
 
 def _numbers(option: str, text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in text.split(",") if part.strip())
-    except ValueError as error:
-        raise ConfigError(f"{option} takes numbers as in 5,10,20 ({error}).") from error
+    return tuple(numbers(option, filter(str.strip, text.split(",")), "5,10,20"))

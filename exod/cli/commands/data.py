@@ -8,11 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
-from exod.cli.app import app, complain, out
+from exod.cli.app import app, complain, end_if_failed, out, say
 from exod.cli.options import (
     Data,
     Input,
     Listed,
+    Paths,
     Scheduler,
     Storage,
     Workers,
@@ -64,23 +65,15 @@ def download(
         with closing(transfer):
             downloads = [progress.report(done) for done in transfer]
     failed = [done for done in downloads if done.error]
-    for done in failed:
-        complain(f"exod: {done.obsid} failed: {done.note}")
     whole = plural(len(downloads) - len(failed), "observation")
-    out.print(f"{whole} in {to}; {len(failed)} failed.", markup=False, soft_wrap=True)
-    if failed:
-        raise typer.Exit(1)
+    say(f"{whole} in {to}; {len(failed)} failed.")
+    end_if_failed([f"{done.obsid} failed: {done.note}" for done in failed])
 
 
 @app.command()
 def ingest(
     archive: Annotated[str, typer.Option(help="Archive that gets the folder events.")],
-    paths: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="PATH-or-OBSID...", help="Folders of PPS files, event lists, URLs, or obsids."
-        ),
-    ] = None,
+    paths: Paths = None,
     listed: Listed = None,
     data: Data = None,
     scheduler: Scheduler = "local",
@@ -118,8 +111,4 @@ def ingest(
     end_if_stopped(stop, n_done, len(observations))
     if failures:
         raise typer.Exit(1)
-    out.print(
-        f"To search: exod detect {archive.rstrip('/')}/{FOLDER} --archive ARCHIVE",
-        markup=False,
-        soft_wrap=True,
-    )
+    say(f"To search: exod detect {archive.rstrip('/')}/{FOLDER} --archive ARCHIVE")

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import typer
 from rich.progress import Progress, TaskID
 
-from exod.cli.app import app, complain, out
+from exod.cli.app import app, end_if_failed, out, say
 from exod.cli.options import Archive_, Scheduler, Storage, Workers, storage_options
 from exod.cli.outcomes import FINISHING, end_if_stopped
 from exod.errors import plural
@@ -35,10 +34,7 @@ def features(
         f"Features of {plural(made.n_rows, 'region')}: {plural(made.n_read, 'observation')} read, "
         f"{made.n_kept:,} kept."
     )
-    for obsid, reason in sorted(made.failures.items()):
-        complain(f"exod: {obsid} failed: {reason}")
-    if made.failures:
-        raise typer.Exit(1)
+    end_if_failed([f"{obsid} failed: {why}" for obsid, why in sorted(made.failures.items())])
 
 
 def _make(root: str, plan: Plan, storage: str | None) -> FeaturesMade:
@@ -48,12 +44,12 @@ def _make(root: str, plan: Plan, storage: str | None) -> FeaturesMade:
 
     with (
         Progress(console=out, disable=not out.is_terminal) as progress,
-        stoppable(lambda: _say(FINISHING)) as stop,
+        stoppable(lambda: say(FINISHING)) as stop,
     ):
         bar = _Bar(progress)
         made = make_features(
             root,
-            plan.watched(lambda link: _say(f"Dashboard: {link}"), _say, stop),
+            plan.watched(lambda link: say(f"Dashboard: {link}"), say, stop),
             storage_options=storage_options(storage),
             on_total=bar.begin,
             on_batch=bar.advance,
@@ -61,10 +57,6 @@ def _make(root: str, plan: Plan, storage: str | None) -> FeaturesMade:
     done = made.n_read + len(made.failures)
     end_if_stopped(stop, done, done + made.n_waiting)
     return made
-
-
-def _say(sentence: str) -> None:
-    out.print(sentence, markup=False, soft_wrap=True)
 
 
 class _Bar:
@@ -87,4 +79,4 @@ class _Bar:
         if self._task is not None and not self._progress.disable:
             self._progress.update(self._task, advance=n)
         else:
-            _say(f"[{self._done}/{self._total}] {plural(n, 'observation')} read")
+            say(f"[{self._done}/{self._total}] {plural(n, 'observation')} read")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from exod.cli.app import app, new_table, out
+from exod.cli.app import app, new_table, out, say
 from exod.cli.options import Archive_, Scheduler, Storage, Workers, storage_options
 from exod.errors import plural
 
@@ -113,7 +113,7 @@ def filter_(
     for product, obsids in found.left_out.items():
         _note_left_out(obsids, product, root)
     if to is not None:
-        out.print(f"Written to {save_rows(found, to)}", soft_wrap=True, markup=False)
+        say(f"Written to {save_rows(found, to)}")
 
 
 @app.command()
@@ -144,7 +144,7 @@ def recovery(
     with whole_file(counts) as temporary:
         found.recovery.table().to_csv(temporary, index=False)
     for path in (counts, save_figure(figure, to / "recovery.png")):
-        out.print(str(path), soft_wrap=True, markup=False)
+        say(str(path))
 
 
 def _note_left_out(obsids: Sequence[str], product: str, root: str) -> None:
@@ -155,7 +155,7 @@ def _note_left_out(obsids: Sequence[str], product: str, root: str) -> None:
             f"{plural(len(obsids), 'observation')} left out, since {product} does not have what "
             f"they are now, as {obsids[0]}; run `exod {command} {root}` first."
         )
-        out.print(sentence, style="yellow", markup=False, soft_wrap=True)
+        say(sentence, style="yellow")
 
 
 def _print_rows(title: str, rows: pd.DataFrame) -> None:

@@ -7,19 +7,14 @@ from typing import Annotated
 
 import typer
 
-from exod.cli.app import app, complain, new_table, out
-from exod.cli.options import Data, Input, Listed, input_paths, storage_options
+from exod.cli.app import app, complain, new_table, out, say
+from exod.cli.options import Data, Input, Listed, Paths, input_paths, storage_options
 
 
 @app.command()
 def inject(
     to: Annotated[Path, typer.Option(metavar="DIR", help="Gets a folder an observation.")],
-    paths: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="PATH-or-OBSID...", help="Folders of PPS files, event lists, URLs, or obsids."
-        ),
-    ] = None,
+    paths: Paths = None,
     source: Annotated[
         list[str] | None,
         typer.Option(
@@ -67,4 +62,4 @@ def inject(
         for note in observation.notes:
             complain(f"exod: copied without new rows: {note}")
     out.print(table)
-    out.print(f"To search: exod detect {to} --archive ARCHIVE", markup=False, soft_wrap=True)
+    say(f"To search: exod detect {to} --archive ARCHIVE")

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from exod.cli.app import app, new_table, out
+from exod.cli.app import app, new_table, out, say
 from exod.cli.options import Archive_, Storage, storage_options
 from exod.errors import plural
 
@@ -160,7 +160,7 @@ def _give(
     from exod.tablefiles.writing import write_table
 
     rows = write_table(to, table, chunks, overwrite=overwrite)
-    out.print(f"{plural(rows, 'row')} of {table.name} in {to}", soft_wrap=True, markup=False)
+    say(f"{plural(rows, 'row')} of {table.name} in {to}")
 
 
 def _show(table: Table, chunks: Iterable[pa.Table], visible: Sequence[str]) -> None:

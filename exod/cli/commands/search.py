@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from exod.cli.app import app, complain, err, out
+from exod.cli.app import app, complain, err, say
 from exod.cli.options import (
     Archive_,
     Band,
@@ -19,6 +19,7 @@ from exod.cli.options import (
     Input,
     Listed,
     Memory,
+    Paths,
     Preset,
     Scheduler,
     Set,
@@ -31,7 +32,7 @@ from exod.cli.options import (
     read_config,
     storage_options,
 )
-from exod.cli.outcomes import FINISHING, dry_run, end_if_stopped, finish, summary
+from exod.cli.outcomes import dry_run, end_if_stopped, finish, summary, watch
 
 if TYPE_CHECKING:
     from exod.config import Config
@@ -48,13 +49,7 @@ LogJson = Annotated[
 @app.command()
 def detect(
     archive: Annotated[str, typer.Option(help="Archive to write to; made if it does not exist.")],
-    paths: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="PATH-or-OBSID...",
-            help="Folders of PPS files, event lists, patterns, URLs (s3://, https://), or obsids.",
-        ),
-    ] = None,
+    paths: Paths = None,
     listed: Listed = None,
     data: Data = None,
     t_bin: TBin = None,
@@ -149,7 +144,7 @@ def retry(
     opened = open_archive(root, options)
     observations, problems = failed_observations(opened, obsids or [], storage_options(source))
     if not observations and not problems:
-        out.print(f"Nothing failed in {root}.", markup=False, soft_wrap=True)
+        say(f"Nothing failed in {root}.")
         return
     outcomes = _search(
         observations,
@@ -179,25 +174,14 @@ def _search(
     **options: Any,
 ) -> list[Outcome]:
     """Search observations, show how it goes, say what became of them."""
-    from exod.cli.progress import follow
-    from exod.scheduler.interrupts import stoppable
     from exod.stages.detect.survey import detect_many
 
     _complain_all(problems)
     if not observations:
         raise typer.Exit(1)
     began = time.monotonic()
-    outcomes: list[Outcome] = []
-    with follow(len(observations), out, log_json) as progress:
-
-        def say_finishing() -> None:
-            progress.say(FINISHING)
-
-        with stoppable(say_finishing) as stop:
-            watched = plan.watched(progress.link, progress.say, stop)
-            # An interruption must end the workers before anything else is said.
-            with closing(detect_many(observations, config, archive, watched, **options)) as search:
-                outcomes.extend(progress.report(outcome) for outcome in search)
+    work = partial(detect_many, observations, config, archive, **options)
+    outcomes, stop = watch(work, len(observations), plan, log_json)
     summary(outcomes, archive, time.monotonic() - began)
     end_if_stopped(stop, len(outcomes), len(observations))
     return outcomes
@@ -212,5 +196,5 @@ def _plot_observations(
     drawn = 0
     for obsid, paths in plot_many(root, obsids, folder, plan, storage_options=storage_options):
         drawn += len(paths)
-        out.print(f"{obsid}: {len(paths)} pictures in {folder}", markup=False, soft_wrap=True)
-    out.print(f"Pictures: {drawn} in {folder}", markup=False, soft_wrap=True)
+        say(f"{obsid}: {len(paths)} pictures in {folder}")
+    say(f"Pictures: {drawn} in {folder}")

@@ -148,6 +148,10 @@ def _read_sources(
         sources = read_source_list(files.source_lists[0])
     except InputError as error:
         return _NO_SOURCES, "", (*notes, f"{error} Meanwhile {fallback}.")
+    return masking_sources(sources, config), name, notes
+
+
+def masking_sources(sources: pd.DataFrame, config: Config) -> pd.DataFrame:
+    """The sources of a list that mask the background, with the radius of their mask."""
     sources = sources[sources["det_ml"] > MIN_DET_ML].reset_index(drop=True)
-    radius = mask_radius(sources, config.cube.size_arcsec)
-    return sources.assign(mask_radius_arcsec=radius), name, notes
+    return sources.assign(mask_radius_arcsec=mask_radius(sources, config.cube.size_arcsec))

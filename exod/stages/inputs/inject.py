@@ -11,11 +11,8 @@ from typing import Any
 import pandas as pd
 
 from exod import __version__
-from exod.config import Config
 from exod.errors import ConfigError, ExposureRejected
 from exod.files.whole import whole_folder
-from exod.observation.events import select_events
-from exod.observation.subsets import merge_subset, split_subsets
 from exod.pps import ObservationFiles, find_observations, local_copies, read_event_list
 from exod.pps.additions import read_availability, with_new_rows
 from exod.simulate.injection.inject import InjectedList, inject_in_memory
@@ -28,8 +25,6 @@ from exod.simulate.injection.requests import (
 )
 from exod.simulate.injection.targets import Target
 from exod.simulate.models import SourceModel
-from exod.stages.detect.read import remove_hot_pixels
-from exod.stages.inputs.memory import ObservationInMemory
 
 
 @dataclass(frozen=True)
@@ -173,39 +168,6 @@ def read_targets(files: ObservationFiles[Path]) -> tuple[dict[Path, Target], lis
         except (ExposureRejected, ConfigError) as error:
             notes.append(str(error))
     return targets, notes
-
-
-def lists_in_memory(
-    lists: Sequence[InjectedList], sources: pd.DataFrame, config: Config
-) -> ObservationInMemory:
-    """Event lists with sources as the search takes them, without files in between.
-
-    Parameters
-    ----------
-    lists : sequence of InjectedList
-        Of one observation, from `exod.simulate.injection.inject.inject_in_memory`.
-    sources : DataFrame
-        Known sources that mask the background: ``sources`` of `exod.stages.inputs.memory.in_memory`
-        or of `exod.stages.detect.read.read_observation`.
-    config : Config
-        Settings.
-
-    Returns
-    -------
-    ObservationInMemory
-        Exposures without a selected event are left out.
-    """
-    kept = []
-    for item in lists:
-        use_flags = config.selection.flags == "header"
-        try:
-            selected = select_events(item.exposure, item.events, use_flags=use_flags)
-            kept.append(remove_hot_pixels(selected, config)[0])
-        except ExposureRejected:
-            continue
-    groups, _ = split_subsets(kept)
-    subsets = tuple(merge_subset(number, group) for number, group in enumerate(groups))
-    return ObservationInMemory(lists[0].exposure.obsid, subsets, sources)
 
 
 def _inject_observation(

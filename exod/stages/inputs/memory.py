@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 
 import pandas as pd
 
 from exod.config import Config
-from exod.counts.template import MIN_DET_ML, mask_radius
 from exod.errors import ExposureRejected
-from exod.observation.events import SelectedEvents, select_events
+from exod.observation.events import select_events
 from exod.observation.subsets import MergedEvents, merge_subset, split_subsets
+from exod.simulate.injection.inject import InjectedList
 from exod.simulate.observation import SimulatedExposure, SimulatedObservation
 from exod.simulate.truth import listed_sources
-from exod.stages.detect.read import remove_hot_pixels
+from exod.stages.detect.read import masking_sources, remove_hot_pixels
 
 
 @dataclass(frozen=True)
@@ -40,26 +42,40 @@ def in_memory(simulated: SimulatedObservation, config: Config) -> ObservationInM
 
     Exposures without a selected event are left out.
     """
+    return lists_in_memory(simulated.event_lists, known_sources(simulated, config), config)
+
+
+def lists_in_memory(
+    lists: Sequence[SimulatedExposure | InjectedList], sources: pd.DataFrame, config: Config
+) -> ObservationInMemory:
+    """Event lists of one observation as the search takes them, without files in between.
+
+    Parameters
+    ----------
+    lists : sequence of SimulatedExposure or InjectedList
+        Of `exod.simulate.simulate`, or of `exod.simulate.injection.inject.inject_in_memory`.
+    sources : DataFrame
+        Known sources that mask the background: ``sources`` of `in_memory` or of
+        `exod.stages.detect.read.read_observation`.
+    config : Config
+        Settings.
+
+    Returns
+    -------
+    ObservationInMemory
+        Exposures without a selected event are left out.
+    """
     kept = []
-    for item in simulated.event_lists:
-        try:
-            kept.append(_selected(item, config))
-        except ExposureRejected:
-            continue
+    for item in lists:
+        with suppress(ExposureRejected):
+            use_flags = config.selection.flags == "header"
+            selected = select_events(item.exposure, item.events, use_flags=use_flags)
+            kept.append(remove_hot_pixels(selected, config)[0])
     groups, _ = split_subsets(kept)
     subsets = tuple(merge_subset(number, group) for number, group in enumerate(groups))
-    return ObservationInMemory(simulated.model.obsid, subsets, known_sources(simulated, config))
-
-
-def _selected(item: SimulatedExposure, config: Config) -> SelectedEvents:
-    use_flags = config.selection.flags == "header"
-    selected = select_events(item.exposure, item.events, use_flags=use_flags)
-    selected, _ = remove_hot_pixels(selected, config)
-    return replace(selected, notes=())
+    return ObservationInMemory(lists[0].exposure.obsid, subsets, sources)
 
 
 def known_sources(simulated: SimulatedObservation, config: Config) -> pd.DataFrame:
     """The rows of its source list that mask the background, as reading the file gives them."""
-    sources = listed_sources(simulated.source_list)
-    sources = sources[sources["det_ml"] > MIN_DET_ML].reset_index(drop=True)
-    return sources.assign(mask_radius_arcsec=mask_radius(sources, config.cube.size_arcsec))
+    return masking_sources(listed_sources(simulated.source_list), config)
