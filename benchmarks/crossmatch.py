@@ -23,7 +23,7 @@ from astropy.coordinates import SkyCoord
 from exod.archive import Archive
 from exod.archive.increments import deriving, write_part
 from exod.config import Config
-from exod.counterparts.hats import HatsCatalogue
+from exod.counterparts.hats import open_hats
 from exod.counterparts.matching import Positions, match_rows
 from exod.counterparts.partitions import match_partitions
 from exod.counterparts.registry import declared_as
@@ -122,13 +122,9 @@ def on_disk(sources: pd.DataFrame, rows: pd.DataFrame, folder: Path) -> Iterator
         return len(matched.compute())
 
     theirs, pairs = best(with_lsdb)
-    hats, found = best(
-        lambda: match_partitions(here, HatsCatalogue(wanted.where, wanted.catalogue))
-    )
+    hats, found = best(lambda: match_partitions(here, open_hats(wanted.where, wanted.catalogue)))
     with mock.patch("exod.counterparts.partitions.outer_distances", _no_distances):
-        nearest, _ = best(
-            lambda: match_partitions(here, HatsCatalogue(wanted.where, wanted.catalogue))
-        )
+        nearest, _ = best(lambda: match_partitions(here, open_hats(wanted.where, wanted.catalogue)))
     path = folder / "rows.parquet"
     rows.to_parquet(path)
     began = time.perf_counter()

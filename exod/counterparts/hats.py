@@ -7,6 +7,8 @@ A margin cache is not needed: sources are looked up in every part that their cir
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +18,7 @@ import pandas as pd
 import pyarrow as pa
 
 from exod.archive.parquet import to_pandas
+from exod.counterparts.partitions import Partitions
 from exod.counterparts.registry import Catalogue
 from exod.counterparts.standard import ROW, standard, wanted, with_columns
 from exod.errors import InputError
@@ -35,8 +38,8 @@ def is_hats(where: str) -> bool:
     return any((Path(where) / name).is_file() for name in _FILES)
 
 
-class HatsCatalogue:
-    """A HATS catalogue as parts of the sky; see `exod.counterparts.partitions.Partitions`.
+def open_hats(where: str, catalogue: Catalogue) -> Partitions:
+    """Open a HATS catalogue as parts of the sky.
 
     Parameters
     ----------
@@ -45,83 +48,59 @@ class HatsCatalogue:
     catalogue : Catalogue
         What to keep; if it declares no columns, all with one value a row.
 
-    Attributes
-    ----------
-    catalogue : Catalogue
-        With the columns that there are.
-    fingerprint : str
-        Of its own description.
-    fastest_arcsec_yr : float
-        Largest proper motion that a star has.
-    pixels : list of (int, int)
-        HEALPix order and number of each part.
-
     Raises
     ------
     InputError
         If it cannot be opened or lacks a column.
     """
+    try:
+        with warnings.catch_warnings():
+            # LSDB uses things of pandas that will change, and says so.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            import hats
+            import lsdb
+    except ImportError as error:
+        raise InputError(
+            f"HATS catalogues as {where} are read by lsdb, which is missing; install "
+            f"exod[catalogue]."
+        ) from error
+    described = _reported(where, lambda: hats.read_hats(where))
+    described = getattr(described, "main_catalog", described)
+    info, schema = described.catalog_info, described.schema
+    there = [
+        Column(field.name, field.type, "", "")
+        for field in schema
+        if not pa.types.is_nested(field.type) and field.name not in _INTERNAL
+    ]
+    # Its own properties say which columns are the position.
+    update = {"ra": (*catalogue.ra, info.ra_column), "dec": (*catalogue.dec, info.dec_column)}
+    full = with_columns(catalogue.model_copy(update=update), there)
+    which = wanted(full, [column.name for column in there], where)
+    names = list(dict.fromkeys(which.values()))
+    opened = _reported(where, lambda: lsdb.open_catalog(where, columns=names))
+    pixels = [(int(p.order), int(p.pixel)) for p in described.get_healpix_pixels()]
 
-    fastest_arcsec_yr = _FASTEST
+    @lru_cache(maxsize=1)
+    def read(pixel: tuple[int, int]) -> pd.DataFrame:
+        part = _reported(where, lambda: opened.get_partition(*pixel).compute())
+        rows = pa.Table.from_pandas(pd.DataFrame(part[names]), preserve_index=False)
+        # Rows are numbered through all parts, so that of two at one place the same is taken.
+        numbers = (pixels.index(pixel) << 32) + np.arange(len(rows))
+        rows = rows.append_column(ROW, pa.array(numbers))
+        return to_pandas(standard(rows, which, full, {}, where))
 
-    def __init__(self, where: str, catalogue: Catalogue) -> None:
-        try:
-            with warnings.catch_warnings():
-                # LSDB uses things of pandas that will change, and says so.
-                warnings.simplefilter("ignore", DeprecationWarning)
-                import hats
-                import lsdb
-        except ImportError as error:
-            raise InputError(
-                f"HATS catalogues as {where} are read by lsdb, which is missing; install "
-                f"exod[catalogue]."
-            ) from error
-        self._where = where
-        described = self._reported(lambda: hats.read_hats(where))
-        described = getattr(described, "main_catalog", described)
-        info, schema = described.catalog_info, described.schema
-        there = [
-            Column(field.name, field.type, "", "")
-            for field in schema
-            if not pa.types.is_nested(field.type) and field.name not in _INTERNAL
-        ]
-        # Its own properties say which columns are the position.
-        update = {
-            "ra": (*catalogue.ra, info.ra_column),
-            "dec": (*catalogue.dec, info.dec_column),
-        }
-        self.catalogue = with_columns(catalogue.model_copy(update=update), there)
-        self._which = wanted(self.catalogue, [column.name for column in there], where)
-        names = list(dict.fromkeys(self._which.values()))
-        self._opened = self._reported(lambda: lsdb.open_catalog(where, columns=names))
-        self._names = names
-        self.pixels = [(int(p.order), int(p.pixel)) for p in described.get_healpix_pixels()]
-        about = f"{info.model_dump_json()} {self.pixels} {schema}"
-        self.fingerprint = sha256(about.encode()).hexdigest()[:24]
-        self._last: tuple[tuple[int, int], pd.DataFrame] | None = None
+    about = sha256(f"{info.model_dump_json()} {pixels} {schema}".encode())
+    return Partitions(full, about.hexdigest()[:24], pixels, read, _FASTEST)
 
-    def read(self, pixel: tuple[int, int]) -> pd.DataFrame:
-        """Rows of a part, as `exod.counterparts.standard.standard` names them."""
-        if self._last is None or self._last[0] != pixel:
-            part = self._reported(lambda: self._opened.get_partition(*pixel).compute())
-            rows = pa.Table.from_pandas(pd.DataFrame(part[self._names]), preserve_index=False)
-            # Rows are numbered through all parts, so that of two at one place the same is taken.
-            start = self.pixels.index(pixel) << 32
-            rows = rows.append_column(ROW, pa.array(start + np.arange(len(rows))))
-            found = standard(rows, self._which, self.catalogue, {}, self._where)
-            self._last = pixel, to_pandas(found)
-        return self._last[1]
 
-    def _reported(self, work: Any) -> Any:
-        import dask
+def _reported(where: str, work: Callable[[], Any]) -> Any:
+    import dask
 
-        try:
-            # LSDB warns of what it does itself; warnings are of one thread, so that there is one.
-            with warnings.catch_warnings(), dask.config.set(scheduler="synchronous"):
-                warnings.simplefilter("ignore")
-                return work()
-        except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise InputError(
-                f"{self._where} cannot be read as a HATS catalogue ({reason})."
-            ) from error
+    try:
+        # LSDB warns of what it does itself; warnings are of one thread, so that there is one.
+        with warnings.catch_warnings(), dask.config.set(scheduler="synchronous"):
+            warnings.simplefilter("ignore")
+            return work()
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{where} cannot be read as a HATS catalogue ({reason}).") from error

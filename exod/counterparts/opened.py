@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from exod.archive.parquet import to_pandas
 from exod.counterparts import cds
-from exod.counterparts.hats import HatsCatalogue
+from exod.counterparts.hats import open_hats
 from exod.counterparts.matching import Positions
 from exod.counterparts.partitions import Partitions, match_partitions
 from exod.counterparts.registry import Catalogue
@@ -49,21 +49,6 @@ class Opened:
     match: Callable[[Positions], pd.DataFrame]
 
 
-@dataclass(frozen=True)
-class WholeTable:
-    """A table of VizieR that was fetched whole, as a single part of the sky."""
-
-    catalogue: Catalogue
-    rows: pd.DataFrame
-    pixels: list[tuple[int, int]]
-    fastest_arcsec_yr: float = 0.0
-
-    def read(self, pixel: tuple[int, int]) -> pd.DataFrame:
-        """All rows."""
-        del pixel
-        return self.rows
-
-
 def open_catalogue(
     wanted: Wanted,
     cache: Path,
@@ -83,26 +68,25 @@ def open_catalogue(
     """
     catalogue = wanted.catalogue
     if catalogue.method == "table":
-        imported = import_table(Path(wanted.where), catalogue, cache)
-        return _of_parts(imported, imported.fingerprint)
+        return _of_parts(import_table(Path(wanted.where), catalogue, cache))
     if catalogue.method == "hats":
-        hats = HatsCatalogue(wanted.where, catalogue)
-        return _of_parts(hats, hats.fingerprint)
+        return _of_parts(open_hats(wanted.where, catalogue))
     name, ask, farthest = _SERVICES[catalogue.method]
     asker = Asker(name, ask, services, cache, refresh, say)
     if catalogue.whole:
-        whole = _fetch(catalogue, asker)
-        return _of_parts(whole, catalogue.fingerprint)
+        return _of_parts(_fetch(catalogue, asker))
     match = partial(match_service, catalogue=catalogue, asker=asker, farthest=farthest)
     return Opened(catalogue, catalogue.fingerprint, match)
 
 
-def _of_parts(parts: Partitions, fingerprint: str) -> Opened:
-    return Opened(parts.catalogue, fingerprint, partial(match_partitions, parts=parts))
+def _of_parts(parts: Partitions) -> Opened:
+    return Opened(parts.catalogue, parts.fingerprint, partial(match_partitions, parts=parts))
 
 
-def _fetch(catalogue: Catalogue, asker: Asker) -> WholeTable:
+def _fetch(catalogue: Catalogue, asker: Asker) -> Partitions:
+    """A table of VizieR that is fetched whole, as a single part of the sky."""
     nowhere = np.empty(0)
     rows = asker.answer(ServiceQuestion(catalogue, nowhere, nowhere, 0.0))
     rows = rows.set_column(rows.column_names.index(ROW), ROW, pa.array(np.arange(len(rows))))
-    return WholeTable(catalogue, to_pandas(rows), [EVERYTHING])
+    found = to_pandas(rows)
+    return Partitions(catalogue, catalogue.fingerprint, [EVERYTHING], lambda _pixel: found)

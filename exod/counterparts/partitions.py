@@ -7,9 +7,10 @@ that no counterpart is lost at a border, with any radius and without copies of r
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Final, Protocol
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -27,23 +28,29 @@ _KEPT: Final = 2_000_000
 """Rows whose positions are kept for the second reading: about 250 MB."""
 
 
-class Partitions(Protocol):
-    """A catalogue that is divided into HEALPix pixels."""
+@dataclass(frozen=True)
+class Partitions:
+    """A catalogue that is divided into HEALPix pixels.
 
-    @property
-    def catalogue(self) -> Catalogue:
-        """Its declaration."""
+    Attributes
+    ----------
+    catalogue : Catalogue
+        Its declaration, with the columns that it has.
+    fingerprint : str
+        Of its content and declaration.
+    pixels : list of (int, int)
+        Order and number (nested) of each part; order -1 is the whole sky.
+    read : callable
+        Rows of a part; see `exod.counterparts.standard`.
+    fastest_arcsec_yr : float
+        The largest proper motion of its rows, or more.
+    """
 
-    @property
-    def fastest_arcsec_yr(self) -> float:
-        """The largest proper motion of its rows, or more."""
-
-    @property
-    def pixels(self) -> list[tuple[int, int]]:
-        """Order and number (nested) of each part; order -1 is the whole sky."""
-
-    def read(self, pixel: tuple[int, int]) -> pd.DataFrame:
-        """Rows of a part; see `exod.counterparts.standard`."""
+    catalogue: Catalogue
+    fingerprint: str
+    pixels: list[tuple[int, int]]
+    read: Callable[[tuple[int, int]], pd.DataFrame]
+    fastest_arcsec_yr: float = 0.0
 
 
 def match_partitions(sources: Positions, parts: Partitions) -> pd.DataFrame:

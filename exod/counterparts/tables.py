@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import lru_cache, partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,7 @@ import pyarrow.parquet as pq
 
 from exod.archive.parquet import to_pandas
 from exod.counterparts.cache import REMEDY, checksum
+from exod.counterparts.partitions import Partitions
 from exod.counterparts.registry import Catalogue
 from exod.counterparts.standard import DEC, PM_DEC, PM_RA, RA, ROW, standard, wanted, with_columns
 from exod.errors import InputError
@@ -50,51 +52,7 @@ _FILES: Final = 500
 """Partitions at most, since all are written at once."""
 
 
-class Imported:
-    """An imported table.
-
-    Attributes
-    ----------
-    catalogue : Catalogue
-        Its declaration, with the columns that the table has.
-    fingerprint : str
-        Of its content and declaration.
-    rows, left_out : int
-        Rows with a position, and without.
-    fastest_arcsec_yr : float
-        Largest proper motion of its rows.
-    pixels : list of (int, int)
-        HEALPix order and number (nested) of each partition; `EVERYTHING` if it is not divided.
-    """
-
-    def __init__(self, folder: Path, catalogue: Catalogue) -> None:
-        self._folder = folder
-        try:
-            about = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise InputError(f"{folder} is damaged; delete it, and it is made again.") from error
-        self.catalogue = catalogue
-        self.fingerprint: str = about["fingerprint"]
-        self.rows: int = about["rows"]
-        self.left_out: int = about["left_out"]
-        self.fastest_arcsec_yr: float = about["fastest"]
-        self.pixels = [(int(order), int(pixel)) for order, pixel in about["pixels"]]
-        self._last: tuple[tuple[int, int], pd.DataFrame] | None = None
-
-    def read(self, pixel: tuple[int, int]) -> pd.DataFrame:
-        """Rows of a partition, as `exod.counterparts.standard.standard` names them."""
-        if self._last is None or self._last[0] != pixel:
-            path = self._folder / _file_of(pixel)
-            try:
-                self._last = pixel, to_pandas(pq.read_table(path))
-            except (OSError, pa.ArrowException) as error:
-                raise InputError(
-                    f"{path} is damaged ({error}); delete its folder, and it is made again."
-                ) from error
-        return self._last[1]
-
-
-def import_table(path: Path, catalogue: Catalogue, cache: Path, limit: int = LIMIT) -> Imported:
+def import_table(path: Path, catalogue: Catalogue, cache: Path, limit: int = LIMIT) -> Partitions:
     """Import a table, unless it was imported before.
 
     Parameters
@@ -120,20 +78,34 @@ def import_table(path: Path, catalogue: Catalogue, cache: Path, limit: int = LIM
     if not (folder / _MANIFEST).is_file():
         with whole_folder(folder, error=InputError, remedy=REMEDY) as part:
             _import(file, full, part, limit, key)
-    return Imported(folder, full)
+    try:
+        about = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder} is damaged; delete it, and it is made again.") from error
+    pixels = [(int(order), int(pixel)) for order, pixel in about["pixels"]]
+    read = lru_cache(maxsize=1)(partial(_read, folder))
+    return Partitions(full, about["fingerprint"], pixels, read, about["fastest"])
+
+
+def _read(folder: Path, pixel: tuple[int, int]) -> pd.DataFrame:
+    """Rows of a partition, as `exod.counterparts.standard.standard` names them."""
+    path = folder / _file_of(pixel)
+    try:
+        return to_pandas(pq.read_table(path))
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(
+            f"{path} is damaged ({error}); delete its folder, and it is made again."
+        ) from error
 
 
 def _import(file: ForeignTable, catalogue: Catalogue, folder: Path, limit: int, key: str) -> None:
     """Write all rows to one file, count them over the sky, and divide the file if it is large."""
     counts = np.zeros(12 * 4**_ORDER, np.int64)
-    total = rows = 0
-    fastest = 0.0
+    rows, fastest = 0, 0.0
     first = folder / _file_of(EVERYTHING)
     with ExitStack() as stack:
         writer: pq.ParquetWriter | None = None
-        for batch in _standard_batches(file, catalogue):
-            total += batch.pop("total")
-            found = batch["rows"]
+        for found in _standard_batches(file, catalogue):
             rows += len(found)
             fastest = max(fastest, _fastest(found))
             counts += np.bincount(_pixel(found, _ORDER), minlength=counts.size)
@@ -155,12 +127,11 @@ def _import(file: ForeignTable, catalogue: Catalogue, folder: Path, limit: int, 
         first.unlink()
         for pixel in pixels:
             _sort(folder / _file_of(pixel))
-    about = {"fingerprint": key, "rows": rows, "left_out": total - rows, "pixels": pixels}
-    about["fastest"] = fastest
+    about = {"fingerprint": key, "pixels": pixels, "fastest": fastest}
     (folder / _MANIFEST).write_text(json.dumps(about), encoding="utf-8")
 
 
-def _standard_batches(file: ForeignTable, catalogue: Catalogue) -> Iterator[dict[str, Any]]:
+def _standard_batches(file: ForeignTable, catalogue: Catalogue) -> Iterator[pa.Table]:
     unit = {column.name: column.unit for column in file.columns}
     which = wanted(catalogue, unit.keys(), str(file.path))
     names = list(dict.fromkeys(which.values()))
@@ -169,8 +140,7 @@ def _standard_batches(file: ForeignTable, catalogue: Catalogue) -> Iterator[dict
         numbers = pa.array(np.arange(start, start + len(batch)))
         start += len(batch)
         numbered = batch.append_column(ROW, numbers)
-        found = standard(numbered, which, catalogue, unit, str(file.path))
-        yield {"rows": found, "total": len(batch)}
+        yield standard(numbered, which, catalogue, unit, str(file.path))
 
 
 def _fastest(rows: pa.Table) -> float:
