@@ -20,6 +20,7 @@ from exod.plots.style import (
     ORANGE,
     SMALL,
     Row,
+    legend_below,
     position_text,
     run_text,
     shade_bad_time,
@@ -220,7 +221,7 @@ def region_light_curve(run: Row, region: Row, light_curve: pd.DataFrame) -> Figu
     for column, axis in enumerate(axes[1]):
         axis.set_xlabel("Time, as on the left (ks)" if column else since)
     figure.suptitle(_title(run, region), fontsize=11)
-    _legend(figure, axes.ravel().tolist())
+    legend_below(figure, axes.ravel(), columns=6)
     return figure
 
 
@@ -361,19 +362,3 @@ def _title(run: Row, region: Row) -> str:
     position = f"{position_text(ra, dec)} ({ra:.5f}°, {dec:+.5f}°)".replace("-", "−")
     error = f"± {float(region['pos_err_arcsec']):.1f}″"
     return f"{region['detid']} · {run_text(run)}\n{position} {error}{event_text(region)}"
-
-
-def _legend(figure: Figure, axes: list[Axes]) -> None:
-    """One entry for each label of all panels, below them."""
-    entries: dict[str, Any] = {}
-    for axis in axes:
-        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
-            entries.setdefault(label, handle)
-    figure.legend(
-        entries.values(),
-        entries.keys(),
-        loc="outside lower center",
-        ncols=6,
-        fontsize=SMALL,
-        frameon=False,
-    )

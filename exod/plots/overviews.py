@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from exod.errors import plural
 from exod.instruments import instrument_of
 from exod.observation.gti import BTI_RATE, HIGH_ENERGY_EV
-from exod.plots.style import SMALL, Row, shade_bad_time, utc
+from exod.plots.style import SMALL, Row, legend_below, shade_bad_time, utc
 
 MAX_LISTED: Final = 9
 """Exposures that the legend describes one by one."""
@@ -69,7 +69,7 @@ def observation_overview(
         upper.text(0.5, 0.5, "no exposure was searched", ha="center", transform=upper.transAxes)
     _mark_subsets(upper, rates, start)
     figure.suptitle(_title(observation, exposures), fontsize=12)
-    _legend(figure, upper, lower)
+    legend_below(figure, (upper, lower), columns=3)
     return figure
 
 
@@ -153,19 +153,3 @@ def _title(observation: Row, exposures: pd.DataFrame) -> str:
     name = [str(observation[key]) for key in ("target", "obsid", "date_obs")]
     name[2] = name[2].replace("T", " ") + " UTC" if name[2] else ""
     return " · ".join(filter(None, name)) + "\n" + ", ".join(counts)
-
-
-def _legend(figure: Figure, *axes: Axes) -> None:
-    entries: dict[str, Any] = {}
-    for axis in axes:
-        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
-            entries.setdefault(label, handle)
-    if entries:
-        figure.legend(
-            entries.values(),
-            entries.keys(),
-            loc="outside lower center",
-            ncols=3,
-            fontsize=SMALL,
-            frameon=False,
-        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ import pandas as pd
 from astropy import units
 from astropy.coordinates import Angle
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from exod.observation.times import utc_date
@@ -89,6 +90,23 @@ def spans(flagged: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """
     change = np.flatnonzero(np.diff(flagged.astype(np.int8), prepend=0, append=0))
     return list(zip(change[::2].tolist(), change[1::2].tolist(), strict=True))
+
+
+def legend_below(figure: Figure, panels: Iterable[Axes], columns: int) -> None:
+    """One entry for each label of the panels, below them."""
+    entries: dict[str, Any] = {}
+    for axes in panels:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+    if entries:
+        figure.legend(
+            entries.values(),
+            entries.keys(),
+            loc="outside lower center",
+            ncols=columns,
+            fontsize=SMALL,
+            frameon=False,
+        )
 
 
 def shade_bad_time(axes: Axes, starts: NDArray[np.float64], stops: NDArray[np.float64]) -> None:

@@ -29,6 +29,7 @@ OBSMLI is also what the source list of the optical monitor is called, with the i
 EVENT_PRODUCTS: Final = ("PIEVLI", "MIEVLI")
 
 _PIECE: Final = 1 << 20
+_GZIP: Final = b"\x1f\x8b"
 _FITS: Final = b"SIMPLE  ="
 _FITS_BLOCK: Final = 2880
 _ENCRYPTED: Final = "has the data encrypted: they are not public yet"
@@ -192,8 +193,9 @@ def expected_name(obsid: str, product: str) -> re.Pattern[str]:
 
 def is_whole(path: Path) -> bool:
     """Whether a file is FITS, nearly always within gzip, to its end and its checksum."""
-    if not _is_gzip(path):
-        return _is_plain_fits(path) and path.stat().st_size % _FITS_BLOCK == 0
+    start = _start(path)
+    if not start.startswith(_GZIP):
+        return start.startswith(_FITS) and path.stat().st_size % _FITS_BLOCK == 0
     try:
         with gzip.open(path) as file:
             is_fits = file.read(len(_FITS)) == _FITS
@@ -250,22 +252,16 @@ def _is_tar(path: Path) -> bool:
         return False
 
 
-def _is_gzip(path: Path) -> bool:
+def _start(path: Path) -> bytes:
     with path.open("rb") as file:
-        return file.read(2) == b"\x1f\x8b"
-
-
-def _is_plain_fits(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(len(_FITS)) == _FITS
+        return file.read(4096)
 
 
 def _require_data(path: Path) -> None:
     """Raise the error that an answer which is no data stands for."""
-    if _is_gzip(path) or _is_plain_fits(path):
+    start = _start(path)
+    if start.startswith((_GZIP, _FITS)):
         return
-    with path.open("rb") as file:
-        start = file.read(4096)
     if start.startswith(_PGP):
         raise ProtectedError(_ENCRYPTED)
     text = start.decode("utf-8", "replace")

@@ -7,7 +7,6 @@ from typing import Any
 
 import dask
 import dask.array as da
-import numpy as np
 import zarr
 
 from exod.config import Config
@@ -120,7 +119,7 @@ def _store(group: zarr.Group, name: str, cube: CountCube, source: da.Array) -> N
 
 
 def _attributes(run: Run, plane: TangentPlane) -> dict[str, Any]:
-    grid, frames = run.cube.grid, run.cube.frames
+    grid, box, frames = run.cube.grid, run.cube.box, run.cube.frames
     return {
         "runid": run.runid,
         "t_lo": frames.t_lo,
@@ -128,21 +127,16 @@ def _attributes(run: Run, plane: TangentPlane) -> dict[str, Any]:
         "time_unit": "s, mission elapsed time since MJD 50814 TT, start of the frame",
         "cell_width": grid.width,
         "cell_unit": "sky pixel of 0.05 arcsec; y and x are lower edges",
-        "bounding_box": [
-            int(edge)
-            for edge in np.array(
-                [run.cube.box.y_lo, run.cube.box.y_hi, run.cube.box.x_lo, run.cube.box.x_hi]
-            )
-        ],
-        "edges_y": grid.edges[run.cube.box.y_lo : run.cube.box.y_hi + 1].tolist(),
-        "edges_x": grid.edges[run.cube.box.x_lo : run.cube.box.x_hi + 1].tolist(),
+        "bounding_box": [int(edge) for edge in (box.y_lo, box.y_hi, box.x_lo, box.x_hi)],
+        "edges_y": grid.edges[box.y_lo : box.y_hi + 1].tolist(),
+        "edges_x": grid.edges[box.x_lo : box.x_hi + 1].tolist(),
         "wcs": {
             "CTYPE1": "RA---TAN",
             "CTYPE2": "DEC--TAN",
             "CUNIT1": "deg",
             "CUNIT2": "deg",
-            "CRPIX1": (plane.x_ref - grid.edges[run.cube.box.x_lo]) / grid.width + 0.5,
-            "CRPIX2": (plane.y_ref - grid.edges[run.cube.box.y_lo]) / grid.width + 0.5,
+            "CRPIX1": (plane.x_ref - grid.edges[box.x_lo]) / grid.width + 0.5,
+            "CRPIX2": (plane.y_ref - grid.edges[box.y_lo]) / grid.width + 0.5,
             "CRVAL1": plane.ra_ref,
             "CRVAL2": plane.dec_ref,
             "CDELT1": plane.x_delta * grid.width,

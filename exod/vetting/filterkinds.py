@@ -155,12 +155,9 @@ FILTERS: Final[Mapping[str, Kind]] = MappingProxyType(
                 _bands,
                 _bands_condition,
             ),
-            Kind(
-                "max_regions",
-                "N",
+            _limit(
+                *("max_regions", N_REGIONS, "<="),
                 "observations with at most N regions, all runs together",
-                _number,
-                lambda limit: f"{N_REGIONS} <= {limit!r}",
             ),
             _limit("max_intensity", "intensity_mean", "<=", "mean counts of its cells at most N"),
             _limit("max_area", "area_bbox", "<=", "bounding box of at most N cells"),
