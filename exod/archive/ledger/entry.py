@@ -260,8 +260,8 @@ def read_marker(store: Store) -> dict[str, Any]:
     if version != FORMAT_VERSION:
         raise ArchiveError(
             f"The archive {store.root} has format {version}, and this version of exod reads and "
-            f"writes format {FORMAT_VERSION}; search into another root, or use exod "
-            f"{found.get('exod', 'of that time')} (docs/migration.md tells what changed)."
+            f"writes format {FORMAT_VERSION}; search into another root, or read it "
+            f"with the exod that made it (docs/migration.md tells what changed)."
         )
     if not isinstance(found.get("config"), dict) or not isinstance(found.get("fingerprint"), str):
         raise ArchiveError(f"The file {store.path(MARKER)} is damaged.")
