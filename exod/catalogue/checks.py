@@ -20,7 +20,7 @@ from exod.catalogue.columns import CatalogueTable
 from exod.catalogue.hats import using_lsdb
 from exod.catalogue.rows import match_problem
 from exod.errors import ArchiveError
-from exod.tablefiles.fits import fits_problem
+from exod.tablefiles.fits import fits_problem, row_groups
 
 MEMORY: Final = "1GB"
 """What the checks may have; what is larger is on disk meanwhile."""
@@ -115,7 +115,7 @@ def parquet_problem(path: Path, table: CatalogueTable, n_rows: int) -> str:
     """What is wrong with a Parquet file of the catalogue; empty if nothing is."""
     try:
         with pq.ParquetFile(path) as file:
-            found, rows = file.schema_arrow, sum(map(len, file.iter_batches()))
+            found, rows = file.schema_arrow, sum(map(len, row_groups(file)))
     except (OSError, pa.ArrowException) as error:
         return f"cannot be read again ({error})"
     if not found.equals(table.schema, check_metadata=True):

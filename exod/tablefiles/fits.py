@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 import unicodedata
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, BinaryIO, Final
@@ -76,12 +76,18 @@ def write_fits(path: Path, table: Table, rows: Path, header: Header = MappingPro
         start = target.tell()
         target.write(_with_checksums(hdu.header, 0))
         first = target.tell()
-        for batch in source.iter_batches():
+        for batch in row_groups(source):
             target.write(_records(batch, layout).tobytes())
         target.write(b"\0" * (-target.tell() % _BLOCK))
         total = _sum(target, first, target.tell())
         target.seek(start)
         target.write(_with_checksums(hdu.header, total))
+
+
+def row_groups(file: pq.ParquetFile, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """The rows of a Parquet file, a row group at a time; `iter_batches` keeps what it has read."""
+    for number in range(file.num_row_groups):
+        yield from file.read_row_group(number, columns=columns).to_batches()
 
 
 def _fits_column(column: Column, rows: pq.ParquetFile) -> fits.Column:
@@ -101,7 +107,7 @@ def _fits_column(column: Column, rows: pq.ParquetFile) -> fits.Column:
 def _longest(rows: pq.ParquetFile, name: str) -> int:
     """Length of the longest text of a column in ASCII, 1 at least."""
     longest = 1
-    for batch in rows.iter_batches(columns=[name]):
+    for batch in row_groups(rows, [name]):
         lengths = (len(_ascii(text)) for text in batch[0].unique().to_pylist() if text)
         longest = max(longest, *lengths, 1)
     return longest
@@ -232,8 +238,7 @@ def fits_problem(path: Path, table: Table, n_rows: int) -> str:
                 if damaged is not None:
                     return f"is damaged (checksum of {damaged})"
                 rows, columns = found[1].header["NAXIS2"], found[1].columns
-                sample = fits.BinTableHDU(found[1].data[:_SAMPLE_ROWS], found[1].header)
-                AstropyTable.read(sample)
+                AstropyTable.read(_first_rows(file, found[1]))
         except (OSError, ValueError, LookupError, fits.VerifyError) as error:
             return f"cannot be read again ({error})"
     if told:
@@ -245,6 +250,16 @@ def fits_problem(path: Path, table: Table, n_rows: int) -> str:
         if unit != expected:
             return f"has the unit {unit} of {column.name}, not {expected}"
     return "" if rows == n_rows else f"has {rows} rows, not {n_rows}"
+
+
+def _first_rows(file: BinaryIO, hdu: Any) -> fits.BinTableHDU:
+    """The table with its first rows only: astropy maps all of a file into memory otherwise."""
+    header = hdu.header.copy()
+    header["NAXIS2"] = min(header["NAXIS2"], _SAMPLE_ROWS)
+    file.seek(hdu.fileinfo()["datLoc"])
+    rows = file.read(header["NAXIS1"] * header["NAXIS2"])
+    content = header.tostring().encode() + rows
+    return fits.BinTableHDU.fromstring(content + b"\0" * (-len(content) % _BLOCK))
 
 
 def _sums_are_right(file: BinaryIO, hdu: Any) -> bool:
