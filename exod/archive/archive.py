@@ -16,9 +16,7 @@ import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
-from typing import Any, Self
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, Self
 
 from exod.archive.compaction import FILE_MB, Compacted, compact, unused_compacted
 from exod.archive.derived import unused_derived
@@ -45,6 +43,10 @@ from exod.errors import ArchiveError, ConfigError
 from exod.files.whole import is_temporary, unique_mark
 from exod.observation.identifiers import validate_obsid
 from exod.schemas import FORMAT_VERSION, TABLES
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 _TABLE_NAME = re.compile(r"[a-z_]+/(\d{10})-\d+-[0-9a-f]+\.parquet")
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from exod.archive.parquet import Conditions
 from exod.errors import ArchiveError
 from exod.queries.compiling import literal
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 _ORDER = 10
 """HEALPix order: pixels of 3.4 arcmin, a fraction of the field of view of 30 arcmin."""

@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import pandas as pd
 import pyarrow as pa
 
 from exod.archive.derived import FILE, POINTER, Derived, DerivedFile, check_product
@@ -25,6 +24,10 @@ from exod.errors import ArchiveError
 from exod.scheduler import run as run_tasks
 from exod.scheduler.plan import Plan
 from exod.schemas.columns import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -11,11 +11,10 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dask.dataframe as dd
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from dask._task_spec import Task
 from dask.dataframe.dask_expr._collection import new_collection
@@ -27,6 +26,9 @@ from exod.archive.parts import Part, read_part
 from exod.archive.store import Store
 from exod.errors import ArchiveError
 from exod.schemas.columns import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, eq=False, repr=False)

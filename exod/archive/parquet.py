@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
@@ -14,10 +13,11 @@ import pyarrow.parquet as pq
 from exod.archive.store import Store
 from exod.errors import ArchiveError
 from exod.schemas import TABLES, Table
-from exod.schemas.columns import NULLABLE
+from exod.schemas.columns import NULLABLE, pandas_dtype
 
-STRING = pd.StringDtype("pyarrow", na_value=float("nan"))
-"""Text columns in pandas; obsid stays text."""
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 ROW_GROUP_ROWS = 20_000
 """Rows of a row group: a light curve of 100 ks in 5 s frames is one or two of them."""
@@ -55,6 +55,8 @@ def checked(table: Table, filters: Filters) -> Conditions:
     ArchiveError
         If a column or an operator does not exist, or a value does not fit its column.
     """
+    import pandas as pd
+
     if not filters:
         return []
     try:
@@ -267,11 +269,11 @@ def to_pandas(rows: pa.Table) -> pd.DataFrame:
     Columns of whole numbers or booleans that may hold nulls become pandas' nullable ones, since
     NaN would turn the identifiers of Gaia into rounded floating-point numbers.
     """
-    frame: pd.DataFrame = rows.to_pandas(
-        types_mapper={pa.string(): STRING}.get, ignore_metadata=True
-    )
+    text = {pa.string(): pandas_dtype(pa.string())}
+    frame: pd.DataFrame = rows.to_pandas(types_mapper=text.get, ignore_metadata=True)
     for field in rows.schema:
         if field.nullable and field.type in NULLABLE:
-            exact = rows[field.name].to_pandas(types_mapper=NULLABLE.get)
+            dtype = pandas_dtype(field.type, nullable=True)
+            exact = rows[field.name].to_pandas(types_mapper={field.type: dtype}.get)
             frame[field.name] = exact.set_axis(frame.index)
     return frame

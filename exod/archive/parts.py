@@ -6,9 +6,9 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -19,6 +19,10 @@ from exod.archive.ledger.table import read_ledger
 from exod.archive.parquet import Conditions, read_file, to_pandas
 from exod.archive.store import Store
 from exod.schemas.columns import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 PARTITION_BYTES = 32_000_000
 PARTITION_FILES = 256

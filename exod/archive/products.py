@@ -6,8 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from exod.archive.derived import Derived, derived_products, read_derived, table_of
 from exod.archive.ledger.entry import LedgerEntry
 from exod.archive.parquet import Filters
@@ -18,6 +16,7 @@ from exod.schemas import DERIVED, TABLES
 
 if TYPE_CHECKING:
     import dask.dataframe as dd
+    import pandas as pd
 
 XMATCH = "xmatch-"
 """How the names of cross-matches begin."""
@@ -171,6 +170,8 @@ class ProductReader(ABC):
             that were searched, or searched again, since. Cross-matches follow the sources, not
             the observations, so theirs is 1 if the sources are newer, else 0.
         """
+        import pandas as pd
+
         entries = self.entries()
         sources = self.derived("unique")
         rows = []

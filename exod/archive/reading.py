@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pyarrow as pa
 
 from exod.archive.compaction import read_pointer
@@ -13,7 +12,6 @@ from exod.archive.cone import box, check_cone, within
 from exod.archive.ledger.entry import FullEntry, LedgerEntry, input_files, read_entry
 from exod.archive.ledger.table import read_ledger
 from exod.archive.parquet import (
-    STRING,
     FileReplacedError,
     Filters,
     declared,
@@ -26,21 +24,23 @@ from exod.archive.store import Store
 from exod.config import Config
 from exod.errors import ArchiveError, InputError
 from exod.schemas import LIGHTCURVES, REGIONS, TABLES, Table
+from exod.schemas.columns import pandas_dtype
 
 if TYPE_CHECKING:
     import dask.dataframe as dd
+    import pandas as pd
 
-_STATUS_DTYPES: dict[str, Any] = {
-    "obsid": STRING,
-    "status": STRING,
-    "reason": STRING,
-    "attempt": STRING,
-    "n_runs": "int64",
-    "n_regions": "int64",
-    "n_cells": "int64",
-    "seconds": "float64",
-    "peak_memory_mb": "float64",
-    "finished": "datetime64[us, UTC]",
+_STATUS_TYPES: dict[str, pa.DataType] = {
+    "obsid": pa.string(),
+    "status": pa.string(),
+    "reason": pa.string(),
+    "attempt": pa.string(),
+    "n_runs": pa.int64(),
+    "n_regions": pa.int64(),
+    "n_cells": pa.int64(),
+    "seconds": pa.float64(),
+    "peak_memory_mb": pa.float64(),
+    "finished": pa.timestamp("us", "UTC"),
 }
 
 
@@ -118,10 +118,12 @@ class ArchiveReader(ProductReader):
         """
         rows = read_ledger(self._store).rows
         counted = {f"n_{name}": rows[f"{name}.rows"] for name in ("runs", "regions", "cells")}
-        frame = rows.select([n for n in _STATUS_DTYPES if n not in counted]).to_pandas()
+        frame = rows.select([n for n in _STATUS_TYPES if n not in counted]).to_pandas()
         for name, column in counted.items():
             frame[name] = column.fill_null(0).to_pandas()
-        return frame[list(_STATUS_DTYPES)].astype(_STATUS_DTYPES)
+        return frame[list(_STATUS_TYPES)].astype(
+            {name: pandas_dtype(kind) for name, kind in _STATUS_TYPES.items()}
+        )
 
     # ---------------------------------------------------------------- reading
 

@@ -5,22 +5,33 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
-import pandas as pd
 import pyarrow as pa
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 FORMAT_VERSION = 3
 """Version of the archive's tables and layout."""
 
 
-NULLABLE: dict[pa.DataType, Any] = {
-    pa.bool_(): pd.BooleanDtype(),
-    pa.int16(): pd.Int16Dtype(),
-    pa.int32(): pd.Int32Dtype(),
-    pa.int64(): pd.Int64Dtype(),
-}
-"""Pandas dtypes of columns that may hold nulls; NaN would make identifiers inexact."""
+NULLABLE: Final = MappingProxyType(
+    {pa.bool_(): "boolean", pa.int16(): "Int16", pa.int32(): "Int32", pa.int64(): "Int64"}
+)
+"""Names of the pandas dtypes of columns that may hold nulls; NaN would make identifiers inexact."""
+
+
+def pandas_dtype(kind: pa.DataType, *, nullable: bool = False) -> Any:
+    """The dtype in pandas of an Arrow type; text is of Arrow with NaN where it is missing."""
+    import pandas as pd
+
+    if kind == pa.string():
+        return pd.StringDtype("pyarrow", na_value=float("nan"))
+    if nullable and kind in NULLABLE:
+        return pd.api.types.pandas_dtype(NULLABLE[kind])
+    return kind.to_pandas_dtype()
 
 
 UCDS = MappingProxyType(
@@ -95,11 +106,7 @@ class Column:
     @property
     def dtype(self) -> Any:
         """The dtype of the column in pandas."""
-        if self.type == pa.string():
-            return pd.StringDtype("pyarrow", na_value=float("nan"))
-        if self.nullable and self.type in NULLABLE:
-            return NULLABLE[self.type]
-        return self.type.to_pandas_dtype()
+        return pandas_dtype(self.type, nullable=self.nullable)
 
 
 def _ucd_of_type(kind: pa.DataType) -> str:
@@ -135,6 +142,8 @@ class Table:
         ValueError
             If a column of whole numbers has a value that its type cannot hold.
         """
+        import pandas as pd
+
         data = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows))
         names = [column.name for column in self.columns]
         if data.columns.empty:

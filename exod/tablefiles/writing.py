@@ -21,7 +21,6 @@ from exod.archive.parquet import to_pandas, writer
 from exod.errors import ConfigError
 from exod.files.whole import scratch_file, whole_file
 from exod.schemas.columns import Column, Table
-from exod.tablefiles.fits import write_fits
 
 if TYPE_CHECKING:
     import astropy.table
@@ -111,6 +110,8 @@ def write_parquet(path: Path, table: Table, chunks: Chunks) -> None:
 
 
 def _write_fits(path: Path, table: Table, chunks: Chunks) -> None:
+    from exod.tablefiles.fits import write_fits
+
     with scratch_file(path) as rows:
         write_parquet(rows, table, chunks)
         write_fits(path, table, rows)

@@ -22,11 +22,11 @@ from hypothesis import strategies as st
 
 from exod.archive import Archive, sql
 from exod.archive.increments import deriving
-from exod.archive.parquet import STRING, to_pandas
+from exod.archive.parquet import to_pandas
 from exod.errors import ArchiveError, ConfigError
 from exod.queries import Cone, Query, parse
 from exod.schemas import DERIVED
-from exod.schemas.columns import Column, Table
+from exod.schemas.columns import Column, Table, pandas_dtype
 from exod.stages.query.rows import kind_of, select
 
 # -------------------------------------------------------------------- conditions
@@ -617,4 +617,4 @@ def test_impossible_questions_are_refused(asked):
 
 def test_text_columns_keep_their_dtype(archive):
     found = rows(archive, matches=("gaia",))
-    assert found["gaia_name"].dtype == STRING
+    assert found["gaia_name"].dtype == pandas_dtype(pa.string())
