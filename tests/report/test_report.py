@@ -364,7 +364,7 @@ def test_tables_are_read_in_parts(tmp_path, monkeypatch):
     add_sources(archive, 3)
     add_light_curve_products(archive)
     whole = gather(archive)
-    monkeypatch.setattr("exod.archive.lazy.PARTITION_FILES", 1)
+    monkeypatch.setattr("exod.archive.parts.PARTITION_FILES", 1)
     assert archive.regions.npartitions == 4
     parts = gather(archive)
     pd.testing.assert_frame_equal(parts.runs, whole.runs)
