@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from hashlib import sha256
+from hashlib import file_digest
 from pathlib import Path
 from typing import Final
 
@@ -11,8 +11,6 @@ from exod.errors import InputError
 
 REMEDY: Final = "name another folder with --cache"
 """What to do if something cannot be written there."""
-
-_PIECE: Final = 1 << 20
 
 
 def cache_folder(given: str | Path | None = None) -> Path:
@@ -28,11 +26,8 @@ def checksum(path: Path) -> str:
     InputError
         If it cannot be read.
     """
-    digest = sha256()
     try:
         with path.open("rb") as file:
-            while piece := file.read(_PIECE):
-                digest.update(piece)
+            return file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}).") from error
-    return digest.hexdigest()

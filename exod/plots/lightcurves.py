@@ -23,9 +23,7 @@ from exod.plots.style import (
     legend_below,
     position_text,
     run_text,
-    shade_bad_time,
-    shade_masked,
-    spans,
+    shade_frames,
     utc,
 )
 
@@ -233,11 +231,7 @@ def _draw_column(axes: NDArray[Any], curve: _Curve, run: Row, factor: int) -> No
     _draw_bayes_factors(lower, shown)
     _mark(upper, lower, curve, float(run["sigma"]))
     for axis in axes:
-        bad, masked = (
-            np.array(spans(flag), int).reshape(-1, 2) for flag in (curve.bti, curve.masked)
-        )
-        shade_bad_time(axis, curve.edges[bad[:, 0]], curve.edges[bad[:, 1]])
-        shade_masked(axis, curve.edges[masked[:, 0]], curve.edges[masked[:, 1]])
+        shade_frames(axis, curve.edges, curve.bti, curve.masked)
         axis.locator_params(axis="x", nbins=6 if len(curve) <= 2 * ZOOM_FRAMES + 1 else "auto")
         axis.set_xlim(curve.edges[0], curve.edges[-1])
 

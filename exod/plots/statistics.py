@@ -34,9 +34,7 @@ from exod.plots.style import (
     ORANGE,
     SKY_BLUE,
     SMALL,
-    shade_bad_time,
-    shade_masked,
-    spans,
+    shade_frames,
 )
 from exod.report.numbers import Numbers
 from exod.report.statistics import SIGMAS, time_bins
@@ -271,9 +269,7 @@ def draw_thumbnail(curve: pd.DataFrame, t_bin: float) -> Figure:
     # The largest of a group: a burst of one frame must not be averaged away.
     axes.stairs(np.fmax.reduceat(n, group), steps, baseline=None, color=BLUE, lw=1)
     axes.stairs(np.fmax.reduceat(mu, group), steps, baseline=None, color=BLACK, lw=0.9, ls="--")
-    for flagged, shade in ((curve["bti"].to_numpy(bool), shade_bad_time), (masked, shade_masked)):
-        ranges = np.array(spans(flagged), int).reshape(-1, 2)
-        shade(axes, edges[ranges[:, 0]], edges[ranges[:, 1]])
+    shade_frames(axes, edges, curve["bti"].to_numpy(bool), masked)
     _mark_strongest(axes, curve, edges, n)
     # Room for the mark above the highest frame.
     axes.set_ylim(0, 1.2 * max(1.0, float(np.nanmax(n, initial=0.0))))

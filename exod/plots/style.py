@@ -114,13 +114,17 @@ def shade_bad_time(axes: Axes, starts: NDArray[np.float64], stops: NDArray[np.fl
     _shade(axes, starts, stops, label="bad time (flaring background)", color=YELLOW, alpha=0.5)
 
 
-def shade_masked(axes: Axes, starts: NDArray[np.float64], stops: NDArray[np.float64]) -> None:
-    """Shade frames without data over the whole height."""
+def shade_frames(
+    axes: Axes, edges: NDArray[np.float64], bti: NDArray[np.bool_], masked: NDArray[np.bool_]
+) -> None:
+    """Shade frames in bad time and frames without data over the whole height."""
+    bad, off = (np.array(spans(flagged), int).reshape(-1, 2) for flagged in (bti, masked))
+    shade_bad_time(axes, edges[bad[:, 0]], edges[bad[:, 1]])
     # An edge keeps a frame visible that is narrower than a dot.
     _shade(
         axes,
-        starts,
-        stops,
+        edges[off[:, 0]],
+        edges[off[:, 1]],
         label="masked (CCD or camera off)",
         color=SKY_BLUE,
         alpha=0.4,

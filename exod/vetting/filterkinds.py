@@ -126,16 +126,17 @@ def _clean(wanted: bool) -> str:  # noqa: FBT001
     return _without(DEFECTS) if wanted else _any_flag(DEFECTS)
 
 
-def _set(column: str) -> Callable[[bool], str]:
-    return lambda wanted: column if wanted else f"not {column}"
-
-
 def _limit(name: str, column: str, sign: str, meaning: str) -> Kind:
     """A filter that keeps what is at least, or at most, a number."""
     return Kind(name, "N", meaning, _number, lambda limit: f"{column} {sign} {limit!r}")
 
 
-_WHERE = "peak|eclipse:3|5:all|gti|bti:N"
+def _bins_limit(name: str, sign: str, words: str) -> Kind:
+    """A filter by the number of significant frames."""
+    value = "peak|eclipse:3|5:all|gti|bti:N"
+    meaning = f"{words} N significant frames of this kind, in all, good or bad time"
+    return Kind(name, value, meaning, _bins, lambda column, limit: f"{column} {sign} {limit!r}")
+
 
 FILTERS: Final[Mapping[str, Kind]] = MappingProxyType(
     {
@@ -175,7 +176,7 @@ FILTERS: Final[Mapping[str, Kind]] = MappingProxyType(
                 "yes|no",
                 "significant at 5 sigma (filt_5sig), or not",
                 _yes,
-                _set("filt_5sig"),
+                lambda wanted: "filt_5sig" if wanted else "not filt_5sig",
             ),
             _limit("min_counts", "n_sum", ">=", "at least N counts in the light curve"),
             _limit("max_counts", "n_sum", "<=", "at most N counts in the light curve"),
@@ -185,20 +186,8 @@ FILTERS: Final[Mapping[str, Kind]] = MappingProxyType(
                 "max_bad_ccd", "ratio_bccd", "<=", "a CCD or camera off in at most this part of it"
             ),
             _limit("min_length", "length", ">=", "light curve of at least N frames"),
-            Kind(
-                "min_bins",
-                _WHERE,
-                "at least N significant frames of this kind, in all, good or bad time",
-                _bins,
-                lambda column, limit: f"{column} >= {limit!r}",
-            ),
-            Kind(
-                "max_bins",
-                _WHERE,
-                "at most N significant frames of this kind, in all, good or bad time",
-                _bins,
-                lambda column, limit: f"{column} <= {limit!r}",
-            ),
+            _bins_limit("min_bins", ">=", "at least"),
+            _bins_limit("max_bins", "<=", "at most"),
             Kind(
                 "max_sep",
                 "PREFIX:ARCSEC",

@@ -27,8 +27,8 @@ class Flag:
         Its column in the table ``flags``, as in the published catalogue where that has it.
     needs : tuple of str
         Columns that the test reads.
-    test : callable
-        From rows and `parameters` to booleans.
+    test : callable, optional
+        From rows and `parameters` to booleans; by default whether one of `needs` holds.
     parameters : mapping of str to float
         Numbers of the test.
     defect : bool
@@ -37,7 +37,7 @@ class Flag:
 
     name: str
     needs: tuple[str, ...]
-    test: Test = field(repr=False)
+    test: Test | None = field(default=None, repr=False)
     parameters: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     defect: bool = True
 
@@ -69,12 +69,10 @@ class Flag:
                 f"The flag {self.name} needs the columns {', '.join(missing)}, which the rows do "
                 f"not have; join the features of the regions first."
             )
-        return _booleans(self.test(rows, self.parameters))
-
-
-def _booleans(values: pd.Series[bool]) -> NDArray[np.bool_]:
-    """Booleans of which missing ones are False."""
-    return values.astype(pd.BooleanDtype()).to_numpy(bool, na_value=False)
+        if self.test is None:
+            return rows[list(self.needs)].astype(pd.BooleanDtype()).any(axis=1).to_numpy(bool)
+        found = self.test(rows, self.parameters)
+        return found.astype(pd.BooleanDtype()).to_numpy(bool, na_value=False)
 
 
 def _few_counts(rows: pd.DataFrame, numbers: Mapping[str, float]) -> pd.Series[bool]:
@@ -88,10 +86,6 @@ def _crowded(rows: pd.DataFrame, numbers: Mapping[str, float]) -> pd.Series[bool
 def _significant(rows: pd.DataFrame, numbers: Mapping[str, float]) -> pd.Series[bool]:
     peak = rows["max_B_peak_log"] > numbers["B_peak_log"]
     return peak | (rows["max_B_eclipse_log"] > numbers["B_eclipse_log"])
-
-
-def _as_it_is(column: str) -> Test:
-    return lambda rows, _numbers: rows[column]
 
 
 FIVE_SIGMA: Final = MappingProxyType({"B_peak_log": 13.2, "B_eclipse_log": 12.38})
@@ -117,31 +111,11 @@ QUALITY_FLAGS: Final = (
         FIVE_SIGMA,
         defect=False,
     ),
-    Flag(
-        "filt_exclude_obsid",
-        ("excluded",),
-        _as_it_is("excluded"),
-    ),
-    Flag(
-        "filt_hot_pixel",
-        ("hot",),
-        _as_it_is("hot"),
-    ),
-    Flag(
-        "filt_isolated_flare",
-        ("n_max_isolated",),
-        _as_it_is("n_max_isolated"),
-    ),
-    Flag(
-        "filt_first_last_bin",
-        ("n_max_first_bin", "n_max_last_bin"),
-        lambda rows, _: rows["n_max_first_bin"] | rows["n_max_last_bin"],
-    ),
-    Flag(
-        "filt_artefact",
-        ("artefact",),
-        _as_it_is("artefact"),
-    ),
+    Flag("filt_exclude_obsid", ("excluded",)),
+    Flag("filt_hot_pixel", ("hot",)),
+    Flag("filt_isolated_flare", ("n_max_isolated",)),
+    Flag("filt_first_last_bin", ("n_max_first_bin", "n_max_last_bin")),
+    Flag("filt_artefact", ("artefact",)),
 )
 """All quality flags, in the order of their columns."""
 
