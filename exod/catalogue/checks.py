@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,20 +9,16 @@ from typing import Final
 
 import duckdb
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from exod.catalogue.columns import CatalogueTable
 from exod.catalogue.hats import using_lsdb
 from exod.catalogue.rows import match_problem
+from exod.catalogue.skyrows import comparing
 from exod.errors import ArchiveError
 from exod.tablefiles.fits import fits_problem, row_groups
-
-MEMORY: Final = "1GB"
-"""What the checks may have; what is larger is on disk meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +29,7 @@ class ReleaseCheck:
     problem: str
 
 
+_VIEWS: Final = {"d": "detections", "s": "sources"}
 _WRONG: Final = {
     "Every detid is there once": "SELECT detid FROM d GROUP BY detid HAVING count(*) > 1",
     "Every region_num is there once": (
@@ -76,12 +72,8 @@ def table_checks(folder: Path, matches: Mapping[str, np.ndarray]) -> Iterator[Re
     matches : dict of str to int64 array
         The sources that each cross-match has.
     """
-    with (
-        tempfile.TemporaryDirectory(prefix="exod-checks-") as spill,
-        duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": spill}) as connection,
-    ):
-        for view, name in (("d", "detections"), ("s", "sources")):
-            connection.from_arrow(ds.dataset(folder / f"{name}.parquet")).create_view(view)
+    tables = {view: folder / f"{name}.parquet" for view, name in _VIEWS.items()}
+    with comparing(**tables) as connection:
         for what, wrong in _WRONG.items():
             summary = connection.sql(wrong).aggregate("count(*), min(columns(*))")
             [(number, example)] = summary.fetchall()
@@ -124,7 +116,7 @@ def parquet_problem(path: Path, table: CatalogueTable, n_rows: int) -> str:
 
 
 def hats_checks(
-    folder: Path, name: str, key: str, rows: pa.Table, lengths: Mapping[str, int]
+    folder: Path, name: str, key: str, rows: Path, detections: Path
 ) -> Iterator[ReleaseCheck]:
     """Check a HATS collection: valid, opened by LSDB, all rows, light curves as long as told.
 
@@ -136,10 +128,10 @@ def hats_checks(
         Its catalogue.
     key : str
         Its column with the detid of a light curve.
-    rows : pyarrow.Table
-        The rows that it must have.
-    lengths : dict of str to int
-        Frames of the light curves by detid.
+    rows : Path
+        Parquet file of the rows that it must have.
+    detections : Path
+        That of the detections, which tell the frames of the light curves.
     """
     from hats.io.validation import is_valid_collection
 
@@ -148,38 +140,44 @@ def hats_checks(
         f"The HATS catalogue of {name} is valid (hats, strict)",
         "" if valid else f"{folder.name} is not what hats expects",
     )
+    n_rows = pq.read_metadata(rows).num_rows
     with using_lsdb() as lsdb:
         opened = lsdb.open_catalog(folder)
-        problem = "" if len(opened) == len(rows) else f"it has {len(opened)} rows, not {len(rows)}"
+        problem = "" if len(opened) == n_rows else f"it has {len(opened)} rows, not {n_rows}"
         if opened.margin is None:
             problem = "it opens without its margin"
     yield ReleaseCheck(
         f"LSDB opens the HATS catalogue of {name} with all rows and its margin", problem
     )
-    ids: list[str] = []
-    wrong: list[str] = []
-    for found, length in _curve_lengths(folder / name, key):
-        ids += found
-        told = np.array([lengths[detid] for detid in found], dtype=np.int64)
-        wrong += [detid for detid, bad in zip(found, told != length, strict=True) if bad]
-    same = sorted(ids) == sorted(rows[key].to_pylist())
-    yield ReleaseCheck(
-        f"Every row of {name} is in one partition of HATS",
-        "" if same else "rows are missing, twice or others",
-    )
-    yield _none(
-        f"Every light curve in the HATS catalogue of {name} has lc_length frames", pd.Series(wrong)
-    )
+    curves = pa.RecordBatchReader.from_batches(_CURVES, _curve_lengths(folder / name, key))
+    with comparing(r=rows, d=detections) as connection:
+        connection.from_arrow(curves).create("h")
+        told = connection.table("r").project(f'"{key}" AS id')
+        there = connection.table("h").project("id")
+        wrong = told.except_(there).union(there.except_(told))
+        # A set knows no row twice.
+        same = not wrong.limit(1).fetchall() and len(there) == n_rows
+        yield ReleaseCheck(
+            f"Every row of {name} is in one partition of HATS",
+            "" if same else "rows are missing, twice or others",
+        )
+        yield _none(
+            f"Every light curve in the HATS catalogue of {name} has lc_length frames",
+            connection.sql("SELECT id FROM h JOIN d ON d.detid = h.id WHERE d.lc_length <> n"),
+        )
 
 
-def _curve_lengths(folder: Path, key: str) -> Iterator[tuple[list[str], np.ndarray]]:
+_CURVES: Final = pa.schema([("id", pa.string()), ("n", pa.int64())])
+
+
+def _curve_lengths(folder: Path, key: str) -> Iterator[pa.RecordBatch]:
     """Identifiers and lengths of light curves, one row group after the other."""
     for path in sorted(folder.glob("dataset/Norder=*/Dir=*/*.parquet")):
         with pq.ParquetFile(path) as file:
-            for number in range(file.num_row_groups):
-                rows = file.read_row_group(number, columns=[key, "lightcurve.bti"])
+            for rows in row_groups(file, [key, "lightcurve.bti"]):
                 lists = pc.struct_field(rows["lightcurve"], "bti")
-                yield rows[key].to_pylist(), pc.list_value_length(lists).to_numpy()
+                lengths = pc.list_value_length(lists).cast(pa.int64())
+                yield pa.RecordBatch.from_arrays([rows[key], lengths], schema=_CURVES)
 
 
 def require(checks: Iterable[ReleaseCheck]) -> list[ReleaseCheck]:
@@ -201,8 +199,7 @@ def require(checks: Iterable[ReleaseCheck]) -> list[ReleaseCheck]:
     return found
 
 
-def _none(what: str, wrong: pd.Series) -> ReleaseCheck:
-    """A check that holds if there is nothing wrong."""
-    if wrong.empty:
-        return ReleaseCheck(what, "")
-    return ReleaseCheck(what, f"not for {len(wrong):,}, for instance {wrong.iloc[0]}")
+def _none(what: str, wrong: duckdb.DuckDBPyRelation) -> ReleaseCheck:
+    """A check that holds if nothing is selected."""
+    [(number, example)] = wrong.aggregate("count(*), min(columns(*))").fetchall()
+    return ReleaseCheck(what, f"not for {number:,}, for instance {example}" if number else "")

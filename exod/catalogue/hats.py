@@ -49,6 +49,9 @@ COMPRESSION: Mapping[str, Any] = {"compression": "zstd", "compression_level": 3}
 Reader = Callable[[list[str]], pa.Table]
 """Reads the light curves of detections: a row a frame, with the column detid."""
 
+Taker = Callable[[np.ndarray], pa.Table]
+"""Reads rows in order of the sky by their numbers."""
+
 
 Written = tuple[str, int, int, int]
 """Of a partition: name of its catalogue, order, pixel and number of rows."""
@@ -152,13 +155,12 @@ def using_lsdb() -> Iterator[Any]:
         yield lsdb
 
 
-def sorted_on_the_sky(rows: pa.Table) -> pa.Table:
-    """Rows sorted by their pixel of order 29, which becomes the first column."""
+def spatial_index(batch: pa.RecordBatch) -> np.ndarray:
+    """The pixel of order 29 of each row, int64."""
     from hats.pixel_math.spatial_index import compute_spatial_index
 
-    index = compute_spatial_index(rows["ra_deg"].to_numpy(), rows["dec_deg"].to_numpy())
-    found = rows.add_column(0, INDEX, pa.array(np.asarray(index, np.int64)))
-    return found.sort_by([(INDEX, "ascending")])
+    found = compute_spatial_index(batch["ra_deg"].to_numpy(), batch["dec_deg"].to_numpy())
+    return np.asarray(found, np.int64)
 
 
 def plan_partitions(
@@ -191,12 +193,11 @@ def plan_partitions(
 
 
 def cut(
-    folder: Path, part: tuple[str, SkyPart], rows: pa.Table, key: str, frames: np.ndarray
+    folder: Path, part: tuple[str, SkyPart], rows: Taker, key: str, frames: np.ndarray
 ) -> HatsPartition:
     """Take the rows of one of the planned partitions."""
     name, (pixel, which) = part
-    taken = rows.take(pa.array(which))
-    return HatsPartition(folder / name, pixel.order, pixel.pixel, taken, key, frames[which])
+    return HatsPartition(folder / name, pixel.order, pixel.pixel, rows(which), key, frames[which])
 
 
 def write_partition(

@@ -14,14 +14,16 @@ from helpers.survey_archives import make_survey, observation
 
 from exod.archive import Archive
 from exod.catalogue import hats as writer
+from exod.catalogue import skyrows
 from exod.catalogue.checks import hats_checks
 from exod.catalogue.columns import LIGHT_CURVE, detections
 from exod.catalogue.hats import (
+    INDEX,
     Collection,
     Nested,
     cut,
     plan_partitions,
-    sorted_on_the_sky,
+    spatial_index,
     using_lsdb,
     write_partition,
 )
@@ -35,6 +37,7 @@ from exod.stages.catalogue.release import write_catalogue
 # LSDB uses what pandas will change, and its progress bars.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
+SMALL = pa.schema([("name", pa.string()), ("x", pa.int64())])
 CENTRES = ((0.0, 0.3), (123.0, 89.95))
 """Fields at RA 0 and at the pole."""
 
@@ -181,18 +184,44 @@ def test_row_groups_are_small(releases):
 
 def test_checks_find_what_is_wrong(releases, tmp_path):
     rows = pq.read_table(releases / "few/detections.parquet")
-    lengths = dict.fromkeys(rows["detid"].to_pylist(), 30)
+    assert set(rows["lc_length"].to_pylist()) == {30}
     folder = releases / "few/hats/detections"
 
-    def failing(rows, lengths) -> list[str]:
-        checks = hats_checks(folder, "detections", "detid", rows, lengths)
+    def failing(rows, told) -> list[str]:
+        paths = tmp_path / "rows.parquet", tmp_path / "told.parquet"
+        for table, path in zip((rows, told), paths, strict=True):
+            pq.write_table(table, path)
+        checks = hats_checks(folder, "detections", "detid", *paths)
         return [check.what for check in checks if check.problem]
 
-    assert failing(rows, lengths) == []
-    assert len(failing(rows.slice(1), lengths)) == 2
-    one = rows["detid"][5].as_py()
-    (what,) = failing(rows, {**lengths, one: 31})
+    assert failing(rows, rows) == []
+    assert len(failing(rows.slice(1), rows)) == 2
+    assert len(failing(pa.concat_tables([rows.slice(1), rows.slice(1, 1)]), rows)) == 1
+    place = rows.schema.get_field_index("lc_length")
+    lengths = pa.array([30] * 5 + [31] + [30] * (len(rows) - 6), pa.int32())
+    (what,) = failing(rows, rows.set_column(place, "lc_length", lengths))
     assert "lc_length frames" in what
+
+
+@pytest.mark.parametrize("n", [0, 1, 10, 57])
+def test_rows_are_sorted_and_taken_from_files(tmp_path, monkeypatch, n):
+    monkeypatch.setattr(skyrows, "GROUP_ROWS", 10)
+    random = np.random.default_rng(n)
+    rows = pa.table({"name": [f"{i:03d}" for i in random.permutation(n)], "x": np.arange(n)})
+    pq.write_table(rows.cast(SMALL), tmp_path / "rows.parquet", row_group_size=7)
+
+    def place(batch):
+        return batch["x"].to_numpy() % 5
+
+    paths = tmp_path / "rows.parquet", tmp_path / "sorted.parquet"
+    found = skyrows.sort_rows(*paths, "place", place, "name")
+    expected = rows.append_column("place", pa.array(np.arange(n) % 5, pa.int64()))
+    expected = expected.sort_by([("place", "ascending"), ("name", "ascending")])
+    assert found.place.tolist() == expected["place"].to_pylist()
+    for wanted in (np.arange(n), np.arange(n)[3:50:4], np.empty(0, int)):
+        taken = found.take(wanted)
+        assert taken["name"].to_pylist() == expected["name"].take(pa.array(wanted)).to_pylist()
+        assert taken["x"].to_pylist() == expected["x"].take(pa.array(wanted)).to_pylist()
 
 
 def test_detections_without_light_curve_have_empty_ones(tmp_path):
@@ -213,13 +242,14 @@ def test_light_curves_are_read_as_wanted(archive):
 
 def test_partitions_can_be_written_by_other_processes(archive, releases, tmp_path):
     """What a task is and does survives being sent elsewhere."""
-    rows = sorted_on_the_sky(pq.read_table(releases / "few/detections.parquet"))
+    path = releases / "few/detections.parquet"
+    rows = skyrows.sort_rows(path, tmp_path / "sky", INDEX, spatial_index, "detid")
     table = detections()
     curve = Nested("lightcurve", LIGHT_CURVE)
     collection = Collection(tmp_path, table, (curve,))
-    frames = np.full(len(rows), 30)
-    part = plan_partitions(collection, rows["_healpix_29"].to_numpy(), frames)[0]
-    item = cut(tmp_path, part, rows, "detid", frames)
+    frames = np.full(len(rows.place), 30)
+    part = plan_partitions(collection, rows.place, frames)[0]
+    item = cut(tmp_path, part, rows.take, "detid", frames)
     read = partial(light_curves, archive=archive)
     task = partial(write_partition, nested=curve, schema=collection.schema, read=read)
     name, order, pixel, n_rows = pickle.loads(pickle.dumps(task))(pickle.loads(pickle.dumps(item)))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from exod.archive import Archive
 from exod.archive.parquet import read_file
@@ -18,35 +20,39 @@ from exod.catalogue.hats import (
     Collection,
     HatsPartition,
     Nested,
+    Taker,
     Written,
     cut,
     plan_partitions,
-    sorted_on_the_sky,
+    spatial_index,
     write_partition,
 )
 from exod.catalogue.hatsfiles import finish
 from exod.catalogue.nesting import nest
+from exod.catalogue.skyrows import SkyRows, comparing, sort_rows, spread
 from exod.scheduler import Done
 from exod.scheduler import run as run_tasks
 from exod.scheduler.plan import Plan
 from exod.schemas import LIGHTCURVES
-
-Rows = tuple[CatalogueTable, pa.Table]
-"""A table of the catalogue and its rows."""
+from exod.tablefiles.fits import row_groups
 
 _CURVE = Nested("lightcurve", LIGHT_CURVE)
 
 
 def write_hats(
-    folder: Path, detected: Rows, unique: Rows, archive: Archive, plan: Plan
+    folder: Path, detected: CatalogueTable, unique: CatalogueTable, archive: Archive, plan: Plan
 ) -> Iterator[ReleaseCheck]:
     """Write the HATS catalogues of sources and of detections.
+
+    The rows of both tables are read from the Parquet files beside the folder and put in order of
+    the sky in files; in memory are a few numbers of each row, and the rows of the partitions that
+    are written at a time.
 
     Parameters
     ----------
     folder : Path
         Collection of the sources; that of the detections is within it.
-    detected, unique : (CatalogueTable, pyarrow.Table)
+    detected, unique : CatalogueTable
         The two tables.
     archive : Archive
         Where the light curves are.
@@ -58,38 +64,76 @@ def write_hats(
     ReleaseCheck
         The checks of what was written.
     """
-    (detection_table, detections), (source_table, sources) = detected, unique
-    lengths = dict(
-        zip(detections["detid"].to_pylist(), detections["lc_length"].to_pylist(), strict=True)
-    )
     parent = {"unique_reg_id", "srcid"}
-    inner = Nested(
-        "detections",
-        tuple(column for column in detection_table.columns if column.name not in parent),
+    own = tuple(column for column in detected.columns if column.name not in parent)
+    inner = Nested("detections", own)
+    of_sources = Collection(folder, unique, (inner, _CURVE))
+    of_detections = Collection(folder / "detections", detected, (_CURVE,))
+    files = {table.name: folder.with_name(f"{table.name}.parquet") for table in (detected, unique)}
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".sky-") as scratch:
+        sources = _on_sky(files[unique.name], Path(scratch), "region_num")
+        sources_with = _with_detections(sources, files[detected.name], Path(scratch), inner)
+        detections = _on_sky(files[detected.name], Path(scratch), "detid")
+        for collection, key, rows, take in (
+            (of_sources, "best_detid", sources, sources_with),
+            (of_detections, "detid", detections, detections.take),
+        ):
+            frames = _frames(rows, key, files[detected.name])
+            parts = plan_partitions(collection, rows.place, frames)
+            task = partial(
+                write_partition,
+                nested=_CURVE,
+                schema=collection.schema,
+                read=partial(light_curves, archive=archive),
+            )
+            items = (cut(collection.folder, part, take, key, frames) for part in parts)
+            done = run_tasks(task, items, plan.fitting(len(parts)), n_items=len(parts), name=_name)
+            finish(collection, [_result(one) for one in done], rows.place)
+            own_file = files[collection.name]
+            yield from hats_checks(
+                collection.folder, collection.name, key, own_file, files[detected.name]
+            )
+
+
+def _on_sky(path: Path, scratch: Path, then: str) -> SkyRows:
+    return sort_rows(path, scratch / path.name, INDEX, spatial_index, then)
+
+
+def _with_detections(sources: SkyRows, detected: Path, scratch: Path, inner: Nested) -> Taker:
+    """What takes sources with their detections, which are put in the order of their sources."""
+    with pq.ParquetFile(sources.path) as file:
+        batches = list(row_groups(file, ["region_num"]))
+    numbers = np.concatenate(
+        [np.empty(0, np.int64), *(b["region_num"].to_numpy() for b in batches)]
     )
-    members = nest(
-        detections, "unique_reg_id", sources["region_num"].combine_chunks(), inner.columns, "detid"
-    )
-    of_sources = Collection(folder, source_table, (inner, _CURVE))
-    of_detections = Collection(folder / "detections", detection_table, (_CURVE,))
-    for collection, key, rows in (
-        (of_sources, "best_detid", sources.append_column(inner.name, members)),
-        (of_detections, "detid", detections),
-    ):
-        on_sky = sorted_on_the_sky(rows)
-        frames = np.array([lengths[detid] for detid in on_sky[key].to_pylist()], np.int64)
-        index = on_sky[INDEX].to_numpy()
-        parts = plan_partitions(collection, index, frames)
-        task = partial(
-            write_partition,
-            nested=_CURVE,
-            schema=collection.schema,
-            read=partial(light_curves, archive=archive),
+    order = np.argsort(numbers)
+
+    def place(batch: pa.RecordBatch) -> np.ndarray:
+        found = np.searchsorted(numbers, batch["unique_reg_id"].to_numpy(), sorter=order)
+        return np.asarray(order[found], np.int64)
+
+    members = sort_rows(detected, scratch / "members.parquet", "#source", place, "detid")
+
+    def take(rows: np.ndarray) -> pa.Table:
+        own = sources.take(rows)
+        ends = (np.searchsorted(members.place, rows, side) for side in ("left", "right"))
+        keys = own["region_num"].combine_chunks()
+        theirs = members.take(spread(*ends))
+        nested = nest(theirs, "unique_reg_id", keys, inner.columns, "detid")
+        return own.append_column(inner.name, nested)
+
+    return take
+
+
+def _frames(rows: SkyRows, key: str, detected: Path) -> np.ndarray:
+    """How long the light curve of each row is."""
+    with comparing(r=rows.path, d=detected) as connection:
+        mine = connection.table("r").project(
+            f'"{INDEX}" AS place, "{rows.then}" AS n, "{key}" AS id'
         )
-        items = (cut(collection.folder, part, on_sky, key, frames) for part in parts)
-        done = run_tasks(task, items, plan.fitting(len(parts)), n_items=len(parts), name=_name)
-        finish(collection, [_result(one) for one in done], index)
-        yield from hats_checks(collection.folder, collection.name, key, on_sky, lengths)
+        joined = mine.join(connection.table("d").project("detid, lc_length"), "id = detid")
+        found = joined.order("place, n").project("lc_length").fetchnumpy()["lc_length"]
+    return np.asarray(found, np.int64)
 
 
 def light_curves(detids: Sequence[str], archive: Archive) -> pa.Table:

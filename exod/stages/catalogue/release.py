@@ -5,7 +5,7 @@ A release is written to a folder beside its own and renamed when all its checks 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,7 +28,7 @@ from exod.errors import ArchiveError
 from exod.files.storage import StorageOptions
 from exod.files.whole import whole_folder
 from exod.scheduler.plan import Plan
-from exod.stages.catalogue.hats import Rows, write_hats
+from exod.stages.catalogue.hats import write_hats
 from exod.tablefiles.fits import write_fits
 from exod.tablefiles.writing import write_parquet
 
@@ -115,7 +115,7 @@ def write_catalogue(
         _write_fits(staging, tables, facts)
         checks += file_checks(staging, tables)
         if not facts.without_hats:
-            detected, unique = _in_memory(staging, tables)
+            detected, unique = tables
             checks += write_hats(staging / "hats", detected, unique, archive, plan or Plan())
         found = require(checks)
         before = {path.name for path in staging.iterdir()}
@@ -216,11 +216,6 @@ def _numbers(archive: Archive, matches: Sequence[str]) -> dict[str, np.ndarray]:
     return {
         name: archive.matches(name)["region_num"].compute().to_numpy(np.int64) for name in matches
     }
-
-
-def _in_memory(staging: Path, tables: Iterable[CatalogueTable]) -> Iterator[Rows]:
-    """The rows for HATS, which puts each table in order of the sky."""
-    return ((table, pq.read_table(_parquet(staging, table))) for table in tables)
 
 
 def _facts(
