@@ -56,7 +56,13 @@ class TemplateNull:
             for band in settings.bands:
                 used = subset.in_band(band)
                 cube = CountCube.from_events(
-                    frames, subset.grid, frame, subset.flat, masked, used, subset.chunk_frames
+                    frames,
+                    subset.grid,
+                    frame,
+                    subset.flat,
+                    masked,
+                    used,
+                    chunk_frames=subset.chunk_frames,
                 )
                 if cube.box not in known:
                     size = settings.size_arcsec
