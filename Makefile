@@ -44,6 +44,7 @@ bench-scale: $(DEV)
 	$(BIN)/python -m benchmarks.throughput
 	$(BIN)/python -m benchmarks.cluster_scale
 	$(BIN)/python -m benchmarks.archive_scale
+	$(BIN)/python -m benchmarks.archive_scale --light --observations 150000
 
 docs: $(DEV)
 	$(BIN)/python docs/generate.py

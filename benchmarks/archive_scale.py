@@ -3,6 +3,8 @@
 Run ``python -m benchmarks.archive_scale --observations 15000 --to FOLDER``. The rows are random,
 but as many and as large as those of real observations: nine runs each, regions and light curves in
 two of three. They are published as the search does it, except that nothing is flushed to the disk.
+With ``--light`` there are no tables but regions, for what depends on the number of observations. An
+archive that is in the folder already is read as it is.
 """
 
 from __future__ import annotations
@@ -34,7 +36,9 @@ from exod.archive.compaction import read_pointer
 from exod.archive.ledger.entry import FullEntry, TableFile, entry_name, versions
 from exod.archive.parquet import ROW_GROUP_ROWS, encode, writer
 from exod.config import Config
+from exod.queries import Query
 from exod.schemas import TABLES, Table
+from exod.stages.query.rows import select
 
 T_BINS = (5.0, 50.0, 200.0)
 BANDS = ((0.2, 2.0), (2.0, 12.0), (0.2, 12.0))
@@ -130,7 +134,7 @@ def placed(rows: pa.Table, random: np.random.Generator) -> pa.Table:
     return rows
 
 
-def commit_some(root: str, numbers: range) -> None:
+def commit_some(root: str, numbers: range, only: frozenset[str] = frozenset(TABLES)) -> None:
     """Commit observations: a few kinds, encoded once, under many names."""
     os.fsync = lambda _: None  # type: ignore[assignment]
     pa.set_cpu_count(1)
@@ -139,7 +143,7 @@ def commit_some(root: str, numbers: range) -> None:
         {
             name: pq.read_table(pa.BufferReader(encode(TABLES[name], frame, "0" * 10)))
             for name, frame in observation(random).items()
-            if len(frame)
+            if len(frame) and name in only
         }
         for _ in range(len(numbers) // 25 + 5)
     ]
@@ -181,12 +185,13 @@ def publish(archive: Archive, obsid: str, tables: dict[str, pa.Table]) -> None:
     archive._store.publish(contents, entry_name(obsid), entry.to_json())
 
 
-def make(root: Path, observations: int, processes: int) -> None:
+def make(root: Path, observations: int, processes: int, only: frozenset[str]) -> None:
     """Make the archive."""
     Archive.create(root, Config())
     chunks = [range(i, min(i + 500, observations)) for i in range(0, observations, 500)]
     with ProcessPoolExecutor(processes) as pool:
-        list(pool.map(commit_some, [str(root)] * len(chunks), chunks))
+        n = len(chunks)
+        list(pool.map(commit_some, [str(root)] * n, chunks, [only] * n))
 
 
 def timed(function: Callable[[], Any]) -> float:
@@ -264,6 +269,65 @@ def count(root: str) -> int:
     return len(open_archive(root).regions)
 
 
+def count_entries(root: str) -> int:
+    """Make all entries of the ledger."""
+    return len(open_archive(root).entries())
+
+
+def show_status(root: str) -> int:
+    """Summarise the ledger."""
+    return len(open_archive(root).status())
+
+
+def choose(root: str) -> int:
+    """Filter by a column."""
+    wanted: dict[str, Any] = {"columns": ["detid"], "filters": [("t_bin", "==", 5.0)]}
+    return len(open_archive(root).table("regions", **wanted).compute())
+
+
+def look(root: str) -> int:
+    """Search a cone."""
+    return len(open_archive(root).cone(123.0, 20.0, 300.0).compute())
+
+
+def ask(root: str) -> int:
+    """Ask for rows as `exod query` does."""
+    question = Query(where="sigma_peak > 2.5 and t_bin >= 50", columns=("detid",))
+    return sum(len(rows) for rows in select(open_archive(root), question).chunks())
+
+
+def keep(root: str) -> None:
+    """Keep the ledger in one file, as the end of a search does."""
+    open_archive(root).keep_ledger()
+
+
+READERS = ("count", "count_entries", "show_status", "choose", "look", "ask")
+
+
+def readers(root: Path, observations: int, processes: int) -> Iterator[tuple[str, float]]:
+    """Make an archive of many small observations, and read it in new processes: peak memory."""
+    if not root.exists():
+        yield (
+            "making it (s)",
+            timed(lambda: make(root, observations, processes, frozenset(["regions"]))),
+        )
+    yield "observations", observations
+    for state, prepare in (
+        ("with its entries", ""),
+        ("ledger kept", "keep"),
+        ("compact", "compact"),
+    ):
+        if prepare:
+            _, peak = apart(prepare, root)
+            yield f"{prepare}, peak memory (MB)", peak
+        for name in READERS if prepare else ("count", "count_entries"):
+            began = time.perf_counter()
+            _, peak = apart(name, root)
+            yield f"{state}: {name}, process (s)", time.perf_counter() - began
+            yield f"{state}: {name}, peak memory (MB)", peak
+    yield from questions(root)
+
+
 def compact(root: str) -> float:
     """Compact; the time in seconds."""
     return timed(open_archive(root).compact)
@@ -305,11 +369,14 @@ def apart(function: str, root: Path) -> tuple[Any, float]:
 
 def measure(root: Path, observations: int, processes: int) -> Iterator[tuple[str, float]]:
     """Make an archive, read it, compact it, read it again: rows of a table."""
-    making = timed(lambda: make(root, observations, processes))
+    if not root.exists():
+        yield (
+            "making it (s)",
+            timed(lambda: make(root, observations, processes, frozenset(TABLES))),
+        )
     status = open_archive(root).status()
     yield "observations", len(status)
     yield "regions", int(status["n_regions"].sum())
-    yield "making it (s)", making
     before, peak_before = apart("read", root)
     compacting, peak = apart("compact", root)
     after, peak_after = apart("read", root)
@@ -342,14 +409,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--observations", type=int, default=15_000)
     parser.add_argument("--processes", type=int, default=os.cpu_count())
-    parser.add_argument("--to", type=Path, help="Keep the archive in this new folder.")
+    parser.add_argument("--to", type=Path, help="Keep the archive in this folder.")
+    parser.add_argument("--light", action="store_true", help="No tables but regions.")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         root = arguments.to or Path(folder, "archive")
         report.record(
-            "An archive of the whole mission",
+            "Readers of many small observations"
+            if arguments.light
+            else "An archive of the whole mission",
             "Rows are random; before and after compaction.",
-            measure(root, arguments.observations, arguments.processes),
+            (readers if arguments.light else measure)(
+                root, arguments.observations, arguments.processes
+            ),
         )
 
 

@@ -22,6 +22,7 @@ TITLES = (
     "Throughput of one and two workers",
     "Memory of a worker",
     "An archive of the whole mission",
+    "Readers of many small observations",
 )
 """Sections in their order."""
 

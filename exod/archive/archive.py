@@ -34,7 +34,7 @@ from exod.archive.ledger.entry import (
     table_path,
     versions,
 )
-from exod.archive.ledger.table import read_ledger
+from exod.archive.ledger.table import keep_ledger, read_ledger
 from exod.archive.parquet import declared, encode
 from exod.archive.reading import ArchiveReader
 from exod.archive.store import Store, reported
@@ -240,6 +240,19 @@ class Archive(ArchiveReader):
             # This attempt replaces the damaged entry, so its number does not matter.
             number = 1
         return f"{number:04d}-{unique_mark()}"
+
+    def keep_ledger(self) -> None:
+        """Keep a copy of the ledger in one file, if many entries are not in the last one yet.
+
+        Readers then read this file and newer entries only, as after `compact`.
+
+        Raises
+        ------
+        ArchiveError
+            If an entry is damaged or the file cannot be written; readers do without it.
+        """
+        with reported(f"The ledger of {self.root} cannot be kept in one file"):
+            keep_ledger(self._store)
 
     def compact(self, file_mb: float = FILE_MB, *, anew: bool = False) -> Compacted:
         """Copy what is new to few large files, which readers then use.

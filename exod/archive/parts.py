@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from exod.archive.compaction import Compacted, CompactFile, Layer, read_pointer
 from exod.archive.derived import DerivedFile
 from exod.archive.ledger.entry import table_path
 from exod.archive.ledger.table import read_ledger
-from exod.archive.parquet import Conditions, read_file, to_pandas
+from exod.archive.parquet import Conditions, arrow_texts, read_file, to_pandas
 from exod.archive.store import Store
 from exod.schemas.columns import Table
 
@@ -29,6 +29,9 @@ PARTITION_FILES = 256
 """Largest size and number of files of a partition; 32 MB become some 0.3 GB in memory."""
 
 _AFTER_ALL = "~"
+
+_remembered: dict[Hashable, Holdings] = {}
+"""Those of the archive that was asked last: many questions are about the same moment."""
 
 
 @dataclass(frozen=True)
@@ -99,11 +102,11 @@ class Holdings:
     def __init__(self, ledger: pa.Table, compacted: Compacted | None) -> None:
         self.ledger, self.compacted = ledger, compacted
         keys = _keys(ledger["obsid"], ledger["attempt"])
-        single = pa.array(np.ones(len(ledger), bool))
+        single = pc.is_valid(ledger["obsid"])
         self._layers: list[tuple[Layer, list[str]]] = []
         for layer in compacted.layers if compacted else ():
-            obsids = pa.array(layer.attempts.keys(), pa.string())
-            own = _keys(obsids, pa.array(layer.attempts.values(), pa.string()))
+            obsids = arrow_texts(layer.attempts.keys())
+            own = _keys(obsids, arrow_texts(layer.attempts.values()))
             outdated = obsids.filter(pc.invert(pc.is_in(own, value_set=keys)))
             self._layers.append((layer, sorted(outdated.to_pylist())))
             single = pc.and_(single, pc.invert(pc.is_in(keys, value_set=own)))
@@ -206,7 +209,13 @@ def holdings(store: Store) -> Holdings:
     """
     # A compaction published in between does no harm: the older one is still right.
     compacted = read_pointer(store)
-    return Holdings(read_ledger(store).rows, compacted)
+    ledger = read_ledger(store).rows
+    found = _remembered.get(store.key)
+    if not found or found.ledger is not ledger or found.compacted is not compacted:
+        found = Holdings(ledger, compacted)
+        _remembered.clear()
+        _remembered[store.key] = found
+    return found
 
 
 def derived_pieces(files: Iterable[DerivedFile]) -> list[Piece]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 import duckdb
 import pyarrow as pa
 
-from exod.archive.parquet import COMPACT, to_pandas
+from exod.archive.parquet import COMPACT, arrow_rows, to_pandas
 from exod.archive.parts import Piece
 from exod.archive.snapshot import Snapshot
 from exod.errors import ArchiveError, ConfigError
@@ -95,7 +95,7 @@ class Question:
                     found = True
                     yield self._declared(batch)
         if not found:
-            yield self.table.schema.empty_table()
+            yield arrow_rows([], self.table.schema)
 
     def _declared(self, batch: pa.RecordBatch) -> pa.Table:
         schema = self.table.schema
@@ -171,7 +171,8 @@ def connected(
                 connection.register_filesystem(store.filesystem)
             for name, own in files.items():
                 table = snapshot.table(name)
-                connection.register(f"no {name}", table.schema.empty_table())
+                if not own:
+                    connection.register(f"no {name}", table.schema.empty_table())
                 view = _view(snapshot, name, table, own, plain=views is not None)
                 connection.execute(f"CREATE VIEW {quoted(name)} AS {view}")
             for name, view in (views or {}).items():

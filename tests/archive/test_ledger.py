@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pickle
 import tempfile
-from collections.abc import Iterator
+import tracemalloc
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,8 @@ from hypothesis import strategies as st
 
 from exod.archive import Archive, LedgerEntry
 from exod.archive.ledger import table
-from exod.archive.ledger.table import SAVED, read_ledger, read_saved, save_ledger
+from exod.archive.ledger.entry import TableFile
+from exod.archive.ledger.table import SAVED, keep_ledger, read_ledger, read_saved, save_ledger
 from exod.archive.store import Store
 from exod.config import Config
 
@@ -187,7 +190,7 @@ steps = st.lists(
     st.one_of(
         st.tuples(st.just("commit"), st.sampled_from(OBSIDS[:4])),
         st.tuples(st.just("delete"), st.sampled_from(OBSIDS[:4])),
-        st.tuples(st.sampled_from(["save", "settle", "forget", "lose"]), st.just("")),
+        st.tuples(st.sampled_from(["save", "keep", "settle", "forget", "lose"]), st.just("")),
     ),
     max_size=14,
 )
@@ -205,6 +208,10 @@ def test_any_history_gives_what_the_entries_say(steps: list[tuple[str, str]]) ->
                 Path(root, "ledger", f"{obsid}.json").unlink(missing_ok=True)
             elif action == "save":
                 save_ledger(archive.store)
+            elif action == "keep":
+                with pytest.MonkeyPatch.context() as patch:
+                    patch.setattr("exod.archive.ledger.table.BEHIND", 2)
+                    archive.keep_ledger()
             elif action == "settle":
                 settle(archive)
             elif action == "forget":
@@ -281,7 +288,58 @@ def test_an_archive_that_cannot_be_written_is_read(
     assert len(archive.regions) == 15
 
 
-def test_a_crash_while_it_is_saved_leaves_the_old_copy(archive: Archive) -> None:
+def test_it_is_kept_anew_only_if_many_entries_are_new(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = Path(archive.root, SAVED)
+    monkeypatch.setattr(table, "BEHIND", 7)
+    archive.keep_ledger()
+    assert not file.exists()
+    monkeypatch.setattr(table, "BEHIND", 2)
+    settle(archive)
+    archive.keep_ledger()
+    content = file.read_bytes()
+    archive.commit(OBSIDS[0], "EMPTY")
+    settle(archive)
+    archive.keep_ledger()
+    assert file.read_bytes() == content
+    archive.commit(OBSIDS[1], "EMPTY")
+    settle(archive)
+    archive.keep_ledger()
+    assert read_saved(archive.store).entries() == truth(archive)
+
+
+def test_an_archive_without_entries_keeps_none(tmp_path: Path) -> None:
+    Archive.create(tmp_path, Config()).keep_ledger()
+    assert not Path(tmp_path, SAVED).exists()
+
+
+def test_entries_of_a_whole_mission_take_little_room() -> None:
+    names = [name for name in table.SCHEMA.names if name.endswith((".rows", ".bytes"))]
+    about = {"status": "OK", "reason": "", "finished": "2026-01-01T00:00:00Z", "seconds": 1.5}
+    rows = [
+        {"obsid": f"{i:010d}", "attempt": f"{i:04d}-01234567", **about}
+        | dict.fromkeys(names, 300 + i)
+        for i in range(2000)
+    ]
+    ledger = table.LedgerTable(table.arrow_rows(rows, table.SCHEMA))
+    ledger.entries()
+    tracemalloc.start()
+    entries = ledger.entries()
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # Those with a dictionary of their tables take 4,600.
+    assert size / len(entries) < 1500
+    entry = pickle.loads(pickle.dumps(entries[7]))
+    assert (entry, type(entry.files)) == (entries[7], dict)
+    assert entry.files["runs"] == TableFile("runs/0000000007-0007-01234567.parquet", 307, 307)
+
+
+@pytest.mark.parametrize("keep", [save_ledger, keep_ledger])
+def test_a_crash_while_it_is_saved_leaves_the_old_copy(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch, keep: Callable[[Store], None]
+) -> None:
+    monkeypatch.setattr(table, "BEHIND", 1)
     settle(archive)
     save_ledger(archive.store)
     old = Path(archive.root, SAVED).read_bytes()
@@ -291,7 +349,7 @@ def test_a_crash_while_it_is_saved_leaves_the_old_copy(archive: Archive) -> None
             patch.setattr(Store, "remove", lambda self, names: None)
             fail_at(patch, step, PowerCut())
             try:
-                save_ledger(archive.store)
+                keep(archive.store)
             except PowerCut:
                 pass
             else:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -35,6 +37,17 @@ def archive(tmp_path_factory) -> Archive:
 @pytest.fixture(scope="module")
 def expected(archive) -> pd.DataFrame:
     return pd.concat(select(archive, Query(matches=("gaia",))).frames(), ignore_index=True)
+
+
+def test_a_query_loads_what_it_needs(archive) -> None:
+    code = "import sys; from exod.cli import app; app(standalone_mode=False); print(*sys.modules)"
+    for question in (["--cone", "10,20,3600"], ["--where", "n_detections > 1"]):
+        command = [sys.executable, "-c", code, "query", archive.root, *question]
+        run = subprocess.run(command, capture_output=True, text=True, check=True)
+        loaded = set(run.stdout.splitlines()[-1].split())
+        assert "duckdb" in loaded
+        # They take longer than all the rest together.
+        assert not loaded & {"astropy", "dask", "pandas", "pyarrow.dataset", "scipy", "zarr"}
 
 
 def read(path: Path) -> pd.DataFrame:

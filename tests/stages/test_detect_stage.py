@@ -18,6 +18,7 @@ from helpers.processes import EXOD, LONGEST, start_interruptible, wait_until
 
 import exod
 from exod.archive import Archive, open_archive
+from exod.archive.ledger.table import SAVED, read_saved
 from exod.cli.outcomes import FINISHING
 from exod.config import Config
 from exod.errors import ArchiveError, ConfigError, ExodError
@@ -149,6 +150,20 @@ def test_damaged_ledger_entry_is_replaced(small: Path, tmp_path: Path) -> None:
     again = search([small], tmp_path)
     assert {o.obsid: o.searched for o in again} == {GOOD: True, OTHER: False}
     assert digests(tmp_path) == before
+
+
+def test_a_search_keeps_the_ledger_in_one_file(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exod.archive.ledger.table.BEHIND", 1)
+    search([small / GOOD], tmp_path)
+    kept = tmp_path / SAVED
+    assert len(read_saved(open_archive(tmp_path).store)) == 1
+    # It is a copy: a search is not in vain if it cannot be written.
+    kept.unlink()
+    kept.mkdir()
+    (outcome,) = search([small / GOOD], tmp_path, force=True)
+    assert outcome.searched
 
 
 def test_other_settings_are_refused(small: Path, tmp_path: Path) -> None:

@@ -3,21 +3,25 @@
 An entry is known by its *stamp*, which changes whenever its file is replaced (inode, size and time
 on a disk, ETag in an object store). One listing of the folder therefore says which entries have to
 be read; the others come from what this process read before, or from ``ledger.cache``, which
-`exod compact` leaves. That file is a copy: without it, or if it is damaged or older than the
-entries, they are read themselves.
+`exod compact` leaves, and a search if many entries are new. That file is a copy: without it, or if
+it is damaged or older than the entries, they are read themselves.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from exod.archive.ledger.entry import LEDGER, FullEntry, LedgerEntry, TableFile, table_path
+from exod.archive.parquet import arrow_rows, arrow_texts
 from exod.archive.store import Store, reported
 from exod.schemas import TABLES
 
@@ -39,6 +43,12 @@ SCHEMA = pa.schema(
 )
 """Of an entry without a table its rows and bytes are null; stamps may be empty: not certain."""
 
+_PLACES = {name: place for place, name in zip(range(0, len(_SIZES), 2), TABLES, strict=True)}
+_NO_TABLE = -1
+_FIELDS = set(LedgerEntry.model_fields)
+
+BEHIND = 100
+"""A search keeps the ledger anew if so many entries are not as they were kept."""
 _BATCH = 5000
 """Entries that are held at once: one takes some 10 kB."""
 _ARCHIVES = 4
@@ -65,26 +75,53 @@ class LedgerTable:
         return len(self.rows)
 
     def entries(self) -> list[LedgerEntry]:
-        """The entries one by one, which takes a hundred times the memory."""
-        sizes = zip(*(self.rows[name].to_pylist() for name in _SIZES), strict=True)
-        others = self.rows.drop_columns([*_SIZES, "stamp"]).to_pylist()
-        return [
-            LedgerEntry.model_construct(files=_files(entry, row), **entry)
-            for entry, row in zip(others, sizes, strict=True)
-        ]
+        """The entries one by one, which takes ten times the memory."""
+        sizes = np.stack([self.rows[n].fill_null(_NO_TABLE).to_numpy() for n in _SIZES], axis=1)
+        rest = self.rows.drop_columns([*_SIZES, "stamp"])
+        texts: dict[str, str] = {}
+        found = []
+        for start in range(0, len(rest), _BATCH):
+            for number, row in enumerate(rest.slice(start, _BATCH).to_pylist(), start):
+                for name in ("status", "reason"):
+                    row[name] = texts.setdefault(row[name], row[name])
+                files = _Files(row["obsid"], row["attempt"], sizes[number])
+                found.append(LedgerEntry.model_construct(_FIELDS, files=files, **row))
+        return found
 
 
-def _files(entry: dict[str, Any], sizes: tuple[int | None, ...]) -> dict[str, TableFile]:
-    pairs = zip(TABLES, sizes[::2], sizes[1::2], strict=True)
-    return {
-        name: TableFile(
-            path=table_path(name, entry["obsid"], entry["attempt"], rows),
-            rows=rows,
-            bytes=size or 0,
-        )
-        for name, rows, size in pairs
-        if rows is not None
-    }
+class _Files(Mapping[str, TableFile]):
+    """The tables of an observation, made when they are asked for: all of a ledger take much room.
+
+    Parameters
+    ----------
+    obsid, attempt : str
+        Observation and attempt.
+    sizes : ndarray of int64
+        Numbers as in `_SIZES`.
+    """
+
+    __slots__ = ("_attempt", "_obsid", "_sizes")
+
+    def __init__(self, obsid: str, attempt: str, sizes: np.ndarray) -> None:
+        self._obsid, self._attempt, self._sizes = obsid, attempt, sizes
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return dict, (dict(self),)
+
+    def __getitem__(self, name: str) -> TableFile:
+        rows, size = self._sizes[_PLACES[name] : _PLACES[name] + 2].tolist()
+        if rows == _NO_TABLE:
+            raise KeyError(name)
+        return TableFile(table_path(name, self._obsid, self._attempt, rows), rows, size)
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, place in _PLACES.items() if self._sizes[place] != _NO_TABLE)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
 
 
 def read_ledger(store: Store, *, listed: bool = False) -> LedgerTable:
@@ -122,12 +159,13 @@ def read_ledger(store: Store, *, listed: bool = False) -> LedgerTable:
 
 def _current(store: Store, known: pa.Table, stamps: dict[str, str]) -> pa.Table:
     """The rows of the observations in `stamps`: known ones, or read from their entries."""
-    pairs = zip(known["obsid"].to_pylist(), known["stamp"].to_pylist(), strict=True)
-    same = [bool(stamp) and stamps.get(obsid) == stamp for obsid, stamp in pairs]
-    kept = known.filter(pa.array(same, pa.bool_()))
+    certain = [f"{obsid} {stamp}" for obsid, stamp in stamps.items() if stamp]
+    kept = known.filter(pc.is_in(_keys(known), value_set=arrow_texts(certain)))
     new = sorted(stamps.keys() - set(kept["obsid"].to_pylist()))
     parts = [_read(store, new[i : i + _BATCH], stamps) for i in range(0, len(new), _BATCH)]
-    return pa.concat_tables([kept, *parts]).sort_by("obsid").combine_chunks() if new else kept
+    if new:
+        return pa.concat_tables([kept, *parts]).sort_by("obsid").combine_chunks()
+    return known if len(kept) == len(known) else kept
 
 
 def _read(store: Store, obsids: list[str], stamps: dict[str, str]) -> pa.Table:
@@ -137,14 +175,14 @@ def _read(store: Store, obsids: list[str], stamps: dict[str, str]) -> pa.Table:
         _row(FullEntry.from_json(data, obsid, store.path(name)), stamps[obsid])
         for obsid, name, data in zip(obsids, names, store.read_many(names), strict=True)
     ]
-    return pa.Table.from_pylist(rows, SCHEMA)
+    return arrow_rows(rows, SCHEMA)
 
 
 def _row(entry: LedgerEntry, stamp: str) -> dict[str, Any]:
     row = {name: getattr(entry, name) for name in SCHEMA.names if name in type(entry).model_fields}
     for name, file in entry.files.items():
         row |= {f"{name}.rows": file.rows, f"{name}.bytes": file.bytes}
-    return {**row, "stamp": stamp}
+    return {**row, "finished": entry.finished.isoformat(), "stamp": stamp}
 
 
 def save_ledger(store: Store) -> None:
@@ -165,6 +203,17 @@ def save_ledger(store: Store) -> None:
     store.publish({}, SAVED, hashlib.sha256(content).digest() + content)
 
 
+def keep_ledger(store: Store) -> None:
+    """Keep the ledger in one file if many entries are not in it yet; raises as `save_ledger`."""
+    saved, now = (_keys(ledger.rows) for ledger in (read_saved(store), read_ledger(store)))
+    if pc.sum(pc.invert(pc.is_in(now, value_set=saved)), min_count=0).as_py() >= BEHIND:
+        save_ledger(store)
+
+
+def _keys(rows: pa.Table) -> pa.ChunkedArray:
+    return pc.binary_join_element_wise(rows["obsid"], rows["stamp"], " ")
+
+
 def read_saved(store: Store) -> LedgerTable:
     """Read what `save_ledger` kept; nothing if it did not, or if that is damaged.
 
@@ -183,4 +232,4 @@ def read_saved(store: Store) -> LedgerTable:
         # Another version of exod may have other tables.
         if rows.schema.equals(SCHEMA):
             return LedgerTable(rows, rows.schema.metadata[b"folder"].decode())
-    return LedgerTable(SCHEMA.empty_table())
+    return LedgerTable(arrow_rows([], SCHEMA))

@@ -120,6 +120,9 @@ def detect_many(
                 f"{done.error}"
             )
     yield from _taken(earlier)
+    # The outcomes are committed, and readers do without the copy.
+    with suppress(ArchiveError):
+        archive.keep_ledger()
 
 
 def _taken(outcomes: list[Outcome]) -> Iterator[Outcome]:
