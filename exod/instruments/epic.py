@@ -6,11 +6,13 @@ et al. 2001, A&A 365, L18 (pn); Turner et al. 2001, A&A 365, L27 (MOS).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import ClassVar, Final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from exod.instruments.instrument import EventColumns, Observatory
 from exod.instruments.king import KingProfile
@@ -31,6 +33,12 @@ IMAGE_PIXEL_ARCSEC: Final = 4.0
 PI_MIN_EV: Final = 200
 PI_MAX_EV: Final = 12000
 """Energies outside this closed range are never used, eV (method.md, Event selection, step 1)."""
+
+PI_HIGHEST_EV: Final = 32_766
+"""Energies of event lists are whole numbers of 16 bits; the highest stands for all above it."""
+
+PATTERN_HIGHEST: Final = 31
+"""TLMAX of PATTERN in PPS event lists."""
 
 XMM: Final = Observatory(
     name="XMM",
@@ -62,6 +70,11 @@ class EpicCamera:
         Header keyword that holds the pipeline's flag selection.
     first_row : int
         First RAWY that is sent to ground.
+    overscan : tuple of int
+        RAWX and RAWY that event lists may have beyond the pixels: below 1, and above the last
+        column and row (TLMIN and TLMAX of these columns in PPS event lists).
+    redundant_node : int
+        What CCDNR is larger by for a CCD that is read through its redundant node.
     """
 
     name: str
@@ -80,6 +93,8 @@ class EpicCamera:
     core: KingProfile
     dropout_groups: tuple[tuple[int, ...], ...] = ()
     first_row: int = 1
+    overscan: tuple[int, int, int] = (0, 0, 0)
+    redundant_node: int = 0
 
     observatory: ClassVar[Observatory] = XMM
     sky_extent: ClassVar[int] = SKY_EXTENT
@@ -93,6 +108,26 @@ class EpicCamera:
     def psf(self) -> PointSpread:
         """Point spread function of its telescope."""
         return POINT_SPREADS[self.name]
+
+    @property
+    def limits(self) -> Mapping[str, tuple[int, int]]:
+        """Lowest and highest value of columns of event lists, by their names."""
+        before, columns, rows = self.overscan
+        return MappingProxyType(
+            {
+                "ccdnr": (1, self.n_ccds),
+                "rawx": (1 - before, self.n_columns + columns),
+                "rawy": (1, self.n_rows + rows),
+                "pi": (0, PI_HIGHEST_EV),
+                "pattern": (0, PATTERN_HIGHEST),
+            }
+        )
+
+    def ccd_numbers(self, ccdnr: ArrayLike) -> NDArray[np.int64]:
+        """CCDs from 1 by CCDNR (any shape)."""
+        numbers = np.asarray(ccdnr, np.int64)
+        through = numbers - self.redundant_node
+        return np.where((through >= 1) & (through <= self.n_ccds), through, numbers)
 
     def is_good(self, events: EventColumns, flag_mask: int) -> NDArray[np.bool_]:
         """Energy, pattern and flag cuts, shape (n_events,).

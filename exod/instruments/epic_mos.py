@@ -43,6 +43,8 @@ def _mos(name: str, short: str, colour: str, line: str, core: KingProfile) -> Ep
         flag_mask=0x766BA000,
         submodes=_PARTIAL_WINDOWS | {"PrimeFullWindow"},
         core=core,
+        overscan=(5, 5, 2),
+        redundant_node=10,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -118,6 +119,13 @@ class Instrument(Protocol):
     @property
     def n_rows(self) -> int:
         """Rows of a CCD."""
+
+    @property
+    def limits(self) -> Mapping[str, tuple[int, int]]:
+        """Lowest and highest value that columns of `EventColumns` have, by their names."""
+
+    def ccd_numbers(self, ccdnr: ArrayLike) -> NDArray[np.int64]:
+        """CCDs from 1 by CCDNR, which may tell more than the CCD (any shape)."""
 
     @property
     def pixel_arcsec(self) -> float:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from exod.errors import ExposureRejected
 from exod.instruments import Instrument, instrument_of
+from exod.observation.times import PIPELINE_CLOCK, Clock
 from exod.sky.plane import TangentPlane
 
 NO_POSITION: Final = -99999999
@@ -50,6 +51,12 @@ class Exposure:
         TIMESYS: TT, or TDB for barycentred lists.
     filename : str
         Base name of the file, for the record.
+    clock : Clock
+        How times count.
+    start, stop : float
+        TSTART and TSTOP in mission elapsed seconds; NaN when the header does not say.
+    notes : tuple of str
+        What is unusual about the file, one sentence each.
     """
 
     obsid: str
@@ -70,6 +77,10 @@ class Exposure:
     sky_extent: int
     time_system: str
     filename: str
+    clock: Clock = PIPELINE_CLOCK
+    start: float = np.nan
+    stop: float = np.nan
+    notes: tuple[str, ...] = ()
 
     @property
     def camera(self) -> Instrument:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from exod.instruments import Observatory
 from exod.observation.events import Exposure, SelectedEvents
+from exod.observation.times import PIPELINE_CLOCK
 from exod.sky.plane import TangentPlane
 
 
@@ -83,6 +85,40 @@ def merge_subset(number: int, exposures: list[SelectedEvents]) -> MergedEvents:
         t_lo=max(item.time_min for item in ordered),
         t_hi=min(item.time_max for item in ordered),
     )
+
+
+def of_one_clock(
+    exposures: list[SelectedEvents],
+) -> tuple[list[SelectedEvents], list[tuple[SelectedEvents, str]]]:
+    """Leave out exposures whose times cannot be compared with those of the others.
+
+    Parameters
+    ----------
+    exposures : list of SelectedEvents
+        Of one observation.
+
+    Returns
+    -------
+    kept : list of SelectedEvents
+        Those with the clock of the pipeline if there are any, else with that of most of them.
+    left_out : list of (SelectedEvents, str)
+        The others, with the reason.
+    """
+    clocks = Counter(item.exposure.clock for item in exposures)
+    if len(clocks) <= 1:
+        return exposures, []
+    common = PIPELINE_CLOCK if PIPELINE_CLOCK in clocks else clocks.most_common(1)[0][0]
+    kept = [item for item in exposures if item.exposure.clock == common]
+    others = [item for item in exposures if item.exposure.clock != common]
+    first = kept[0].exposure.filename
+    return kept, [
+        (
+            item,
+            f"{item.exposure.filename} counts its times differently from {first} "
+            f"({item.exposure.clock.difference(common)}), so they cannot be merged.",
+        )
+        for item in others
+    ]
 
 
 def split_subsets(

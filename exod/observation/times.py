@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from astropy.time import Time
@@ -20,3 +21,50 @@ def utc_date(seconds: float) -> str:
     """
     date = Time(TIME_ZERO_MJD, seconds / 86400, format="mjd", scale="tt", precision=0).utc
     return str(date.isot)
+
+
+@dataclass(frozen=True)
+class Clock:
+    """How the times of an event list count; those of other clocks cannot be compared.
+
+    Attributes
+    ----------
+    system : str
+        TIMESYS: TT, or TDB for barycentred lists.
+    reference : str
+        TIMEREF, where photons arrive: LOCAL, or SOLARSYSTEM for barycentred lists.
+    zero_mjd : float
+        MJDREF, or MJDREFI and MJDREFF.
+    offset : float
+        TIMEZERO, which is to be added to times, in seconds.
+    """
+
+    system: str = "TT"
+    reference: str = "LOCAL"
+    zero_mjd: float = TIME_ZERO_MJD
+    offset: float = 0.0
+
+    @property
+    def is_barycentred(self) -> bool:
+        """Whether arrival times are those at the centre of the solar system."""
+        return self.system == "TDB" or not self.reference.startswith("LOCAL")
+
+    def difference(self, other: Clock) -> str:
+        """What differs, as text: keywords with both values; empty if nothing does.
+
+        Examples
+        --------
+        >>> Clock("TDB", "SOLARSYSTEM").difference(Clock())
+        'TIMESYS TDB instead of TT, TIMEREF SOLARSYSTEM instead of LOCAL'
+        """
+        pairs = (
+            ("TIMESYS", self.system, other.system),
+            ("TIMEREF", self.reference, other.reference),
+            ("MJDREF", self.zero_mjd, other.zero_mjd),
+            ("TIMEZERO", self.offset, other.offset),
+        )
+        return ", ".join(f"{key} {a} instead of {b}" for key, a, b in pairs if a != b)
+
+
+PIPELINE_CLOCK: Final = Clock()
+"""That of all event lists of the pipeline."""

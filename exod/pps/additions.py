@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import io
 import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,15 +17,23 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from exod.errors import InputError
+from exod.instruments import CAMERAS
+from exod.instruments.epic import EpicCamera
 from exod.observation.availability import Availability, pixel_codes
 from exod.observation.events import EVENT_DTYPES, EventList
 from exod.pps import ingested
-from exod.pps.fitsfile import Header, open_fits, read_column
+from exod.pps.fitsfile import Header, open_fits, read_content, reported
+from exod.pps.fitshdu import Hdu
+from exod.pps.fitstable import Wanted
 
 Floats = NDArray[np.float64]
 
 _EXTENSION = re.compile(r"(STDGTI|EXPOSU|BADPIX)(\d\d)")
 _BLOCK: Final = 2880
+_FLOAT: Final = Wanted("f8")
+_Reader = Callable[[Hdu, EpicCamera], NDArray[Any]]
+_BAD_PIXELS_TWICE: Final = 2
+"""How often a table may list all pixels; its rows may overlap."""
 _READ_OUT: Final = 0.1
 """A gap between two frames is their read-out if it is at most this share of the first; 0.07 in pn
 full frame (TIMEDEL and TIME in EXPOSU05 of 0916810801), 0 in MOS, and 0.5 or more after a lost
@@ -58,13 +67,19 @@ def read_availability(path: Path, events: EventList) -> Availability:
     """
     of_events = Availability.of_events(events)
     tables: dict[str, dict[int, Any]] = {"STDGTI": {}, "EXPOSU": {}, "BADPIX": {}}
-    with open_fits(path) as hdus:
-        header = Header(hdus["EVENTS"].header, hdus[0].header)
-        for hdu in hdus[1:]:
+    start = stop = np.nan
+    with open_fits(path) as file:
+        camera = CAMERAS[str(file.primary.get("INSTRUME", "")).strip().upper()]
+        for hdu in file.extensions():
+            if hdu.name == "EVENTS":
+                header = Header(hdu.header, file.primary)
+                start, stop = header.number("TSTART"), header.number("TSTOP")
             match = _EXTENSION.fullmatch(hdu.name)
-            if match and int(match[2]) in of_events.good_times:
-                tables[match[1]][int(match[2])] = _READERS[match[1]](hdu)
-        start, stop = header.number("TSTART"), header.number("TSTOP")
+            ccdnr = int(camera.ccd_numbers(int(match[2]))) if match else 0
+            if match and ccdnr in of_events.good_times:
+                rows = _READERS[match[1]](hdu, camera)
+                earlier = tables[match[1]].get(ccdnr, rows[:0])
+                tables[match[1]][ccdnr] = _in_order(np.concatenate([earlier, rows]))
     if not (start <= of_events.start and of_events.stop <= stop):
         start, stop = of_events.start, of_events.stop
     good_times = {ccdnr: np.array([[start, stop]]) for ccdnr in of_events.good_times}
@@ -80,44 +95,51 @@ def read_availability(path: Path, events: EventList) -> Availability:
     return Availability(start, stop, good_times, tables["EXPOSU"], bad_pixels)
 
 
-def _good_times(hdu: Any) -> Floats:
-    """Rows of start and stop, in order."""
-    rows = np.stack([read_column(hdu.data, name, "f8") for name in ("START", "STOP")], axis=1)
-    rows = rows[np.isfinite(rows).all(axis=1) & (rows[:, 1] > rows[:, 0])]
+def _in_order(rows: Floats) -> Floats:
     return rows[np.argsort(rows[:, 0], kind="stable")]
 
 
-def _frames(hdu: Any) -> Floats:
+def _good_times(hdu: Hdu, _: EpicCamera) -> Floats:
+    """Rows of start and stop, in order."""
+    rows = np.stack(list(hdu.read(dict.fromkeys(("START", "STOP"), _FLOAT)).values()), axis=1)
+    return _in_order(rows[np.isfinite(rows).all(axis=1) & (rows[:, 1] > rows[:, 0])])
+
+
+def _frames(hdu: Hdu, _: EpicCamera) -> Floats:
     """Rows of start, stop and live share, in order; TIME is the middle of a frame.
 
     A frame lasts until the next one: photons of the read-out between them are out-of-time events.
     """
-    time = read_column(hdu.data, "TIME", "f8")
-    names = hdu.columns.names
-    if "TIMEDEL" in names:
-        length = read_column(hdu.data, "TIMEDEL", "f8")
-    else:
-        length = np.full(len(time), float(hdu.header.get("TIMEDEL", 0.0)))
-    share = read_column(hdu.data, "FRACEXP", "f8") if "FRACEXP" in names else np.ones(len(time))
+    optional = {"TIMEDEL": Header(hdu.header, hdu.header).number("TIMEDEL", 0.0), "FRACEXP": 1.0}
+    there = ["TIME", *(name for name in optional if name in hdu.columns)]
+    columns = hdu.read(dict.fromkeys(there, _FLOAT))
+    time = columns["TIME"]
+    length, share = (columns.get(name, np.full(len(time), optional[name])) for name in optional)
     rows = np.stack([time - length / 2, time + length / 2, np.clip(share, 0, 1)], axis=1)
-    rows = rows[np.isfinite(rows).all(axis=1)]
-    rows = rows[np.argsort(rows[:, 0], kind="stable")]
+    rows = _in_order(rows[np.isfinite(rows).all(axis=1)])
     starts, stops = rows[1:, 0], rows[:-1, 1]
     between = starts - stops < _READ_OUT * (stops - rows[:-1, 0])
     rows[:-1, 1] = np.where(between, starts, stops)
     return rows
 
 
-def _bad_pixels(hdu: Any) -> NDArray[np.int64]:
+def _bad_pixels(hdu: Hdu, camera: EpicCamera) -> NDArray[np.int64]:
     """RAWX and RAWY of every bad pixel, shape (n, 2); a row of the table is a piece of a column."""
-    rawx, rawy, extent = (read_column(hdu.data, name, "i8") for name in ("RAWX", "RAWY", "YEXTENT"))
-    extent = np.maximum(extent, 1)
+    columns = hdu.read(dict.fromkeys(("RAWX", "RAWY", "YEXTENT"), Wanted("i8")))
+    rawx, rawy = columns["RAWX"], columns["RAWY"]
+    extent = np.clip(columns["YEXTENT"], 1, camera.n_rows)
+    if extent.sum() > _BAD_PIXELS_TWICE * camera.n_columns * camera.n_rows:
+        raise InputError(f"{hdu.name} lists more pixels than {camera.name} has: fetch it again.")
     first = np.repeat(rawy, extent)
     step = np.arange(len(first)) - np.repeat(np.cumsum(extent) - extent, extent)
     return np.stack([np.repeat(rawx, extent), first + step], axis=1)
 
 
-_READERS: Final = {"STDGTI": _good_times, "EXPOSU": _frames, "BADPIX": _bad_pixels}
+_READERS: Final[Mapping[str, _Reader]] = {
+    "STDGTI": _good_times,
+    "EXPOSU": _frames,
+    "BADPIX": _bad_pixels,
+}
 
 
 def with_new_rows(
@@ -156,13 +178,12 @@ def with_new_rows(
     """
     if path.suffix == ingested.SUFFIX:
         raise InputError(f"{path.name} is an ingested list; give the FITS file that it is made of.")
-    with open_fits(path) as hdus:
+    content = read_content(path)
+    with path.open("rb") as file:
+        is_compressed = file.read(2) == b"\x1f\x8b"
+    with reported(path), fits.open(io.BytesIO(content)) as hdus:
         hdu = hdus["EVENTS"]
         place, header, columns = hdu.fileinfo(), hdu.header.copy(), hdu.columns
-    content = path.read_bytes()
-    is_compressed = content[:2] == b"\x1f\x8b"
-    if is_compressed:
-        content = gzip.decompress(content)
     if header.get("PCOUNT", 0):
         raise InputError(f"{path.name} has columns of variable length; no rows can be added to it.")
     n_rows, width = header["NAXIS2"], header["NAXIS1"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,12 +17,14 @@ from exod.errors import DownloadError, InputError
 from exod.files.whole import is_temporary
 from exod.pps import ingested
 from exod.pps.fitsfile import Header, open_fits
+from exod.pps.lists import is_source_table
 from exod.pps.names import (
     EVENT_PRODUCTS,
     PPS_NAME,
     SOURCE_INSTRUMENT,
     SOURCE_PRODUCT,
     SUFFIXES,
+    is_pipeline_name,
     obsid_of_path,
 )
 from exod.pps.remote import LISTING_THREADS, RemoteFile, is_remote, list_remote
@@ -38,12 +41,15 @@ class ObservationFiles(Generic[File]):
     obsid : str
         Ten digits.
     event_lists, source_lists : tuple of Path or RemoteFile
-        Sorted by file name.
+        Sorted by file name; source lists of the pipeline come first.
+    notes : tuple of str
+        Files beside them that look like lists but are none, with the reason, one sentence each.
     """
 
     obsid: str
     event_lists: tuple[File, ...]
     source_lists: tuple[File, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def paths(self) -> tuple[File, ...]:
@@ -81,7 +87,7 @@ def local_copies(files: ObservationFiles) -> Iterator[ObservationFiles[Path]]:
         with ThreadPoolExecutor() as pool:
             copies = tuple(pool.map(_copied, files.paths, _places(Path(name), files)))
         count = len(files.event_lists)
-        yield ObservationFiles(files.obsid, copies[:count], copies[count:])
+        yield ObservationFiles(files.obsid, copies[:count], copies[count:], files.notes)
 
 
 def _places(folder: Path, files: ObservationFiles) -> Iterator[Path]:
@@ -101,8 +107,9 @@ def find_observations(
 ) -> tuple[list[ObservationFiles], list[InputError]]:
     """Group the event lists and source lists in files and folders by observation.
 
-    Files with pipeline names are known by them; others are opened and known by their header.
-    Folders are searched with their subfolders, those of a URL as `list_remote` says.
+    Files with pipeline names are known by them; others are opened and known by their content.
+    What cannot be read in a folder with other lists is a note of the observation there. Folders are
+    searched with their subfolders and what links lead to, those of a URL as `list_remote` says.
 
     Parameters
     ----------
@@ -118,10 +125,11 @@ def find_observations(
     problems : list of InputError
         One for each file or folder that belongs to no observation, with the reason.
     """
-    found: dict[str, dict[str, dict[object, Path | RemoteFile]]] = {}
+    found: dict[str, _Group] = {}
     problems: list[InputError] = []
+    unread: list[tuple[Path, InputError]] = []
     for path, candidates in _listed(paths, options):
-        before = len(problems)
+        before = len(problems) + len(unread)
         is_empty = True
         if isinstance(candidates, InputError):
             problems.append(candidates)
@@ -130,30 +138,72 @@ def find_observations(
             if isinstance(candidate, InputError):
                 problems.append(candidate)
                 continue
+            required = candidate == path
             try:
-                identity = _identify(candidate, required=candidate == path)
+                identity = _identify(candidate, required=required)
             except InputError as error:
-                problems.append(error)
+                if required or isinstance(candidate, RemoteFile):
+                    problems.append(error)
+                else:
+                    unread.append((candidate, error))
                 continue
             if identity is not None:
                 obsid, kind = identity
-                group = found.setdefault(obsid, {"events": {}, "sources": {}})
-                group[kind][_place(candidate)] = candidate
+                found.setdefault(obsid, _Group()).add(kind, candidate)
                 is_empty = False
-        if is_empty and len(problems) == before:
+        if is_empty and len(problems) + len(unread) == before:
             problems.append(
                 InputError(
                     f"The folder {path} holds no event lists of XMM-Newton's EPIC cameras "
                     f"(*IEVLI*.FTZ, or any of {', '.join(SUFFIXES)} with an EVENTS extension)."
                 )
             )
-    observations = [
-        ObservationFiles(
-            obsid, _by_name(group["events"].values()), _by_name(group["sources"].values())
+    problems += _put_aside(unread, found)
+    return [group.files(obsid) for obsid, group in sorted(found.items())], problems
+
+
+class _Group:
+    """Files of an observation as they are found."""
+
+    def __init__(self) -> None:
+        self.lists: dict[str, dict[object, Path | RemoteFile]] = {"events": {}, "sources": {}}
+        self.notes: list[str] = []
+
+    def add(self, kind: str, path: Path | RemoteFile) -> None:
+        self.lists[kind][_place(path)] = path
+
+    @property
+    def folders(self) -> set[Path]:
+        return {path.parent for path in self.lists["events"].values() if isinstance(path, Path)}
+
+    def files(self, obsid: str) -> ObservationFiles:
+        return ObservationFiles(
+            obsid,
+            _by_name(self.lists["events"].values()),
+            tuple(
+                sorted(
+                    _by_name(self.lists["sources"].values()),
+                    key=lambda path: not is_pipeline_name(path.name),
+                )
+            ),
+            tuple(self.notes),
         )
-        for obsid, group in sorted(found.items())
-    ]
-    return observations, problems
+
+
+def _put_aside(
+    unread: Sequence[tuple[Path, InputError]], found: dict[str, _Group]
+) -> Iterator[InputError]:
+    """Make files that are no lists notes of the observations they lie with; yield the others."""
+    for path, error in unread:
+        here = [obsid for obsid, group in found.items() if path.parent in group.folders]
+        obsid = obsid_of_path(path) or (here[0] if len(here) == 1 else "")
+        if obsid in found:
+            found[obsid].notes.append(f"Left aside: {error}")
+        elif obsid:
+            # Reading it again as part of its observation records the error there.
+            found.setdefault(obsid, _Group()).add("events", path)
+        else:
+            yield error
 
 
 def _expanded(paths: Iterable[str | Path]) -> Iterator[Path | str]:
@@ -197,35 +247,41 @@ def _candidates(path: Path) -> list[Path]:
     if path.is_dir():
         return [
             file
-            for file in path.rglob("*")
+            for file in _files_below(path)
             # Hidden files are remains of programs: copies in progress, metadata of macOS.
             if file.name.lower().endswith(SUFFIXES)
             and file.name[0] != "."
             and not any(is_temporary(name) for name in file.relative_to(path).parts)
-            and not file.is_dir()
         ]
     if not path.exists():
         raise InputError(f"{path} does not exist.")
     return [path]
 
 
+def _files_below(folder: Path) -> Iterator[Path]:
+    """Files in a folder and its subfolders, also in those that are links, each folder once."""
+    seen = set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        seen.add(os.path.realpath(place))
+        folders[:] = sorted(
+            name for name in folders if os.path.realpath(f"{place}/{name}") not in seen
+        )
+        yield from (Path(place, name) for name in sorted(names))
+
+
 def _identify(path: Path | RemoteFile, *, required: bool) -> tuple[str, str] | None:
     """Obsid and kind ("events" or "sources") of a file; None if it is some other product."""
-    match = PPS_NAME.match(path.name)
-    if match:
-        product = match["product"].upper()
-        if product in EVENT_PRODUCTS:
-            return match["obsid"], "events"
-        if product == SOURCE_PRODUCT and match["instrument"].upper() == SOURCE_INSTRUMENT:
-            return match["obsid"], "sources"
-        if not required:
-            return None
-    if isinstance(path, RemoteFile):
-        return None  # Only names are known there.
+    match, looks_like = PPS_NAME.match(path.name), _kind_by_name(path.name)
+    if match and looks_like and (is_pipeline_name(path.name) or isinstance(path, RemoteFile)):
+        return match["obsid"], looks_like
+    if isinstance(path, RemoteFile) or (match and not looks_like and not required):
+        return None  # Only names are known of remote files.
     kind, obsid = _identify_by_content(path)
-    if kind is None:
+    if not kind:
         if required:
             raise InputError(f"{path} holds neither an event list nor a source list.")
+        if looks_like:
+            raise InputError(f"{path.name} is named like a list of {looks_like} but holds none.")
         return None
     obsid = obsid or obsid_of_path(path)
     if not obsid:
@@ -233,19 +289,25 @@ def _identify(path: Path | RemoteFile, *, required: bool) -> tuple[str, str] | N
     return obsid, kind
 
 
-def _identify_by_content(path: Path) -> tuple[str | None, str | None]:
-    try:
-        if path.suffix == ingested.SUFFIX:
-            return ingested.kind_of(path), None
-        with open_fits(path, whole=False) as hdus:
-            for kind, extension in (("events", "EVENTS"), ("sources", "SRCLIST")):
-                if extension in hdus:
-                    header = Header(hdus[extension].header, hdus[0].header)
-                    obsid = header.text("OBS_ID")
-                    return kind, obsid if re.fullmatch(r"[0-9]{10}", obsid) else None
-    except InputError:
-        # Reading it again as part of its observation records the error there.
-        if obsid_of_path(path):
-            return "events", None
-        raise
-    return None, None
+def _kind_by_name(name: str) -> str:
+    """Kind that a pipeline name begins with; empty if it is neither list."""
+    match = PPS_NAME.match(name)
+    product = match["product"].upper() if match else ""
+    if product in EVENT_PRODUCTS:
+        return "events"
+    is_epic = match is not None and match["instrument"].upper() == SOURCE_INSTRUMENT
+    return "sources" if product == SOURCE_PRODUCT and is_epic else ""
+
+
+def _identify_by_content(path: Path) -> tuple[str, str]:
+    """Kind and obsid; empty if it is neither list, or does not say of which observation."""
+    if path.suffix == ingested.SUFFIX:
+        return ingested.kind_of(path) or "", ""
+    with open_fits(path, whole=False) as file:
+        for hdu in file.extensions(check=False):
+            is_list = hdu.name == "EVENTS" and hdu.columns
+            if is_list or hdu.name == "SRCLIST" or is_source_table(hdu):
+                obsid = Header(hdu.header, file.primary).text("OBS_ID")
+                kind = "events" if is_list else "sources"
+                return kind, obsid if re.fullmatch(r"[0-9]{10}", obsid) else ""
+    return "", ""

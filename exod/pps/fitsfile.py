@@ -1,10 +1,15 @@
-"""FITS files, plain or gzip: whatever is wrong with one is a sentence that names it."""
+"""FITS files, plain or gzip: whatever is wrong with one is a sentence that names it.
+
+A file is read once, from its begin to its end, and every byte of it is accounted for before its
+rows are believed: headers and data follow each other as the headers say, the columns of a table
+fill its rows, what fills the last block is empty, and checksums are right where there are some.
+"""
 
 from __future__ import annotations
 
 import gzip
 import io
-import math
+import stat
 import struct
 import warnings
 import zlib
@@ -15,13 +20,12 @@ from typing import IO, Any
 
 import numpy as np
 from astropy.io import fits
-from numpy.typing import NDArray
 
 from exod.errors import ExodError, InputError
+from exod.pps.fitshdu import Hdu
+from exod.pps.fitsstream import LARGEST_FILE, Stream
 from exod.pps.remote import RemoteFile
 
-_PIECE = 1 << 20
-_BLOCK = 2880
 _DAMAGE = (
     OSError,
     EOFError,
@@ -56,19 +60,65 @@ class Header:
         return default
 
     def number(self, key: str, default: float = np.nan) -> float:
-        """The value as a number; `default` if it is none."""
+        """The value as a number; `default` if it is none, or not finite."""
         try:
-            return float(self.get(key, default))
-        except (TypeError, ValueError):
+            number = float(self.get(key, default))
+        except (TypeError, ValueError, OverflowError):
             return default
+        return number if np.isfinite(number) else default
 
     def text(self, key: str) -> str:
         """The value as text without blanks around it; empty if missing."""
         return str(self.get(key, "")).strip()
 
 
+class FitsFile:
+    """A FITS file that is read from begin to end.
+
+    Attributes
+    ----------
+    primary : astropy.io.fits.Header
+        Keywords of the primary header.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._stream = Stream(file)
+        self._hdu: Hdu | None = self._first()
+        self.primary = self._hdu.header if self._hdu else fits.Header()
+        self._number = 0
+
+    @property
+    def notes(self) -> list[str]:
+        """What is unusual but harms nothing, one sentence each."""
+        return self._stream.notes
+
+    def extensions(self, *, check: bool = True) -> Iterator[Hdu]:
+        """The extensions that follow; the data of one can be read until the next is asked for."""
+        while self._hdu is not None:
+            self._hdu.skip(check=check)
+            content = self._stream.header()
+            self._number += 1
+            self._hdu = Hdu(self._number, content, self._stream) if content else None
+            if self._hdu is not None:
+                yield self._hdu
+
+    def finish(self) -> None:
+        """Read and check what follows."""
+        for _ in self.extensions():
+            pass
+
+    def _first(self) -> Hdu:
+        content = self._stream.header(is_first=True)
+        if content is None:
+            raise ValueError("it is empty")
+        hdu = Hdu(0, content, self._stream)
+        if hdu.header.get("GROUPS") is True:
+            raise ValueError("it has random groups instead of tables")
+        return hdu
+
+
 @contextmanager
-def _reported(path: Path | RemoteFile) -> Iterator[None]:
+def reported(path: Path | RemoteFile) -> Iterator[None]:
     """Turn whatever a damaged file makes of the block into an InputError that names it."""
     try:
         with warnings.catch_warnings():
@@ -86,28 +136,30 @@ def _reported(path: Path | RemoteFile) -> Iterator[None]:
         cause = str(error).strip().split("\n")[0].split(". ")[0].rstrip(".")
         cause = cause or type(error).__name__
         raise InputError(
-            f"{path.name} cannot be read ({cause}); it is empty, truncated or not FITS: "
+            f"{path.name} cannot be read ({cause}); it is empty, truncated, damaged or not FITS: "
             f"fetch it again."
         ) from error
 
 
 @contextmanager
-def open_fits(path: Path, *, whole: bool = True) -> Iterator[fits.HDUList]:
+def open_fits(path: Path | RemoteFile, *, whole: bool = True) -> Iterator[FitsFile]:
     """Open a FITS file; whatever is wrong with it becomes an InputError that names it.
 
-    With `whole` its end is read too: only there a gzip file has its checksum.
+    With `whole` it is read to its end, where a gzip file has its checksum, and checked.
     """
-    with _reported(path), _unpacked(path) as file, fits.open(file, memmap=False) as hdus:
+    with reported(path), _unpacked(path) as content:
+        file = FitsFile(content)
         try:
-            yield hdus
+            yield file
         except InputError:
-            _read_rest(file)  # What is missing may stand in the part that is lost.
+            if whole:
+                file.finish()  # What is missing may stand in the part that is lost.
             raise
         if whole:
-            _read_rest(file)
+            file.finish()
 
 
-def read_header(path: Path | RemoteFile, extension: str) -> Header | None:
+def read_header(path: Path | RemoteFile, extension: str) -> tuple[Header, Hdu] | None:
     """Keywords of an extension, read without what follows its header; None if it is not there.
 
     Raises
@@ -115,26 +167,46 @@ def read_header(path: Path | RemoteFile, extension: str) -> Header | None:
     InputError
         If the file is damaged before that.
     """
-    with _reported(path), _unpacked(path) as file:
-        primary = header = fits.Header.fromfile(file)
-        while header.get("EXTNAME", "").strip() != extension:
-            file.seek(_padded_data_size(header), io.SEEK_CUR)
-            try:
-                header = fits.Header.fromfile(file)
-            except EOFError:
-                return None
-        return Header(header, primary)
+    with open_fits(path, whole=False) as file:
+        for hdu in file.extensions(check=False):
+            if hdu.name == extension:
+                return Header(hdu.header, file.primary), hdu
+    return None
 
 
-def _padded_data_size(header: fits.Header) -> int:
-    """Bytes of the data that follow a header, in whole blocks (FITS standard 4.0, 4.4.1)."""
-    axes = [header[f"NAXIS{i + 1}"] for i in range(header["NAXIS"])]
-    values = header.get("GCOUNT", 1) * (header.get("PCOUNT", 0) + math.prod(axes) * bool(axes))
-    return -(-abs(header["BITPIX"]) // 8 * values // _BLOCK) * _BLOCK
+def read_content(path: Path) -> bytes:
+    """All bytes of a file, unpacked, after they were checked."""
+    with open_fits(path):
+        pass
+    with reported(path), _unpacked(path) as content:
+        return content.read(LARGEST_FILE)
+
+
+def require_regular(path: Path) -> None:
+    """Refuse what is no file on a disk: to open a pipe or a device could take for ever.
+
+    Raises
+    ------
+    InputError
+        If it is there but no file.
+    OSError
+        If it is not there.
+    """
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        kinds = (
+            (stat.S_ISDIR, "a folder"),
+            (stat.S_ISFIFO, "a pipe"),
+            (stat.S_ISSOCK, "a socket"),
+        )
+        kind = next((name for is_kind, name in kinds if is_kind(mode)), "a device")
+        raise InputError(f"{path} is {kind}, not a file; give the file itself.")
 
 
 @contextmanager
 def _unpacked(path: Path | RemoteFile) -> Iterator[IO[bytes]]:
+    if isinstance(path, Path):
+        require_regular(path)
     with path.open("rb") as raw:
         # Not everything that is opened can go back to its begin.
         file: Any = raw if isinstance(raw, io.BufferedReader) else io.BufferedReader(raw)
@@ -143,20 +215,3 @@ def _unpacked(path: Path | RemoteFile) -> Iterator[IO[bytes]]:
                 yield unpacked  # type: ignore[misc]
         else:
             yield file
-
-
-def _read_rest(file: IO[bytes]) -> None:
-    while file.read(_PIECE):
-        pass
-
-
-def read_column(table: Any, name: str, dtype: str) -> NDArray[Any]:
-    """A column of a FITS table as `dtype`; numbers beyond its range become its limits."""
-    values = np.asarray(table[name])
-    wanted = np.dtype(dtype)
-    if wanted.kind in "iu" and not np.can_cast(values.dtype, wanted):
-        limits = np.iinfo(wanted)
-        if values.dtype.kind == "f":
-            values = np.nan_to_num(values, nan=limits.min)
-        values = np.clip(values, limits.min, limits.max)
-    return values.astype(wanted)

@@ -21,6 +21,8 @@ import pyarrow.parquet as pq
 from exod.errors import DownloadError, ExposureRejected, InputError
 from exod.files.whole import whole_file
 from exod.observation.events import EVENT_DTYPES, EventList, Exposure
+from exod.observation.times import Clock
+from exod.pps.fitsfile import require_regular
 from exod.pps.remote import RemoteFile
 from exod.sky.plane import TangentPlane
 
@@ -30,7 +32,7 @@ ROW_GROUP_SECONDS: Final = 600.0
 """Length of the row groups of an event list (ARCHITECTURE 3)."""
 
 _KEY: Final = b"exod"
-_VERSION: Final = 2
+_VERSION: Final = 3
 
 
 def product_name(path: Path | RemoteFile) -> str:
@@ -127,8 +129,10 @@ def read_events(path: Path) -> tuple[Exposure, EventList]:
         for name, dtype in EVENT_DTYPES.items()
     }
     fields = dict(header["exposure"])
-    plane = TangentPlane(**fields.pop("plane"))
-    return Exposure(**fields, plane=plane), EventList(**columns)
+    fields["plane"] = TangentPlane(**fields["plane"])
+    fields["clock"] = Clock(**fields["clock"])
+    fields["notes"] = tuple(fields["notes"])
+    return Exposure(**fields), EventList(**columns)
 
 
 def extent(path: Path | RemoteFile) -> tuple[int, float, float]:
@@ -163,6 +167,8 @@ def _header(path: Path | RemoteFile) -> dict[str, Any]:
 
 def _open(path: Path | RemoteFile) -> pq.ParquetFile:
     try:
+        if isinstance(path, Path):
+            require_regular(path)
         return pq.ParquetFile(path if isinstance(path, Path) else path.open())
     except (OSError, pa.ArrowException) as error:
         raise _damaged(path, error) from error

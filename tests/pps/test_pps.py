@@ -64,7 +64,7 @@ FORMATS = {
 
 def values_of(n):
     numbers = {name: np.arange(n) + i for i, name in enumerate(FORMATS)}
-    return {**numbers, "TIME": 6e8 + np.arange(n) / 7}
+    return {**numbers, "TIME": 6e8 + np.arange(n) / 7, "CCDNR": np.arange(n) % 7 + 1}
 
 
 def event_hdus(
@@ -459,7 +459,8 @@ def test_problems(tmp_path, name, reason):
 def test_one_problem_does_not_hide_the_rest(tmp_path):
     write(tmp_path)
     (tmp_path / "broken.evt").write_bytes(b"nonsense")
-    observations, problems = find_observations([tmp_path / "nowhere", tmp_path])
+    places = [tmp_path / "nowhere", tmp_path, tmp_path / "broken.evt"]
+    observations, problems = find_observations(places)
     assert len(problems) == 2
     assert [o.obsid for o in observations] == [OBSID]
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from exod.config import Config
 from exod.errors import ExodError
+from exod.observation.observations import LONGEST_EXPOSURE
 from exod.pps import ObservationFiles, list_extent
 
 SECONDS_PER_ROW: Final = 1.7e-6
@@ -66,7 +67,9 @@ def predict(files: ObservationFiles, config: Config) -> Prediction:
         for path in files.event_lists:
             rows, start, stop = list_extent(path)
             n_rows += rows
-            elapsed = max(elapsed, stop - start)
+            length = stop - start
+            # The search refuses what is longer; without a start and a stop it may be as long.
+            elapsed = max(elapsed, length if 0 <= length <= LONGEST_EXPOSURE else LONGEST_EXPOSURE)
     except ExodError as error:
         return Prediction(files.obsid, problem=str(error))
     n_runs = len(config.cube.t_bin) * len(config.cube.bands)

@@ -12,8 +12,9 @@ from exod.counts.template import MIN_DET_ML, mask_radius
 from exod.errors import ExposureRejected, InputError
 from exod.observation.events import EventList, Exposure, SelectedEvents, select_events
 from exod.observation.hotpixels import find_hot_pixels, hot_pixel_mask, listed_hot_pixels
+from exod.observation.limits import without_impossible
 from exod.observation.observations import Observation, Rejected, check_length, check_times
-from exod.observation.subsets import merge_subset, split_subsets
+from exod.observation.subsets import merge_subset, of_one_clock, split_subsets
 from exod.pps import ObservationFiles, read_event_list, read_hot_pixel_table, read_source_list
 from exod.pps.ingested import product_name
 
@@ -46,6 +47,7 @@ def read_observation(files: ObservationFiles, config: Config) -> Observation:
         If an event list is damaged: without it the result would be incomplete.
     """
     sources, source_list, notes = _read_sources(files, config)
+    notes = (*files.notes, *notes)
     kept: list[SelectedEvents] = []
     rejected: list[Rejected] = []
     hot_pixels: dict[str, pd.DataFrame] = {}
@@ -56,6 +58,7 @@ def read_observation(files: ObservationFiles, config: Config) -> Observation:
             exposure, events = read_event_list(path)
             _check_identity(exposure, path, files.obsid, seen)
             check_times(exposure, events)
+            events, dropped = without_impossible(exposure, events)
             selected = select_events(exposure, events, use_flags=config.selection.flags == "header")
             check_length(selected)
             del events
@@ -65,7 +68,9 @@ def read_observation(files: ObservationFiles, config: Config) -> Observation:
             rejected.append(Rejected(product_name(path), str(error), exposure))
             continue
         kept.append(selected)
-        notes += selected.notes
+        notes += (*exposure.notes, *dropped, *selected.notes)
+    kept, others = of_one_clock(kept)
+    rejected += [Rejected(s.exposure.filename, reason, s.exposure, s) for s, reason in others]
     groups, shorter = split_subsets(kept)
     rejected += [Rejected(s.exposure.filename, reason, s.exposure, s) for s, reason in shorter]
     n_selected = {item.exposure.filename: len(item.events) for item in kept}
@@ -142,13 +147,25 @@ def _read_sources(
     fallback = "only bright cells mask the background model"
     if not files.source_lists:
         return _NO_SOURCES, "", (f"There is no OBSMLI source list; {fallback}.",)
-    name, *unused = map(product_name, files.source_lists)
-    notes = tuple(f"{name} was used, not {other}." for other in unused)
-    try:
-        sources = read_source_list(files.source_lists[0])
-    except InputError as error:
-        return _NO_SOURCES, "", (*notes, f"{error} Meanwhile {fallback}.")
-    return masking_sources(sources, config), name, notes
+    notes: list[str] = []
+    found: tuple[pd.DataFrame, str] | None = None
+    for path in files.source_lists:
+        name = product_name(path)
+        if found is not None and len(found[0]):
+            notes.append(f"{found[1]} was used, not {name}.")
+            continue
+        try:
+            sources = read_source_list(path, files.obsid)
+        except InputError as error:
+            notes.append(str(error))
+            continue
+        if not len(sources):
+            notes.append(f"{name} has no source with a position.")
+        if found is None or len(sources):
+            found = sources, name
+    if found is None:
+        return _NO_SOURCES, "", (*notes, f"Meanwhile {fallback}.")
+    return masking_sources(found[0], config), found[1], tuple(notes)
 
 
 def masking_sources(sources: pd.DataFrame, config: Config) -> pd.DataFrame:

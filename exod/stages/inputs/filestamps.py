@@ -38,7 +38,7 @@ def file_identity(path: Path | RemoteFile, copy: Path | None = None) -> dict[str
     """
     identity = _at_a_glance(path)
     content = path if isinstance(path, Path) else copy
-    if content is not None:
+    if content is not None and content.is_file():
         with suppress(OSError), content.open("rb") as file:
             digest = hashlib.file_digest(file, partial(hashlib.blake2b, digest_size=16))
             identity |= {"size": file.tell(), "checksum": digest.hexdigest()}

@@ -108,7 +108,9 @@ def ingest_observation(
             target = Path(store.path(name)) if store.is_local else Path(temporary, path.name)
             try:
                 if path in files.source_lists:
-                    ingested.write_sources(target, read_source_list(copy), origins[path])
+                    ingested.write_sources(
+                        target, read_source_list(copy, files.obsid), origins[path]
+                    )
                 else:
                     n_events += _ingest_events(copy, target, origins[path])
                 if not store.is_local:

@@ -1,0 +1,165 @@
+"""A header of a FITS file with its data: their size, the columns of a table, and checksums."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from astropy.io import fits
+from numpy.typing import NDArray
+
+from exod.pps.fitsstream import ALL_ONES, BLOCK, LARGEST_FILE, PIECE, Stream, folded, word_sum
+from exod.pps.fitstable import Column, Wanted, read_columns
+
+_MOST_COLUMNS: Final = 999
+
+
+class Hdu:
+    """A header with its data, as far as it has been read.
+
+    Attributes
+    ----------
+    name : str
+        EXTNAME in capitals, or a number if it has none, for messages.
+    header : astropy.io.fits.Header
+        Its keywords.
+    size : int
+        Bytes of the data, without what fills the last block.
+    columns : dict of str to Column
+        Of a binary table, by name in capitals; otherwise empty.
+    n_rows, row_size : int
+        Rows of a binary table, and their bytes.
+    """
+
+    def __init__(self, number: int, content: bytes, stream: Stream) -> None:
+        self.header = fits.Header.fromstring(content.decode("latin-1").encode("ascii", "replace"))
+        kind = str(self.header.get("XTENSION", "")).strip().upper()
+        self.name = str(self.header.get("EXTNAME", "")).strip().upper() or f"extension {number}"
+        if not number:
+            self.name = "the primary header"
+        self.size = self._data_size()
+        self.columns: dict[str, Column] = {}
+        self.n_rows = self.row_size = 0
+        self._filling = b" " if kind == "TABLE" else b"\0"
+        self._stream = stream
+        self._left = self.size
+        self._sum = word_sum(content)
+        self._data_sum = 0
+        self._summed = 0
+        self._is_summed = "DATASUM" in self.header or "CHECKSUM" in self.header
+        if kind in {"BINTABLE", "A3DTABLE"}:
+            self._read_layout()
+
+    def whole(self, key: str, default: int | None = None) -> int:
+        """A keyword of the structure, a whole number from 0 (or for BITPIX, of any sign)."""
+        value = self.header.get(key, default)
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise ValueError(f"{self.name} has no whole number as {key}")
+        if key in self.header and self.header.count(key) > 1:
+            raise ValueError(f"{self.name} has {key} more than once")
+        if value < 0 and key != "BITPIX":
+            raise ValueError(f"{self.name} has {key} = {value}")
+        return value
+
+    def _data_size(self) -> int:
+        """Bytes of the data (FITS standard 4.0, 4.4.1)."""
+        bits = self.whole("BITPIX")
+        if bits not in {8, 16, 32, 64, -32, -64}:
+            raise ValueError(f"{self.name} has BITPIX = {bits}")
+        n_axes = self.whole("NAXIS")
+        if n_axes > _MOST_COLUMNS:
+            raise ValueError(f"{self.name} has NAXIS = {n_axes}")
+        axes = [self.whole(f"NAXIS{i + 1}") for i in range(n_axes)]
+        n_values = 1 if axes else 0
+        for length in axes:
+            n_values = min(n_values * length, LARGEST_FILE)
+        n_values += self.whole("PCOUNT", 0)
+        size = abs(bits) // 8 * self.whole("GCOUNT", 1) * n_values
+        if size > LARGEST_FILE:
+            raise ValueError(f"{self.name} would have {size:.3g} bytes, more than any camera gives")
+        return size
+
+    def _read_layout(self) -> None:
+        """Columns of a binary table, which fill its rows (FITS standard 4.0, 7.3)."""
+        if self.whole("BITPIX") != 8 or self.whole("NAXIS") != 2 or self.whole("GCOUNT", 1) != 1:
+            raise ValueError(f"{self.name} has no sizes of a table")
+        self.row_size, self.n_rows = self.whole("NAXIS1"), self.whole("NAXIS2")
+        n_columns = self.whole("TFIELDS")
+        if n_columns > _MOST_COLUMNS:
+            raise ValueError(f"{self.name} has {n_columns} columns")
+        width = 0
+        for number in range(1, n_columns + 1):
+            column = Column.of(self.header, number, width, self.name)
+            width += column.width
+            self.columns.setdefault(column.name, column)
+        if width != self.row_size:
+            raise ValueError(
+                f"{self.name} has rows of {self.row_size} bytes, but its columns take {width}"
+            )
+
+    def read(self, wanted: Mapping[str, Wanted]) -> dict[str, NDArray[Any]]:
+        """Columns of a binary table, once.
+
+        Parameters
+        ----------
+        wanted : dict of str to Wanted
+            By name in capitals; all of them must be there.
+
+        Returns
+        -------
+        dict of str to ndarray, shape (n_rows,)
+
+        Raises
+        ------
+        InputError
+            If a column cannot be read exactly.
+        """
+        columns = {name: self.columns[name] for name in wanted}
+        step = max(PIECE // max(self.row_size, 1), 1)
+        sizes = (min(step, self.n_rows - first) for first in range(0, self.n_rows, step))
+        pieces = ((n, self._take(n * self.row_size)) for n in sizes)
+        return read_columns(columns, wanted, pieces, self.row_size)
+
+    def skip(self, *, check: bool = True) -> None:
+        """Go to the end of the data; with `check`, they are read and compared with checksums."""
+        rest = -self.size % BLOCK
+        if not check:
+            self._stream.skip(self._left + rest)
+            self._left = 0
+            return
+        while self._left:
+            self._take(min(self._left, PIECE))
+        filling = self._stream.take(rest)
+        if filling.strip(self._filling):
+            raise ValueError(
+                f"{self.name} is followed by data that its header does not count: rows are missing"
+            )
+        self._add(filling)
+        self._check_sums()
+
+    def _take(self, n: int) -> bytes:
+        """The next bytes of the data."""
+        content = self._stream.take(n)
+        self._left -= n
+        self._add(content)
+        return content
+
+    def _add(self, content: bytes) -> None:
+        if self._is_summed:
+            # A piece may begin inside a word.
+            self._data_sum += word_sum(bytes(self._summed % 4) + content)
+            self._summed += len(content)
+
+    def _check_sums(self) -> None:
+        """Compare with CHECKSUM and DATASUM (FITS standard 4.0, appendix J)."""
+        found, expected = folded(self._data_sum), str(self.header.get("DATASUM", "")).strip()
+        if expected and (not expected.isdigit() or int(expected) % ALL_ONES != found % ALL_ONES):
+            raise ValueError(f"the data of {self.name} do not have their checksum DATASUM")
+        checksum = str(self.header.get("CHECKSUM", "")).strip()
+        is_right = folded(self._sum + self._data_sum) % ALL_ONES == 0
+        if checksum.strip("0") and not is_right:
+            if not expected:
+                raise ValueError(f"{self.name} does not have its checksum CHECKSUM")
+            self._stream.notes.append(
+                f"The header of {self.name} is not the one that its CHECKSUM was made for."
+            )
