@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from exod.errors import ExposureRejected
 from exod.instruments import Instrument, instrument_of
-from exod.observation.times import PIPELINE_CLOCK, Clock
+from exod.observation.times import PIPELINE_TIME, TimeFrame
 from exod.sky.plane import TangentPlane
 
 NO_POSITION: Final = -99999999
@@ -51,7 +51,7 @@ class Exposure:
         TIMESYS: TT, or TDB for barycentred lists.
     filename : str
         Base name of the file, for the record.
-    clock : Clock
+    clock : TimeFrame
         How times count.
     start, stop : float
         TSTART and TSTOP in mission elapsed seconds; NaN when the header does not say.
@@ -77,7 +77,7 @@ class Exposure:
     sky_extent: int
     time_system: str
     filename: str
-    clock: Clock = PIPELINE_CLOCK
+    clock: TimeFrame = PIPELINE_TIME
     start: float = np.nan
     stop: float = np.nan
     notes: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from exod.errors import InputError, plural
 from exod.observation.events import NO_POSITION, EventList, Exposure
-from exod.observation.times import Clock
+from exod.observation.times import TimeFrame
 
 MAX_SHARE: Final = 0.01
 """Largest share of the rows of an event list that may have impossible values. Event lists of the
@@ -75,7 +75,7 @@ def _outside_exposure(exposure: Exposure, time: NDArray[np.float64]) -> NDArray[
     clock = exposure.clock
     slack = 2 * exposure.camera.frame_time
     slack += SUN_LIGHT_TIME if clock.is_barycentred else 0.0
-    if clock.difference(Clock(clock.system, clock.reference)):
+    if clock.difference(TimeFrame(clock.system, clock.reference)):
         return np.zeros(len(time), bool)  # It may be said of another zero than TSTART.
     # Comparisons with NaN are False: an unknown start excludes nothing.
     outside = (time < exposure.start - slack) | (time > exposure.stop + slack)

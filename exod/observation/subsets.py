@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from exod.instruments import Observatory
 from exod.observation.events import Exposure, SelectedEvents
-from exod.observation.times import PIPELINE_CLOCK
+from exod.observation.times import PIPELINE_TIME
 from exod.sky.plane import TangentPlane
 
 
@@ -107,7 +107,7 @@ def of_one_clock(
     clocks = Counter(item.exposure.clock for item in exposures)
     if len(clocks) <= 1:
         return exposures, []
-    common = PIPELINE_CLOCK if PIPELINE_CLOCK in clocks else clocks.most_common(1)[0][0]
+    common = PIPELINE_TIME if PIPELINE_TIME in clocks else clocks.most_common(1)[0][0]
     kept = [item for item in exposures if item.exposure.clock == common]
     others = [item for item in exposures if item.exposure.clock != common]
     first = kept[0].exposure.filename

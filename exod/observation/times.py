@@ -24,7 +24,7 @@ def utc_date(seconds: float) -> str:
 
 
 @dataclass(frozen=True)
-class Clock:
+class TimeFrame:
     """How the times of an event list count; those of other clocks cannot be compared.
 
     Attributes
@@ -49,12 +49,12 @@ class Clock:
         """Whether arrival times are those at the centre of the solar system."""
         return self.system == "TDB" or not self.reference.startswith("LOCAL")
 
-    def difference(self, other: Clock) -> str:
+    def difference(self, other: TimeFrame) -> str:
         """What differs, as text: keywords with both values; empty if nothing does.
 
         Examples
         --------
-        >>> Clock("TDB", "SOLARSYSTEM").difference(Clock())
+        >>> TimeFrame("TDB", "SOLARSYSTEM").difference(TimeFrame())
         'TIMESYS TDB instead of TT, TIMEREF SOLARSYSTEM instead of LOCAL'
         """
         pairs = (
@@ -66,5 +66,5 @@ class Clock:
         return ", ".join(f"{key} {a} instead of {b}" for key, a, b in pairs if a != b)
 
 
-PIPELINE_CLOCK: Final = Clock()
+PIPELINE_TIME: Final = TimeFrame()
 """That of all event lists of the pipeline."""

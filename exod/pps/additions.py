@@ -24,13 +24,13 @@ from exod.observation.events import EVENT_DTYPES, EventList
 from exod.pps import ingested
 from exod.pps.fitsfile import Header, open_fits, read_content, reported
 from exod.pps.fitshdu import Hdu
-from exod.pps.fitstable import Wanted
+from exod.pps.fitstable import Conversion
 
 Floats = NDArray[np.float64]
 
 _EXTENSION = re.compile(r"(STDGTI|EXPOSU|BADPIX)(\d\d)")
 _BLOCK: Final = 2880
-_FLOAT: Final = Wanted("f8")
+_FLOAT: Final = Conversion("f8")
 _Reader = Callable[[Hdu, EpicCamera], NDArray[Any]]
 _BAD_PIXELS_TWICE: Final = 2
 """How often a table may list all pixels; its rows may overlap."""
@@ -125,7 +125,7 @@ def _frames(hdu: Hdu, _: EpicCamera) -> Floats:
 
 def _bad_pixels(hdu: Hdu, camera: EpicCamera) -> NDArray[np.int64]:
     """RAWX and RAWY of every bad pixel, shape (n, 2); a row of the table is a piece of a column."""
-    columns = hdu.read(dict.fromkeys(("RAWX", "RAWY", "YEXTENT"), Wanted("i8")))
+    columns = hdu.read(dict.fromkeys(("RAWX", "RAWY", "YEXTENT"), Conversion("i8")))
     rawx, rawy = columns["RAWX"], columns["RAWY"]
     extent = np.clip(columns["YEXTENT"], 1, camera.n_rows)
     if extent.sum() > _BAD_PIXELS_TWICE * camera.n_columns * camera.n_rows:

@@ -9,7 +9,7 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from exod.pps.fitsstream import ALL_ONES, BLOCK, LARGEST_FILE, PIECE, Stream, folded, word_sum
-from exod.pps.fitstable import Column, Wanted, read_columns
+from exod.pps.fitstable import Conversion, FitsColumn, read_columns
 
 _MOST_COLUMNS: Final = 999
 
@@ -25,7 +25,7 @@ class Hdu:
         Its keywords.
     size : int
         Bytes of the data, without what fills the last block.
-    columns : dict of str to Column
+    columns : dict of str to FitsColumn
         Of a binary table, by name in capitals; otherwise empty.
     n_rows, row_size : int
         Rows of a binary table, and their bytes.
@@ -38,7 +38,7 @@ class Hdu:
         if not number:
             self.name = "the primary header"
         self.size = self._data_size()
-        self.columns: dict[str, Column] = {}
+        self.columns: dict[str, FitsColumn] = {}
         self.n_rows = self.row_size = 0
         self._filling = b" " if kind == "TABLE" else b"\0"
         self._stream = stream
@@ -89,7 +89,7 @@ class Hdu:
             raise ValueError(f"{self.name} has {n_columns} columns")
         width = 0
         for number in range(1, n_columns + 1):
-            column = Column.of(self.header, number, width, self.name)
+            column = FitsColumn.of(self.header, number, width, self.name)
             width += column.width
             self.columns.setdefault(column.name, column)
         if width != self.row_size:
@@ -97,12 +97,12 @@ class Hdu:
                 f"{self.name} has rows of {self.row_size} bytes, but its columns take {width}"
             )
 
-    def read(self, wanted: Mapping[str, Wanted]) -> dict[str, NDArray[Any]]:
+    def read(self, wanted: Mapping[str, Conversion]) -> dict[str, NDArray[Any]]:
         """Columns of a binary table, once.
 
         Parameters
         ----------
-        wanted : dict of str to Wanted
+        wanted : dict of str to Conversion
             By name in capitals; all of them must be there.
 
         Returns

@@ -19,7 +19,7 @@ _MOST_BITS: Final = 64
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Conversion:
     """What a column is to become.
 
     Attributes
@@ -38,7 +38,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Column:
+class FitsColumn:
     """A column of a binary table (FITS standard 4.0, 7.3.2).
 
     Attributes
@@ -71,7 +71,7 @@ class Column:
     zero: float
 
     @classmethod
-    def of(cls, header: fits.Header, number: int, offset: int, table: str) -> Column:
+    def of(cls, header: fits.Header, number: int, offset: int, table: str) -> FitsColumn:
         """The column of a number, from 1, whose first byte is `offset`."""
         form = str(header.get(f"TFORM{number}", "")).strip().upper()
         match = _FORMAT.match(form)
@@ -120,7 +120,7 @@ class Column:
         )
         return np.asarray(rows.reshape(-1).view(layout)["cell"])
 
-    def values(self, rows: NDArray[np.uint8], wanted: Wanted) -> NDArray[Any]:
+    def values(self, rows: NDArray[np.uint8], wanted: Conversion) -> NDArray[Any]:
         """The values as what is wanted, shape (n_rows,)."""
         stored = self.numbers(rows)
         target = np.dtype(wanted.dtype)
@@ -176,8 +176,8 @@ def _with_missing(
 
 
 def read_columns(
-    columns: Mapping[str, Column],
-    wanted: Mapping[str, Wanted],
+    columns: Mapping[str, FitsColumn],
+    wanted: Mapping[str, Conversion],
     pieces: Iterable[tuple[int, bytes]],
     row_size: int,
 ) -> dict[str, NDArray[Any]]:
@@ -185,9 +185,9 @@ def read_columns(
 
     Parameters
     ----------
-    columns : dict of str to Column
+    columns : dict of str to FitsColumn
         Where they are.
-    wanted : dict of str to Wanted
+    wanted : dict of str to Conversion
         What they are to become.
     pieces : iterable of (int, bytes)
         Number of rows, and their bytes.

@@ -12,7 +12,7 @@ from exod.errors import ExposureRejected, InputError
 from exod.instruments import CAMERAS
 from exod.instruments.epic import EpicCamera
 from exod.observation.events import Exposure
-from exod.observation.times import TIME_ZERO_MJD, Clock
+from exod.observation.times import TIME_ZERO_MJD, TimeFrame
 from exod.pps.fitsfile import Header
 from exod.pps.fitshdu import Hdu
 from exod.pps.names import PPS_NAME, TIMING_PRODUCT, obsid_of_path
@@ -153,7 +153,7 @@ def _flag_mask(name: str, header: Header, camera: EpicCamera, notes: list[str]) 
     return camera.flag_mask
 
 
-def _read_clock(name: str, header: Header, events: Hdu) -> Clock:
+def _read_clock(name: str, header: Header, events: Hdu) -> TimeFrame:
     """How times count; keywords that are missing have the values of all pipeline lists."""
     day = header.number("MJDREF")
     if np.isnan(day):
@@ -163,7 +163,7 @@ def _read_clock(name: str, header: Header, events: Hdu) -> Clock:
     unit = (column.unit if column else "") or header.text("TIMEUNIT") or "s"
     if unit.lower() not in {"s", "sec", "second", "seconds"}:
         raise ExposureRejected(f"{name} counts its times in {unit}, not in seconds.")
-    return Clock(
+    return TimeFrame(
         system=header.text("TIMESYS").upper() or "TT",
         reference=header.text("TIMEREF").upper() or "LOCAL",
         zero_mjd=day,

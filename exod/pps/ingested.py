@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from exod.errors import DownloadError, ExposureRejected, InputError
 from exod.files.whole import whole_file
 from exod.observation.events import EVENT_DTYPES, EventList, Exposure
-from exod.observation.times import Clock
+from exod.observation.times import TimeFrame
 from exod.pps.fitsfile import require_regular
 from exod.pps.remote import RemoteFile
 from exod.sky.plane import TangentPlane
@@ -130,7 +130,7 @@ def read_events(path: Path) -> tuple[Exposure, EventList]:
     }
     fields = dict(header["exposure"])
     fields["plane"] = TangentPlane(**fields["plane"])
-    fields["clock"] = Clock(**fields["clock"])
+    fields["clock"] = TimeFrame(**fields["clock"])
     fields["notes"] = tuple(fields["notes"])
     return Exposure(**fields), EventList(**columns)
 

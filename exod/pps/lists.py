@@ -18,13 +18,15 @@ from exod.observation.limits import out_of_order
 from exod.pps import ingested
 from exod.pps.fitsfile import Header, open_fits, read_header, require_regular
 from exod.pps.fitshdu import Hdu
-from exod.pps.fitstable import Wanted
+from exod.pps.fitstable import Conversion
 from exod.pps.headers import read_exposure
 from exod.pps.names import PPS_NAME, is_pipeline_name
 from exod.pps.remote import RemoteFile
 
 _WANTED: Final = {
-    name.upper(): Wanted(dtype, NO_POSITION if name in {"x", "y"} else None, as_bits=name == "flag")
+    name.upper(): Conversion(
+        dtype, NO_POSITION if name in {"x", "y"} else None, as_bits=name == "flag"
+    )
     for name, dtype in EVENT_DTYPES.items()
 }
 _SOURCE_COLUMNS: Final = ("RA", "DEC", "EP_DET_ML")
@@ -144,7 +146,7 @@ def read_source_list(path: Path, obsid: str = "") -> pd.DataFrame:
             raise InputError(f"{path.name} is of observation {said}, not of {obsid}.")
         arcsec = _source_units(path.name, hdu)
         names = [*_SOURCE_COLUMNS, *({"EP_EXTENT", "EP_TOT"} & set(hdu.columns))]
-        columns = hdu.read({name: Wanted("f8") for name in names})
+        columns = hdu.read({name: Conversion("f8") for name in names})
     size = hdu.n_rows
     frame = pd.DataFrame(
         {
