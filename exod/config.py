@@ -16,6 +16,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from exod.errors import ConfigError
+from exod.files.text import read_text
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Band = tuple[float, float]
@@ -212,8 +213,8 @@ class Config(_Settings):
         data: dict[str, Any] = {}
         if path is not None:
             try:
-                data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-            except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+                data = tomllib.loads(read_text(path, "The settings file"))
+            except tomllib.TOMLDecodeError as error:
                 raise ConfigError(f"The settings file {path} cannot be read: {error}.") from error
         for override in overrides:
             _apply(data, override)

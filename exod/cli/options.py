@@ -161,7 +161,13 @@ def read_config(
     if sigma is not None:
         # The threshold is one of the two; the last word is the user's.
         overrides = ["detect.false_alarm_rate=none", *overrides, f"detect.sigma={sigma}"]
-    return Config.load(path, overrides, preset or "published")
+    found = Config.load(path, overrides, preset or "published")
+    if found.selection.hot_pixels not in {"find", "off"}:
+        from exod.tablefiles.pixeltable import read_hot_pixel_table
+
+        # A table that cannot be used is told at once, and not by every observation.
+        read_hot_pixel_table(Path(found.selection.hot_pixels))
+    return found
 
 
 def numbers(option: str, parts: Iterable[str], example: str) -> list[float]:

@@ -23,6 +23,7 @@ from exod.counterparts.registry import Catalogue
 from exod.counterparts.standard import ROW, standard, wanted, with_columns
 from exod.errors import InputError
 from exod.schemas.columns import Column
+from exod.tablefiles.plain import left_out, plain_arrow
 
 _FASTEST: Final = 10.4
 """Proper motion of Barnard's star, the largest, in arcsec a year."""
@@ -67,14 +68,17 @@ def open_hats(where: str, catalogue: Catalogue) -> Partitions:
     described = _reported(where, lambda: hats.read_hats(where))
     described = getattr(described, "main_catalog", described)
     info, schema = described.catalog_info, described.schema
+    nested = [field.name for field in schema if pa.types.is_nested(field.type)]
+    plain, _ = plain_arrow(schema.empty_table().drop_columns(nested))
+    notes = [left_out(name, "holds several values a row") for name in nested]
     there = [
         Column(field.name, field.type, "", "")
-        for field in schema
-        if not pa.types.is_nested(field.type) and field.name not in _INTERNAL
+        for field in plain.schema
+        if field.name not in _INTERNAL
     ]
     # Its own properties say which columns are the position.
     update = {"ra": (*catalogue.ra, info.ra_column), "dec": (*catalogue.dec, info.dec_column)}
-    full = with_columns(catalogue.model_copy(update=update), there)
+    full, more = with_columns(catalogue.model_copy(update=update), there)
     which = wanted(full, [column.name for column in there], where)
     names = list(dict.fromkeys(which.values()))
     opened = _reported(where, lambda: lsdb.open_catalog(where, columns=names))
@@ -87,10 +91,11 @@ def open_hats(where: str, catalogue: Catalogue) -> Partitions:
         # Rows are numbered through all parts, so that of two at one place the same is taken.
         numbers = (pixels.index(pixel) << 32) + np.arange(len(rows))
         rows = rows.append_column(ROW, pa.array(numbers))
-        return to_pandas(standard(rows, which, full, {}, where))
+        return to_pandas(standard(plain_arrow(rows)[0], which, full, {}, where))
 
     about = sha256(f"{info.model_dump_json()} {pixels} {schema}".encode())
-    return Partitions(full, about.hexdigest()[:24], pixels, read, _FASTEST)
+    told = (*notes, *more) if not catalogue.columns else ()
+    return Partitions(full, about.hexdigest()[:24], pixels, read, _FASTEST, told)
 
 
 def _reported(where: str, work: Callable[[], Any]) -> Any:

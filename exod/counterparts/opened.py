@@ -42,11 +42,14 @@ class Opened:
         Of its content, as far as it can be known: matches with another are made anew.
     match : callable
         The matches of positions, as `exod.counterparts.partitions.match_partitions`.
+    notes : tuple of str
+        As of `exod.counterparts.partitions.Partitions`.
     """
 
     catalogue: Catalogue
     fingerprint: str
     match: Callable[[Positions], pd.DataFrame]
+    notes: tuple[str, ...] = ()
 
 
 def open_catalogue(
@@ -68,7 +71,7 @@ def open_catalogue(
     """
     catalogue = wanted.catalogue
     if catalogue.method == "table":
-        return _of_parts(import_table(Path(wanted.where), catalogue, cache))
+        return _of_parts(import_table(wanted.where, catalogue, cache))
     if catalogue.method == "hats":
         return _of_parts(open_hats(wanted.where, catalogue))
     name, ask, farthest = _SERVICES[catalogue.method]
@@ -80,7 +83,8 @@ def open_catalogue(
 
 
 def _of_parts(parts: Partitions) -> Opened:
-    return Opened(parts.catalogue, parts.fingerprint, partial(match_partitions, parts=parts))
+    match = partial(match_partitions, parts=parts)
+    return Opened(parts.catalogue, parts.fingerprint, match, parts.notes)
 
 
 def _fetch(catalogue: Catalogue, asker: Asker) -> Partitions:

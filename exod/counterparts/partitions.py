@@ -44,6 +44,8 @@ class Partitions:
         Rows of a part; see `exod.counterparts.standard`.
     fastest_arcsec_yr : float
         The largest proper motion of its rows, or more.
+    notes : tuple of str
+        What the user should know: columns and rows that are left out, or not as expected.
     """
 
     catalogue: Catalogue
@@ -51,6 +53,7 @@ class Partitions:
     pixels: list[tuple[int, int]]
     read: Callable[[tuple[int, int]], pd.DataFrame]
     fastest_arcsec_yr: float = 0.0
+    notes: tuple[str, ...] = ()
 
 
 def match_partitions(sources: Positions, parts: Partitions) -> pd.DataFrame:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from exod.counterparts.chance import NEIGHBOURS
 from exod.errors import ConfigError
+from exod.files.text import read_text
 from exod.schemas import MATCH
 from exod.schemas.columns import Column, Table
 
@@ -26,6 +27,7 @@ TYPES: Final = MappingProxyType(
         "int16": pa.int16(),
         "int32": pa.int32(),
         "int64": pa.int64(),
+        "uint64": pa.uint64(),
         "float32": pa.float32(),
         "float64": pa.float64(),
     }
@@ -35,7 +37,7 @@ TYPES: Final = MappingProxyType(
 _NAME: Final = re.compile(r"[A-Za-z0-9_]{1,40}")
 _F64: Final = pa.float64()
 _result: Final = partial(Column, nullable=True)
-_RESULTS: Final = (
+RESULTS: Final = (
     _result("sep_arcsec", _F64, "arcsec", "Separation of the nearest row at the source's epoch"),
     _result(
         *("dra_arcsec", _F64, "arcsec", "Its right ascension minus the source's, times cos Dec"),
@@ -87,7 +89,7 @@ class CatalogueColumn(_Declared):
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
-    type: Literal["string", "bool", "int16", "int32", "int64", "float32", "float64"]
+    type: Literal["string", "bool", "int16", "int32", "int64", "uint64", "float32", "float64"]
     unit: str = ""
     description: str = Field(min_length=1)
     ucd: str = ""
@@ -185,11 +187,11 @@ class Catalogue(_Declared):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Catalogue:
-        names = [column.name for column in self.columns] + [column.name for column in _RESULTS]
+        names = [column.name for column in self.columns] + [column.name for column in RESULTS]
         double = sorted({name for name in names if names.count(name) > 1})
         if double:
             raise ValueError(f"columns {', '.join(double)} come twice")
-        ours = {"source", "row", "_row", "_source", *(column.name for column in _RESULTS)}
+        ours = {"source", "row", "_row", "_source", *(column.name for column in RESULTS)}
         if clash := sorted(ours & set(self.kept)):
             raise ValueError(f"prefix {self.prefix} makes {', '.join(clash)} of a column")
         if self.density_radius_arcsec <= self.radius_arcsec:
@@ -218,7 +220,7 @@ class Catalogue(_Declared):
 
     def table(self) -> Table:
         """The table of its cross-match."""
-        found = [replace(column, name=self.prefix + column.name) for column in _RESULTS]
+        found = [replace(column, name=self.prefix + column.name) for column in RESULTS]
         kept = [
             Column(
                 self.prefix + one.name,
@@ -260,9 +262,9 @@ def declared_in(path: Path) -> Catalogue:
         If it cannot be read, has unknown keys or values that do not fit.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(read_text(path, "The catalogue"))
         return declared_as(path.stem, content, str(path))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"The catalogue {path} cannot be read ({error}).") from error
 
 

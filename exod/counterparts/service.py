@@ -22,12 +22,12 @@ from exod.counterparts.cache import REMEDY
 from exod.counterparts.chance import with_chance
 from exod.counterparts.matching import MatchedPairs, Positions, measured, nearest
 from exod.counterparts.registry import Catalogue
-from exod.counterparts.standard import ROW, nothing, positions, standard, wanted
+from exod.counterparts.standard import ROW, conversions, nothing, positions, standard, wanted
 from exod.errors import ConfigError, DownloadError, InputError
 from exod.files.retry import PASSING_STATUS, PassingError, persistently
 from exod.files.whole import write_whole
 from exod.sky.sphere import angle, unit_vectors
-from exod.tablefiles.reading import arrow_of
+from exod.tablefiles.plain import arrow_of
 
 SOURCE: Final = "_source"
 """Column of answers: which of the positions asked for a row belongs to."""
@@ -187,7 +187,7 @@ class Asker:
             with warnings.catch_warnings():
                 # Of VOTables that are not to the letter, and of libraries about them.
                 warnings.simplefilter("ignore")
-                table = arrow_of(self.ask(question, self.services))
+                table, _ = arrow_of(self.ask(question, self.services))
         except DownloadError:
             raise
         except ImportError as error:
@@ -258,11 +258,12 @@ def checked(table: pa.Table, question: ServiceQuestion, name: str) -> pa.Table:
     unit = {field.name: (field.metadata or {}).get(b"unit", b"").decode() for field in table.schema}
     try:
         which = wanted(catalogue, [column for column in unit if column != SOURCE], origin)
+        factors, _ = conversions(which, catalogue, unit, origin)
         if catalogue.whole:
             numbered = table.append_column(ROW, pa.array(np.arange(len(table))))
-            return standard(numbered, which, catalogue, unit, origin)
+            return standard(numbered, which, catalogue, factors, origin)
         # The number of its source travels as that of the row, so that those left out leave both.
-        rows = standard(table.append_column(ROW, table[SOURCE]), which, catalogue, unit, origin)
+        rows = standard(table.append_column(ROW, table[SOURCE]), which, catalogue, factors, origin)
     except InputError as error:
         raise DownloadError(str(error)) from error
     _check_rows(rows, question, origin)

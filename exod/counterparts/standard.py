@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import re
-import warnings
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from astropy import units
 from astropy.io.votable.ucd import check_ucd
 
+from exod.counterparts.columnunits import angle_factor, value_factor
 from exod.counterparts.matching import Positions
-from exod.counterparts.registry import TYPES, Catalogue, CatalogueColumn
+from exod.counterparts.registry import RESULTS, TYPES, Catalogue, CatalogueColumn
 from exod.errors import InputError
 from exod.schemas.columns import Column
+from exod.tablefiles.textcells import numbers, without_missing
 
 RA: Final = "_ra"
 DEC: Final = "_dec"
@@ -38,23 +38,32 @@ def find(names: Iterable[str], there: Collection[str]) -> str | None:
     return None
 
 
-def with_columns(catalogue: Catalogue, there: Collection[Column]) -> Catalogue:
-    """The catalogue with all columns that a table has, if it declares none."""
+def with_columns(
+    catalogue: Catalogue, there: Collection[Column]
+) -> tuple[Catalogue, tuple[str, ...]]:
+    """The catalogue with all columns that a table has, if it declares none, and notes.
+
+    Names of results cannot be those of columns too, nor can two differ in capital letters alone,
+    which neither FITS nor DuckDB tell: what comes later has a number behind its name.
+    """
     if catalogue.columns:
-        return catalogue
-    taken: set[str] = set()
-    columns = []
+        return catalogue, ()
+    taken = {column.name.lower() for column in RESULTS}
+    columns, notes = list[CatalogueColumn](), list[str]()
     for column in there:
-        kind = _type_of(column.type)
-        name = re.sub(r"\W", "_", column.name, flags=re.ASCII)
-        if kind is None or name in taken:
-            continue
-        taken.add(name)
+        name = start = re.sub(r"\W", "_", column.name, flags=re.ASCII)
+        number = 1
+        while name.lower() in taken:
+            number += 1
+            name = f"{start}_{number}"
+        taken.add(name.lower())
+        if number > 1:
+            notes.append(f"The column {column.name} is called {catalogue.prefix}{name}.")
         text = column.description or f"Column {column.name} of the table"
         columns.append(
             CatalogueColumn(
                 name=name,
-                type=kind,  # type: ignore[arg-type]
+                type=_type_of(column.type),  # type: ignore[arg-type]
                 unit=column.unit,
                 description=text,
                 ucd=_ucd_of(column),
@@ -62,11 +71,7 @@ def with_columns(catalogue: Catalogue, there: Collection[Column]) -> Catalogue:
                 optional=True,
             )
         )
-    # Names of results cannot be those of columns too.
-    reserved = {"sep_arcsec", "dra_arcsec", "ddec_arcsec", "n_within", "density_arcmin2"}
-    reserved |= {"p_chance"}
-    kept = tuple(column for column in columns if column.name not in reserved)
-    return catalogue.model_copy(update={"columns": kept})
+    return catalogue.model_copy(update={"columns": tuple(columns)}), tuple(notes)
 
 
 def _ucd_of(column: Column) -> str:
@@ -75,16 +80,14 @@ def _ucd_of(column: Column) -> str:
     return found if check_ucd(found, check_controlled_vocabulary=True) else ""
 
 
-def _type_of(kind: pa.DataType) -> str | None:
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return "string"
+def _type_of(kind: pa.DataType) -> str:
+    """The type of a declaration for one of the plain types that files are read as."""
     for name, known in TYPES.items():
         if kind == known:
             return name
     if pa.types.is_integer(kind):
-        small = kind in (pa.int8(), pa.uint8())
-        return "int16" if small else "int32" if kind == pa.uint16() else "int64"
-    return "float64" if pa.types.is_floating(kind) or pa.types.is_decimal(kind) else None
+        return "int16" if kind.bit_width == 8 else "int32" if kind.bit_width == 16 else "int64"
+    return "float64" if pa.types.is_floating(kind) else "string"
 
 
 def wanted(catalogue: Catalogue, there: Collection[str], origin: str) -> dict[str, str]:
@@ -128,8 +131,58 @@ def wanted(catalogue: Catalogue, there: Collection[str], origin: str) -> dict[st
     return {name: is_there for name, is_there in found.items() if is_there is not None}
 
 
+def conversions(
+    which: dict[str, str], catalogue: Catalogue, unit: Mapping[str, str], origin: str
+) -> tuple[dict[str, float], tuple[str, ...]]:
+    """What the columns of a table are multiplied by, and notes.
+
+    Parameters
+    ----------
+    which : dict of str to str
+        Of `wanted`.
+    catalogue : Catalogue
+        The declaration.
+    unit : mapping of str to str
+        Units of the columns of the table, empty if not known: then positions are in degrees.
+    origin : str
+        What the table is called in messages.
+
+    Raises
+    ------
+    InputError
+        If positions or motions have a unit that cannot be converted.
+    """
+    factors: dict[str, float] = {}
+    for name, to, usual in _angles(catalogue):
+        what = f"{origin}: the column {which[name]}"
+        factors[name] = angle_factor(unit.get(which[name], ""), to, usual, what)
+    notes = []
+    for column in catalogue.columns:
+        here = unit.get(which.get(column.name, ""), "")
+        factor, note = value_factor(here, column.unit, f"The column {which.get(column.name)}")
+        if factor != 1.0 and not column.type.startswith("float"):
+            note = f"The column {which[column.name]} is kept in {here}, not in {column.unit}."
+        factors[column.name] = factor if column.type.startswith("float") else 1.0
+        notes += [note] if note else []
+    return factors, tuple(notes)
+
+
+def _angles(catalogue: Catalogue) -> Iterator[tuple[str, str, float]]:
+    """Positions and motions with the unit that is wanted and the factor of no unit."""
+    yield RA, "deg", 1.0
+    yield DEC, "deg", 1.0
+    if catalogue.motion:
+        usual = 1e-3 if catalogue.motion.unit == "mas/yr" else 1.0
+        yield PM_RA, "arcsec/yr", usual
+        yield PM_DEC, "arcsec/yr", usual
+
+
 def standard(
-    table: pa.Table, which: dict[str, str], catalogue: Catalogue, unit: dict[str, str], origin: str
+    table: pa.Table,
+    which: dict[str, str],
+    catalogue: Catalogue,
+    factors: Mapping[str, float],
+    origin: str,
 ) -> pa.Table:
     """Rows of a table with the names and types of the cross-match; those without a position go.
 
@@ -143,8 +196,8 @@ def standard(
         Of `wanted`.
     catalogue : Catalogue
         The declaration.
-    unit : dict of str to str
-        Units of the columns of the table, empty if not known: then positions are in degrees.
+    factors : mapping of str to float
+        Of `conversions`; columns that are not in it stay as they are.
     origin : str
         What the table is called in messages.
 
@@ -154,21 +207,19 @@ def standard(
         If a column cannot be of its type.
     """
     arrays = {ROW: table[ROW].cast(pa.int64())}
-    for name in (RA, DEC):
-        factor = _factor(unit.get(which[name], ""), "deg", 1.0)
-        arrays[name] = _numbers(table[which[name]], which[name], factor, origin)
-    if catalogue.motion:
-        usual = 1e-3 if catalogue.motion.unit == "mas/yr" else 1.0
-        for name in (PM_RA, PM_DEC):
-            factor = _factor(unit.get(which[name], ""), "arcsec/yr", usual)
-            arrays[name] = _numbers(table[which[name]], which[name], factor, origin)
+    for name, _, usual in _angles(catalogue):
+        factor = factors.get(name, usual)
+        array = _cast(table[which[name]], pa.float64(), which[name], origin)
+        arrays[name] = pa.array(array.to_numpy(zero_copy_only=False) * factor)
     for column in catalogue.columns:
         kind = TYPES[column.type]
         name = catalogue.prefix + column.name
         if column.name not in which:
             arrays[name] = pa.nulls(len(table), kind)
             continue
-        arrays[name] = _cast(table[which[column.name]], kind, which[column.name], origin)
+        array = _cast(table[which[column.name]], kind, which[column.name], origin)
+        factor = factors.get(column.name, 1.0)
+        arrays[name] = array if factor == 1.0 else pc.multiply(array, factor).cast(kind)
     found = pa.table(arrays)
     ra, dec = (found[name].to_numpy() for name in (RA, DEC))
     good = np.isfinite(ra) & np.isfinite(dec) & (np.abs(np.nan_to_num(dec)) <= 90.0)
@@ -193,23 +244,6 @@ def positions(rows: pd.DataFrame, catalogue: Catalogue) -> Positions:
     return Positions(ra, dec, np.full(len(rows), catalogue.epoch), pm_ra, pm_dec)
 
 
-def _factor(unit: str, to: str, usual: float) -> float:
-    if not unit:
-        return usual
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", units.UnitsWarning)
-            return float(units.Unit(unit).to(to))
-    except (ValueError, TypeError, units.UnitConversionError):
-        return usual
-
-
-def _numbers(values: pa.ChunkedArray, name: str, factor: float, origin: str) -> pa.Array:
-    array = _cast(values, pa.float64(), name, origin)
-    plain = array.to_numpy(zero_copy_only=False) * factor
-    return pa.array(plain)
-
-
 def _cast(values: pa.ChunkedArray, kind: pa.DataType, name: str, origin: str) -> pa.Array:
     array = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
     if isinstance(array, pa.ChunkedArray):
@@ -220,9 +254,10 @@ def _cast(values: pa.ChunkedArray, kind: pa.DataType, name: str, origin: str) ->
         if pa.types.is_floating(array.type):
             array = pc.if_else(pc.is_nan(array), None, array)
         if pa.types.is_string(array.type) and kind != pa.string():
-            # Text from services and files: empty where there is nothing, T or F for yes and no.
-            array = pc.utf8_trim_whitespace(array)
-            array = pc.if_else(pc.equal(array, ""), None, array)
+            # Text from services and files: T or F for yes and no.
+            array = without_missing(array)
+            if pa.types.is_floating(kind):
+                array = numbers(array)
             if kind == pa.bool_():
                 array = pc.replace_substring_regex(array, "^[Tt]$", "true")
                 array = pc.replace_substring_regex(array, "^[Ff]$", "false")

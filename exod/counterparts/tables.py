@@ -24,8 +24,18 @@ from exod.archive.parquet import to_pandas
 from exod.counterparts.cache import REMEDY, checksum
 from exod.counterparts.partitions import Partitions
 from exod.counterparts.registry import Catalogue
-from exod.counterparts.standard import DEC, PM_DEC, PM_RA, RA, ROW, standard, wanted, with_columns
-from exod.errors import InputError
+from exod.counterparts.standard import (
+    DEC,
+    PM_DEC,
+    PM_RA,
+    RA,
+    ROW,
+    conversions,
+    standard,
+    wanted,
+    with_columns,
+)
+from exod.errors import InputError, plural
 from exod.files.whole import whole_folder
 from exod.sky.healpix import (
     WHOLE_SKY,
@@ -36,7 +46,7 @@ from exod.sky.healpix import (
     refined,
     sky_pixels,
 )
-from exod.tablefiles.reading import ForeignTable
+from exod.tablefiles.reading import ForeignTable, table_place
 
 LIMIT: Final = 1_000_000
 """Rows of a partition."""
@@ -46,19 +56,21 @@ EVERYTHING: Final = Partition(-1, 0)
 _ORDER: Final = 8
 """HEALPix order of the finest partitions, 14 arcmin."""
 _SORTED: Final = 14
-_LAYOUT: Final = 2
+_LAYOUT: Final = 3
 _MANIFEST: Final = "manifest.json"
 _FILES: Final = 500
 """Partitions at most, since all are written at once."""
 
 
-def import_table(path: Path, catalogue: Catalogue, cache: Path, limit: int = LIMIT) -> Partitions:
+def import_table(
+    path: str | Path, catalogue: Catalogue, cache: Path, limit: int = LIMIT
+) -> Partitions:
     """Import a table, unless it was imported before.
 
     Parameters
     ----------
-    path : Path
-        FITS, CSV, ECSV, VOTable or Parquet.
+    path : path
+        FITS, CSV, ECSV, VOTable or Parquet, and the table in it, as of `ForeignTable`.
     catalogue : Catalogue
         What to keep; if it declares no columns, all.
     cache : Path
@@ -69,11 +81,15 @@ def import_table(path: Path, catalogue: Catalogue, cache: Path, limit: int = LIM
     Raises
     ------
     InputError
-        If the table cannot be read, lacks a column, or has no positions in degrees.
+        If the table cannot be read, lacks a column, or has no positions that can be degrees.
     """
-    file = ForeignTable(path)
-    full = with_columns(catalogue, file.columns)
-    key = sha256(f"{_LAYOUT} {limit} {checksum(path)} {full.fingerprint}".encode()).hexdigest()[:24]
+    file = ForeignTable(path, (catalogue.ra, catalogue.dec))
+    full, notes = with_columns(catalogue, file.columns)
+    if not catalogue.columns:
+        # What a declaration does not ask for is not missed.
+        notes = (*file.notes, *notes)
+    content = f"{checksum(file.path)}{table_place(path)[1]}"
+    key = sha256(f"{_LAYOUT} {limit} {content} {full.fingerprint}".encode()).hexdigest()[:24]
     folder = cache / "tables" / f"{catalogue.name}-{key}"
     if not (folder / _MANIFEST).is_file():
         with whole_folder(folder, error=InputError, remedy=REMEDY) as part:
@@ -84,7 +100,8 @@ def import_table(path: Path, catalogue: Catalogue, cache: Path, limit: int = LIM
         raise InputError(f"{folder} is damaged; delete it, and it is made again.") from error
     pixels = [(int(order), int(pixel)) for order, pixel in about["pixels"]]
     read = lru_cache(maxsize=1)(partial(_read, folder))
-    return Partitions(full, about["fingerprint"], pixels, read, about["fastest"])
+    notes = (*notes, *about["notes"])
+    return Partitions(full, about["fingerprint"], pixels, read, about["fastest"], notes)
 
 
 def _read(folder: Path, pixel: tuple[int, int]) -> pd.DataFrame:
@@ -102,10 +119,11 @@ def _import(file: ForeignTable, catalogue: Catalogue, folder: Path, limit: int, 
     """Write all rows to one file, count them over the sky, and divide the file if it is large."""
     counts = np.zeros(12 * 4**_ORDER, np.int64)
     rows, fastest = 0, 0.0
+    batches = _Batches(file, catalogue)
     first = folder / _file_of(EVERYTHING)
     with ExitStack() as stack:
         writer: pq.ParquetWriter | None = None
-        for found in _standard_batches(file, catalogue):
+        for found in batches:
             rows += len(found)
             fastest = max(fastest, _fastest(found))
             counts += np.bincount(_pixel(found, _ORDER), minlength=counts.size)
@@ -127,20 +145,39 @@ def _import(file: ForeignTable, catalogue: Catalogue, folder: Path, limit: int, 
         first.unlink()
         for pixel in pixels:
             _sort(folder / _file_of(pixel))
-    about = {"fingerprint": key, "pixels": pixels, "fastest": fastest}
+    about = {"fingerprint": key, "pixels": pixels, "fastest": fastest, "notes": batches.notes}
     (folder / _MANIFEST).write_text(json.dumps(about), encoding="utf-8")
 
 
-def _standard_batches(file: ForeignTable, catalogue: Catalogue) -> Iterator[pa.Table]:
-    unit = {column.name: column.unit for column in file.columns}
-    which = wanted(catalogue, unit.keys(), str(file.path))
-    names = list(dict.fromkeys(which.values()))
-    start = 0
-    for batch in file.batches(names):
-        numbers = pa.array(np.arange(start, start + len(batch)))
-        start += len(batch)
-        numbered = batch.append_column(ROW, numbers)
-        yield standard(numbered, which, catalogue, unit, str(file.path))
+class _Batches:
+    """The rows of a table with a position, as `standard` gives them, in batches.
+
+    `notes` are complete when all batches were taken.
+    """
+
+    def __init__(self, file: ForeignTable, catalogue: Catalogue) -> None:
+        unit = {column.name: column.unit for column in file.columns}
+        self._file, self._catalogue = file, catalogue
+        self._which = wanted(catalogue, unit.keys(), str(file.path))
+        self._factors, notes = conversions(self._which, catalogue, unit, str(file.path))
+        self.notes = list(notes)
+
+    def __iter__(self) -> Iterator[pa.Table]:
+        names = list(dict.fromkeys(self._which.values()))
+        texts = {column.name for column in self._catalogue.columns if column.type == "string"}
+        as_text = {self._which[name] for name in texts & self._which.keys()}
+        origin, start, kept = str(self._file.path), 0, 0
+        for batch in self._file.batches(names, as_text=as_text):
+            numbered = batch.append_column(ROW, pa.array(np.arange(start, start + len(batch))))
+            start += len(batch)
+            found = standard(numbered, self._which, self._catalogue, self._factors, origin)
+            kept += len(found)
+            yield found
+        if start > kept:
+            self.notes.append(
+                f"{start - kept:,} of {plural(start, 'row')} are left out, since they have no "
+                f"position."
+            )
 
 
 def _fastest(rows: pa.Table) -> float:

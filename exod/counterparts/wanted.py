@@ -10,7 +10,7 @@ from typing import Any, Final
 from exod.counterparts.hats import is_hats
 from exod.counterparts.registry import Catalogue, declared_as, declared_in, known, registry
 from exod.errors import ConfigError
-from exod.tablefiles.reading import FORMATS
+from exod.tablefiles.reading import FORMATS, table_place
 
 RA_NAMES: Final = (
     "ra",
@@ -21,10 +21,12 @@ RA_NAMES: Final = (
     "RAdeg",
     "SC_RA",
     "ALPHA_J2000",
+    *("coord.ra", "coords.ra", "skycoord.ra", "sky_coord.ra", "position.ra", "pos.ra"),
 )
 DEC_NAMES: Final = (
     *("dec", "dec_deg", "DE_ICRS", "DEJ2000", "_DEJ2000", "DEdeg", "SC_DEC", "DELTA_J2000"),
     *("DECJ2000", "de"),
+    *("coord.dec", "coords.dec", "skycoord.dec", "sky_coord.dec", "position.dec", "pos.dec"),
 )
 """What positions are called in tables whose columns nobody names."""
 
@@ -124,7 +126,7 @@ def _wanted(text: str, own: Own) -> Wanted:
         return _with_path(given["name"], given["path"], own)
     if text.endswith(".toml"):
         return _declared(Path(text))
-    path = Path(text)
+    path, _ = table_place(text)
     if path.exists() or "://" in text or path.suffix.lower() in FORMATS:
         stem = re.sub(r"\W", "_", path.name.split(".")[0], flags=re.ASCII)[:40]
         return _with_path(own.name or stem, text, own)

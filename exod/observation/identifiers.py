@@ -1,12 +1,19 @@
-"""Identifiers of observations."""
+"""Identifiers of observations, one by one and in lists."""
 
 from __future__ import annotations
 
+import csv
 import re
+from collections.abc import Iterator
+from typing import Final
 
-from exod.errors import InputError
+from exod.errors import ConfigError, InputError
 
-_OBSID = re.compile(r"[0-9]{10}")
+_OBSID: Final = re.compile(r"[0-9]{10}")
+_NUMBER: Final = re.compile(r"\+?(\d+)(?:[.,]0*)?|\+?\d+[.,]?\d*[eE]\+?\d+", re.ASCII)
+_SEPARATORS: Final = "\t;,"
+_HEADINGS: Final = frozenset({"obsid", "obsids", "observation", "observationid", "obs"})
+"""What a column of obsids is called, in small letters without spaces and underscores."""
 
 
 def validate_obsid(obsid: str) -> str:
@@ -25,3 +32,69 @@ def validate_obsid(obsid: str) -> str:
     if not isinstance(obsid, str) or not _OBSID.fullmatch(obsid):
         raise InputError(f"{obsid!r} is not an observation identifier; it must be ten digits.")
     return obsid
+
+
+def listed_obsids(text: str, origin: str) -> list[str]:
+    r"""The obsids of a list that a user gives, in order, each once.
+
+    Parameters
+    ----------
+    text : str
+        One obsid a line, or a table with commas, semicolons or tabs between its cells: the column
+        is the one whose heading says so, or in which the first line has ten digits. Empty lines
+        and what follows # are passed over.
+    origin : str
+        What the list is called in errors.
+
+    Raises
+    ------
+    ConfigError
+        If something in the place of an obsid is none; the text names the line.
+
+    Examples
+    --------
+    >>> listed_obsids('target,OBS_ID\nV1,"0001730201"\nV2,0900000101 \n', "list.csv")
+    ['0001730201', '0900000101']
+    """
+    found: dict[str, None] = {}
+    column: int | None = None
+    for number, cells in _rows(text):
+        if column is None:
+            headings = [re.sub(r"[\s_-]", "", cell).lower() for cell in cells]
+            named = [place for place, heading in enumerate(headings) if heading in _HEADINGS]
+            if named:
+                column = named[0]
+                continue
+            digits = [place for place, cell in enumerate(cells) if _OBSID.fullmatch(cell)]
+            column = digits[0] if digits else 0
+        cell = cells[column] if column < len(cells) else ""
+        if not _OBSID.fullmatch(cell):
+            raise ConfigError(f"{origin}, line {number}: {_reason(cell)}")
+        found[cell] = None
+    return list(found)
+
+
+def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Numbers of the lines that say something, and their cells."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        said = line.partition("#")[0].strip()
+        separator = next((sign for sign in _SEPARATORS if sign in said), ",")
+        if said.startswith("="):
+            # Spreadsheets keep zeros of ="0001730201", which is no quoted cell.
+            said = said.removeprefix("=")
+        for cells in csv.reader([said], delimiter=separator, skipinitialspace=True):
+            plain = [cell.strip().removeprefix("=").strip("\"' ") for cell in cells]
+            if any(plain):
+                yield number, plain
+
+
+def _reason(cell: str) -> str:
+    """Why a cell is no obsid."""
+    number = _NUMBER.fullmatch(cell)
+    if number is None or (number[1] and len(number[1]) > 10):
+        return f"{cell!r} is not an observation identifier; it must be ten digits."
+    which = f"it is {int(number[1]):010d} then, and " if number[1] else ""
+    return (
+        f"{cell!r} is not ten digits: a program made a number of it and lost its zeros; {which}"
+        f"the column must be text, in a spreadsheet too."
+    )

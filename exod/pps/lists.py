@@ -1,4 +1,4 @@
-"""Read event lists, source lists and tables of hot pixels (method.md, Input files)."""
+"""Read event lists and source lists (method.md, Input files)."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from astropy.io.registry import IORegistryError
-from astropy.table import Table as AstropyTable
 
-from exod.errors import ConfigError, ExposureRejected, InputError
+from exod.errors import ExposureRejected, InputError
 from exod.instruments.epic import IMAGE_PIXEL_ARCSEC
 from exod.observation.events import EVENT_DTYPES, NO_POSITION, EventList, Exposure
 from exod.observation.limits import out_of_order
 from exod.pps import ingested
-from exod.pps.fitsfile import Header, open_fits, read_header, require_regular
+from exod.pps.fitsfile import Header, open_fits, read_header
 from exod.pps.fitshdu import Hdu
 from exod.pps.fitstable import Conversion
 from exod.pps.headers import read_exposure
@@ -176,32 +174,3 @@ def _source_units(name: str, hdu: Hdu) -> float:
     if unit.lower().rstrip("s") not in _ARCSEC:
         raise InputError(f"{name} has EP_EXTENT in {unit}, which is no unit of angles.")
     return _ARCSEC[unit.lower().rstrip("s")]
-
-
-def read_hot_pixel_table(path: Path) -> pd.DataFrame:
-    """Read a table of hot pixels that a user gives in place of finding them.
-
-    Parameters
-    ----------
-    path : Path
-        FITS, ECSV or CSV file with the columns INSTRUME, CCDNR, RAWX, RAWY, REV1, REV2; a pixel
-        is hot in revolutions after REV1 and before REV2.
-
-    Raises
-    ------
-    ConfigError
-        If it cannot be read or lacks a column.
-    """
-    wanted = ["INSTRUME", "CCDNR", "RAWX", "RAWY", "REV1", "REV2"]
-    try:
-        require_regular(path)
-        rows = AstropyTable.read(path)
-        rows.convert_bytestring_to_unicode()  # FITS has text as bytes
-        table = rows.to_pandas()
-    except (OSError, ValueError, TypeError, LookupError, IORegistryError, InputError) as error:
-        cause = str(error).split("\n")[0].rstrip(".")
-        raise ConfigError(f"The hot pixel table {path} cannot be read: {cause}.") from error
-    missing = [name for name in wanted if name not in table.columns]
-    if missing:
-        raise ConfigError(f"The hot pixel table {path} lacks the columns {', '.join(missing)}.")
-    return table[wanted]

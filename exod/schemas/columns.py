@@ -18,7 +18,13 @@ FORMAT_VERSION = 3
 
 
 NULLABLE: Final = MappingProxyType(
-    {pa.bool_(): "boolean", pa.int16(): "Int16", pa.int32(): "Int32", pa.int64(): "Int64"}
+    {
+        pa.bool_(): "boolean",
+        pa.int16(): "Int16",
+        pa.int32(): "Int32",
+        pa.int64(): "Int64",
+        pa.uint64(): "UInt64",
+    }
 )
 """Names of the pandas dtypes of columns that may hold nulls; NaN would make identifiers inexact."""
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.csv as pc
-import pyarrow.parquet as pq
 from astropy.utils.exceptions import AstropyWarning
 
 from exod.errors import InputError
-from exod.schemas.columns import Column
+from exod.files.text import decoded
+from exod.tablefiles.arrowrows import ParquetRows, WholeRows
+from exod.tablefiles.fitsrows import FitsRows, names_in
+from exod.tablefiles.plain import arrow_of
+from exod.tablefiles.textrows import read_text_rows
+from exod.tablefiles.unpacking import Unpacked
 
 ROWS: Final = 200_000
 """Rows of a batch."""
@@ -24,6 +27,7 @@ FORMATS: Final = {
     ".fit": "fits",
     ".ftz": "fits",
     ".csv": "csv",
+    ".tsv": "tsv",
     ".ecsv": "ascii.ecsv",
     ".vot": "votable",
     ".votable": "votable",
@@ -33,8 +37,25 @@ FORMATS: Final = {
 }
 """What the ends of names mean; ``.gz`` may follow."""
 
-_NULLS: Final = ["", "NaN", "nan", "NULL", "null", "None", "N/A", "NA", "--", "<NA>"]
-_FAULTS: Final = (OSError, ValueError, KeyError, TypeError, EOFError, pa.ArrowException)
+_FAULTS: Final = (
+    *(OSError, ValueError, KeyError, TypeError, IndexError, EOFError, zlib.error),
+    *(OverflowError, AttributeError, pa.ArrowException),
+)
+
+
+def table_place(given: str | Path) -> tuple[Path, str]:
+    """The file that ``FILE#TABLE`` names, and the table; empty if the file is named alone.
+
+    Examples
+    --------
+    >>> table_place("survey.fits#SOURCES")[1], table_place("survey.fits")[1]
+    ('SOURCES', '')
+    """
+    text = str(given)
+    if "#" not in text or Path(text).exists():
+        return Path(text), ""
+    path, _, table = text.rpartition("#")
+    return Path(path), table
 
 
 class ForeignTable:
@@ -42,13 +63,19 @@ class ForeignTable:
 
     Parameters
     ----------
-    path : Path
-        The file; the end of its name tells the format.
+    path : path
+        The file; the end of its name tells the format. Of a file with several tables one is
+        named by ``FILE#NAME`` or ``FILE#NUMBER``: of FITS its extension, of VOTable its name.
+    needs : sequence of sequences of str
+        Of each some column must be there for a table to be taken, if several are there and none
+        is named.
 
     Attributes
     ----------
     columns : tuple of Column
         Those with one value a row, with unit and meaning where the file has them.
+    notes : tuple of str
+        What the user should know: columns that are left out or called otherwise, with the reason.
 
     Raises
     ------
@@ -56,153 +83,119 @@ class ForeignTable:
         If the file is missing, of no known format, damaged or without a table.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        ends = [end.lower() for end in path.suffixes if end.lower() != ".gz"]
+    def __init__(self, path: str | Path, needs: Sequence[Sequence[str]] = ()) -> None:
+        self.path, self._table = table_place(path)
+        ends = [end.lower() for end in self.path.suffixes if end.lower() != ".gz"]
         self.format = FORMATS.get(ends[-1] if ends else "", "")
-        if not path.is_file():
-            raise InputError(f"There is no file {path}.")
+        if not self.path.is_file():
+            raise InputError(f"There is no file {self.path}.")
         if not self.format:
             raise InputError(
-                f"{path} is of no known format; its name must end in {', '.join(FORMATS)}."
+                f"{self.path} is of no known format; its name must end in {', '.join(FORMATS)}."
             )
-        self._whole: pa.Table | None = None
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", AstropyWarning)
-                self.columns = self._open()
-        except _FAULTS as error:
-            raise self._damaged(error) from error
+        self._needs, self._told = needs, list[str]()
+        self._rows: WholeRows | ParquetRows | FitsRows = self._reported(self._open)
+        self.columns = self._rows.columns
+        self.notes = (*self._told, *self._rows.notes)
 
-    def batches(self, names: Sequence[str], rows: int = ROWS) -> Iterator[pa.Table]:
+    def batches(
+        self, names: Sequence[str], rows: int = ROWS, as_text: Collection[str] = ()
+    ) -> Iterator[pa.Table]:
         """Some columns of the table, in batches of rows in their order.
+
+        Parameters
+        ----------
+        names : sequence of str
+            The columns.
+        rows : int
+            Rows of a batch.
+        as_text : collection of str
+            Columns of which text files give the text, whatever type they seem to have.
 
         Raises
         ------
         InputError
             If the file is damaged.
         """
+        found = self._rows.batches(names, rows, as_text)
+        while (batch := self._reported(lambda: next(found, None))) is not None:
+            yield batch
+
+    def _reported(self, work: Callable[[], Any]) -> Any:
+        from astropy.io.fits import VerifyError
+
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", AstropyWarning)
-                yield from self._batches(list(names), rows)
-        except _FAULTS as error:
-            raise self._damaged(error) from error
+                return work()
+        except (*_FAULTS, VerifyError) as error:
+            reason = " ".join(str(error).split())[:200].rstrip(".")
+            raise InputError(f"{self.path} cannot be read as {self.format} ({reason}).") from error
 
-    def _damaged(self, error: Exception) -> InputError:
-        reason = " ".join(str(error).split())[:200]
-        return InputError(f"{self.path} cannot be read as {self.format} ({reason}).")
-
-    def _open(self) -> tuple[Column, ...]:
-        if self.format == "fits":
-            return self._open_fits()
+    def _open(self) -> WholeRows | ParquetRows | FitsRows:
+        # What was unpacked is there as long as this object.
+        self._content = Unpacked(self.path)
+        path = self._content.path
         if self.format == "parquet":
-            return tuple(_scalar(pq.read_schema(self.path)))
-        self._whole = self._read_csv() if self.format == "csv" else self._read_astropy()
-        return tuple(_scalar(self._whole.schema))
-
-    def _batches(self, names: list[str], rows: int) -> Iterator[pa.Table]:
+            return ParquetRows(path)
         if self.format == "fits":
-            yield from self._fits_batches(names, rows)
-        elif self._whole is not None:
-            for start in range(0, len(self._whole), rows):
-                yield self._whole.select(names).slice(start, rows)
-        else:
-            with pq.ParquetFile(self.path) as file:
-                for batch in file.iter_batches(batch_size=rows, columns=names):
-                    # The order of columns is that of the file otherwise.
-                    yield pa.Table.from_batches([batch]).select(names)
-
-    def _read_csv(self) -> pa.Table:
-        # Types are inferred from all rows: an identifier stays whole, whatever is missing.
-        convert = pc.ConvertOptions(
-            null_values=_NULLS,
-            strings_can_be_null=True,
-            true_values=["true", "True", "TRUE", "T"],
-            false_values=["false", "False", "FALSE", "F"],
-        )
-        return pc.read_csv(self.path, convert_options=convert)
-
-    def _read_astropy(self) -> pa.Table:
+            return self._open_fits(path)
+        if self.format == "votable":
+            return self._open_votable(path)
+        if self.format in ("csv", "tsv"):
+            return read_text_rows(path, "\t" if self.format == "tsv" else "")
         from astropy.table import Table
 
-        return arrow_of(Table.read(self.path, format=self.format))
+        return WholeRows(*arrow_of(Table.read(decoded(path.read_bytes()), format=self.format)))
 
-    def _open_fits(self) -> tuple[Column, ...]:
+    def _open_fits(self, path: Path) -> WholeRows | FitsRows:
         from astropy.io import fits
+        from astropy.table import Table
 
-        found = []
-        with fits.open(self.path, memmap=True) as hdus:
-            self._hdu = next(
-                (i for i, hdu in enumerate(hdus) if isinstance(hdu, fits.BinTableHDU)), -1
+        with fits.open(path, memmap=True) as hdus:
+            tables = {
+                number: hdu
+                for number, hdu in enumerate(hdus)
+                if isinstance(hdu, (fits.BinTableHDU, fits.TableHDU))
+            }
+            labels = {number: (hdu.name, names_in(hdu.header)) for number, hdu in tables.items()}
+            hdu = tables[self._chosen(labels)]
+            if isinstance(hdu, fits.BinTableHDU):
+                return FitsRows(path, hdu.fileinfo()["datLoc"], hdu.header)
+            return WholeRows(*arrow_of(Table.read(hdu)))
+
+    def _open_votable(self, path: Path) -> WholeRows:
+        from astropy.io import votable
+
+        tables = dict(enumerate(votable.parse(str(path)).iter_tables(), start=1))
+        labels = {
+            number: (table.name or table.ID or "", [field.name for field in table.fields])
+            for number, table in tables.items()
+        }
+        return WholeRows(*arrow_of(tables[self._chosen(labels)].to_table(use_names_over_ids=True)))
+
+    def _chosen(self, tables: dict[int, tuple[str, list[str]]]) -> int:
+        """Number of the table that is wanted, of the names and columns of all."""
+        wanted = self._table.strip().lower()
+        if not tables:
+            raise ValueError("it has no table")
+        told = ", ".join(f"{number} {name}".strip() for number, (name, _) in tables.items())
+        named = [n for n, (name, _) in tables.items() if wanted in (str(n), name.lower())]
+        if wanted:
+            if not named:
+                raise ValueError(f"it has no table {self._table}; there are {told}")
+            return named[0]
+        fitting = [n for n, (_, columns) in tables.items() if _has_all(columns, self._needs)]
+        number = fitting[0] if fitting else next(iter(tables))
+        if len(tables) > 1:
+            name = self.path.name
+            self._told.append(
+                f"Of the tables of {name} ({told}) {number} is read; another is named by "
+                f"{name}#NUMBER."
             )
-            if self._hdu < 0:
-                raise ValueError("it has no binary table")
-            data = hdus[self._hdu].data
-            header = hdus[self._hdu].header
-            for number, column in enumerate(data.columns, start=1):
-                sample = data[column.name][:1]
-                if sample.ndim != 1 or sample.dtype.kind not in "biufSU":
-                    continue
-                kind = _array(np.asarray(sample), np.zeros(len(sample), bool)).type
-                text = str(header.comments[f"TTYPE{number}"] or "")
-                told = column.unit or "", text, True, str(header.get(f"TUCD{number}", ""))
-                found.append(Column(column.name, kind, *told))
-        return tuple(found)
-
-    def _fits_batches(self, names: list[str], rows: int) -> Iterator[pa.Table]:
-        from astropy.io import fits
-
-        with fits.open(self.path, memmap=True) as hdus:
-            data = hdus[self._hdu].data
-            nulls = {column.name: column.null for column in data.columns}
-            for start in range(0, len(data), rows):
-                part = data[start : start + rows]
-                arrays = []
-                for name in names:
-                    values = np.asarray(part[name])
-                    null = nulls[name]
-                    missing = values == null if null is not None else np.zeros(len(values), bool)
-                    arrays.append(_array(values, missing))
-                yield pa.Table.from_arrays(arrays, names=names)
+        return number
 
 
-def arrow_of(table: Any) -> pa.Table:
-    """An astropy table as Arrow: columns with one value a row, units in their metadata."""
-    fields, arrays = [], []
-    for name in table.colnames:
-        column = table[name]
-        if column.ndim != 1:
-            continue
-        about = {"unit": str(column.unit or ""), "description": column.description or ""}
-        about["ucd"] = str(column.meta.get("ucd", ""))
-        array = _array(np.ma.getdata(column), np.ma.getmaskarray(column))
-        fields.append(pa.field(name, array.type, metadata=about))
-        arrays.append(array)
-    return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
-
-
-def _array(values: np.ndarray, missing: np.ndarray) -> pa.Array:
-    """An Arrow array of what astropy gives: native bytes, text stripped, NaN and masked null."""
-    if values.dtype.kind in "SUO":
-        texts: list[Any] = [
-            None if gone or value is None else _text(value)
-            for value, gone in zip(values.tolist(), missing.tolist(), strict=True)
-        ]
-        return pa.array(texts, pa.string())
-    values = values.astype(values.dtype.newbyteorder("="))
-    if values.dtype.kind == "f":
-        missing = missing | np.isnan(values)
-    return pa.array(values, mask=missing)
-
-
-def _text(value: object) -> str | None:
-    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-    return text.strip() or None
-
-
-def _scalar(schema: pa.Schema) -> Iterator[Column]:
-    for field in schema:
-        column = Column.of_field(field.with_nullable(nullable=True))
-        if not pa.types.is_nested(column.type):
-            yield column
+def _has_all(columns: Sequence[str], needs: Sequence[Sequence[str]]) -> bool:
+    there = {name.strip().lower() for name in columns}
+    return all(there & {name.lower() for name in some} for some in needs)

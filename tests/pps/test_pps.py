@@ -9,14 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from astropy.io import fits
-from astropy.table import Table
 from helpers.strategies import PLANE
 
-from exod.errors import ConfigError, ExposureRejected, InputError
+from exod.errors import ExposureRejected, InputError
 from exod.pps import (
     find_observations,
     read_event_list,
-    read_hot_pixel_table,
     read_source_list,
 )
 
@@ -541,36 +539,6 @@ def test_damaged_source_list(tmp_path):
     path.write_bytes(b"")
     with pytest.raises(InputError, match=f"{SOURCES} cannot be read"):
         read_source_list(path)
-
-
-# --- hot pixel tables ------------------------------------------------------------------------
-
-
-def hot_pixel_rows():
-    names = ("CCDNR", "RAWX", "RAWY", "REV1", "REV2")
-    return Table({"INSTRUME": ["EMOS1", "EPN"], **{n: [i, i + 1] for i, n in enumerate(names)}})
-
-
-@pytest.mark.parametrize("name", ["hot.fits", "hot.ecsv", "hot.csv"])
-def test_hot_pixel_table(tmp_path, name):
-    hot_pixel_rows().write(tmp_path / name)
-    table = read_hot_pixel_table(tmp_path / name)
-    assert list(table) == ["INSTRUME", "CCDNR", "RAWX", "RAWY", "REV1", "REV2"]
-    assert table["INSTRUME"].tolist() == ["EMOS1", "EPN"]
-    assert table["REV2"].tolist() == [4, 5]
-
-
-def test_hot_pixel_table_that_is_none(tmp_path):
-    with pytest.raises(ConfigError, match="cannot be read"):
-        read_hot_pixel_table(tmp_path / "nowhere.fits")
-    (tmp_path / "bad.fits").write_bytes(b"nonsense")
-    with pytest.raises(ConfigError, match="cannot be read"):
-        read_hot_pixel_table(tmp_path / "bad.fits")
-    rows = hot_pixel_rows()
-    rows.remove_columns(["REV1", "RAWX"])
-    rows.write(tmp_path / "short.csv")
-    with pytest.raises(ConfigError, match="lacks the columns RAWX, REV1"):
-        read_hot_pixel_table(tmp_path / "short.csv")
 
 
 # --- real files ------------------------------------------------------------------------------

@@ -499,8 +499,10 @@ def test_lists_of_obsids(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         wanted_obsids([], tmp_path / "missing.txt")
     path.write_bytes(b"\xff\xfe")
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="No observation"):
         wanted_obsids([], path)
+    path.write_text(f"\ufeff{OBSID}\r\n", encoding="utf-16")
+    assert wanted_obsids([], path) == [OBSID]
     with pytest.raises(ConfigError, match="No observation"):
         wanted_obsids([])
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from exod.cli.app import app, complain, new_table, out
+from exod.cli.app import app, complain, new_table, out, say
 from exod.cli.options import Storage, storage_options
 from exod.errors import ConfigError
 
@@ -123,6 +123,8 @@ def _tell(one: Crossmatched) -> None:
         f"{one.name}: {counts['matched']:,} of {counts['sources']:,} sources matched, "
         f"{counts['looked_up']:,} looked up."
     )
+    for note in one.notes:
+        say(f"{one.name}: {note}", style="yellow")
 
 
 def _list() -> None:

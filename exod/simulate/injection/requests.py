@@ -244,7 +244,7 @@ def requests_from_csv(text: str, name: str) -> list[SourceRequest]:
     ConfigError
         If a source is wrong; the text names the file and the line.
     """
-    reader = csv.DictReader(io.StringIO(text.lstrip("\ufeff")), skipinitialspace=True)
+    reader = csv.DictReader(io.StringIO(text), skipinitialspace=True)
     requests = []
     for number, row in enumerate(reader, start=1):
         where = f"{name}, line {reader.line_num}"

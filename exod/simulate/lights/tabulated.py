@@ -202,7 +202,7 @@ def tabulated_from_csv(text: str, name: str, outside: Outside = "zero") -> Tabul
     """
     lines = [
         (number, line)
-        for number, line in enumerate(text.lstrip("\ufeff").splitlines(), start=1)
+        for number, line in enumerate(text.splitlines(), start=1)
         if line.strip() and not line.lstrip().startswith("#")
     ]
     if not lines:

@@ -66,12 +66,16 @@ class Crossmatched:
         Of the catalogue.
     summary : dict of str to int
         Numbers of sources: all, matched, unmatched, and how many were looked up this time.
+    notes : tuple of str
+        What the user should know of the catalogue: columns and rows that are left out. They are
+        with the summary of the product, too.
     error : ExodError or None
         Why it was not matched; the earlier version of its product stays.
     """
 
     name: str
     summary: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     error: ExodError | None = None
 
 
@@ -103,8 +107,7 @@ def crossmatch(
     sources = _sources(archive)
     for wanted in catalogues:
         try:
-            summary = _match_with(archive, wanted, sources, unique, settings or MatchSettings())
-            yield Crossmatched(wanted.catalogue.name, summary)
+            yield _match_with(archive, wanted, sources, unique, settings or MatchSettings())
         except ExodError as error:
             yield Crossmatched(wanted.catalogue.name, error=error)
 
@@ -123,7 +126,7 @@ def _match_with(
     sources: pd.DataFrame,
     unique: Derived | None,
     settings: MatchSettings,
-) -> dict[str, int]:
+) -> Crossmatched:
     opened = open_catalogue(
         wanted, settings.cache, settings.services, refresh=settings.refresh, say=settings.say
     )
@@ -147,7 +150,9 @@ def _match_with(
         total, (matched, looked_up) = len(sources), (int(count) for count in counts)
         new.summary = {"sources": total, "matched": matched, "unmatched": total - matched}
         new.summary["looked_up"] = looked_up
-    return new.summary
+        numbers = dict(new.summary)
+        new.summary["notes"] = list(opened.notes)
+    return Crossmatched(wanted.catalogue.name, numbers, opened.notes)
 
 
 def _block(

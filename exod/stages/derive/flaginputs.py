@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from io import StringIO
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +12,7 @@ import pandas as pd
 
 from exod.counterparts.registry import catalogs_folder
 from exod.errors import ConfigError, InputError
+from exod.files.text import read_text
 from exod.observation.identifiers import validate_obsid
 from exod.vetting.hotregions import BOX_EDGES
 
@@ -78,10 +80,10 @@ def read_boxes(path: str | Path) -> pd.DataFrame:
         If it cannot be read, or a box is not one.
     """
     path = Path(path)
-    if path.suffix == ".toml":
+    if path.suffix.lower() == ".toml":
         try:
-            content = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            content = tomllib.loads(read_text(path, "The table of hot regions"))
+        except tomllib.TOMLDecodeError as error:
             raise ConfigError(f"The hot regions {path} cannot be read: {error}.") from error
         if set(content) != {"box"} or not isinstance(content["box"], list):
             raise ConfigError(f"{path} must have tables [[box]] and nothing else.")
@@ -111,9 +113,12 @@ def read_boxes(path: str | Path) -> pd.DataFrame:
 
 def _csv(path: Path, what: str, needed: tuple[str, ...]) -> pd.DataFrame:
     """A small table of texts."""
+    text = read_text(path, f"The table of {what}")
     try:
-        rows = pd.read_csv(path, comment="#", dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
+        rows = pd.read_csv(
+            StringIO(text), comment="#", dtype=str, keep_default_na=False, skipinitialspace=True
+        )
+    except ValueError as error:
         raise ConfigError(f"The table of {what} {path} cannot be read: {error}.") from error
     if needed[0] == "obsid" and list(rows.columns) != list(needed):
         raise ConfigError(f"The table of {what} {path} must have the columns {', '.join(needed)}.")

@@ -15,8 +15,9 @@ from exod.observation.hotpixels import find_hot_pixels, hot_pixel_mask, listed_h
 from exod.observation.limits import without_impossible
 from exod.observation.observations import Observation, Rejected, check_length, check_times
 from exod.observation.subsets import merge_subset, of_one_clock, split_subsets
-from exod.pps import ObservationFiles, read_event_list, read_hot_pixel_table, read_source_list
+from exod.pps import ObservationFiles, read_event_list, read_source_list
 from exod.pps.ingested import product_name
+from exod.tablefiles.pixeltable import read_hot_pixel_table
 
 _NO_SOURCES = pd.DataFrame(
     {

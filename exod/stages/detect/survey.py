@@ -16,7 +16,7 @@ from exod.archive import Archive
 from exod.config import Config
 from exod.errors import ArchiveError, DownloadError, ExodError, InputError
 from exod.files.storage import StorageOptions
-from exod.pps import ObservationFiles, find_observations, read_hot_pixel_table
+from exod.pps import ObservationFiles, find_observations
 from exod.scheduler import Done, machine_memory
 from exod.scheduler import run as run_tasks
 from exod.scheduler.plan import RETRIES, Plan
@@ -29,6 +29,7 @@ from exod.stages.detect.observation import (
     outcome_of,
 )
 from exod.stages.inputs.filestamps import are_unchanged
+from exod.tablefiles.pixeltable import read_hot_pixel_table
 
 HOPELESS: Final = 5
 """Observations in a row that the archive did not take, after which it is useless to go on."""

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from exod.errors import ConfigError, DownloadError, InputError
+from exod.files.text import read_text
 from exod.files.whole import is_temporary, write_whole
-from exod.observation.identifiers import validate_obsid
+from exod.observation.identifiers import listed_obsids, validate_obsid
 from exod.pps.publicarchives import (
     EVENT_PRODUCTS,
     PRODUCTS,
@@ -141,30 +142,22 @@ def download_many(
 
 
 def wanted_obsids(obsids: Iterable[str], file: Path | None = None) -> list[str]:
-    """Obsids of a command line: given, and from a file with one a line and # comments.
+    """Obsids of a command line: given, and from a file as `listed_obsids` reads them.
 
     Raises
     ------
     ConfigError
         If the file cannot be read, an obsid is not ten digits, or there is none.
     """
-    found = [(obsid, "") for obsid in obsids]
+    try:
+        found = [validate_obsid(obsid) for obsid in obsids]
+    except InputError as error:
+        raise ConfigError(str(error)) from error
     if file is not None:
-        try:
-            lines = file.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"The list {file} cannot be read ({error}).") from error
-        for number, line in enumerate(lines, start=1):
-            if text := line.partition("#")[0].strip():
-                found.append((text, f"{file}, line {number}: "))
-    for obsid, where in found:
-        try:
-            validate_obsid(obsid)
-        except InputError as error:
-            raise ConfigError(f"{where}{error}") from error
+        found += listed_obsids(read_text(file, "The list of observations"), str(file))
     if not found:
         raise ConfigError("No observation is given; give obsids, or a list with --from FILE.")
-    return list(dict.fromkeys(obsid for obsid, _ in found))
+    return list(dict.fromkeys(found))
 
 
 def _download(

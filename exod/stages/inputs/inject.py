@@ -12,6 +12,7 @@ import pandas as pd
 
 from exod import __version__
 from exod.errors import ConfigError, ExposureRejected
+from exod.files.text import read_text
 from exod.files.whole import whole_folder
 from exod.pps import ObservationFiles, find_observations, local_copies, read_event_list
 from exod.pps.additions import read_availability, with_new_rows
@@ -96,11 +97,11 @@ def inject_files(
             raise ConfigError(
                 f"{to / files.obsid} is there already; remove it or give another folder."
             )
-    read_text = partial(_read_text, Path(tables))
+    read_curve = partial(_read_curve, Path(tables))
     done = []
     for files in observations:
         with local_copies(files) as local:
-            done.append(_inject_observation(local, to, requests, seed, read_text))
+            done.append(_inject_observation(local, to, requests, seed, read_curve))
     return done
 
 
@@ -126,16 +127,12 @@ def load_requests(sources: Sequence[str], path: Path | None) -> tuple[list[Sourc
     readers = {".toml": requests_from_toml, ".csv": requests_from_csv}
     if path.suffix.lower() not in readers:
         raise ConfigError(f"The sources {path} must be a .toml or a .csv file.")
-    text = _read_text(Path(), str(path))
+    text = read_text(path, "The table of sources")
     return unique(readers[path.suffix.lower()](text, path.name)), path.parent
 
 
-def _read_text(folder: Path, name: str) -> str:
-    try:
-        return (folder / name).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        cause = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
-        raise ConfigError(f"{folder / name} cannot be read: {cause}.") from error
+def _read_curve(folder: Path, name: str) -> str:
+    return read_text(folder / name, "The light curve")
 
 
 def read_targets(files: ObservationFiles[Path]) -> tuple[dict[Path, Target], list[str]]:
@@ -175,7 +172,7 @@ def _inject_observation(
     to: Path,
     requests: Sequence[SourceRequest],
     seed: int,
-    read_text: Callable[[str], str],
+    read_curve: Callable[[str], str],
 ) -> InjectedObservation:
     targets, notes = read_targets(files)
     if not targets:
@@ -183,7 +180,7 @@ def _inject_observation(
             f"Observation {files.obsid} has no event list to inject a source into. "
             + " ".join(notes)
         )
-    sources = [request.source(list(targets.values()), read_text) for request in requests]
+    sources = [request.source(list(targets.values()), read_curve) for request in requests]
     lists, truth = inject_in_memory(list(targets.values()), sources, seed)
     injected = dict(zip(targets, lists, strict=True))
     truth.insert(2, "light", [_light_text(request) for request in requests])
