@@ -57,8 +57,8 @@ def typed(cells: pa.Array) -> pa.Array:
     known = known.filter(pc.invert(pc.is_in(known, pa.array(MISSING))))
     if not len(known):
         return text
-    if _every(known, _WHOLE):
-        return text if _any(known, _ZEROS) else _whole_numbers(text)
+    if _all_match(known, _WHOLE):
+        return text if _some_match(known, _ZEROS) else _whole_numbers(text)
     if _is_measured(known):
         return numbers(text)
     lower = pc.utf8_lower(known)
@@ -91,11 +91,11 @@ def _is_measured(known: pa.Array) -> bool:
     """Whether distinct cells are numbers that lose nothing as floating-point numbers."""
     infinite = pc.match_substring_regex(known, _INFINITE)
     finite = known.filter(pc.invert(infinite))
-    if not len(finite) or not _every(finite, _NUMBER) or _any(finite, _ZEROS):
+    if not len(finite) or not _all_match(finite, _NUMBER) or _some_match(finite, _ZEROS):
         return False
-    if _any(finite, _LONG):
+    if _some_match(finite, _LONG):
         return False
-    return _any(finite, _MEASURED) or not _any(finite, _BARE_POWER)
+    return _some_match(finite, _MEASURED) or not _some_match(finite, _BARE_POWER)
 
 
 def _whole_numbers(text: pa.Array) -> pa.Array:
@@ -115,11 +115,11 @@ def without_missing(text: pa.Array) -> pa.Array:
     return pc.if_else(gone, pa.scalar(None, pa.string()), text)
 
 
-def _every(known: pa.Array, pattern: str) -> bool:
+def _all_match(known: pa.Array, pattern: str) -> bool:
     return bool(pc.all(pc.match_substring_regex(known, pattern)).as_py())
 
 
-def _any(known: pa.Array, pattern: str) -> bool:
+def _some_match(known: pa.Array, pattern: str) -> bool:
     return bool(pc.any(pc.match_substring_regex(known, pattern)).as_py())
 
 
