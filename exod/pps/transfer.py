@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from email.message import Message
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import IO, Final, TypeVar
 from urllib.request import getproxies, proxy_bypass
 
 import urllib3
@@ -42,6 +42,8 @@ _LONGEST_TEXT: Final = 1 << 24
 FIRST_WAIT: Final = 1.0
 """Seconds before the second try; see `exod.files.retry.persistently`."""
 _CONNECT_SECONDS: Final = 30.0
+_LONGEST_FAREWELL: Final = 10.0
+"""Seconds to wait for threads whose answers are ended, which takes them a moment."""
 _REDIRECTS_ONLY: Final = Retry(
     total=None, connect=0, read=0, status=0, other=0, redirect=5, respect_retry_after_header=False
 )
@@ -103,7 +105,7 @@ class Transport:
         self._lock = threading.Lock()
 
     def fetch(self, url: str, target: Path) -> str:
-        """Write what a URL answers to `target`, which is left incomplete if this fails.
+        """Write what a URL answers to `target`, which is removed if this fails.
 
         Parameters
         ----------
@@ -127,7 +129,8 @@ class Transport:
         """
 
         def once() -> str:
-            with self._answer(url) as response, target.open("wb") as file:
+            # Whoever closes this waits for the answers, and thereby for their files to be gone.
+            with self._answer(url) as response, _gone_unless_whole(target) as file:
                 for piece in response.stream(_PIECE, decode_content=False):
                     self._check()
                     file.write(piece)
@@ -167,7 +170,7 @@ class Transport:
             for response in self._open:
                 with suppress(OSError, RuntimeError, ValueError):
                     response.shutdown()
-        patience = time.monotonic() + 1.0
+        patience = time.monotonic() + _LONGEST_FAREWELL
         while self._open and time.monotonic() < patience:
             time.sleep(0.005)
         for pool in self._pools.values():
@@ -198,6 +201,7 @@ class Transport:
                 timeout=Timeout(connect=min(_CONNECT_SECONDS, self._seconds), read=self._seconds),
             )
             with self._lock:
+                self._check()
                 self._open.add(response)
             _check_status(response)
             yield response
@@ -237,6 +241,18 @@ class Transport:
         if isinstance(cause, IncompleteRead | ProtocolError):
             return PassingTransferError("broke off the connection")
         return TransferError(f"cannot be used ({type(cause).__name__}: {cause})")
+
+
+@contextmanager
+def _gone_unless_whole(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write, which an error removes."""
+    try:
+        with path.open("wb") as file:
+            yield file
+    except BaseException:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+        raise
 
 
 def _check_status(response: urllib3.BaseHTTPResponse) -> None:

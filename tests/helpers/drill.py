@@ -36,7 +36,10 @@ from helpers.faults import VOLATILE, event_lists
 from helpers.faulty_proxy import FaultyProxy
 from helpers.processes import EXOD, start_interruptible, wait_until
 
-OBSIDS = tuple(f"09{number:06d}01" for number in range(1, 61))
+SEEDS = int(os.environ.get("EXOD_DRILL_SEEDS", "0"))
+"""How many seeds a drill is to have; 0 if this is none but the tests of every day."""
+
+OBSIDS = tuple(f"09{number:06d}01" for number in range(1, 61 if SEEDS else 25))
 SETTINGS = ("--t-bin", "200", "--band", "0.2-12")
 RUNS = 5
 """How often the command is run again, at most, once all is quiet."""
@@ -100,7 +103,7 @@ def plan_of(seed: int) -> Plan:
     random = Random(f"drill {seed}")
     where: tuple[Where, ...] = ("disk", "small disk", "bucket", "disk")
     truncated = {obsid: random.random() for obsid in sorted(random.sample(OBSIDS, TRUNCATED))}
-    disk_mb = random.uniform(1, 3)
+    disk_mb = random.uniform(1, 3) / 60 * len(OBSIDS)
     # The first search is always stopped, and late enough that it has begun to commit.
     searches = [_search(random, stopped=True, early=0)]
     searches += [_search(random, stopped=True, early=0.3) for _ in range(random.randint(1, 2))]

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from helpers.fake_archive import FakeArchive, Reply, ftz, guest_tar, single
-from helpers.processes import EXOD, LONGEST, start_interruptible
+from helpers.processes import EXOD, LONGEST, start_interruptible, wait_until
 from rich.console import Console
 
 from exod.cli.progress import follow_downloads
@@ -452,6 +452,16 @@ def test_stopping_early_leaves_nothing_half(archive: FakeArchive, tmp_path: Path
         transport.text(archive.esa)
 
 
+def test_what_breaks_off_is_gone_before_its_answer_is_over(
+    archive: FakeArchive, tmp_path: Path
+) -> None:
+    archive.esa_has(OBSID, "PIEVLI", single(PN, kind="cut"))
+    transport = Transport(attempts=1, timeout=LONGEST)
+    with pytest.raises(DownloadError, match="broke off"):
+        transport.fetch(f"{archive.esa}?obsno={OBSID}&name=PIEVLI", tmp_path / "part")
+    assert files_in(tmp_path) == []
+
+
 class FullDisk:
     """A service whose files do not fit."""
 
@@ -595,7 +605,9 @@ class TestCommand:
             [EXOD, *arguments], stdout=PIPE, stderr=PIPE, text=True
         ) as process:
             assert asked.wait(LONGEST)
-            assert kind == "mute" or archive.sent_half.wait(LONGEST)
+            if kind == "stall":
+                assert archive.sent_half.wait(LONGEST)
+                assert wait_until(lambda: list(tmp_path.rglob(".*.tmp")), process)
             process.send_signal(signal.SIGINT)
             _, err = process.communicate(timeout=LONGEST)
         assert process.returncode == 130
