@@ -150,8 +150,12 @@ class Versions:
         self.generation += 1
         sky = Sky(self.radius, 1, 0, f"v{self.generation}", self.generation)
         found: dict[str, list[pd.DataFrame]] = {name: [] for name in self.tables}
+        tables = [
+            (table, sky_pixels(table["ra_deg"], table["dec_deg"], self.order))
+            for table in (regions, *self.tables.values())
+        ]
         for span, pixels in self._spans():
-            rows = [cut(table, pixels, self.order) for table in (regions, *self.tables.values())]
+            rows = [cut(table, places, pixels) for table, places in tables]
             if pixels is not None and not any(map(len, rows)):
                 continue
             sources = sources_of(Field(*rows, [], []), sky, self.order, span)
@@ -176,11 +180,10 @@ def cover(part: Partition, order: int) -> np.ndarray:
     return with_margin(part, order)
 
 
-def cut(rows: pd.DataFrame, wanted: np.ndarray | None, order: int) -> pd.DataFrame:
+def cut(rows: pd.DataFrame, places: np.ndarray, wanted: np.ndarray | None) -> pd.DataFrame:
     if not len(rows) or wanted is None:
         return rows
-    pixels = sky_pixels(rows["ra_deg"], rows["dec_deg"], order)
-    return rows[is_among(pixels, wanted)].reset_index(drop=True)
+    return rows[is_among(places, wanted)].reset_index(drop=True)
 
 
 def in_order(tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:

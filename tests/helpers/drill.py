@@ -7,15 +7,17 @@ committed, not in seconds, so that it is the same part of the work on any machin
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from math import ceil
@@ -27,9 +29,11 @@ import fsspec
 import pandas as pd
 import psutil
 import pyarrow as pa
+import pytest
 
 from exod.archive import Archive, open_archive
 from exod.archive.ledger.entry import FullEntry
+from exod.cli import main
 from exod.schemas import TABLES
 from exod.stages.inputs.simulate import simulate_files
 from helpers.faults import VOLATILE, event_lists
@@ -352,10 +356,28 @@ class Command:
 
     def complaints(self) -> list[str]:
         """What it said to standard error: sentences, a line each."""
-        lines = self.said.with_suffix(".err").read_text().splitlines()
-        for line in lines:
-            assert re.fullmatch(r"exod: .*[^.]\.", line), self.text
-        return lines
+        return sentences(self.said.with_suffix(".err").read_text())
+
+
+def sentences(said: str) -> list[str]:
+    """The lines of what a command says to standard error, which all are sentences."""
+    lines = said.splitlines()
+    for line in lines:
+        assert re.fullmatch(r"exod: .*[^.]\.", line), said
+    return lines
+
+
+def end_here(*arguments: str) -> tuple[int, list[str]]:
+    """Exit code and complaints of a command that nothing disturbs: it needs no process."""
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        redirect_stdout(io.StringIO()),
+        redirect_stderr(io.StringIO()) as said,
+    ):
+        patch.setattr(sys, "argv", ["exod", *arguments])
+        with pytest.raises(SystemExit) as end:
+            main()
+    return int(end.value.code or 0), sentences(said.getvalue())
 
 
 class Drill:
@@ -390,18 +412,28 @@ class Drill:
         self.commands.append(command)
         return command
 
-    def start_search(self, scheduler: str) -> Command:
+    def end(self, *arguments: str) -> tuple[int, list[str]]:
+        """Exit code and complaints of a command that nothing disturbs.
+
+        It has a process of its own where it needs another environment.
+        """
+        if not self.place.environment:
+            return end_here(*arguments)
+        command = self.start(*arguments)
+        return command.end(), command.complaints()
+
+    def search(self, scheduler: str) -> list[str]:
         """The command; if faults made observations fail, with the option that tries those again."""
         arguments = ["detect", str(self.data), "--archive", self.place.root, *SETTINGS]
         arguments += ["--scheduler", scheduler, "--workers", "2"]
         if failed(self.place.entries()) - self.truncated:
             arguments.append("--retry-failed")
-        return self.start(*arguments)
+        return arguments
 
     def fill_disk(self) -> None:
         """Search where not all fits; then make space."""
         assert self.place.grow is not None
-        command = self.start_search("local")
+        command = self.start(*self.search("local"))
         assert command.end() == 1
         said = command.complaints()
         self.hits["no space"] = command.output().count(NO_SPACE)
@@ -418,7 +450,7 @@ class Drill:
     def disturb(self, scheduler: str, blows: tuple[Blow, ...]) -> None:
         """Search, while the blows fall."""
         missing, before = len(self.missing()), self.place.commits()
-        command = self.start_search(scheduler)
+        command = self.start(*self.search(scheduler))
         fallen: list[Action] = []
         for blow in blows:
             due = before + ceil(blow.share * missing)
@@ -466,16 +498,15 @@ class Drill:
     def settle(self) -> list[FullEntry]:
         """Run the same command until only what is truncated fails; the ledger."""
         for _ in range(RUNS):
-            command = self.start_search("sync")
-            code, entries = command.end(), self.place.entries()
-            said = sorted(command.complaints())
+            code, said = self.end(*self.search("sync"))
+            entries = self.place.entries()
             is_whole = {entry.obsid for entry in entries} == set(OBSIDS)
             if is_whole and failed(entries) == self.truncated and len(said) == len(self.truncated):
                 break
         assert {entry.obsid for entry in entries} == set(OBSIDS)
         assert failed(entries) == self.truncated
         assert code == (1 if self.truncated else 0)
-        for line, obsid in zip(said, sorted(self.truncated), strict=True):
+        for line, obsid in zip(sorted(said), sorted(self.truncated), strict=True):
             assert line.startswith(f"exod: {obsid} failed: ")
         return entries
 

@@ -232,7 +232,7 @@ def test_histories_keep_the_rules(history):
     assert versions.next == len(known)
 
 
-@settings(max_examples=12)
+@settings(max_examples=6)
 @given(histories(least=15), st.data())
 def test_any_partitioning_gives_the_same(history, data):
     one, other = whole(), Versions(ORDER, data.draw(partitions(ORDER)))
@@ -242,7 +242,7 @@ def test_any_partitioning_gives_the_same(history, data):
             pd.testing.assert_frame_equal(found[name], table, check_exact=True)
 
 
-@settings(max_examples=12)
+@settings(max_examples=6)
 @given(histories())
 def test_what_is_beyond_the_reach_does_not_matter(history):
     """Each source has the same number and regions if all beyond the reach had never been there."""

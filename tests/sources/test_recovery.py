@@ -41,15 +41,17 @@ def brute_force(regions, runs, radius):
     n = len(runs)
     counts, recovered = np.zeros(n, int), np.zeros((n, n), int)
     number = {tuple(run): i for i, run in enumerate(runs[list(RUN)].to_numpy())}
-    table = [(r.obsid, number[r.t_bin, r.e_lo, r.e_hi], r) for r in regions.itertuples()]
-    for obsid, of, one in table:
+    table = [(r.obsid, number[r.t_bin, r.e_lo, r.e_hi]) for r in regions.itertuples()]
+    ra, dec = np.deg2rad(regions[["ra_deg", "dec_deg"]].to_numpy(float).reshape(-1, 2).T)
+    apart = angular_separation(ra[:, None], dec[:, None], ra, dec)
+    near = np.rad2deg(apart) * 3600 <= radius
+    for (obsid, of), close in zip(table, near, strict=True):
         counts[of] += 1
-        found = set()
-        for other_obsid, by, other in table:
-            position = np.deg2rad([one.ra_deg, one.dec_deg, other.ra_deg, other.dec_deg])
-            near = np.rad2deg(angular_separation(*position)) * 3600 <= radius
-            if other_obsid == obsid and near:
-                found.add(by)
+        found = {
+            by
+            for (other, by), is_near in zip(table, close, strict=True)
+            if other == obsid and is_near
+        }
         recovered[of, list(found)] += 1
     return counts, recovered
 
