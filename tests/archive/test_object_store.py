@@ -19,7 +19,16 @@ import pytest
 from helpers import faulty_proxy
 from helpers.archives import OBSID, assert_same_rows, make_tables, plain
 from helpers.faulty_proxy import Fault, FaultyProxy
-from helpers.object_store import KEY, SECRET, files, no_settings, options, running_store
+from helpers.object_store import (
+    KEY,
+    SECRET,
+    files,
+    names_expected,
+    names_in,
+    no_settings,
+    options,
+    running_store,
+)
 from helpers.processes import running, wait_until
 
 from exod.archive import Archive, open_archive
@@ -27,10 +36,7 @@ from exod.archive.store import Store
 from exod.config import Config
 from exod.errors import ArchiveError
 from exod.files.storage import StorageOptions, without_password
-from exod.pps import find_observations
-from exod.scheduler.plan import Plan
 from exod.schemas import TABLES
-from exod.stages.detect.survey import detect_many
 
 pytest.importorskip("s3fs")
 
@@ -86,17 +92,6 @@ def seed_of(archive: Archive, seeds: tuple[int, ...] = (1, 2)) -> int:
     for name, frame in tables_of(seed).items():
         assert_same_rows(found[name], frame)
     return seed
-
-
-def names_in(archive: Archive, url: str) -> set[str]:
-    root = archive.root.removeprefix("s3://")
-    return {name.removeprefix(f"{root}/") for name in files(url).find(root)}
-
-
-def names_expected(archive: Archive) -> set[str]:
-    entries = archive.entries()
-    tables = {file.path for entry in entries for file in entry.files.values() if file.path}
-    return tables | {f"ledger/{entry.obsid}.json" for entry in entries} | {"archive.json"}
 
 
 def assert_one_sentence(text: str) -> None:
@@ -528,32 +523,6 @@ def test_options_that_are_no_json_are_wrong_usage(
 
 
 # -------------------------------------------------------------------- searching
-
-
-def test_several_processes_write_what_one_writes_into_a_folder(
-    service: str, small: Path, tmp_path: Path
-) -> None:
-    observations, _ = find_observations([small])
-    config = Config.parse({"cube": {"t_bin": [200], "bands": [[0.2, 12]]}})
-    given = options(service)
-    search = partial(detect_many, observations, config)
-    root = new_root()
-    outcomes = list(search(root, Plan(workers=2), storage_options=given))
-    assert {outcome.status for outcome in outcomes} <= {"OK", "EMPTY"}
-    assert len(list(search(str(tmp_path), Plan("sync")))) == len(outcomes) == 2
-
-    remote, local = open_archive(root, given), open_archive(tmp_path)
-    assert remote.status()["n_regions"].tolist() == local.status()["n_regions"].tolist()
-    assert remote.status()["n_regions"].sum() > 0
-    assert names_in(remote, service) == names_expected(remote)
-    unlike = ["seconds", "peak_memory_mb"]
-    for outcome in outcomes:
-        there, here = (archive.observation(outcome.obsid) for archive in (remote, local))
-        assert there.keys() == here.keys() == TABLES.keys()
-        for name in TABLES:
-            frames = [plain(t[name].drop(columns=unlike, errors="ignore")) for t in (there, here)]
-            pd.testing.assert_frame_equal(*frames)
-        assert remote.entry(outcome.obsid).inputs == local.entry(outcome.obsid).inputs
 
 
 def test_the_commands_take_storage_options(

@@ -330,7 +330,7 @@ def observed(data_dir: Path) -> Positions:
     ],
 )
 def test_real_positions_equal_astropy(data_dir, observed, name, ra, dec):
-    rows = pd.read_csv(data_dir / "catalogues" / name).dropna(subset=[ra, dec])
+    rows = pd.read_csv(data_dir / "catalogues" / name, usecols=[ra, dec]).dropna()
     there = Positions(rows[ra].to_numpy(float), rows[dec].to_numpy(float))
     index, separation, _ = coordinates(observed).match_to_catalog_sky(coordinates(there))
     for radius in (20.0, 36_000.0):
@@ -342,4 +342,4 @@ def test_real_positions_equal_astropy(data_dir, observed, name, ra, dec):
         # Rows at one place are equally near: astropy may take another of them.
         same = measured(observed, there, near, np.asarray(index)[near]).sep_arcsec
         assert (same[other] == found["sep_arcsec"][other]).all()
-    assert len(match_rows(observed, there, 36_000.0)) > 1000
+    assert len(found) > 1000

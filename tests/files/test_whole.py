@@ -13,39 +13,13 @@ from pathlib import Path
 
 import pytest
 from helpers.archives import PowerCut, cut_power, fail_at
+from helpers.processes import TESTS
+from helpers.writers import read, write_file, write_folder, write_pieces
 from hypothesis import given
 from hypothesis import strategies as st
 
 from exod.errors import ArchiveError, ExodError, InputError
 from exod.files.whole import is_temporary, scratch_file, whole_file, whole_folder, write_whole
-
-NAMES = ("one.fits", "inside/two.fits")
-
-
-def write_file(path: Path, content: str) -> None:
-    write_whole(path, content)
-
-
-def write_pieces(path: Path, content: str) -> None:
-    with whole_file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-        for letter in content:
-            file.write(letter)
-
-
-def write_folder(path: Path, content: str) -> None:
-    with whole_folder(path) as temporary:
-        for name in NAMES:
-            (temporary / name).parent.mkdir(exist_ok=True)
-            (temporary / name).write_text(content, encoding="utf-8")
-
-
-def read(path: Path) -> str | None:
-    """What is there; an error if it is not all of one content."""
-    if not path.is_dir():
-        return path.read_text(encoding="utf-8") if path.exists() else None
-    (content,) = {(path / name).read_text(encoding="utf-8") for name in NAMES}
-    return content
-
 
 WRITERS = pytest.mark.parametrize("write", [write_file, write_pieces, write_folder])
 Writer = Callable[[Path, str], None]
@@ -179,10 +153,9 @@ WRITE_FOREVER = """
 import sys
 from itertools import count
 from pathlib import Path
-sys.path[:0] = sys.argv[1].split(":")
-import test_whole
+from helpers import writers
 for number in count():
-    getattr(test_whole, sys.argv[2])(Path(sys.argv[3]), "ab"[number % 2] * 100_000)
+    getattr(writers, sys.argv[1])(Path(sys.argv[2]), "ab"[number % 2] * 100_000)
     print(number, flush=True)
 """
 
@@ -190,11 +163,11 @@ for number in count():
 @WRITERS
 def test_killed_at_any_moment(write: Writer, path: Path) -> None:
     write(path, "a" * 100_000)
-    where = f"{Path(__file__).parent}:{Path(__file__).parents[1]}"
     for lines in (1, 4, 7):
         process = subprocess.Popen(
-            [sys.executable, "-c", WRITE_FOREVER, where, write.__name__, path],
+            [sys.executable, "-c", WRITE_FOREVER, write.__name__, path],
             stdout=subprocess.PIPE,
+            cwd=TESTS,
         )
         assert process.stdout is not None
         for _ in range(lines):

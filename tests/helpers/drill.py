@@ -371,13 +371,14 @@ def end_here(*arguments: str) -> tuple[int, list[str]]:
     """Exit code and complaints of a command that nothing disturbs: it needs no process."""
     with (
         pytest.MonkeyPatch.context() as patch,
-        redirect_stdout(io.StringIO()),
-        redirect_stderr(io.StringIO()) as said,
+        redirect_stdout(io.TextIOWrapper(io.BytesIO())),
+        redirect_stderr(io.TextIOWrapper(io.BytesIO(), "utf-8")) as said,
     ):
         patch.setattr(sys, "argv", ["exod", *arguments])
         with pytest.raises(SystemExit) as end:
             main()
-    return int(end.value.code or 0), sentences(said.getvalue())
+    said.seek(0)
+    return int(end.value.code or 0), sentences(said.read())
 
 
 class Drill:

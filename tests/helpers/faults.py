@@ -92,9 +92,11 @@ def unpack(path: Path) -> bytes:
     return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
 
 
-def digests(root: Path, obsid: str | None = None) -> dict[str, str]:
+def digests(
+    root: str | Path, obsid: str | None = None, options: dict[str, Any] | None = None
+) -> dict[str, str]:
     """Hash of each table's content, without what differs from run to run."""
-    archive = open_archive(root)
+    archive = open_archive(root, options)
     names = ("observations", "exposures", "known_sources", "hot_pixels", "bti", "runs", "cells")
     names += ("regions", "lightcurves", "images", "rates")
     found = {}

@@ -11,6 +11,8 @@ from typing import Any
 import fsspec
 import pytest
 
+from exod.archive import Archive
+
 KEY, SECRET = "the-key-name", "the-secret-word"
 
 
@@ -58,3 +60,16 @@ def options(url: str, **more: Any) -> dict[str, Any]:
 def files(url: str) -> Any:
     """The service without exod."""
     return fsspec.filesystem("s3", use_listings_cache=False, **options(url))
+
+
+def names_in(archive: Archive, url: str) -> set[str]:
+    """What the bucket has of an archive."""
+    root = archive.root.removeprefix("s3://")
+    return {name.removeprefix(f"{root}/") for name in files(url).find(root)}
+
+
+def names_expected(archive: Archive) -> set[str]:
+    """What the ledger of an archive refers to."""
+    entries = archive.entries()
+    tables = {file.path for entry in entries for file in entry.files.values() if file.path}
+    return tables | {f"ledger/{entry.obsid}.json" for entry in entries} | {"archive.json"}

@@ -17,7 +17,7 @@ from exod.config import Config
 from exod.scheduler.plan import Plan
 from exod.sky.healpix import Partition, sky_pixels, with_margin, with_neighbours
 from exod.sky.sphere import unit_vectors
-from exod.stages.derive.cluster import cluster_archive
+from exod.stages.derive.cluster import Clustering, cluster_archive
 
 
 @pytest.fixture
@@ -25,9 +25,16 @@ def archive(tmp_path: Path) -> Archive:
     return Archive.create(tmp_path / "archive", Config())
 
 
-def test_sources_equal_the_reference(archive):
+@pytest.fixture(scope="module")
+def clustered(tmp_path_factory) -> tuple[Archive, Clustering]:
+    """A crowded archive, clustered at once, and what was said of it; not to be changed."""
+    archive = Archive.create(tmp_path_factory.mktemp("crowded") / "archive", Config())
     crowded(archive)
-    found = cluster_archive(archive.root, HERE)
+    return archive, cluster_archive(archive.root, HERE)
+
+
+def test_sources_equal_the_reference(clustered):
+    archive, found = clustered
     assert found.is_new
     regions = archive.regions.compute().sort_values("detid", ignore_index=True)
     expected = reference_clusters(unit_vectors(regions["ra_deg"], regions["dec_deg"]), 20.0)
@@ -62,25 +69,19 @@ def _compare_columns(unique: pd.DataFrame, regions: pd.DataFrame) -> None:
 
 
 @pytest.mark.parametrize(("rows", "at_least"), [(10, 20), (60, 9)])
-def test_any_partitioning_gives_the_same(archive, tmp_path, rows, at_least):
-    other = Archive.create(tmp_path / "other", Config())
-    for one in (archive, other):
-        crowded(one)
-    cluster_archive(archive.root, HERE)
-    found = cluster_archive(other.root, HERE, rows_per_partition=rows)
+def test_any_partitioning_gives_the_same(archive, clustered, rows, at_least):
+    crowded(archive)
+    found = cluster_archive(archive.root, HERE, rows_per_partition=rows)
     assert found.counts["n_partitions_computed"] >= at_least
-    assert_same(tables(other), tables(archive))
+    assert_same(tables(archive), tables(clustered[0]))
 
 
 @pytest.mark.slow
-def test_workers_give_the_same(archive, tmp_path, monkeypatch):
+def test_workers_give_the_same(archive, clustered, monkeypatch):
     monkeypatch.setattr("exod.stages.derive.cluster.update.SMALL", 0)
-    other = Archive.create(tmp_path / "other", Config())
-    for one in (archive, other):
-        crowded(one)
-    cluster_archive(archive.root, HERE)
-    cluster_archive(other.root, Plan("local", 2))
-    assert_same(tables(other), tables(archive))
+    crowded(archive)
+    cluster_archive(archive.root, Plan("local", 2))
+    assert_same(tables(archive), tables(clustered[0]))
 
 
 def test_adding_observations_keeps_names_and_equals_all_at_once(archive, tmp_path):

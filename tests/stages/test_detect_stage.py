@@ -399,7 +399,7 @@ def test_what_cannot_fit_is_refused(small: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_what_does_not_fit_a_worker_is_refused_there(small: Path, tmp_path: Path) -> None:
-    outcomes = search([small], tmp_path, Plan(workers=2, memory=350 * 2**20))
+    outcomes = search([small], tmp_path, Plan(workers=1, memory=350 * 2**20))
     assert [outcome.status for outcome in outcomes] == ["FAILED", "FAILED"]
     assert all("may take 350 MB" in outcome.reason for outcome in outcomes)
 

@@ -16,7 +16,15 @@ import pytest
 from helpers import faulty_proxy
 from helpers.faults import FAST, GOOD, OTHER, copy, digests, event_lists
 from helpers.faulty_proxy import Fault, FaultyProxy
-from helpers.object_store import files, no_settings, options, running_store
+from helpers.object_store import (
+    SECRET,
+    files,
+    names_expected,
+    names_in,
+    no_settings,
+    options,
+    running_store,
+)
 
 import exod
 from exod.archive import open_archive
@@ -140,18 +148,20 @@ def test_a_search_of_a_bucket_is_that_of_its_files(
 
 
 @pytest.mark.slow
-def test_workers_read_the_bucket(
-    service: str,
-    tmp_path: Path,
-    expected: dict[str, str],
-    command: Command,
+def test_workers_read_a_bucket_and_write_to_one(
+    service: str, expected: dict[str, str], command: Command
 ) -> None:
-    given = json.dumps(options(service))
-    call = ["detect", f"s3://{LAYOUT}", "--input-options", given, "--archive", tmp_path, *FAST[:4]]
-    code, _, said = command(*call, "--workers", 2)
+    given, root = json.dumps(options(service)), f"s3://{BUCKET}/searched"
+    call = ["detect", f"s3://{LAYOUT}", "--input-options", given, *FAST[:4]]
+    call += ["--archive", root, "--storage-options", given, "--workers", "2"]
+    code, _, said = command(*call)
     assert (code, said) == (0, "")
-    assert digests(tmp_path) == expected
-    assert "the-secret-word" not in "".join(p.read_text() for p in tmp_path.glob("ledger/*"))
+    assert digests(root, options=options(service)) == expected
+    archive, store = open_archive(root, options(service)), files(service)
+    assert names_in(archive, service) == names_expected(archive)
+    entries = [store.cat_file(name) for name in store.find(f"{BUCKET}/searched/ledger")]
+    assert len(entries) == 2
+    assert SECRET.encode() not in b"".join(entries)
 
 
 def test_a_cube_of_what_is_elsewhere(web: str, tmp_path: Path, command: Command) -> None:
