@@ -168,7 +168,7 @@ def _means_the_same(table: Table, filters: Conditions) -> bool:
         # To pandas a missing text differs from all; a number is rounded to single precision.
         if name not in fields or (sign == "!=" and fields[name].nullable):
             return False
-        if fields[name].type == pa.float32() and np.float32(value) != value:
+        if fields[name].type == pa.float32() and float(np.float32(value)) != value:
             return False
     try:
         checked(table, filters)

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from helpers.archives import assert_same_rows, make_lightcurves, make_tables, plain
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from exod.archive import Archive, compaction, parts
@@ -223,6 +223,7 @@ def mask(frame: Any, predicate: Any) -> Any:
 
 
 @given(predicate=predicates)
+@example(predicate=("single", "<=", 0.1))
 @settings(max_examples=50, deadline=None)
 def test_any_selection_is_that_of_pandas(strange: Any, predicate: Any) -> None:
     make, frame = strange
