@@ -21,10 +21,11 @@ $(DEV): $(RUN)
 demo: $(RUN)
 	@$(BIN)/exod demo
 
+# The tests of a file share what they have made, so one process runs them.
 test: $(DEV)
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
-# Searches that are killed and starved in 20 ways; `make test` has three of them.
+# Searches that are killed and starved in 20 ways; `make test` has three of them, of less to do.
 drill: $(DEV)
 	EXOD_DRILL_SEEDS=20 $(BIN)/python -m pytest -n auto tests/stages/test_drill.py
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -21,6 +22,15 @@ settings.load_profile("exod")
 def _shared() -> Path:
     data = os.environ.get("EXOD_TEST_DATA")
     return Path(data) if data else Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+LONG = ("tests/stages/test_drill.py", "tests/stages/test_detect_stage.py")
+"""Files whose tests take longest; where several processes run tests, nobody waits for them."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +49,16 @@ def oracle_dir(data_dir: Path) -> Path:
     if not path.is_dir():
         pytest.skip(f"EXOD2's own results are not at {path}, beside the real data")
     return path
+
+
+@pytest.fixture(scope="session")
+def real_sources(data_dir: Path) -> dict[Path, pd.DataFrame]:
+    """The sources of each real list of the pipeline, read in silence; not to be changed."""
+    from exod.pps.lists import read_source_list
+
+    lists = sorted((data_dir / "obsmli").glob("P*OBSMLI*"))
+    assert len(lists) == 53
+    return {path: read_source_list(path) for path in lists}
 
 
 @pytest.fixture(scope="session")

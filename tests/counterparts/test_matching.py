@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from astropy.coordinates import SkyCoord
-from astropy.io import fits
 from astropy.time import Time
 from hypothesis import given
 from hypothesis import strategies as st
@@ -311,14 +310,9 @@ def test_few_neighbours_make_the_chance_larger_not_smaller():
 
 
 @pytest.fixture(scope="module")
-def observed(data_dir: Path) -> Positions:
-    found = []
-    for path in sorted((data_dir / "obsmli").glob("*OBSMLI*.fits")):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            data = fits.getdata(path, 1)
-        found.append(np.stack([data["RA"], data["DEC"]]).astype(float))
-    return Positions(*np.concatenate(found, axis=1))
+def observed(real_sources: dict[Path, pd.DataFrame]) -> Positions:
+    found = [rows[["ra_deg", "dec_deg"]].to_numpy(float) for rows in real_sources.values()]
+    return Positions(*np.concatenate(found).T)
 
 
 @pytest.mark.realdata

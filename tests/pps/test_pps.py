@@ -545,13 +545,13 @@ def test_damaged_source_list(tmp_path):
 
 
 @pytest.mark.realdata
-def test_real_source_lists(data_dir):
+def test_real_source_lists(data_dir, real_sources):
     """53 lists of the pipeline: EP_EXTENT is in image pixels of 4 arcsec."""
     paths = sorted((data_dir / "obsmli").iterdir())
     assert len(paths) == 53
     extended = 0
     for number, path in enumerate(paths):
-        sources = read_source_list(path)
+        sources = real_sources[path]
         extended += (sources["extent_arcsec"] > 0).sum()
         assert len(sources) > 0
         assert sources["ra_deg"].between(0, 360).all()
