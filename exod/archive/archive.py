@@ -160,6 +160,8 @@ class Archive(ArchiveReader):
         peak_memory_mb: float = 0.0,
         predicted_memory_mb: float = 0.0,
         tries: int = 1,
+        time_share: float | None = None,
+        area_share: float | None = None,
     ) -> FullEntry:
         """Make the outcome of an observation visible, in place of any earlier one.
 
@@ -180,6 +182,8 @@ class Archive(ArchiveReader):
             What it took, and the memory that was expected.
         tries : int
             How often it was tried.
+        time_share, area_share : float, optional
+            Shares of the exposure time and of the CCDs that were searched, 0 to 1.
 
         Returns
         -------
@@ -220,6 +224,8 @@ class Archive(ArchiveReader):
                 peak_memory_mb=peak_memory_mb,
                 predicted_memory_mb=predicted_memory_mb,
                 tries=tries,
+                time_share=time_share,
+                area_share=area_share,
                 started=finished - timedelta(seconds=float(seconds)),
                 finished=finished,
             )

@@ -69,6 +69,14 @@ def summary(outcomes: Sequence[Outcome], archive: str, seconds: float) -> None:
     regions = plural(sum(outcome.n_regions for outcome in outcomes), "region")
     counted = plural(len(outcomes), "observation")
     out.print(f"{counted}: {', '.join(parts) or 'none'}{done}; {regions}.")
+    shares = {o.obsid: o.time_share for o in outcomes if o.n_runs and o.time_share is not None}
+    if shares:
+        least = min(shares, key=lambda obsid: shares[obsid])
+        mean = 100 * sum(shares.values()) / len(shares)
+        said = f"Of the exposure time {mean:.0f} % was searched"
+        if len(shares) > 1:
+            said += f", at least {100 * shares[least]:.0f} % ({least})"
+        say(f"{said}.")
     if searched and seconds > 0:
         out.print(_effort(searched, seconds), soft_wrap=True)
     hint = f"Archive: {archive}   (exod status {archive}; exod plot {archive} OBSID)"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +13,9 @@ from exod.errors import ConfigError
 from exod.observation.events import EventList
 
 Floats = NDArray[np.float64]
+
+SURELY: Final = 25
+"""Events expected in a time without any that is no chance: exp(-25) is 1e-11."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,8 @@ class Availability:
     def of_events(cls, events: EventList) -> Self:
         """Of an event list alone: from its first to its last event, on the CCDs that have events.
 
+        Times without events that are too long for chance are lost, of the camera and of each CCD.
+
         Raises
         ------
         ConfigError
@@ -58,8 +63,13 @@ class Availability:
         if not len(time):
             raise ConfigError("The event list is empty; there is nothing to inject a source into.")
         start, stop = float(time.min()), float(time.max())
-        ccds = np.unique(events.ccdnr).tolist()
-        return cls(start, stop, {ccdnr: np.array([[start, stop]]) for ccdnr in ccds})
+        of_camera = times_with_events(time, start, stop)
+        good_times = {}
+        for ccdnr in np.unique(events.ccdnr).tolist():
+            own = events.time[events.ccdnr == ccdnr]
+            own = times_with_events(own[np.isfinite(own)], start, stop)
+            good_times[ccdnr] = common_intervals(own, of_camera)
+        return cls(start, stop, good_times)
 
     def gives_events(self, events: EventList, generator: np.random.Generator) -> NDArray[np.bool_]:
         """Which photons the camera turns into events, shape (n_events,).
@@ -92,6 +102,79 @@ def _live_share(intervals: Floats, time: Floats) -> Floats:
     inside = (i >= 0) & (time < intervals[i, 1])
     share = intervals[i, 2] if intervals.shape[1] > 2 else 1.0
     return np.where(inside, share, 0.0)
+
+
+def times_with_events(time: ArrayLike, start: float, stop: float) -> Floats:
+    """The interval from start to stop without the times that are empty, but not by chance.
+
+    Parameters
+    ----------
+    time : array, shape (n_events,)
+        Times of events, in any order.
+    start, stop : float
+        The interval; events may lie outside.
+
+    Returns
+    -------
+    ndarray of float64, shape (n, 2)
+        Starts and stops, ascending. With fewer than `SURELY` events, the whole interval.
+
+    Examples
+    --------
+    >>> times_with_events(np.r_[0:100, 300:400], 0.0, 400.0)
+    array([[  0.,  99.],
+           [300., 400.]])
+    """
+    # Of a frame whose events have one time, one counts.
+    time = np.unique(np.asarray(time, float))
+    time = time[(time >= start) & (time <= stop)]
+    whole = np.array([[start, stop]])
+    if len(time) < SURELY or not stop > start:
+        return whole
+    # The rate of quiet times: flares would make gaps of it.
+    width = SURELY * (stop - start) / len(time)
+    counts = np.bincount(np.floor((time - start) / width).astype(int))
+    rate = np.percentile(counts[counts > 0], 25) / width
+    edges = np.concatenate([[start], time, [stop]])
+    gaps = np.flatnonzero(np.diff(edges) * rate >= SURELY)
+    # Intervals are half-open, and the last event before a gap lies in one.
+    before = np.nextafter(edges[gaps], np.inf)
+    intervals = np.stack([np.r_[start, edges[gaps + 1]], np.r_[before, stop]], axis=1)
+    return intervals[intervals[:, 1] > intervals[:, 0]]
+
+
+def joined_intervals(intervals: Floats) -> Floats:
+    """Intervals in order, those that overlap or touch as one, shape (n, 2).
+
+    Examples
+    --------
+    >>> joined_intervals(np.array([[5.0, 6.0], [0.0, 2.0], [1.0, 3.0], [9.0, 8.0]]))
+    array([[0., 3.],
+           [5., 6.]])
+    """
+    intervals = intervals[intervals[:, 1] > intervals[:, 0]]
+    intervals = intervals[np.argsort(intervals[:, 0], kind="stable")]
+    if not len(intervals):
+        return intervals
+    latest = np.maximum.accumulate(intervals[:, 1])
+    first = np.flatnonzero(np.r_[True, intervals[1:, 0] > latest[:-1]])
+    return np.stack([intervals[first, 0], latest[np.r_[first[1:] - 1, len(latest) - 1]]], axis=1)
+
+
+def common_intervals(one: Floats, other: Floats) -> Floats:
+    """What is in an interval of both, shape (n, 2).
+
+    Examples
+    --------
+    >>> common_intervals(np.array([[0.0, 3.0], [5.0, 9.0]]), np.array([[2.0, 6.0]]))
+    array([[2., 3.],
+           [5., 6.]])
+    """
+    one, other = joined_intervals(one), joined_intervals(other)
+    edges = np.unique(np.concatenate([one.ravel(), other.ravel()]))
+    middle = (edges[:-1] + edges[1:]) / 2
+    inside = (_live_share(one, middle) > 0) & (_live_share(other, middle) > 0)
+    return joined_intervals(np.stack([edges[:-1][inside], edges[1:][inside]], axis=1))
 
 
 def pixel_codes(ccdnr: ArrayLike, rawx: ArrayLike, rawy: ArrayLike) -> NDArray[np.int64]:

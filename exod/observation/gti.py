@@ -17,6 +17,9 @@ MAX_HIGH_ENERGY_BIN: Final = 100.0
 BTI_RATE: Final = 0.5
 """Rate above which the background flares, ct/s for each exposure (method.md, Bad time)."""
 
+MANY_HARD: Final = 30
+"""Events above 10 keV of which some must be above 11 keV."""
+
 _EPSILON = 1e-9
 """Rounding allowed when lengths of time are expressed in bins."""
 
@@ -75,6 +78,50 @@ class BadTime:
     frames: NDArray[np.bool_]
 
 
+def is_hard(pi: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Events of energies, eV, in which soft-proton flares are seen, shape (n_events,)."""
+    low, high = HIGH_ENERGY_EV
+    return np.asarray((pi > low) & (pi < high))
+
+
+def flare_note(name: str, pi: NDArray[np.integer]) -> str:
+    """What to say of an event list `name` in which flares cannot be seen as in others.
+
+    Parameters
+    ----------
+    name : str
+        The list.
+    pi : ndarray, shape (n_events,)
+        Energies of its events, eV.
+
+    Returns
+    -------
+    str
+        A sentence; empty if there is nothing to say.
+
+    Examples
+    --------
+    >>> flare_note("list.fits", np.array([500, 9000, 11_500]))
+    ''
+    >>> flare_note("list.fits", np.array([500, 9000]))
+    'list.fits has no events between 10 and 12 keV, so that it shows no bad time.'
+    """
+    hard = pi[is_hard(pi)]
+    low, high = HIGH_ENERGY_EV
+    if not len(hard):
+        return (
+            f"{name} has no events between {low / 1000:g} and {high / 1000:g} keV, so that it "
+            f"shows no bad time."
+        )
+    # Of so many events chance leaves none in the upper half once in a million lists.
+    if len(hard) >= MANY_HARD and hard.max() < (low + high) / 2:
+        return (
+            f"{name} has no events above {int(hard.max()) / 1000:g} keV, so that it shows the "
+            f"worst of the bad time only."
+        )
+    return ""
+
+
 def bad_time(
     time: NDArray[np.float64],
     pi: NDArray[np.integer],
@@ -95,7 +142,8 @@ def bad_time(
     t_hi : float
         End of the searched interval in seconds.
     n_exposures : int
-        Exposures in the merged list.
+        Exposures in the merged list that have such events; those without, as lists that were cut
+        to lower energies, say nothing of flares.
 
     Returns
     -------
@@ -108,8 +156,7 @@ def bad_time(
     pipeline, so that the last frame of an interval stays good.
     """
     dt = min(frames.t_bin, MAX_HIGH_ENERGY_BIN)
-    low, high = HIGH_ENERGY_EV
-    hard = time[(pi > low) & (pi < high)]
+    hard = time[is_hard(pi)]
     n_bins = int(np.floor((t_hi - frames.t_lo) / dt + _EPSILON))
     if n_bins <= 0:
         return BadTime(np.empty((0, 2)), np.zeros(frames.n, bool))

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from exod.instruments import Observatory
-from exod.observation.events import Exposure, SelectedEvents
+from exod.observation.commonsky import on_common_sky
+from exod.observation.events import EventList, Exposure, SelectedEvents
+from exod.observation.gti import is_hard
+from exod.observation.stretches import Stretch, longest_first, stretches
 from exod.observation.times import PIPELINE_TIME
 from exod.sky.plane import TangentPlane
 
@@ -30,7 +35,8 @@ class MergedEvents:
     ccdnr, source : ndarray of uint8, shape (n_events,)
         CCD number, and index into `exposures`.
     t_lo, t_hi : float
-        Latest start and earliest stop of the exposures, in seconds.
+        Start and end of what is searched, in seconds: the latest start and the earliest stop of
+        the exposures, or of a stretch of them.
     """
 
     number: int
@@ -54,47 +60,58 @@ class MergedEvents:
         """Sky pixels along X and along Y, common to the exposures of an observation."""
         return self.exposures[0].sky_extent
 
+    @cached_property
+    def n_monitors(self) -> int:
+        """Exposures with events in the energies in which flares are seen."""
+        return len(np.unique(self.source[is_hard(self.pi)]))
+
     @property
     def observatory(self) -> Observatory:
         """The observatory that carries the cameras."""
         return self.exposures[0].camera.observatory
 
 
-def merge_subset(number: int, exposures: list[SelectedEvents]) -> MergedEvents:
+def merge_subset(
+    number: int,
+    exposures: Sequence[SelectedEvents],
+    start: float = -np.inf,
+    stop: float = np.inf,
+) -> MergedEvents:
     """Merge the exposures of a subset (method.md, Merging exposures).
 
     Ties in time are ordered by exposure, so the result does not depend on the order of arrival.
+    With `start` and `stop`, events before and from then on are left out.
     """
     ordered = sorted(exposures, key=lambda item: item.exposure.filename)
-    time = np.concatenate([item.events.time for item in ordered])
+    rows = [slice(*np.searchsorted(item.events.time, [start, stop])) for item in ordered]
+
+    def joined(column: str) -> NDArray[Any]:
+        parts = zip(ordered, rows, strict=True)
+        return np.concatenate([getattr(item.events, column)[own] for item, own in parts])
+
+    time = joined("time")
     order = np.argsort(time, kind="stable")
-
-    def merged(column: str) -> NDArray[Any]:
-        return np.concatenate([getattr(item.events, column) for item in ordered])[order]
-
-    source = np.repeat(np.arange(len(ordered), dtype=np.uint8), [len(i.events) for i in ordered])
+    lengths = [own.stop - own.start for own in rows]
+    source = np.repeat(np.arange(len(ordered), dtype=np.uint8), lengths)
     return MergedEvents(
         number=number,
         exposures=tuple(item.exposure for item in ordered),
         time=time[order],
-        x=merged("x"),
-        y=merged("y"),
-        pi=merged("pi"),
-        ccdnr=merged("ccdnr"),
+        **{name: joined(name)[order] for name in ("x", "y", "pi", "ccdnr")},
         source=source[order],
-        t_lo=max(item.time_min for item in ordered),
-        t_hi=min(item.time_max for item in ordered),
+        t_lo=max(start, *(item.time_min for item in ordered)),
+        t_hi=min(stop, *(item.time_max for item in ordered)),
     )
 
 
 def of_one_clock(
-    exposures: list[SelectedEvents],
+    exposures: Sequence[SelectedEvents],
 ) -> tuple[list[SelectedEvents], list[tuple[SelectedEvents, str]]]:
     """Leave out exposures whose times cannot be compared with those of the others.
 
     Parameters
     ----------
-    exposures : list of SelectedEvents
+    exposures : sequence of SelectedEvents
         Of one observation.
 
     Returns
@@ -106,7 +123,7 @@ def of_one_clock(
     """
     clocks = Counter(item.exposure.clock for item in exposures)
     if len(clocks) <= 1:
-        return exposures, []
+        return list(exposures), []
     common = PIPELINE_TIME if PIPELINE_TIME in clocks else clocks.most_common(1)[0][0]
     kept = [item for item in exposures if item.exposure.clock == common]
     others = [item for item in exposures if item.exposure.clock != common]
@@ -122,22 +139,22 @@ def of_one_clock(
 
 
 def split_subsets(
-    exposures: list[SelectedEvents],
-) -> tuple[list[list[SelectedEvents]], list[tuple[SelectedEvents, str]]]:
+    exposures: Sequence[SelectedEvents],
+) -> tuple[list[Stretch], list[tuple[SelectedEvents, str]]]:
     """Group the exposures of an observation that overlap in time (method.md, Merging exposures).
 
     Parameters
     ----------
-    exposures : list of SelectedEvents
+    exposures : sequence of SelectedEvents
         In any order.
 
     Returns
     -------
-    subsets : list of list of SelectedEvents
-        Connected components of the overlap graph, at most one exposure a camera (the longest), in
-        order of their first file name.
+    subsets : list of Stretch
+        The stretches of the connected components of the overlap graph, in order of their first
+        file name, those of one component in order of time.
     left_out : list of (SelectedEvents, str)
-        Exposures that a longer one of the same camera replaces, with the reason.
+        Exposures that are in none of them, with the reason.
 
     Notes
     -----
@@ -152,17 +169,66 @@ def split_subsets(
         components[-1].append(item)
         latest = max(latest, item.time_max)
     left_out: list[tuple[SelectedEvents, str]] = []
-    subsets = []
+    subsets: list[tuple[str, int, Stretch]] = []
     for component in components:
-        longest: dict[str, SelectedEvents] = {}
-        for item in sorted(component, key=_longest_first):
-            kept = longest.setdefault(item.exposure.instrument, item)
-            if kept is not item:
-                reason = f"{kept.exposure.filename} is a longer exposure of the same camera."
-                left_out.append((item, reason))
-        subsets.append(sorted(longest.values(), key=lambda item: item.exposure.filename))
-    return sorted(subsets, key=lambda subset: subset[0].exposure.filename), left_out
+        found = stretches(component)
+        used = {id(item) for stretch in found for item in stretch.exposures}
+        kept = [item for item in component if id(item) in used]
+        left_out += [
+            (item, _reason(item, kept))
+            for item in sorted(component, key=longest_first)
+            if id(item) not in used
+        ]
+        first = min(item.exposure.filename for item in kept)
+        subsets += [(first, number, stretch) for number, stretch in enumerate(found)]
+    return [stretch for *_, stretch in sorted(subsets, key=lambda item: item[:2])], left_out
 
 
-def _longest_first(item: SelectedEvents) -> tuple[float, str]:
-    return item.time_min - item.time_max, item.exposure.filename
+def _reason(item: SelectedEvents, kept: Sequence[SelectedEvents]) -> str:
+    """Why an exposure is not searched, while others that overlap it are."""
+    longer = [other for other in kept if other.exposure.instrument == item.exposure.instrument]
+    if longer:
+        return f"{longer[0].exposure.filename} is a longer exposure of the same camera."
+    return (
+        f"{item.exposure.filename} lasts {item.time_max - item.time_min:.0f} s, and more is "
+        f"searched of the other cameras without it."
+    )
+
+
+@dataclass(frozen=True)
+class Merged:
+    """The exposures of an observation as the search takes them.
+
+    Attributes
+    ----------
+    subsets : tuple of MergedEvents
+        Groups of overlapping exposures.
+    selected : tuple of SelectedEvents
+        The exposures in them, without their events.
+    left_out : tuple of (SelectedEvents, str)
+        Exposures in none of them, with the reason.
+    """
+
+    subsets: tuple[MergedEvents, ...]
+    selected: tuple[SelectedEvents, ...]
+    left_out: tuple[tuple[SelectedEvents, str], ...]
+
+    @property
+    def all_exposures(self) -> list[SelectedEvents]:
+        """The exposures in them and those left out, in order of file name."""
+        items = [*self.selected, *(item for item, _ in self.left_out)]
+        return sorted(items, key=lambda item: item.exposure.filename)
+
+
+def merge_exposures(exposures: Sequence[SelectedEvents]) -> Merged:
+    """Bring the exposures of an observation of one clock onto one sky, group and merge them."""
+    of_time, other_clocks = of_one_clock(exposures)
+    alike, elsewhere = on_common_sky(of_time)
+    groups, shorter = split_subsets(alike)
+    subsets = tuple(
+        merge_subset(number, group.exposures, group.start, group.stop)
+        for number, group in enumerate(groups)
+    )
+    used = {id(item): item for group in groups for item in group.exposures}
+    selected = tuple(replace(item, events=EventList.empty()) for item in used.values())
+    return Merged(subsets, selected, (*other_clocks, *elsewhere, *shorter))

@@ -19,7 +19,13 @@ from numpy.typing import NDArray
 from exod.errors import InputError
 from exod.instruments import CAMERAS
 from exod.instruments.epic import EpicCamera
-from exod.observation.availability import Availability, pixel_codes
+from exod.observation.availability import (
+    Availability,
+    common_intervals,
+    joined_intervals,
+    pixel_codes,
+    times_with_events,
+)
 from exod.observation.events import EVENT_DTYPES, EventList
 from exod.pps import ingested
 from exod.pps.fitsfile import Header, open_fits, read_content, reported
@@ -29,6 +35,10 @@ from exod.pps.fitstable import Conversion
 Floats = NDArray[np.float64]
 
 _EXTENSION = re.compile(r"(STDGTI|EXPOSU|BADPIX)(\d\d)")
+_FILTER = re.compile(r"GTI\d*")
+_APPLIED: Final = 0.99
+"""Share of the events of a CCD within good times that have been applied to it."""
+
 _BLOCK: Final = 2880
 _FLOAT: Final = Conversion("f8")
 _Reader = Callable[[Hdu, EpicCamera], NDArray[Any]]
@@ -53,10 +63,12 @@ def read_availability(path: Path, events: EventList) -> Availability:
     ----------
     path : Path
         Event list. Its extensions ``STDGTInn`` (good times of CCD nn), ``EXPOSUnn`` (frames and
-        their live share) and ``BADPIXnn`` are used where they are there.
+        their live share) and ``BADPIXnn`` are used where they are there, and so are other tables
+        of good times, as ``GTI00003`` of a list that was filtered.
     events : EventList
-        Its events. CCDs without any are taken to be off; without good times, the exposure lasts
-        from TSTART to TSTOP, or if events lie outside, from the first to the last.
+        Its events. CCDs without any are taken to be off, and so are long times without any;
+        without good times, the exposure lasts from TSTART to TSTOP, or if events lie outside,
+        from the first to the last.
 
     Raises
     ------
@@ -67,6 +79,7 @@ def read_availability(path: Path, events: EventList) -> Availability:
     """
     of_events = Availability.of_events(events)
     tables: dict[str, dict[int, Any]] = {"STDGTI": {}, "EXPOSU": {}, "BADPIX": {}}
+    filters: list[Floats] = []
     start = stop = np.nan
     with open_fits(path) as file:
         camera = CAMERAS[str(file.primary.get("INSTRUME", "")).strip().upper()]
@@ -80,19 +93,43 @@ def read_availability(path: Path, events: EventList) -> Availability:
                 rows = _READERS[match[1]](hdu, camera)
                 earlier = tables[match[1]].get(ccdnr, rows[:0])
                 tables[match[1]][ccdnr] = _in_order(np.concatenate([earlier, rows]))
+            elif _FILTER.fullmatch(hdu.name) and {"START", "STOP"} <= set(hdu.columns):
+                filters.append(_good_times(hdu, camera))
     if not (start <= of_events.start and of_events.stop <= stop):
         start, stop = of_events.start, of_events.stop
-    good_times = {ccdnr: np.array([[start, stop]]) for ccdnr in of_events.good_times}
-    if tables["STDGTI"]:
-        good_times = tables["STDGTI"]
-        rows = np.concatenate(list(good_times.values()))
-        if len(rows):
-            start, stop = float(rows.min()), float(rows.max())
+    whole = np.array([[start, stop]])
+    good_times = {}
+    for ccdnr in of_events.good_times:
+        time = events.time[events.ccdnr == ccdnr]
+        own = tables["STDGTI"].get(ccdnr, whole)
+        own = common_intervals(own, times_with_events(time, start, stop))
+        own = common_intervals(own, times_with_events(events.time, start, stop))
+        good_times[ccdnr] = common_intervals(own, _filter_of(filters, time, whole))
+    rows = np.concatenate(list(good_times.values()))
+    if tables["STDGTI"] and len(rows):
+        start, stop = float(rows.min()), float(rows.max())
     codes = [
         pixel_codes(np.full(len(rows), ccdnr), *rows.T) for ccdnr, rows in tables["BADPIX"].items()
     ]
     bad_pixels = np.concatenate([np.empty(0, np.int64), *codes])
     return Availability(start, stop, good_times, tables["EXPOSU"], bad_pixels)
+
+
+def _filter_of(filters: list[Floats], time: Floats, whole: Floats) -> Floats:
+    """The good times by which the events of a CCD were filtered.
+
+    Tables of a filter do not say of which CCD they are. It is the shortest of those that hold
+    practically all events of the CCD; a table that does not was not applied.
+    """
+    time = time[np.isfinite(time)]
+    applied = []
+    for intervals in map(joined_intervals, filters):
+        edges = intervals.ravel()
+        # Both ends belong to it: evselect rounds no times.
+        inside = (np.searchsorted(edges, time, "left") % 2 == 1) | np.isin(time, edges)
+        if inside.mean() >= _APPLIED:
+            applied.append(intervals)
+    return min(applied, key=lambda rows: float(np.diff(rows).sum()), default=whole)
 
 
 def _in_order(rows: Floats) -> Floats:

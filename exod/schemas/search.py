@@ -94,7 +94,9 @@ EXPOSURES = Table(
         kinds.exposure_name("expid", "Exposure identifier"),
         Column("submode", _S, "", "Read-out mode"),
         Column("filter", _S, "", "Blocking filter", ucd="meta.id;instr.filter"),
-        Column("subset", _I16, "", "Group of overlapping exposures; -1 if left out"),
+        Column(
+            "subset", _I16, "", "First group of exposures that it is searched in; -1 if left out"
+        ),
         Column("used", _B, "", "Whether the exposure was searched"),
         Column("reason", _S, "", "Why it was left out, or notes on its selection; else empty"),
         kinds.exposure_start(

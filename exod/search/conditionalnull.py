@@ -67,7 +67,7 @@ class ConditionalNull:
         """Bad time, in long bins whatever the frames."""
         events = self.subset.events
         hundred = Frames.covering(events.t_lo, events.t_hi, MAX_HIGH_ENERGY_BIN)
-        return bad_time(events.time, events.pi, hundred, events.t_hi, len(events.exposures))
+        return bad_time(events.time, events.pi, hundred, events.t_hi, events.n_monitors)
 
     def is_bad(self, frames: Frames) -> Mask:
         """Frames whose middle lies in a bad time interval, shape (n_frames,)."""

@@ -20,6 +20,7 @@ from exod.counts.cube import Box, CountCube, Grid
 from exod.counts.shares import ConditionalExpectation
 from exod.counts.template import Expectation, mask_radius, source_discs
 from exod.observation.gti import BadTime, Frames, camera_off
+from exod.observation.stretches import working_groups
 from exod.observation.subsets import MergedEvents
 from exod.search.regions import SignificantCells
 from exod.sensitivity.cellalarms import AlarmsByStrength, FalseAlarms
@@ -92,7 +93,8 @@ class Subset:
         events, off = self.events, np.zeros(frames.n, bool)
         for number, exposure in enumerate(events.exposures):
             own = events.source == number
-            groups = exposure.camera.dropout_groups
+            # A group that never works is no reason to leave out all frames.
+            groups = working_groups(events.ccdnr[own], exposure.camera.dropout_groups)
             off |= camera_off(index[own], events.ccdnr[own], frames.n, is_bad, groups)
         return off
 

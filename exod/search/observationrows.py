@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from typing import Any
 
@@ -14,7 +14,9 @@ from exod.observation.observations import Observation
 from exod.sky.plane import TangentPlane
 
 
-def observation_rows(observation: Observation, n_regions: int) -> dict[str, pd.DataFrame]:
+def observation_rows(
+    observation: Observation, n_regions: int, notes: Iterable[str] = ()
+) -> dict[str, pd.DataFrame]:
     """Rows for the tables observations, exposures, sources and hot_pixels.
 
     Parameters
@@ -23,6 +25,8 @@ def observation_rows(observation: Observation, n_regions: int) -> dict[str, pd.D
         What was read.
     n_regions : int
         Regions that were found in it.
+    notes : iterable of str
+        Sentences on its search, beside those on its files.
 
     Returns
     -------
@@ -34,18 +38,22 @@ def observation_rows(observation: Observation, n_regions: int) -> dict[str, pd.D
         for name, rows in observation.hot_pixels.items()
     ]
     return {
-        "observations": pd.DataFrame([_observation_row(observation, n_regions)]),
+        "observations": pd.DataFrame([_observation_row(observation, n_regions, notes)]),
         "exposures": pd.DataFrame([*_searched_rows(observation), *_rejected_rows(observation)]),
         "known_sources": observation.sources.assign(obsid=observation.obsid),
         "hot_pixels": pd.concat(hot, ignore_index=True) if hot else pd.DataFrame(),
     }
 
 
-def _observation_row(observation: Observation, n_regions: int) -> dict[str, Any]:
+def _observation_row(
+    observation: Observation, n_regions: int, notes: Iterable[str]
+) -> dict[str, Any]:
     known = [item.exposure for item in observation.selected]
     known += [item.exposure for item in observation.rejected if item.exposure]
     first = min(known, key=lambda exposure: exposure.date_obs) if known else None
-    plane = first.plane if first else None
+    # All that is searched has one plane; what is left out may have another.
+    plane = observation.selected[0].exposure.plane if observation.selected else None
+    plane = plane or (first.plane if first else None)
     return {
         "obsid": observation.obsid,
         "target": first.target if first else "",
@@ -61,17 +69,22 @@ def _observation_row(observation: Observation, n_regions: int) -> dict[str, Any]
         "n_events": sum(len(subset.time) for subset in observation.subsets),
         "n_regions": n_regions,
         "source_list": observation.source_list,
-        "notes": " ".join(observation.notes),
+        "notes": " ".join([*observation.notes, *notes]),
     }
 
 
 def _searched_rows(observation: Observation) -> Iterator[dict[str, Any]]:
-    for subset in observation.subsets:
-        names = {exposure.filename for exposure in subset.exposures}
-        for item in observation.selected:
-            if item.exposure.filename in names:
-                reason = " ".join(item.notes)
-                yield _exposure_row(observation, item.exposure, item, subset.number, reason)
+    for item in observation.selected:
+        name = item.exposure.filename
+        numbers = [
+            subset.number
+            for subset in observation.subsets
+            if any(exposure.filename == name for exposure in subset.exposures)
+        ]
+        notes = [*item.notes]
+        if numbers[1:]:
+            notes.append(f"It is searched in the subsets {', '.join(map(str, numbers))}.")
+        yield _exposure_row(observation, item.exposure, item, numbers[0], " ".join(notes))
 
 
 def _rejected_rows(observation: Observation) -> Iterator[dict[str, Any]]:

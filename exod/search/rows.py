@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from functools import cache
 from typing import Any
@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from exod.config import Config
 from exod.counts.bayes import Kind, sigma_equivalent
-from exod.observation.gti import HIGH_ENERGY_EV, Frames
+from exod.observation.gti import Frames, is_hard
 from exod.observation.subsets import MergedEvents
 from exod.schemas import TABLES
 from exod.search.bursts import Event
+from exod.search.coverage import Coverage
 from exod.search.runs import Run, VariableRegion
 from exod.sensitivity.cellalarms import AlarmsByStrength
 from exod.sky.plane import TangentPlane
@@ -28,7 +29,15 @@ Rows = dict[str, pd.DataFrame]
 
 
 class Tables(dict[str, pd.DataFrame]):
-    """Tables by name, also as attributes: ``tables.regions`` is ``tables["regions"]``."""
+    """Tables by name, also as attributes: ``tables.regions`` is ``tables["regions"]``.
+
+    Attributes
+    ----------
+    coverage : Coverage
+        How much was searched of what there was.
+    """
+
+    coverage: Coverage = Coverage()
 
     def __getattr__(self, name: str) -> pd.DataFrame:
         if name in self:
@@ -101,10 +110,8 @@ def _run(
     key: dict[str, Any], subset: MergedEvents, run: Run, config: Config, notes: str
 ) -> pd.DataFrame:
     cube, box = run.cube, run.cube.box
-    if not cube.frames.n:
-        notes = f"{notes} The exposures overlap for less than one time bin.".strip()
-    elif not run.n_events:
-        notes = f"{notes} There are no events in the band.".strip()
+    sentences = [notes, *run_notes(subset, run)]
+    notes = " ".join(sentence for sentence in sentences if sentence)
     row = {
         **key,
         "sigma": run.threshold.sigma,
@@ -136,6 +143,21 @@ def _run(
         "notes": notes,
     }
     return pd.DataFrame([row])
+
+
+def run_notes(subset: MergedEvents, run: Run) -> Iterator[str]:
+    """What was unusual in a run, and why it searched nothing if it did not; sentences."""
+    cube = run.cube
+    if not cube.frames.n:
+        yield "The exposures overlap for less than one time bin."
+    elif cube.masked.all():
+        yield "All frames are masked: in each a camera was off, or it is bad time and left out."
+    elif not run.n_events:
+        yield "There are no events in the band."
+    elif not run.is_searched:
+        yield "No cell has an expectation: known sources cover the field, or it has no counts."
+    if not subset.n_monitors:
+        yield "Bad time cannot be found: there are no events between 10 and 12 keV."
 
 
 def _cells(obsid: str, run: Run) -> pd.DataFrame:
@@ -291,7 +313,7 @@ def rate_rows(obsid: str, subset: MergedEvents) -> pd.DataFrame:
     frames = Frames(subset.t_lo, RATE_BIN, n_bins)
     index = frames.index(subset.time)
     inside = (index >= 0) & (index < frames.n)
-    hard = inside & (subset.pi > HIGH_ENERGY_EV[0]) & (subset.pi < HIGH_ENERGY_EV[1])
+    hard = inside & is_hard(subset.pi)
     width = np.minimum(RATE_BIN, subset.t_hi - frames.starts)
     keep = width > 0
     parts = []

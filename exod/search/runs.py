@@ -68,6 +68,18 @@ class Run(TestedRun):
         """Length of a frame in seconds."""
         return self.cube.frames.t_bin
 
+    @property
+    def is_searched(self) -> bool:
+        """Whether any cell has an expectation; without one nothing is tested."""
+        return bool(self.expectation.image().sum() > 0)
+
+    @property
+    def live_seconds(self) -> float:
+        """Time of the frames that are not masked; 0 if nothing was searched."""
+        if not self.is_searched:
+            return 0.0
+        return float(self.cube.exposure.sum()) * self.t_bin
+
 
 def run_id(obsid: str, subset: int, t_bin: float, band: tuple[float, float]) -> str:
     """Name of a run.

@@ -50,7 +50,7 @@ class TemplateNull:
         for t_bin in settings.t_bin:
             frames = Frames.covering(events.t_lo, events.t_hi, t_bin)
             frame = frames.index(events.time)
-            bad = bad_time(events.time, events.pi, frames, events.t_hi, len(events.exposures))
+            bad = bad_time(events.time, events.pi, frames, events.t_hi, events.n_monitors)
             off = subset.camera_off(frames, frame, bad.frames)
             masked = subset.masked(off, bad.frames)
             for band in settings.bands:

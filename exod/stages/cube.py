@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import dask
 import dask.array as da
 import zarr
 
-from exod.config import Config
+from exod.config import PRESETS, Band, Config
 from exod.counts.cube import CountCube
 from exod.errors import ConfigError, ExodError, InputError
 from exod.files.whole import whole_folder
@@ -18,12 +19,37 @@ from exod.search.subset import Run, search_subset
 from exod.sky.plane import TangentPlane
 from exod.stages.detect.read import read_observation
 
+USUAL_T_BIN = 50.0
+USUAL_BAND: Band = (0.2, 12.0)
+"""The run of a cube if nobody says which, seconds and keV."""
+
 INNER_FRAMES = 64
 """Frames of a Zarr chunk; a shard holds a whole number of them."""
 
 
+def with_one_run(config: Config, given: Collection[str] = ()) -> Config:
+    """The settings with the usual time bin and band in place of those of a preset.
+
+    Those that are `given`, ``t_bin`` or ``bands``, stay whatever they are.
+
+    Examples
+    --------
+    >>> with_one_run(Config.preset("deep")).cube.t_bin
+    (50.0,)
+    """
+    presets = [Config.preset(name).cube for name in PRESETS]
+    usual = {"t_bin": (USUAL_T_BIN,), "bands": (USUAL_BAND,)}
+    changed = {
+        name: value
+        for name, value in usual.items()
+        if name not in given
+        and any(getattr(config.cube, name) == getattr(preset, name) for preset in presets)
+    }
+    return config.model_copy(update={"cube": config.cube.model_copy(update=changed)})
+
+
 def export_cube(files: ObservationFiles, config: Config, to: str | Path, subset: int = 0) -> str:
-    """Write the cube of the first time bin and band of the settings.
+    """Write the cube of the time bin and the band of the settings, which have one of each.
 
     The group holds n (uint16) and mu (float32) with the axes (time, y, x), the coordinates of
     the axes, the flags of the frames and the source mask; its attributes hold the projection.
@@ -47,10 +73,16 @@ def export_cube(files: ObservationFiles, config: Config, to: str | Path, subset:
     Raises
     ------
     ConfigError
-        If `to` is something else than a Zarr group.
+        If `to` is something else than a Zarr group, or the settings have several runs.
     ExodError
         If there is no such subset, the run is empty, or the disk refuses.
     """
+    for option, values in (("--t-bin", config.cube.t_bin), ("--band", config.cube.bands)):
+        if len(values) > 1:
+            raise ConfigError(
+                f"A cube is of one run, and the settings have {len(values)} values of {option}; "
+                f"give one."
+            )
     final = Path(to).absolute()
     # What is there is replaced, so it must be something that came from here.
     if final.exists() and not (final / "zarr.json").is_file():
@@ -64,7 +96,7 @@ def export_cube(files: ObservationFiles, config: Config, to: str | Path, subset:
             f"{len(observation.subsets)}, numbered from 0. {reasons}".strip()
         )
     events = observation.subsets[subset]
-    run = next(search_subset(files.obsid, events, observation.sources, config))
+    (run,) = search_subset(files.obsid, events, observation.sources, config)
     if not run.cube.n_sum:
         raise InputError(f"The run {run.runid} has no counts, so there is no cube to write.")
     with whole_folder(final) as folder:

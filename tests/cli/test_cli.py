@@ -288,6 +288,25 @@ def test_cube(small: Path, tmp_path: Path, command: Any) -> None:
     assert (code, err) == (0, "")
     assert out == f"{GOOD}_0_200_0.2_12.0 written to {to}\n"
     assert zarr.open_group(to, mode="r")["n"].ndim == 3
+    assert zarr.open_group(to, mode="r")["n"].shape[0] < 20
+    for options, run in (
+        (["--preset", "deep"], "50_0.2_12.0"),
+        (["--preset", "deep", "--t-bin", "6", "--band", "0.2-2"], "6_0.2_2.0"),
+        (["--set", "cube.t_bin=[200]", "--set", "cube.bands=[[2, 12]]"], "200_2.0_12.0"),
+    ):
+        code, out, err = command("cube", small / GOOD, "--to", to, *options)
+        assert (code, err) == (0, "")
+        assert out == f"{GOOD}_0_{run} written to {to}\n"
+        assert zarr.open_group(to, mode="r").attrs["runid"] == f"{GOOD}_0_{run}"
+    for options in (
+        ["--t-bin", "5,50,200"],
+        ["--band", "0.2-2,2-12"],
+        ["--set", "cube.t_bin=[5, 50]"],
+        ["--preset", "deep", "--t-bin", "1,2.5"],
+    ):
+        code, _, err = command("cube", small / GOOD, "--to", to, *options)
+        assert code == 2
+        assert "A cube is of one run" in err
     code, _, err = command("cube", small / GOOD, "--to", to, "--subset", 4)
     assert code == 1
     assert "has no subset 4" in err
@@ -300,6 +319,21 @@ def test_simulate(tmp_path: Path, command: Any) -> None:
     assert (code, err) == (0, "")
     assert len(out.splitlines()) == 2
     assert len(list(tmp_path.glob("*/P*MIEVLI*"))) == 2
+    kept = tmp_path / "0900000902" / "notes.txt"
+    kept.write_text("mine")
+    code, out, err = command("simulate", tmp_path, "--obsid", "0900000903", *names, *small)
+    assert (code, out) == (2, "")
+    assert err == (
+        f"exod: {tmp_path / '0900000901'} is there already; give another folder or obsid, or "
+        f"--overwrite.\n"
+    )
+    assert kept.exists()
+    assert not (tmp_path / "0900000903").exists()
+    before = (tmp_path / "0900000901" / "0900000901_truth.csv").read_bytes()
+    code, _, err = command("simulate", tmp_path, *names, *small, "--seed", 7, "--overwrite")
+    assert (code, err) == (0, "")
+    assert not kept.exists()
+    assert (tmp_path / "0900000901" / "0900000901_truth.csv").read_bytes() != before
     code, _, err = command("simulate", tmp_path, "--obsid", "12", *small)
     assert code in {1, 2}
     assert "ten digits" in err

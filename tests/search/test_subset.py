@@ -80,7 +80,7 @@ def select(observation, shuffle=None, config=CONFIG):
 def search(selected, sources, config=CONFIG, **options) -> list[Run]:
     (group,), left_out = split_subsets(selected)
     assert not left_out
-    return list(search_subset(OBSID, merge_subset(0, group), sources, config, **options))
+    return list(search_subset(OBSID, merge_subset(0, group.exposures), sources, config, **options))
 
 
 @pytest.fixture(scope="module")
@@ -201,7 +201,7 @@ def test_runs_come_in_the_order_of_the_settings(expected):
 def test_band_is_open(selected, sources):
     """E_lo < PI < E_hi, both excluded (method.md, Count cube)."""
     (group,), _ = split_subsets(selected)
-    merged = merge_subset(0, group)
+    merged = merge_subset(0, group.exposures)
     config = Config.parse({"cube": {"t_bin": [50.0], "bands": [[0.5, 1.234]]}})
     (run,) = search_subset(OBSID, merged, sources, config)
     assert run.n_events == ((merged.pi >= 501) & (merged.pi <= 1233)).sum()

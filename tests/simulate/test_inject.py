@@ -5,12 +5,14 @@ from __future__ import annotations
 import gzip
 from collections.abc import Callable
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from astropy.io import fits
+from helpers.faults import copy, edit, event_lists
 
 import exod
 from exod.errors import ConfigError, ExodError
@@ -27,6 +29,7 @@ from exod.simulate import (
     default_observation,
     simulate,
 )
+from exod.simulate.camera.detector import DETECTORS
 from exod.simulate.injection.inject import inject, inject_in_memory
 from exod.simulate.injection.requests import (
     SourceRequest,
@@ -218,6 +221,84 @@ def test_nothing_arrives_when_or_where_the_camera_is_dead():
         available, good_times={5: available.good_times[3]}, bad_pixels=pixel_codes([], [], [])
     )
     assert without.gives_events(events, np.random.default_rng(1)).sum() == (ccdnr == 5).sum()
+
+
+CUT = (1000.0, 1600.0)
+"""Time that is cut out of lists, seconds from the first event."""
+
+
+def outside(hdu: fits.BinTableHDU, zero: float, ccdnr: int = 0) -> np.ndarray:
+    time = hdu.data["TIME"] - zero
+    cut = (time > CUT[0]) & (time < CUT[1])
+    return ~(cut & (hdu.data["CCDNR"] == ccdnr)) if ccdnr else ~cut
+
+
+def good_times(zero: float, name: str) -> fits.BinTableHDU:
+    start, stop = np.array([-1e4, CUT[1]]) + zero, np.array([CUT[0], 1e4]) + zero
+    columns = [fits.Column(n, "D", array=a) for n, a in (("START", start), ("STOP", stop))]
+    return fits.BinTableHDU.from_columns(columns, name=name)
+
+
+def cut_time(hdus: fits.HDUList, how: str) -> fits.HDUList:
+    """What programs leave of a list whose time they filter."""
+    zero = hdus["EVENTS"].data["TIME"].min()
+    names = [hdu.name for hdu in hdus]
+    stated = [name for name in names if name.startswith("STDGTI")]
+    if how == "chip":
+        hdus["EVENTS"].data = hdus["EVENTS"].data[outside(hdus["EVENTS"], zero, ccdnr=3)]
+    elif how != "gti in a sparse list":
+        hdus["EVENTS"].data = hdus["EVENTS"].data[outside(hdus["EVENTS"], zero)]
+    if how == "gti of each chip":
+        for number in range(len(stated)):
+            hdus.append(good_times(zero, f"GTI{number:03d}03"))
+    elif how == "gti in a sparse list":
+        rows = hdus["EVENTS"].data[::300]
+        time = rows["TIME"] - zero
+        hdus["EVENTS"].data = rows[(time < CUT[0]) | (time > CUT[1])]
+        hdus.append(good_times(zero, "GTI"))
+    elif how == "stdgti":
+        for name in stated:
+            hdus[name] = good_times(zero, name)
+    elif how == "no tables":
+        return fits.HDUList([hdu for hdu in hdus if hdu.name not in stated])
+    return hdus
+
+
+@pytest.mark.parametrize(
+    "how", ["gti of each chip", "gti in a sparse list", "stdgti", "no tables", "stale", "chip"]
+)
+def test_no_photon_in_time_that_was_cut_out(folder, tmp_path, how):
+    here = copy(folder, tmp_path)
+    for path in event_lists(here):
+        edit(path, partial(cut_time, how=how))
+    (files,), _ = find_observations([here])
+    found, notes = read_targets(files)
+    assert not notes
+    steady = SourceModel("steady", 0, 0, dict.fromkeys(TYPICAL_RATES, 3.0))
+    for path, target in found.items():
+        exposure = target.exposure
+        zero = read_event_list(folder / path.name)[1].time.min()
+        detector, camera = DETECTORS[exposure.instrument], exposure.camera
+        middle = detector.detector_from_raw(3, camera.n_columns / 2, camera.n_rows / 2)
+        ra, dec = target.plane.to_sky(*detector.sky_from_detector(*middle, exposure.pa_pnt))
+        merged = inject(target, [replace(steady, ra_deg=float(ra), dec_deg=float(dec))], 1)
+        new = merged.events.take(merged.is_new)
+        time = new.time[new.ccdnr == 3] - zero
+        assert not ((time > CUT[0] + 1) & (time < CUT[1] - 1)).any()
+        assert (time < CUT[0]).sum() > 500
+        assert (time > CUT[1]).sum() > 500
+
+
+def test_a_table_of_good_times_that_was_not_applied_is_left_alone(folder, tmp_path):
+    here = copy(folder, tmp_path)
+    for path in event_lists(here):
+        edit(path, lambda hdus: hdus.append(good_times(hdus["EVENTS"].data["TIME"].min(), "GTI")))
+    path = event_lists(here)[0]
+    _, events = read_event_list(path)
+    times = read_availability(path, events).good_times
+    original = event_lists(folder)[0]
+    expected = read_availability(original, events).good_times
+    assert {k: v.tolist() for k, v in times.items()} == {k: v.tolist() for k, v in expected.items()}
 
 
 @pytest.mark.parametrize(
@@ -517,7 +598,7 @@ def test_real_events_agree_with_availability(real):
 def test_real_pn_list(data_dir, tmp_path, name):
     """Frames without TIMEDEL as a column, PAT_ID and TIME_RAW, and where a source lands."""
     path = data_dir / "pn_regions" / name
-    exposure, events = read_event_list(path)
+    _, events = read_event_list(path)
     available = read_availability(path, events)
     (frames,) = available.frames.values()
     live = frames[:, 2].mean()

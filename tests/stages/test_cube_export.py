@@ -16,7 +16,7 @@ from exod.counts.cube import CountCube
 from exod.errors import ConfigError, ExodError, InputError
 from exod.pps import ObservationFiles, find_observations
 from exod.search.subset import search_subset
-from exod.stages.cube import INNER_FRAMES, export_cube
+from exod.stages.cube import INNER_FRAMES, export_cube, with_one_run
 from exod.stages.detect.read import read_observation
 
 CONFIG = Config.load(overrides=["cube.t_bin=[5]", "cube.bands=[[0.2,12]]"])
@@ -118,7 +118,7 @@ def test_positions_of_cells(files: ObservationFiles, exported: Path) -> None:
 
 def test_replaces_an_older_one(files: ObservationFiles, tmp_path: Path) -> None:
     to = tmp_path / "cube.zarr"
-    coarse = Config.load(overrides=["cube.t_bin=[200]"])
+    coarse = with_one_run(Config.load(overrides=["cube.t_bin=[200]"]))
     export_cube(files, CONFIG, to)
     export_cube(files, coarse, to)
     assert dict(zarr.open_group(to, mode="r").attrs)["t_bin"] == 200

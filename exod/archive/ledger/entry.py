@@ -43,6 +43,7 @@ def _encodable(value: Any) -> Any:
 
 Text = Annotated[str, BeforeValidator(_encodable)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 
 
@@ -152,6 +153,8 @@ class FullEntry(LedgerEntry):
         The memory that was expected.
     tries : int
         How often it was tried until this outcome.
+    time_share, area_share : float, optional
+        Shares of the exposure time and of the CCDs that were searched, 0 to 1; None if unknown.
     started : datetime
         UTC.
     """
@@ -162,6 +165,8 @@ class FullEntry(LedgerEntry):
     versions: dict[str, str]
     predicted_memory_mb: Amount = 0.0
     tries: Count = 1
+    time_share: Share | None = None
+    area_share: Share | None = None
     started: AwareDatetime
 
     @model_validator(mode="after")

@@ -10,11 +10,10 @@ import typer
 from exod.cli.app import app, out
 from exod.cli.options import (
     Archive_,
-    Band,
     ConfigFile,
+    Preset,
     Set,
     Storage,
-    TBin,
     existing,
     read_config,
     storage_options,
@@ -50,8 +49,13 @@ def cube(
     path: Annotated[list[str], typer.Argument(help="Folder of one observation, or its files.")],
     to: Annotated[Path, typer.Option(help="Zarr group to write, by custom *.zarr.")],
     subset: Annotated[int, typer.Option(min=0, help="Group of overlapping exposures.")] = 0,
-    t_bin: TBin = None,
-    band: Band = None,
+    t_bin: Annotated[
+        str | None, typer.Option(metavar="S", help="One time bin in seconds [50].")
+    ] = None,
+    band: Annotated[
+        str | None, typer.Option(metavar="LO-HI", help="One energy band in keV [0.2-12].")
+    ] = None,
+    preset: Preset = None,
     config: ConfigFile = None,
     settings: Set = None,
 ) -> None:
@@ -60,9 +64,11 @@ def cube(
     Example: `exod cube 0001730201/ --to cube.zarr --t-bin 50 --band 0.2-12`
     """
     from exod.pps import find_observations
-    from exod.stages.cube import export_cube
+    from exod.stages.cube import export_cube, with_one_run
 
-    wanted = read_config(config, settings, t_bin or "50", band or "0.2-12", None)
+    wanted = read_config(config, settings, t_bin, band, None, preset)
+    given = [name for name, value in (("t_bin", t_bin), ("bands", band)) if value is not None]
+    wanted = with_one_run(wanted, given)
     observations, problems = find_observations(existing(path))
     if problems:
         raise problems[0]

@@ -31,14 +31,22 @@ def simulate(
     exposures: Annotated[
         int, typer.Option(min=1, max=9, help="Exposures of each camera, one after the other.")
     ] = 1,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace observations that are there.")
+    ] = False,
 ) -> None:
     """Simulate observations as PPS files, with a table of what is in them.
 
     Example: `exod simulate sim --obsid 0900000101 --seed 1 --background flaring --exposures 2`
-    """
-    from exod.stages.inputs.simulate import simulate_files
 
-    for number, name in enumerate(obsid or ["0900000101"]):
+    Once more with another seed: `exod simulate sim --obsid 0900000101 --seed 2 --overwrite`
+    """
+    from exod.stages.inputs.simulate import refuse_existing, simulate_files
+
+    obsids = obsid or ["0900000101"]
+    if not overwrite:
+        refuse_existing(folder, obsids)
+    for number, name in enumerate(obsids):
         paths = simulate_files(
             folder,
             name,

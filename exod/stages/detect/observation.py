@@ -22,6 +22,7 @@ from exod.config import Config
 from exod.errors import ConfigError, InputError, TooLargeError
 from exod.pps import ObservationFiles, RemoteFile, find_observations, local_copies
 from exod.scheduler import memory_limit
+from exod.search.coverage import coverage
 from exod.search.observationrows import observation_rows
 from exod.search.rows import Tables, rate_rows, run_rows, tables_from, with_observation_alarms
 from exod.search.subset import search_subset
@@ -52,6 +53,8 @@ class Outcome:
         Whether it was searched now, and not before.
     tries : int
         How often it was tried.
+    time_share : float or None
+        Share of the exposure time that was searched; None if that is not known.
     """
 
     obsid: str
@@ -65,6 +68,7 @@ class Outcome:
     predicted_memory_mb: float = 0.0
     searched: bool = True
     tries: int = 1
+    time_share: float | None = None
 
 
 def detect(
@@ -138,6 +142,7 @@ def detect_observation(files: ObservationFiles[Path], config: Config) -> Tables:
     observation = read_observation(files, config)
     parts: dict[str, list[pd.DataFrame]] = defaultdict(list)
     alarms: list[AlarmsByStrength] = []
+    live: dict[int, list[float]] = defaultdict(list)
     for subset in observation.subsets:
         parts["rates"].append(rate_rows(observation.obsid, subset))
         for run in search_subset(
@@ -148,6 +153,7 @@ def detect_observation(files: ObservationFiles[Path], config: Config) -> Tables:
             n_subsets=len(observation.subsets),
         ):
             alarms.append(run.alarms)
+            live[subset.number].append(run.live_seconds)
             for name, frame in run_rows(observation.obsid, subset, run, config).items():
                 parts[name].append(frame)
             parts["runs"][-1]["peak_memory_mb"] = peak_memory_mb()
@@ -155,9 +161,13 @@ def detect_observation(files: ObservationFiles[Path], config: Config) -> Tables:
         parts["regions"], alarms, equal_shares=config.detect.false_alarm_rate is not None
     )
     n_regions = sum(len(frame) for frame in parts["regions"])
-    for name, frame in observation_rows(observation, n_regions).items():
+    covered = coverage(observation, live)
+    notes = [covered.note] if covered.note and observation.subsets else []
+    for name, frame in observation_rows(observation, n_regions, notes).items():
         parts[name].append(frame)
-    return tables_from(parts)
+    tables = tables_from(parts)
+    tables.coverage = covered
+    return tables
 
 
 def detect_to_archive(
@@ -199,7 +209,7 @@ def detect_to_archive(
     reset_peak_memory()
     archive = Archive.create(root, config, storage_options)
     inputs: list[dict[str, Any]] = []
-    tables: Mapping[str, pd.DataFrame] = {}
+    tables = Tables()
     status: Status = "FAILED"
     reason, trace = "", ""
     predicted = 0.0
@@ -221,6 +231,8 @@ def detect_to_archive(
         seconds=time.perf_counter() - began,
         peak_memory_mb=peak_memory_mb(),
         predicted_memory_mb=predicted,
+        time_share=tables.coverage.time,
+        area_share=tables.coverage.area,
     )
     n_events = int(tables["observations"]["n_events"].sum()) if tables else 0
     return outcome_of(entry, n_events=n_events)
@@ -240,6 +252,7 @@ def outcome_of(entry: FullEntry, *, n_events: int = 0, searched: bool = True) ->
         entry.predicted_memory_mb,
         searched,
         entry.tries,
+        entry.time_share,
     )
 
 
@@ -266,9 +279,9 @@ def _status(tables: Mapping[str, pd.DataFrame]) -> tuple[Status, str]:
     runs = tables["runs"]
     if runs.empty:
         return "SKIPPED", " ".join(tables["exposures"]["reason"]) or "There is no event list."
-    if not runs["n_frames"].any():
-        return "SKIPPED", "The exposures overlap for less than one time bin."
     notes = " ".join(tables["observations"]["notes"])
+    if not (runs["mu_sum"] > 0).any():
+        return "SKIPPED", " ".join(dict.fromkeys([*runs["notes"], notes])).strip()
     return ("OK" if len(tables["regions"]) else "EMPTY"), notes
 
 

@@ -10,11 +10,13 @@ import pandas as pd
 from exod.config import Config
 from exod.counts.template import MIN_DET_ML, mask_radius
 from exod.errors import ExposureRejected, InputError
-from exod.observation.events import EventList, Exposure, SelectedEvents, select_events
+from exod.observation.events import Exposure, SelectedEvents, select_events
+from exod.observation.gti import flare_note
 from exod.observation.hotpixels import find_hot_pixels, hot_pixel_mask, listed_hot_pixels
 from exod.observation.limits import without_impossible
 from exod.observation.observations import Observation, Rejected, check_length, check_times
-from exod.observation.subsets import merge_subset, of_one_clock, split_subsets
+from exod.observation.stretches import working_groups
+from exod.observation.subsets import merge_exposures
 from exod.pps import ObservationFiles, read_event_list, read_source_list
 from exod.pps.ingested import product_name
 from exod.tablefiles.pixeltable import read_hot_pixel_table
@@ -62,6 +64,7 @@ def read_observation(files: ObservationFiles, config: Config) -> Observation:
             events, dropped = without_impossible(exposure, events)
             selected = select_events(exposure, events, use_flags=config.selection.flags == "header")
             check_length(selected)
+            selected = with_notes(selected)
             del events
             selected, hot_pixels[product_name(path)] = remove_hot_pixels(selected, config)
             seen[_exposure_key(exposure)] = path
@@ -69,18 +72,16 @@ def read_observation(files: ObservationFiles, config: Config) -> Observation:
             rejected.append(Rejected(product_name(path), str(error), exposure))
             continue
         kept.append(selected)
-        notes += (*exposure.notes, *dropped, *selected.notes)
-    kept, others = of_one_clock(kept)
-    rejected += [Rejected(s.exposure.filename, reason, s.exposure, s) for s, reason in others]
-    groups, shorter = split_subsets(kept)
-    rejected += [Rejected(s.exposure.filename, reason, s.exposure, s) for s, reason in shorter]
+        notes += (*exposure.notes, *dropped)
     n_selected = {item.exposure.filename: len(item.events) for item in kept}
-    searched = tuple(replace(item, events=_NO_EVENTS) for group in groups for item in group)
-    subsets = tuple(merge_subset(number, group) for number, group in enumerate(groups))
+    merged = merge_exposures(kept)
+    rejected += [Rejected(s.exposure.filename, why, s.exposure, s) for s, why in merged.left_out]
+    for item in merged.all_exposures:
+        notes += item.notes
     return Observation(
         files.obsid,
-        subsets,
-        searched,
+        merged.subsets,
+        merged.selected,
         n_selected,
         hot_pixels,
         tuple(rejected),
@@ -90,7 +91,15 @@ def read_observation(files: ObservationFiles, config: Config) -> Observation:
     )
 
 
-_NO_EVENTS = EventList.empty()
+def with_notes(selected: SelectedEvents) -> SelectedEvents:
+    """The exposure with notes on what its events lack."""
+    events, exposure = selected.events, selected.exposure
+    notes = [flare_note(exposure.filename, events.pi)]
+    for group in exposure.camera.dropout_groups:
+        if group not in working_groups(events.ccdnr, exposure.camera.dropout_groups):
+            ccds = ", ".join(map(str, group))
+            notes.append(f"{exposure.filename} has no events of the CCDs {ccds}.")
+    return replace(selected, notes=(*selected.notes, *(note for note in notes if note)))
 
 
 def _exposure_key(exposure: Exposure) -> tuple[str, str]:

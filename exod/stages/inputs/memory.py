@@ -11,7 +11,7 @@ import pandas as pd
 from exod.config import Config
 from exod.errors import ExposureRejected
 from exod.observation.events import select_events
-from exod.observation.subsets import MergedEvents, merge_subset, split_subsets
+from exod.observation.subsets import MergedEvents, merge_exposures
 from exod.simulate.injection.inject import InjectedList
 from exod.simulate.observation import SimulatedExposure, SimulatedObservation
 from exod.simulate.truth import listed_sources
@@ -71,9 +71,7 @@ def lists_in_memory(
             use_flags = config.selection.flags == "header"
             selected = select_events(item.exposure, item.events, use_flags=use_flags)
             kept.append(remove_hot_pixels(selected, config)[0])
-    groups, _ = split_subsets(kept)
-    subsets = tuple(merge_subset(number, group) for number, group in enumerate(groups))
-    return ObservationInMemory(lists[0].exposure.obsid, subsets, sources)
+    return ObservationInMemory(lists[0].exposure.obsid, merge_exposures(kept).subsets, sources)
 
 
 def known_sources(simulated: SimulatedObservation, config: Config) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -11,15 +11,33 @@ from typing import IO, Any
 import pandas as pd
 from astropy.io import fits
 
-from exod.files.whole import whole_file
+from exod.errors import ConfigError
+from exod.files.whole import whole_folder
+from exod.observation.identifiers import validate_obsid
 from exod.pps.products import event_list_hdus, source_list_hdus
 from exod.simulate import SimulatedExposure, SimulatedObservation, simulate
 from exod.simulate.models import ExposureModel
 from exod.simulate.scenario import default_observation
 
 
+def refuse_existing(folder: str | Path, obsids: Iterable[str]) -> None:
+    """Refuse to write over observations: they may be real ones.
+
+    Raises
+    ------
+    ConfigError
+        If the folder of one is there, with files in it.
+    """
+    for obsid in obsids:
+        target = Path(folder) / validate_obsid(obsid)
+        if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+            raise ConfigError(
+                f"{target} is there already; give another folder or obsid, or --overwrite."
+            )
+
+
 def simulate_files(folder: str | Path, obsid: str, seed: int, **options: Any) -> list[Path]:
-    """Simulate a realistic observation and write its files.
+    """Simulate a realistic observation and write its files, in place of those that are there.
 
     Parameters
     ----------
@@ -50,7 +68,8 @@ def write_observation(
 ) -> list[Path]:
     """Write the event lists, the source list and the truth of an observation.
 
-    Every file appears whole under its name or not at all, and equal observations give equal bytes.
+    The folder appears whole, in place of one that is there, or not at all; equal observations give
+    equal bytes.
 
     Parameters
     ----------
@@ -83,9 +102,11 @@ def write_observation(
     content[f"P{obsid}EPX000OBSMLI0000.FTZ"] = partial(_write_fits, sources, compression)
     content[f"{obsid}_truth.csv"] = partial(_write_csv, observation.truth)
     content[f"{obsid}_hot_pixels.csv"] = partial(_write_csv, observation.hot_pixels)
-    for name, fill in content.items():
-        with whole_file(target / name) as temporary, temporary.open("wb") as file:
-            fill(file)
+    # What an earlier simulation had, as more cameras, must not be among it.
+    with whole_folder(target) as temporary:
+        for name, fill in content.items():
+            with (temporary / name).open("wb") as file:
+                fill(file)
     return [target / name for name in content]
 
 

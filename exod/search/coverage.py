@@ -1,0 +1,70 @@
+"""How much of the time and of the detectors of an observation was searched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from exod.observation.observations import Observation
+from exod.observation.stretches import Segment, camera_time
+
+NOTED: Final = 0.9
+"""Shares below this are told in a note."""
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Shares of what the exposures of an observation have that could be searched.
+
+    Attributes
+    ----------
+    time : float
+        Camera time, seconds times cameras, in frames that are not masked, averaged over the runs;
+        0 to 1.
+    area : float
+        CCDs with events, averaged over the cameras and the searched time; 0 to 1.
+    """
+
+    time: float = 0.0
+    area: float = 0.0
+
+    @property
+    def note(self) -> str:
+        """A sentence if something is missing; else empty.
+
+        Examples
+        --------
+        >>> Coverage(0.81, 1.0).note
+        'Of the exposure time 81 % was searched, of the CCDs 100 %.'
+        >>> Coverage(0.97, 0.99).note
+        \'\'
+        """
+        if min(self.time, self.area) >= NOTED:
+            return ""
+        time, area = (100 * share for share in (self.time, self.area))
+        return f"Of the exposure time {time:.0f} % was searched, of the CCDs {area:.0f} %."
+
+
+def coverage(observation: Observation, live: Mapping[int, Sequence[float]]) -> Coverage:
+    """What the runs of an observation searched.
+
+    Parameters
+    ----------
+    observation : Observation
+        What was read.
+    live : mapping of int to sequence of float
+        By number of the subset, the seconds that each of its runs searched.
+    """
+    known = [*observation.selected, *(r.selected for r in observation.rejected if r.selected)]
+    total = camera_time(Segment(item, item.time_min, item.time_max, True) for item in known)
+    time = area = 0.0
+    for subset in observation.subsets:
+        seconds = float(np.mean(live.get(subset.number, ()) or (0.0,)))
+        time += seconds * len(subset.exposures)
+        for number, exposure in enumerate(subset.exposures):
+            ccds = len(np.unique(subset.ccdnr[subset.source == number]))
+            area += seconds * min(ccds / exposure.camera.n_ccds, 1.0)
+    return Coverage(min(time / total, 1.0) if total else 0.0, area / time if time else 0.0)
