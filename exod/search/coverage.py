@@ -33,16 +33,14 @@ class Coverage:
 
     @property
     def note(self) -> str:
-        """A sentence if something is missing; else empty.
+        """A sentence if some of it is missing; else empty, as of a search that was none.
 
         Examples
         --------
         >>> Coverage(0.81, 1.0).note
         'Of the exposure time 81 % was searched, of the CCDs 100 %.'
-        >>> Coverage(0.97, 0.99).note
-        \'\'
         """
-        if min(self.time, self.area) >= NOTED:
+        if not self.time or min(self.time, self.area) >= NOTED:
             return ""
         time, area = (100 * share for share in (self.time, self.area))
         return f"Of the exposure time {time:.0f} % was searched, of the CCDs {area:.0f} %."
@@ -59,7 +57,9 @@ def coverage(observation: Observation, live: Mapping[int, Sequence[float]]) -> C
         By number of the subset, the seconds that each of its runs searched.
     """
     known = [*observation.selected, *(r.selected for r in observation.rejected if r.selected)]
-    total = camera_time(Segment(item, item.time_min, item.time_max, True) for item in known)
+    total = camera_time(
+        Segment(item, item.time_min, item.time_max, is_whole=True) for item in known
+    )
     time = area = 0.0
     for subset in observation.subsets:
         seconds = float(np.mean(live.get(subset.number, ()) or (0.0,)))

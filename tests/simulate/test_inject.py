@@ -598,7 +598,7 @@ def test_real_events_agree_with_availability(real):
 def test_real_pn_list(data_dir, tmp_path, name):
     """Frames without TIMEDEL as a column, PAT_ID and TIME_RAW, and where a source lands."""
     path = data_dir / "pn_regions" / name
-    _, events = read_event_list(path)
+    exposure, events = read_event_list(path)
     available = read_availability(path, events)
     (frames,) = available.frames.values()
     live = frames[:, 2].mean()
