@@ -158,9 +158,13 @@ def expect(cube: CountCube, is_bad: Mask, known_sources: Mask) -> Expectation:
 def bright_cells(image: NDArray[np.integer], known_sources: Mask) -> Mask:
     """Cells with more than three times the 75th percentile of the rest (method.md, Source mask)."""
     outside = image[~known_sources]
-    if not outside.size:
+    if not outside.any():
         return np.zeros(image.shape, bool)
-    return np.asarray(image > BRIGHT_FACTOR * np.percentile(outside, BRIGHT_PERCENTILE))
+    level = np.percentile(outside, BRIGHT_PERCENTILE)
+    if not level:
+        # Most cells are empty, and all others would be bright: nothing would be searched.
+        level = np.percentile(outside[outside > 0], BRIGHT_PERCENTILE)
+    return np.asarray(image > BRIGHT_FACTOR * level)
 
 
 def background_template(image: NDArray[np.integer], mask: Mask) -> Template:

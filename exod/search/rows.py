@@ -155,7 +155,7 @@ def run_notes(subset: MergedEvents, run: Run) -> Iterator[str]:
     elif not run.n_events:
         yield "There are no events in the band."
     elif not run.is_searched:
-        yield "No cell has an expectation: there are too few counts, or known sources cover the field."
+        yield "No cell has an expectation: there are no counts outside the known sources."
     if not subset.n_monitors:
         yield "Bad time cannot be found: there are no events between 10 and 12 keV."
 
