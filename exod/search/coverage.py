@@ -22,8 +22,9 @@ class Coverage:
     Attributes
     ----------
     time : float
-        Camera time, seconds times cameras, in frames that are not masked, averaged over the runs;
-        0 to 1.
+        Camera time, seconds times cameras, without masked frames and without what is left out of
+        subsets, averaged over the runs; 0 to 1. What remains after the last whole frame counts as
+        the frames do.
     area : float
         CCDs with events, averaged over the cameras and the searched time; 0 to 1.
     """
@@ -54,7 +55,7 @@ def coverage(observation: Observation, live: Mapping[int, Sequence[float]]) -> C
     observation : Observation
         What was read.
     live : mapping of int to sequence of float
-        By number of the subset, the seconds that each of its runs searched.
+        By number of the subset, the share of its frames that each of its runs searched.
     """
     known = [*observation.selected, *(r.selected for r in observation.rejected if r.selected)]
     total = camera_time(
@@ -62,7 +63,8 @@ def coverage(observation: Observation, live: Mapping[int, Sequence[float]]) -> C
     )
     time = area = 0.0
     for subset in observation.subsets:
-        seconds = float(np.mean(live.get(subset.number, ()) or (0.0,)))
+        share = float(np.mean(live.get(subset.number, ()) or (0.0,)))
+        seconds = share * max(subset.t_hi - subset.t_lo, 0.0)
         time += seconds * len(subset.exposures)
         for number, exposure in enumerate(subset.exposures):
             ccds = len(np.unique(subset.ccdnr[subset.source == number]))

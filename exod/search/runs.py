@@ -74,11 +74,9 @@ class Run(TestedRun):
         return bool(self.expectation.image().sum() > 0)
 
     @property
-    def live_seconds(self) -> float:
-        """Time of the frames that are not masked; 0 if nothing was searched."""
-        if not self.is_searched:
-            return 0.0
-        return float(self.cube.exposure.sum()) * self.t_bin
+    def live_share(self) -> float:
+        """Share of the frames that are not masked; 0 if nothing was searched."""
+        return float(self.cube.exposure.mean()) if self.is_searched else 0.0
 
 
 def run_id(obsid: str, subset: int, t_bin: float, band: tuple[float, float]) -> str:

@@ -153,7 +153,7 @@ def detect_observation(files: ObservationFiles[Path], config: Config) -> Tables:
             n_subsets=len(observation.subsets),
         ):
             alarms.append(run.alarms)
-            live[subset.number].append(run.live_seconds)
+            live[subset.number].append(run.live_share)
             for name, frame in run_rows(observation.obsid, subset, run, config).items():
                 parts[name].append(frame)
             parts["runs"][-1]["peak_memory_mb"] = peak_memory_mb()
