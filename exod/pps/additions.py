@@ -125,7 +125,7 @@ def _filter_of(filters: list[Floats], time: Floats, whole: Floats) -> Floats:
     applied = []
     for intervals in map(joined_intervals, filters):
         edges = intervals.ravel()
-        # Both ends belong to it: evselect rounds no times.
+        # Both ends belong to it.
         inside = (np.searchsorted(edges, time, "left") % 2 == 1) | np.isin(time, edges)
         if inside.mean() >= _APPLIED:
             applied.append(intervals)
