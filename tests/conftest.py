@@ -58,7 +58,9 @@ def real_sources(data_dir: Path) -> dict[Path, pd.DataFrame]:
 
     lists = sorted((data_dir / "obsmli").glob("P*OBSMLI*"))
     assert len(lists) == 53
-    return {path: read_source_list(path) for path in lists}
+    found = {path: read_source_list(path) for path in lists}
+    assert all(notes == () for _, notes in found.values())
+    return {path: sources for path, (sources, _) in found.items()}
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from exod.errors import ExposureRejected, InputError
 from exod.instruments import CAMERAS
 from exod.instruments.epic import EpicCamera
 from exod.observation.events import Exposure
-from exod.observation.times import TIME_ZERO_MJD, TimeFrame
+from exod.observation.times import PIPELINE_TIME, TIME_ZERO_MJD, TimeFrame
 from exod.pps.fitsfile import Header
 from exod.pps.fitshdu import Hdu
 from exod.pps.names import PPS_NAME, TIMING_PRODUCT, obsid_of_path
@@ -33,6 +33,7 @@ _CALIBRATION: Final = "CAL"
 """The positions CalClosed, CalOpen, CalThin1, ... light the camera by a radioactive source."""
 
 _TELESCOPES: Final = ("XMM", "XMM-NEWTON")
+_KNOWN_CLOCKS: Final = (PIPELINE_TIME, TimeFrame("TDB", "SOLARSYSTEM"), TimeFrame("TDB"))
 _FLAG_EXPRESSION = re.compile(r"FLAG\s*&\s*(0x[0-9a-fA-F]+)\s*\)\s*==\s*0")
 _MOST_BITS: Final = 32
 _REVOLUTIONS: Final = 99_999
@@ -88,7 +89,7 @@ def read_exposure(path: Path, header: Header, events: Hdu) -> Exposure:
         sky_extent=_read_extent(name, header, events, plane.pixel_arcsec) or camera.sky_extent,
         time_system=header.text("TIMESYS"),
         filename=name,
-        clock=_read_clock(name, header, events),
+        clock=_read_clock(name, header, events, notes),
         start=header.number("TSTART"),
         stop=header.number("TSTOP"),
         notes=tuple(notes),
@@ -153,7 +154,7 @@ def _flag_mask(name: str, header: Header, camera: EpicCamera, notes: list[str]) 
     return camera.flag_mask
 
 
-def _read_clock(name: str, header: Header, events: Hdu) -> TimeFrame:
+def _read_clock(name: str, header: Header, events: Hdu, notes: list[str]) -> TimeFrame:
     """How times count; keywords that are missing have the values of all pipeline lists."""
     day = header.number("MJDREF")
     if np.isnan(day):
@@ -163,12 +164,18 @@ def _read_clock(name: str, header: Header, events: Hdu) -> TimeFrame:
     unit = (column.unit if column else "") or header.text("TIMEUNIT") or "s"
     if unit.lower() not in {"s", "sec", "second", "seconds"}:
         raise ExposureRejected(f"{name} counts its times in {unit}, not in seconds.")
-    return TimeFrame(
+    clock = TimeFrame(
         system=header.text("TIMESYS").upper() or "TT",
         reference=header.text("TIMEREF").upper() or "LOCAL",
         zero_mjd=day,
         offset=header.number("TIMEZERO", 0.0),
     )
+    if clock not in _KNOWN_CLOCKS:
+        notes.append(
+            f"{name} counts its times differently from pipeline lists "
+            f"({clock.difference(PIPELINE_TIME)}); they were taken as they are."
+        )
+    return clock
 
 
 def _read_plane(name: str, header: Header, events: Hdu) -> TangentPlane:

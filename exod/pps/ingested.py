@@ -8,6 +8,7 @@ that cannot be searched (timing mode, another telescope) has a file without rows
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
@@ -79,10 +80,12 @@ def write_rejected(path: Path, reason: str, origin: dict[str, Any]) -> None:
     _write(path, pa.table({}), {"kind": "events", "rejected": reason}, origin, [0, 0])
 
 
-def write_sources(path: Path, sources: pd.DataFrame, origin: dict[str, Any]) -> None:
+def write_sources(
+    path: Path, sources: pd.DataFrame, notes: Sequence[str], origin: dict[str, Any]
+) -> None:
     """Write a source list as `exod.pps.read_source_list` returns it."""
     table = pa.Table.from_pandas(sources, preserve_index=False).replace_schema_metadata(None)
-    _write(path, table, {"kind": "sources"}, origin, [0, len(sources)])
+    _write(path, table, {"kind": "sources", "notes": list(notes)}, origin, [0, len(sources)])
 
 
 def _write(
@@ -146,11 +149,10 @@ def extent(path: Path | RemoteFile) -> tuple[int, float, float]:
     return file.metadata.num_rows, start, max((s.max for s in known), default=start)
 
 
-def read_sources(path: Path) -> pd.DataFrame:
+def read_sources(path: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Read an ingested source list; see `exod.pps.read_source_list`."""
-    _header(path)
-    frame: pd.DataFrame = _read(path).to_pandas(ignore_metadata=True)
-    return frame
+    notes = tuple(_header(path)["notes"])
+    return _read(path).to_pandas(ignore_metadata=True), notes
 
 
 def _header(path: Path | RemoteFile) -> dict[str, Any]:

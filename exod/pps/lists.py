@@ -8,13 +8,14 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from exod.errors import ExposureRejected, InputError
+from exod.errors import ExposureRejected, InputError, plural
 from exod.instruments.epic import IMAGE_PIXEL_ARCSEC
 from exod.observation.events import EVENT_DTYPES, NO_POSITION, EventList, Exposure
 from exod.observation.limits import out_of_order
 from exod.pps import ingested
-from exod.pps.fitsfile import Header, open_fits, read_header
+from exod.pps.fitsfile import Header, open_fits, read_header, reported
 from exod.pps.fitshdu import Hdu
 from exod.pps.fitstable import Conversion
 from exod.pps.headers import read_exposure
@@ -40,6 +41,9 @@ _ARCSEC: Final = {
     "degree": 3600.0,
 }
 """Size of the units of EP_EXTENT."""
+
+LARGEST_EXTENT_ARCSEC: Final = 900.0
+"""No source is larger than the field; the pipeline gives up to 80 arcsec."""
 
 
 def read_event_list(path: Path) -> tuple[Exposure, EventList]:
@@ -104,10 +108,11 @@ def list_extent(path: Path | RemoteFile) -> tuple[int, float, float]:
     if found is None:
         raise InputError(f"{path.name} has no EVENTS extension; it is not an event list.")
     header, hdu = found
-    return hdu.n_rows, header.number("TSTART"), header.number("TSTOP")
+    with reported(path):
+        return hdu.n_rows, header.number("TSTART"), header.number("TSTOP")
 
 
-def read_source_list(path: Path, obsid: str = "") -> pd.DataFrame:
+def read_source_list(path: Path, obsid: str = "") -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Read an EPIC source list (OBSMLI).
 
     Parameters
@@ -119,9 +124,11 @@ def read_source_list(path: Path, obsid: str = "") -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame
+    sources : DataFrame
         Columns ra_deg, dec_deg [deg], det_ml, extent_arcsec [arcsec; 0 for a point source],
-        rate [ct/s; NaN if the list has no EP_TOT], a row for each source with a position.
+        rate [ct/s; NaN if the list has no EP_TOT], a row for each possible source.
+    notes : tuple of str
+        What was left out, one sentence each.
 
     Raises
     ------
@@ -155,8 +162,23 @@ def read_source_list(path: Path, obsid: str = "") -> pd.DataFrame:
             "rate": columns.get("EP_TOT", np.full(size, np.nan)),
         }
     )
-    usable = np.isfinite(frame[["ra_deg", "dec_deg", "det_ml"]].to_numpy()).all(axis=1)
-    return frame[usable & (frame["dec_deg"].abs() <= 90).to_numpy()].reset_index(drop=True)
+    notes = [f"{path.name}: {note}" for note in file.notes]
+    possible = _is_possible(frame)
+    if n := int((~possible).sum()):
+        notes.append(
+            f"{path.name}: {plural(n, 'source')} without a possible position, EP_DET_ML or "
+            f"EP_EXTENT {'was' if n == 1 else 'were'} left out."
+        )
+    return frame[possible].reset_index(drop=True), tuple(notes)
+
+
+def _is_possible(frame: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which rows can be sources, shape (n_rows,); those of zeros only are behind the last one."""
+    ra, dec, det_ml = (frame[name].to_numpy() for name in ("ra_deg", "dec_deg", "det_ml"))
+    # Comparisons with NaN are False.
+    possible = (ra >= -180) & (ra <= 360) & (np.abs(dec) <= 90) & np.isfinite(det_ml)
+    possible &= (frame["extent_arcsec"] <= LARGEST_EXTENT_ARCSEC).to_numpy()
+    return np.asarray(possible & ((ra != 0) | (dec != 0) | (det_ml != 0)))
 
 
 def is_source_table(hdu: Hdu) -> bool:

@@ -17,6 +17,7 @@ from typing import Final, Protocol
 from urllib.parse import urlencode
 
 from exod.files.whole import scratch_file, whole_file
+from exod.pps.fitsstream import LARGEST_FILE
 from exod.pps.transfer import NotThereError, ProtectedError, TransferError, Transport
 
 PRODUCTS: Final[Mapping[str, str]] = MappingProxyType(
@@ -199,8 +200,11 @@ def is_whole(path: Path) -> bool:
     try:
         with gzip.open(path) as file:
             is_fits = file.read(len(_FITS)) == _FITS
-            while file.read(_PIECE):
-                pass
+            size = 0
+            while piece := file.read(_PIECE):
+                size += len(piece)
+                if size > LARGEST_FILE:
+                    return False
     except _DAMAGE:
         return False
     return is_fits

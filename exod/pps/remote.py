@@ -26,6 +26,7 @@ from exod.files.storage import (
     service_failure,
     without_password,
 )
+from exod.pps.fitsstream import LARGEST_FILE
 from exod.pps.names import SUFFIXES
 
 TRIES: Final = 4
@@ -123,10 +124,14 @@ class RemoteFile:
             If it is not there, cannot be read, or there is no room.
         """
         size = self.described().size
+        if (size or 0) > LARGEST_FILE:
+            raise DownloadError(
+                f"{self.url} has {size:,} bytes, more than any list of events; it is left there."
+            )
         system, path = fsspec.url_to_fs(self.url, **self.options)
 
         def copy() -> None:
-            system.get_file(path, str(target))
+            system.get_file(path, str(target), callback=_Limit())
             found = target.stat().st_size
             if size is not None and found != size:
                 raise OSError(errno.EIO, f"{found} of {size} bytes came")
@@ -142,6 +147,15 @@ class RemoteFile:
             raise
         except Exception as error:
             raise DownloadError(f"{self.url} cannot be read: {_reason(error)}.") from error
+
+
+class _Limit(fsspec.Callback):
+    """Ends a copy of what does not say its size, or says a wrong one."""
+
+    def relative_update(self, inc: int = 1) -> None:
+        super().relative_update(inc)
+        if self.value > LARGEST_FILE:
+            raise DownloadError(f"More than {LARGEST_FILE:,} bytes came, so the copy was ended.")
 
 
 def list_remote(

@@ -34,6 +34,7 @@ from urllib3.util import Retry, Timeout, parse_url
 from exod import __version__
 from exod.errors import DownloadError
 from exod.files.retry import PASSING_STATUS, PassingError, persistently
+from exod.pps.fitsstream import LARGEST_FILE
 
 Result = TypeVar("Result")
 
@@ -134,6 +135,8 @@ class Transport:
                 for piece in response.stream(_PIECE, decode_content=False):
                     self._check()
                     file.write(piece)
+                    if file.tell() > LARGEST_FILE:
+                        raise TransferError(f"answered with more than {LARGEST_FILE:,} bytes")
                     self._on_bytes(len(piece))
                 message = Message()
                 for name in {"Content-Disposition", "Content-Type"} & set(response.headers):

@@ -185,4 +185,6 @@ def _header(model: ObservationModel, settings: ExposureModel) -> Exposure:
         sky_extent=SKY_EXTENT,
         time_system="TT",
         filename=f"P{model.obsid}{camera.short}{settings.expid}{kind}0000.FTZ",
+        start=settings.start,
+        stop=settings.stop,
     )

@@ -494,7 +494,7 @@ def source_hdu(header=None, unit="image pixels", extent=(0.0, 2.5, np.nan, 1.0),
 def read_sources(folder, **changes):
     path = folder / SOURCES.replace("FTZ", "fits")
     fits.HDUList([fits.PrimaryHDU(), source_hdu(**changes)]).writeto(path, overwrite=True)
-    return read_source_list(path)
+    return read_source_list(path)[0]
 
 
 def test_source_list(tmp_path):

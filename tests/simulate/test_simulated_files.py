@@ -132,7 +132,7 @@ def test_reading_gives_back_what_was_simulated(written, typical):
         for column in fields(events):
             ours = getattr(simulated.events, column.name)
             assert np.array_equal(getattr(events, column.name), ours), column.name
-    sources = read_source_list(written[3])
+    sources = read_source_list(written[3])[0]
     assert len(sources) == len(typical.source_list)
 
 

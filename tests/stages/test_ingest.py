@@ -86,7 +86,7 @@ def test_sources_are_kept(folder, events_folder):
     (files,) = find_observations([folder])[0]
     (again,) = find_observations([events_folder])[0]
     pd.testing.assert_frame_equal(
-        read_source_list(files.source_lists[0]), read_source_list(again.source_lists[0])
+        read_source_list(files.source_lists[0])[0], read_source_list(again.source_lists[0])[0]
     )
 
 

@@ -165,10 +165,11 @@ def _read_sources(
             notes.append(f"{found[1]} was used, not {name}.")
             continue
         try:
-            sources = read_source_list(path, files.obsid)
+            sources, remarks = read_source_list(path, files.obsid)
         except InputError as error:
             notes.append(str(error))
             continue
+        notes += remarks
         if not len(sources):
             notes.append(f"{name} has no source with a position.")
         if found is None or len(sources):

@@ -109,7 +109,7 @@ def ingest_observation(
             try:
                 if path in files.source_lists:
                     ingested.write_sources(
-                        target, read_source_list(copy, files.obsid), origins[path]
+                        target, *read_source_list(copy, files.obsid), origins[path]
                     )
                 else:
                     n_events += _ingest_events(copy, target, origins[path])
