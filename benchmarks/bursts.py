@@ -18,9 +18,10 @@ from unittest.mock import patch
 import numpy as np
 
 from exod.counts.bayes import Thresholds
+from exod.schemas.arrays import Floats
 from exod.search.blocks import block_edges, change_point
 from exod.search.bursts import Event, describe_event
-from exod.search.clocks import ExpectedCounts, Floats
+from exod.search.clocks import ExpectedCounts
 
 SPAN = 20_000.0
 """Length of the simulated observation, s."""

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
+from helpers.dense_search import significant_cells_dense
 
 from exod.config import Config
 from exod.counts.bayes import Thresholds
 from exod.observation.events import EVENT_DTYPES
 from exod.pps import ObservationFiles, find_observations
-from exod.search.regions import significant_cells, significant_cells_dense
+from exod.search.regions import significant_cells
 from exod.search.subset import search_subset
 from exod.stages.detect.observation import detect_to_archive
 from exod.stages.detect.read import read_observation

@@ -5,14 +5,11 @@ Run with ``python -m benchmarks.queries``. Ratios count; seconds are of the mach
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from helpers.query_archives import make_queried
 

@@ -354,7 +354,7 @@ def _settings(store: Store, marker: Mapping[str, Any]) -> Config:
 
 
 def open_archive(
-    root: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None
+    root: str | os.PathLike[str] | Archive, storage_options: Mapping[str, Any] | None = None
 ) -> Archive:
-    """Open an archive to read it; see `Archive.open`."""
-    return Archive.open(root, storage_options)
+    """Open an archive to read it, see `Archive.open`; one that is open stays as it is."""
+    return root if isinstance(root, Archive) else Archive.open(root, storage_options)

@@ -179,7 +179,7 @@ def _list_array(values: pd.Series, type_: pa.ListType) -> pa.ListArray:
 
 def read_file(
     store: Store,
-    path: str,
+    path: str | None,
     table: Table,
     columns: Sequence[str] | None = None,
     rows: Conditions | None = None,
@@ -191,8 +191,8 @@ def read_file(
     ----------
     store : Store
         Where the file is.
-    path : str
-        Its name.
+    path : str, optional
+        Its name; without one there are no rows.
     table : Table
         Its table.
     columns : sequence of str, optional
@@ -210,6 +210,8 @@ def read_file(
         If it is damaged or has other columns than the table.
     """
     names = list(table.schema.names if columns is None else columns)
+    if path is None:
+        return table.schema.empty_table().select(names)
     try:
         with store.open(path) as source:
             found = _rows_of(source, table.schema, names, rows, row_groups)

@@ -231,13 +231,10 @@ class ArchiveReader(ProductReader):
         entry = self.entry(obsid)
         if entry is None:
             raise ArchiveError(f"The archive {self.root} has no observation {obsid}.")
-        found = {}
-        for table in tables:
-            path = entry.path(table.name)
-            found[table.name] = (
-                to_pandas(read_file(self._store, path, table)) if path else table.frame()
-            )
-        return found
+        return {
+            table.name: to_pandas(read_file(self._store, entry.path(table.name), table))
+            for table in tables
+        }
 
     def lightcurve(self, detid: str) -> pd.DataFrame:
         """One light curve, read from its part of a file.

@@ -75,11 +75,7 @@ def table_checks(folder: Path, matches: Mapping[str, np.ndarray]) -> Iterator[Re
     tables = {view: folder / f"{name}.parquet" for view, name in _VIEWS.items()}
     with comparing(**tables) as connection:
         for what, wrong in _WRONG.items():
-            summary = connection.sql(wrong).aggregate("count(*), min(columns(*))")
-            [(number, example)] = summary.fetchall()
-            yield ReleaseCheck(
-                what, f"not for {number:,}, for instance {example}" if number else ""
-            )
+            yield _none(what, connection.sql(wrong))
         numbers = connection.sql("SELECT region_num FROM s").fetchnumpy()["region_num"]
     for name, matched in matches.items():
         problem = match_problem(matched, numbers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -109,7 +109,10 @@ def _common(
     del debug, version
 
 
-def new_table(title: str, *columns: str) -> Table:
-    """An empty table; with rules on a terminal only."""
+def new_table(title: str, *columns: str, numbers: Iterable[str] = ()) -> Table:
+    """An empty table, columns of numbers last; with rules on a terminal only."""
     frame = box.HEAVY_HEAD if out.is_terminal else None
-    return Table(*columns, title=title, title_justify="left", box=frame)
+    table = Table(*columns, title=title, title_justify="left", box=frame)
+    for name in numbers:
+        table.add_column(name, justify="right")
+    return table

@@ -46,9 +46,8 @@ def watch(
 
 def summary(outcomes: Sequence[Outcome], archive: str, seconds: float) -> None:
     """Say what became of the observations, in `seconds` in all."""
-    table = new_table("", "Status", "Observations", "Before", "Runs", "Regions", "Events")
-    for column in table.columns[1:]:
-        column.justify = "right"
+    numbers = ("Observations", "Before", "Runs", "Regions", "Events")
+    table = new_table("", "Status", numbers=numbers)
     for name, style in STYLE.items():
         own = [outcome for outcome in outcomes if outcome.status == name]
         if own:

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
 from rich.filesize import decimal
@@ -50,8 +50,8 @@ class _TimeLeft(ProgressColumn):
         return Text(f"{timedelta(seconds=seconds)} left", style="progress.remaining")
 
 
-class Follower:
-    """Reports outcomes as they come.
+class _Follower:
+    """Shows what is done: a bar on a terminal, a line for each step elsewhere.
 
     Parameters
     ----------
@@ -61,18 +61,34 @@ class Follower:
         Observations in all.
     progress : Progress or None
         The bar; None writes plain lines.
-    log : Path or None
-        Gets a line of JSON for each outcome, appended.
     """
+
+    def __init__(self, console: Console, total: int, progress: Progress | None) -> None:
+        self._console, self._total, self._progress = console, total, progress
+        self._task = progress.add_task("", total=total, text="") if progress else TaskID(0)
+        self._done = 0
+
+    def say(self, sentence: str) -> None:
+        """Say something beside the progress; from any thread."""
+        self._console.print(sentence, markup=False, soft_wrap=True)
+
+    def _step(self, sentence: str, n: int = 1, **bar: Any) -> None:
+        """Show that `n` observations more are done: move the bar, or say the sentence."""
+        self._done += n
+        if self._progress is not None:
+            self._progress.update(self._task, **(bar or {"advance": n}))
+        else:
+            self.say(f"[{self._done}/{self._total}] {sentence}".rstrip())
+
+
+class Follower(_Follower):
+    """Reports outcomes as they come; appends a line of JSON for each to a log, if there is one."""
 
     def __init__(
         self, console: Console, total: int, progress: Progress | None, log: Path | None = None
     ) -> None:
-        self._console = console
+        super().__init__(console, total, progress)
         self._log = log
-        self._total = total
-        self._progress = progress
-        self._task = progress.add_task("detect", total=total, state="") if progress else None
         self._counts: Counter[str] = Counter()
         self._before = 0
         self._began = time.monotonic()
@@ -82,10 +98,6 @@ class Follower:
         """Say where the dashboard is."""
         self._began = time.monotonic()
         self.say(f"Dashboard: {dashboard}")
-
-    def say(self, sentence: str) -> None:
-        """Say something beside the progress; from any thread."""
-        self._console.print(sentence, markup=False, soft_wrap=True)
 
     def report(self, outcome: Outcome) -> Outcome:
         """Show one outcome and return it.
@@ -104,23 +116,20 @@ class Follower:
                     file.write(json.dumps(line) + "\n")
             except OSError as error:
                 raise ExodError(f"The log {self._log} cannot be written: {error}.") from error
-        if self._progress is not None and self._task is not None:
-            self._advance(self._progress, self._task, outcome)
-        else:
-            done = sum(self._counts.values())
-            took = f"{outcome.seconds:.1f} s" if outcome.searched else "done before"
-            self.say(
-                f"[{done}/{self._total}] {outcome.obsid} {outcome.status}: "
-                f"{plural(outcome.n_regions, 'region')} in {plural(outcome.n_runs, 'run')}, "
-                f"{took}. {outcome.reason}".rstrip()
-            )
-        return outcome
-
-    def _advance(self, progress: Progress, task: TaskID, outcome: Outcome) -> None:
-        """Move the bar, which is about what is to be searched: the rest took no time."""
-        if outcome.searched and outcome.status == "FAILED" and self._failures < FAILURES_SHOWN:
+        new_failure = outcome.searched and outcome.status == "FAILED"
+        if self._progress is not None and new_failure and self._failures < FAILURES_SHOWN:
             self._failures += 1
             self.say(f"{outcome.obsid} failed: {outcome.reason}")
+        took = f"{outcome.seconds:.1f} s" if outcome.searched else "done before"
+        self._step(
+            f"{outcome.obsid} {outcome.status}: {plural(outcome.n_regions, 'region')} in "
+            f"{plural(outcome.n_runs, 'run')}, {took}. {outcome.reason}",
+            **self._bar(),
+        )
+        return outcome
+
+    def _bar(self) -> dict[str, Any]:
+        """The bar is about what is to be searched: the rest took no time."""
         searched = sum(self._counts.values()) - self._before
         parts = [f"{count} {name}" for name, count in sorted(self._counts.items())]
         if self._before:
@@ -128,9 +137,8 @@ class Follower:
         if searched > 1:
             rate = 60 * searched / max(time.monotonic() - self._began, 0.1)
             parts.append(f"{rate:.3g}/min")
-        progress.update(
-            task, completed=searched, total=self._total - self._before, state=", ".join(parts)
-        )
+        total = self._total - self._before
+        return {"completed": searched, "total": total, "text": ", ".join(parts)}
 
 
 @contextmanager
@@ -150,52 +158,30 @@ def follow(
 ) -> Iterator[Follower]:
     """A follower of `total` observations, with a bar if the console is a terminal."""
     console = console or Console(highlight=False)
-    state = TextColumn("{task.fields[state]}")
+    state = TextColumn("{task.fields[text]}")
     with _bar(console, "Searching", state, TimeElapsedColumn(), _TimeLeft()) as progress:
         yield Follower(console, total, progress, log)
 
 
-class DownloadFollower:
-    """Reports downloads as they come, and the bytes between.
-
-    Parameters
-    ----------
-    console : Console
-        Where to write.
-    total : int
-        Observations in all.
-    progress : Progress or None
-        The bar; None writes plain lines.
-    """
+class DownloadFollower(_Follower):
+    """Reports downloads as they come, and the bytes between."""
 
     def __init__(self, console: Console, total: int, progress: Progress | None) -> None:
-        self._console = console
-        self._total = total
-        self._progress = progress
-        self._task = progress.add_task("download", total=total, size="") if progress else None
+        super().__init__(console, total, progress)
         self._lock = Lock()
         self._n_bytes = 0
-        self._done = 0
 
     def count(self, n_bytes: int) -> None:
         """Add bytes that have come; from any thread."""
         with self._lock:
             self._n_bytes += n_bytes
-        if self._progress is not None and self._task is not None:
-            self._progress.update(self._task, size=decimal(self._n_bytes))
+        if self._progress is not None:
+            self._progress.update(self._task, text=decimal(self._n_bytes))
 
     def report(self, download: Download) -> Download:
         """Show one download and return it."""
-        self._done += 1
-        if self._progress is not None and self._task is not None:
-            self._progress.update(self._task, advance=1)
-        else:
-            self._console.print(
-                f"[{self._done}/{self._total}] {download.obsid} {download.status}: "
-                f"{_amount(download)}. {download.note}".rstrip(),
-                markup=False,
-                soft_wrap=True,
-            )
+        said = f"{download.obsid} {download.status}: {_amount(download)}. {download.note}"
+        self._step(said)
         return download
 
 
@@ -212,6 +198,6 @@ def _amount(download: Download) -> str:
 def follow_downloads(total: int, console: Console | None = None) -> Iterator[DownloadFollower]:
     """A follower of `total` downloads, with a bar if the console is a terminal."""
     console = console or Console(highlight=False)
-    size = TextColumn("{task.fields[size]}")
+    size = TextColumn("{task.fields[text]}")
     with _bar(console, "Downloading", size, TimeRemainingColumn()) as progress:
         yield DownloadFollower(console, total, progress)

@@ -6,13 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from exod.config import Band
 from exod.counts.cube import CountCube
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
+from exod.schemas.arrays import Floats, Integers, Mask, Rows
 
 
 @dataclass(frozen=True)
@@ -40,7 +37,7 @@ class Site:
 
 
 @dataclass(frozen=True)
-class BurstPhotons:
+class BurstPhotons(Rows):
     """Photons of bursts and background, arrays of shape (n_photons,).
 
     Attributes
@@ -62,17 +59,7 @@ class BurstPhotons:
     x: Floats
     y: Floats
     energy: Floats
-    own: NDArray[np.bool_]
-
-    @classmethod
-    def concatenate(cls, parts: Sequence[BurstPhotons]) -> BurstPhotons:
-        """All together."""
-        names = ("trial", "time", "x", "y", "energy", "own")
-        return cls(*(np.concatenate([getattr(p, n) for p in parts]) for n in names))
-
-    def take(self, which: NDArray[np.bool_]) -> BurstPhotons:
-        """Some of them."""
-        return BurstPhotons(*(values[which] for values in vars(self).values()))
+    own: Mask
 
 
 def background_photons(

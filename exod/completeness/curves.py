@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 
-Floats = NDArray[np.float64]
+from exod.completeness.matching import ANY
+from exod.schemas.arrays import Floats
 
 PUBLISHED: Final = MappingProxyType(
     {5.0: (8.0, 15.0, 30.0), 50.0: (10.0, 22.0, 48.0), 200.0: (18.0, 45.0, 70.0)}
@@ -93,26 +93,23 @@ def wilson(detected: Floats, trials: Floats) -> tuple[Floats, Floats]:
     return np.clip(middle - half, 0, 1), np.clip(middle + half, 0, 1)
 
 
-def counts_needed(table: pd.DataFrame, by: list[str] | None = None) -> pd.DataFrame:
+def counts_needed(table: pd.DataFrame) -> pd.DataFrame:
     """Counts for 50 and 90 % detection of each curve.
 
     Parameters
     ----------
     table : DataFrame
-        From `summarise` or `pooled`.
-    by : list of str, optional
-        Columns that tell curves apart; those of `SERIES` that the table has by default.
+        From `summarise` or `pooled`; its columns of `SERIES` tell curves apart.
 
     Returns
     -------
     DataFrame
         Those columns, and n50, n50_low, n50_high and the same for n90, see `needed`.
     """
-    names = by or [name for name in SERIES if name in table.columns]
+    names = [name for name in SERIES if name in table.columns]
     results = []
     for key, curve in table.sort_values("amplitude").groupby(names, sort=True):
-        values: tuple[Hashable, ...] = key if isinstance(key, tuple) else (key,)
-        row: dict[Hashable, Any] = dict(zip(names, values, strict=True))
+        row: dict[Hashable, Any] = dict(zip(names, cast("tuple[Hashable]", key), strict=True))
         counts, detected, trials = (
             curve[name].to_numpy(float) for name in ("amplitude", "detected", "trials")
         )
@@ -177,23 +174,21 @@ def _crossing(amplitude: Floats, share: Floats, trials: Floats, fraction: float)
     return float(np.exp(low + part * (high - low)))
 
 
-def comparable_levels(table: pd.DataFrame, kind: str) -> pd.DataFrame:
+def comparable_levels(table: pd.DataFrame) -> pd.DataFrame:
     """For each method and background the level that gives up to one false region, but no more.
 
     Parameters
     ----------
     table : DataFrame
         From `summarise`.
-    kind : str
-        The kind of run whose false regions count.
 
     Returns
     -------
     DataFrame
-        method, background, level and n_false, the mean over the grid: the most below
-        `FALSE_REGIONS`, or the fewest if all levels give more.
+        method, background, level and n_false, of all runs together and the mean over the grid:
+        the most below `FALSE_REGIONS`, or the fewest if all levels give more.
     """
-    rows = table[(table["source"] == "injected") & (table["kind"] == kind)]
+    rows = table[(table["source"] == "injected") & (table["kind"] == ANY)]
     means = rows.groupby(["method", "background", "level"], sort=True)["n_false"].mean()
     chosen = []
     for _, own in means.reset_index().groupby(["method", "background"], sort=True):

@@ -17,9 +17,7 @@ from scipy import stats
 from skimage import measure
 
 from exod.counts.cube import Box, CountCube, EventsByCell
-
-Floats = NDArray[np.float64]
-Mask = NDArray[np.bool_]
+from exod.schemas.arrays import Floats, Mask
 
 LEVEL: Final = 4.0
 """Threshold in standard deviations of the variability image above its mean."""
@@ -83,7 +81,7 @@ def variability_image(cube: CountCube, use: Mask) -> Floats:
 
     Notes
     -----
-    Needs only the non-empty cells; the slow reference is `variability_image_dense`.
+    Needs only the non-empty cells; the slow reference, the dense cube, is in the tests.
     """
     n_frames, size = int(use.sum()), cube.box.size
     total, squares, most = np.zeros(size), np.zeros(size), np.zeros(size)
@@ -98,14 +96,6 @@ def variability_image(cube: CountCube, use: Mask) -> Floats:
     mean = total / n_frames
     scatter = np.sqrt(np.maximum(squares / n_frames - mean**2, 0))
     return ((most - mean) * scatter).reshape(cube.box.shape)
-
-
-def variability_image_dense(cube: CountCube, use: Mask) -> Floats:
-    """The same from the dense cube; slow, the reference for `variability_image`."""
-    n = cube.to_dask().compute()[use].astype(float)
-    if not len(n):
-        return np.zeros(cube.box.shape)
-    return np.asarray((n.max(axis=0) - n.mean(axis=0)) * n.std(axis=0))
 
 
 def variable_places(cube: CountCube, use: Mask, level: float = LEVEL) -> list[VariablePlace]:

@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from exod.completeness.burstphotons import Site
 from exod.completeness.campaign import Point
 from exod.config import Config
 from exod.errors import ConfigError, ExposureRejected
 from exod.observation.events import select_events
+from exod.schemas.arrays import Floats, Mask
 from exod.simulate import (
     BoxBurst,
     ObservationModel,
@@ -22,10 +22,8 @@ from exod.simulate import (
     default_observation,
     simulate,
 )
-from exod.simulate.camera.detector import DETECTORS
 from exod.simulate.models import TYPICAL_RATES
 
-Floats = NDArray[np.float64]
 Place = tuple[float, float]
 
 SEPARATION_ARCSEC: Final = 90.0
@@ -80,6 +78,8 @@ def burst_places(
     places: list[Place] = []
     pixel = model.plane.pixel_arcsec
     low, high = max(off_axis - RING_ARCMIN, 0.0), off_axis + RING_ARCMIN
+    turn = np.linspace(0, 2 * np.pi, 17)
+    around = CHIP_MARGIN_ARCSEC / pixel * np.stack([np.cos(turn), np.sin(turn)])
     for _ in range(_TRIES):
         if len(places) == n:
             break
@@ -90,7 +90,7 @@ def burst_places(
         near = SEPARATION_ARCSEC / pixel
         if any(np.hypot(x - u, y - v) < near for u, v in others + places):
             continue
-        if _on_chips(model, x, y):
+        if model.on_chips(x + around[0], y + around[1]):
             places.append((x, y))
     if not places:
         raise ConfigError(
@@ -105,20 +105,6 @@ def burst_starts(
     """Random times at which all exposures are on until the burst ends, shape (n,)."""
     low, high = common_time(model)
     return generator.uniform(low, high - duration, n)
-
-
-def _on_chips(model: ObservationModel, x: float, y: float) -> bool:
-    """Whether a circle about a place is on chips of every camera."""
-    angle = np.linspace(0, 2 * np.pi, 17)
-    margin = CHIP_MARGIN_ARCSEC / model.plane.pixel_arcsec
-    around = x + margin * np.cos(angle), y + margin * np.sin(angle)
-    for exposure in model.exposures:
-        detector = DETECTORS[exposure.instrument]
-        place = detector.detector_from_sky(*around, model.pa_pnt)
-        ccdnr, _, _ = detector.raw_from_detector(*place)
-        if not (np.all(ccdnr > 0) and np.all(detector.in_field(*place))):
-            return False
-    return True
 
 
 def with_bursts(
@@ -163,7 +149,7 @@ def with_bursts(
 
 
 def selected_photons(
-    simulated: SimulatedObservation, which: NDArray[np.bool_], config: Config
+    simulated: SimulatedObservation, which: Mask, config: Config
 ) -> tuple[Floats, Floats, Floats]:
     """Photons of some sources that pass the selection of the search.
 

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from exod.completeness.campaign import Campaign
 from exod.completeness.exod1 import CONSTANT, variable_places
+from exod.schemas.arrays import Floats, Mask
 from exod.search.subset import Run, VariableRegion
-
-Floats = NDArray[np.float64]
 
 MATCH_ARCSEC: Final = 20.0
 """A region within this distance of a burst has found it."""
@@ -108,7 +106,7 @@ def search_again(
             yield kind_of(run), places_of_exod1(run, level, test=test)
 
 
-def match(places: Sequence[FoundPlace], bursts: TrueBursts) -> tuple[NDArray[np.bool_], int]:
+def match(places: Sequence[FoundPlace], bursts: TrueBursts) -> tuple[Mask, int]:
     """Find out which bursts were found, and how many places are none.
 
     Returns

@@ -104,13 +104,14 @@ def _false_table(injected: pd.DataFrame) -> str:
         error = np.sqrt(max(mean, 1 / own["observations"].sum()) / own["observations"].sum())
         rows.append([str(method), f"{level:g}", str(background), f"{mean:.2f} ± {error:.2f}"])
     table = _table(["Method", "Level", "Background", "False regions"], rows)
-    legend = [f"* {name}: {text}." for name, text in METHODS.items() if name in _column(rows, 0)]
+    used = {row[0] for row in rows}
+    legend = [f"* {name}: {text}." for name, text in METHODS.items() if name in used]
     return table + "\n\n" + "\n".join(legend)
 
 
 def _comparison(table: pd.DataFrame, needed: pd.DataFrame) -> list[str]:
     """Methods side by side, each at its comparable level; nothing for a single one."""
-    levels = comparable_levels(table, ANY)
+    levels = comparable_levels(table)
     if levels["method"].nunique() < 2:
         return []
     own = needed[(needed["kind"] == ANY) & (needed["source"] == "injected")]
@@ -135,10 +136,6 @@ def _comparison(table: pd.DataFrame, needed: pd.DataFrame) -> list[str]:
         "observation.",
         _table(names, rows),
     ]
-
-
-def _column(rows: Sequence[Sequence[str]], number: int) -> set[str]:
-    return {row[number] for row in rows}
 
 
 def _agreement_text(table: pd.DataFrame) -> str:

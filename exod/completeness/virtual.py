@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from exod.completeness.burstphotons import (
     BurstPhotons,
@@ -27,9 +26,8 @@ from exod.config import Band, Config
 from exod.counts.bayes import Thresholds
 from exod.counts.cube import CountCube
 from exod.counts.template import Expectation
+from exod.schemas.arrays import Floats, Mask
 from exod.search.runs import Run
-
-Floats = NDArray[np.float64]
 
 
 class VirtualRun(Protocol):
@@ -48,7 +46,7 @@ class VirtualRun(Protocol):
     ) -> Iterator[BurstPhotons]:
         """Background around bursts, `margin` seconds before and after them, too."""
 
-    def found(self, events: BurstPhotons, bursts: PlacedBursts) -> NDArray[np.bool_]:
+    def found(self, events: BurstPhotons, bursts: PlacedBursts) -> Mask:
         """Bin the photons as the run does and test them, shape (n_bursts,)."""
 
 
@@ -71,7 +69,7 @@ def virtual_injection(
     duration: float,
     start: Floats,
     generator: np.random.Generator,
-) -> NDArray[np.bool_]:
+) -> Mask:
     """Find out which runs find each of many bursts.
 
     Parameters

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from exod.completeness.burstphotons import BurstPhotons, PlacedBursts, background_photons
 from exod.completeness.probability import (
@@ -22,8 +21,7 @@ from exod.config import Band
 from exod.counts.bayes import Thresholds
 from exod.counts.cube import CountCube
 from exod.counts.template import Expectation
-
-Integers = NDArray[np.int64]
+from exod.schemas.arrays import Integers, Mask
 
 _SIDE: Final = 2 * REACH + 1
 
@@ -68,7 +66,7 @@ class VirtualCells:
             self.cube, self.band, trial, cell[trial, 0, which], time, generator
         )
 
-    def found(self, events: BurstPhotons, bursts: PlacedBursts) -> NDArray[np.bool_]:
+    def found(self, events: BurstPhotons, bursts: PlacedBursts) -> Mask:
         """Bin the events as the run does and test the cells, shape (n_bursts,)."""
         expectation, cube = self.expectation, self.cube
         patch = Patch.around(cube, bursts.x, bursts.y)

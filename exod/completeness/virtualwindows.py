@@ -21,11 +21,8 @@ from exod.counts.cube import CountCube
 from exod.counts.shares import ConditionalExpectation
 from exod.counts.windows import Chance
 from exod.observation.gti import Frames
+from exod.schemas.arrays import Floats, Integers, Mask
 from exod.search.sliding import SPARSE
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

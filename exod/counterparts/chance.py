@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from exod.counterparts.matching import ROUNDING, Floats, Positions
+from exod.counterparts.matching import ROUNDING, Positions
+from exod.schemas.arrays import Floats
 from exod.sky.sphere import ARCSEC, angle, chord
 
 NEIGHBOURS: Final = 32

@@ -14,13 +14,11 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.spatial import cKDTree
 
+from exod.schemas.arrays import Floats, Integers, Mask, Rows
 from exod.sky.sphere import ARCSEC, angle, chord, unit_vectors
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 
 J2000_MJD: Final = 51544.5
 _YEAR: Final = 365.25
@@ -57,7 +55,7 @@ class Positions:
     def __len__(self) -> int:
         return len(self.ra_deg)
 
-    def take(self, index: Integers | NDArray[np.bool_]) -> Positions:
+    def take(self, index: Integers | Mask) -> Positions:
         """Some of them."""
         year, pm_ra, pm_dec = (
             None if value is None else value[index]
@@ -135,7 +133,7 @@ def moved(rows: Positions, year: ArrayLike) -> tuple[Floats, Floats]:
 
 
 @dataclass(frozen=True)
-class MatchedPairs:
+class MatchedPairs(Rows):
     """Sources and rows of a catalogue that are near each other.
 
     Attributes
@@ -157,14 +155,7 @@ class MatchedPairs:
 
     def within(self, radius_arcsec: float) -> MatchedPairs:
         """Those that are not farther apart; the circle includes its edge."""
-        near = self.sep_arcsec <= radius_arcsec
-        return MatchedPairs(
-            self.source[near],
-            self.row[near],
-            self.sep_arcsec[near],
-            self.dra_arcsec[near],
-            self.ddec_arcsec[near],
-        )
+        return self.take(self.sep_arcsec <= radius_arcsec)
 
 
 def measured(sources: Positions, rows: Positions, source: Integers, row: Integers) -> MatchedPairs:

@@ -18,9 +18,10 @@ from scipy.spatial import cKDTree
 
 from exod.archive.parquet import to_pandas
 from exod.counterparts.chance import nearest_of, outer_distances, with_chance
-from exod.counterparts.matching import Integers, Positions, match_rows, merge
+from exod.counterparts.matching import Positions, match_rows, merge
 from exod.counterparts.registry import Catalogue
 from exod.counterparts.standard import ROW, nothing, positions
+from exod.schemas.arrays import Integers
 from exod.sky.healpix import farthest_corner_deg, pixel_centres
 from exod.sky.sphere import chord, unit_vectors
 

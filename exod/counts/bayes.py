@@ -24,7 +24,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 from scipy.optimize import elementwise
 
-Floats = NDArray[np.float64]
+from exod.schemas.arrays import Floats, Mask
+
 Rule = Literal["exod2", "exact"]
 Kind = Literal["peak", "eclipse"]
 
@@ -61,14 +62,7 @@ def log10_b_peak(n: ArrayLike, mu: ArrayLike) -> Floats:
     >>> log10_b_peak([0, 4], 0.0035).round(3)
     array([ 0.   , 11.205])
     """
-    n, mu, valid = _prepare(n, mu)
-    upper = special.gammaincc(n + 1, mu)
-    with np.errstate(divide="ignore"):
-        result = np.asarray(np.log10(upper) - _log10_poisson(n, mu))
-    small = upper < _TINY
-    if small.any():
-        result[small] = np.log10(1 + _series(n[small], mu[small], rising=False))
-    return np.where(valid, np.maximum(result, 0.0), np.nan)
+    return np.asarray(np.maximum(_log10_b(n, mu, special.gammaincc, eclipse=False), 0.0))
 
 
 def log10_b_eclipse(n: ArrayLike, mu: ArrayLike) -> Floats:
@@ -82,24 +76,24 @@ def log10_b_eclipse(n: ArrayLike, mu: ArrayLike) -> Floats:
     >>> log10_b_eclipse(0, 13.145).round(3)
     np.float64(5.709)
     """
-    n, mu, valid = _prepare(n, mu)
-    lower = special.gammainc(n + 1, mu)
+    return _log10_b(n, mu, special.gammainc, eclipse=True)
+
+
+def _log10_b(
+    n: ArrayLike, mu: ArrayLike, tail: Callable[[Floats, Floats], Floats], *, eclipse: bool
+) -> Floats:
+    n, mu = np.broadcast_arrays(np.asarray(n, float), np.asarray(mu, float))
+    valid = mu > 0
+    mu = np.where(valid, mu, 1.0)
+    share = tail(n + 1, mu)
+    log10_poisson = (special.xlogy(n, mu) - mu - special.gammaln(n + 1)) / _LN10
     with np.errstate(divide="ignore"):
-        result = np.asarray(np.log10(lower) - _log10_poisson(n, mu))
-    small = lower < _TINY
+        result = np.asarray(np.log10(share) - log10_poisson)
+    small = share < _TINY
     if small.any():
-        result[small] = np.log10(_series(n[small], mu[small], rising=True))
+        series = _series(n[small], mu[small], rising=eclipse)
+        result[small] = np.log10(series if eclipse else 1 + series)
     return np.where(valid, result, np.nan)
-
-
-def _prepare(n: ArrayLike, mu: ArrayLike) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-    counts, expected = np.broadcast_arrays(np.asarray(n, float), np.asarray(mu, float))
-    valid = expected > 0
-    return counts, np.where(valid, expected, 1.0), valid
-
-
-def _log10_poisson(n: Floats, mu: Floats) -> Floats:
-    return np.asarray((special.xlogy(n, mu) - mu - special.gammaln(n + 1)) / _LN10)
 
 
 def _series(n: Floats, mu: Floats, *, rising: bool) -> Floats:
@@ -162,11 +156,8 @@ def sigma_equivalent(log10_b: ArrayLike, kind: Kind) -> Floats:
 @lru_cache(maxsize=2)
 def _sigma_curve(kind: Kind) -> tuple[Floats, Floats]:
     sigmas = np.linspace(0, MAX_SIGMA, 2001)
-    if kind == "peak":
-        counts = np.array([n_peak(s, MU_REFERENCE) for s in sigmas])
-        return sigmas, log10_b_peak(counts, MU_REFERENCE)
-    counts = np.array([n_eclipse(s, MU_REFERENCE) for s in sigmas])
-    return sigmas, log10_b_eclipse(counts, MU_REFERENCE)
+    n, b = (n_peak, log10_b_peak) if kind == "peak" else (n_eclipse, log10_b_eclipse)
+    return sigmas, b(np.array([n(s, MU_REFERENCE) for s in sigmas]), MU_REFERENCE)
 
 
 @dataclass(frozen=True)
@@ -206,12 +197,12 @@ class Thresholds:
         gaussian = counts + (np.sqrt(s2**2 + 8 * counts * s2) + s2) / 2
         return np.where(counts < len(table), table[np.minimum(counts, len(table) - 1)], gaussian)
 
-    def is_peak(self, n: NDArray[np.integer], mu: ArrayLike) -> NDArray[np.bool_]:
+    def is_peak(self, n: NDArray[np.integer], mu: ArrayLike) -> Mask:
         """Whether `n` counts are significantly more than `mu`."""
         mu = np.asarray(mu)
         return np.asarray((mu > MU_MIN) & (mu < self.peak_limit(n)))
 
-    def is_eclipse(self, n: NDArray[np.integer], mu: ArrayLike) -> NDArray[np.bool_]:
+    def is_eclipse(self, n: NDArray[np.integer], mu: ArrayLike) -> Mask:
         """Whether `n` counts are significantly fewer than `mu`."""
         return np.asarray(np.asarray(mu) > self.eclipse_limit(n))
 
@@ -268,9 +259,7 @@ def _solve(function: Callable[[Floats, Floats], Floats], target: float, last: in
     return np.where(result.success, np.exp(result.x), 0.0)
 
 
-def amplitude_limit(
-    n: ArrayLike, mu: ArrayLike, credibility: float, kind: Kind
-) -> NDArray[np.float64]:
+def amplitude_limit(n: ArrayLike, mu: ArrayLike, credibility: float, kind: Kind) -> Floats:
     """Upper limit of the excess (peak) or deficit (eclipse) in counts at a credible level.
 
     Parameters

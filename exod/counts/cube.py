@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from exod.observation.gti import Frames
+from exod.schemas.arrays import Floats, Indices, Integers, Mask
 
 if TYPE_CHECKING:
     import dask.array
@@ -67,7 +68,7 @@ class Grid:
         return self.width * self.pixel_arcsec
 
     @property
-    def edges(self) -> NDArray[np.float64]:
+    def edges(self) -> Floats:
         """Edges of the cells in sky pixels, shape (n + 1,)."""
         return np.linspace(0, self.sky_extent, self.n + 1)
 
@@ -171,8 +172,7 @@ class CountCube:
     event : ndarray of int64, shape (n_events,)
         Index of each event in the arrays that the cube was built from.
     exposure : ndarray of float64, shape (n_frames,)
-        Relative exposure of each frame: 1, or 0 for a masked frame, whose events are left out; in
-        a rebinned cube the sum over the frames that were joined.
+        Relative exposure of each frame: 1, or 0 for a masked frame, whose events are left out.
     chunk_frames : int
         Frames of a chunk.
     """
@@ -182,8 +182,8 @@ class CountCube:
     box: Box
     frame: NDArray[np.int32]
     cell: NDArray[np.int32]
-    event: NDArray[np.int64]
-    exposure: NDArray[np.float64]
+    event: Integers
+    exposure: Floats
     chunk_frames: int
 
     @classmethod
@@ -193,8 +193,8 @@ class CountCube:
         grid: Grid,
         frame: NDArray[np.int32],
         flat: NDArray[np.int32],
-        masked: NDArray[np.bool_],
-        used: NDArray[np.bool_] | None = None,
+        masked: Mask,
+        used: Mask | None = None,
         chunk_frames: int | None = None,
     ) -> CountCube:
         """Build the cube of binned events.
@@ -229,26 +229,9 @@ class CountCube:
         )
 
     @property
-    def masked(self) -> NDArray[np.bool_]:
+    def masked(self) -> Mask:
         """Frames without data, shape (n_frames,)."""
         return self.exposure == 0
-
-    def rebinned(self, factor: int) -> CountCube:
-        """The cube with frames joined in groups of `factor`; the last group may be short.
-
-        Counts and relative exposures are summed (method.md, Count cube).
-        """
-        first = np.arange(0, self.frames.n, factor)
-        frames = Frames(self.frames.t_lo, self.frames.t_bin * factor, len(first))
-        exposure = np.add.reduceat(self.exposure, first) if len(first) else self.exposure
-        chunk_frames = _default_chunk(frames.n, self.n_sum, self.box.size)
-        return replace(
-            self,
-            frames=frames,
-            frame=self.frame // np.int32(factor),
-            exposure=exposure,
-            chunk_frames=chunk_frames,
-        )
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -260,12 +243,12 @@ class CountCube:
         """Counts in the cube."""
         return len(self.frame)
 
-    def image(self, which: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
+    def image(self, which: Mask | None = None) -> Integers:
         """Counts summed over the frames where `which` (all by default), shape (y, x)."""
         cell = self.cell if which is None else self.cell[which[self.frame]]
         return np.bincount(cell, minlength=self.box.size).reshape(self.box.shape)
 
-    def light_curve(self, which: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
+    def light_curve(self, which: Mask | None = None) -> Integers:
         """Counts summed over the cells of image `which`, shape (y, x); result (n_frames,)."""
         frame = self.frame if which is None else self.frame[which.ravel()[self.cell]]
         return np.bincount(frame, minlength=self.frames.n)
@@ -320,14 +303,14 @@ class EventsByCell:
         Cells that will be asked for; the others are left out.
     """
 
-    def __init__(self, cube: CountCube, cells: NDArray[np.bool_]) -> None:
+    def __init__(self, cube: CountCube, cells: Mask) -> None:
         wanted = np.flatnonzero(cells.ravel()[cube.cell])
         self._order = wanted[np.argsort(cube.cell[wanted], kind="stable")]
         counts = np.bincount(cube.cell[wanted], minlength=cube.box.size)
         self._first = np.concatenate([[0], np.cumsum(counts)])
         self._columns = cube.box.shape[1]
 
-    def in_box(self, box: Box) -> NDArray[np.intp]:
+    def in_box(self, box: Box) -> Indices:
         """Indices into the cube's events of those in a box of the cropped image."""
         rows = self._columns * np.arange(box.y_lo, box.y_hi)
         ranges = zip(self._first[rows + box.x_lo], self._first[rows + box.x_hi], strict=True)
@@ -352,10 +335,10 @@ def lazy_blocks(cube: CountCube, dtype: Any, block: Any) -> dask.array.Array:
 class CellByCell(ABC):
     """Expected counts of a cube that are worked out cell by cell, whatever the hypothesis."""
 
-    source_mask: NDArray[np.bool_]
+    source_mask: Mask
 
     @abstractmethod
-    def at(self, frame: NDArray[np.integer], cell: NDArray[np.integer]) -> NDArray[np.float64]:
+    def at(self, frame: NDArray[np.integer], cell: NDArray[np.integer]) -> Floats:
         """Expected counts of cells given by frame and flat index; broadcast shape."""
 
     def dense_block(self, first: int, last: int) -> NDArray[np.float32]:

@@ -19,10 +19,9 @@ from numpy.typing import NDArray
 from exod.counts.cube import Box, CellByCell, CountCube
 from exod.counts.template import bright_cells, inpaint
 from exod.observation.gti import Frames
+from exod.schemas.arrays import Floats, Indices, Mask
 
-Floats = NDArray[np.float64]
 Image = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 COUNTS_PER_KNOT: Final = 256
 """Background counts in which the level of the background is taken as constant."""
@@ -76,7 +75,7 @@ class LevelCurve:
     """
 
     live: Floats
-    kind: NDArray[np.intp]
+    kind: Indices
     rate: Floats
 
     @property
@@ -84,7 +83,7 @@ class LevelCurve:
         """Number of classes."""
         return int(self.kind.max(initial=-1)) + 1
 
-    def kind_at(self, live: Floats) -> NDArray[np.intp]:
+    def kind_at(self, live: Floats) -> Indices:
         """Class at a live time, same shape."""
         piece = np.searchsorted(self.live, live, side="right") - 1
         return self.kind[np.clip(piece, 0, len(self.kind) - 1)]
@@ -148,7 +147,7 @@ def _weighted_median(values: Floats, weight: Floats) -> float:
     return float(values[order][np.searchsorted(total, total[-1] / 2)])
 
 
-def _merged(kind: NDArray[np.intp], counts: Floats, least: float) -> NDArray[np.intp]:
+def _merged(kind: Indices, counts: Floats, least: float) -> Indices:
     """Classes numbered from 0, those with too few counts joined to the smaller neighbour."""
     _, kind = np.unique(kind, return_inverse=True)
     while True:
@@ -197,11 +196,6 @@ class ConditionalExpectation(CellByCell):
         stop = self.live_time.at(frames.starts + frames.t_bin)
         return self.curve.shares(np.column_stack([start, stop]))
 
-    def _sums(self, counts: Image, source: Image) -> Floats:
-        """Expected counts of something with these counts in each class, shape (n_frames,)."""
-        level, exposure = self.shares(self.frames)
-        return np.asarray((counts - source) @ level + source @ exposure)
-
     def at(self, frame: NDArray[np.integer], cell: NDArray[np.integer]) -> Floats:
         """Expected counts of cells given by frame and flat index; broadcast shape."""
         level, exposure = self.shares(self.frames)
@@ -218,7 +212,9 @@ class ConditionalExpectation(CellByCell):
     def light_curve(self, box: Box) -> Floats:
         """Expected counts summed over a box of the cropped image, shape (n_frames,)."""
         where = (slice(None), *box.slices)
-        return self._sums(self.counts[where].sum((1, 2)), self.source[where].sum((1, 2)))
+        counts, source = (images[where].sum((1, 2)) for images in (self.counts, self.source))
+        level, exposure = self.shares(self.frames)
+        return np.asarray((counts - source) @ level + source @ exposure)
 
     def image(self, which: Mask | None = None) -> Image:
         """Expected counts summed over the frames where `which` (all by default), shape (y, x)."""

@@ -16,10 +16,9 @@ from astropy.convolution import Gaussian2DKernel, convolve
 from numpy.typing import NDArray
 
 from exod.counts.cube import Box, CellByCell, CountCube, Grid
+from exod.schemas.arrays import Floats, Mask
 
-Floats = NDArray[np.float64]
 Image = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 MIN_DET_ML: Final = 8.0
 """Sources above this EP_DET_ML are masked (method.md, Source mask)."""

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from exod.counts.windows import LN10, Chance, Floats, Integers, WindowCounts, log10_tail
+from exod.counts.windows import LN10, Chance, WindowCounts, log10_tail
+from exod.schemas.arrays import Floats, Integers, Mask
 
 EXACT_UP_TO: Final = 150.0
 """Sums above this are taken as a scaled binomial number."""
@@ -70,7 +70,7 @@ class WeightedChance:
         """Standard deviation of the sum."""
         return np.asarray(np.hypot(self.others.sigma, 2 * self.middle.sigma))
 
-    def take(self, which: NDArray[np.bool_]) -> WeightedChance:
+    def take(self, which: Mask) -> WeightedChance:
         """Those of some windows."""
         return WeightedChance(
             self.others.take(which),

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betainc, gammaln, xlogy
 
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
+from exod.schemas.arrays import Floats, Integers, Mask, Rows
 
 LN10: Final = np.log(10.0)
 
@@ -31,7 +30,7 @@ class Tiling:
 
     positions: Integers
     number: NDArray[np.int32]
-    is_middle: NDArray[np.bool_]
+    is_middle: Mask
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ class Windows:
                 result.append(Tiling(positions, number.astype(np.int32), middle))
         return result
 
-    def _is_middle(self, axis: int, starts: Integers) -> NDArray[np.bool_]:
+    def _is_middle(self, axis: int, starts: Integers) -> Mask:
         """Cells along an axis in the middle of windows that start at `starts`."""
         middle = np.arange(self.shape[axis]) - starts == self.width // 2
         return middle & (starts >= 0) & self.weighted
@@ -191,7 +190,7 @@ class WindowCounts:
 
 
 @dataclass(frozen=True)
-class Chance:
+class Chance(Rows):
     """Counts of a window by chance: `sure` counts and a binomial number; arrays of one shape.
 
     Attributes
@@ -247,10 +246,6 @@ class Chance:
         # Rounding must not make one count out of none.
         above = np.where(n > self.sure + 1e-6, n - self.sure, 0.0)
         return log10_tail(above, self.trials, self.trials * self.share, upper=upper)
-
-    def take(self, which: NDArray[np.bool_]) -> Chance:
-        """Those of some windows."""
-        return Chance(self.sure[which], self.trials[which], self.share[which])
 
 
 def log10_tail(n: Floats, trials: Floats, mu: Floats, *, upper: bool) -> Floats:

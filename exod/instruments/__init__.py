@@ -37,11 +37,7 @@ CAMERAS: Final[Mapping[str, EpicCamera]] = MappingProxyType(
 )
 """The EPIC cameras by INSTRUME."""
 
-_INSTRUMENTS: tuple[Instrument, ...] = (EPN, EMOS1, EMOS2)
-
-INSTRUMENTS: Final[Mapping[str, Instrument]] = MappingProxyType(
-    {instrument.name: instrument for instrument in _INSTRUMENTS}
-)
+INSTRUMENTS: Final[Mapping[str, Instrument]] = CAMERAS
 """All instruments by name."""
 
 

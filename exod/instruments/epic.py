@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import ClassVar, Final
+from typing import Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from exod.instruments.instrument import EventColumns, Observatory
+from exod.instruments.instrument import EventColumns, Instrument, Observatory
 from exod.instruments.king import KingProfile
-from exod.instruments.pointspread import POINT_SPREADS, PointSpread
+from exod.instruments.pointspread import POINT_SPREADS
+from exod.schemas.arrays import Integers, Mask
 
 SKY_PIXEL_ARCSEC: Final = 0.05
 """Size of the sky pixels that X and Y count, arcsec (REFXCDLT of every PPS event list)."""
@@ -56,9 +57,9 @@ XMM: Final = Observatory(
 )
 
 
-@dataclass(frozen=True)
-class EpicCamera:
-    """An EPIC camera; the attributes that are not described here are those of `Instrument`.
+@dataclass(frozen=True, kw_only=True)
+class EpicCamera(Instrument):
+    """An EPIC camera.
 
     Attributes
     ----------
@@ -77,37 +78,19 @@ class EpicCamera:
         What CCDNR is larger by for a CCD that is read through its redundant node.
     """
 
-    name: str
     short: str
-    colour: str
-    line: str
-    n_ccds: int
-    n_columns: int
-    n_rows: int
-    pixel_arcsec: float
-    frame_time: float
     max_pattern: int
     flag_keyword: str
-    flag_mask: int
-    submodes: frozenset[str]
-    core: KingProfile
-    dropout_groups: tuple[tuple[int, ...], ...] = ()
     first_row: int = 1
     overscan: tuple[int, int, int] = (0, 0, 0)
     redundant_node: int = 0
-
-    observatory: ClassVar[Observatory] = XMM
-    sky_extent: ClassVar[int] = SKY_EXTENT
+    observatory: Observatory = XMM
+    sky_extent: int = SKY_EXTENT
 
     @property
     def is_pn(self) -> bool:
         """Whether this is the pn camera."""
         return self.name == "EPN"
-
-    @property
-    def psf(self) -> PointSpread:
-        """Point spread function of its telescope."""
-        return POINT_SPREADS[self.name]
 
     @property
     def limits(self) -> Mapping[str, tuple[int, int]]:
@@ -123,13 +106,13 @@ class EpicCamera:
             }
         )
 
-    def ccd_numbers(self, ccdnr: ArrayLike) -> NDArray[np.int64]:
+    def ccd_numbers(self, ccdnr: ArrayLike) -> Integers:
         """CCDs from 1 by CCDNR (any shape)."""
         numbers = np.asarray(ccdnr, np.int64)
         through = numbers - self.redundant_node
         return np.where((through >= 1) & (through <= self.n_ccds), through, numbers)
 
-    def is_good(self, events: EventColumns, flag_mask: int) -> NDArray[np.bool_]:
+    def is_good(self, events: EventColumns, flag_mask: int) -> Mask:
         """Energy, pattern and flag cuts, shape (n_events,).
 
         See method.md, Event selection, steps 1 and 2.

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from exod.instruments.epic import EpicCamera
 from exod.instruments.instrument import EventColumns
 from exod.instruments.king import KingProfile
+from exod.instruments.pointspread import POINT_SPREADS
+from exod.schemas.arrays import Mask
 
 _PARTIAL_WINDOWS = frozenset({"PrimePartialRFS", *(f"PrimePartialW{i}" for i in range(2, 7))})
 
@@ -17,7 +18,7 @@ _PARTIAL_WINDOWS = frozenset({"PrimePartialRFS", *(f"PrimePartialW{i}" for i in 
 class EpicMos(EpicCamera):
     """A MOS camera: seven CCDs, of which only the central one is read in windows."""
 
-    def is_usable(self, events: EventColumns, submode: str) -> NDArray[np.bool_]:
+    def is_usable(self, events: EventColumns, submode: str) -> Mask:
         """Without the central CCD in partial windows, shape (n_events,).
 
         See method.md, Event selection, step 6.
@@ -45,6 +46,7 @@ def _mos(name: str, short: str, colour: str, line: str, core: KingProfile) -> Ep
         core=core,
         overscan=(5, 5, 2),
         redundant_node=10,
+        psf=POINT_SPREADS[name],
     )
 
 

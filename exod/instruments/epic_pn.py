@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
 from exod.instruments.epic import EpicCamera
 from exod.instruments.instrument import EventColumns
 from exod.instruments.king import KingProfile
+from exod.instruments.pointspread import POINT_SPREADS
+from exod.schemas.arrays import Mask
 
 BAD_COLUMNS: Final = ((4, 12), (5, 11), (10, 28))
 """(CCDNR, RAWX) of columns that are always bad (Strueder et al. 2001)."""
@@ -18,7 +17,7 @@ BAD_COLUMNS: Final = ((4, 12), (5, 11), (10, 28))
 class EpicPn(EpicCamera):
     """The pn camera: twelve CCDs in four quadrants, each with electronics of its own."""
 
-    def is_usable(self, events: EventColumns, submode: str) -> NDArray[np.bool_]:
+    def is_usable(self, events: EventColumns, submode: str) -> Mask:
         """Without borders and bad columns, shape (n_events,).
 
         See method.md, Event selection, steps 4 and 5.
@@ -46,6 +45,7 @@ EPN: Final = EpicPn(
     flag_mask=0xCFA0000,
     submodes=frozenset({"PrimeFullWindow", "PrimeFullWindowExtended", "PrimeLargeWindow"}),
     core=KingProfile(6.636, 1.525),
+    psf=POINT_SPREADS["EPN"],
     # CCD numbers of the quadrants (Strueder et al. 2001, figure 2).
     dropout_groups=((1, 2, 3), (4, 5, 6), (7, 8, 9), (10, 11, 12)),
     # UHB section 3.3; SAS Users' Guide on pn event lists.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,8 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from exod.instruments.king import KingProfile
-
-Mask = NDArray[np.bool_]
+from exod.schemas.arrays import Floats, Integers, Mask
 
 
 class EventColumns(Protocol):
@@ -54,7 +54,7 @@ class PointSpreadFunction(Protocol):
 
     def encircled(
         self, radius_arcsec: ArrayLike, energy_kev: ArrayLike, off_axis_arcmin: ArrayLike = 0.0
-    ) -> NDArray[np.float64]:
+    ) -> Floats:
         """Share of the photons within a radius, by energy and off-axis angle (any shape)."""
 
 
@@ -81,81 +81,70 @@ class Observatory:
     photon_shares: tuple[tuple[PointSpreadFunction, float], ...]
 
 
-class Instrument(Protocol):
-    """A camera whose event lists can be searched."""
+@dataclass(frozen=True, kw_only=True)
+class Instrument(ABC):
+    """A camera whose event lists can be searched.
+
+    Attributes
+    ----------
+    name : str
+        INSTRUME keyword, or what a reader makes of it.
+    observatory : Observatory
+        The observatory that carries it.
+    colour, line : str
+        Colour and style of lines in pictures, as Matplotlib names them.
+    submodes : frozenset of str
+        Read-out modes that can be searched.
+    sky_extent : int
+        Sky pixels along X and along Y where the header of an event list does not say.
+    n_ccds : int
+        Number of CCDs.
+    n_columns, n_rows : int
+        Columns and rows of a CCD.
+    pixel_arcsec : float
+        Size of a detector pixel on the sky.
+    frame_time : float
+        Integration time of a full frame, seconds.
+    core : KingProfile
+        On-axis profile near the centre, against which hot pixels are told from sources.
+    psf : PointSpreadFunction
+        Point spread function.
+    flag_mask : int
+        Bits of FLAG that must be zero when the header does not say.
+    dropout_groups : tuple of tuples of int
+        Equally many CCDs that drop out together; empty if they do not. Frames in which a group is
+        silent are off, and so are those that follow.
+    """
+
+    name: str
+    observatory: Observatory
+    colour: str
+    line: str
+    submodes: frozenset[str]
+    sky_extent: int
+    n_ccds: int
+    n_columns: int
+    n_rows: int
+    pixel_arcsec: float
+    frame_time: float
+    core: KingProfile
+    psf: PointSpreadFunction
+    flag_mask: int
+    dropout_groups: tuple[tuple[int, ...], ...] = ()
 
     @property
-    def name(self) -> str:
-        """INSTRUME keyword, or what a reader makes of it."""
-
-    @property
-    def observatory(self) -> Observatory:
-        """The observatory that carries it."""
-
-    @property
-    def colour(self) -> str:
-        """Colour in pictures."""
-
-    @property
-    def line(self) -> str:
-        """Style of lines in pictures, as Matplotlib names it."""
-
-    @property
-    def submodes(self) -> frozenset[str]:
-        """Read-out modes that can be searched."""
-
-    @property
-    def sky_extent(self) -> int:
-        """Sky pixels along X and along Y where the header of an event list does not say."""
-
-    @property
-    def n_ccds(self) -> int:
-        """Number of CCDs."""
-
-    @property
-    def n_columns(self) -> int:
-        """Columns of a CCD."""
-
-    @property
-    def n_rows(self) -> int:
-        """Rows of a CCD."""
-
-    @property
+    @abstractmethod
     def limits(self) -> Mapping[str, tuple[int, int]]:
         """Lowest and highest value that columns of `EventColumns` have, by their names."""
 
-    def ccd_numbers(self, ccdnr: ArrayLike) -> NDArray[np.int64]:
+    @abstractmethod
+    def ccd_numbers(self, ccdnr: ArrayLike) -> Integers:
         """CCDs from 1 by CCDNR, which may tell more than the CCD (any shape)."""
 
-    @property
-    def pixel_arcsec(self) -> float:
-        """Size of a detector pixel on the sky."""
-
-    @property
-    def frame_time(self) -> float:
-        """Integration time of a full frame, seconds."""
-
-    @property
-    def dropout_groups(self) -> tuple[tuple[int, ...], ...]:
-        """Equally many CCDs that drop out together; empty if they do not.
-
-        Frames in which a group is silent are off, and so are those that follow.
-        """
-
-    @property
-    def core(self) -> KingProfile:
-        """On-axis profile near the centre, against which hot pixels are told from sources."""
-
-    @property
-    def psf(self) -> PointSpreadFunction:
-        """Point spread function."""
-
-    @property
-    def flag_mask(self) -> int:
-        """Bits of FLAG that must be zero when the header does not say."""
-
+    @abstractmethod
     def is_good(self, events: EventColumns, flag_mask: int) -> Mask:
         """X-ray events by energy, pattern and quality bits, shape (n_events,)."""
 
+    @abstractmethod
     def is_usable(self, events: EventColumns, submode: str) -> Mask:
         """Events where the detector is used in a submode, shape (n_events,)."""

@@ -13,11 +13,10 @@ from types import MappingProxyType
 from typing import ClassVar, Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from exod.instruments.king import king_fraction, king_radius
-
-Floats = NDArray[np.float64]
+from exod.schemas.arrays import Floats
 
 ENERGIES_KEV: Final = (1.0, 1.5, 2.0, 2.75, 3.5, 4.25, 6.0, 8.5)
 """Energies of the tables; the PSF beyond them is that of the nearest."""

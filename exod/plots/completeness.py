@@ -104,7 +104,7 @@ def _plain_ticks(axis: Any, values: list[float]) -> None:
 
 def _draw_needed(axes: Axes, rows: pd.DataFrame) -> None:
     """Counts for 50 % against duration, by method and background."""
-    levels = comparable_levels(rows, ANY)
+    levels = comparable_levels(rows)
     needed = counts_needed(pooled(rows, over=["off_axis"]))
     needed = needed.merge(levels, on=["method", "background", "level"])
     several = needed["method"].nunique() > 1

@@ -49,16 +49,12 @@ def _count_logarithmically(axes: Axes, shown: Histogram) -> None:
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
-def _seconds(group: Any) -> str:
-    return f"{group:g} s"
-
-
 def draw_bayes(histograms: dict[str, Histogram]) -> Figure:
     """Distributions of log10 B of peaks and eclipses for each time bin, with the limits."""
     figure = Figure(figsize=(10, 3.6), layout="constrained")
     for axes, kind in zip(figure.subplots(1, 2), _KINDS, strict=True):
         shown = histograms[f"log_b_{kind}"]
-        _stairs(axes, shown, _seconds)
+        _stairs(axes, shown, "{:g} s".format)
         _fit(axes, shown, 0.0)
         for sigma, line in ((3, ":"), (5, "--")):
             limit = threshold(sigma, kind)
@@ -74,7 +70,7 @@ def draw_events(duration: Histogram, excess: Histogram) -> Figure:
     """Distributions of the durations for each time bin and of the excess counts for each kind."""
     figure = Figure(figsize=(10, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
-    _stairs(left, duration, lambda group: f"{group:g} s frames")
+    _stairs(left, duration, "{:g} s frames".format)
     _stairs(right, excess, str)
     left.set(xlabel="Duration (s)", ylabel="Regions")
     right.set(xlabel="Excess counts (without their sign)", ylabel="Regions")

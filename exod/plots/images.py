@@ -28,6 +28,7 @@ from exod.plots.style import (
     Row,
     run_text,
 )
+from exod.schemas.arrays import Floats
 from exod.sky.plane import TangentPlane
 
 MAX_LABELS: Final = 60
@@ -242,12 +243,7 @@ def _draw_regions(axes: WCSAxes, regions: pd.DataFrame) -> list[Any]:
     return [Patch(fill=False, linewidth=1.2, label=f"{plural(len(regions), 'region')}{note}")]
 
 
-def _place_labels(
-    axes: WCSAxes,
-    boxes: NDArray[np.float64],
-    texts: list[str],
-    obstacles: NDArray[np.float64],
-) -> None:
+def _place_labels(axes: WCSAxes, boxes: Floats, texts: list[str], obstacles: Floats) -> None:
     """Write each text near its box, at the first place around it that is free.
 
     Boxes and obstacles have the columns x_lo, x_hi, y_lo, y_hi, in cells.

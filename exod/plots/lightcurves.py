@@ -26,8 +26,7 @@ from exod.plots.style import (
     shade_frames,
     utc,
 )
-
-Floats = NDArray[np.float64]
+from exod.schemas.arrays import Floats, Indices, Mask
 
 SIGMAS: Final = (3.0, 5.0)
 """Significances that are drawn as bands and lines."""
@@ -98,8 +97,8 @@ class _Curve:
     n_lowest: Floats
     n_highest: Floats
     mu: Floats
-    bti: NDArray[np.bool_]
-    masked: NDArray[np.bool_]
+    bti: Mask
+    masked: Mask
     b_log: dict[Kind, Floats]
 
     @classmethod
@@ -163,7 +162,7 @@ class _Curve:
         return int(np.argmax(np.nan_to_num(np.fmax(*ratio), nan=-np.inf)))
 
 
-def _mean_at(values: Floats, first: NDArray[np.intp]) -> Floats:
+def _mean_at(values: Floats, first: Indices) -> Floats:
     """Mean of the values from each index `first` to the next, without NaN."""
     known = np.isfinite(values)
     number = np.add.reduceat(known, first, dtype=float)
@@ -209,7 +208,8 @@ def region_light_curve(run: Row, region: Row, light_curve: pd.DataFrame) -> Figu
         groups = f", in groups of {factor} frames" if factor > 1 else ""
         axes[0, 0].set_title(f"Whole run{groups}; ▼ close-up", fontsize=10)
         axes[0, 1].set_title(f"±{ZOOM_FRAMES} frames around the most significant", fontsize=10)
-        _point_at(axes[0, 0], float(curve.middles[peak]))
+        above = {"transform": axes[0, 0].get_xaxis_transform(), "clip_on": False}
+        axes[0, 0].plot(curve.middles[peak], 1.015, "kv", markersize=5, **above)
     else:
         _draw_column(axes[:, 0], curve, run, 1)
     mark_event(axes[0], run, region)
@@ -344,11 +344,6 @@ def _mark(upper: Axes, lower: Axes, curve: _Curve, sigma: float) -> None:
                 zorder=5,
                 clip_on=False,
             )
-
-
-def _point_at(axes: Axes, time: float) -> None:
-    """A triangle on the upper edge."""
-    axes.plot(time, 1.015, "kv", transform=axes.get_xaxis_transform(), markersize=5, clip_on=False)
 
 
 def _title(run: Row, region: Row) -> str:

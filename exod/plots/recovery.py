@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from exod.plots.style import BLUE, GREEN, SMALL, VERMILLION
+from exod.schemas.arrays import Floats, Integers
 from exod.sources.recovery import Recovery
 
 _COLOURS: Final = (BLUE, VERMILLION, GREEN)
@@ -22,11 +22,7 @@ _MAP: Final = "cividis"
 
 
 def recovery_figure(
-    recovery: Recovery,
-    histograms: NDArray[np.int64],
-    edges: NDArray[np.float64],
-    label: str,
-    radius_arcsec: float,
+    recovery: Recovery, histograms: Integers, edges: Floats, label: str, radius_arcsec: float
 ) -> Figure:
     """Matrix of the recovery of runs by others, and distributions of mean counts.
 
@@ -90,9 +86,7 @@ def _draw_matrix(axes: Axes, recovery: Recovery) -> None:
     axes.figure.colorbar(image, ax=axes, shrink=0.8, label="Fraction recovered")
 
 
-def _draw_histograms(
-    axes: Axes, runs: pd.DataFrame, histograms: NDArray[np.int64], edges: NDArray[np.float64]
-) -> None:
+def _draw_histograms(axes: Axes, runs: pd.DataFrame, histograms: Integers, edges: Floats) -> None:
     for number, (t_bin, counts) in enumerate(zip(runs["t_bin"], histograms, strict=True)):
         axes.stairs(
             counts,

@@ -122,12 +122,9 @@ def png(figure: Figure) -> bytes:
     return sink.getvalue()
 
 
-def _run_labels(frame: pd.DataFrame) -> list[str]:
-    return [f"{t_bin:g} s\n{lo:g}–{hi:g}" for t_bin, lo, hi in frame.index]
-
-
 def _run_axis(axes: Axes, frame: pd.DataFrame) -> None:
-    axes.set_xticks(range(len(frame)), _run_labels(frame), fontsize=SMALL)
+    labels = [f"{t_bin:g} s\n{lo:g}–{hi:g}" for t_bin, lo, hi in frame.index]
+    axes.set_xticks(range(len(frame)), labels, fontsize=SMALL)
     axes.set_xlabel("Time bin and band (keV)")
     axes.set_xlim(-0.6, len(frame) - 0.4)
 

@@ -12,9 +12,9 @@ from astropy import units
 from astropy.coordinates import Angle
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from exod.observation.times import utc_date
+from exod.schemas.arrays import Floats, Mask
 
 Row = Mapping[str, Any] | pd.Series
 """One row of a table."""
@@ -80,7 +80,7 @@ def run_text(run: Row) -> str:
     return f"{run['e_lo']:g}–{run['e_hi']:g} keV, {run['t_bin']:g} s frames"
 
 
-def spans(flagged: NDArray[np.bool_]) -> list[tuple[int, int]]:
+def spans(flagged: Mask) -> list[tuple[int, int]]:
     """Half-open ranges of the indices at which `flagged` holds.
 
     Examples
@@ -109,14 +109,12 @@ def legend_below(figure: Figure, panels: Iterable[Axes], columns: int) -> None:
         )
 
 
-def shade_bad_time(axes: Axes, starts: NDArray[np.float64], stops: NDArray[np.float64]) -> None:
+def shade_bad_time(axes: Axes, starts: Floats, stops: Floats) -> None:
     """Shade bad time intervals over the whole height."""
     _shade(axes, starts, stops, label="bad time (flaring background)", color=YELLOW, alpha=0.5)
 
 
-def shade_frames(
-    axes: Axes, edges: NDArray[np.float64], bti: NDArray[np.bool_], masked: NDArray[np.bool_]
-) -> None:
+def shade_frames(axes: Axes, edges: Floats, bti: Mask, masked: Mask) -> None:
     """Shade frames in bad time and frames without data over the whole height."""
     bad, off = (np.array(spans(flagged), int).reshape(-1, 2) for flagged in (bti, masked))
     shade_bad_time(axes, edges[bad[:, 0]], edges[bad[:, 1]])
@@ -132,9 +130,7 @@ def shade_frames(
     )
 
 
-def _shade(
-    axes: Axes, starts: NDArray[np.float64], stops: NDArray[np.float64], **style: Any
-) -> None:
+def _shade(axes: Axes, starts: Floats, stops: Floats, **style: Any) -> None:
     if not len(starts):
         return
     style = {"linewidth": 0} | style

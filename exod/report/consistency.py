@@ -1,11 +1,16 @@
-"""Whether the tables of an archive agree with one another."""
+"""Whether the tables of an archive agree with one another: rules, and the rows that break them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import duckdb
 import pandas as pd
+import pyarrow as pa
+
+from exod.archive.products import XMATCH
 
 
 @dataclass(frozen=True)
@@ -27,170 +32,132 @@ class Consistency:
     detail: str
 
 
-def check_searches(
-    entries: Mapping[str, int], runs: pd.DataFrame, regions: pd.DataFrame
-) -> list[Consistency]:
-    """Compare ledger, runs and regions.
+class _Rule(NamedTuple):
+    """What should hold, the rows that break it, tables with what their rows are, what is wrong."""
+
+    name: str
+    wrong: str
+    told: Mapping[str, str]
+    text: str
+
+
+def check_tables(tables: Mapping[str, pd.DataFrame]) -> list[Consistency]:
+    """Compare tables of an archive with one another.
 
     Parameters
     ----------
-    entries : dict of str to int
-        Regions of each observation as the ledger has them.
-    runs : DataFrame
-        With runid, obsid and n_regions.
-    regions : DataFrame
-        With detid, runid and obsid.
+    tables : dict of str to DataFrame
+        entries (obsid and n_regions, as the ledger has them), runs (runid and n_regions) and
+        regions (detid, runid and obsid); those of the products that there are, of unique
+        (region_num, srcid, n_detections and best_detid, with members: detid, region_num and
+        srcid), features and flags (detid) and cross-matches, by product (region_num).
     """
-    found = regions["obsid"].astype(str).value_counts()
-    ledger = pd.Series(entries, dtype="int64")
-    of_run = regions["runid"].astype(str).value_counts()
-    declared = pd.Series(runs["n_regions"].to_numpy("int64"), index=runs["runid"].astype(str))
-    unknown = ~regions["runid"].isin(runs["runid"])
-    return [
-        _unique("Every region has an identifier of its own", regions["detid"], "region"),
-        _unique("Every run is there once", runs["runid"], "run"),
-        _none(
-            "The ledger counts the regions that are in the table",
-            int((ledger.sub(found, fill_value=0) != 0).sum()),
-            f"{len(ledger):,} observations, {len(regions):,} regions",
-            "observations differ",
-        ),
-        _none(
-            "Every run counts the regions that are in the table",
-            _differences(declared, of_run),
-            f"{len(runs):,} runs",
-            "runs differ",
-        ),
-        _none(
-            "Every region belongs to a run",
-            int(unknown.sum()),
-            f"{len(regions):,} regions",
-            "regions have no run",
-        ),
-    ]
+    with duckdb.connect() as connection:
+        for name, frame in tables.items():
+            connection.register(name, pa.Table.from_pandas(frame, preserve_index=False))
+        return [_checked(connection, rule, tables) for rule in _rules(tables)]
 
 
-def _differences(one: pd.Series, other: pd.Series) -> int:
-    # An identifier that is there twice is found by another check; here it must not stop us.
-    one = one[~one.index.duplicated()]
-    return int((one.sub(other, fill_value=0) != 0).sum())
-
-
-def check_sources(
-    unique: pd.DataFrame, members: pd.DataFrame, detids: pd.Series
-) -> list[Consistency]:
-    """Compare unique sources, their members and the regions.
-
-    Parameters
-    ----------
-    unique : DataFrame
-        With region_num, srcid, n_detections and best_detid.
-    members : DataFrame
-        With detid, region_num and srcid.
-    detids : Series of str
-        Identifiers of all regions.
-    """
-    counted = members["region_num"].value_counts()
-    declared = pd.Series(
-        unique["n_detections"].to_numpy("int64"), index=unique["region_num"].to_numpy()
+def _checked(
+    connection: duckdb.DuckDBPyConnection, rule: _Rule, tables: Mapping[str, pd.DataFrame]
+) -> Consistency:
+    wrong = len(connection.sql(rule.wrong))
+    number = ", ".join(f"{len(tables[table]):,} {noun}" for table, noun in rule.told.items())
+    return Consistency(
+        rule.name, not wrong, f"{number}; {wrong:,} {rule.text}" if wrong else number
     )
-    names = members.merge(
-        unique[["region_num", "srcid"]].drop_duplicates("region_num"),
-        on="region_num",
-        suffixes=("", "_source"),
+
+
+def _rules(tables: Iterable[str]) -> Iterator[_Rule]:
+    """The rules about the tables that there are."""
+    regions, runs = {"regions": "regions"}, {"runs": "runs"}
+    yield _once("Every region has an identifier of its own", "detid", regions)
+    yield _once("Every run is there once", "runid", runs)
+    yield _Rule(
+        "The ledger counts the regions that are in the table",
+        _miscounted("entries", "n_regions", "regions", "obsid"),
+        {"entries": "observations", **regions},
+        "observations differ",
     )
-    n_members, n_sources = f"{len(members):,} members", f"{len(unique):,} sources"
-    return [
-        _unique("Every source has a number of its own", unique["region_num"], "source"),
-        _unique("Every source has a name of its own", unique["srcid"], "source"),
-        _none(
-            "Every member belongs to a source",
-            int((~members["region_num"].isin(unique["region_num"])).sum()),
-            n_members,
-            "members have no source",
-        ),
-        _unique("Every region is a member of one source only", members["detid"], "member"),
-        _none(
-            "Members and sources have the same names",
-            int((names["srcid"].astype(str) != names["srcid_source"].astype(str)).sum()),
-            n_members,
-            "names differ",
-        ),
-        *check_rows("member of a source", members["detid"], detids),
-        _none(
-            "Every source counts its members",
-            _differences(declared, counted),
-            n_sources,
-            "sources differ",
-        ),
-        _none(
-            "The best region of every source is one of its members",
-            _best_elsewhere(unique, members),
-            n_sources,
-            "sources name another",
-        ),
-    ]
+    yield _Rule(
+        "Every run counts the regions that are in the table",
+        _miscounted("runs", "n_regions", "regions", "runid"),
+        runs,
+        "runs differ",
+    )
+    without = _without("regions", "runs", "runid")
+    yield _Rule("Every region belongs to a run", without, regions, "regions have no run")
+    if "unique" in tables:
+        yield from _source_rules()
+    for match in (name for name in tables if name.startswith(XMATCH)):
+        name, rows = match.removeprefix(XMATCH), {match: "rows"}
+        missing, foreign = (_without(*pair) for pair in (("unique", match), (match, "unique")))
+        yield _Rule(f"Every source was matched with {name}", missing, rows, "sources were not")
+        yield _Rule(f"Every row of {name} is of a source", foreign, rows, "rows have no source")
+        yield _once(f"Every row of {name} is there once", "region_num", rows)
+    for product in (name for name in ("features", "flags") if name in tables):
+        yield from _region_rules(product, f"row of {product}")
+        yield _once(f"Every row of {product} is there once", "detid", {product: "rows"})
 
 
-def _best_elsewhere(unique: pd.DataFrame, members: pd.DataFrame) -> int:
-    own = members.rename(columns={"detid": "best_detid"})
-    pairs = unique[["region_num", "best_detid"]].astype({"best_detid": "str"})
-    own = own[["region_num", "best_detid"]].astype({"best_detid": "str"}).drop_duplicates()
-    return len(pairs) - len(pairs.merge(own, on=["region_num", "best_detid"]))
+def _source_rules() -> Iterator[_Rule]:
+    sources, members = {"unique": "sources"}, {"members": "members"}
+    yield _once("Every source has a number of its own", "region_num", sources)
+    yield _once("Every source has a name of its own", "srcid", sources)
+    lost = _without("members", "unique")
+    yield _Rule("Every member belongs to a source", lost, members, "members have no source")
+    yield _once("Every region is a member of one source only", "detid", members)
+    yield _Rule(
+        "Members and sources have the same names",
+        'SELECT detid FROM members SEMI JOIN "unique" ON members.region_num = "unique".region_num '
+        'ANTI JOIN "unique" AS same USING (region_num, srcid)',
+        members,
+        "names differ",
+    )
+    yield from _region_rules("members", "member of a source")
+    yield _Rule(
+        "Every source counts its members",
+        _miscounted("unique", "n_detections", "members", "region_num"),
+        sources,
+        "sources differ",
+    )
+    yield _Rule(
+        "The best region of every source is one of its members",
+        'SELECT srcid FROM "unique" ANTI JOIN members ON best_detid = detid '
+        'AND "unique".region_num = members.region_num',
+        sources,
+        "sources name another",
+    )
 
 
-def check_rows(what: str, own: pd.Series, detids: pd.Series) -> list[Consistency]:
-    """Compare the rows of a table that has one row a region with the regions.
-
-    Parameters
-    ----------
-    what : str
-        What a row is, as "row of features".
-    own, detids : Series of str
-        Identifiers in that table, and of the regions.
-    """
-    missing, foreign = int((~detids.isin(own)).sum()), int((~own.isin(detids)).sum())
-    return [
-        _none(f"Every region is a {what}", missing, f"{len(detids):,} regions", "regions are not"),
-        _none(f"Every {what} is a region", foreign, f"{len(own):,} rows", "rows have no region"),
-    ]
+def _region_rules(table: str, row: str) -> Iterator[_Rule]:
+    """Of a table that has one row a region."""
+    missing, foreign = _without("regions", table, "detid"), _without(table, "regions", "detid")
+    yield _Rule(f"Every region is a {row}", missing, {"regions": "regions"}, "regions are not")
+    yield _Rule(f"Every {row} is a region", foreign, {table: "rows"}, "rows have no region")
 
 
-def check_features(product: str, own: pd.Series, detids: pd.Series) -> list[Consistency]:
-    """Compare features or flags with the regions: the same identifiers, each once."""
-    return [
-        *check_rows(f"row of {product}", own, detids),
-        _unique(f"Every row of {product} is there once", own, "row"),
-    ]
+def _once(name: str, key: str, told: Mapping[str, str]) -> _Rule:
+    """No two rows of a table have the same key."""
+    (table,) = told
+    first = f"row_number() OVER (PARTITION BY {key}) = 1"
+    return _Rule(name, f'FROM "{table}" QUALIFY NOT {first}', told, "are repeated")
 
 
-def check_matches(catalogue: str, own: pd.Series, sources: pd.Series) -> list[Consistency]:
-    """Compare a cross-match with the sources, by their numbers.
+def _without(table: str, other: str, key: str = "region_num") -> str:
+    """Rows of a table whose key another does not have."""
+    return f'FROM "{table}" ANTI JOIN "{other}" USING ({key})'
 
-    Parameters
-    ----------
-    catalogue : str
-        Its name.
-    own, sources : Series of int
-        region_num of the cross-match and of the unique sources.
-    """
-    missing, foreign = int((~sources.isin(own)).sum()), int((~own.isin(sources)).sum())
-    rows = f"{len(own):,} rows"
-    return [
-        _none(f"Every source was matched with {catalogue}", missing, rows, "sources were not"),
-        _none(f"Every row of {catalogue} is of a source", foreign, rows, "rows have no source"),
-        _unique(f"Every row of {catalogue} is there once", own, "row"),
-    ]
+
+def _miscounted(table: str, number: str, other: str, key: str) -> str:
+    """Keys of which a table says another number of rows of another than there are."""
+    # A key that is there twice is found by another rule.
+    said = f'SELECT {key}, any_value({number}) AS said FROM "{table}" GROUP BY {key}'  # noqa: S608
+    rows = f'SELECT {key}, count(*) AS n FROM "{other}" GROUP BY {key}'  # noqa: S608
+    differ = "coalesce(said, 0) <> coalesce(n, 0)"
+    return f"FROM ({said}) FULL JOIN ({rows}) USING ({key}) WHERE {differ}"
 
 
 def failed(checks: Iterable[Consistency]) -> int:
     """How many checks did not pass."""
     return sum(not check.passed for check in checks)
-
-
-def _none(name: str, wrong: int, number: str, text: str) -> Consistency:
-    return Consistency(name, wrong == 0, f"{number}; {wrong:,} {text}" if wrong else number)
-
-
-def _unique(name: str, values: pd.Series, noun: str) -> Consistency:
-    return _none(name, int(values.duplicated().sum()), f"{len(values):,} {noun}s", "are repeated")

@@ -7,11 +7,10 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from exod.report.statistics import Histogram, histogram
-
-Floats = NDArray[np.float64]
+from exod.schemas.arrays import Floats
 
 MIN_PARALLAX_SNR: Final = 5.0
 """Parallaxes below so many standard errors give no distance (Bailer-Jones 2015)."""

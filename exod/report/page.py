@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Number
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Self
 
 import jinja2
 from markupsafe import Markup, escape
@@ -54,6 +54,13 @@ class Listing:
     caption: str
     head: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
+
+    @classmethod
+    def of(cls, caption: str, rows: Iterable[Mapping[str, Cell]]) -> Self:
+        """Rows with cells under their headings, those of the longest; there is one at least."""
+        cells = list(rows)
+        head = tuple(sorted(cells, key=len)[-1])
+        return cls(caption, head, tuple(tuple(row.get(name) for name in head) for row in cells))
 
     def numeric(self, column: int) -> bool:
         """Whether a column holds numbers, so that its heading is to the right as they are."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from exod.counts.bayes import threshold
@@ -132,21 +131,19 @@ def good_and_bad_time(numbers: Numbers, pictures: Pictures) -> Blocks:
         return [missing("The features do not count significant frames", "features", numbers)]
     if bins.empty:
         return [Text("There are no light curves.", missing=True)]
-    rows: list[tuple[Cell, ...]] = []
-    for key, frames in _rows(bins):
-        t_bin, sigma, kind = key
-        of = [int(regions[place].loc[key]) for place in ("gti", "bti", "both")]
-        rows.append(
-            (f"{t_bin:g} s", f"{sigma}σ {kind}", *frames, share(frames[1], sum(frames)), *of)
-        )
-    head: tuple[str, ...] = (
-        "Time bin",
-        "Significance",
-        "Frames in good time",
-        "in bad time",
-        "bad",
-    )
-    head += ("Regions in good time only", "in bad time only", "in both")
+    rows = [
+        {
+            "Time bin": f"{t_bin:g} s",
+            "Significance": f"{sigma}σ {kind}",
+            "Frames in good time": good,
+            "in bad time": bad,
+            "bad": share(bad, good + bad),
+            "Regions in good time only": int(regions["gti"].loc[t_bin, sigma, kind]),
+            "in bad time only": int(regions["bti"].loc[t_bin, sigma, kind]),
+            "in both": int(regions["both"].loc[t_bin, sigma, kind]),
+        }
+        for (t_bin, sigma, kind), (good, bad) in _rows(bins[["gti", "bti"]])
+    ]
     text = (
         "Bad time intervals (BTI) are flares of the particle background; the expectation follows "
         "them, but what varies only there deserves a second look. Good time (GTI) is the rest."
@@ -155,7 +152,7 @@ def good_and_bad_time(numbers: Numbers, pictures: Pictures) -> Blocks:
     return [
         Text(text),
         *drawn(pictures, "good_bad", alternative),
-        Listing("Significant frames, and regions that have some", head, tuple(rows)),
+        Listing.of("Significant frames, and regions that have some", rows),
     ]
 
 
@@ -182,58 +179,35 @@ def false_alarms(numbers: Numbers, pictures: Pictures) -> Blocks:
     """Regions that chance is expected to make beside those that were found."""
     if numbers.expected.empty:
         return [Text("There are no runs.", missing=True)]
-    counts = numbers.runs.reindex(numbers.expected.index, fill_value=0)
-    known = numbers.expected
-    table = np.column_stack(
-        [
-            known["runs"],
-            known["unknown"],
-            counts["peaks"],
-            known["false_peaks"],
-            counts["eclipses"],
-            known["false_eclipses"],
-        ]
-    ).astype(float)
-    keys = known.index.tolist()
-    rows: list[tuple[Cell, ...]] = [
-        (*run_cells(key), *_false_cells(row)) for key, row in zip(keys, table.tolist(), strict=True)
+    counts = numbers.runs[["peaks", "eclipses"]].reindex(numbers.expected.index, fill_value=0)
+    table = pd.concat([numbers.expected, counts], axis=1)
+    total = table.sum()
+    named = [*zip(map(run_cells, table.index), table.to_dict("records"), strict=True)]
+    rows: list[Mapping[str, Cell]] = [
+        {
+            **dict(zip(RUN_HEAD, names, strict=True)),
+            "Runs": int(row["runs"]),
+            "without expectation": int(row["unknown"]),
+            "Peaks found": int(row["peaks"]),
+            # Zero that is the sum of nothing is not an expectation.
+            "peaks by chance": row["false_peaks"] if row["unknown"] < row["runs"] else None,
+            "Eclipses found": int(row["eclipses"]),
+            "eclipses by chance": row["false_eclipses"] if row["unknown"] < row["runs"] else None,
+        }
+        for names, row in [*named, (("All", ""), total.to_dict())]
     ]
-    totals = table.sum(axis=0)
-    rows.append(("All", "", *_false_cells(totals.tolist())))
-    head: tuple[str, ...] = (
-        *RUN_HEAD,
-        "Runs",
-        "without expectation",
-        "Peaks found",
-        "expected by chance",
-    )
-    head += ("Eclipses found", "expected by chance")
     text = (
         "How many regions of each kind chance alone is expected to make, from the expectation of "
         "every cell, summed over the runs for which it is known."
     )
-    if totals[1]:
+    if unknown := int(total["unknown"]):
         text += (
-            f" {plural(int(totals[1]), 'run')} {'has' if totals[1] == 1 else 'have'} no such "
+            f" {plural(unknown, 'run')} {'has' if unknown == 1 else 'have'} no such "
             "number; what was found there is counted all the same."
         )
     alternative = "Points: regions found and expected by chance in each run."
-    listing = Listing("Regions found, and expected by chance", head, tuple(rows))
+    listing = Listing.of("Regions found, and expected by chance", rows)
     return [Text(text), *drawn(pictures, "false_alarms", alternative), listing]
-
-
-def _false_cells(values: Sequence[float]) -> tuple[Cell, ...]:
-    runs, unknown, peaks, false_peaks, eclipses, false_eclipses = values
-    # Zero that is the sum of nothing is not an expectation.
-    nothing = runs == unknown
-    return (
-        int(runs),
-        int(unknown),
-        int(peaks),
-        None if nothing else float(false_peaks),
-        int(eclipses),
-        None if nothing else float(false_eclipses),
-    )
 
 
 def durations(numbers: Numbers, pictures: Pictures) -> Blocks:

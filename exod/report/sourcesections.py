@@ -68,16 +68,7 @@ def counterparts(numbers: Numbers, pictures: Pictures) -> Blocks:
     if not numbers.matches:
         text = "The sources were not matched with any catalogue"
         return [missing(text, "crossmatch", numbers, "--with NAME")]
-    head: tuple[str, ...] = (
-        "Catalogue",
-        "Sources",
-        "With counterpart",
-        "Share",
-        "Within",
-        "Median separation (″)",
-    )
-    head += ("Expected by chance", "Rather chance than not")
-    rows = tuple(_match_row(name, found) for name, found in numbers.matches.items())
+    rows = [_match_row(name, found) for name, found in numbers.matches.items()]
     text = (
         "The nearest object within the radius is the counterpart. Objects of the local density at "
         "random places would give the expected ones (the line in the pictures); where the "
@@ -89,25 +80,25 @@ def counterparts(numbers: Numbers, pictures: Pictures) -> Blocks:
         for name in numbers.matches
     ]
     gallery = tuple(picture for pair in pairs for picture in pair)
-    blocks: Blocks = [Text(text), Listing("Cross-matches", head, rows)]
+    blocks: Blocks = [Text(text), Listing.of("Cross-matches", rows)]
     if gallery:
         blocks.append(Gallery(gallery))
     return blocks
 
 
-def _match_row(name: str, found: Separations | None) -> tuple[Cell, ...]:
+def _match_row(name: str, found: Separations | None) -> Mapping[str, Cell]:
     if found is None:
-        return (name, *[None] * 7)
-    return (
-        name,
-        found.sources,
-        found.matched,
-        share(found.matched, found.sources),
-        f"{found.radius_arcsec:g}″",
-        found.median_arcsec,
-        found.expected_chance,
-        found.likely_chance,
-    )
+        return {"Catalogue": name}
+    return {
+        "Catalogue": name,
+        "Sources": found.sources,
+        "With counterpart": found.matched,
+        "Share": share(found.matched, found.sources),
+        "Within": f"{found.radius_arcsec:g}″",
+        "Median separation (″)": found.median_arcsec,
+        "Expected by chance": found.expected_chance,
+        "Rather chance than not": found.likely_chance,
+    }
 
 
 def _unmatched(numbers: Numbers, catalogue: str, columns: str) -> Text:
@@ -197,20 +188,7 @@ def strongest(numbers: Numbers, pictures: Pictures) -> Blocks:
     top = numbers.sources.top
     if top.empty:
         return [Text("There are no sources.", missing=True)]
-    head = (
-        "Source",
-        "RA, Dec (°)",
-        "Error (″)",
-        "Peak: σ (log B)",
-        "Eclipse: σ (log B)",
-        "False alarm",
-        "Regions (in observations)",
-        "Look up",
-        "Best region",
-        "Its kind",
-        "Its duration (s)",
-    )
-    rows = tuple(_source_row(row) for row in top.to_dict("records"))
+    rows = [_source_row(row) for row in top.to_dict("records")]
     gallery = tuple(
         _thumbnail(row, pictures) for row in top.to_dict("records") if row["best_detid"] in pictures
     )
@@ -233,26 +211,26 @@ def strongest(numbers: Numbers, pictures: Pictures) -> Blocks:
             ),
             Gallery(gallery),
         ]
-    blocks.append(Listing("Sources by significance", head, rows))
+    blocks.append(Listing.of("Sources by significance", rows))
     return blocks
 
 
-def _source_row(row: Mapping[Any, Any]) -> tuple[Cell, ...]:
+def _source_row(row: Mapping[Any, Any]) -> Mapping[str, Cell]:
     ra, dec = float(row["ra_deg"]), float(row["dec_deg"])
     known = not pd.isna(row["best_kind"])
-    return (
-        str(row["srcid"]),
-        f"{ra:.5f} {dec:+.5f}".replace("-", "−"),
-        float(row["pos_err_arcsec"]),
-        _strength(row["sigma_peak"], row["max_B_peak_log"]),
-        _strength(row["sigma_eclipse"], row["max_B_eclipse_log"]),
-        float(row["fap_obs"]),
-        f"{row['n_detections']} ({row['n_observations']})",
-        links(ra, dec),
-        str(row["best_detid"]),
-        str(row["best_kind"]) if known else "not in the archive",
-        float(row["best_duration"]) if known else None,
-    )
+    return {
+        "Source": str(row["srcid"]),
+        "RA, Dec (°)": f"{ra:.5f} {dec:+.5f}".replace("-", "−"),
+        "Error (″)": float(row["pos_err_arcsec"]),
+        "Peak: σ (log B)": _strength(row["sigma_peak"], row["max_B_peak_log"]),
+        "Eclipse: σ (log B)": _strength(row["sigma_eclipse"], row["max_B_eclipse_log"]),
+        "False alarm": float(row["fap_obs"]),
+        "Regions (in observations)": f"{row['n_detections']} ({row['n_observations']})",
+        "Look up": links(ra, dec),
+        "Best region": str(row["best_detid"]),
+        "Its kind": str(row["best_kind"]) if known else "not in the archive",
+        "Its duration (s)": float(row["best_duration"]) if known else None,
+    }
 
 
 def _strength(sigma: float, log_b: float) -> str | None:

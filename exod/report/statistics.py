@@ -16,9 +16,8 @@ from astropy import units
 from astropy.coordinates import SkyCoord
 from numpy.typing import ArrayLike, NDArray
 
+from exod.schemas.arrays import Floats, Integers, Mask
 from exod.sky import healpix
-
-Floats = NDArray[np.float64]
 
 SIGMAS: Final = (3, 4, 5)
 """Significances whose regions are counted."""
@@ -137,7 +136,7 @@ def run_counts(regions: pd.DataFrame) -> pd.DataFrame:
     """
     kinds = regions["kind"].to_numpy(str)
     sigmas = {kind: regions[f"sigma_{kind}"].to_numpy(float) for kind in ("peak", "eclipse")}
-    counted: dict[str, NDArray[np.bool_]] = {"regions": np.ones(len(regions), bool)}
+    counted: dict[str, Mask] = {"regions": np.ones(len(regions), bool)}
     counted |= {f"{kind}s": kinds == kind for kind in sigmas}
     for sigma in SIGMAS:
         peak, eclipse = (sigmas[kind] >= sigma for kind in ("peak", "eclipse"))
@@ -196,15 +195,13 @@ def _tally(values: NDArray[np.integer]) -> pd.DataFrame:
     return pd.DataFrame({"n": counts.astype("int64")}, index=names.astype("int64"))
 
 
-def sky_pixels(ra_deg: Floats, dec_deg: Floats) -> NDArray[np.int64]:
+def sky_pixels(ra_deg: Floats, dec_deg: Floats) -> Integers:
     """HEALPix pixels of order `SKY_ORDER` (nested, ICRS) of positions; NaN are left out."""
     known = np.isfinite(ra_deg) & np.isfinite(dec_deg)
     return healpix.sky_pixels(ra_deg[known], dec_deg[known], SKY_ORDER)
 
 
-def pixel_centres(
-    pixels: NDArray[np.int64], frame: str = "icrs"
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def pixel_centres(pixels: Integers, frame: str = "icrs") -> tuple[Floats, Floats]:
     """Longitude and latitude (deg) of the centres of HEALPix pixels.
 
     Parameters

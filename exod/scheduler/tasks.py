@@ -42,6 +42,19 @@ class Done(Generic[Item, Result]):
     error: Exception | None
     tries: int = 1
 
+    def value(self) -> Result:
+        """The result; raises the error that there was instead."""
+        if self.result is None:
+            raise self.error or RuntimeError(f"The task of {self.item} ended without a result.")
+        return self.result
+
+    @property
+    def reason(self) -> str:
+        """What the error says, as a sentence."""
+        if isinstance(self.error, ExodError):
+            return str(self.error)
+        return f"Unexpected {type(self.error).__name__}: {self.error}."
+
 
 def run(
     function: Callable[[Item], Result],

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from exod.schemas import kinds
 from exod.schemas.columns import Column, Table
-from exod.schemas.search import DETID, OBSID, RUNID
+from exod.schemas.search import DETID, OBSID, REGION_KEY
 
 _S, _B = pa.string(), pa.bool_()
 _I16, _I32, _I64 = pa.int16(), pa.int32(), pa.int64()
@@ -61,13 +61,7 @@ MEMBERS = Table(
     (
         DETID,
         OBSID,
-        Column(
-            "region_num",
-            _I64,
-            "",
-            "Its unique source, region_num of the table unique",
-            ucd="meta.id.parent",
-        ),
+        kinds.parent_source("region_num", "Its unique source, region_num of the table unique"),
         replace(_SRCID, ucd="meta.id.parent"),
         kinds.right_ascension("ra_deg", "Right ascension of the region"),
         kinds.declination("dec_deg", "Declination of the region"),
@@ -90,20 +84,8 @@ LINEAGE = Table(
         _REGION_NUM,
         _SRCID,
         Column("change", _S, "", "new, merged, split, gone or returned"),
-        Column(
-            "other",
-            _I64,
-            "",
-            "Merged into, or split from, this source; -1 otherwise",
-            ucd="meta.id.assoc",
-        ),
-        Column(
-            "version",
-            _S,
-            "",
-            "Version of the product unique that made the change",
-            ucd="meta.version",
-        ),
+        kinds.associated_source("other", "Merged into, or split from, this source; -1 otherwise"),
+        kinds.version("version", "Version of the product unique that made the change"),
         Column("generation", _I32, "", "Number of that version, from 1"),
         kinds.right_ascension("ra_deg", "Right ascension of the source at the change"),
         kinds.declination("dec_deg", "Declination of the source at the change"),
@@ -168,13 +150,8 @@ def _significant(sigma: int) -> tuple[Column, ...]:
     """Columns that count significant frames: all, in bad and in good time."""
     where = {"": "", "_bti": " in bad time intervals", "_gti": " in good time intervals"}
     return tuple(
-        Column(
-            f"n_{sigma}_sig_{kind}_bins{end}",
-            _I32,
-            "",
-            f"Frames with {article} at {sigma} sigma{text}",
-        )
-        for kind, article in (("peak", "a peak"), ("eclipse", "an eclipse"))
+        Column(f"n_{sigma}_sig_{kind}_bins{end}", _I32, "", f"{what} at {sigma} sigma{text}")
+        for kind, what in (("peak", "Frames with a peak"), ("eclipse", "Frames with an eclipse"))
         for end, text in where.items()
     )
 
@@ -183,9 +160,7 @@ FEATURES = Table(
     "features",
     "Features of the light curve of each region, and its hardness ratio",
     (
-        DETID,
-        RUNID,
-        OBSID,
+        *REGION_KEY,
         Column("length", _I32, "", "Frames of the light curve"),
         Column("n_bccd", _I32, "", "Frames in which a CCD or a camera was off"),
         Column("n_bti", _I32, "", "Frames in bad time intervals"),
@@ -259,9 +234,7 @@ FLAGS = Table(
     "flags",
     "Quality flags of each region",
     (
-        DETID,
-        RUNID,
-        OBSID,
+        *REGION_KEY,
         *(
             Column(name, _B, "", meaning, ucd="meta.code.qual")
             for name, meaning in FLAG_MEANINGS.items()
@@ -274,9 +247,7 @@ DETECTOR = Table(
     "detector",
     "Where regions are on the detector, whatever the position angle",
     (
-        DETID,
-        RUNID,
-        OBSID,
+        *REGION_KEY,
         kinds.time_resolution("t_bin", "Time bin"),
         kinds.detector_x("X_det", "Sky pixels from the pointing, turned by -PA_PNT; or NaN"),
         kinds.detector_y("Y_det", "Sky pixels from the pointing, turned by -PA_PNT; or NaN"),
@@ -311,11 +282,8 @@ MATCH = (
     _SRCID,
     kinds.right_ascension("ra_deg", "Right ascension of the source when it was matched"),
     kinds.declination("dec_deg", "Declination of the source when it was matched"),
-    Column(
-        "mjd",
-        _F64,
-        "d",
-        "Mean of first and last seen, to which counterparts were moved; NaN: not known",
+    kinds.day(
+        "mjd", "Mean of first and last seen, to which counterparts were moved; NaN: not known"
     ),
 )
 """The first columns of every cross-match; the others begin with the prefix of the catalogue."""

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from exod.schemas.columns import Column
 
-_S, _F64 = pa.string(), pa.float64()
+_S, _I32, _I64, _F64 = pa.string(), pa.int32(), pa.int64(), pa.float64()
 
 
 def kind(type_: pa.DataType, unit: str, ucd: str) -> Callable[[str, str], Column]:
@@ -73,6 +73,11 @@ rate_error = kind(_F64, "ct/s", "stat.error;phot.count")
 colour = kind(_F64, "", "phot.color")
 least_colour = kind(_F64, "", "phot.color;stat.min")
 greatest_colour = kind(_F64, "", "phot.color;stat.max")
+counts = kind(_I32, "ct", "")
+day = kind(_F64, "d", "")
+associated_source = kind(_I64, "", "meta.id.assoc")
+parent_source = kind(_I64, "", "meta.id.parent")
+version = kind(_S, "", "meta.version")
 likelihood = kind(_F64, "", "stat.likelihood")
 significance = kind(_F64, "", "stat.snr")
 probability = kind(_F64, "", "stat.probability")

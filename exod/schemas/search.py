@@ -17,6 +17,7 @@ _F32, _F64 = pa.float32(), pa.float64()
 OBSID = kinds.of_observation("obsid", "Observation identifier, ten digits")
 RUNID = kinds.of_observation("runid", "Run: {obsid}_{subset}_{t_bin}_{e_lo}_{e_hi}")
 DETID = kinds.main_name("detid", "Region: {runid}_{label}")
+REGION_KEY = (DETID, RUNID, OBSID)
 _SUBSET = Column("subset", _I16, "", "Number of the group of overlapping exposures, from 0")
 _RUN_KEY = (
     RUNID,
@@ -142,12 +143,7 @@ HOT_PIXELS = Table(
         kinds.start("time_lo", "Start of the episode; start of the exposure if always hot"),
         kinds.end("time_hi", "End of the episode; end of the exposure if always hot"),
         Column("n", _I32, "ct", "Counts of the pixel in the episode"),
-        Column(
-            "n_neighbours",
-            _I32,
-            "ct",
-            "Counts of its neighbours in the episode; -1 if from a table",
-        ),
+        kinds.counts("n_neighbours", "Counts of its neighbours in the episode; -1 if from a table"),
         kinds.probability(
             "log10_p", "log10 of the chance probability before trials; NaN if from a table"
         ),

@@ -9,10 +9,9 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import special
 
-from exod.search.clocks import Floats
+from exod.schemas.arrays import Floats, Integers
 
 P0: Final = 0.001
 """False-alarm parameter of the blocks, chosen by measurement (docs/events.md)."""
@@ -63,7 +62,7 @@ def block_edges(photons: Floats, low: float, high: float, p0: float = P0) -> Flo
     return np.concatenate([[low], low + inner * (high - low), [high]])
 
 
-def _best_partition(edges: Floats, counts: NDArray[np.int64], penalty: float) -> Floats:
+def _best_partition(edges: Floats, counts: Integers, penalty: float) -> Floats:
     """Edges of the blocks whose likelihood, less the penalty for each block, is the largest."""
     before = np.append(0, np.cumsum(counts))
     best, begin = np.zeros(len(edges)), np.zeros(len(edges), int)

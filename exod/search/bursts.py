@@ -17,8 +17,9 @@ from scipy import special
 from scipy.optimize import minimize_scalar
 
 from exod.counts.bayes import Kind, amplitude_limit, log10_b_eclipse, log10_b_peak
+from exod.schemas.arrays import Floats
 from exod.search.blocks import block_edges, change_point
-from exod.search.clocks import ExpectedCounts, Floats
+from exod.search.clocks import ExpectedCounts
 
 PADDING: Final = 40
 """Photons on either side of the seed that are looked at first."""

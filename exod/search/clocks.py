@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Floats = NDArray[np.float64]
+from exod.schemas.arrays import Floats, Integers
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +96,7 @@ class ExpectedCounts:
         """Seconds with data until so many counts are expected."""
         return np.interp(np.asarray(counts), self.counts.readings, self.live.readings)
 
-    def frame(self, time: Floats) -> NDArray[np.int64]:
+    def frame(self, time: Floats) -> Integers:
         """The frame of each time; the last edge is in the last frame."""
         frame = np.searchsorted(self.edges, time, "right") - 1
         return np.minimum(frame, len(self.mu) - 1)

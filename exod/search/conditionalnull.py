@@ -12,7 +12,6 @@ from functools import cached_property
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import gammainc
 
 from exod.config import Band
@@ -21,7 +20,8 @@ from exod.counts.cube import CountCube
 from exod.counts.shares import ConditionalExpectation, LiveTime, class_images
 from exod.counts.windows import WindowCounts, Windows
 from exod.observation.gti import MAX_HIGH_ENERGY_BIN, BadTime, Frames, bad_time
-from exod.search.null import Mask, Searched, Subset, TestedRun, Threshold
+from exod.schemas.arrays import Floats, Mask
+from exod.search.null import Searched, Subset, TestedRun, Threshold
 from exod.search.regions import SignificantCells
 from exod.search.sliding import covers, significant_windows
 from exod.sensitivity.cellalarms import AlarmsByStrength, FalseAlarms
@@ -92,7 +92,7 @@ class ConditionalNull:
         edges = np.append(frames.starts, [frames.t_lo + frames.n * width, events.t_hi])
         return LiveTime(edges, np.append(~self.subset.masked(off, is_bad), True))
 
-    def _band(self, band: Band, live: NDArray[np.float64], is_live: Mask) -> _Band:
+    def _band(self, band: Band, live: Floats, is_live: Mask) -> _Band:
         """Counts, level and sources of a band, from the events that are live and their time."""
         subset, events = self.subset, self.subset.events
         used = subset.in_band(band)
@@ -214,7 +214,8 @@ class _Band:
         events, shifts = self.null.subset.events, self.null.subset.config.cube.frame_shifts
         few, t_bin = cube, expectation.frames.t_bin
         if crowd is not None and covers(crowd.t_bin, t_bin, shifts):
-            few = _only(cube, crowd.events[cube.event])
+            own = crowd.events[cube.event]
+            few = replace(cube, frame=cube.frame[own], cell=cube.cell[own], event=cube.event[own])
         found = significant_windows(few, cube, self.sums, expectation, shifts, p_log, CROWD)
         if cube.frames.n < shifts:
             return found.cells, None
@@ -224,10 +225,6 @@ class _Band:
         end = cube.frames.t_lo + cube.frames.t_bin * (cube.frames.n - shifts)
         chosen[np.searchsorted(events.time, end) :] = True
         return found.cells, Crowd(t_bin, chosen)
-
-
-def _only(cube: CountCube, which: Mask) -> CountCube:
-    return replace(cube, frame=cube.frame[which], cell=cube.cell[which], event=cube.event[which])
 
 
 def p_of_sigma(sigma: float) -> float:

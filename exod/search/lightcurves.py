@@ -11,6 +11,7 @@ from exod.counts.bayes import log10_b_eclipse, log10_b_peak
 from exod.counts.cube import Box, CountCube, EventsByCell
 from exod.counts.shares import ConditionalExpectation
 from exod.counts.template import Expectation
+from exod.schemas.arrays import Floats, Mask
 
 
 @dataclass(frozen=True)
@@ -31,19 +32,19 @@ class LightCurve:
         log10 Bayes factors of n and mu; NaN where mu is 0.
     """
 
-    time: NDArray[np.float64]
+    time: Floats
     n: NDArray[np.int32]
     mu: NDArray[np.float32]
-    bti: NDArray[np.bool_]
-    bccd: NDArray[np.bool_]
-    B_peak_log: NDArray[np.float64]
-    B_eclipse_log: NDArray[np.float64]
+    bti: Mask
+    bccd: Mask
+    B_peak_log: Floats
+    B_eclipse_log: Floats
 
 
 def light_curve(
     cube: CountCube,
     expectation: Expectation | ConditionalExpectation,
-    camera_off: NDArray[np.bool_],
+    camera_off: Mask,
     events: EventsByCell,
     box: Box,
 ) -> LightCurve:

@@ -22,12 +22,11 @@ from exod.counts.template import Expectation, mask_radius, source_discs
 from exod.observation.gti import BadTime, Frames, camera_off
 from exod.observation.stretches import working_groups
 from exod.observation.subsets import MergedEvents
+from exod.schemas.arrays import Floats, Indices, Mask
 from exod.search.regions import SignificantCells
 from exod.sensitivity.cellalarms import AlarmsByStrength, FalseAlarms
 from exod.sensitivity.cellneeds import DetectionCounts
 from exod.sensitivity.profiles import Profile, typical_profile
-
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -203,11 +202,11 @@ class Searched:
     cube: CountCube
     expectation: Expectation | ConditionalExpectation
     cells: SignificantCells
-    strength: NDArray[np.float64]
+    strength: Floats
     width: int = 1
     shifts: int = 1
 
-    def significant_frames(self, members: NDArray[np.intp]) -> Mask:
+    def significant_frames(self, members: Indices) -> Mask:
         """Sub-frames of some of the cells, shape (n_sub_frames,)."""
         frames = self.cube.frames
         first = np.rint((self.cells.start[members] - frames.t_lo) / frames.t_bin).astype(int)

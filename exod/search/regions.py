@@ -13,8 +13,7 @@ from skimage import measure
 from exod.counts.bayes import Thresholds, log10_b_eclipse, log10_b_peak
 from exod.counts.cube import Box, CountCube, SparseChunk
 from exod.counts.template import Expectation
-
-Mask = NDArray[np.bool_]
+from exod.schemas.arrays import Floats, Indices, Mask
 
 CELLS_PER_BLOCK: Final = 1_000_000
 """Cells that the search for eclipses holds densely at a time."""
@@ -49,11 +48,11 @@ class SignificantCells:
     y: NDArray[np.int32]
     x: NDArray[np.int32]
     n: NDArray[np.int32]
-    mu: NDArray[np.float64]
+    mu: Floats
     is_peak: Mask
-    b_log: NDArray[np.float64]
-    start: NDArray[np.float64]
-    p_log: NDArray[np.float64]
+    b_log: Floats
+    start: Floats
+    p_log: Floats
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -65,10 +64,10 @@ class SignificantCells:
         frame: NDArray[np.integer],
         cell: NDArray[np.integer],
         n: NDArray[Any],
-        mu: NDArray[np.float64],
+        mu: Floats,
         is_peak: Mask,
-        start: NDArray[np.float64],
-        p_log: NDArray[np.float64] | float = np.nan,
+        start: Floats,
+        p_log: Floats | float = np.nan,
     ) -> SignificantCells:
         """Of flat indices `cell` into the cropped image of a cube, in any order."""
         order = np.lexsort((~is_peak, cell, start))
@@ -108,8 +107,8 @@ def significant_cells(
     -----
     A peak has at least one count, so non-empty cells are enough. An eclipse at n counts needs mu
     above a limit that rises with n and is 13.1 for n = 0 at 3 sigma, so only the cells whose
-    largest mu exceeds that are tested in every frame. The slow reference is
-    `significant_cells_dense`.
+    largest mu exceeds that are tested in every frame. The slow reference, all
+    cells of the dense cube, is in the tests.
     """
     dim = np.flatnonzero(expectation.largest().ravel() > thresholds.eclipse_limit(np.array(0)))
     parts = []
@@ -120,23 +119,8 @@ def significant_cells(
     return _collect(cube, parts)
 
 
-def significant_cells_dense(
-    cube: CountCube, expectation: Expectation, thresholds: Thresholds
-) -> SignificantCells:
-    """The same cells from the dense cube; slow, the reference for `significant_cells`."""
-    n = cube.to_dask().compute().astype(np.int64).reshape(cube.frames.n, cube.box.size)
-    frame, cell = np.arange(cube.frames.n)[:, None], np.arange(cube.box.size)[None, :]
-    mu = expectation.at(frame, cell)
-    parts = []
-    for test, is_peak in ((thresholds.is_peak, True), (thresholds.is_eclipse, False)):
-        hit = test(n, mu) & ~cube.masked[:, None]
-        index = np.nonzero(hit)
-        parts.append((*index, n[hit], mu[hit], np.full(hit.sum(), is_peak)))
-    return _collect(cube, parts)
-
-
 _Integers = NDArray[np.integer]
-_Part = tuple[_Integers, _Integers, _Integers, NDArray[np.float64], Mask]
+_Part = tuple[_Integers, _Integers, _Integers, Floats, Mask]
 
 
 def _peaks(chunk: SparseChunk, expectation: Expectation, thresholds: Thresholds) -> _Part:
@@ -150,7 +134,7 @@ def _eclipses(
     chunk: SparseChunk,
     expectation: Expectation,
     thresholds: Thresholds,
-    dim: NDArray[np.intp],
+    dim: Indices,
 ) -> Iterator[_Part]:
     """Eclipses among the cells `dim`, dense over blocks of frames."""
     column = np.full(cube.box.size, -1)
@@ -201,7 +185,7 @@ class Region:
 
     label: int
     box: Box
-    members: NDArray[np.intp]
+    members: Indices
     y_centroid: float
     x_centroid: float
     y_weighted: float

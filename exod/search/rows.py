@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from exod.config import Config
 from exod.counts.bayes import Kind, sigma_equivalent
 from exod.observation.gti import Frames, is_hard
 from exod.observation.subsets import MergedEvents
 from exod.schemas import TABLES
+from exod.schemas.arrays import Floats
 from exod.search.bursts import Event
 from exod.search.coverage import Coverage
 from exod.search.runs import Run, VariableRegion
@@ -229,7 +229,7 @@ def _region(
         "sigma_peak": float(sigma_equivalent(strongest["peak"], "peak")),
         "sigma_eclipse": float(sigma_equivalent(strongest["eclipse"], "eclipse")),
         "strength": item.strength,
-        "fap_run": _at_least_once(run.alarms.at(item.strength)),
+        "fap_run": float(-np.expm1(-run.alarms.at(item.strength))),
         "fap_obs": np.nan,
         **_event(item.event, "peak" if is_peak.any() else "eclipse"),
     }
@@ -241,11 +241,6 @@ def _event(event: Event | None, kind: Kind) -> dict[str, Any]:
     renamed = {"start": "t_start", "start_err": "t_start_err", "stop": "t_stop"}
     renamed |= {"stop_err": "t_stop_err", "n": "event_n", "mu": "event_mu"}
     return {renamed.get(name, name): value for name, value in values.items()} | {"kind": kind}
-
-
-def _at_least_once(number: float) -> float:
-    """Probability of at least one, if so many are expected."""
-    return float(-np.expm1(-number))
 
 
 def with_observation_alarms(
@@ -276,7 +271,7 @@ def with_observation_alarms(
     return result
 
 
-def _largest(values: NDArray[np.float64]) -> float:
+def _largest(values: Floats) -> float:
     return float(np.nanmax(values)) if np.isfinite(values).any() else np.nan
 
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from exod.counts.bayes import Kind
 from exod.counts.cube import CountCube, EventsByCell
 from exod.instruments import Observatory
 from exod.observation.subsets import MergedEvents
+from exod.schemas.arrays import Floats
 from exod.search.bursts import Event, describe_event
 from exod.search.clocks import ExpectedCounts
 from exod.search.lightcurves import LightCurve, light_curve
@@ -125,7 +125,7 @@ def _measure(
     region: Region,
     cube: CountCube,
     curve: LightCurve,
-    times: NDArray[np.float64],
+    times: Floats,
     position: Position | None,
     observatory: Observatory,
 ) -> Event | None:

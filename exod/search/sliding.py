@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from exod.counts.cube import EVENTS_PER_CHUNK, CountCube
 from exod.counts.shares import ConditionalExpectation
 from exod.counts.weights import WeightedChance
-from exod.counts.windows import LN10, Chance, Floats, Integers, Tiling, WindowCounts
+from exod.counts.windows import LN10, Chance, Tiling, WindowCounts
 from exod.observation.gti import Frames
+from exod.schemas.arrays import Floats, Integers, Mask
 from exod.search.regions import CELLS_PER_BLOCK, SignificantCells
 
 _UNLIKELY: Final = -4.0
@@ -46,7 +47,7 @@ class FoundWindows:
     """
 
     cells: SignificantCells
-    crowded: NDArray[np.bool_]
+    crowded: Mask
 
 
 def covers(long: float, short: float, shifts: int) -> bool:
@@ -168,7 +169,7 @@ class _Shift:
             start, stop = np.searchsorted(self.cube.frame, ends)
             yield first, last, int(start), int(stop)
 
-    def peaks(self, crowd: int, crowded: NDArray[np.bool_]) -> Iterator[_Part]:
+    def peaks(self, crowd: int, crowded: Mask) -> Iterator[_Part]:
         """Windows with too many counts; marks the events of crowded windows."""
         least = least_counts_of(self.sums, self.level, self.p_log)
         for first, last, start, stop in self._chunks():
@@ -269,7 +270,7 @@ class _Shift:
 
 
 def _occurrences(
-    key: Integers, size: int, least: int, middle: NDArray[np.bool_] | None
+    key: Integers, size: int, least: int, middle: Mask | None
 ) -> tuple[Integers, Integers, Floats, Floats]:
     """How often the key of each event occurs; keys that occur often enough, and how often.
 

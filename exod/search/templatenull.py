@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from exod.config import Band
 from exod.counts.bayes import Thresholds, log10_b_peak, threshold
 from exod.counts.cube import Box, CountCube
 from exod.counts.template import expect
 from exod.observation.gti import BadTime, Frames, bad_time
-from exod.search.null import Mask, Searched, Subset, TestedRun, Threshold
+from exod.schemas.arrays import Floats, Mask
+from exod.search.null import Searched, Subset, TestedRun, Threshold
 from exod.search.regions import SignificantCells, significant_cells
 from exod.sensitivity.cellalarms import (
     AlarmsByStrength,
@@ -110,7 +110,7 @@ class TemplateNull:
         return Thresholds(round(low * SIGMA_STEP, 4), settings.rule)
 
 
-def _strength(cells: SignificantCells, limits: Thresholds) -> NDArray[np.float64]:
+def _strength(cells: SignificantCells, limits: Thresholds) -> Floats:
     """log10 of the Bayes factor that is compared with the threshold, shape (n_cells,)."""
     if limits.rule == "exact":
         return cells.b_log

@@ -18,14 +18,12 @@ from functools import lru_cache
 from typing import Final, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import betainc, gammaln
 
 from exod.counts.bayes import Rule, log10_b_eclipse, log10_b_peak
 from exod.counts.cube import CountCube
 from exod.counts.template import Expectation, Template
-
-Floats = NDArray[np.float64]
+from exod.schemas.arrays import Floats, Mask
 
 LEVEL_GROUPS: Final = 32
 TEMPLATE_GROUPS: Final = 48
@@ -92,7 +90,7 @@ def _limits(b_log: float) -> tuple[Floats, Floats]:
     return np.append(least, np.inf), np.append(above - 1, -1.0)
 
 
-def smallest(test: Callable[[Floats], NDArray[np.bool_]], low: Floats, high: Floats) -> Floats:
+def smallest(test: Callable[[Floats], Mask], low: Floats, high: Floats) -> Floats:
     """Smallest whole numbers above `low` that pass a test, which all from some number on do."""
     while np.any(high - low > 1):
         middle = np.floor((low + high) / 2)
@@ -198,9 +196,7 @@ def tests_of(cube: CountCube, expectation: Expectation) -> list[Tests]:
     return result
 
 
-def _open_tests(
-    total: Floats, template: Template, level: Floats, which: NDArray[np.bool_]
-) -> Tests:
+def _open_tests(total: Floats, template: Template, level: Floats, which: Mask) -> Tests:
     """Tests of the cells without known sources."""
     totals, shapes, n_cells = _cell_groups(total[which], template.shape.ravel()[which])
     levels, n_frames = similar(level, LEVEL_GROUPS, 0.5)
@@ -209,11 +205,7 @@ def _open_tests(
 
 
 def _hidden_tests(
-    total: Floats,
-    template: Template,
-    level: Floats,
-    expectation: Expectation,
-    which: NDArray[np.bool_],
+    total: Floats, template: Template, level: Floats, expectation: Expectation, which: Mask
 ) -> Tests:
     """Tests of the cells of sources, whose expectation has a constant part.
 

@@ -22,9 +22,8 @@ from scipy import special
 
 from exod.counts.bayes import Thresholds
 from exod.counts.template import BLUR_SIGMA_CELLS, Expectation
+from exod.schemas.arrays import Floats
 from exod.sensitivity.profiles import Profile, cell_shares
-
-Floats = NDArray[np.float64]
 
 PROBABILITIES: Final = (0.5, 0.9)
 """Detection probabilities of the maps."""

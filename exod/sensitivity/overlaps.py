@@ -11,10 +11,9 @@ from functools import lru_cache
 from typing import Final, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import gammainccinv, gammaincinv, gammaln, ndtr, pdtrc
 
-Floats = NDArray[np.float64]
+from exod.schemas.arrays import Floats, Integers
 
 _SPATIAL_AXES: Final = 2
 _GRID_COUNTS: Final = 64
@@ -138,7 +137,7 @@ def _mean_of(k: float, p: float, middle: float, *, upper: bool) -> float:
 
 def _central(
     k: float, mu: float, middle: float, generator: np.random.Generator, *, upper: bool
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+) -> tuple[Integers, Integers]:
     """Other counts and those in the middle of significant windows, drawn by their probability."""
     others, inner = _weights(k, mu, middle)
     a, b = np.arange(len(others))[:, None], np.arange(len(inner))[None, :]
@@ -149,13 +148,13 @@ def _central(
 
 
 def _surroundings(
-    others: NDArray[np.int64],
-    inner: NDArray[np.int64],
+    others: Integers,
+    inner: Integers,
     mu: float,
     size: tuple[int, int],
     generator: np.random.Generator,
     weighted: bool,  # noqa: FBT001
-) -> NDArray[np.int64]:
+) -> Integers:
     """Counts of cells and sub-frames around windows, shape (n, 3 shifts, 3 width, 3 width)."""
     width, shifts = size
     shape = (len(others), 3 * shifts, 3 * width, 3 * width)
@@ -173,11 +172,11 @@ def _surroundings(
 
 
 def _sums(
-    cells: NDArray[np.int64],
+    cells: Integers,
     width: int,
     shifts: int,
     weighted: bool,  # noqa: FBT001
-) -> NDArray[np.int64]:
+) -> Integers:
     """Sums of all windows."""
     sums = cells
     for axis, n in ((1, shifts), (2, width), (3, width)):
@@ -203,7 +202,8 @@ def together(k: Floats, mu: Floats) -> Floats:
     fraction = column - low
     row = np.minimum(k, _GRID_COUNTS - 1).astype(np.int64)
     few = table[row, low] * (1 - fraction) + table[row, low + 1] * fraction
-    return np.where(k < _GRID_COUNTS, few, _gaussian_together(k, mu))
+    many = ndtr((mu / 2 - k / 2) / np.sqrt(k / 4 + mu / 2 + 1e-9))
+    return np.where(k < _GRID_COUNTS, few, many)
 
 
 @lru_cache(maxsize=1)
@@ -218,10 +218,6 @@ def _together_table() -> tuple[Floats, Floats]:
         enough = np.where(lost[:, None] > 0, pdtrc(lost[:, None] - 1.0, half[None, :]), 1.0)
         table[k] = ways @ enough
     return table, log_mu
-
-
-def _gaussian_together(k: Floats, mu: Floats) -> Floats:
-    return np.asarray(ndtr((mu / 2 - k / 2) / np.sqrt(k / 4 + mu / 2 + 1e-9)))
 
 
 def together_low(k: Floats, mu: Floats) -> Floats:

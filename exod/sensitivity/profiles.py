@@ -8,11 +8,10 @@ from functools import lru_cache
 from typing import Final, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from exod.instruments.instrument import Observatory, PointSpreadFunction
-
-Floats = NDArray[np.float64]
+from exod.schemas.arrays import Floats
 
 _STEP: Final = 0.5
 """Square arcsec over which the encircled energy is differentiated; cells have 400."""

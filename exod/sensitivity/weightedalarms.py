@@ -10,7 +10,8 @@ import numpy as np
 from scipy.special import betainc
 
 from exod.counts.weights import WeightedChance
-from exod.counts.windows import Chance, Floats, WindowCounts
+from exod.counts.windows import Chance, WindowCounts
+from exod.schemas.arrays import Floats
 from exod.sensitivity.overlaps import Overlap
 
 OTHERS_GROUPS: Final = 16

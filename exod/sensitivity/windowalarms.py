@@ -12,17 +12,15 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import betainc
 
 from exod.counts.shares import ConditionalExpectation
 from exod.counts.windows import Chance, WindowCounts
 from exod.observation.gti import Frames
+from exod.schemas.arrays import Floats
 from exod.sensitivity.cellalarms import similar
 from exod.sensitivity.overlaps import Overlap, overlap_of
 from exod.sensitivity.weightedalarms import weighted_steps
-
-Floats = NDArray[np.float64]
 
 TOTAL_GROUPS: Final = 40
 SHARE_GROUPS: Final = 24

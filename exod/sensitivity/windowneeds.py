@@ -19,17 +19,15 @@ from itertools import product
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import special
 
 from exod.counts.shares import ConditionalExpectation
 from exod.counts.weights import WeightedChance
 from exod.counts.windows import Chance, WindowCounts, log10_tail
+from exod.schemas.arrays import Floats, Mask
 from exod.sensitivity.cellalarms import smallest
 from exod.sensitivity.cellneeds import PROBABILITIES, DetectionCounts, grouped
 from exod.sensitivity.profiles import Profile, cell_shares
-
-Floats = NDArray[np.float64]
 
 _LEVELS: Final = 12
 _NODES: Final = 48
@@ -125,7 +123,7 @@ def least_counts(total: Floats, share: Floats, p_log: float) -> Floats:
     """
     rest = total * (1 - share)
 
-    def enough(n: Floats) -> NDArray[np.bool_]:
+    def enough(n: Floats) -> Mask:
         # The counts of a burst are among those of its window.
         trials = rest + n
         return log10_tail(n, trials, trials * share, upper=True) <= p_log
@@ -143,7 +141,7 @@ def least_sums(total: Floats, share: Floats, p_log: float) -> Floats:
     array([8.])
     """
 
-    def enough(s: Floats) -> NDArray[np.bool_]:
+    def enough(s: Floats) -> Mask:
         # The counts of a burst are among those of its window.
         trials = total * (1 - share) + s * WINDOW_CELLS / (WINDOW_CELLS + 1)
         inner = trials / WINDOW_CELLS

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exod.instruments.epic import PI_MAX_EV, PI_MIN_EV
+from exod.schemas.arrays import Floats
 from exod.simulate.camera.detector import DETECTORS, Detector
 from exod.simulate.camera.spectra import LINES, PARTICLES, PROTONS, SKY, Spectrum, blurred, pi_of
 from exod.simulate.camera.vignetting import proton_vignetting, vignetting
@@ -24,7 +25,6 @@ from exod.simulate.photons import (
     Photons,
 )
 
-Floats = NDArray[np.float64]
 Pixels = tuple[NDArray[np.uint8], NDArray[np.int16], NDArray[np.int16]]
 
 PARTICLE_RATE: Final = MappingProxyType({"EPN": 2.1, "EMOS1": 0.95, "EMOS2": 0.95})

@@ -18,6 +18,7 @@ from exod.instruments import CAMERAS, EPN
 from exod.instruments.epic import SKY_DELTA_DEG
 from exod.observation.availability import Availability
 from exod.observation.identifiers import validate_obsid
+from exod.schemas.arrays import Floats
 from exod.simulate.camera.detector import DETECTORS, Detector, read_out
 from exod.simulate.camera.spectra import lognormal_quantile
 from exod.simulate.camera.vignetting import vignetting
@@ -278,6 +279,17 @@ class ObservationModel:
                     f"Source {source.name} at RA {source.ra_deg:.4f}, Dec {source.dec_deg:.4f} is "
                     f"outside the field of view of observation {self.obsid}."
                 )
+
+    def on_chips(self, x: Floats, y: Floats, *, sent: bool = False) -> bool:
+        """Whether sky pixels are in the field and on chips (in rows `sent` to ground) of all."""
+        for exposure in self.exposures:
+            detector = DETECTORS[exposure.instrument]
+            place = detector.detector_from_sky(x, y, self.pa_pnt)
+            ccdnr, _, rawy = detector.raw_from_detector(*place)
+            first = detector.camera.first_row if sent else 1
+            if not (np.all((ccdnr > 0) & (rawy >= first)) and np.all(detector.in_field(*place))):
+                return False
+        return True
 
     def area(self, source: SourceModel, exposure: ExposureModel) -> float:
         """Vignetting at the source; 0 outside the field of view."""

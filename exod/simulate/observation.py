@@ -13,51 +13,38 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from exod.errors import ConfigError
 from exod.instruments import CAMERAS
 from exod.instruments.epic import SKY_EXTENT
-from exod.observation.events import EventList, Exposure
+from exod.observation.events import Exposure
 from exod.observation.times import utc_date
+from exod.schemas.arrays import Mask
 from exod.simulate.background import background_photons
-from exod.simulate.camera.readout import acceptance, read_events
-from exod.simulate.models import (
-    ExposureModel,
-    ObservationModel,
-)
+from exod.simulate.camera.readout import ReadEvents, acceptance, read_events
+from exod.simulate.models import ExposureModel, ObservationModel
 from exod.simulate.photons import ORIGIN_HOT_PIXEL, Photons, source_photons
 from exod.simulate.truth import hot_pixel_table, source_list, truth_table
 
 
 @dataclass(frozen=True)
-class SimulatedExposure:
+class SimulatedExposure(ReadEvents):
     """Events of an exposure in the order of a pipeline file: chip after chip, frame after frame.
 
     Attributes
     ----------
     exposure : Exposure
         What the header says.
-    events : EventList
-        The events.
-    detx, dety : ndarray of int16, shape (n_events,)
-        Detector coordinates in 0.05 arcsec.
-    origin : ndarray of int16, shape (n_events,)
-        Index of the source in the settings; negative for background, see `exod.simulate.photons`.
     start, stop : float
         Interval of the exposure in mission elapsed seconds.
     """
 
     exposure: Exposure
-    events: EventList
-    detx: NDArray[np.int16]
-    dety: NDArray[np.int16]
-    origin: NDArray[np.int16]
     start: float
     stop: float
 
     @property
-    def good(self) -> NDArray[np.bool_]:
+    def good(self) -> Mask:
         """Events within 0.2-12 keV with accepted PATTERN and FLAG, shape (n_events,)."""
         return self.exposure.is_good(self.events)
 
@@ -158,9 +145,8 @@ def _simulate_exposure(
     parts += background_photons(model, settings, accepted, generator)
     photons = Photons.concatenate(parts)
     read = read_events(photons, settings, model.pa_pnt, generator)
-    return SimulatedExposure(
-        exposure, read.events, read.detx, read.dety, read.origin, settings.start, settings.stop
-    )
+    start, stop = settings.start, settings.stop
+    return SimulatedExposure(**vars(read), exposure=exposure, start=start, stop=stop)
 
 
 def _header(model: ObservationModel, settings: ExposureModel) -> Exposure:

@@ -6,28 +6,26 @@ Rates count good events (0.2-12 keV, PATTERN and FLAG accepted, see
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from exod.instruments.epic import SKY_PIXEL_ARCSEC
 from exod.instruments.pointspread import POINT_SPREADS
+from exod.schemas.arrays import Floats, Rows
 from exod.simulate.camera.detector import DETECTORS
 from exod.simulate.camera.spectra import blurred, lognormal_quantile, pi_of
 from exod.simulate.camera.vignetting import vignetting
 from exod.simulate.models import ExposureModel, SourceModel, source_area
 from exod.sky.plane import TangentPlane
 
-Floats = NDArray[np.float64]
-
 ORIGIN_PARTICLE, ORIGIN_SKY, ORIGIN_FLARE, ORIGIN_HOT_PIXEL = -1, -2, -3, -10
 """Origin of events that belong to no source; hot pixel number i is -10 - i."""
 
 
 @dataclass(frozen=True)
-class Photons:
+class Photons(Rows):
     """Columns of shape (n,): arrival time, chip pixel, energy (eV) and origin.
 
     The origin is the index of the source in the observation, or negative.
@@ -39,16 +37,6 @@ class Photons:
     rawy: NDArray[np.int16]
     pi: NDArray[np.int16]
     origin: NDArray[np.int16]
-
-    def take(self, which: NDArray[np.bool_] | NDArray[np.intp]) -> Photons:
-        """The photons that a mask or an index array selects."""
-        return Photons(*(getattr(self, f.name)[which] for f in fields(self)))
-
-    @classmethod
-    def concatenate(cls, parts: Iterable[Photons]) -> Photons:
-        """All photons of `parts`, which must not be empty."""
-        parts = list(parts)
-        return cls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)))
 
 
 def source_photons(

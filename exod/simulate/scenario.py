@@ -10,7 +10,6 @@ import numpy as np
 from exod.errors import ConfigError
 from exod.instruments import CAMERAS
 from exod.observation.identifiers import validate_obsid
-from exod.simulate.camera.detector import DETECTORS
 from exod.simulate.lights.lightmodels import (
     BoxBurst,
     Eclipse,
@@ -106,12 +105,9 @@ def default_observation(
     if background not in BACKGROUNDS:
         raise ConfigError(f"Unknown background {background!r}; use {' or '.join(BACKGROUNDS)}.")
     require("n_exposures", n_exposures, 1, 9)
-    require("n_sources", n_sources, 0, 500)
-    require("n_bursts", n_bursts, 0, 500)
-    require("n_eclipses", n_eclipses, 0, 500)
-    require("n_flares", n_flares, 0, 500)
-    require("n_hot_pixels", n_hot_pixels, 0, 500)
-    require("n_dropouts", n_dropouts, 0, 500)
+    counts = {"sources": n_sources, "bursts": n_bursts, "eclipses": n_eclipses, "flares": n_flares}
+    for name, number in (counts | {"hot_pixels": n_hot_pixels, "dropouts": n_dropouts}).items():
+        require(f"n_{name}", number, 0, 500)
     generator = np.random.default_rng([int(validate_obsid(obsid)), seed])
     revolution = int(generator.integers(300, 4300))
     ra = round(float(generator.uniform(0, 360)), 6)
@@ -309,6 +305,8 @@ def _random_positions(
 ) -> list[tuple[float, float]]:
     """RA and Dec of `n` places within 11 arcmin of the pointing, on chips of all cameras."""
     plane = sky_plane(pointing.ra_pnt, pointing.dec_pnt)
+    angles = np.linspace(0, 2 * np.pi, 17)
+    radii = np.where(angles < 2 * np.pi, _MARGIN_ARCSEC * 20, 0.0)
     places: list[tuple[float, float]] = []
     for _ in range(1000 * (n + 1)):
         if len(places) == n:
@@ -317,25 +315,10 @@ def _random_positions(
         x = 25921 + 1200 * radius * np.cos(angle)
         y = 25921 + 1200 * radius * np.sin(angle)
         far = all(np.hypot(x - u, y - v) > _SEPARATION_ARCSEC * 20 for u, v in places)
-        if far and _on_chips(pointing, x, y):
+        # The middle, too, and only rows that are sent to ground.
+        x_around, y_around = x + radii * np.cos(angles), y + radii * np.sin(angles)
+        if far and pointing.on_chips(x_around, y_around, sent=True):
             places.append((x, y))
     if len(places) < n:
         raise ConfigError(f"The field has no room for {n} sources 90 arcsec apart.")
     return [(float(ra), float(dec)) for ra, dec in (plane.to_sky(x, y) for x, y in places)]
-
-
-def _on_chips(pointing: ObservationModel, x: float, y: float) -> bool:
-    """Whether a circle of 20 arcsec about (X, Y) lies on chips in every camera."""
-    angle = np.linspace(0, 2 * np.pi, 17)
-    radius = np.where(angle < 2 * np.pi, _MARGIN_ARCSEC * 20, 0.0)
-    for exposure in pointing.exposures:
-        detector = DETECTORS[exposure.instrument]
-        place = detector.detector_from_sky(
-            x + radius * np.cos(angle), y + radius * np.sin(angle), pointing.pa_pnt
-        )
-        ccdnr, _, rawy = detector.raw_from_detector(*place)
-        if not (np.all(ccdnr > 0) and np.all(detector.in_field(*place))):
-            return False
-        if rawy.min() < detector.camera.first_row:
-            return False
-    return True

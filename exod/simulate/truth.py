@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from exod.instruments import CAMERAS
 from exod.instruments.epic import IMAGE_PIXEL_ARCSEC
+from exod.schemas.arrays import Floats, Integers
 from exod.simulate.background import PARTICLE_RATE, SKY_RATE
 from exod.simulate.camera.detector import DETECTORS
 from exod.simulate.models import ExposureModel, ObservationModel, SourceModel
@@ -21,7 +21,7 @@ _MIN_DET_ML = 6.0
 """Detection limit of the pipeline's source lists."""
 
 
-def truth_table(observation: ObservationModel, counts: NDArray[np.int64]) -> pd.DataFrame:
+def truth_table(observation: ObservationModel, counts: Integers) -> pd.DataFrame:
     """One row a source.
 
     Parameters
@@ -77,7 +77,7 @@ def expected_counts(
 
 
 def hot_pixel_table(
-    exposures: Sequence[ExposureModel], times: Sequence[Sequence[NDArray[np.float64]]]
+    exposures: Sequence[ExposureModel], times: Sequence[Sequence[Floats]]
 ) -> pd.DataFrame:
     """One row a bad pixel and episode (an always-on pixel has one row).
 

@@ -15,6 +15,7 @@ from astropy_healpix import healpix_to_lonlat, lonlat_to_healpix
 from astropy_healpix import neighbours as healpix_neighbours
 from numpy.typing import ArrayLike, NDArray
 
+from exod.schemas.arrays import Indices, Mask
 from exod.sky.sphere import unit_vectors
 
 DEEPEST: Final = 29
@@ -160,7 +161,7 @@ def _edge(depth: int) -> Pixels:
     return np.unique(np.concatenate([spread, spread << 1, spread | end << 1, spread << 1 | end]))
 
 
-def is_among(pixels: Pixels, wanted: Pixels) -> NDArray[np.bool_]:
+def is_among(pixels: Pixels, wanted: Pixels) -> Mask:
     """Whether each pixel is one of `wanted`, which is sorted."""
     if not len(wanted):
         return np.zeros(len(pixels), bool)
@@ -173,7 +174,7 @@ def occupied(partitions: Sequence[Partition], pixels: Pixels, order: int) -> lis
     return [partitions[i] for i in np.unique(located(partitions, pixels, order))]
 
 
-def located(partitions: Sequence[Partition], pixels: Pixels, order: int) -> NDArray[np.intp]:
+def located(partitions: Sequence[Partition], pixels: Pixels, order: int) -> Indices:
     """Index of the partition in which each pixel of a finer order lies.
 
     Parameters
@@ -189,7 +190,7 @@ def located(partitions: Sequence[Partition], pixels: Pixels, order: int) -> NDAr
     return np.searchsorted(starts, pixels, side="right") - 1
 
 
-def overlapping(partitions: Sequence[Partition], pixels: Pixels, order: int) -> NDArray[np.intp]:
+def overlapping(partitions: Sequence[Partition], pixels: Pixels, order: int) -> Indices:
     """Indices, sorted, of the partitions that have something of the pixels of any order.
 
     Parameters

@@ -7,7 +7,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+
+from exod.schemas.arrays import Floats
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
@@ -75,14 +77,12 @@ class TangentPlane:
         wcs.wcs.set()
         return wcs
 
-    def to_sky(self, x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def to_sky(self, x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
         """Right ascension and declination in degrees of sky pixels (same shape as the input)."""
         ra, dec = self.wcs.wcs_pix2world(x, y, 1)
         return np.asarray(ra), np.asarray(dec)
 
-    def to_pixel(
-        self, ra: ArrayLike, dec: ArrayLike
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def to_pixel(self, ra: ArrayLike, dec: ArrayLike) -> tuple[Floats, Floats]:
         """Sky pixels (X, Y) of positions in degrees; NaN for points behind the tangent plane."""
         x, y = self.wcs.wcs_world2pix(ra, dec, 1)
         return np.asarray(x), np.asarray(y)

@@ -7,7 +7,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Floats = NDArray[np.float64]
+from exod.schemas.arrays import Floats, Mask
+
 Vectors = NDArray[np.float64]
 """Unit vectors, shape (n, 3)."""
 
@@ -38,7 +39,7 @@ def positions(vectors: Vectors) -> tuple[Floats, Floats]:
     return ra, np.degrees(np.arctan2(z, np.hypot(x, y)))
 
 
-def is_position(ra_deg: ArrayLike, dec_deg: ArrayLike) -> NDArray[np.bool_]:
+def is_position(ra_deg: ArrayLike, dec_deg: ArrayLike) -> Mask:
     """Whether right ascension and declination are a place on the sky: finite, within the poles."""
     dec = np.asarray(dec_deg, float)
     with np.errstate(invalid="ignore"):

@@ -14,10 +14,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from exod.schemas.arrays import Floats, Indices, Mask
 from exod.schemas.derived import LINEAGE, MEMBERS, UNIQUE
 from exod.sky.healpix import DEEPEST, Pixels, sky_pixels
 from exod.sky.sphere import Vectors, positions, separations_arcsec, unit_vectors
-from exod.sources.clustering import Indices, cluster, means
+from exod.sources.clustering import cluster, means
 from exod.sources.footprints import Footprint, covered_by
 from exod.sources.identities import Earlier, Identities, Members, identify, shared_members
 from exod.sources.naming import iau_names, unique_names
@@ -99,7 +100,7 @@ class _Clusters:
         return cls(labels, sums / np.linalg.norm(sums, axis=-1, keepdims=True))
 
     @cached_property
-    def positions(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def positions(self) -> tuple[Floats, Floats]:
         """Right ascension and declination in degrees."""
         return positions(self.means)
 
@@ -145,26 +146,25 @@ def sources_of(field: Field, sky: Sky, order: int, span: tuple[int, int]) -> Sou
         sky.radius_arcsec,
     )
     found = identify(earlier, clusters.means, shared, sky.radius_arcsec)
-    numbers, srcids = _numbers(clusters, found, earlier, names, inside, field.lineage, sky)
-    unique = _unique(field, clusters, inside, numbers, srcids)
+    about = _about(clusters, found, earlier, names, inside, field.lineage, sky)
     was = sky_pixels(*positions(earlier.vectors)) if len(names) else np.empty(0, np.int64)
     ended = (was >= bounds[0]) & (was < bounds[1])
     changes = [
-        _begun(clusters, found, earlier, inside, numbers, srcids),
+        _begun(about, found, earlier, inside),
         _ended(found, earlier, names, ended),
     ]
     new = pd.concat(changes, ignore_index=True).assign(
         version=sky.version, generation=np.int32(sky.generation)
     )
     tables = {
-        UNIQUE.name: unique,
-        MEMBERS.name: _members(field.regions, clusters, inside, numbers, srcids),
+        UNIQUE.name: _unique(field, clusters.labels, inside, about),
+        MEMBERS.name: _members(field.regions, clusters, inside, about),
         LINEAGE.name: _lineage(field.lineage, new, bounds),
     }
     counted = new["change"].value_counts()
     return Sources(
         tables,
-        int((numbers[inside] < 0).sum()),
+        int((about.loc[inside, "region_num"] < 0).sum()),
         {change: int(counted.get(change, 0)) for change in CHANGES},
     )
 
@@ -187,16 +187,16 @@ def _earlier(field: Field) -> tuple[NDArray[np.object_], Earlier]:
     return every["srcid"].to_numpy(object), Earlier(numbers, _vectors(every), alive)
 
 
-def _numbers(
+def _about(
     clusters: _Clusters,
     found: Identities,
     earlier: Earlier,
     names: NDArray[np.object_],
-    inside: NDArray[np.bool_],
+    inside: Mask,
     lineage: pd.DataFrame,
     sky: Sky,
-) -> tuple[NDArray[np.int64], NDArray[np.object_]]:
-    """Number and name of each cluster; those of new ones outside are of no use."""
+) -> pd.DataFrame:
+    """Number, name and place of each cluster; numbers of new ones outside are of no use."""
     new = np.flatnonzero(found.source < 0)
     # Order of the sky; clusters are in order of their first regions already.
     new = new[np.argsort(clusters.places[new], kind="stable")]
@@ -211,38 +211,27 @@ def _numbers(
     known = found.source >= 0
     numbers[known] = earlier.region_num[found.source[known]]
     srcids[known] = names[found.source[known]]
-    return numbers, srcids
+    return pd.DataFrame({"region_num": numbers, "srcid": srcids, "ra_deg": ra, "dec_deg": dec})
 
 
 def _members(
-    regions: pd.DataFrame,
-    clusters: _Clusters,
-    inside: NDArray[np.bool_],
-    numbers: NDArray[np.int64],
-    srcids: NDArray[np.object_],
+    regions: pd.DataFrame, clusters: _Clusters, inside: Mask, about: pd.DataFrame
 ) -> pd.DataFrame:
     """Rows of the table members."""
     mine = inside[clusters.labels]
     rows, labels = regions[mine], clusters.labels[mine]
     away = separations_arcsec(_vectors(rows), clusters.means[labels])
-    extra = {"region_num": numbers[labels], "srcid": srcids[labels], "separation_arcsec": away}
-    return MEMBERS.frame(rows.assign(**extra))
+    extra = {name: about[name].to_numpy()[labels] for name in ("region_num", "srcid")}
+    return MEMBERS.frame(rows.assign(**extra, separation_arcsec=away))
 
 
-def _unique(
-    field: Field,
-    clusters: _Clusters,
-    inside: NDArray[np.bool_],
-    numbers: NDArray[np.int64],
-    srcids: NDArray[np.object_],
-) -> pd.DataFrame:
+def _unique(field: Field, labels: Indices, inside: Mask, about: pd.DataFrame) -> pd.DataFrame:
     """Rows of the table unique."""
-    chosen = np.flatnonzero(inside)
-    rank = np.full(len(inside), -1)
-    rank[chosen] = np.arange(len(chosen))
-    mine = inside[clusters.labels]
-    rows = field.regions[mine].assign(source=rank[clusters.labels[mine]])
-    ra, dec = (values[chosen] for values in clusters.positions)
+    chosen = about[inside].reset_index(drop=True)
+    rank = np.cumsum(inside) - 1
+    mine = inside[labels]
+    rows = field.regions[mine].assign(source=rank[labels[mine]])
+    ra, dec = chosen["ra_deg"].to_numpy(), chosen["dec_deg"].to_numpy()
     groups = rows.groupby("source")
     largest = ("max_B_peak_log", "max_B_eclipse_log", "sigma_peak", "sigma_eclipse")
     columns = {name: groups[name].max() for name in largest} | {
@@ -255,15 +244,8 @@ def _unique(
         "best_detid": best_regions(rows),
         "pos_err_arcsec": position_errors(rows),
     }
-    frame = pd.DataFrame(columns, index=pd.RangeIndex(len(chosen)))
-    frame = frame.assign(
-        region_num=numbers[chosen],
-        srcid=srcids[chosen],
-        ra_deg=ra,
-        dec_deg=dec,
-        n_undetected=frame["n_covered"] - frame["n_observations"],
-    )
-    return UNIQUE.frame(frame)
+    frame = chosen.assign(**columns)
+    return UNIQUE.frame(frame.assign(n_undetected=frame["n_covered"] - frame["n_observations"]))
 
 
 def best_regions(rows: pd.DataFrame) -> pd.Series:
@@ -295,9 +277,7 @@ def position_errors(rows: pd.DataFrame) -> pd.Series:
     return weighted / known.groupby("source").size()
 
 
-def _covered(
-    rows: pd.DataFrame, field: Field, ra: NDArray[np.float64], dec: NDArray[np.float64]
-) -> pd.Series:
+def _covered(rows: pd.DataFrame, field: Field, ra: Floats, dec: Floats) -> pd.Series:
     """Observations that covered each source or have a region of it."""
     source, footprint = covered_by(field.footprints, ra, dec)
     obsids = np.asarray(field.observations, object)[footprint]
@@ -307,14 +287,7 @@ def _covered(
     return pd.concat([pairs, detected]).drop_duplicates().groupby("source").size()
 
 
-def _begun(
-    clusters: _Clusters,
-    found: Identities,
-    earlier: Earlier,
-    inside: NDArray[np.bool_],
-    numbers: NDArray[np.int64],
-    srcids: NDArray[np.object_],
-) -> pd.DataFrame:
+def _begun(about: pd.DataFrame, found: Identities, earlier: Earlier, inside: Mask) -> pd.DataFrame:
     """Lineage of clusters that are new, split off, or a source that had ended."""
     returned = found.source >= 0
     returned[returned] = ~earlier.alive[found.source[returned]]
@@ -322,20 +295,14 @@ def _begun(
     new = (found.source < 0) & ~split
     parts = []
     for change, which in (("new", new), ("split", split), ("returned", returned)):
-        rows = np.flatnonzero(which & inside)
+        rows = which & inside
         other = found.split_from[rows] if change == "split" else -1
-        ra, dec = (values[rows] for values in clusters.positions)
-        place = {"ra_deg": ra, "dec_deg": dec}
-        about = {"region_num": numbers[rows], "srcid": srcids[rows], "other": other}
-        parts.append(pd.DataFrame({**about, **place, "change": change}, index=range(len(rows))))
+        parts.append(about[rows].assign(other=other, change=change))
     return pd.concat(parts, ignore_index=True)
 
 
 def _ended(
-    found: Identities,
-    earlier: Earlier,
-    names: NDArray[np.object_],
-    inside: NDArray[np.bool_],
+    found: Identities, earlier: Earlier, names: NDArray[np.object_], inside: Mask
 ) -> pd.DataFrame:
     """Lineage of sources that have no regions any more."""
     rows = np.flatnonzero(earlier.alive & (found.cluster < 0) & inside)

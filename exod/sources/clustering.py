@@ -15,12 +15,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from exod.schemas.arrays import Floats, Indices
 from exod.sky.sphere import Vectors, chord, squared_distances
-
-Indices = NDArray[np.intp]
 
 PAIRS_PER_CHUNK: Final = 2_000_000
 """Pairs of neighbours that are in memory at a time, about 0.2 GB."""
@@ -40,7 +38,7 @@ class NeighbourPairs:
 
     i: Indices
     j: Indices
-    squared: NDArray[np.float64]
+    squared: Floats
 
 
 def near_pairs(points: Vectors, others: Vectors, radius_arcsec: float) -> NeighbourPairs:
@@ -166,7 +164,7 @@ def _chunks(
         first = last
 
 
-def _first_minima(group: Indices, values: NDArray[np.float64], n_groups: int) -> Indices:
+def _first_minima(group: Indices, values: Floats, n_groups: int) -> Indices:
     """Index of the first smallest value of each group; groups are sorted and none is empty."""
     starts = np.searchsorted(group, np.arange(n_groups))
     least = np.minimum.reduceat(values, starts)

@@ -12,11 +12,10 @@ from scipy.ndimage import binary_dilation
 from scipy.spatial import cKDTree
 
 from exod.counts.cube import Box
+from exod.schemas.arrays import Floats, Indices, Mask
 from exod.sky.healpix import Pixels, sky_pixels
 from exod.sky.plane import TangentPlane
 from exod.sky.sphere import Vectors, chord, unit_vectors
-
-Mask = NDArray[np.bool_]
 
 COARSE_ARCSEC: Final = 80.0
 """Cells are looked at in groups of this size when only their place on the sky matters."""
@@ -48,9 +47,7 @@ class Footprint:
         """Width of a cell in sky pixels."""
         return self.size_arcsec / self.plane.pixel_arcsec
 
-    def covers(
-        self, ra_deg: NDArray[np.float64], dec_deg: NDArray[np.float64]
-    ) -> NDArray[np.bool_]:
+    def covers(self, ra_deg: Floats, dec_deg: Floats) -> Mask:
         """Whether the cells of positions near the field were covered, shape (n,)."""
         x, y = self.plane.to_pixel(ra_deg, dec_deg)
         with np.errstate(invalid="ignore"):
@@ -138,8 +135,8 @@ def unpacked(bits: NDArray[np.uint8], shape: tuple[int, int]) -> Mask:
 
 
 def covered_by(
-    footprints: Sequence[Footprint], ra_deg: NDArray[np.float64], dec_deg: NDArray[np.float64]
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    footprints: Sequence[Footprint], ra_deg: Floats, dec_deg: Floats
+) -> tuple[Indices, Indices]:
     """Pairs of positions and footprints that covered them.
 
     Parameters
@@ -154,7 +151,7 @@ def covered_by(
     position, footprint : ndarray of intp, shape (n_pairs,)
         Indices.
     """
-    position: list[NDArray[np.intp]] = [np.empty(0, np.intp)]
+    position: list[Indices] = [np.empty(0, np.intp)]
     number = [0]
     tree = cKDTree(unit_vectors(ra_deg, dec_deg).reshape(-1, 3))
     for footprint in footprints:

@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from exod.schemas.arrays import Indices, Mask
 from exod.sky.sphere import Vectors, chord, squared_distances
-from exod.sources.clustering import Indices, near_pairs
+from exod.sources.clustering import near_pairs
 
 REACH: Final = 14
 """Clustering radii within which lies everything that decides about a source.
@@ -46,7 +47,7 @@ class Earlier:
 
     region_num: Numbers
     vectors: Vectors
-    alive: NDArray[np.bool_]
+    alive: Mask
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+
+from exod.schemas.arrays import Floats
 
 SNAP: Final = 1e-6
 """Share of the last digit by which rounding may miss it: 0.05125 deg are 12.3 s, not 12.2."""
@@ -65,7 +67,7 @@ def iau_names(
     return [f"{acronym} J{a}{s}{d}" for a, s, d in zip(right, sign, declination, strict=True)]
 
 
-def _sexagesimal(seconds: NDArray[np.float64], decimals: int, turn: int | None) -> list[str]:
+def _sexagesimal(seconds: Floats, decimals: int, turn: int | None) -> list[str]:
     """Hours or degrees, minutes and seconds without separators."""
     unit = 10**decimals
     whole = np.floor(seconds * unit + SNAP).astype(np.int64)

@@ -7,10 +7,11 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.spatial import cKDTree
 
 from exod.errors import InputError
+from exod.schemas.arrays import Floats, Integers
 from exod.sky.sphere import chord, unit_vectors
 
 RADIUS_ARCSEC: Final = 15.0
@@ -36,11 +37,11 @@ class Recovery:
     """
 
     runs: pd.DataFrame
-    n_regions: NDArray[np.int64]
-    recovered: NDArray[np.int64]
+    n_regions: Integers
+    recovered: Integers
 
     @property
-    def fraction(self) -> NDArray[np.float64]:
+    def fraction(self) -> Floats:
         """`recovered` / `n_regions`, same shape; NaN in rows of runs without regions."""
         total = self.n_regions[:, None].astype(np.float64)
         nothing = np.full(self.recovered.shape, np.nan)
@@ -130,7 +131,7 @@ def recovery(
     return Recovery(runs, counts, recovered)
 
 
-def _count_pairs(rows: pd.DataFrame, radius_arcsec: float, recovered: NDArray[np.int64]) -> None:
+def _count_pairs(rows: pd.DataFrame, radius_arcsec: float, recovered: Integers) -> None:
     """Add the regions of one observation that are recovered."""
     vectors = unit_vectors(rows["ra_deg"], rows["dec_deg"])
     limit = float(chord(radius_arcsec))
@@ -145,7 +146,7 @@ def _count_pairs(rows: pd.DataFrame, radius_arcsec: float, recovered: NDArray[np
 
 def histograms(
     regions: pd.DataFrame, runs: pd.DataFrame, column: str, edges: ArrayLike
-) -> NDArray[np.int64]:
+) -> Integers:
     """How a number is distributed over the regions of each run.
 
     Parameters

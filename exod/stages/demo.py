@@ -103,9 +103,7 @@ def run_demo(
     say("Drawing ...")
     opened = open_archive(archive)
     obsids = [outcome.obsid for outcome in outcomes if outcome.n_runs]
-    drawn = plot_many(
-        str(archive), obsids, folder / "plots", Plan(scheduler), light_curves=LIGHT_CURVES
-    )
+    drawn = plot_many(opened, obsids, folder / "plots", Plan(scheduler), light_curves=LIGHT_CURVES)
     pictures = sorted(path for _, paths in drawn for path in paths)
     truth = pd.concat(
         [
@@ -123,7 +121,7 @@ def _release(
     folder: Path, archive: Archive, truth: pd.DataFrame, plan: Plan, say: Callable[[str], None]
 ) -> Release:
     """Make the catalogue, with what was simulated as the catalogue of known sources."""
-    bring_up_to_date(archive.root, plan, say=say)
+    bring_up_to_date(archive, plan, say=say)
     known = folder / "data" / "known_sources.csv"
     columns = ["name", "kind", "ra_deg", "dec_deg", "obsid"]
     write_whole(known, truth[columns].to_csv(index=False))
@@ -137,7 +135,7 @@ def _release(
     extra = "" if hats else ", without HATS since exod[catalogue] is not installed"
     say(f"Writing the catalogue and its report{extra} ...")
     return write_catalogue(
-        archive.root, folder / "catalogue", plan, hats=hats, replace=True, further=[add_report]
+        archive, folder / "catalogue", plan, hats=hats, replace=True, further=[add_report]
     )
 
 

@@ -68,7 +68,9 @@ def write_fits(path: Path, table: Table, rows: Path, header: Header = MappingPro
         hdu.header["NAXIS2"] = source.metadata.num_rows
         for number, column in enumerate(table.columns, start=1):
             hdu.header[f"TUCD{number}"] = column.ucd
-            hdu.header[f"TCOMM{number}"] = _ascii(_meaning(column))
+            told = fits_unit(column.unit) or not column.unit
+            unit = "" if told else f" ({column.unit})"
+            hdu.header[f"TCOMM{number}"] = _ascii(f"{column.description}{unit}")
         for part in (primary, hdu):
             part.header.update(header)
         primary.add_checksum()
@@ -164,11 +166,6 @@ def fits_unit(unit: str) -> str | None:
             return str(units.Unit(unit).to_string("fits"))
         except ValueError:
             return None
-
-
-def _meaning(column: Column) -> str:
-    told = fits_unit(column.unit) or not column.unit
-    return column.description if told else f"{column.description} ({column.unit})"
 
 
 # -------------------------------------------------------------------- checksums

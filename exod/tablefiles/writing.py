@@ -34,8 +34,7 @@ def check_target(path: Path, *, overwrite: bool) -> None:
     Raises
     ------
     ConfigError
-        If its name ends unlike any format, it exists and is not to be overwritten, or its folder
-        does not exist.
+        If its name ends unlike any format, or it exists and is not to be overwritten.
     """
     if path.suffix.lower() not in _WRITERS:
         raise ConfigError(f"{path} ends in no known format; use {', '.join(_WRITERS)}.")
@@ -43,8 +42,6 @@ def check_target(path: Path, *, overwrite: bool) -> None:
         raise ConfigError(f"{path} is a folder; give the name of a file.")
     if path.exists() and not overwrite:
         raise ConfigError(f"{path} exists; give another name, or --overwrite.")
-    if not path.parent.is_dir():
-        raise ConfigError(f"There is no folder {path.parent}; make it first.")
 
 
 def write_table(path: Path, table: Table, chunks: Chunks, *, overwrite: bool = False) -> int:

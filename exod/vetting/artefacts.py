@@ -12,12 +12,11 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from exod.counts.bayes import Kind
 from exod.errors import InputError
-
-Floats = NDArray[np.float64]
+from exod.schemas.arrays import Floats
 
 REFERENCE_FRAMES: Final = 5
 """Frames on each side that an event is compared with (method.md, Artefacts)."""
@@ -154,31 +153,6 @@ def is_artefact(
     # A source or field without counts around the event rejects nothing; NaN compares as false.
     changes = sign * of_rest.sigma >= rule.min_sigma and np.isfinite(of_source.relative)
     return bool(changes and sign * (of_source.relative - of_rest.relative) < rule.tolerance)
-
-
-def source_and_rest(
-    counts: NDArray[np.int64], y: int, x: int, half_width: int = 1
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Split the frames of a cube into a square of cells around a source and all others.
-
-    Parameters
-    ----------
-    counts : ndarray of int, shape (t, y, x)
-        Counts of all cells.
-    y, x : int
-        Cell of the source.
-    half_width : int
-        1 for 3 x 3 cells; the square is cut off at the edge of the image.
-
-    Returns
-    -------
-    source, rest : ndarray of int, shape (t,)
-        Counts of the square and of the rest of each frame.
-    """
-    rows = slice(max(y - half_width, 0), y + half_width + 1)
-    columns = slice(max(x - half_width, 0), x + half_width + 1)
-    source = counts[:, rows, columns].sum(axis=(1, 2))
-    return source, counts.sum(axis=(1, 2)) - source
 
 
 def rebin(

@@ -13,9 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
-Booleans = NDArray[np.bool_]
+from exod.schemas.arrays import Floats, Integers, Mask
 
 PEAK_LIMIT: Final = 6.4
 ECLIPSE_LIMIT: Final = 5.5
@@ -69,7 +67,7 @@ class Segments:
         """Sum of each, in double precision; 0 for empty ones."""
         return np.asarray(self.reduce(np.add, np.asarray(values, float), 0.0))
 
-    def count(self, rows: NDArray[np.bool_] | Integers) -> Integers:
+    def count(self, rows: Mask | Integers) -> Integers:
         """How many rows of each are true in a mask, or are among indices."""
         chosen = np.flatnonzero(rows) if rows.dtype == bool else rows
         return np.bincount(self.owner[chosen], minlength=self.n)
@@ -130,7 +128,7 @@ def local_maxima(segments: Segments, values: Floats, limit: float) -> Integers:
     return segments.count(rows[first[rises & falls]])
 
 
-def episodes(segments: Segments, varies: Booleans, apart: Integers) -> Integers:
+def episodes(segments: Segments, varies: Mask, apart: Integers) -> Integers:
     """Count the episodes: groups of frames with more than `apart` frames from one to the next.
 
     Parameters

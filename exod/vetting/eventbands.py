@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from exod.config import Band
+from exod.schemas.arrays import Floats, Integers, Mask
 from exod.vetting.hardness import best_sisters, event_counts, excess_hardness, hardness_ratio
 
 Pair = tuple[Band, Band]
@@ -34,12 +35,12 @@ def with_ratios(columns: Columns) -> Columns:
     return columns | ratios | dict(zip(of_events, excess_hardness(*events), strict=True))
 
 
-def is_band(frame: pd.DataFrame, band: Band) -> NDArray[np.bool_]:
+def is_band(frame: pd.DataFrame, band: Band) -> Mask:
     """Which rows, of runs or regions, are of an energy band in keV."""
     return np.asarray((frame["e_lo"] == band[0]) & (frame["e_hi"] == band[1]))
 
 
-def boxes_of(frame: pd.DataFrame) -> NDArray[np.int64]:
+def boxes_of(frame: pd.DataFrame) -> Integers:
     """Boxes of regions as an array of shape (n_regions, 4): y_lo, y_hi, x_lo, x_hi."""
     return frame[list(BOX)].to_numpy(np.int64)
 
@@ -62,12 +63,12 @@ class EventsInBands:
         Counts and expected counts in each band; NaN until they are counted.
     """
 
-    curve: NDArray[np.int64]
-    region: NDArray[np.int64]
-    band: NDArray[np.int64]
-    window: NDArray[np.float64]
-    boxes: NDArray[np.int64]
-    counts: NDArray[np.float64]
+    curve: Integers
+    region: Integers
+    band: Integers
+    window: Floats
+    boxes: Integers
+    counts: Floats
 
     @classmethod
     def of(cls, regions: pd.DataFrame, bands: Pair | None) -> EventsInBands:
@@ -94,12 +95,7 @@ class EventsInBands:
         return cls(found[number, region], region, number, times[:, region], boxes[found], counts)
 
     def count(
-        self,
-        offsets: NDArray[np.int64],
-        time: NDArray[np.float64],
-        n: NDArray[np.integer],
-        mu: NDArray[np.float64],
-        curve: NDArray[np.int64],
+        self, offsets: Integers, time: Floats, n: NDArray[np.integer], mu: Floats, curve: Integers
     ) -> None:
         """Fill in the counts that are asked of some light curves.
 
@@ -142,7 +138,7 @@ class EventsInBands:
         }
 
 
-def _same(boxes: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _same(boxes: Integers, others: Integers) -> Mask:
     """Whether both are there and equal."""
     return np.asarray((boxes == others).all(axis=1) & (boxes[:, 0] >= 0))
 
@@ -155,9 +151,7 @@ def _with_both(bands: Pair | None) -> list[Band]:
     return [soft, hard] + ([(soft[0], hard[1])] if soft[1] == hard[0] else [])
 
 
-def _sisters(
-    groups: list[NDArray[np.int64]], boxes: NDArray[np.int64], is_band: NDArray[np.bool_]
-) -> NDArray[np.int64]:
+def _sisters(groups: list[Integers], boxes: Integers, is_band: Mask) -> Integers:
     """Row of each region's sister in the run of a band; -1 if none.
 
     Groups are the rows of each subset and time bin, `boxes` those of all regions.

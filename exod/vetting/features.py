@@ -17,12 +17,10 @@ from scipy import stats
 
 from exod.counts.bayes import Kind, sigma_equivalent, threshold
 from exod.errors import InputError
+from exod.schemas.arrays import Floats, Integers, Mask
 from exod.vetting.episodes import (
     ECLIPSE_LIMIT,
     PEAK_LIMIT,
-    Booleans,
-    Floats,
-    Integers,
     Segments,
     episodes,
     largest_peak,
@@ -61,8 +59,8 @@ class Curves:
     t_bin: Floats
     n: NDArray[np.integer]
     mu: NDArray[np.floating]
-    bti: Booleans
-    bccd: Booleans
+    bti: Mask
+    bccd: Mask
     B_peak_log: Floats
     B_eclipse_log: Floats
 

@@ -58,10 +58,6 @@ def _number(text: str) -> tuple[float]:
     return (number,)
 
 
-def _numbers(text: str) -> tuple[tuple[float, ...]]:
-    return (tuple(_number(part)[0] for part in text.split(",")),)
-
-
 def _bands(text: str) -> tuple[tuple[tuple[float, float], ...]]:
     pairs = [part.split("-") for part in text.split(",")]
     if any(len(pair) != 2 for pair in pairs):
@@ -106,24 +102,12 @@ def _near(column: str, value: float) -> str:
     return f"abs({column} - {value!r}) <= {1e-8 + 1e-5 * abs(value)!r}"
 
 
-def _bins_condition(bins: Sequence[float]) -> str:
-    return " or ".join(_near("t_bin", width) for width in bins)
-
-
-def _bands_condition(bands: Sequence[tuple[float, float]]) -> str:
-    return " or ".join(f"({_near('e_lo', low)} and {_near('e_hi', high)})" for low, high in bands)
-
-
 def _any_flag(names: Sequence[str]) -> str:
     return " or ".join(names)
 
 
 def _without(names: Sequence[str]) -> str:
     return f"not ({_any_flag(names)})"
-
-
-def _clean(wanted: bool) -> str:  # noqa: FBT001
-    return _without(DEFECTS) if wanted else _any_flag(DEFECTS)
 
 
 def _limit(name: str, column: str, sign: str, meaning: str) -> Kind:
@@ -146,15 +130,17 @@ FILTERS: Final[Mapping[str, Kind]] = MappingProxyType(
                 "t_bin",
                 "S,...",
                 "time bins of these lengths in seconds",
-                _numbers,
-                _bins_condition,
+                lambda text: (tuple(_number(part)[0] for part in text.split(",")),),
+                lambda bins: " or ".join(_near("t_bin", width) for width in bins),
             ),
             Kind(
                 "band",
                 "LO-HI,...",
                 "these energy bands in keV",
                 _bands,
-                _bands_condition,
+                lambda bands: " or ".join(
+                    f"({_near('e_lo', low)} and {_near('e_hi', high)})" for low, high in bands
+                ),
             ),
             _limit(
                 *("max_regions", N_REGIONS, "<="),
@@ -228,7 +214,7 @@ FILTERS: Final[Mapping[str, Kind]] = MappingProxyType(
                 "yes|no",
                 "no flag of a defect at all, or one at least",
                 _yes,
-                _clean,
+                lambda wanted: (_without if wanted else _any_flag)(DEFECTS),
             ),
         )
     }

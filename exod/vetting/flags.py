@@ -9,9 +9,9 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from exod.errors import InputError
+from exod.schemas.arrays import Mask
 from exod.schemas.derived import FLAG_MEANINGS
 
 Test = Callable[[pd.DataFrame, Mapping[str, float]], "pd.Series[bool]"]
@@ -46,7 +46,7 @@ class Flag:
         """What True means, with its numbers: the description of the column."""
         return FLAG_MEANINGS[self.name]
 
-    def of(self, rows: pd.DataFrame) -> NDArray[np.bool_]:
+    def of(self, rows: pd.DataFrame) -> Mask:
         """The flag of each row; False where a value it needs is missing.
 
         Parameters
@@ -75,14 +75,6 @@ class Flag:
         return found.astype(pd.BooleanDtype()).to_numpy(bool, na_value=False)
 
 
-def _few_counts(rows: pd.DataFrame, numbers: Mapping[str, float]) -> pd.Series[bool]:
-    return (rows["n_max"] < numbers["n_max"]) & np.isclose(rows["t_bin"], numbers["t_bin"])
-
-
-def _crowded(rows: pd.DataFrame, numbers: Mapping[str, float]) -> pd.Series[bool]:
-    return rows["n_regions_run"] > numbers["n_regions"]
-
-
 def _significant(rows: pd.DataFrame, numbers: Mapping[str, float]) -> pd.Series[bool]:
     peak = rows["max_B_peak_log"] > numbers["B_peak_log"]
     return peak | (rows["max_B_eclipse_log"] > numbers["B_eclipse_log"])
@@ -95,13 +87,15 @@ QUALITY_FLAGS: Final = (
     Flag(
         "filt_tbin_5_n_l_5",
         ("t_bin", "n_max"),
-        _few_counts,
+        lambda rows, numbers: (
+            (rows["n_max"] < numbers["n_max"]) & np.isclose(rows["t_bin"], numbers["t_bin"])
+        ),
         MappingProxyType({"t_bin": 5.0, "n_max": 5.0}),
     ),
     Flag(
         "filt_g_20_detections",
         ("n_regions_run",),
-        _crowded,
+        lambda rows, numbers: rows["n_regions_run"] > numbers["n_regions"],
         MappingProxyType({"n_regions": 20.0}),
     ),
     Flag(

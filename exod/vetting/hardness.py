@@ -17,10 +17,8 @@ from scipy import special
 from scipy.optimize import elementwise
 
 from exod.config import Band
+from exod.schemas.arrays import Floats, Integers
 from exod.search.bursts import CREDIBILITY
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 
 NODES: Final = 100
 """Quantiles of each band's posterior that represent it; see `excess_hardness`."""

@@ -18,14 +18,11 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import ndimage, signal, stats
 
 from exod.errors import InputError
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Mask = NDArray[np.bool_]
+from exod.schemas.arrays import Floats, Integers, Mask
 
 POINTING_PIXEL: Final = 25719.0
 """X and Y of the published pointing, for observations whose own reference pixel is unknown."""
@@ -156,7 +153,7 @@ def detector_position(
     return np.asarray(x_det), np.asarray(y_det)
 
 
-def occupied(x_det: ArrayLike, y_det: ArrayLike, place: ArrayLike, search: HotSearch) -> Ints:
+def occupied(x_det: ArrayLike, y_det: ArrayLike, place: ArrayLike, search: HotSearch) -> Integers:
     """Which half cells have a region of which place on the sky, each pair once.
 
     Parameters
@@ -193,7 +190,7 @@ def occupied(x_det: ArrayLike, y_det: ArrayLike, place: ArrayLike, search: HotSe
     return np.unique(cell * _PLACES + places[inside])
 
 
-def merged(pairs: Iterable[Ints]) -> Ints:
+def merged(pairs: Iterable[Integers]) -> Integers:
     """Pairs of several parts of a catalogue, each once; order and parts do not matter."""
     found = np.empty(0, np.int64)
     for part in pairs:
@@ -201,7 +198,7 @@ def merged(pairs: Iterable[Ints]) -> Ints:
     return found
 
 
-def count_places(pairs: Ints, search: HotSearch, grid: Grid) -> Ints:
+def count_places(pairs: Integers, search: HotSearch, grid: Grid) -> Integers:
     """Places on the sky with regions in each cell of a grid.
 
     Returns
@@ -217,7 +214,7 @@ def count_places(pairs: Ints, search: HotSearch, grid: Grid) -> Ints:
     return np.bincount(once, minlength=n * n).astype(np.int64).reshape(n, n)
 
 
-def hot_cells(counts: Ints, search: HotSearch, grid: Grid) -> tuple[Mask, Floats, Floats]:
+def hot_cells(counts: Integers, search: HotSearch, grid: Grid) -> tuple[Mask, Floats, Floats]:
     """Cells with more than their surroundings explain.
 
     Parameters
@@ -260,7 +257,7 @@ def hot_cells(counts: Ints, search: HotSearch, grid: Grid) -> tuple[Mask, Floats
     return hot, expected, probability
 
 
-def _hot_half_cells(pairs: Ints, search: HotSearch) -> tuple[Mask, Floats, Floats]:
+def _hot_half_cells(pairs: Integers, search: HotSearch) -> tuple[Mask, Floats, Floats]:
     """As `hot_cells`, for half cells: hot in any grid, with the smallest probability."""
     n = search.side
     hot, expected, probability = np.zeros((n, n), bool), np.zeros((n, n)), np.ones((n, n))
@@ -276,7 +273,7 @@ def _hot_half_cells(pairs: Ints, search: HotSearch) -> tuple[Mask, Floats, Float
     return hot, expected, probability
 
 
-def _compare(counts: Ints, left_out: Mask, search: HotSearch) -> tuple[Floats, Floats]:
+def _compare(counts: Integers, left_out: Mask, search: HotSearch) -> tuple[Floats, Floats]:
     used = np.where(left_out, 0, counts).astype(np.float64)
     expected, probability = np.zeros(counts.shape), np.zeros(counts.shape)
     for kernel in _quarters(search.inner_cells, search.outer_cells):
@@ -338,7 +335,7 @@ def _run(values: Mask) -> int:
     return int(np.argmin(values)) if not values.all() else len(values)
 
 
-def hot_boxes(pairs: Ints, search: HotSearch) -> pd.DataFrame:
+def hot_boxes(pairs: Integers, search: HotSearch) -> pd.DataFrame:
     """Find the hot regions of one time bin.
 
     Parameters

@@ -210,7 +210,6 @@ def test_a_full_disk_is_told(archive, tmp_path, monkeypatch):
     ("arguments", "said", "code"),
     [
         (["--to", "{}/found.txt"], "ends in no known format; use .csv", 2),
-        (["--to", "{}/no/found.csv"], "There is no folder", 2),
         (["--to", "{}"], "ends in no known format", 2),
         (["--table", "images", "--to", "{}/i.csv"], "fit Parquet and JSON lines only", 2),
         (["--where", "n_detections >"], "cannot be understood at character", 2),
@@ -228,6 +227,13 @@ def test_bad_questions_are_one_sentence(command, archive, tmp_path, arguments, s
     assert found == code
     assert said in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["query", "filter"])
+def test_folders_of_results_are_made(command, archive, tmp_path, name):
+    code, _, error = command(name, archive.root, "--to", tmp_path / "new" / "deep" / "found.csv")
+    assert (code, error) == (0, "")
+    assert (tmp_path / "new" / "deep" / "found.csv").is_file()
 
 
 def test_an_archive_that_is_not_there(command, tmp_path):

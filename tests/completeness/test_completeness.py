@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from helpers.detection_formula import Bursts, detection_probability
 from helpers.strategies import EPIC, grid_of_size, site_of
 
-from exod.completeness.probability import Bursts, detection_probability
 from exod.completeness.virtual import virtual_injection
 from exod.completeness.virtualcells import VirtualCells
 from exod.counts.bayes import Thresholds

@@ -213,19 +213,6 @@ def test_events_point_to_their_origin(cube):
     assert not cube.masked[cube.frame].any()
 
 
-@given(cubes(), st.integers(1, 40))
-def test_rebinned_cubes_are_sums_over_groups_of_frames(cube, factor):
-    dense = cube.to_dask().compute(scheduler="synchronous").astype(int)
-    first = np.arange(0, cube.frames.n, factor)
-    joined = cube.rebinned(factor)
-    values = joined.to_dask().compute(scheduler="synchronous")
-    assert np.array_equal(values, [dense[i : i + factor].sum(axis=0) for i in first])
-    exposure = (~cube.masked).astype(float)
-    assert joined.exposure.tolist() == [exposure[i : i + factor].sum() for i in first]
-    assert joined.frames.starts == pytest.approx(cube.frames.starts[first])
-    assert np.array_equal(joined.masked, joined.exposure == 0)
-
-
 # --- edge cases ------------------------------------------------------------------------------
 
 

@@ -12,10 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exod.report.consistency import (
-    check_features,
-    check_matches,
-    check_searches,
-    check_sources,
+    check_tables,
     failed,
 )
 from exod.report.counterparts import (
@@ -313,9 +310,9 @@ def make_tables() -> dict[str, pd.DataFrame]:
 
 def wrong(tables: dict[str, pd.DataFrame], entries: dict[str, int] | None = None) -> set[str]:
     """Names of the checks that do not pass."""
-    detids = tables["regions"]["detid"]
-    checks = check_searches(entries or {"1": 2, "2": 1}, tables["runs"], tables["regions"])
-    checks += check_sources(tables["unique"], tables["members"], detids)
+    pairs = list((entries or {"1": 2, "2": 1}).items())
+    ledger = pd.DataFrame(pairs, columns=["obsid", "n_regions"])
+    checks = check_tables({"entries": ledger, **tables})
     assert failed(checks) == len([check for check in checks if not check.passed])
     return {check.name for check in checks if not check.passed}
 
@@ -361,15 +358,19 @@ def test_the_ledger_is_compared():
 
 
 def test_rows_of_features_and_matches_are_compared():
-    detids = pd.Series(["a", "b", "c"])
-    assert failed(check_features("flags", pd.Series(["c", "b", "a"]), detids)) == 0
-    missing = check_features("flags", pd.Series(["c", "c", "z"]), detids)
+    def of(product: str, column: str, values: list) -> list:
+        rows = pd.DataFrame({column: values})
+        entries = pd.DataFrame({"obsid": ["1", "2"], "n_regions": [2, 1]})
+        return check_tables({"entries": entries, **make_tables(), product: rows})[-3:]
+
+    assert failed(of("flags", "detid", ["r2_0", "r1_1", "r1_0"])) == 0
+    missing = of("flags", "detid", ["r2_0", "r2_0", "z"])
     assert [check.passed for check in missing] == [False, False, False]
     assert missing[0].detail == "3 regions; 2 regions are not"
-    numbers = pd.Series([1, 2, 3])
-    assert failed(check_matches("gaia", numbers, numbers)) == 0
-    assert [c.passed for c in check_matches("gaia", pd.Series([1, 2, 2]), numbers)] == [
-        False,
-        True,
-        False,
+    assert failed(of("xmatch-gaia", "region_num", [0, 1])) == 0
+    twice = of("xmatch-gaia", "region_num", [1, 1])
+    assert [(check.name, check.passed) for check in twice] == [
+        ("Every source was matched with gaia", False),
+        ("Every row of gaia is of a source", True),
+        ("Every row of gaia is there once", False),
     ]

@@ -4,6 +4,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
+from helpers.dense_search import significant_cells_dense
 from helpers.strategies import grid_of, lively_cubes, seeds, sigmas
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,7 +18,6 @@ from exod.search.regions import (
     SignificantCells,
     find_regions,
     significant_cells,
-    significant_cells_dense,
 )
 
 

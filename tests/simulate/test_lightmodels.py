@@ -282,6 +282,11 @@ def test_light_curves_from_text(text, model):
     assert parse_light_curve(text, 5000.0) == model
 
 
+def test_a_seed_from_text_is_a_whole_number():
+    made = parse_light_curve("qpe:start=9,recurrence=900,width=9,amplitude=4,seed=3")
+    assert repr(made).endswith("seed=3)")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

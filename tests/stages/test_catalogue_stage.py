@@ -254,8 +254,8 @@ def test_a_folder_that_cannot_be_written_is_told(archive, tmp_path):
 
 
 def test_command_makes_what_is_missing(tmp_path, command, monkeypatch):
-    def page(root: str, folder: Path, storage_options: dict) -> None:
-        (folder / "report.html").write_text(root)
+    def page(archive: Archive, folder: Path) -> None:
+        (folder / "report.html").write_text(archive.root)
 
     monkeypatch.setattr("exod.stages.report.page.add_report", page)
     archive = make_survey(tmp_path / "archive", 2, 2)

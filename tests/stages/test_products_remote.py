@@ -54,11 +54,12 @@ def test_products_in_a_bucket(tmp_path: Path, options: dict[str, Any]) -> None:
     here = Archive.create(tmp_path / "archive", Config())
     there = Archive.create(f"s3://{BUCKET}/{next(numbers)}", Config(), options)
     for archive, given in ((here, None), (there, options)):
+        opened = open_archive(archive.root, given)
         for n_sources in (2, 3):
             commit(archive, n_sources)
-            made = bring_up_to_date(archive.root, Plan("sync"), storage_options=given)
+            made = bring_up_to_date(opened, Plan("sync"))
             assert made == ["unique", "features", "flags"]
-        assert bring_up_to_date(archive.root, Plan("sync"), storage_options=given) == []
+        assert bring_up_to_date(opened, Plan("sync")) == []
     for name in ("unique", "members", "features", "flags"):
         same(getattr(here, name).compute(), getattr(there, name).compute())
     assert len(there.unique) == 3
@@ -82,16 +83,14 @@ def test_products_in_a_bucket(tmp_path: Path, options: dict[str, Any]) -> None:
 def test_a_release_of_a_bucket(tmp_path: Path, options: dict[str, Any]) -> None:
     archive = Archive.create(f"s3://{BUCKET}/{next(numbers)}", Config(), options)
     commit(archive, 2)
-    bring_up_to_date(archive.root, Plan("sync"), storage_options=options)
+    bring_up_to_date(archive, Plan("sync"))
     known = tmp_path / "known.csv"
     known.write_text("ra,dec\n10.0,20.0\n")
     wanted = wanted_catalogues([str(known)], Own(ra="ra", dec="dec"))
     (matched,) = crossmatch(archive, wanted, MatchSettings(tmp_path / "cache"))
     assert matched.error is None
     assert matched.summary["matched"] == 1
-    release = write_catalogue(
-        archive.root, tmp_path / "release", Plan("sync"), hats=False, storage_options=options
-    )
+    release = write_catalogue(archive, tmp_path / "release", Plan("sync"), hats=False)
     assert len(pd.read_parquet(release.folder / "sources.parquet")) == 2
     texts = [path.read_bytes() for path in release.folder.glob("*")]
     assert not any(SECRET.encode() in text for text in texts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +12,7 @@ from exod.cli.options import Archive_, Scheduler, Storage, Workers, storage_opti
 from exod.errors import plural
 
 if TYPE_CHECKING:
-    from exod.files.storage import StorageOptions
+    from exod.archive import Archive
     from exod.stages.catalogue.release import Release
 
 
@@ -46,7 +45,7 @@ def catalogue(
 
     Example: `exod catalogue results --to release --no-hats`
     """
-    from exod.files.storage import StorageOptions
+    from exod.archive import open_archive
     from exod.scheduler.plan import Plan
     from exod.stages.catalogue.release import check_target, write_catalogue
     from exod.stages.derive.update import bring_up_to_date
@@ -54,34 +53,32 @@ def catalogue(
 
     # Before hours of work.
     check_target(to.absolute(), replace=replace)
-    options = StorageOptions(storage_options(storage) or {})
+    archive = open_archive(root, storage_options(storage))
     plan = Plan(scheduler, workers=workers, on_note=out.print)
-    bring_up_to_date(root, plan, say=out.print, storage_options=options)
-    _match(root, matches or [], options)
+    bring_up_to_date(archive, plan, say=out.print)
+    _match(archive, matches or [])
     with out.status("Writing the catalogue"):
         release = write_catalogue(
-            root,
+            archive,
             to,
             plan,
             hats=hats,
             replace=replace,
             without=without or (),
-            further=[partial(add_report, storage_options=options)] if report else (),
-            storage_options=options,
+            further=[add_report] if report else (),
         )
     _tell(release, to)
 
 
-def _match(root: str, names: list[str], options: StorageOptions) -> None:
+def _match(archive: Archive, names: list[str]) -> None:
     """Match the sources; without all of the catalogues there is no release."""
     if not names:
         return
-    from exod.archive import open_archive
     from exod.counterparts.wanted import Own, wanted_catalogues
     from exod.stages.derive.crossmatch import crossmatch
 
     wanted = wanted_catalogues(names, Own())
-    for one in crossmatch(open_archive(root, options), wanted):
+    for one in crossmatch(archive, wanted):
         if one.error:
             raise one.error
 

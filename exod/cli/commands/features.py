@@ -12,6 +12,7 @@ from exod.cli.outcomes import FINISHING, end_if_stopped
 from exod.errors import plural
 
 if TYPE_CHECKING:
+    from exod.archive import Archive
     from exod.scheduler.plan import Plan
     from exod.stages.derive.features import BatchDone, FeaturesMade
 
@@ -27,9 +28,12 @@ def features(
 
     Example: `exod features results --workers 4`
     """
+    from exod.archive import open_archive
     from exod.scheduler.plan import RETRIES, Plan
 
-    made = _make(root, Plan(scheduler, workers, retries=RETRIES), storage)
+    made = _make(
+        open_archive(root, storage_options(storage)), Plan(scheduler, workers, retries=RETRIES)
+    )
     out.print(
         f"Features of {plural(made.n_rows, 'region')}: {plural(made.n_read, 'observation')} read, "
         f"{made.n_kept:,} kept."
@@ -37,7 +41,7 @@ def features(
     end_if_failed([f"{obsid} failed: {why}" for obsid, why in sorted(made.failures.items())])
 
 
-def _make(root: str, plan: Plan, storage: str | None) -> FeaturesMade:
+def _make(archive: Archive, plan: Plan) -> FeaturesMade:
     """Make them and show how it goes."""
     from exod.scheduler.interrupts import stoppable
     from exod.stages.derive.features import make_features
@@ -48,9 +52,8 @@ def _make(root: str, plan: Plan, storage: str | None) -> FeaturesMade:
     ):
         bar = _Bar(progress)
         made = make_features(
-            root,
+            archive,
             plan.watched(lambda link: say(f"Dashboard: {link}"), say, stop),
-            storage_options=storage_options(storage),
             on_total=bar.begin,
             on_batch=bar.advance,
         )

@@ -41,6 +41,7 @@ def flags(
 
     Example: `exod flags results --boxes hot.csv`
     """
+    from exod.archive import open_archive
     from exod.scheduler.plan import Plan
     from exod.stages.derive.flaginputs import no_boxes, read_boxes, read_excluded
     from exod.stages.derive.flags import FlagSettings, make_flags
@@ -53,7 +54,8 @@ def flags(
         boxes=read_boxes(boxes) if boxes else no_boxes(),
     )
     plan = Plan(scheduler=scheduler, workers=workers)
-    made = make_flags(root, settings, plan, force=force, storage_options=storage_options(storage))
+    archive = open_archive(root, storage_options(storage))
+    made = make_flags(archive, settings, plan, force=force)
     table = new_table(f"Flags of {escape(root)}", "Flag", "Regions", "Meaning")
     for flag in QUALITY_FLAGS:
         table.add_row(flag.name, str(made.summary[flag.name]), escape(flag.meaning))
@@ -87,6 +89,7 @@ def filter_(
 
     Example: `exod filter results --filter t_bin=5,50 --filter clean=yes --to kept.csv`
     """
+    from exod.archive import open_archive
     from exod.errors import ConfigError
     from exod.stages.query.filters import filter_archive, save_rows
     from exod.tablefiles.writing import check_target
@@ -105,7 +108,7 @@ def filter_(
     lists = [[parse(text) for text in one.split()] for one in subsets or ()]
     if to is not None:
         check_target(to, overwrite=True)
-    found = filter_archive(root, chosen, lists, storage_options=storage_options(storage))
+    found = filter_archive(open_archive(root, storage_options(storage)), chosen, lists)
     _print_rows(f"Filters of {escape(root)}", found.counts.drop(columns="meaning"))
     if lists:
         _print_rows("Combinations, of what is kept", found.subsets)
@@ -129,12 +132,13 @@ def recovery(
 
     Example: `exod recovery results --to recovery`
     """
+    from exod.archive import open_archive
     from exod.files.whole import whole_file
     from exod.plots.recovery import recovery_figure
     from exod.plots.saving import save_figure
     from exod.stages.query.filters import recovery_of_archive
 
-    found = recovery_of_archive(root, radius, storage_options=storage_options(storage))
+    found = recovery_of_archive(open_archive(root, storage_options(storage)), radius)
     label = {
         "n_mean": "Mean counts in a frame of the light curve",
         "intensity_mean": "Mean counts of its cells, all frames",
@@ -159,9 +163,8 @@ def _note_left_out(obsids: Sequence[str], product: str, root: str) -> None:
 
 
 def _print_rows(title: str, rows: pd.DataFrame) -> None:
-    table = new_table(title, *(str(name).replace("_", " ") for name in rows.columns))
-    for column in table.columns[1:]:
-        column.justify = "right"
+    first, *numbers = (str(name).replace("_", " ") for name in rows.columns)
+    table = new_table(title, first, numbers=numbers)
     for row in rows.itertuples(index=False):
         table.add_row(*(escape(str(value)) for value in row))
     out.print(table)

@@ -51,9 +51,8 @@ def inject(
         tables=tables,
         options=storage_options(input_options),
     )
-    table = new_table("What was put in", "Observation", "Source", "RA", "Dec", "Light curve")
-    for name in ("Expected", "Injected"):
-        table.add_column(name, justify="right")
+    columns = ("Observation", "Source", "RA", "Dec", "Light curve")
+    table = new_table("What was put in", *columns, numbers=("Expected", "Injected"))
     for observation in done:
         for row in observation.truth.to_dict("records"):
             place = (f"{row['ra_deg']:.4f}", f"{row['dec_deg']:.4f}", row["light"])

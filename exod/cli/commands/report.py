@@ -24,12 +24,13 @@ def report(
 
     Example: `exod report results --to report.html`
     """
+    from exod.archive import open_archive
     from exod.report.consistency import failed
     from exod.stages.report.page import write_report
 
     with out.status("Counting"):
         numbers = write_report(
-            root, to, storage_options(storage), top=top, light_curves=light_curves
+            open_archive(root, storage_options(storage)), to, top=top, light_curves=light_curves
         )
     wrong = failed(numbers.checks)
     said = f"{wrong} did not pass" if wrong else "all passed"

@@ -35,6 +35,7 @@ from exod.cli.options import (
 from exod.cli.outcomes import dry_run, end_if_stopped, finish, summary, watch
 
 if TYPE_CHECKING:
+    from exod.archive import Archive
     from exod.config import Config
     from exod.errors import InputError
     from exod.pps import ObservationFiles
@@ -86,6 +87,7 @@ def detect(
     From the public archive: `exod detect --from obsids.txt --data
     s3://nasa-heasarc/xmm/data/rev0 --archive results`
     """
+    from exod.archive import open_archive
     from exod.pps import find_observations
     from exod.scheduler.plan import Plan
 
@@ -113,7 +115,8 @@ def detect(
     )
     if plots is not None:
         drawable = [outcome.obsid for outcome in outcomes if outcome.n_runs]
-        _plot_observations(archive, drawable, plots, Plan(scheduler, workers), options)
+        opened = open_archive(archive, options)
+        _plot_observations(opened, drawable, plots, Plan(scheduler, workers))
     finish(outcomes, problems)
 
 
@@ -187,14 +190,12 @@ def _search(
     return outcomes
 
 
-def _plot_observations(
-    root: str, obsids: list[str], folder: Path, plan: Plan, storage_options: dict[str, Any] | None
-) -> None:
+def _plot_observations(archive: Archive, obsids: list[str], folder: Path, plan: Plan) -> None:
     """Draw observations of an archive and say where the pictures are."""
     from exod.stages.plot import plot_many
 
     drawn = 0
-    for obsid, paths in plot_many(root, obsids, folder, plan, storage_options=storage_options):
+    for obsid, paths in plot_many(archive, obsids, folder, plan):
         drawn += len(paths)
         say(f"{obsid}: {len(paths)} pictures in {folder}")
     say(f"Pictures: {drawn} in {folder}")

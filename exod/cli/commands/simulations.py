@@ -79,9 +79,7 @@ def demo(
 
     result = run_demo(folder, scheduler, say=out.print, follow=follow)
     summary(result.outcomes, str(result.archive), result.seconds)
-    table = new_table("What was put in and what was found")
-    for name in result.found.columns:
-        table.add_column(str(name), justify="right")
+    table = new_table("What was put in and what was found", numbers=result.found.columns)
     for row in result.found.to_dict("records"):
         table.add_row(*(_cell(value) for value in row.values()))
     out.print(table)

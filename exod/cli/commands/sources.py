@@ -27,17 +27,14 @@ def cluster(
     """
     import time
 
+    from exod.archive import open_archive
     from exod.scheduler.plan import Plan
     from exod.stages.derive.cluster import cluster_archive
 
     began = time.perf_counter()
     with out.status("Clustering"):
-        found = cluster_archive(
-            root,
-            Plan(scheduler, workers),
-            radius_arcsec=radius,
-            storage_options=storage_options(storage),
-        )
+        archive = open_archive(root, storage_options(storage))
+        found = cluster_archive(archive, Plan(scheduler, workers), radius_arcsec=radius)
     summary = found.counts
     sources = plural(summary["n_sources"], "source")
     regions = plural(summary["n_regions"], "region")

@@ -29,8 +29,7 @@ from numpy.typing import ArrayLike, NDArray
 from exod.errors import ConfigError
 from exod.instruments import EMOS1, EMOS2, EPN
 from exod.instruments.epic import SKY_PIXEL_ARCSEC, EpicCamera
-
-Floats = NDArray[np.float64]
+from exod.schemas.arrays import Floats, Integers, Mask
 
 POINTING_PIXEL: Final = 25921.0
 """X and Y of the pointing direction (REFXCRPX, REFYCRPX)."""
@@ -172,7 +171,7 @@ class Detector:
         v = dx * np.sin(angle) - dy * np.cos(angle)
         return self.axis[0] + u, self.axis[1] + v
 
-    def in_field(self, detx: ArrayLike, dety: ArrayLike) -> NDArray[np.bool_]:
+    def in_field(self, detx: ArrayLike, dety: ArrayLike) -> Mask:
         """Whether positions in the focal plane see the sky (any shape)."""
         x, y, radius = self.field
         return np.asarray(np.hypot(np.asarray(detx) - x, np.asarray(dety) - y) <= radius)
@@ -218,12 +217,12 @@ class ReadOut:
     """
 
     frame_time: Floats
-    windows: NDArray[np.int64]
+    windows: Integers
     out_of_time: float = 0.0
 
     def reads(
         self, ccdnr: NDArray[np.uint8], rawx: NDArray[np.int16], rawy: NDArray[np.int16]
-    ) -> NDArray[np.bool_]:
+    ) -> Mask:
         """Whether the submode reads the pixels (shape (n,))."""
         x_lo, x_hi, y_lo, y_hi = self.windows[ccdnr].T
         return np.asarray((rawx >= x_lo) & (rawx <= x_hi) & (rawy >= y_lo) & (rawy <= y_hi))

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from exod.schemas.arrays import Indices, Integers
 from exod.simulate.photons import Photons
 
 ONE_PIXEL, TWO_PIXELS, MORE_PIXELS = 0, 1, 2
@@ -31,12 +32,12 @@ class PiledUp:
         `ONE_PIXEL`, `TWO_PIXELS` or `MORE_PIXELS`.
     """
 
-    kept: NDArray[np.intp]
+    kept: Indices
     pi: NDArray[np.int16]
     spread: NDArray[np.uint8]
 
 
-def pile_up(photons: Photons, frame: NDArray[np.int64]) -> PiledUp:
+def pile_up(photons: Photons, frame: Integers) -> PiledUp:
     """Merge photons of one chip and frame whose pixels touch, also by a corner.
 
     Chains of touching pixels are one event (the 3x3 pixels of the event recognition; UHB section
@@ -75,9 +76,7 @@ def pile_up(photons: Photons, frame: NDArray[np.int64]) -> PiledUp:
     return PiledUp(np.flatnonzero(kept), pi[kept], spread[kept])
 
 
-def _touching(
-    photons: Photons, frame: NDArray[np.int64]
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _touching(photons: Photons, frame: Integers) -> tuple[Indices, Indices]:
     """Pairs of photons of one chip and frame in the same or in touching pixels."""
     # Two columns more than the widest chip keep neighbours in this order on one chip and frame.
     key = (photons.ccdnr.astype(np.int64) * (frame.max(initial=0) + 1) + frame) * 602
@@ -94,7 +93,7 @@ def _touching(
     return np.concatenate([a for a, _ in pairs]), np.concatenate([b for _, b in pairs])
 
 
-def _extent(values: NDArray[np.int16], start: NDArray[np.intp]) -> NDArray[np.int64]:
+def _extent(values: NDArray[np.int16], start: Indices) -> Integers:
     """Largest minus smallest value of each group."""
     span = np.maximum.reduceat(values, start) - np.minimum.reduceat(values, start)
     return span.astype(np.int64)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from exod.instruments import CAMERAS
 from exod.instruments.epic import PI_MAX_EV, EpicCamera
 from exod.observation.events import EventList
+from exod.schemas.arrays import Floats, Mask
 from exod.simulate.camera.detector import DETECTORS, read_out
 from exod.simulate.camera.pileup import MORE_PIXELS, TWO_PIXELS, pile_up
 from exod.simulate.models import ExposureModel
@@ -57,7 +58,7 @@ class ReadEvents:
     detx, dety : ndarray of int16, shape (n_events,)
         Detector coordinates in 0.05 arcsec.
     origin : ndarray of int16, shape (n_events,)
-        As of `exod.simulate.photons.Photons`.
+        Index of the source in the settings; negative for background, see `exod.simulate.photons`.
     """
 
     events: EventList
@@ -128,7 +129,7 @@ def _read_out(
     # The chips are read out one after the other, so their frames are staggered.
     first = settings.start + photons.ccdnr / camera.n_ccds * length
     frame = np.floor((photons.time - first) / length)
-    phase: NDArray[np.float64] | float = 0.5
+    phase: Floats | float = 0.5
     if settings.randomise_times:
         phase = generator.random(len(frame))
     time = first + (frame + phase) * length
@@ -157,7 +158,7 @@ def _smeared(
     return replace(photons, rawy=rawy)
 
 
-def _repeated(photons: Photons, frame: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _repeated(photons: Photons, frame: Floats) -> Mask:
     """Second and later events of a hot pixel in one frame."""
     repeated = np.zeros(len(frame), bool)
     hot = np.flatnonzero(photons.origin <= ORIGIN_HOT_PIXEL)
@@ -191,10 +192,7 @@ def _patterns(
 
 
 def _flags(
-    camera: EpicCamera,
-    pi: NDArray[np.int16],
-    in_field: NDArray[np.bool_],
-    generator: np.random.Generator,
+    camera: EpicCamera, pi: NDArray[np.int16], in_field: Mask, generator: np.random.Generator
 ) -> NDArray[np.int32]:
     flag = np.where(in_field, 0, OUT_OF_FIELD).astype(np.int32)
     if not camera.is_pn:

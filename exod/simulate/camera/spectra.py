@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from exod.instruments.epic import PI_MAX_EV, PI_MIN_EV
-
-Floats = NDArray[np.float64]
+from exod.schemas.arrays import Floats
 
 LOGNORMAL_WIDTH: Final = 0.6
 """Width (natural logarithm) of the spectra of sources; nominal."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+
+from exod.schemas.arrays import Floats
 
 _HALF_ENERGY_KEV = (2.0, 5.0, 8.0, 10.0)
 _HALF_ARCMIN = (12.5, 11.5, 10.2, 9.5)
@@ -21,7 +23,7 @@ at 14 arcmin, relative to 4 arcmin.
 """
 
 
-def vignetting(off_axis_arcmin: ArrayLike, energy_kev: ArrayLike = 1.5) -> NDArray[np.float64]:
+def vignetting(off_axis_arcmin: ArrayLike, energy_kev: ArrayLike = 1.5) -> Floats:
     """Effective area relative to the axis: ``1 / (1 + (angle / half)^2)`` (shapes broadcast).
 
     `half` falls from 12.5 arcmin at 2 keV to 9.5 arcmin at 10 keV. The azimuth (the gratings of
@@ -38,6 +40,6 @@ def vignetting(off_axis_arcmin: ArrayLike, energy_kev: ArrayLike = 1.5) -> NDArr
     return np.asarray(1 / (1 + (np.asarray(off_axis_arcmin) / half) ** 2))
 
 
-def proton_vignetting(off_axis_arcmin: ArrayLike) -> NDArray[np.float64]:
+def proton_vignetting(off_axis_arcmin: ArrayLike) -> Floats:
     """Soft protons per pixel relative to the axis (any shape)."""
     return np.asarray(1 / (1 + (np.asarray(off_axis_arcmin) / PROTON_SCALE_ARCMIN) ** 2))

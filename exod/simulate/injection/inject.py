@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from exod.errors import ConfigError
 from exod.instruments import CAMERAS
 from exod.observation.events import EventList, Exposure
+from exod.schemas.arrays import Floats, Indices, Integers, Mask
 from exod.simulate.injection.strength import expected_counts
 from exod.simulate.injection.targets import Target, events_of
 from exod.simulate.models import SourceModel
@@ -49,11 +50,11 @@ class InjectedList:
     dety: NDArray[np.int16]
 
     @property
-    def is_new(self) -> NDArray[np.bool_]:
+    def is_new(self) -> Mask:
         """Whether each row was put in, shape (n_events,)."""
         return self.origin >= 0
 
-    def counts(self, n_sources: int) -> NDArray[np.int64]:
+    def counts(self, n_sources: int) -> Integers:
         """Good events that were put in for each source, shape (n_sources,)."""
         good = self.is_new & self.exposure.is_good(self.events)
         return np.bincount(self.origin[good], minlength=n_sources)
@@ -185,7 +186,7 @@ def injection_table(
     return pd.DataFrame(rows)
 
 
-def _places(events: EventList, new: EventList) -> NDArray[np.intp]:
+def _places(events: EventList, new: EventList) -> Indices:
     """Row before which each new event belongs, shape (n_new,)."""
     # Times within a frame are random, so that only the latest so far ascend.
     ccdnr = events.ccdnr.astype(int)
@@ -200,6 +201,6 @@ def _places(events: EventList, new: EventList) -> NDArray[np.intp]:
     return places
 
 
-def _latest(time: NDArray[np.float64]) -> NDArray[np.float64]:
+def _latest(time: Floats) -> Floats:
     """The latest time up to each row; rows without a time change nothing."""
     return np.asarray(np.maximum.accumulate(np.where(np.isfinite(time), time, -np.inf)))

@@ -9,13 +9,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import exprel, ndtr
 
 from exod.errors import ConfigError
+from exod.schemas.arrays import Floats, Indices, Mask
 from exod.simulate.lights.lightmodels import LightModel, require_positive, require_share
-
-Floats = NDArray[np.float64]
 
 LONGEST_TRAIN: Final = 2 * 86_400.0
 """Eruptions are drawn for two days, more than a revolution of the satellite lasts, seconds."""
@@ -241,9 +240,11 @@ class QuasiPeriodicEruptions(LightModel):
                 f"QuasiPeriodicEruptions: width is {self.width:g}; eruptions that may follow "
                 f"after {shortest:g} s merge unless it is at most {shortest / 4:g}."
             )
+        # In text it is 3.0 as every number is.
+        object.__setattr__(self, "seed", int(self.seed))
         # The shortest distances may all come together.
         number = int(np.ceil(LONGEST_TRAIN / shortest))
-        draws = np.random.default_rng(int(self.seed)).uniform(-1, 1, number)
+        draws = np.random.default_rng(self.seed).uniform(-1, 1, number)
         after = np.concatenate([[0.0], np.cumsum(self.recurrence * (1 + self.jitter * draws))])
         object.__setattr__(self, "peaks", self.start + after[after <= LONGEST_TRAIN])
 
@@ -252,7 +253,7 @@ class QuasiPeriodicEruptions(LightModel):
         """Integral of one eruption, seconds."""
         return float(self.amplitude * self.width * np.sqrt(2 * np.pi))
 
-    def _near(self, after: Floats) -> tuple[NDArray[np.intp], Floats, NDArray[np.bool_]]:
+    def _near(self, after: Floats) -> tuple[Indices, Floats, Mask]:
         """Complete eruptions, and phases in widths of those around each time after the start.
 
         Shapes are those of `after`, and for the phases and whether there is such an eruption, one

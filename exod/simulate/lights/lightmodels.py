@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri
 
 from exod.errors import ConfigError
+from exod.schemas.arrays import Floats
 
-Floats = NDArray[np.float64]
 Kind = Literal["constant", "burst", "eclipse", "variable", "flare"]
 """What a model is for truth tables: a steady source, an event, or changes all the time."""
 

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import Literal, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from exod.errors import ConfigError
+from exod.schemas.arrays import Floats
 from exod.simulate.lights.lightmodels import (
     Kind,
     LightEvent,
@@ -22,7 +23,6 @@ from exod.simulate.lights.lightmodels import (
 )
 from exod.simulate.textvalues import finite_number
 
-Floats = NDArray[np.float64]
 Outside = Literal["zero", "held"]
 
 

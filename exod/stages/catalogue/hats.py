@@ -21,7 +21,6 @@ from exod.catalogue.hats import (
     HatsPartition,
     Nested,
     Taker,
-    Written,
     cut,
     plan_partitions,
     spatial_index,
@@ -30,7 +29,6 @@ from exod.catalogue.hats import (
 from exod.catalogue.hatsfiles import finish
 from exod.catalogue.nesting import nest
 from exod.catalogue.skyrows import SkyRows, comparing, sort_rows, spread
-from exod.scheduler import Done
 from exod.scheduler import run as run_tasks
 from exod.scheduler.plan import Plan
 from exod.schemas import LIGHTCURVES
@@ -64,6 +62,10 @@ def write_hats(
     ReleaseCheck
         The checks of what was written.
     """
+
+    def name(partition: HatsPartition) -> str:
+        return f"hats-{partition.catalogue.name}-{partition.order}-{partition.pixel}"
+
     parent = {"unique_reg_id", "srcid"}
     own = tuple(column for column in detected.columns if column.name not in parent)
     inner = Nested("detections", own)
@@ -87,8 +89,8 @@ def write_hats(
                 read=partial(light_curves, archive=archive),
             )
             items = (cut(collection.folder, part, take, key, frames) for part in parts)
-            done = run_tasks(task, items, plan.fitting(len(parts)), n_items=len(parts), name=_name)
-            finish(collection, [_result(one) for one in done], rows.place)
+            done = run_tasks(task, items, plan.fitting(len(parts)), n_items=len(parts), name=name)
+            finish(collection, [one.value() for one in done], rows.place)
             own_file = files[collection.name]
             yield from hats_checks(
                 collection.folder, collection.name, key, own_file, files[detected.name]
@@ -152,18 +154,7 @@ def light_curves(detids: Sequence[str], archive: Archive) -> pa.Table:
     for obsid, ids in sorted(wanted.items()):
         entry = archive.entry(obsid)
         path = entry.path(LIGHTCURVES.name) if entry else None
-        if path is not None:
-            runids = sorted({detid.rpartition("_")[0] for detid in ids})
-            rows = [[("runid", "in", runids), ("detid", "in", ids)]]
-            found.append(read_file(archive.store, path, LIGHTCURVES, columns, rows))
+        runids = sorted({detid.rpartition("_")[0] for detid in ids})
+        rows = [[("runid", "in", runids), ("detid", "in", ids)]]
+        found.append(read_file(archive.store, path, LIGHTCURVES, columns, rows))
     return pa.concat_tables(found)
-
-
-def _name(partition: HatsPartition) -> str:
-    return f"hats-{partition.catalogue.name}-{partition.order}-{partition.pixel}"
-
-
-def _result(done: Done[HatsPartition, Written]) -> Written:
-    if done.result is None:
-        raise done.error or RuntimeError("a task of the HATS catalogue ended without a result")
-    return done.result

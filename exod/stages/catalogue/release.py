@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -25,7 +24,6 @@ from exod.catalogue.hats import using_lsdb
 from exod.catalogue.readme import MANIFEST, Facts, column_page, is_release, manifest, readme
 from exod.catalogue.rows import count_detections, detection_rows, source_rows
 from exod.errors import ArchiveError
-from exod.files.storage import StorageOptions
 from exod.files.whole import whole_folder
 from exod.scheduler.plan import Plan
 from exod.stages.catalogue.hats import write_hats
@@ -34,7 +32,7 @@ from exod.tablefiles.writing import write_parquet
 
 PRODUCTS = ("unique", "features", "flags")
 
-Further = Callable[[str, Path], object]
+Further = Callable[[Archive, Path], object]
 """Given the archive and the folder of a release, writes more files to it, as a report."""
 
 
@@ -58,7 +56,7 @@ class Release:
 
 
 def write_catalogue(
-    root: str,
+    archive: Archive | str,
     folder: str | Path,
     plan: Plan | None = None,
     *,
@@ -66,14 +64,13 @@ def write_catalogue(
     replace: bool = False,
     without: Sequence[str] = (),
     further: Sequence[Further] = (),
-    storage_options: Mapping[str, Any] | None = None,
 ) -> Release:
     """Write the catalogue of an archive.
 
     Parameters
     ----------
-    root : str
-        The archive; its products must be up to date.
+    archive : Archive or str
+        The archive, or its path; its products must be up to date.
     folder : path
         The folder to make, on a local disk.
     plan : Plan, optional
@@ -85,10 +82,8 @@ def write_catalogue(
     without : sequence of str
         Cross-matches to leave out.
     further : sequence of callable
-        What else writes to the folder before it is published, given the root and the folder,
+        What else writes to the folder before it is published, given the archive and the folder,
         as `exod.stages.report.page.add_report`.
-    storage_options : dict, optional
-        Options of the archive's fsspec file system.
 
     Raises
     ------
@@ -100,8 +95,7 @@ def write_catalogue(
     if hats:
         with using_lsdb():
             pass
-    options = StorageOptions(storage_options or {})
-    archive = open_archive(root, options)
+    archive = open_archive(archive)
     target = Path(folder).absolute()
     check_target(target, replace=replace)
     matches = _matches(archive, without)
@@ -120,7 +114,7 @@ def write_catalogue(
         found = require(checks)
         before = {path.name for path in staging.iterdir()}
         for write in further:
-            write(root, staging)
+            write(archive, staging)
         added = sorted({path.name for path in staging.iterdir()} - before)
         pages = {"README.md": readme(facts, found, added)}
         pages["columns.md"] = column_page(tables)

@@ -94,14 +94,7 @@ def run_campaign(
         name=lambda point: f"completeness-{point.name}",
         is_final=lambda error: isinstance(error, ExodError),
     ):
-        yield done.result or _failed(done)
-
-
-def _failed(done: Done[Point, Outcome]) -> Outcome:
-    reason = str(done.error)
-    if not isinstance(done.error, ExodError):
-        reason = f"Unexpected {type(done.error).__name__}: {reason}"
-    return Outcome(done.item.text, "FAILED", reason, tries=done.tries)
+        yield done.result or Outcome(done.item.text, "FAILED", done.reason, tries=done.tries)
 
 
 def task_path(tasks: Path, campaign: Campaign, point: Point) -> Path:

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from exod.completeness.burstphotons import Site
 from exod.completeness.campaign import Campaign, Point
@@ -17,6 +16,7 @@ from exod.completeness.fields import burst_places, burst_starts, measured_sites,
 from exod.completeness.matching import ANY, kind_of
 from exod.completeness.virtual import VirtualRun, virtual_injection, virtual_run
 from exod.config import Config
+from exod.schemas.arrays import Mask
 from exod.search.subset import Run, search_subset
 from exod.simulate import SimulatedObservation, simulate
 from exod.stages.inputs.memory import in_memory
@@ -37,7 +37,7 @@ def searched(observation: SimulatedObservation, config: Config) -> Iterator[Run]
         )
 
 
-def detections(source: str, level: float, kind: str, found: NDArray[np.bool_]) -> dict[str, Any]:
+def detections(source: str, level: float, kind: str, found: Mask) -> dict[str, Any]:
     """Part of a row of the results: how many bursts were found."""
     return {
         "source": source,

@@ -6,7 +6,7 @@ version has of observations that did not change is kept as it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
@@ -19,10 +19,8 @@ from exod.archive.derived import DerivedFile
 from exod.archive.increments import Changes, NewVersion, batches, deriving, write_part
 from exod.archive.parquet import FileReplacedError, read_file, to_pandas
 from exod.archive.store import Store
-from exod.errors import ArchiveError, ExodError
-from exod.files.storage import StorageOptions
+from exod.errors import ArchiveError
 from exod.files.whole import unique_mark
-from exod.scheduler import Done
 from exod.scheduler import run as run_tasks
 from exod.scheduler.plan import Plan
 from exod.schemas import DERIVED, FEATURES
@@ -91,10 +89,9 @@ class FeaturesMade:
 
 
 def make_features(
-    root: str,
+    archive: Archive | str,
     plan: Plan | None = None,
     *,
-    storage_options: Mapping[str, Any] | None = None,
     on_total: Callable[[int], None] = lambda _n: None,
     on_batch: Callable[[BatchDone], None] = lambda _done: None,
 ) -> FeaturesMade:
@@ -102,12 +99,10 @@ def make_features(
 
     Parameters
     ----------
-    root : str
-        The archive.
+    archive : Archive or str
+        The archive, or its path.
     plan : Plan, optional
         Where and how; by default all cores of this machine.
-    storage_options : dict, optional
-        Options of the archive's fsspec file system.
     on_total : callable
         Is told how many observations are to be read.
     on_batch : callable
@@ -124,7 +119,7 @@ def make_features(
         If the archive cannot be opened, the earlier version is damaged, or nothing can be written.
     """
     plan = plan or Plan()
-    archive = open_archive(root, storage_options)
+    archive = open_archive(archive)
     entries = archive.entries()
     bands = soft_and_hard(archive.config.cube.bands)
     parameters = _parameters(bands)
@@ -139,7 +134,7 @@ def make_features(
         new.parameters, new.attempts = parameters, changes.attempts
         new.files, n_rows = _still_right(archive.store, changes.kept(FEATURES.name), new.folder)
         kept = len(new.attempts)
-        for done in _run(archive, todo, new, bands, plan, storage_options):
+        for done in _run(archive, todo, new, bands, plan):
             new.attempts |= done.attempts
             if done.file:
                 new.files.append(done.file)
@@ -165,12 +160,7 @@ def _parameters(bands: Pair | None) -> dict[str, Any]:
 
 
 def _run(
-    archive: Archive,
-    todo: Sequence[LedgerEntry],
-    new: NewVersion,
-    bands: Pair | None,
-    plan: Plan,
-    storage_options: Mapping[str, Any] | None,
+    archive: Archive, todo: Sequence[LedgerEntry], new: NewVersion, bands: Pair | None, plan: Plan
 ) -> Iterator[BatchDone]:
     """Read the observations in batches, each a task; those without regions take none."""
     empty = {entry.obsid: entry.attempt for entry in todo if not entry.rows("regions")}
@@ -181,34 +171,18 @@ def _run(
         tuple(entry.obsid for entry in batch)
         for batch in batches(some, "lightcurves", BATCH_ROWS, BATCH_OBSERVATIONS)
     ]
-    task = partial(
-        _derive,
-        root=archive.root,
-        folder=new.folder,
-        bands=bands,
-        options=StorageOptions(storage_options or {}),
-    )
-    for done in run_tasks(task, divided, plan.fitting(len(divided)), name=_name):
-        yield done.result if done.result is not None else _lost(done)
+
+    def name(batch: tuple[str, ...]) -> str:
+        return f"features-{batch[0]}-{batch[-1]}"
+
+    task = partial(_derive, archive=archive, folder=new.folder, bands=bands)
+    for done in run_tasks(task, divided, plan.fitting(len(divided)), name=name):
+        # No observation is to blame for the error of a batch.
+        yield done.result or BatchDone(None, {}, dict.fromkeys(done.item, done.reason))
 
 
-def _name(batch: tuple[str, ...]) -> str:
-    return f"features-{batch[0]}-{batch[-1]}"
-
-
-def _lost(done: Done[tuple[str, ...], BatchDone]) -> BatchDone:
-    """A batch whose task ended in an error that no observation is to blame for."""
-    error = done.error
-    known = isinstance(error, ExodError)
-    reason = str(error) if known else f"Unexpected {type(error).__name__}: {error}."
-    return BatchDone(None, {}, dict.fromkeys(done.item, reason))
-
-
-def _derive(
-    batch: tuple[str, ...], root: str, folder: str, bands: Pair | None, options: StorageOptions
-) -> BatchDone:
+def _derive(batch: tuple[str, ...], archive: Archive, folder: str, bands: Pair | None) -> BatchDone:
     """Read the observations of a batch and write their part of the table."""
-    archive = open_archive(root, options)
     attempts: dict[str, str] = {}
     failures: dict[str, str] = {}
     parts = []

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from exod.archive import open_archive
+from exod.archive import Archive, open_archive
 from exod.archive.derived import Derived
 from exod.archive.increments import Changes, batches, compute_all, deriving, write_part
 from exod.archive.ledger.entry import LedgerEntry
 from exod.errors import ArchiveError
-from exod.files.storage import StorageOptions
 from exod.scheduler.plan import Plan
 from exod.schemas import DERIVED, FLAGS, REGIONS
 from exod.schemas.derived import DETECTOR, HOT_REGIONS
@@ -68,19 +67,18 @@ class FlagsMade:
 
 
 def make_flags(
-    root: str,
+    archive: Archive | str,
     settings: FlagSettings | None = None,
     plan: Plan | None = None,
     *,
     force: bool = False,
-    storage_options: Mapping[str, Any] | None = None,
 ) -> FlagsMade:
     """Set the quality flags of all regions of an archive.
 
     Parameters
     ----------
-    root : str
-        The archive, with features.
+    archive : Archive or str
+        The archive, with features, or its path.
     settings : FlagSettings, optional
         By default those of the earlier version; if there is none, the published ones
         (method.md, Flags) with the excluded observations that come with exod.
@@ -88,8 +86,6 @@ def make_flags(
         Where and how; by default all cores of this machine.
     force : bool
         Make all anew, also what did not change.
-    storage_options : dict, optional
-        Options of the archive's fsspec file system.
 
     Returns
     -------
@@ -102,15 +98,15 @@ def make_flags(
     ArchiveError
         If there are no features at all, or something cannot be read.
     """
-    options = StorageOptions(storage_options or {})
-    archive = open_archive(root, options)
+    archive = open_archive(archive)
     earlier = archive.derived("flags")
     if settings is None:
         settings = settings_of(earlier.parameters) if earlier else FlagSettings()
     features = archive.derived("features")
     if features is None:
         raise ArchiveError(
-            f"Flags need features, and {root} has none yet; run `exod features {root}` first."
+            f"Flags need features, and {archive.root} has none yet; run `exod features "
+            f"{archive.root}` first."
         )
     entries, left_out = _ready(archive.entries(), features)
     parameters = {**settings.described(), "features": features.parameters}
@@ -120,7 +116,7 @@ def make_flags(
     with deriving(archive.store, "flags", DERIVED["flags"]) as new:
         new.attempts = {entry.obsid: entry.attempt for entry in entries}
         new.parameters = parameters
-        run = partial(_run, plan or Plan(), FlagTask(root, options, new.folder, settings))
+        run = partial(_run, plan or Plan(), FlagTask(archive, new.folder, settings))
         todo = _batches(changes.todo)
         kept = _kept(changes, first=len(todo))
         placed = run(place, todo)

@@ -11,14 +11,13 @@ import pandas as pd
 import pyarrow as pa
 from pydantic import JsonValue
 
-from exod.archive import Archive, open_archive
+from exod.archive import Archive
 from exod.archive.cone import sky_pixels
 from exod.archive.derived import DerivedFile
 from exod.archive.increments import write_part
 from exod.archive.parquet import read_file, to_pandas
-from exod.archive.parts import Part, Piece, read_part
+from exod.archive.parts import Part, derived_pieces, read_part
 from exod.archive.store import Store
-from exod.files.storage import StorageOptions
 from exod.schemas import FEATURES, FLAGS, LIGHTCURVES, Table
 from exod.schemas.derived import DETECTOR, HOT_REGIONS
 from exod.sky.plane import pixel_size
@@ -98,15 +97,14 @@ class Kept(NamedTuple):
 class FlagTask(NamedTuple):
     """What every task needs."""
 
-    root: str
-    options: StorageOptions
+    archive: Archive
     folder: str
     settings: FlagSettings
 
 
 def place(batch: FlagBatch, task: FlagTask) -> DerivedFile:
     """First pass: where the regions are on the detector."""
-    archive = open_archive(task.root, task.options)
+    archive = task.archive
     rows = [
         _positions(archive.observation(obsid, "observations", "regions")) for obsid in batch.obsids
     ]
@@ -126,7 +124,7 @@ def _positions(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 def flag(batch: FlagBatch, task: FlagTask, boxes: pd.DataFrame) -> DerivedFile:
     """Second pass: the flags."""
-    archive = open_archive(task.root, task.options)
+    archive = task.archive
     features = _features(archive, batch.obsids).set_index("detid")
     rows = []
     for obsid in batch.obsids:
@@ -160,19 +158,9 @@ def _read(
     rows: Sequence[Sequence[tuple[str, str, Any]]] = (),
 ) -> pd.DataFrame:
     """Rows of some files of a product."""
-    conditions = [list(row) for row in rows]
-    names = list(columns or table.schema.names)
-    parts = [
-        read_part(
-            Part((Piece(file.path, without=file.without),)),
-            store=store,
-            table=table,
-            rows=conditions,
-            columns=names,
-        )
-        for file in files
-    ]
-    return pd.concat([table.frame()[names], *parts], ignore_index=True)
+    conditions, names = [list(row) for row in rows], list(columns) if columns else None
+    part = Part(tuple(derived_pieces(files)))
+    return read_part(part, store=store, table=table, rows=conditions, columns=names)
 
 
 def _artefacts(
@@ -200,7 +188,7 @@ def _artefacts(
 
 def set_again(kept: Kept, task: FlagTask, boxes: pd.DataFrame) -> tuple[DerivedFile, DerivedFile]:
     """The flag of hot regions anew, of rows that did not change otherwise."""
-    store = open_archive(task.root, task.options).store
+    store = task.archive.store
     flags = _read(store, FLAGS, [pair[0] for pair in kept.files])
     known = _read(store, DETECTOR, [pair[1] for pair in kept.files])
     hot = inside(known["X_det"], known["Y_det"], known["t_bin"], boxes)

@@ -19,6 +19,7 @@ from exod.archive.store import Store
 from exod.errors import ArchiveError
 from exod.files.storage import one_line
 from exod.schemas import IMAGES, LIGHTCURVES, REGIONS, RUNS
+from exod.schemas.arrays import Floats, Integers
 from exod.schemas.columns import Table
 from exod.vetting.eventbands import BOX, KEY, Columns, EventsInBands, Pair, boxes_of, is_band
 from exod.vetting.features import Curves, features
@@ -71,10 +72,7 @@ def _read(
     store: Store, entry: LedgerEntry, table: Table, columns: list[str], rows: Any = None
 ) -> pd.DataFrame:
     """Columns of a table of the observation."""
-    path = entry.path(table.name)
-    if path is None:
-        return table.frame()[columns]
-    return to_pandas(read_file(store, path, table, columns, rows))
+    return to_pandas(read_file(store, entry.path(table.name), table, columns, rows))
 
 
 # -------------------------------------------------------------------- light curves
@@ -85,7 +83,7 @@ class _CurvePiece:
     """Whole light curves: regions and frames; `offsets` as in `exod.vetting.features.Curves`."""
 
     detids: list[str]
-    offsets: NDArray[np.int64]
+    offsets: Integers
     rows: dict[str, NDArray[Any]]
 
 
@@ -107,7 +105,9 @@ def _pieces(store: Store, entry: LedgerEntry) -> Iterator[_CurvePiece]:
         whole = len(offsets) - 1 - (last < groups)
         rest = rows.slice(offsets[whole])
         if whole:
-            yield _piece(rows.slice(0, offsets[whole]), runs.values[:whole], offsets[: whole + 1])
+            own = rows.slice(0, offsets[whole])
+            columns = {name: own[name].to_numpy() for name in _FRAMES[1:]}
+            yield _CurvePiece(runs.values[:whole].to_pylist(), offsets[: whole + 1], columns)
     if n_rows != total:
         raise ArchiveError(
             f"{store.path(path)} has {n_rows} rows and the ledger says {total}; process its "
@@ -126,11 +126,6 @@ def _row_groups(store: Store, path: str) -> int:
         raise ArchiveError(
             f"{store.path(path)} cannot be read ({one_line(error)}); process its observation again."
         ) from error
-
-
-def _piece(rows: pa.Table, detids: pa.Array, offsets: NDArray[np.int64]) -> _CurvePiece:
-    columns = {name: rows[name].to_numpy() for name in _FRAMES[1:]}
-    return _CurvePiece(detids.to_pylist(), offsets, columns)
 
 
 def _stream(store: Store, entry: LedgerEntry, regions: pd.DataFrame, bands: Pair | None) -> Columns:
@@ -154,7 +149,7 @@ def _stream(store: Store, entry: LedgerEntry, regions: pd.DataFrame, bands: Pair
     return found | events.columns()
 
 
-def _check(store: Store, entry: LedgerEntry, curves: NDArray[np.int64]) -> None:
+def _check(store: Store, entry: LedgerEntry, curves: Integers) -> None:
     """Every light curve is of one region, and of no other light curve."""
     if (curves < 0).any() or len(np.unique(curves)) < len(curves):
         raise ArchiveError(
@@ -163,7 +158,7 @@ def _check(store: Store, entry: LedgerEntry, curves: NDArray[np.int64]) -> None:
         )
 
 
-def _empty(t_bin: NDArray[np.float64]) -> Curves:
+def _empty(t_bin: Floats) -> Curves:
     """Light curves without frames."""
     nothing, none = np.empty(0), np.empty(0, bool)
     offsets = np.zeros(len(t_bin) + 1, np.int64)

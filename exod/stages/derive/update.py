@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from exod.archive import Archive, open_archive
 from exod.errors import ArchiveError
@@ -12,15 +11,12 @@ from exod.stages.derive.cluster import RADIUS_ARCSEC, cluster_archive
 from exod.stages.derive.features import make_features
 from exod.stages.derive.flags import make_flags
 
-Options = Mapping[str, Any] | None
-
 
 def bring_up_to_date(
-    root: str,
+    archive: Archive | str,
     plan: Plan | None = None,
     *,
     say: Callable[[str], None] = lambda _sentence: None,
-    storage_options: Options = None,
 ) -> list[str]:
     """Make the products that are missing or behind the observations.
 
@@ -28,14 +24,12 @@ def bring_up_to_date(
 
     Parameters
     ----------
-    root : str
-        The archive.
+    archive : Archive or str
+        The archive, or its path.
     plan : Plan, optional
         Where and how; by default all cores of this machine.
     say : callable
         Is told what is going on.
-    storage_options : dict, optional
-        Options of the archive's fsspec file system.
 
     Returns
     -------
@@ -47,7 +41,7 @@ def bring_up_to_date(
     ArchiveError
         If one cannot be made, or the light curves of an observation cannot be read.
     """
-    archive = open_archive(root, storage_options)
+    archive = open_archive(archive)
     steps = {
         "unique": ("Clustering regions into sources ...", _cluster),
         "features": ("Measuring light curves ...", _features),
@@ -58,22 +52,22 @@ def bring_up_to_date(
         found = archive.derived(product)
         if found is None or found.outdated(archive.entries()):
             say(sentence)
-            make(archive, plan or Plan(), storage_options)
+            make(archive, plan or Plan())
             made.append(product)
     return made
 
 
-def _cluster(archive: Archive, plan: Plan, options: Options) -> None:
+def _cluster(archive: Archive, plan: Plan) -> None:
     earlier = archive.derived("unique")
     radius = float(str(earlier.parameters["radius_arcsec"])) if earlier else RADIUS_ARCSEC
-    cluster_archive(archive.root, plan, radius_arcsec=radius, storage_options=options)
+    cluster_archive(archive, plan, radius_arcsec=radius)
 
 
-def _features(archive: Archive, plan: Plan, options: Options) -> None:
-    made = make_features(archive.root, plan, storage_options=options)
+def _features(archive: Archive, plan: Plan) -> None:
+    made = make_features(archive, plan)
     for obsid, reason in made.failures.items():
         raise ArchiveError(f"Observation {obsid} has no features: {reason}")
 
 
-def _flags(archive: Archive, plan: Plan, options: Options) -> None:
-    make_flags(archive.root, None, plan, storage_options=options)
+def _flags(archive: Archive, plan: Plan) -> None:
+    make_flags(archive, None, plan)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from exod.archive import Archive, open_archive
 from exod.archive.detections import Rows
@@ -19,6 +18,7 @@ from exod.archive.snapshot import MATCHES, Snapshot
 from exod.errors import ArchiveError
 from exod.queries import parse
 from exod.schemas import FEATURES, FLAGS, REGIONS
+from exod.schemas.arrays import Floats, Integers
 from exod.schemas.columns import Column, Table
 from exod.sources.recovery import RADIUS_ARCSEC, Recovery, histograms, kinds_of_runs, recovery
 from exod.stages.query.rows import kind_of
@@ -60,31 +60,27 @@ class Filtered:
 
 
 def filter_archive(
-    root: str,
+    archive: Archive | str,
     filters: Sequence[Filter],
     lists: Sequence[Sequence[Filter]] = (),
-    *,
-    storage_options: Mapping[str, Any] | None = None,
 ) -> Filtered:
     """Apply filters to the regions of an archive.
 
     Parameters
     ----------
-    root : str
-        The archive.
+    archive : Archive or str
+        The archive, or its path.
     filters : sequence of Filter
         All of them must keep a region.
     lists : sequence of sequences of Filter
         For the counts of combinations: none or one filter from each.
-    storage_options : dict, optional
-        Options of the archive's fsspec file system.
 
     Raises
     ------
     ArchiveError
         If a product that a filter needs was never made.
     """
-    archive = open_archive(root, storage_options)
+    archive = open_archive(archive)
     every = [*filters, *(item for one in lists for item in one)]
     rows = open_regions(archive, [name for item in every for name in item.needs])
     kinds = {name: kind_of(column) for name, column in rows.columns.items()}
@@ -183,35 +179,30 @@ class RecoveryOfArchive:
     """
 
     recovery: Recovery
-    histograms: NDArray[np.int64]
-    edges: NDArray[np.float64]
+    histograms: Integers
+    edges: Floats
     column: str
     radius_arcsec: float
 
 
 def recovery_of_archive(
-    root: str,
-    radius_arcsec: float = RADIUS_ARCSEC,
-    *,
-    storage_options: Mapping[str, Any] | None = None,
+    archive: Archive | str, radius_arcsec: float = RADIUS_ARCSEC
 ) -> RecoveryOfArchive:
     """Count, observation by observation, which regions other runs find too.
 
     Parameters
     ----------
-    root : str
-        The archive.
+    archive : Archive or str
+        The archive, or its path.
     radius_arcsec : float
         Largest distance.
-    storage_options : dict, optional
-        Options of the archive's fsspec file system.
 
     Raises
     ------
     ArchiveError
         If the archive cannot be read.
     """
-    archive = open_archive(root, storage_options)
+    archive = open_archive(archive)
     entries = [entry for entry in archive.entries() if entry.rows("regions")]
     runs = kinds_of_runs(archive.table("runs", columns=["t_bin", "e_lo", "e_hi"]).compute())
     features = archive.derived("features")

@@ -181,14 +181,13 @@ class _Planner:
             description = DESCRIPTION
         columns = tuple(known[name] for name in self.shown)
         table = Table(self.name, description, columns, ())
-        order = [self._order(known[query.sort_column])] if query.sort else []
+        order = []
+        if query.sort:
+            # Missing values, of which NaN is one, come last in both directions.
+            way = "DESC" if query.sort.startswith("-") else "ASC"
+            order = [f"{self.rows.value(query.sort_column)} {way} NULLS LAST"]
         found = self.rows.selected(table, [*self._conditions()], order, query.limit)
         return replace(found, added=self.added)
-
-    def _order(self, column: Column) -> str:
-        """Missing values, of which NaN is one, come last in both directions."""
-        way = "DESC" if self.query.sort.startswith("-") else "ASC"
-        return f"{self.rows.value(column.name)} {way} NULLS LAST"
 
 
 def kind_of(column: Column) -> Kind:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import duckdb
 import pyarrow as pa
 
-from exod.archive.detections import DETECTIONS, PARTS, Rows, detections
+from exod.archive.detections import DETECTIONS, PARTS, detections
 from exod.archive.snapshot import MATCHES, PRODUCTS, Snapshot
 from exod.archive.sql import BATCH_ROWS, connected, explained, said
 from exod.errors import ConfigError, ExodError
@@ -86,7 +86,8 @@ def connect(archive: ArchiveReader, statement: str) -> Iterator[Answer]:
     if _mentions(statement, DETECTIONS) and snapshot.has(*PARTS):
         rows = detections(snapshot)
         files |= rows.files
-        views[DETECTIONS] = _view_of(rows)
+        listed = ", ".join(f"{own} AS {quoted(name)}" for name, own in rows.names.items())
+        views[DETECTIONS] = f"SELECT {listed} FROM {rows.source}"  # noqa: S608
     with connected(snapshot, files, views) as connection:
         try:
             with explained():
@@ -107,11 +108,6 @@ def list_tables(archive: ArchiveReader) -> list[tuple[str, list[str]]]:
     if snapshot.has(*PARTS):
         found.insert(0, (DETECTIONS, [*detections(snapshot).names]))
     return found
-
-
-def _view_of(rows: Rows) -> str:
-    columns = (f"{own} AS {quoted(name)}" for name, own in rows.names.items())
-    return " ".join(("SELECT", ", ".join(columns), "FROM", rows.source))
 
 
 def _check(statement: str) -> None:

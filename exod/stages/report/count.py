@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -15,13 +15,7 @@ from exod.archive.ledger.entry import versions
 from exod.archive.products import XMATCH
 from exod.errors import ArchiveError
 from exod.report import inputs
-from exod.report.consistency import (
-    Consistency,
-    check_features,
-    check_matches,
-    check_searches,
-    check_sources,
-)
+from exod.report.consistency import Consistency, check_tables
 from exod.report.counterparts import (
     Separations,
     absolute_magnitudes,
@@ -105,7 +99,7 @@ def gather(archive: Archive, *, top: int = TOP, light_curves: int = CURVES) -> N
     keys = archive.table("regions", columns=inputs.REGION_KEYS).compute()
     searched, good = searched_time(runs)
     sources = _sources(archive, top)
-    matched = _matched(archive)
+    matched = {name: _match(archive, name) for name in archive.matched}
     return Numbers(
         about=_about(archive),
         status={str(name): int(n) for name, n in status["status"].value_counts().items()},
@@ -229,11 +223,6 @@ def _flags(archive: Archive) -> pd.DataFrame:
     return counted.loc[[*names, "(none)", "(all)"]]
 
 
-def _matched(archive: Archive) -> dict[str, _Match]:
-    """What is read of each cross-match: one row a source, of a few columns."""
-    return {name: _match(archive, name) for name in archive.matched}
-
-
 def _match(archive: Archive, name: str) -> _Match:
     product = f"{XMATCH}{name}"
     table = archive.derived_table(product, "xmatch")
@@ -289,24 +278,19 @@ def _fluxes(archive: Archive, matched: Mapping[str, _Match]) -> pd.DataFrame | N
 def _checks(
     archive: Archive, status: pd.DataFrame, runs: pd.DataFrame, keys: pd.DataFrame
 ) -> list[Consistency]:
-    entries = dict(zip(status["obsid"].astype(str), status["n_regions"], strict=True))
-    checks = check_searches(entries, runs, keys)
-    if archive.derived("unique"):
-        unique = _read(archive, "unique", "unique", inputs.UNIQUE_KEYS)
-        members = _read(archive, "unique", "members", inputs.MEMBERS)
-        checks += check_sources(unique, members, keys["detid"])
-        for name in archive.matched:
-            own = _read(archive, f"{XMATCH}{name}", "xmatch", ["region_num"])["region_num"]
-            checks += check_matches(name, own, unique["region_num"])
-    for product in ("features", "flags"):
+    tables = {"entries": status[["obsid", "n_regions"]], "runs": runs, "regions": keys}
+    wanted = [
+        ("unique", "unique", inputs.UNIQUE_KEYS),
+        ("unique", "members", inputs.MEMBERS),
+        *((f"{XMATCH}{name}", "xmatch", ("region_num",)) for name in archive.matched),
+        ("features", "features", ("detid",)),
+        ("flags", "flags", ("detid",)),
+    ]
+    for product, table, columns in wanted:
         if archive.derived(product):
-            own = _read(archive, product, product, ["detid"])["detid"]
-            checks += check_features(product, own, keys["detid"])
-    return checks
-
-
-def _read(archive: Archive, product: str, table: str, columns: Sequence[str]) -> pd.DataFrame:
-    return archive.derived_table(product, table, columns=columns).compute()
+            rows = archive.derived_table(product, table, columns=columns).compute()
+            tables[product if table == "xmatch" else table] = rows
+    return check_tables(tables)
 
 
 def _curves(

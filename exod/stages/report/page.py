@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from exod.archive import open_archive
+from exod.archive import Archive, open_archive
 from exod.errors import ArchiveError
 from exod.files.whole import write_whole
 from exod.plots.statistics import report_pictures
@@ -21,9 +20,8 @@ REPORT: Final = "report.html"
 
 
 def write_report(
-    root: str,
+    archive: Archive | str,
     path: str | PathLike[str],
-    storage_options: Mapping[str, Any] | None = None,
     *,
     top: int = TOP,
     light_curves: int = CURVES,
@@ -32,12 +30,10 @@ def write_report(
 
     Parameters
     ----------
-    root : str
-        The archive.
+    archive : Archive or str
+        The archive, or its path.
     path : path
         The page; one that is there is replaced when the new one is complete.
-    storage_options : dict, optional
-        Options of the archive's fsspec file system.
     top, light_curves : int
         How many of the most significant sources are listed, and how many of these have their
         light curve drawn.
@@ -52,7 +48,7 @@ def write_report(
     ArchiveError
         If the archive cannot be read or the page cannot be written.
     """
-    archive = open_archive(root, storage_options)
+    archive = open_archive(archive)
     numbers = gather(archive, top=top, light_curves=light_curves)
     page = render(
         "Statistics of an exod archive",
@@ -64,6 +60,6 @@ def write_report(
     return numbers
 
 
-def add_report(root: str, folder: Path, storage_options: Mapping[str, Any] | None = None) -> None:
+def add_report(archive: Archive | str, folder: Path) -> None:
     """Write the page to the folder of a release, see `write_report`."""
-    write_report(root, folder / REPORT, storage_options)
+    write_report(archive, folder / REPORT)

@@ -7,15 +7,13 @@ that they touch are computed again and the files of the others are kept.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from exod.archive import open_archive
+from exod.archive import Archive, open_archive
 from exod.archive.derived import Derived
 from exod.archive.increments import deriving
 from exod.errors import ArchiveError, ConfigError
-from exod.files.storage import StorageOptions
 from exod.scheduler.plan import Plan
 from exod.schemas.derived import DERIVED
 from exod.stages.derive.cluster.update import Update
@@ -42,21 +40,20 @@ class Clustering:
 
 
 def cluster_archive(
-    root: str,
+    archive: Archive | str,
     plan: Plan | None = None,
     *,
     radius_arcsec: float = RADIUS_ARCSEC,
     ra_decimals: int = 1,
     dec_decimals: int = 0,
     rows_per_partition: int = ROWS_PER_PARTITION,
-    storage_options: Mapping[str, Any] | None = None,
 ) -> Clustering:
     """Make or bring up to date the product ``unique`` of an archive.
 
     Parameters
     ----------
-    root : str
-        The archive.
+    archive : Archive or str
+        The archive, or its path.
     plan : Plan, optional
         Where and how; by default all cores of this machine. Small work is done in this process.
     radius_arcsec : float
@@ -66,8 +63,6 @@ def cluster_archive(
         Decimals of the seconds in the names of new sources, 0 to 4.
     rows_per_partition : int
         A part of the sky with more regions is divided.
-    storage_options : dict, optional
-        Options of the archive's fsspec file system.
 
     Returns
     -------
@@ -88,7 +83,7 @@ def cluster_archive(
         )
     if not (0 <= ra_decimals <= 4 and 0 <= dec_decimals <= 4):
         raise ConfigError(f"Names have 0 to 4 decimals, not {ra_decimals} and {dec_decimals}.")
-    archive = open_archive(root, StorageOptions(storage_options or {}))
+    archive = open_archive(archive)
     asked = {
         "radius_arcsec": float(radius_arcsec),
         "ra_decimals": ra_decimals,

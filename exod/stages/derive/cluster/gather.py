@@ -88,16 +88,18 @@ def gather(batch: GatherBatch, store: Store, folder: str, order: int) -> Gathere
     """Read the observations of a batch and write their regions and footprints into two files."""
     regions, footprints, places = [], [], []
     for entry in batch.entries:
-        about = _rows(store, entry, OBSERVATIONS, ("date_obs", *_PLANE)).to_pylist()
+        path = entry.path(OBSERVATIONS.name)
+        about = read_file(store, path, OBSERVATIONS, ("date_obs", *_PLANE)).to_pylist()
         found = _regions(store, entry, order, mjd(about[0]["date_obs"]) if about else np.nan)
         seen = list(_footprints(store, entry, about[0])) if about else []
         regions.append(found)
         footprints += [_footprint_row(entry.obsid, subset, item) for subset, item in seen]
         places.append(_places(entry.obsid, order, found, [item for _, item in seen]))
+    covered = pa.Table.from_pylist(footprints, COVERED.schema)
     return Gathered(
         batch.name,
         _write(store, f"{folder}/gathered-{batch.name}.parquet", GATHERED, regions),
-        _write(store, f"{folder}/covered-{batch.name}.parquet", COVERED, _rows_of(footprints)),
+        _write(store, f"{folder}/covered-{batch.name}.parquet", COVERED, [covered]),
         pd.concat(places, ignore_index=True),
     )
 
@@ -116,17 +118,10 @@ def mjd(date: str) -> float:
         return float("nan")
 
 
-def _rows(store: Store, entry: LedgerEntry, table: Table, columns: Sequence[str]) -> pa.Table:
-    path = entry.path(table.name)
-    if path is None:
-        return table.schema.empty_table().select(list(columns))
-    return read_file(store, path, table, columns)
-
-
 def _regions(store: Store, entry: LedgerEntry, order: int, date: float) -> pa.Table:
     """The regions that have a position, with the date and their pixel."""
     columns = [name for name in CARRIED if name != "mjd"]
-    rows = _rows(store, entry, REGIONS, columns)
+    rows = read_file(store, entry.path(REGIONS.name), REGIONS, columns)
     rows = rows.filter(pa.array(is_position(rows["ra_deg"], rows["dec_deg"])))
     ra, dec = rows["ra_deg"].to_numpy() % 360.0, rows["dec_deg"].to_numpy()
     pixel = sky_pixels(ra, dec, order) if len(rows) else np.empty(0, np.int64)
@@ -142,8 +137,9 @@ def _footprints(
     store: Store, entry: LedgerEntry, about: dict[str, Any]
 ) -> Iterator[tuple[int, Footprint]]:
     """The footprint of each subset: cells where any of its runs expected something."""
-    images = _rows(store, entry, IMAGES, ("runid", "mu"))
-    runs = _rows(store, entry, RUNS, ("runid", "subset", "size_arcsec", *_BOX)).to_pylist()
+    images = read_file(store, entry.path(IMAGES.name), IMAGES, ("runid", "mu"))
+    columns = ("runid", "subset", "size_arcsec", *_BOX)
+    runs = read_file(store, entry.path(RUNS.name), RUNS, columns).to_pylist()
     plane = TangentPlane(**{name: about[name] for name in _PLANE})
     if not len(images) or not np.isfinite([about[name] for name in _PLANE]).all():
         return
@@ -176,10 +172,6 @@ def footprint_of(row: dict[str, Any], mask: np.ndarray) -> Footprint:
     """The footprint of a row of the table footprints and its unpacked mask."""
     plane = TangentPlane(**{name: row[name] for name in _PLANE})
     return Footprint(Box(*(row[name] for name in _BOX)), mask, row["size_arcsec"], plane)
-
-
-def _rows_of(footprints: list[dict[str, Any]]) -> list[pa.Table]:
-    return [pa.Table.from_pylist(footprints, COVERED.schema)] if footprints else []
 
 
 def _places(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from exod.archive.derived import DerivedFile
 from exod.archive.increments import write_part
@@ -128,7 +127,8 @@ def _footprints(work: Work, store: Store) -> pa.Table:
         files = [
             file for file in work.earlier if file.table == FOOTPRINTS.name and _covers(file, work)
         ]
-        parts += [_of_observations(read_file(store, file.path, FOOTPRINTS), kept) for file in files]
+        same = [[("obsid", "in", sorted(kept))]]
+        parts += [read_file(store, file.path, FOOTPRINTS, rows=same) for file in files if kept]
         wanted &= work.changed
     for path in work.footprints:
         rows = [[("obsid", "in", sorted(wanted))]]
@@ -141,10 +141,6 @@ def _covers(file: DerivedFile, work: Work) -> bool:
     first, last = Partition.parse(file.part).span(DEEPEST)
     own = work.partition.span(DEEPEST)
     return first <= own[0] and own[1] <= last
-
-
-def _of_observations(rows: pa.Table, obsids: Iterable[str]) -> pa.Table:
-    return rows.filter(pc.is_in(rows["obsid"], pa.array(sorted(obsids), pa.string())))
 
 
 def _footprint(row: dict[str, object]) -> Footprint:

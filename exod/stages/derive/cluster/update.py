@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, Final
@@ -21,7 +21,6 @@ from exod.schemas.derived import LINEAGE, MEMBERS, PLACES, UNIQUE
 from exod.sky.healpix import (
     WHOLE_SKY,
     Partition,
-    Pixels,
     is_among,
     located,
     order_for,
@@ -138,19 +137,16 @@ class Update:
         self, changed: pd.DataFrame, start: Sequence[Partition], partitions: Sequence[Partition]
     ) -> list[int]:
         """Indices of the partitions to compute: with changed places, or divided just now."""
-        pixels = self._pixels(changed)
+        pixels = changed["healpix"].to_numpy(np.int64)
+        # Regions make a difference in their margin too.
+        regions = pixels[changed["n_regions"].to_numpy() > 0]
+        pixels = np.union1d(with_neighbours(regions, self.order), pixels)
         touched = set(np.unique(located(partitions, pixels, self.order)).tolist())
         known = set(start)
         if self.changes.anew and self.changes.earlier is not None:
             known = set()
         divided = {i for i, partition in enumerate(partitions) if partition not in known}
         return sorted(touched | divided)
-
-    def _pixels(self, places: pd.DataFrame) -> Pixels:
-        """Pixels where places make a difference: regions do in their margin too."""
-        pixels = places["healpix"].to_numpy(np.int64)
-        regions = pixels[places["n_regions"].to_numpy() > 0]
-        return np.union1d(with_neighbours(regions, self.order), pixels)
 
     def _work(
         self, partition: Partition, gathered: Sequence[Gathered], places: pd.DataFrame
@@ -159,6 +155,7 @@ class Update:
         first, last = partition.span(self.order)
         inside = places["healpix"].between(first, last - 1)
         covering = places.loc[inside & places["covered"], "obsid"].unique()
+        near = {self.before[i].name for i in overlapping(self.before, cover, self.order)}
         regions, footprints = [], []
         for item in gathered:
             pixels = item.places["healpix"].to_numpy(np.int64)
@@ -172,15 +169,10 @@ class Update:
             self.order,
             tuple(regions),
             tuple(footprints),
-            tuple(self._files_in(overlapping(self.before, cover, self.order))),
+            tuple(file for file in self._earlier_files if file.part in near),
             tuple(covering),
             None if self.changes.anew else self.changes.obsids,
         )
-
-    def _files_in(self, indices: Iterable[int]) -> list[DerivedFile]:
-        """Files of the earlier version of some of its partitions."""
-        names = {self.before[i].name for i in indices}
-        return [file for file in self._earlier_files if file.part in names]
 
     @property
     def _earlier_files(self) -> tuple[DerivedFile, ...]:
