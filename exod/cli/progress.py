@@ -50,7 +50,7 @@ class _TimeLeft(ProgressColumn):
         return Text(f"{timedelta(seconds=seconds)} left", style="progress.remaining")
 
 
-class _Follower:
+class _Steps:
     """Shows what is done: a bar on a terminal, a line for each step elsewhere.
 
     Parameters
@@ -81,7 +81,7 @@ class _Follower:
             self.say(f"[{self._done}/{self._total}] {sentence}".rstrip())
 
 
-class Follower(_Follower):
+class Follower(_Steps):
     """Reports outcomes as they come; appends a line of JSON for each to a log, if there is one."""
 
     def __init__(
@@ -163,7 +163,7 @@ def follow(
         yield Follower(console, total, progress, log)
 
 
-class DownloadFollower(_Follower):
+class DownloadFollower(_Steps):
     """Reports downloads as they come, and the bytes between."""
 
     def __init__(self, console: Console, total: int, progress: Progress | None) -> None:

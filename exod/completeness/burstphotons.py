@@ -9,7 +9,7 @@ import numpy as np
 
 from exod.config import Band
 from exod.counts.cube import CountCube
-from exod.schemas.arrays import Floats, Integers, Mask, Rows
+from exod.schemas.arrays import EqualColumns, Floats, Integers, Mask
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Site:
 
 
 @dataclass(frozen=True)
-class BurstPhotons(Rows):
+class BurstPhotons(EqualColumns):
     """Photons of bursts and background, arrays of shape (n_photons,).
 
     Attributes

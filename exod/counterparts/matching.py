@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.spatial import cKDTree
 
-from exod.schemas.arrays import Floats, Integers, Mask, Rows
+from exod.schemas.arrays import EqualColumns, Floats, Integers, Mask
 from exod.sky.sphere import ARCSEC, angle, chord, unit_vectors
 
 J2000_MJD: Final = 51544.5
@@ -133,7 +133,7 @@ def moved(rows: Positions, year: ArrayLike) -> tuple[Floats, Floats]:
 
 
 @dataclass(frozen=True)
-class MatchedPairs(Rows):
+class MatchedPairs(EqualColumns):
     """Sources and rows of a catalogue that are near each other.
 
     Attributes

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betainc, gammaln, xlogy
 
-from exod.schemas.arrays import Floats, Integers, Mask, Rows
+from exod.schemas.arrays import EqualColumns, Floats, Integers, Mask
 
 LN10: Final = np.log(10.0)
 
@@ -190,7 +190,7 @@ class WindowCounts:
 
 
 @dataclass(frozen=True)
-class Chance(Rows):
+class Chance(EqualColumns):
     """Counts of a window by chance: `sure` counts and a binomial number; arrays of one shape.
 
     Attributes

@@ -18,7 +18,7 @@ Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Rows:
+class EqualColumns:
     """Columns of equal length; what it is about is declared by subclasses, all fields arrays."""
 
     def take(self, which: Mask | Integers | Indices) -> Self:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from exod.instruments.epic import SKY_PIXEL_ARCSEC
 from exod.instruments.pointspread import POINT_SPREADS
-from exod.schemas.arrays import Floats, Rows
+from exod.schemas.arrays import EqualColumns, Floats
 from exod.simulate.camera.detector import DETECTORS
 from exod.simulate.camera.spectra import blurred, lognormal_quantile, pi_of
 from exod.simulate.camera.vignetting import vignetting
@@ -25,7 +25,7 @@ ORIGIN_PARTICLE, ORIGIN_SKY, ORIGIN_FLARE, ORIGIN_HOT_PIXEL = -1, -2, -3, -10
 
 
 @dataclass(frozen=True)
-class Photons(Rows):
+class Photons(EqualColumns):
     """Columns of shape (n,): arrival time, chip pixel, energy (eV) and origin.
 
     The origin is the index of the source in the observation, or negative.
