@@ -339,13 +339,17 @@ def grow(root: str) -> float:
     return compact(root)
 
 
+REPEATS = 3
+"""How often a command is run."""
+
+
 def questions(root: Path) -> Iterator[tuple[str, float]]:
-    """Commands that ask, compared with the help; the best of three."""
+    """Commands that ask, compared with the help; the best of `REPEATS`."""
     program = [sys.executable, "-m", "exod"]
 
     def command(*arguments: str) -> float:
         run = partial(subprocess.run, [*program, *arguments], check=True, capture_output=True)
-        return min(timed(run) for _ in range(3))
+        return min(timed(run) for _ in range(REPEATS))
 
     helping = command("--help")
     yield "exod --help (s)", helping

@@ -14,35 +14,53 @@ from astropy.table import Table as AstropyTable
 from helpers.catalogue_products import make_match, make_products
 from helpers.survey_archives import make_survey, observation
 
-from exod.archive import Archive
+from exod.archive import Archive, open_archive
 from exod.catalogue.hats import using_lsdb
 from exod.config import Config
 from exod.errors import ArchiveError
 from exod.scheduler.plan import Plan
-from exod.stages.catalogue.release import write_catalogue
+from exod.stages.catalogue.release import Release, write_catalogue
 
 HERE = Plan("sync")
 
 
-@pytest.fixture
-def archive(tmp_path) -> Archive:
-    """An archive with its products and a cross-match."""
-    archive = make_survey(tmp_path / "archive", 3, 2)
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Archive:
+    """An archive with its products and a cross-match; not to be changed."""
+    archive = make_survey(tmp_path_factory.mktemp("finished") / "archive", 3, 2)
     make_match(archive, make_products(archive)["unique"])
     return archive
+
+
+@pytest.fixture(scope="module")
+def released(finished, tmp_path_factory) -> Release:
+    """A release of it; not to be changed."""
+    return write(finished, tmp_path_factory.mktemp("released") / "release")
+
+
+@pytest.fixture
+def archive(finished, tmp_path) -> Archive:
+    """A copy of the archive."""
+    return open_archive(shutil.copytree(finished.root, tmp_path / "archive"))
+
+
+@pytest.fixture
+def folder(released, tmp_path) -> Path:
+    """A copy of the release, beside the archive."""
+    return shutil.copytree(released.folder, tmp_path / "release")
 
 
 def write(archive, folder, **options):
     return write_catalogue(archive.root, folder, HERE, **{"hats": False, **options})
 
 
-def test_release_has_what_it_says(archive, tmp_path):
-    made = write(archive, tmp_path / "release")
-    assert made.folder == tmp_path / "release"
+def test_release_has_what_it_says(finished, released):
+    archive, made = finished, released
+    assert made.folder.name == "release"
     names = {path.name for path in made.folder.iterdir()}
     tables = {f"{t}.{e}" for t in ("detections", "sources") for e in ("fits", "parquet")}
     assert names == tables | {"README.md", "columns.md", "MANIFEST.json"}
-    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+    assert [path.name for path in made.folder.parent.iterdir()] == ["release"]
     found = json.loads((made.folder / "MANIFEST.json").read_text())
     assert found["rows"] == {"detections": 18, "sources": len(archive.unique)}
     assert found["fingerprint"] == archive.fingerprint
@@ -55,8 +73,8 @@ def test_release_has_what_it_says(archive, tmp_path):
         assert file == {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
-def test_tables_agree(archive, tmp_path):
-    folder = write(archive, tmp_path / "release").folder
+def test_tables_agree(finished, released):
+    archive, folder = finished, released.folder
     for name in ("detections", "sources"):
         parquet = pq.read_table(folder / f"{name}.parquet")
         fits = AstropyTable.read(folder / f"{name}.fits")
@@ -70,8 +88,8 @@ def test_tables_agree(archive, tmp_path):
     assert fits.meta["SETTINGS"] == archive.fingerprint
 
 
-def test_pages_tell_columns_checks_and_versions(archive, tmp_path):
-    made = write(archive, tmp_path / "release")
+def test_pages_tell_columns_checks_and_versions(released):
+    made = released
     readme = (made.folder / "README.md").read_text()
     assert "18 detections" in readme
     assert "3 observations" in readme
@@ -114,8 +132,7 @@ def test_a_folder_with_something_in_it_is_refused(archive, tmp_path):
         write(archive, folder, replace=True)
 
 
-def test_an_earlier_release_is_replaced_whole(archive, tmp_path):
-    folder = write(archive, tmp_path / "release").folder
+def test_an_earlier_release_is_replaced_whole(archive, folder, tmp_path):
     (folder / "note.txt").write_text("mine")
     first = (folder / "MANIFEST.json").read_text()
     write(archive, folder, replace=True, without=["gaia"])
@@ -125,8 +142,7 @@ def test_an_earlier_release_is_replaced_whole(archive, tmp_path):
     assert {p.name for p in tmp_path.iterdir()} == {"archive", "release"}
 
 
-def test_an_error_leaves_the_earlier_release(archive, tmp_path):
-    folder = write(archive, tmp_path / "release").folder
+def test_an_error_leaves_the_earlier_release(archive, folder, tmp_path):
     before = {path: path.read_bytes() for path in folder.iterdir()}
 
     def broken(root: str, staging: Path) -> None:
@@ -140,9 +156,8 @@ def test_an_error_leaves_the_earlier_release(archive, tmp_path):
 
 
 def test_the_earlier_release_comes_back_if_the_new_one_cannot_be_named(
-    archive, tmp_path, monkeypatch
+    archive, folder, tmp_path, monkeypatch
 ):
-    folder = write(archive, tmp_path / "release").folder
     rename = Path.rename
 
     def failing(self, target):
