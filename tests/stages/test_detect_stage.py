@@ -185,7 +185,9 @@ def test_settings_are_checked_before_anything_is_made(small: Path, tmp_path: Pat
         search([small], root, Plan("slurm"))
     observations, _ = find_observations([small])
     config = Config.load(overrides=[f"selection.hot_pixels='{tmp_path}/none.csv'"])
-    with pytest.raises(ConfigError, match=r"none\.csv cannot be read"):
+    with pytest.raises(
+        ConfigError, match=r"hot pixel table cannot be used: There is no file .*none\.csv"
+    ):
         list(detect_many(observations, config, str(root), HERE))
     assert not root.exists()
 
