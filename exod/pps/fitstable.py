@@ -126,7 +126,7 @@ class FitsColumn:
         target = np.dtype(wanted.dtype)
         has_null = self.null is not None and stored.dtype.kind in "iu"
         is_null = np.asarray(stored == self.null) if has_null else None
-        found = self._scaled(stored)
+        found = self.scaled(stored)
         if target.kind == "f":
             return _with_missing(found.astype(target), is_null, wanted.missing, np.nan)
         limits = np.iinfo(target)
@@ -142,7 +142,7 @@ class FitsColumn:
             found = np.clip(found, limits.min, limits.max)
         return _with_missing(found.astype(target), is_null, wanted.missing, limits.min)
 
-    def _scaled(self, stored: NDArray[Any]) -> NDArray[Any]:
+    def scaled(self, stored: NDArray[Any]) -> NDArray[Any]:
         """TSCAL and TZERO applied, in whole numbers if that is exact."""
         if self.scale == 1 and self.zero == 0:
             return stored

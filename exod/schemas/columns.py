@@ -18,12 +18,11 @@ FORMAT_VERSION = 3
 
 
 NULLABLE: Final = MappingProxyType(
-    {
-        pa.bool_(): "boolean",
-        pa.int16(): "Int16",
-        pa.int32(): "Int32",
-        pa.int64(): "Int64",
-        pa.uint64(): "UInt64",
+    {pa.bool_(): "boolean"}
+    | {
+        getattr(pa, f"{sign}int{bits}")(): f"{sign.upper()}Int{bits}"
+        for sign in ("", "u")
+        for bits in (8, 16, 32, 64)
     }
 )
 """Names of the pandas dtypes of columns that may hold nulls; NaN would make identifiers inexact."""

@@ -30,6 +30,7 @@ from exod.stages.detect.survey import detect_many
 from exod.stages.inputs.simulate import simulate_files
 from exod.stages.plot import plot_many
 from exod.stages.report.page import add_report
+from exod.tablefiles.csvtext import csv_text
 
 SEED = 1
 """Seed of the first observation; the others add one."""
@@ -124,7 +125,7 @@ def _release(
     bring_up_to_date(archive, plan, say=say)
     known = folder / "data" / "known_sources.csv"
     columns = ["name", "kind", "ra_deg", "dec_deg", "obsid"]
-    write_whole(known, truth[columns].to_csv(index=False))
+    write_whole(known, csv_text(truth[columns]))
     say("Matching with the sources that were put in ...")
     own = Own(ra="ra_deg", dec="dec_deg", name=KNOWN)
     settings = MatchSettings(cache=folder / "cache")

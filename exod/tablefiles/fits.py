@@ -16,6 +16,7 @@ import re
 import unicodedata
 import warnings
 from collections.abc import Iterator, Mapping
+from itertools import count
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, BinaryIO, Final
@@ -33,13 +34,17 @@ Header = Mapping[str, tuple[str | int | float, str]]
 """Keywords with their value and comment."""
 
 _BLOCK: Final = 2880
-_INTEGERS: Final = {"int32": "J", "uint16": "J", "int64": "K", "uint32": "K"}
+_INTEGERS: Final = {"int32": "J", "uint16": "J", "int64": "K", "uint32": "K", "uint64": "K"}
 """Formats of whole numbers; those of the others is I."""
+_WIDER: Final = {"I": "J", "J": "K"}
+_HALF: Final = 2**63
+"""TZERO of unsigned numbers of 64 bits, which are stored as signed ones."""
 _NUMPY: Final[Mapping[str, str]] = MappingProxyType(
     {"L": "i1", "B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8"}
 )
 _NO_BOOLEAN: Final = 255
-"""The null of a true or false that may be missing: FITS has no null of its logical columns."""
+"""The null of a true or false that may be missing. FITS has one of its logical columns, a zero
+byte, which readers take for false; a byte with TNULL they do not."""
 _ALL_ONES: Final = 2**32 - 1
 _SAMPLE_ROWS: Final = 1000
 
@@ -55,8 +60,10 @@ def write_fits(path: Path, table: Table, rows: Path, header: Header = MappingPro
         Its columns.
     rows : Path
         The Parquet file, with exactly these columns. Null text becomes empty text, null floats
-        become NaN, null whole numbers the smallest of their type (TNULL), and a column of true
-        and false that may have nulls one of 1, 0 and 255 (TNULL). Text becomes ASCII.
+        become NaN, null whole numbers one that no row has (TNULL: the smallest of their type, if
+        it is free), and a column of true and false that may have nulls one of 1, 0 and 255
+        (TNULL; TLMIN and TLMAX say that it has two values). Text becomes ASCII, and numbers beyond
+        ``int64`` their digits if some are missing.
     header : dict
         Further keywords of both headers.
     """
@@ -67,7 +74,9 @@ def write_fits(path: Path, table: Table, rows: Path, header: Header = MappingPro
         hdu = fits.BinTableHDU.from_columns(layout, nrows=0, name=table.name.upper())
         hdu.header["NAXIS2"] = source.metadata.num_rows
         for number, column in enumerate(table.columns, start=1):
-            hdu.header[f"TUCD{number}"] = column.ucd
+            hdu.header[f"TUCD{number}"] = _ascii(column.ucd)
+            if layout[number - 1].null == _NO_BOOLEAN and layout[number - 1].format == "B":
+                hdu.header[f"TLMIN{number}"], hdu.header[f"TLMAX{number}"] = 0, 1
             told = fits_unit(column.unit) or not column.unit
             unit = "" if told else f" ({column.unit})"
             hdu.header[f"TCOMM{number}"] = _ascii(f"{column.description}{unit}")
@@ -93,7 +102,7 @@ def row_groups(file: pq.ParquetFile, columns: list[str] | None = None) -> Iterat
 
 
 def _fits_column(column: Column, rows: pq.ParquetFile) -> fits.Column:
-    kind, null = column.type, None
+    kind, null, zero = column.type, None, None
     if pa.types.is_string(kind):
         form = f"{_longest(rows, column.name)}A"
     elif pa.types.is_boolean(kind):
@@ -101,9 +110,50 @@ def _fits_column(column: Column, rows: pq.ParquetFile) -> fits.Column:
     elif pa.types.is_floating(kind):
         form = "E" if kind == pa.float32() else "D"
     else:
-        form = _INTEGERS.get(str(kind), "I")
-        null = int(np.iinfo(_NUMPY[form]).min) if column.nullable else None
-    return fits.Column(name=column.name, format=form, null=null, unit=fits_unit(column.unit))
+        form, null, zero = _whole_numbers(column, rows)
+    unit = fits_unit(column.unit)
+    return fits.Column(name=_ascii(column.name), format=form, null=null, unit=unit, bzero=zero)
+
+
+def _whole_numbers(column: Column, rows: pq.ParquetFile) -> tuple[str, int | None, int | None]:
+    """Format, TNULL and TZERO of a column of whole numbers."""
+    form = _INTEGERS.get(str(column.type), "I")
+    if not column.nullable and column.type != pa.uint64():
+        return form, None, None
+    low, high, has_nulls = _extent(rows, column.name)
+    if high >= _HALF:
+        # With both, astropy would compare TNULL with what TZERO was added to.
+        return (f"{len(str(high))}A", None, None) if has_nulls else (form, None, _HALF)
+    if not column.nullable:
+        return form, None, None
+    limits = np.iinfo(_NUMPY[form])
+    for free in (int(limits.min), int(limits.max)):
+        if not low <= free <= high:
+            return form, free, None
+    if form in _WIDER:
+        wider = _WIDER[form]
+        return wider, int(np.iinfo(_NUMPY[wider]).min), None
+    return form, _absent(rows, column.name, int(limits.min)), None
+
+
+def _extent(rows: pq.ParquetFile, name: str) -> tuple[int, int, bool]:
+    """Smallest and largest number of a column, or 0, and whether some are missing."""
+    low, high, has_nulls = 0, 0, False
+    for batch in row_groups(rows, [name]):
+        ends = pc.min_max(batch[0]).as_py()
+        if ends["min"] is not None:
+            low, high = min(low, ends["min"]), max(high, ends["max"])
+        has_nulls = has_nulls or batch[0].null_count > 0
+    return low, high, has_nulls
+
+
+def _absent(rows: pq.ParquetFile, name: str, first: int) -> int:
+    """A number from `first` on that is in no row: of as many as there are rows, and one more."""
+    taken: set[int] = set()
+    for batch in row_groups(rows, [name]):
+        steps = (value - first for value in batch[0].drop_null().unique().to_pylist())
+        taken.update(step for step in steps if step <= rows.metadata.num_rows)
+    return first + next(step for step in count() if step not in taken)
 
 
 def _longest(rows: pq.ParquetFile, name: str) -> int:
@@ -129,10 +179,13 @@ def _records(batch: pa.RecordBatch, layout: list[fits.Column]) -> np.ndarray:
 
 
 def _values(values: pa.Array, column: fits.Column) -> Any:
-    if pa.types.is_string(values.type):
-        return [_ascii(text or "").encode() for text in values.to_pylist()]
+    if column.format.endswith("A"):
+        return [_ascii(text or "").encode() for text in values.cast(pa.string()).to_pylist()]
     if column.format == "L":
         values = pc.if_else(values, ord("T"), ord("F"))
+    elif column.bzero:
+        # The first bit is turned over, which takes off what TZERO adds.
+        return (values.to_numpy(zero_copy_only=False) ^ np.uint64(_HALF)).view(np.int64)
     elif column.null is not None:
         values = values.cast(pa.int64()).fill_null(column.null)
     return values.to_numpy(zero_copy_only=False)

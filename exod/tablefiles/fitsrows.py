@@ -10,7 +10,6 @@ FITS standard 4.0, sections 7.3.2 (TFORM, TNULL, TSCAL, TZERO) and 7.3.3 (data).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,23 +18,14 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
+from exod.pps.fitstable import FitsColumn
 from exod.schemas.columns import Column
 from exod.tablefiles.plain import arrow_array, distinct, left_out, renamed
 
-_FORM: Final = re.compile(r"\s*(\d*)([LXBIJKAEDCMPQ])(.*)")
-_BYTES: Final = {"L": 1, "B": 1, "I": 2, "J": 4, "K": 8, "A": 1, "E": 4, "D": 8, "C": 8, "M": 16}
 _NUMPY: Final = {
     **{"B": "u1", "I": ">i2", "J": ">i4", "K": ">i8"},
     **{"E": ">f4", "D": ">f8", "C": ">c8", "M": ">c16"},
 }
-_UNSIGNED: Final = {
-    ("B", -(2**7)): "i1",
-    ("I", 2**15): "u2",
-    ("J", 2**31): "u4",
-    ("K", 2**63): "u8",
-}
-"""TZERO by which a stored type holds another one."""
-_EXACT: Final = 2**62
 _MOST_BITS: Final = 64
 
 
@@ -47,95 +37,72 @@ class StoredColumn:
     ----------
     name : str
         Its name, other than that of all others.
-    code : str
-        Letter of its type in TFORM.
-    repeat : int
-        Values a row.
-    offset, width : int
-        Its bytes in a row.
-    scale, zero : float or int
-        TSCAL and TZERO.
-    null : int, optional
-        The stored whole number that stands for a missing value.
-    unit, description, ucd : str
+    place : FitsColumn
+        Where it is in a row, and how it is stored.
+    has_two_values : bool
+        Whether a byte stands for true or false: the header says with TLMIN and TLMAX that it is
+        0 or 1, or null.
+    description, ucd : str
         What the header tells of it.
     """
 
     name: str
-    code: str
-    repeat: int
-    offset: int
-    width: int
-    scale: float
-    zero: float
-    null: int | None
-    unit: str
+    place: FitsColumn
+    has_two_values: bool
     description: str
     ucd: str
 
     @property
     def parts(self) -> tuple[str, ...]:
         """Names of the columns that are made of it; none if it is left out."""
-        if self.code in "CM":
-            return (f"{self.name}.real", f"{self.name}.imag") if self.repeat == 1 else ()
-        if self.code == "A":
+        if self.place.code in "CM":
+            return (f"{self.name}.real", f"{self.name}.imag") if self.place.repeat == 1 else ()
+        if self.place.code == "A":
             return (self.name,)
-        if self.code == "X":
-            return (self.name,) if 0 < self.repeat <= _MOST_BITS else ()
-        return (self.name,) if self.code in "LBIJKED" and self.repeat == 1 else ()
+        if self.place.code == "X":
+            return (self.name,) if 0 < self.place.repeat <= _MOST_BITS else ()
+        return (self.name,) if self.place.code in "LBIJKED" and self.place.repeat == 1 else ()
 
     @property
     def note(self) -> str:
         """What becomes of it, if that is not clear by itself."""
         if not self.parts:
-            several = "several values" if self.repeat else "nothing"
-            what = "lists of values" if self.code in "PQ" else several
+            several = "several values" if self.place.repeat else "nothing"
+            what = "lists of values" if self.place.code in "PQ" else several
             return left_out(self.name, f"holds {what} in each row")
-        if self.code in "CM":
+        if self.place.code in "CM":
             return f"The column {self.name} is kept as {' and '.join(self.parts)}."
-        if self.code == "X" and self.repeat > 1:
-            return f"The column {self.name} is kept as text of {self.repeat} digits, 0 and 1."
+        if self.place.code == "X" and self.place.repeat > 1:
+            return f"The column {self.name} is kept as text of {self.place.repeat} digits, 0 and 1."
         return ""
 
     def arrays(self, rows: np.ndarray) -> Iterator[pa.Array]:
         """The values of rows, uint8 of shape (n, bytes a row), for each of `parts`."""
-        stored = np.ascontiguousarray(rows[:, self.offset : self.offset + self.width])
+        first = self.place.offset
+        stored = np.ascontiguousarray(rows[:, first : first + self.place.width])
         missing = np.zeros(len(rows), bool)
-        if self.code == "A":
+        if self.place.code == "A":
             yield arrow_array(_texts(stored), missing)
-        elif self.code == "X":
-            bits = np.unpackbits(stored, axis=1)[:, : self.repeat]
-            if self.repeat == 1:
+        elif self.place.code == "X":
+            bits = np.unpackbits(stored, axis=1)[:, : self.place.repeat]
+            if self.place.repeat == 1:
                 yield pa.array(bits[:, 0] == 1)
             else:
                 letters = np.where(bits == 1, b"1", b"0").astype("S1")
                 yield arrow_array(_texts(letters.view("u1")), missing)
-        elif self.code == "L":
+        elif self.place.code == "L":
             true = stored[:, 0] == ord("T")
             yield pa.array(true, mask=~true & (stored[:, 0] != ord("F")))
         else:
-            values = stored.view(_NUMPY[self.code])[:, 0]
-            if self.null is not None:
-                missing = values == self.null
-            values = self._scaled(values)
-            for part in (values.real, values.imag) if self.code in "CM" else (values,):
+            values = stored.view(_NUMPY[self.place.code])[:, 0]
+            if self.place.null is not None and self.place.code in "BIJK":
+                missing = values == self.place.null
+            if self.has_two_values:
+                yield pa.array(values == 1, mask=missing)
+                return
+            values = self.place.scaled(values)
+            for part in (values.real, values.imag) if self.place.code in "CM" else (values,):
                 yield arrow_array(part, missing)
-
-    def _scaled(self, values: np.ndarray) -> np.ndarray:
-        if self.scale == 1 and self.zero == 0:
-            return values
-        if self.code in "BIJK" and self.scale == 1 and float(self.zero).is_integer():
-            zero = int(self.zero)
-            kind = _UNSIGNED.get((self.code, zero))
-            if kind is not None:
-                # The first bit is turned over, which is what the addition does without overflow.
-                width = np.dtype(kind).itemsize
-                turned = values.astype(f"=u{width}") ^ np.array(1 << (8 * width - 1), f"u{width}")
-                return turned.view(kind)
-            if self.code != "K" and abs(zero) < _EXACT:
-                return values.astype(np.int64) + zero
-        wide = values.astype("c16" if self.code in "CM" else "f8")
-        return wide * self.scale + self.zero
 
 
 def _texts(stored: np.ndarray) -> np.ndarray:
@@ -166,28 +133,18 @@ def stored_columns(header: Any) -> list[StoredColumn]:
     names = names_in(header)
     found, offset = [], 0
     for number, name in zip(_numbers(header), distinct(names), strict=True):
-        form = _FORM.match(str(header.get(f"TFORM{number}", "")))
-        if form is None:
-            raise ValueError(f"the column {name} has no TFORM that FITS knows")
-        repeat, code = int(form[1] or 1), form[2]
-        if code in "PQ":
-            width = repeat * (8 if code == "P" else 16)
-        else:
-            width = -(-repeat // 8) if code == "X" else repeat * _BYTES[code]
-        null = header.get(f"TNULL{number}")
-        whole = code in "BIJK" and isinstance(null, int) and not isinstance(null, bool)
+        place = FitsColumn.of(header, number, offset, "the table")
+        limits = header.get(f"TLMIN{number}"), header.get(f"TLMAX{number}")
         found.append(
             StoredColumn(
-                *(name, code, repeat, offset, width),
-                scale=_number(header, f"TSCAL{number}", 1),
-                zero=_number(header, f"TZERO{number}", 0),
-                null=null if whole else None,
-                unit=str(header.get(f"TUNIT{number}", "")).strip(),
+                name=name,
+                place=place,
+                has_two_values=(place.code, place.repeat, *limits) == ("B", 1, 0, 1),
                 description=str(header.comments[f"TTYPE{number}"] or "") if name in names else "",
                 ucd=str(header.get(f"TUCD{number}", "")),
             )
         )
-        offset += width
+        offset += place.width
     if offset != header["NAXIS1"]:
         raise ValueError(f"its columns have {offset} bytes a row and NAXIS1 is {header['NAXIS1']}")
     return found
@@ -195,13 +152,6 @@ def stored_columns(header: Any) -> list[StoredColumn]:
 
 def _numbers(header: Any) -> range:
     return range(1, int(header["TFIELDS"]) + 1)
-
-
-def _number(header: Any, keyword: str, usual: int) -> float:
-    value = header.get(keyword, usual)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ValueError(f"{keyword} is {value!r}, which is no number")
-    return value
 
 
 class FitsRows:
@@ -245,7 +195,7 @@ class FitsRows:
     def _declared(self) -> Iterator[Column]:
         nothing = np.zeros((0, self._width), np.uint8)
         for column in self._stored:
-            about = column.unit, column.description, True, column.ucd
+            about = column.place.unit, column.description, True, column.ucd
             for part, array in zip(column.parts, column.arrays(nothing), strict=False):
                 yield Column(part, array.type, *about)
 

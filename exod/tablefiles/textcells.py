@@ -123,7 +123,7 @@ def _some_match(known: pa.Array, pattern: str) -> bool:
     return bool(pc.any(pc.match_substring_regex(known, pattern)).as_py())
 
 
-# ------------------------------------------------------------- cells that would be computed
+# -------------------------------------------------- cells that would be computed
 
 
 def guarded(cell: str) -> str:

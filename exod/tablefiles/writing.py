@@ -21,6 +21,7 @@ from exod.archive.parquet import to_pandas, writer
 from exod.errors import ConfigError
 from exod.files.whole import scratch_file, whole_file
 from exod.schemas.columns import Column, Table
+from exod.tablefiles.csvtext import csv_text
 
 if TYPE_CHECKING:
     import astropy.table
@@ -117,9 +118,9 @@ def _write_fits(path: Path, table: Table, chunks: Chunks) -> None:
 def _write_csv(path: Path, table: Table, chunks: Chunks) -> None:
     """CSV; a missing value is an empty cell."""
     with path.open("w", encoding="utf-8", newline="") as file:
-        table.frame().to_csv(file, index=False, lineterminator="\n")
+        file.write(csv_text(table.frame()))
         for chunk in chunks:
-            to_pandas(chunk).to_csv(file, index=False, header=False, lineterminator="\n")
+            file.write(csv_text(to_pandas(chunk), header=False))
 
 
 def _write_json_lines(path: Path, table: Table, chunks: Chunks) -> None:
@@ -142,18 +143,32 @@ def _write_ecsv(path: Path, table: Table, chunks: Chunks) -> None:
 
 
 def _write_votable(path: Path, table: Table, chunks: Chunks) -> None:
-    """VOTable, for TOPCAT and the Virtual Observatory; a missing value is an empty cell."""
+    """VOTable, for TOPCAT and the Virtual Observatory; BINARY2 says which values are missing.
+
+    The writer of TABLEDATA in astropy 8.0 writes past its memory if a row has 256 characters.
+    """
     from astropy.io import votable
     from astropy.io.votable.tree import CooSys
 
-    file = votable.from_table(_astropy_table(table, chunks))
+    rows = _astropy_table(table, chunks)
+    for name in [name for name in rows.colnames if rows[name].dtype == np.uint64]:
+        rows[name] = _as_votable_has(rows[name])
+    file = votable.from_table(rows)
     resource = file.resources[0]
     resource.coordinate_systems.append(CooSys(ID="ICRS", system="ICRS"))
     resource.tables[0].name, resource.tables[0].description = table.name, table.description
     for field in resource.tables[0].fields:
         if field.name in ("ra_deg", "dec_deg"):
             field.ref = "ICRS"
-    file.to_xml(str(path))
+    file.to_xml(str(path), tabledata_format="binary2")
+
+
+def _as_votable_has(column: astropy.table.Column) -> astropy.table.Column:
+    """Unsigned numbers of 64 bits, which VOTable does not have: signed ones, or their digits."""
+    if len(column) and np.ma.max(column) > np.iinfo(np.int64).max:
+        digits = column.astype(str)
+        return digits.filled("") if hasattr(digits, "filled") else digits
+    return column.astype(np.int64)
 
 
 def _astropy_table(table: Table, chunks: Chunks) -> astropy.table.Table:
@@ -176,9 +191,9 @@ def _astropy_column(column: Column, values: pa.ChunkedArray) -> astropy.table.Co
         "meta": {"ucd": column.ucd},
     }
     if pa.types.is_string(column.type):
-        # XML has no place for control characters.
+        # XML has no place for control characters and half characters.
         shown = pc.replace_substring_regex(
-            values.fill_null(""), r"[\x00-\x08\x0b\x0c\x0e-\x1f]", "?"
+            values.fill_null(""), r"[\x00-\x08\x0b\x0c\x0e-\x1f\x{FFFE}\x{FFFF}]", "?"
         )
         content = np.array(shown.to_pylist(), dtype="U" if len(shown) else "U1")
     else:

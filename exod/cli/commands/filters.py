@@ -137,6 +137,7 @@ def recovery(
     from exod.plots.recovery import recovery_figure
     from exod.plots.saving import save_figure
     from exod.stages.query.filters import recovery_of_archive
+    from exod.tablefiles.csvtext import csv_text
 
     found = recovery_of_archive(open_archive(root, storage_options(storage)), radius)
     label = {
@@ -146,7 +147,7 @@ def recovery(
     figure = recovery_figure(found.recovery, found.histograms, found.edges, label, radius)
     counts = to / "recovery.csv"
     with whole_file(counts) as temporary:
-        found.recovery.table().to_csv(temporary, index=False)
+        temporary.write_text(csv_text(found.recovery.table()), encoding="utf-8")
     for path in (counts, save_figure(figure, to / "recovery.png")):
         say(str(path))
 

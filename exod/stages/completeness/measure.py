@@ -40,6 +40,7 @@ from exod.search.subset import Run
 from exod.simulate import SimulatedObservation, simulate
 from exod.stages.completeness.virtual import detections, predict, searched
 from exod.stages.detect.observation import Outcome
+from exod.tablefiles.csvtext import csv_text
 
 TASKS: Final = "tasks"
 """Folder of the files of tasks, in that of the results."""
@@ -270,7 +271,7 @@ def write_results(folder: str | Path, command: str) -> list[Path]:
     paths = [folder / f"completeness.{ending}" for ending in ("parquet", "csv", "png", "md")]
     with whole_file(paths[0]) as temporary:
         table.to_parquet(temporary, index=False)
-    write_whole(paths[1], table.to_csv(index=False))
+    write_whole(paths[1], csv_text(table))
     save_figure(completeness_figure(table), paths[2])
     write_whole(paths[3], report(table, needed, command))
     return paths

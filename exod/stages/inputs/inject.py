@@ -26,6 +26,7 @@ from exod.simulate.injection.requests import (
 )
 from exod.simulate.injection.targets import Target
 from exod.simulate.models import SourceModel
+from exod.tablefiles.csvtext import csv_text
 
 
 @dataclass(frozen=True)
@@ -195,7 +196,7 @@ def _inject_observation(
             content[path.name] = partial(
                 with_new_rows, path, merged.events, merged.is_new, detector, history
             )
-    table = truth.to_csv(index=False, lineterminator="\n").encode()
+    table = csv_text(truth).encode()
     content[f"{files.obsid}_injected.csv"] = lambda: table
     with whole_folder(to / files.obsid, overwrite=False) as folder:
         for name, make in content.items():

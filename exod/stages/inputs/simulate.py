@@ -18,6 +18,7 @@ from exod.pps.products import event_list_hdus, source_list_hdus
 from exod.simulate import SimulatedExposure, SimulatedObservation, simulate
 from exod.simulate.models import ExposureModel
 from exod.simulate.scenario import default_observation
+from exod.tablefiles.csvtext import csv_text
 
 
 def refuse_existing(folder: str | Path, obsids: Iterable[str]) -> None:
@@ -125,4 +126,4 @@ def _write_fits(hdus: fits.HDUList, compression: int, file: IO[bytes]) -> None:
 
 
 def _write_csv(table: pd.DataFrame, file: IO[bytes]) -> None:
-    file.write(table.to_csv(index=False, lineterminator="\n").encode())
+    file.write(csv_text(table).encode())

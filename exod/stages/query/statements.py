@@ -158,9 +158,7 @@ def _simple(kind: pa.DataType) -> pa.DataType:
         # Sums of whole numbers are decimals.
         return pa.int64() if kind.scale == 0 else pa.float64()
     simple = (types.is_boolean, types.is_integer, types.is_floating, types.is_list)
-    if any(test(kind) for test in simple) and kind != pa.uint64():
-        return kind
-    return pa.string() if kind != pa.uint64() else pa.int64()
+    return kind if any(test(kind) for test in simple) else pa.string()
 
 
 def _plain(batch: pa.RecordBatch, schema: pa.Schema) -> pa.Table:
