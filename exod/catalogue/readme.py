@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -63,13 +64,13 @@ def readme(facts: Facts, checks: Iterable[ReleaseCheck], further: Iterable[str] 
     if facts.without_source:
         number = facts.without_source
         left = f"Regions without a position belong to no source and are left out: {number:,}.\n"
-    also = "".join(f"`{name}` is there too.\n" for name in further)
-    told = "\n".join(f"* {check.what}." for check in checks)
+    also = "".join(f"{_code(name)} is there too.\n" for name in further)
+    told = "\n".join(f"* {_plain(check.what)}." for check in checks)
     return f"""\
 # Catalogue of fast X-ray transients and variables
 
 {numbers} of {plural(facts.observations, "observation")} by XMM-Newton.
-Made {facts.created} by exod {facts.exod} from `{facts.archive}`
+Made {facts.created} by exod {facts.exod} from {_code(facts.archive)}
 (settings {facts.fingerprint}).
 {left}
 ## Tables
@@ -121,7 +122,7 @@ def column_page(tables: Iterable[CatalogueTable]) -> str:
     parts = ["# Columns\n"]
     for table in tables:
         rows = _page(table.columns)
-        parts.append(f"## {table.name}\n\n{table.description}.\n\n{rows}")
+        parts.append(f"## {table.name}\n\n{_plain(table.description)}.\n\n{rows}")
     text = "Frames of a light curve, in the nested column `lightcurve` of the HATS catalogues."
     parts.append(f"## lightcurve\n\n{text}\n\n{_page(LIGHT_CURVE)}")
     return "\n".join(parts)
@@ -131,11 +132,40 @@ def _page(columns: Iterable[Column]) -> str:
     lines = ["| Column | Type | Unit | UCD | Meaning |", "|---|---|---|---|---|"]
     for column in columns:
         null = ", may be null" if column.nullable else ""
-        text = column.description.replace("|", "\\|")
-        lines.append(
-            f"| {column.name} | {column.type}{null} | {column.unit} | {column.ucd} | {text} |"
-        )
+        told = (column.name, f"{column.type}{null}", column.unit, column.ucd, column.description)
+        lines.append(f"| {' | '.join(map(_plain, told))} |")
     return "\n".join(lines) + "\n"
+
+
+def _plain(text: str) -> str:
+    r"""Text that Markdown shows as it is, in one line: names and units may be those of users.
+
+    Examples
+    --------
+    >>> print(_plain("ra_deg|b <b> [c](d)"))
+    ra_deg\|b \<b\> \[c\](d)
+    """
+    signs = r"([\\`*\[\]<>|&~$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))"
+    return re.sub(signs, r"\\\1", _one_line(text))
+
+
+def _code(text: str) -> str:
+    """Text as code of Markdown, whatever is in it.
+
+    Examples
+    --------
+    >>> print(_code("a`b"), _code("results"))
+    `` a`b `` `results`
+    """
+    text = _one_line(text)
+    if "`" not in text:
+        return f"`{text}`"
+    fence = "`" * (1 + max(map(len, re.findall("`+", text))))
+    return f"{fence} {text} {fence}"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f]", " ", text).split())
 
 
 def manifest(folder: Path, facts: Facts) -> str:

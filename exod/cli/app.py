@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
@@ -10,13 +11,31 @@ import typer
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 from typer.core import TyperGroup
 
 from exod import __version__
 from exod.errors import ConfigError, ExodError
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+
+class PlainConsole(Console):
+    """A console on which no text of a file moves the cursor, colours what follows or is unseen."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Text with control characters, and those that turn its direction, as their codes."""
+        return super().render_str(_UNSEEN.sub(_code_of, text), **options)
+
+
+# C0 but for tab and line feed, delete, C1, and marks of direction (Unicode 15, section 23.2).
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def _code_of(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()
+
+
+out = PlainConsole(highlight=False)
+err = PlainConsole(stderr=True, highlight=False)
 
 
 class _Commands(TyperGroup):

@@ -22,7 +22,7 @@ _ALIASES: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 """What people call angles, in small letters."""
-_FORMATS: Final = (None, "fits", "cds", "vounit")
+_FORMATS: Final = (None, "fits", "cds")
 
 
 def unit_of(text: str, *, angle: bool = False) -> units.UnitBase | None:

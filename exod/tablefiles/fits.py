@@ -71,7 +71,8 @@ def write_fits(path: Path, table: Table, rows: Path, header: Header = MappingPro
         layout = [_fits_column(column, source) for column in table.columns]
         primary = fits.PrimaryHDU()
         primary.header["TITLE"] = _ascii(table.description)
-        hdu = fits.BinTableHDU.from_columns(layout, nrows=0, name=table.name.upper())
+        name = _ascii(table.name).upper()
+        hdu = fits.BinTableHDU.from_columns(layout, nrows=0, name=name)
         hdu.header["NAXIS2"] = source.metadata.num_rows
         for number, column in enumerate(table.columns, start=1):
             hdu.header[f"TUCD{number}"] = _ascii(column.ucd)

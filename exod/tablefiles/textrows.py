@@ -13,7 +13,7 @@ import pyarrow.csv as pc
 from exod.files.text import decoded
 from exod.tablefiles.arrowrows import WholeRows
 from exod.tablefiles.plain import distinct, renamed
-from exod.tablefiles.textcells import texts, typed
+from exod.tablefiles.textcells import texts, typed, unguarded
 
 _SEPARATORS: Final = ",;\t|"
 
@@ -43,7 +43,8 @@ def read_text_rows(path: Path, separator: str = "") -> WholeRows:
         content = content.partition("\n")[2]
     first = content.partition("\n")[0]
     separator = separator or max(_SEPARATORS, key=first.count)
-    given = next(csv.reader(io.StringIO(content), delimiter=separator), [])
+    cells = next(csv.reader(io.StringIO(content), delimiter=separator), [])
+    given = unguarded(pa.array(cells, pa.string())).to_pylist()
     names = distinct(given)
     # The first line is a row, so that columns are known by their places.
     cells = pc.read_csv(

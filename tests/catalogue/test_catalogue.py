@@ -1,5 +1,6 @@
 """The catalogue's columns, rows, checks and how it is divided on the sky."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,6 +25,7 @@ from exod.catalogue import columns as declared
 from exod.catalogue.checks import ReleaseCheck, require, table_checks
 from exod.catalogue.division import batches, margins, partitions
 from exod.catalogue.nesting import nest
+from exod.catalogue.readme import Facts, column_page, readme
 from exod.catalogue.rows import count_detections, detection_rows, match_problem, source_rows
 from exod.counterparts.registry import registry
 from exod.errors import ArchiveError
@@ -310,3 +312,21 @@ def test_nested_rows_are_those_of_pandas(rows, keys):
     for key, value in zip(keys, found.to_pylist(), strict=True):
         expected = sorted(flat.loc[flat["key"] == key, "t"])
         assert value == {"t": expected, "name": ["é"] * len(expected)}
+
+
+def test_names_of_users_do_no_harm_in_pages():
+    """What comes from headers of tables and from paths is shown, in its cell and its line."""
+    hostile = "a | b <img src=x onerror=alert(1)> [c](javascript:d) `e` **f**\n# g \x1b[31m"
+    column = Column("odd", pa.int64(), "erg|s", hostile)
+    table = declared.CatalogueTable("sources", hostile, (column,), (), ())
+    page = column_page([table])
+    (line,) = [line for line in page.splitlines() if line.startswith("| odd |")]
+    assert len(re.findall(r"(?<!\\)\|", line)) == 6
+    facts = Facts("now", "1", f"`; {hostile}", "f", {}, {}, 1, 0, "no")
+    text = readme(facts, [ReleaseCheck(hostile, "")])
+    for shown in (page, text):
+        assert "\n# g" not in shown
+        assert "\x1b" not in shown
+    assert "\\<img" in page
+    assert "* a \\| b \\<img src=x onerror=alert(1)\\> \\[c\\](javascript:d)" in text
+    assert "from `` `; a | b" in text

@@ -24,6 +24,7 @@ from exod.errors import ExodError
 from exod.queries import Query
 from exod.stages.query.rows import select
 from exod.tablefiles import writing as tablefiles
+from exod.tablefiles.reading import ForeignTable
 from exod.tablefiles.writing import write_table
 
 FORMATS = ("csv", "ecsv", "fits", "parquet", "vot", "xml", "jsonl")
@@ -323,3 +324,34 @@ def test_awkward_text_and_numbers_survive(tmp_path, ending):
     )
     assert found["whole"].isna().tolist() == [False, True, False, False]
     assert found["sure"].astype(bool).tolist() == [True, False, True, False]
+
+
+def test_text_of_a_file_does_nothing_to_the_terminal(command, archive):
+    """Escape sequences, markup of the console and marks of direction are shown as they are."""
+    statement = "SELECT chr(27) || '[31m[bold]red' || chr(8238) || chr(155) AS word"
+    code, said, _ = command("sql", archive.root, statement)
+    assert code == 0
+    assert "\\x1b[31m[bold]red\\u202e\\x9b" in said
+    assert not set(said) & {"\x1b", "\u202e", "\x9b"}
+    code, _, error = command("sql", archive.root, "SELECT \x1b[31m")
+    assert code == 2
+    assert "\x1b" not in error
+
+
+def test_csv_computes_nothing_in_a_spreadsheet(command, archive, tmp_path):
+    path = tmp_path / "found.csv"
+    statement = "SELECT '=cmd|'' /C calc''!A0' AS \"=1+1\", '-5' AS a, -5 AS b, '@SUM' AS c"
+    assert command("sql", archive.root, statement, "--to", path)[0] == 0
+    assert path.read_text() == "'=1+1,a,b,c\n'=cmd|' /C calc'!A0,-5,-5,'@SUM\n"
+    file = ForeignTable(path)
+    (rows,) = file.batches([column.name for column in file.columns])
+    assert rows.to_pylist() == [{"=1+1": "=cmd|' /C calc'!A0", "a": -5, "b": -5, "c": "@SUM"}]
+
+
+def test_numbers_beyond_64_bits_with_a_sign(command, archive, tmp_path):
+    for ending in ("fits", "vot", "csv", "parquet"):
+        path = tmp_path / f"found.{ending}"
+        statement = "SELECT 18446744073709551615::UBIGINT AS n"
+        assert command("sql", archive.root, statement, "--to", path)[0] == 0
+        (rows,) = ForeignTable(path).batches(["n"])
+        assert int(rows["n"][0].as_py()) == 2**64 - 1

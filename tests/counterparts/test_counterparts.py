@@ -13,7 +13,9 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from astropy.table import MaskedColumn, Table
+from astropy.coordinates import SkyCoord
+from astropy.io.fits import BinTableHDU, HDUList, PrimaryHDU
+from astropy.table import MaskedColumn, QTable, Table
 from helpers.fake_cds import HTML, FakeCds, Fault, gaia, simbad
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -162,8 +164,111 @@ def test_all_columns_are_kept_if_none_is_declared(written, tmp_path):
     assert names["flux"] == "float32"
     assert "box" not in names
     assert "n_within" not in names
+    assert names["n_within_2"] == "int64"
+    assert any("box" in note for note in opened.notes)
     schema = opened.catalogue.table().schema
     assert schema.field("mine_flux").metadata[b"unit"].decode()
+
+
+def test_columns_that_cannot_be_called_so_are_called_otherwise(written, tmp_path):
+    table = rows_of(10, 2)
+    for number, name in enumerate(("B-V", "B_V", "b v", "p_chance", "Sep_Arcsec")):
+        table[name] = number
+    opened = import_table(written(".fits", table), mine(columns=[]), tmp_path / "cache")
+    rows = opened.read(opened.pixels[0])
+    names = ("mine_B_V", "mine_B_V_2", "mine_b_v_3", "mine_p_chance_2", "mine_Sep_Arcsec_2")
+    assert [rows[name][0] for name in names] == [0, 1, 2, 3, 4]
+    told = " ".join(opened.notes)
+    assert all(name in told for name in names[1:])
+    lower = [name.lower() for name in opened.catalogue.table().schema.names]
+    assert len(set(lower)) == len(lower)
+
+
+def test_identifiers_keep_every_digit(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text(
+        f"RA,DEC,OBS_ID,id,big,name\n1,2,0001730201,{BIG},{2**64 - 1},1.50\n", encoding="utf-8"
+    )
+    opened = import_table(path, mine(columns=[]), tmp_path / "cache")
+    row = opened.read(opened.pixels[0]).iloc[0]
+    assert (row["mine_OBS_ID"], row["mine_id"]) == ("0001730201", BIG)
+    assert row["mine_big"] == 2**64 - 1
+    # What is declared as text is the text of the file.
+    declared = [{"name": "name", "type": "string", "description": "Name"}]
+    opened = import_table(path, mine(columns=declared), tmp_path / "cache")
+    assert opened.read(opened.pixels[0])["mine_name"].tolist() == ["1.50"]
+
+
+@pytest.mark.parametrize(
+    ("unit", "factor"),
+    [
+        *(("deg", 1.0), ("Degrees", 1.0), ("DEG", 1.0), ("hourangle", 15.0), ("h", 15.0)),
+        *(("hours", 15.0), ("arcsec", 1 / 3600), ("mas", 1 / 3.6e6), ("rad", np.degrees(1.0))),
+    ],
+)
+def test_right_ascension_in_any_angle(written, tmp_path, unit, factor):
+    table = rows_of(10, 2)
+    degrees = np.array(table["RA"])
+    table["RA"] = degrees / factor
+    table["RA"].unit = unit
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        path = written(".ecsv", table)
+    opened = import_table(path, mine(), tmp_path / "cache")
+    rows = opened.read(opened.pixels[0]).sort_values("_row")
+    np.testing.assert_allclose(rows["_ra"], degrees)
+
+
+@pytest.mark.parametrize("unit", ["J2000", "pix", "mag", "s", '"h:m:s"', "nonsense"])
+def test_units_that_are_no_angle_are_not_degrees(written, tmp_path, unit):
+    table = rows_of(10, 2)
+    table["DEC"].unit = unit
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        path = written(".ecsv", table)
+    with pytest.raises(InputError, match=f"the column DEC has the unit .*{unit}.*, which cannot"):
+        import_table(path, mine(), tmp_path / "cache")
+
+
+def test_units_of_columns_to_keep(written, tmp_path):
+    table = rows_of(10, 2)
+    errors = np.array(table["flux"].filled(0.0))
+    columns = [
+        {"name": "err", "type": "float64", "unit": "arcsec", "description": "Error"},
+        {"name": "odd", "type": "float64", "unit": "mag", "description": "Brightness"},
+    ]
+    table["err"], table["odd"] = errors / 3600.0, errors
+    table["err"].unit, table["odd"].unit = "deg", "ct"
+    opened = import_table(written(".fits", table), mine(columns=columns), tmp_path / "cache")
+    rows = opened.read(opened.pixels[0]).sort_values("_row")
+    np.testing.assert_allclose(rows["mine_err"], errors)
+    np.testing.assert_array_equal(rows["mine_odd"], errors)
+    assert opened.notes == (
+        "The column odd has the unit 'count', not 'mag'; its values are kept as they are.",
+    )
+
+
+def test_positions_on_the_sky_of_astropy(tmp_path):
+    ra, dec = clumps(5, 3)
+    QTable({"coord": SkyCoord(ra, dec, unit="deg"), "box": np.zeros((5, 2))}).write(
+        tmp_path / "stars.ecsv"
+    )
+    (wanted,) = wanted_catalogues([str(tmp_path / "stars.ecsv")], Own())
+    found = open_catalogue(wanted, tmp_path / "cache", Services())
+    assert found.match(Positions(ra, dec))["sep_arcsec"].max() < 1e-5
+    assert ["coord.ra" in note or "box" in note for note in found.notes] == [True, True]
+
+
+def test_a_table_of_a_file_of_several(tmp_path):
+    path = tmp_path / "stars.fits"
+    ra, dec = clumps(5, 3)
+    hdus = [BinTableHDU(Table({"RA": ra + n, "DEC": dec}), name=f"T{n}") for n in range(2)]
+    HDUList([PrimaryHDU(), *hdus]).writeto(path)
+    for text, n in ((str(path), 0), (f"{path}#T1", 1), (f"two={path}#2", 1)):
+        (wanted,) = wanted_catalogues([text], Own())
+        opened = open_catalogue(wanted, tmp_path / "cache", Services())
+        assert len(opened.match(Positions((ra + n) % 360, dec))) == 5
+        assert bool(opened.notes) == ("#" not in text)
 
 
 def test_rows_without_a_position_are_left_out(written, tmp_path):
@@ -172,6 +277,7 @@ def test_rows_without_a_position_are_left_out(written, tmp_path):
     table["DEC"][1] = 91.0
     opened = import_table(written(".fits", table), mine(), tmp_path / "cache")
     assert sorted(opened.read(opened.pixels[0])["_row"]) == list(range(2, 10))
+    assert opened.notes == ("2 of 10 rows are left out, since they have no position.",)
 
 
 def test_positions_in_other_units_are_converted(written, tmp_path):

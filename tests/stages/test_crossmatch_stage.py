@@ -276,3 +276,22 @@ def test_wrong_commands_are_told(archive, command):
         code, _, err = command("crossmatch", *arguments)
         assert code == 2
         assert sentence in " ".join(err.split())
+
+
+def test_what_is_left_out_is_told_and_recorded(archive, tmp_path, command):
+    path = tmp_path / "mine.ecsv"
+    ra, dec = places(10)
+    Table({"ra": ra, "dec": dec, "pair": np.zeros((10, 2))}).write(path)
+    code, said, _ = command("crossmatch", archive.root, "--with", path, "--cache", tmp_path)
+    assert code == 0
+    note = "The column pair is left out, since it holds several values a row."
+    assert f"mine: {note}" in said
+    made = open_archive(archive.root).derived("xmatch-mine")
+    assert made is not None
+    assert made.summary["notes"] == [note]
+    assert made.summary["matched"] == 10
+    # A table that was imported before says it again.
+    assert (
+        f"mine: {note}"
+        in command("crossmatch", archive.root, "--with", path, "--cache", tmp_path)[1]
+    )

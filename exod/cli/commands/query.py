@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
-from exod.cli.app import app, new_table, out, say
+from exod.cli.app import PlainConsole, app, new_table, out, say
 from exod.cli.options import Archive_, Storage, storage_options
 from exod.errors import plural
 
@@ -175,7 +174,7 @@ def _show(table: Table, chunks: Iterable[pa.Table], visible: Sequence[str]) -> N
             shown.add_row(*(escape(_cell(value)) for value in row.values()))
         total += chunk.num_rows
     # What reads a pipe wants a line a row.
-    (out if out.is_terminal else Console(width=10_000, highlight=False)).print(shown)
+    (out if out.is_terminal else PlainConsole(width=10_000, highlight=False)).print(shown)
     said = plural(total, "row")
     if total > SHOWN_ROWS:
         said += f", of which these are the first {SHOWN_ROWS}"
