@@ -5,7 +5,7 @@ RUN := .venv/.installed
 DEV := .venv/.installed-dev
 PIP = $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test drill check lint types bench bench-scale docs site lock clean
+.PHONY: demo test drill fuzz check lint types bench bench-scale docs site lock clean
 
 $(RUN): pyproject.toml constraints.txt
 	@echo "Making the environment in .venv (about a minute) ..."
@@ -28,6 +28,10 @@ test: $(DEV)
 # Searches that are killed and starved in 20 ways; `make test` has three of them, of less to do.
 drill: $(DEV)
 	EXOD_DRILL_SEEDS=20 $(BIN)/python -m pytest -n auto tests/stages/test_drill.py
+
+# Damaged files by the thousand; `make fuzz ARGS="--mutants 20000 --workers 2"`, see ARGS=--help.
+fuzz: $(DEV)
+	PYTHONPATH=tests $(BIN)/python -m fuzz $(ARGS)
 
 lint: $(DEV)
 	$(BIN)/ruff check .

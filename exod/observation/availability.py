@@ -33,6 +33,8 @@ class Availability:
         that is not there is live in all of its good times.
     bad_pixels : ndarray of int64, shape (n,)
         Pixels that give no events, as `pixel_codes`.
+    notes : tuple of str
+        What was unusual, one sentence each.
     """
 
     start: float
@@ -40,6 +42,7 @@ class Availability:
     good_times: Mapping[int, Floats]
     frames: Mapping[int, Floats] = field(default_factory=dict)
     bad_pixels: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.start < self.stop:

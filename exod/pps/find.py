@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from exod.errors import DownloadError, InputError
 from exod.files.whole import is_temporary
@@ -28,6 +28,9 @@ from exod.pps.names import (
     obsid_of_path,
 )
 from exod.pps.remote import LISTING_THREADS, RemoteFile, is_remote, list_remote
+
+_OF_EVENTS: Final = frozenset({"TIME", "PI", "X", "Y"})
+"""A table with these columns is an event list, whatever its name."""
 
 File = TypeVar("File", bound=Path | RemoteFile)
 
@@ -259,14 +262,18 @@ def _candidates(path: Path) -> list[Path]:
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
-    """Files in a folder and its subfolders, also in those that are links, each folder once."""
+    """Files in a folder and its subfolders, also in those that are links, each folder once.
+
+    A subfolder that holds nothing new is one of them: under the name of a list it is no list.
+    """
     seen = set()
     for place, folders, names in os.walk(folder, followlinks=True):
         seen.add(os.path.realpath(place))
-        folders[:] = sorted(
-            name for name in folders if os.path.realpath(f"{place}/{name}") not in seen
-        )
-        yield from (Path(place, name) for name in sorted(names))
+        known = {name for name in folders if os.path.realpath(f"{place}/{name}") in seen}
+        folders[:] = sorted(set(folders) - known)
+        yield from (Path(place, name) for name in sorted({*names, *known}))
+        if not names and not folders and place != str(folder):
+            yield Path(place)
 
 
 def _identify(path: Path | RemoteFile, *, required: bool) -> tuple[str, str] | None:
@@ -310,4 +317,8 @@ def _identify_by_content(path: Path) -> tuple[str, str]:
                 obsid = Header(hdu.header, file.primary).text("OBS_ID")
                 kind = "events" if is_list else "sources"
                 return kind, obsid if re.fullmatch(r"[0-9]{10}", obsid) else ""
+            if hdu.name == "EVENTS" or set(hdu.columns) >= _OF_EVENTS:
+                raise InputError(
+                    f"{path.name} may be an event list, but has no table EVENTS: fetch it again."
+                )
     return "", ""

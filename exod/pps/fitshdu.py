@@ -39,6 +39,7 @@ class Hdu:
             self.name = "the primary header"
         self.size = self._data_size()
         self.columns: dict[str, FitsColumn] = {}
+        self._repeated: set[str] = set()
         self.n_rows = self.row_size = 0
         self._filling = b" " if kind == "TABLE" else b"\0"
         self._stream = stream
@@ -91,7 +92,8 @@ class Hdu:
         for number in range(1, n_columns + 1):
             column = FitsColumn.of(self.header, number, width, self.name)
             width += column.width
-            self.columns.setdefault(column.name, column)
+            if self.columns.setdefault(column.name, column) is not column:
+                self._repeated.add(column.name)
         if width != self.row_size:
             raise ValueError(
                 f"{self.name} has rows of {self.row_size} bytes, but its columns take {width}"
@@ -114,6 +116,13 @@ class Hdu:
         InputError
             If a column cannot be read exactly.
         """
+        missing, twice = (
+            sorted(set(wanted) - set(self.columns)),
+            sorted(self._repeated & set(wanted)),
+        )
+        if missing or twice:
+            problem = "has no column" if missing else "has more than one column"
+            raise ValueError(f"{self.name} {problem} {(missing or twice)[0]}")
         columns = {name: self.columns[name] for name in wanted}
         step = max(PIECE // max(self.row_size, 1), 1)
         sizes = (min(step, self.n_rows - first) for first in range(0, self.n_rows, step))

@@ -7,6 +7,8 @@ from typing import IO, Final
 
 import numpy as np
 
+from exod.errors import plural
+
 LARGEST_FILE: Final = 1 << 32
 """Bytes that the content of a file may have. The telemetry of a revolution, 64 kbit/s for two days
 (XMM-Newton Users' Handbook), holds fewer events than that."""
@@ -49,7 +51,7 @@ class Stream:
         start = b"SIMPLE  =" if is_first else b"XTENSION="
         blocks = [self._file.read(BLOCK)]
         if not blocks[0] or not (is_first or blocks[0].strip(b"\0 ")):
-            self._check_end()
+            self._check_end(len(blocks[0]))
             return None
         if not blocks[0].startswith(start):
             raise ValueError(
@@ -71,16 +73,24 @@ class Stream:
         text = np.frombuffer(content[: len(content) - BLOCK + end], np.uint8)
         if ((text < 0x20) & (text != 0x09)).any():
             raise ValueError(f"the header after {self._read - len(content):,} bytes is not text")
+        if (text > 0x7E).any():
+            self.notes.append(
+                f"The header after {self._read - len(content):,} bytes has characters that FITS "
+                f"does not know."
+            )
         if blocks[-1][end + _CARD :].strip(b"\0 "):
             raise ValueError("a header goes on behind its end")
         return content
 
-    def _check_end(self) -> None:
-        """Only empty bytes may follow the last data."""
+    def _check_end(self, n_empty: int) -> None:
+        """Only empty bytes may follow the last data; some were read already."""
         while piece := self._file.read(PIECE):
             self._count(len(piece))
             if piece.strip(b"\0 "):
                 raise ValueError("data that no header describes follow its last extension")
+            n_empty += len(piece)
+        if n_empty:
+            self.notes.append(f"{plural(n_empty, 'empty byte')} follow the last extension.")
 
 
 def _end_card(block: bytes) -> int | None:

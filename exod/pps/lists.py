@@ -166,8 +166,8 @@ def read_source_list(path: Path, obsid: str = "") -> tuple[pd.DataFrame, tuple[s
     possible = _is_possible(frame)
     if n := int((~possible).sum()):
         notes.append(
-            f"{path.name}: {plural(n, 'source')} without a possible position, EP_DET_ML or "
-            f"EP_EXTENT {'was' if n == 1 else 'were'} left out."
+            f"{path.name}: {plural(n, 'source')} without a possible position, EP_DET_ML, "
+            f"EP_EXTENT or EP_TOT {'was' if n == 1 else 'were'} left out."
         )
     return frame[possible].reset_index(drop=True), tuple(notes)
 
@@ -176,8 +176,10 @@ def _is_possible(frame: pd.DataFrame) -> NDArray[np.bool_]:
     """Which rows can be sources, shape (n_rows,); those of zeros only are behind the last one."""
     ra, dec, det_ml = (frame[name].to_numpy() for name in ("ra_deg", "dec_deg", "det_ml"))
     # Comparisons with NaN are False.
-    possible = (ra >= -180) & (ra <= 360) & (np.abs(dec) <= 90) & np.isfinite(det_ml)
-    possible &= (frame["extent_arcsec"] <= LARGEST_EXTENT_ARCSEC).to_numpy()
+    possible = (ra >= -180) & (ra <= 360) & (np.abs(dec) <= 90) & (det_ml >= 0) & (det_ml < np.inf)
+    possible &= frame["extent_arcsec"].between(0, LARGEST_EXTENT_ARCSEC).to_numpy()
+    # Without a rate it is NaN.
+    possible &= ~((frame["rate"] < 0) | (frame["rate"] == np.inf)).to_numpy()
     return np.asarray(possible & ((ra != 0) | (dec != 0) | (det_ml != 0)))
 
 

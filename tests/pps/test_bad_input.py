@@ -482,6 +482,54 @@ def test_remains_of_other_programs_are_no_input(small: Path, tmp_path: Path, com
     assert (code, err) == (0, "")
 
 
+@pytest.mark.parametrize("kind", ["folder", "link to its folder"])
+def test_folder_under_the_name_of_a_list(
+    kind: str, small: Path, tmp_path: Path, command: Any
+) -> None:
+    bad = copy(small / GOOD, tmp_path)
+    path = event_lists(bad)[0]
+    path.unlink()
+    path.mkdir() if kind == "folder" else path.symlink_to(".")
+    code, _, err = command("detect", bad, "--archive", tmp_path / "archive", *FAST)
+    assert code == 1
+    assert f"{path.name} is a folder, not a file" in err
+
+
+@pytest.mark.parametrize("spoil", [rename_events, image_events])
+def test_table_of_events_that_is_not_called_so(
+    spoil: Callable[[Path], None], small: Path, tmp_path: Path, command: Any
+) -> None:
+    bad = copy(small / GOOD, tmp_path)
+    path = event_lists(bad)[0].rename(bad / "mine.fits")
+    spoil(path)
+    root = tmp_path / "archive"
+    code, _, err = command("detect", bad, "--archive", root, *FAST)
+    assert (code, err) == (0, "")
+    assert "mine.fits may be an event list" in open_archive(root).observations["notes"].compute()[0]
+
+
+def test_empty_bytes_behind_the_last_extension(small: Path, tmp_path: Path) -> None:
+    path = event_lists(copy(small / GOOD, tmp_path))[0]
+    path.write_bytes(unpack(path) + bytes(4000))
+    exposure, _ = read_event_list(path)
+    assert "4,000 empty bytes follow the last extension" in " ".join(exposure.notes)
+
+
+def test_column_that_is_there_twice(small: Path, tmp_path: Path) -> None:
+    path = event_lists(copy(small / GOOD, tmp_path))[0]
+    path.write_bytes(unpack(path).replace(b"'DETX    '", b"'X       '", 1))
+    with pytest.raises(InputError, match="more than one column X"):
+        read_event_list(path)
+
+
+def test_letters_in_a_header_that_fits_does_not_have(small: Path, tmp_path: Path) -> None:
+    path = event_lists(copy(small / GOOD, tmp_path))[0]
+    content = unpack(path)
+    path.write_bytes(content.replace(b"Not an observation", b"Not an observ\xe2tion"))
+    exposure, _ = read_event_list(path)
+    assert "characters that FITS does not know" in " ".join(exposure.notes)
+
+
 def test_event_lists_with_other_names(small: Path, tmp_path: Path, command: Any) -> None:
     """Known by their headers, or failing that by the folder."""
     bad = tmp_path / "my files"

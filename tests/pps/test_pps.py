@@ -534,6 +534,28 @@ def test_positions_that_are_none(tmp_path):
     assert sources["dec_deg"].tolist() == [-5.0]
 
 
+@pytest.mark.parametrize(
+    ("changes", "left", "note"),
+    [
+        ({}, 4, None),
+        ({"RA": [10.0, -1e4, 10.1, np.nan]}, 2, "2 sources without a possible position"),
+        ({"EP_DET_ML": [10.0, -3.0, 7.0, 8.0]}, 3, "1 source without a possible position"),
+        ({"extent": [0.0, -1.0, 1e30, np.nan]}, 2, "2 sources without a possible position"),
+        ({"EP_TOT": [np.nan, 1.0, np.inf, -1.0]}, 2, "2 sources without a possible position"),
+    ],
+)
+def test_impossible_sources_are_said(tmp_path, changes, left, note):
+    path = tmp_path / SOURCES.replace("FTZ", "fits")
+    hdu = source_hdu(**{"RA": [10.0, 10.1, 10.2, 10.3], **changes})
+    fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path)
+    sources, notes = read_source_list(path)
+    assert len(sources) == left
+    assert len(notes) == (note is not None)
+    assert (note or "") in " ".join(notes)
+    assert np.isfinite(sources.drop(columns="rate")).all().all()
+    assert not np.isinf(sources["rate"]).any()
+
+
 def test_damaged_source_list(tmp_path):
     path = tmp_path / SOURCES
     path.write_bytes(b"")

@@ -110,10 +110,10 @@ def test_no_name_twice_among_the_sciences():
 
 
 def test_tests_mirror_the_packages():
-    """A folder of tests is a room of the package; what is about the whole is in ``project``."""
+    """A folder of tests is a room of the package; ``project`` and ``fuzz`` are of the whole."""
     folders = {path.name for path in (ROOT / "tests").iterdir() if any(path.glob("*.py"))}
     rooms = {path.name for path in packages() if path.parent == PACKAGE}
-    assert folders - rooms <= {"helpers", "project"}
+    assert folders - rooms <= {"fuzz", "helpers", "project"}
     assert [path.name for path in (ROOT / "tests").glob("*.py")] == ["conftest.py"]
 
 

@@ -19,7 +19,7 @@ from exod.errors import ConfigError, ExodError
 from exod.observation.availability import pixel_codes
 from exod.observation.events import EventList
 from exod.pps import find_observations, read_event_list
-from exod.pps.additions import read_availability
+from exod.pps.extensions import read_availability
 from exod.search.subset import search_subset
 from exod.simulate import (
     BoxBurst,
@@ -591,6 +591,43 @@ def test_real_events_agree_with_availability(real):
         kept = available.gives_events(events, np.random.default_rng(1))
         assert 0.99 < kept.mean() < 0.995
         assert len(available.bad_pixels) > 30_000
+
+
+@pytest.mark.parametrize(
+    ("extension", "column", "value", "is_said"),
+    [
+        ("STDGTI01", "STOP", None, False),
+        ("STDGTI01", "STOP", 1.0, True),
+        ("STDGTI01", "START", np.nan, True),
+        ("STDGTI02", "STOP", 1e12, False),
+        ("EXPOSU01", "TIME", -np.inf, True),
+        ("EXPOSU01", "TIME", 1e5, True),
+        ("EXPOSU01", "TIMEDEL", -2.0, True),
+        ("EXPOSU01", "FRACEXP", 1.5, True),
+        ("BADPIX01", "RAWX", 700, True),
+        ("BADPIX01", "YEXTENT", 30_000, True),
+    ],
+)
+def test_impossible_times_and_pixels_are_said(tmp_path, extension, column, value, is_said):
+    observation = simulate(default_observation("0900000701", 1, 2000.0, ["EMOS1"], n_sources=1), 1)
+    path = write_observation(observation, tmp_path)[0]
+    exposure, _ = read_event_list(path)
+    start = observation.event_lists[0].start
+    frames = {"TIME": [start + 10.0, start + 20.0], "TIMEDEL": [10.0, 10.0], "FRACEXP": [0.9, 1.0]}
+    pixels = {"RAWX": [5, 600], "RAWY": [1, 600], "YEXTENT": [600, 1]}
+    tables = {"EXPOSU01": frames, "BADPIX01": pixels}
+    with fits.open(path) as hdus:
+        for name, content in tables.items():
+            columns = [fits.Column(key, "D", array=values) for key, values in content.items()]
+            hdus.append(fits.BinTableHDU.from_columns(columns, name=name))
+        if value is not None:
+            rows = next(hdu for hdu in hdus if hdu.name == extension and len(hdu.data)).data
+            rows[column][0] = value
+        hdus.writeto(tmp_path / path.name)
+    notes = read_availability(tmp_path / path.name, read_event_list(path)[1]).notes
+    assert len(notes) == is_said
+    assert ("cannot be right" in " ".join(notes)) == is_said
+    assert exposure.filename in " ".join(notes) or not is_said
 
 
 @pytest.mark.realdata

@@ -15,7 +15,8 @@ from exod.errors import ConfigError, ExposureRejected
 from exod.files.text import read_text
 from exod.files.whole import whole_folder
 from exod.pps import ObservationFiles, find_observations, local_copies, read_event_list
-from exod.pps.additions import read_availability, with_new_rows
+from exod.pps.additions import with_new_rows
+from exod.pps.extensions import read_availability
 from exod.simulate.injection.inject import InjectedList, inject_in_memory
 from exod.simulate.injection.requests import (
     SourceRequest,
@@ -149,20 +150,23 @@ def read_targets(files: ObservationFiles[Path]) -> tuple[dict[Path, Target], lis
     targets : dict of Path to Target
         In order of the file names.
     notes : list of str
-        Why the other lists take none, one sentence each.
+        Why the other lists take none, and what is unusual in these, one sentence each.
 
     Raises
     ------
     InputError
         If a list is damaged.
     """
-    targets, notes = {}, []
+    targets: dict[Path, Target] = {}
+    notes: list[str] = []
     for path in files.event_lists:
         try:
             exposure, events = read_event_list(path)
             if not len(events):
                 raise ExposureRejected(f"{path.name} has no events.")
-            targets[path] = Target.of(exposure, events, read_availability(path, events))
+            available = read_availability(path, events)
+            targets[path] = Target.of(exposure, events, available)
+            notes += available.notes
         except (ExposureRejected, ConfigError) as error:
             notes.append(str(error))
     return targets, notes
