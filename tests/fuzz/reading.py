@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -128,8 +128,8 @@ def _rows(subset: MergedEvents) -> np.ndarray[Any, Any]:
 
 def _frame(subset: MergedEvents) -> np.ndarray[Any, Any]:
     """What gives times and sky pixels of a subset their meaning."""
-    planes = [vars(exposure.plane) for exposure in subset.exposures]
-    numbers = [float(number) for plane in planes for number in plane.values()]
+    planes = [exposure.plane for exposure in subset.exposures]
+    numbers = [float(getattr(plane, column.name)) for plane in planes for column in fields(plane)]
     return np.array([subset.t_lo, subset.t_hi, float(subset.sky_extent), *numbers])
 
 
