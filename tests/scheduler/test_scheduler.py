@@ -109,17 +109,19 @@ def test_the_place_of_a_dead_worker_is_not_given_up() -> None:
         client.wait_for_workers(2)
 
 
-def where(number: int) -> tuple[int, bool]:
+def where(number: int) -> tuple[int, bool, float | None]:
     if number == 3:
         raise ValueError("three is not liked")
-    return os.getpid(), signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    hears_no_interrupt = signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    return os.getpid(), hears_no_interrupt, memory_limit()
 
 
 @pytest.mark.slow
-def test_processes_and_their_errors() -> None:
+def test_processes_their_memory_and_their_errors() -> None:
     links: list[str] = []
+    plan = Plan(workers=2, memory=600 * 2**20, on_start=links.append)
     # Equal items are tasks of their own.
-    done = list(run(by_value(where), [1, 3, 7, 7], Plan(workers=2, on_start=links.append)))
+    done = list(run(by_value(where), [1, 3, 7, 7], plan))
     assert sorted(item.item for item in done) == [1, 3, 7, 7]
     assert links[0].startswith("http://127.0.0.1:")
     for item in done:
@@ -127,9 +129,10 @@ def test_processes_and_their_errors() -> None:
             assert isinstance(item.error, ValueError)
         else:
             assert item.result is not None
-            process, hears_no_interrupt = item.result
+            process, hears_no_interrupt, limit = item.result
             assert process != os.getpid()
             assert hears_no_interrupt
+            assert limit == 600 * 2**20
 
 
 def test_dashboard_port() -> None:
@@ -274,16 +277,6 @@ def test_a_scheduler_that_is_lost_is_one_sentence(capfd: pytest.CaptureFixture[s
 def test_memory_of_tasks() -> None:
     assert memory_limit() is None
     assert machine_memory() > 1e8
-
-
-def limit(_number: int) -> float | None:
-    return memory_limit()
-
-
-@pytest.mark.slow
-def test_memory_of_workers() -> None:
-    (done, *_) = run(by_value(limit), [1, 2], Plan(workers=2, memory=600 * 2**20))
-    assert done.result == 600 * 2**20
 
 
 def test_too_little_memory_for_any_worker() -> None:
