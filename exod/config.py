@@ -35,7 +35,7 @@ class Selection(_Settings):
         Quality flags from the selection expression in the header, or no flag cut.
     hot_pixels : str
         ``"find"`` them in the data, ``"off"``, or the path of a table with the columns
-        INSTRUME, CCDNR, RAWX, RAWY, REV1, REV2.
+        INSTRUME, CCDNR, RAWX, RAWY, REV1, REV2, each of whose rows must be a pixel of a camera.
     """
 
     flags: Literal["header", "none"] = "header"

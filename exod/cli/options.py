@@ -70,7 +70,7 @@ Paths = Annotated[
 ]
 Listed = Annotated[
     Path | None,
-    typer.Option("--from", help="File with one obsid a line; # starts a comment."),
+    typer.Option("--from", help="File with one obsid a line, or a table with such a column."),
 ]
 Data = Annotated[
     str | None,

@@ -38,6 +38,16 @@ def find(names: Iterable[str], there: Collection[str]) -> str | None:
     return None
 
 
+def with_positions(catalogue: Catalogue, there: Collection[Column]) -> Catalogue:
+    """The catalogue with positions that the UCDs of a table tell, if none is called as it says."""
+    names, found = [column.name for column in there], {}
+    for axis, called in (("ra", catalogue.ra), ("dec", catalogue.dec)):
+        main = [c.name for c in there if c.ucd.lower() == f"pos.eq.{axis};meta.main"]
+        if not catalogue.columns and find(called, names) is None and len(main) == 1:
+            found[axis] = (*called, *main)
+    return catalogue.model_copy(update=found)
+
+
 def with_columns(
     catalogue: Catalogue, there: Collection[Column]
 ) -> tuple[Catalogue, tuple[str, ...]]:

@@ -34,6 +34,7 @@ from exod.counterparts.standard import (
     standard,
     wanted,
     with_columns,
+    with_positions,
 )
 from exod.errors import InputError, plural
 from exod.files.whole import whole_folder
@@ -84,7 +85,7 @@ def import_table(
         If the table cannot be read, lacks a column, or has no positions that can be degrees.
     """
     file = ForeignTable(path, (catalogue.ra, catalogue.dec))
-    full, notes = with_columns(catalogue, file.columns)
+    full, notes = with_columns(with_positions(catalogue, file.columns), file.columns)
     if not catalogue.columns:
         # What a declaration does not ask for is not missed.
         notes = (*file.notes, *notes)

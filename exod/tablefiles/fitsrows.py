@@ -205,12 +205,14 @@ class FitsRows:
         """Columns of the table, in batches of rows in their order; types are those of the file."""
         del as_text
         wanted = [column for column in self._stored if set(column.parts) & set(names)]
+        if not self._rows:
+            return
+        shape = self._rows, self._width
+        # Of rows as wide as those of catalogues only the columns that are wanted take memory.
+        content = np.memmap(self._path, np.uint8, "r", self._start, shape)
         for first in range(0, self._rows, rows):
-            number = min(rows, self._rows - first)
-            place = self._start + first * self._width
-            content = np.fromfile(self._path, np.uint8, number * self._width, offset=place)
-            content = content.reshape(number, self._width)
             found: dict[str, pa.Array] = {}
             for column in wanted:
-                found |= zip(column.parts, column.arrays(content), strict=True)
+                part = column.arrays(content[first : first + rows])
+                found |= zip(column.parts, part, strict=True)
             yield pa.table({name: found[name] for name in names})

@@ -1,4 +1,4 @@
-"""Tables in files: FITS, CSV, ECSV, VOTable and Parquet, read in batches of a few columns."""
+"""Tables in files: FITS, VOTable, Parquet and text, read in batches of a few columns."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from exod.errors import InputError
 from exod.files.text import decoded
 from exod.tablefiles.arrowrows import ParquetRows, WholeRows
 from exod.tablefiles.fitsrows import FitsRows, names_in
-from exod.tablefiles.plain import arrow_of
-from exod.tablefiles.textrows import read_text_rows
+from exod.tablefiles.plain import arrow_of, plain_arrow
+from exod.tablefiles.textrows import read_text_rows, table_of_lines
 from exod.tablefiles.unpacking import Unpacked
 
 ROWS: Final = 200_000
@@ -32,6 +32,7 @@ FORMATS: Final = {
     ".vot": "votable",
     ".votable": "votable",
     ".xml": "votable",
+    ".jsonl": "jsonl",
     ".parquet": "parquet",
     ".pq": "parquet",
 }
@@ -144,6 +145,8 @@ class ForeignTable:
             return self._open_votable(path)
         if self.format in ("csv", "tsv"):
             return read_text_rows(path, "\t" if self.format == "tsv" else "")
+        if self.format == "jsonl":
+            return WholeRows(*plain_arrow(table_of_lines(path)))
         from astropy.table import Table
 
         return WholeRows(*arrow_of(Table.read(decoded(path.read_bytes()), format=self.format)))

@@ -1,11 +1,13 @@
-"""CSV and TSV: text tables in any encoding, of which every cell is text until it is asked for."""
+"""Tables in text of any encoding: CSV and TSV, whose cells are all text at first; JSON lines."""
 
 from __future__ import annotations
 
 import csv
 import io
+import json
+from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.csv as pc
@@ -16,6 +18,7 @@ from exod.tablefiles.plain import distinct, renamed
 from exod.tablefiles.textcells import texts, typed, unguarded
 
 _SEPARATORS: Final = ",;\t|"
+_EXACT: Final = 2**53
 
 
 def read_text_rows(path: Path, separator: str = "") -> WholeRows:
@@ -61,6 +64,34 @@ def read_text_rows(path: Path, separator: str = "") -> WholeRows:
         pa.table(dict(zip(names, map(kind, columns), strict=True))) for kind in (typed, texts)
     )
     return WholeRows(values, notes + renamed(given, names), plain)
+
+
+def table_of_lines(path: Path) -> pa.Table:
+    """Read JSON lines, an object each; text stays text, and a column of several kinds becomes it.
+
+    Raises
+    ------
+    ValueError, pyarrow.ArrowException
+        If it is no such table.
+    """
+    rows = [json.loads(line) for line in decoded(path.read_bytes()).split("\n") if line.strip()]
+    if not all(isinstance(row, dict) for row in rows):
+        raise ValueError("a line is no object")
+    names = dict.fromkeys(name for row in rows for name in row)
+    return pa.table({name: _values([row.get(name) for row in rows]) for name in names})
+
+
+def _values(values: list[Any]) -> pa.Array:
+    kinds = {type(value) for value in values if value is not None}
+    if kinds == {int}:
+        for kind in (pa.int64(), pa.uint64()):
+            with suppress(OverflowError, pa.ArrowInvalid):
+                return pa.array(values, kind)
+    elif len(kinds) == 1:
+        return pa.array(values)
+    elif kinds == {int, float} and all(abs(v) < _EXACT for v in values if isinstance(v, int)):
+        return pa.array(values, pa.float64())
+    return pa.array([v if v is None or isinstance(v, str) else json.dumps(v) for v in values])
 
 
 def _text_of(path: Path) -> tuple[str, list[str]]:

@@ -259,6 +259,21 @@ def test_positions_on_the_sky_of_astropy(tmp_path):
     assert ["coord.ra" in note or "box" in note for note in found.notes] == [True, True]
 
 
+def test_positions_that_their_ucds_tell(tmp_path):
+    ra, dec = clumps(5, 3)
+    table = Table({"lon": ra, "lon2": ra + 1, "lat": dec})
+    for name, ucd in (
+        ("lon", "pos.eq.ra;meta.main"),
+        ("lon2", "pos.eq.ra"),
+        ("lat", "POS.EQ.DEC;meta.main"),
+    ):
+        table[name].meta["ucd"] = ucd
+    table.write(tmp_path / "stars.vot", format="votable")
+    (wanted,) = wanted_catalogues([str(tmp_path / "stars.vot")], Own())
+    found = open_catalogue(wanted, tmp_path / "cache", Services())
+    assert len(found.match(Positions(ra, dec))) == 5
+
+
 def test_a_table_of_a_file_of_several(tmp_path):
     path = tmp_path / "stars.fits"
     ra, dec = clumps(5, 3)

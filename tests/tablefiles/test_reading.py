@@ -307,6 +307,22 @@ def test_types_of_parquet(tmp_path):
     )
 
 
+def test_json_lines(tmp_path):
+    path = tmp_path / "mine.jsonl"
+    lines = ['{"id": "007", "n": 18446744073709551615, "x": 1, "o": {"a": 1}, "l": [1]}']
+    lines += ["", '{"id": "1e5", "n": 1, "x": 0.5, "odd": 1}', '{"odd": "a", "t": true}']
+    path.write_text("\n".join(lines), encoding="utf-8-sig")
+    assert rows_of(path).to_pylist() == [
+        {"id": "007", "n": 2**64 - 1, "x": 1.0, "o.a": 1, "odd": None, "t": None},
+        {"id": "1e5", "n": 1, "x": 0.5, "o.a": None, "odd": "1", "t": None},
+        {"id": None, "n": None, "x": None, "o.a": None, "odd": "a", "t": True},
+    ]
+    assert ["The column l is left out" in note for note in ForeignTable(path).notes] == [True]
+    path.write_text("[1]\n", encoding="utf-8")
+    with pytest.raises(InputError, match="a line is no object"):
+        ForeignTable(path)
+
+
 # ---------------------------------------------------------------- files
 
 
@@ -342,6 +358,21 @@ def test_compressed_tables(tmp_path, ending, monkeypatch):
     monkeypatch.setattr(unpacking, "LEAST_BYTES", 1000)
     with pytest.raises(InputError, match="unpacks to more than"):
         ForeignTable(path)
+
+
+@pytest.mark.parametrize("ending", ["fits", "csv", "vot", "ecsv", "parquet"])
+@pytest.mark.parametrize("n", [0, 1])
+def test_tables_of_no_and_one_row(tmp_path, ending, n):
+    path = tmp_path / f"mine.{ending}"
+    table = Table({"ra": np.zeros(n), "name": np.full(n, "a")})
+    if ending == "parquet":
+        table.to_pandas().to_parquet(path)
+    else:
+        form = {"vot": "votable", "csv": "ascii.csv", "ecsv": "ascii.ecsv"}.get(ending, ending)
+        table.write(path, format=form)
+    file = ForeignTable(path)
+    assert [column.name for column in file.columns] == ["ra", "name"]
+    assert sum(map(len, file.batches(["ra", "name"]))) == n
 
 
 def test_damaged_fits_is_told(tmp_path):

@@ -111,10 +111,9 @@ def test_everything_comes_back(tmp_path_factory, ending, rows):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         readings = [as_others_read(path)]
-    if ending != "jsonl":
-        # The reader of exod, which has a type for each column by itself.
-        found = ForeignTable(path).batches(list(VALUES), as_text=["string"])
-        readings.append(pa.concat_tables(found).to_pylist())
+    # The reader of exod, which has a type for each column by itself.
+    found = ForeignTable(path).batches(list(VALUES), as_text=["string"])
+    readings.append(pa.concat_tables(found).to_pylist())
     for reading in readings:
         assert len(reading) == len(rows)
         for row, there in zip(rows, reading, strict=True):
