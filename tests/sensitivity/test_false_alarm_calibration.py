@@ -29,7 +29,7 @@ from exod.stages.inputs.memory import in_memory
 RATE = 30.0
 """High, so that a few short observations have enough false regions."""
 
-LENGTH = 2500.0
+LENGTH = 4000.0
 SIGMAS = 3.0
 """Of the scatter between observations; 20 per cent is allowed in any case."""
 
