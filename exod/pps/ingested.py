@@ -7,8 +7,10 @@ that cannot be searched (timing mode, another telescope) has a file without rows
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
@@ -33,7 +35,19 @@ ROW_GROUP_SECONDS: Final = 600.0
 """Length of the row groups of an event list (ARCHITECTURE 3)."""
 
 _KEY: Final = b"exod"
+_DIGEST: Final = b"exod.digest"
 _VERSION: Final = 3
+_DAMAGE: Final = (
+    OSError,
+    pa.ArrowException,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    MemoryError,
+)
+"""What pyarrow raises on files with wrong bytes, and what wrong metadata lead to."""
 
 
 def product_name(path: Path | RemoteFile) -> str:
@@ -91,14 +105,21 @@ def write_sources(
 def _write(
     path: Path, table: pa.Table, header: dict[str, Any], origin: dict[str, Any], edges: list[int]
 ) -> None:
-    text = json.dumps({"version": _VERSION, "origin": origin, **header})
-    table = table.replace_schema_metadata({_KEY: text})
+    stated = {"version": _VERSION, "origin": origin, "n_rows": table.num_rows, **header}
+    text = json.dumps(stated).encode()
+    table = table.replace_schema_metadata({_KEY: text, _DIGEST: _digest(text)})
+    options = {"compression": "zstd", "write_page_checksum": True}
     with (
         whole_file(path) as temporary,
-        pq.ParquetWriter(temporary, table.schema, compression="zstd") as writer,
+        pq.ParquetWriter(temporary, table.schema, **options) as writer,
     ):
         for first, last in pairwise(edges):
             writer.write_table(table.slice(first, last - first), row_group_size=1 << 40)
+
+
+def _digest(text: bytes) -> bytes:
+    """Checksum of what the metadata say; the rows have theirs in each page."""
+    return hashlib.blake2b(text, digest_size=16).hexdigest().encode()
 
 
 def origin_of(path: Path | RemoteFile) -> dict[str, Any] | None:
@@ -117,8 +138,10 @@ def kind_of(path: Path) -> str | None:
     InputError
         If it cannot be read.
     """
-    schema = _open(path).schema_arrow
-    return str(_header(path)["kind"]) if _KEY in (schema.metadata or {}) else None
+    with _reported(path):
+        if _KEY not in (_open(path).schema_arrow.metadata or {}):
+            return None
+        return str(_header(path)["kind"])
 
 
 def read_events(path: Path) -> tuple[Exposure, EventList]:
@@ -126,63 +149,74 @@ def read_events(path: Path) -> tuple[Exposure, EventList]:
     header = _header(path)
     if "rejected" in header:
         raise ExposureRejected(header["rejected"])
-    table = _read(path)
-    columns = {
-        name: table.column(name).to_numpy().astype(dtype, copy=False)
-        for name, dtype in EVENT_DTYPES.items()
-    }
-    fields = dict(header["exposure"])
-    fields["plane"] = TangentPlane(**fields["plane"])
-    fields["clock"] = TimeFrame(**fields["clock"])
-    fields["notes"] = tuple(fields["notes"])
-    return Exposure(**fields), EventList(**columns)
+    with _reported(path):
+        table = _read(path, header)
+        columns = {
+            name: table.column(name).to_numpy().astype(dtype, copy=False)
+            for name, dtype in EVENT_DTYPES.items()
+        }
+        fields = dict(header["exposure"])
+        fields["plane"] = TangentPlane(**fields["plane"])
+        fields["clock"] = TimeFrame(**fields["clock"])
+        fields["notes"] = tuple(fields["notes"])
+        return Exposure(**fields), EventList(**columns)
 
 
 def extent(path: Path | RemoteFile) -> tuple[int, float, float]:
     """Rows of an ingested event list, and its first and last time in seconds."""
-    file = _open(path)
-    if not file.metadata.num_rows:
-        return 0, 0.0, 0.0
-    groups = [file.metadata.row_group(i).column(0) for i in range(file.num_row_groups)]
-    known = [g.statistics for g in groups if g.is_stats_set and g.statistics.has_min_max]
-    start = min((statistics.min for statistics in known), default=0.0)
-    return file.metadata.num_rows, start, max((s.max for s in known), default=start)
+    with _reported(path):
+        file = _open(path)
+        if not file.metadata.num_rows:
+            return 0, 0.0, 0.0
+        groups = [file.metadata.row_group(i).column(0) for i in range(file.num_row_groups)]
+        known = [g.statistics for g in groups if g.is_stats_set and g.statistics.has_min_max]
+        start = min((float(statistics.min) for statistics in known), default=0.0)
+        stop = max((float(statistics.max) for statistics in known), default=start)
+        return file.metadata.num_rows, start, stop
 
 
 def read_sources(path: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Read an ingested source list; see `exod.pps.read_source_list`."""
-    notes = tuple(_header(path)["notes"])
-    return _read(path).to_pandas(ignore_metadata=True), notes
+    header = _header(path)
+    with _reported(path):
+        return _read(path, header).to_pandas(ignore_metadata=True), tuple(header["notes"])
 
 
 def _header(path: Path | RemoteFile) -> dict[str, Any]:
-    metadata = _open(path).schema_arrow.metadata or {}
-    if _KEY not in metadata:
-        raise InputError(f"{path.name} was not written by exod ingest.")
-    header: dict[str, Any] = json.loads(metadata[_KEY])
-    if header["version"] != _VERSION:
-        raise InputError(
-            f"{path.name} was written by another version of exod: ingest its observation again."
-        )
-    return header
+    with _reported(path):
+        metadata = _open(path).schema_arrow.metadata or {}
+        if _KEY not in metadata:
+            raise InputError(f"{path.name} was not written by exod ingest.")
+        header: dict[str, Any] = json.loads(metadata[_KEY])
+        if header["version"] != _VERSION:
+            raise InputError(
+                f"{path.name} was written by another version of exod: ingest its observation again."
+            )
+        if metadata.get(_DIGEST) != _digest(metadata[_KEY]):
+            raise ValueError("what it says of itself does not have its checksum")
+        return header
 
 
 def _open(path: Path | RemoteFile) -> pq.ParquetFile:
+    if isinstance(path, Path):
+        require_regular(path)
+    return pq.ParquetFile(path if isinstance(path, Path) else path.open())
+
+
+def _read(path: Path, header: Mapping[str, Any]) -> pa.Table:
+    table = pq.read_table(path, partitioning=None, page_checksum_verification=True)
+    if table.num_rows != header["n_rows"]:
+        raise ValueError(f"it has {table.num_rows:,} of {header['n_rows']:,} rows")
+    return table
+
+
+@contextmanager
+def _reported(path: Path | RemoteFile) -> Iterator[None]:
+    """Turn whatever a damaged file makes of the block into an InputError that names it."""
     try:
-        if isinstance(path, Path):
-            require_regular(path)
-        return pq.ParquetFile(path if isinstance(path, Path) else path.open())
-    except (OSError, pa.ArrowException) as error:
-        raise _damaged(path, error) from error
-
-
-def _read(path: Path) -> pa.Table:
-    try:
-        return pq.read_table(path, partitioning=None)
-    except (OSError, pa.ArrowException) as error:
-        raise _damaged(path, error) from error
-
-
-def _damaged(path: Path | RemoteFile, error: Exception) -> InputError:
-    cause = str(error).strip().rstrip(".").split("\n")[0]
-    return InputError(f"{path.name} cannot be read ({cause}): ingest its observation again.")
+        yield
+    except _DAMAGE as error:
+        cause = str(error).strip().rstrip(".").split("\n")[0]
+        raise InputError(
+            f"{path.name} cannot be read ({cause}): ingest its observation again."
+        ) from error
