@@ -73,7 +73,7 @@ class Hdu:
         axes = [self.whole(f"NAXIS{i + 1}") for i in range(n_axes)]
         n_values = 1 if axes else 0
         for length in axes:
-            n_values = min(n_values * length, LARGEST_FILE)
+            n_values = min(n_values * length, LARGEST_FILE + 1)
         n_values += self.whole("PCOUNT", 0)
         size = abs(bits) // 8 * self.whole("GCOUNT", 1) * n_values
         if size > LARGEST_FILE:
