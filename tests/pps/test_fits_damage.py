@@ -165,7 +165,7 @@ def test_rows_that_move_are_noticed(
 
 def test_empty_bytes_behind_the_end_are_noted(tmp_path: Path) -> None:
     exposure, events = read(tmp_path, SOUND + bytes(5000))
-    assert exposure.notes == (f"{NAME}: 5,000 empty bytes follow its last extension.",)
+    assert exposure.notes == (f"{NAME}: 5,000 empty bytes follow the last extension.",)
     assert len(events) == N_ROWS
 
 
@@ -393,7 +393,7 @@ def test_names_of_columns_and_extensions_in_small_letters(tmp_path: Path) -> Non
 
 def test_a_column_that_is_there_twice(tmp_path: Path) -> None:
     content = with_card(SOUND, "TTYPE4", "'PI      '")
-    with pytest.raises(InputError, match="column PI more than once"):
+    with pytest.raises(InputError, match="more than one column PI"):
         read(tmp_path, content)
 
 
