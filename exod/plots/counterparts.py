@@ -15,7 +15,15 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import NullFormatter
 
-from exod.plots.style import BLACK, BLUE, KIND_COLOURS, KIND_MARKERS, SMALL, VERMILLION
+from exod.plots.style import (
+    BLACK,
+    BLUE,
+    KIND_COLOURS,
+    KIND_MARKERS,
+    SMALL,
+    VERMILLION,
+    as_it_is,
+)
 from exod.report.counterparts import Separations
 from exod.report.statistics import pixel_centres
 
@@ -129,8 +137,7 @@ def draw_types(types: pd.Series) -> Figure:
     place, widths = np.arange(len(listed)), listed.to_numpy(float)
     bars = axes.barh(place, widths, 0.75, color=BLUE)
     axes.bar_label(bars, [f"{number:,.0f}" for number in widths], padding=3, fontsize=SMALL)
-    # A type is the text of a service: a dollar sign must not start a formula.
-    names = [str(name).replace("$", r"\$") for name in listed.index]
+    names = [as_it_is(str(name)) for name in listed.index]
     axes.set_yticks(place, names, fontsize=SMALL + 1)
     axes.invert_yaxis()
     axes.set_xlim(0, 1.1 * float(widths.max()))

@@ -26,6 +26,7 @@ from exod.plots.style import (
     KIND_MARKERS,
     SMALL,
     Row,
+    as_it_is,
     run_text,
 )
 from exod.schemas.arrays import Floats
@@ -291,7 +292,7 @@ def _decorate(figure: Figure, axes: WCSAxes, run: Row, target: str) -> None:
     for coordinate in (ra, dec):
         coordinate.set_ticklabel(exclude_overlapping=True)
         coordinate.grid(color=GREY, alpha=0.45, linestyle=":", linewidth=0.7)
-    first = " · ".join(filter(None, [target, f"{run['obsid']}, subset {run['subset']}"]))
+    first = " · ".join(filter(None, [as_it_is(target), f"{run['obsid']}, subset {run['subset']}"]))
     second = f"{run_text(run)} · {plural(int(run['n_regions']), 'variable region')}"
     # A title of the axes would not be given space by the layout: WCSAxes leaves it out.
     figure.suptitle(f"{first}\n{second} at {run['sigma']:.3g}σ", fontsize=12)

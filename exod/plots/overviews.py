@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from exod.errors import plural
 from exod.instruments import instrument_of
 from exod.observation.gti import BTI_RATE, HIGH_ENERGY_EV
-from exod.plots.style import SMALL, Row, legend_below, shade_bad_time, utc
+from exod.plots.style import SMALL, Row, as_it_is, legend_below, shade_bad_time, utc
 
 MAX_LISTED: Final = 9
 """Exposures that the legend describes one by one."""
@@ -150,6 +150,6 @@ def _title(observation: Row, exposures: pd.DataFrame) -> str:
         plural(int(observation["n_events"]), "event"),
         plural(int(observation["n_regions"]), "variable region"),
     ]
-    name = [str(observation[key]) for key in ("target", "obsid", "date_obs")]
+    name = [as_it_is(str(observation[key])) for key in ("target", "obsid", "date_obs")]
     name[2] = name[2].replace("T", " ") + " UTC" if name[2] else ""
     return " · ".join(filter(None, name)) + "\n" + ", ".join(counts)

@@ -136,3 +136,14 @@ def _shade(axes: Axes, starts: Floats, stops: Floats, **style: Any) -> None:
     style = {"linewidth": 0} | style
     ranges = list(zip(starts.tolist(), (stops - starts).tolist(), strict=True))
     axes.broken_barh(ranges, (0, 1), transform=axes.get_xaxis_transform(), zorder=1.5, **style)
+
+
+def as_it_is(text: str) -> str:
+    r"""Text of a header or a service as it is: a dollar sign of it starts no formula.
+
+    Examples
+    --------
+    >>> print(as_it_is("cost $5"))
+    cost \$5
+    """
+    return "".join(sign if sign.isprintable() else "?" for sign in text).replace("$", r"\$")

@@ -1,4 +1,4 @@
-"""Binary tables of FITS as they are stored: every type, every null, nothing scaled twice.
+"""Tables of FITS as they are stored: every type, every null, nothing scaled twice.
 
 `astropy.io.fits` compares TNULL with scaled numbers and takes a missing truth value for false, so
 that the rows are read here and only the headers there.
@@ -10,6 +10,7 @@ FITS standard 4.0, sections 7.3.2 (TFORM, TNULL, TSCAL, TZERO) and 7.3.3 (data).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,16 +18,20 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from exod.pps.fitstable import FitsColumn
 from exod.schemas.columns import Column
 from exod.tablefiles.plain import arrow_array, distinct, left_out, renamed
+from exod.tablefiles.textcells import numbers
 
 _NUMPY: Final = {
     **{"B": "u1", "I": ">i2", "J": ">i4", "K": ">i8"},
     **{"E": ">f4", "D": ">f8", "C": ">c8", "M": ">c16"},
 }
 _MOST_BITS: Final = 64
+_ASCII_FORM: Final = re.compile(r"\s*([AIFED])(\d+)")
+_LINEAR: Final = (("TSCAL", 1), ("TZERO", 0))
 
 
 @dataclass(frozen=True)
@@ -216,3 +221,45 @@ class FitsRows:
                 part = column.arrays(content[first : first + rows])
                 found |= zip(column.parts, part, strict=True)
             yield pa.table({name: found[name] for name in names})
+
+
+def ascii_table(path: Path, start: int, header: Any) -> pa.Table:
+    """An ASCII table of a FITS file (FITS standard 4.0, section 7.2), with unit and meaning.
+
+    Parameters
+    ----------
+    path : Path
+        The file, not compressed.
+    start : int
+        Byte of its first row.
+    header : astropy.io.fits.Header
+        Of its extension.
+
+    Raises
+    ------
+    ValueError, pyarrow.ArrowInvalid
+        If the header does not fit, a number is none, or the file ends before its last row.
+    """
+    shape = int(header["NAXIS2"]), int(header["NAXIS1"])
+    rows = np.fromfile(path, np.uint8, shape[0] * shape[1], offset=start).reshape(shape)
+    fields, arrays = [], []
+    for number, name in zip(_numbers(header), distinct(names_in(header)), strict=True):
+        form = _ASCII_FORM.match(str(header.get(f"TFORM{number}", "")).upper())
+        if form is None:
+            raise ValueError(f"the column {name} has no TFORM that FITS knows")
+        first = int(header[f"TBCOL{number}"]) - 1
+        stored = _texts(rows[:, first : first + int(form[2])])
+        text: Any = arrow_array(stored, np.zeros(shape[0], bool))
+        null = header.get(f"TNULL{number}")
+        if null is not None:
+            text = pc.if_else(pc.equal(text, str(null).strip()), pa.scalar(None, pa.string()), text)
+        scale, zero = (header.get(f"{key}{number}", usual) for key, usual in _LINEAR)
+        if form[1] != "A":
+            is_plain = form[1] == "I" and (scale, zero) == (1, 0)
+            text = text.cast(pa.int64()) if is_plain else numbers(text)
+        if (scale, zero) != (1, 0):
+            text = pc.add(pc.multiply(text, float(scale)), float(zero))
+        about = {"unit": str(header.get(f"TUNIT{number}", "")).strip()}
+        fields.append(pa.field(name, text.type, metadata=about))
+        arrays.append(text)
+    return pa.Table.from_arrays(arrays, schema=pa.schema(fields))

@@ -14,7 +14,7 @@ from astropy.utils.exceptions import AstropyWarning
 from exod.errors import InputError
 from exod.files.text import decoded
 from exod.tablefiles.arrowrows import ParquetRows, WholeRows
-from exod.tablefiles.fitsrows import FitsRows, names_in
+from exod.tablefiles.fitsrows import FitsRows, ascii_table, names_in
 from exod.tablefiles.plain import arrow_of, plain_arrow
 from exod.tablefiles.textrows import read_text_rows, table_of_lines
 from exod.tablefiles.unpacking import Unpacked
@@ -153,7 +153,6 @@ class ForeignTable:
 
     def _open_fits(self, path: Path) -> WholeRows | FitsRows:
         from astropy.io import fits
-        from astropy.table import Table
 
         with fits.open(path, memmap=True) as hdus:
             tables = {
@@ -163,9 +162,10 @@ class ForeignTable:
             }
             labels = {number: (hdu.name, names_in(hdu.header)) for number, hdu in tables.items()}
             hdu = tables[self._chosen(labels)]
+            start = hdu.fileinfo()["datLoc"]
             if isinstance(hdu, fits.BinTableHDU):
-                return FitsRows(path, hdu.fileinfo()["datLoc"], hdu.header)
-            return WholeRows(*arrow_of(Table.read(hdu)))
+                return FitsRows(path, start, hdu.header)
+            return WholeRows(ascii_table(path, start, hdu.header))
 
     def _open_votable(self, path: Path) -> WholeRows:
         from astropy.io import votable

@@ -210,6 +210,27 @@ def test_every_type_of_fits(tmp_path):
     assert not {"pair", "list", "nothing"} & found.keys()
 
 
+def test_ascii_tables_of_fits(tmp_path):
+    path = tmp_path / "mine.fits"
+    columns = [
+        fits.Column("RA", "F10.5", array=[1.5, 2.5, -1.0], unit="deg"),
+        fits.Column("n", "I5", array=[1, -99, 3], null="-99"),
+        fits.Column("e", "D25.17", array=[1e300, 0.1, -2.5]),
+        fits.Column("s", "F8.2", array=[100.0, 300.0, 200.0], bscale=2, bzero=100),
+        fits.Column("id", "A10", array=["0001730201", "", "1e5"]),
+    ]
+    fits.TableHDU.from_columns(columns).writeto(path)
+    found = {name: column_of(path, name) for name in ("RA", "n", "e", "s", "id")}
+    assert found == {
+        **{"RA": [1.5, 2.5, -1.0], "n": [1, None, 3], "e": [1e300, 0.1, -2.5]},
+        **{"s": [100.0, 300.0, 200.0], "id": ["0001730201", None, "1e5"]},
+    }
+    assert ForeignTable(path).columns[0].unit == "deg"
+    path.write_bytes(path.read_bytes()[:5800])
+    with pytest.raises(InputError, match="cannot be read"):
+        rows_of(path)
+
+
 @settings(max_examples=25)
 @given(
     st.lists(
