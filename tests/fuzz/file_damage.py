@@ -56,7 +56,7 @@ def damaged_gzip(generator: Generator, files: Files, target: str, base: Base) ->
 
 @cache
 def _zeros() -> bytes:
-    return gzip.compress(bytes(1 << 24), 1, mtime=0) * 4
+    return gzip.compress(bytes(1 << 24), 1, mtime=0)
 
 
 def many_zeros(generator: Generator, files: Files, target: str, base: Base) -> None:
