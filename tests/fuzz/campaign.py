@@ -33,7 +33,9 @@ OUTCOMES = (
     *("undetectable extensions", "undetectable files"),
 )
 
-TIMES_EVERY, SEARCH_EVERY = 4, 100
+TIMES_EVERY, SEARCH_EVERY = 8, 100
+"""How often the good times of exposures are read, too, and how often there is a search."""
+
 _CASES_OF_A_PROCESS = 2000
 _START_SECONDS = 600.0
 
@@ -142,7 +144,7 @@ class Examiner:
         elif reading.allocated_too_much or peak > predicted:
             outcome, detail = "too much memory", f"{peak:.0f} MB, predicted {predicted:.0f} MB"
         else:
-            outcome, detail = self._judged(mutant, reading, sound)
+            outcome, detail = self._judged(mutant, reading, sound, with_times)
         seconds = time.process_time() - began
         detail = f"{'; '.join(mutant.done)}: {detail}"
         return Verdict(number, outcome, mutant.kind, detail, seconds, peak, predicted)
@@ -178,7 +180,9 @@ class Examiner:
             self._sound[key] = reading
         return self._sound[key]
 
-    def _judged(self, mutant: mutants.Mutant, reading: Reading, sound: Reading) -> tuple[str, str]:
+    def _judged(
+        self, mutant: mutants.Mutant, reading: Reading, sound: Reading, with_times: bool
+    ) -> tuple[str, str]:
         new = sorted(reading.said - sound.said)
         if reading.error:
             return "error", reading.error
@@ -188,7 +192,7 @@ class Examiner:
         if new:
             return "note", "; ".join(new)
         lost = f"{', '.join(differs)} ({sound.n_events} events, now {reading.n_events})"
-        if fault := judge.fault_in(mutant.files):
+        if fault := judge.fault_in(mutant.files, with_times):
             return "silent loss", f"{lost}: {fault}"
         changed = judge.what_changed(mutant.files, self._bases[mutant.base].files)
         return f"undetectable {changed}", lost

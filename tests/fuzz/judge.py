@@ -31,13 +31,16 @@ NOWHERE = -99999999
 EVENT_COLUMNS = ("TIME", "X", "Y", "PI", "CCDNR", "RAWX", "RAWY", "PATTERN", "FLAG")
 
 
-def fault_in(files: dict[str, bytes | Special]) -> str:
-    """The first fault that a strict reader finds in the files of an observation; or empty."""
+def fault_in(files: dict[str, bytes | Special], with_times: bool = True) -> str:
+    """The first fault that a strict reader finds in the files of an observation; or empty.
+
+    The values of good times, frames and bad pixels count only if these were read.
+    """
     for name, content in files.items():
         try:
             if isinstance(content, Special):
                 raise FaultError(f"it is a {content.kind}")
-            _check(name, _unpacked(content))
+            _check(name, _unpacked(content), with_times)
         except FaultError as fault:
             return f"{name}: {fault}"
     return ""
@@ -74,7 +77,7 @@ def _unpacked(content: bytes) -> bytes:
         raise FaultError(f"gzip: {error}") from error
 
 
-def _check(name: str, content: bytes) -> None:
+def _check(name: str, content: bytes, with_times: bool) -> None:
     hdus = list(layout.hdus(content))
     if "OBSMLI" in name:
         table = next((hdu for hdu in hdus if _has(hdu, "RA", "DEC")), None)
@@ -91,7 +94,7 @@ def _check(name: str, content: bytes) -> None:
     header = hdus[0].values | events[0].values
     _check_events(content, events[0], header)
     for hdu in hdus:
-        if hdu.is_table and hdu.name[:6] in {"STDGTI", "EXPOSU", "BADPIX"}:
+        if with_times and hdu.is_table and hdu.name[:6] in {"STDGTI", "EXPOSU", "BADPIX"}:
             _check_times(content, hdu, header)
 
 
@@ -163,8 +166,8 @@ def _check_times(content: bytes, hdu: Hdu, header: dict[str, Any]) -> None:
     if kind == "STDGTI":
         first, last = numbers(content, hdu, "START"), numbers(content, hdu, "STOP")
         # Good times of a filter may be wider than the exposure.
-        _within("START", first, -1e12, stop)
-        _within("STOP", last, start, 1e12)
+        _within("START", first, -1e308, stop)
+        _within("STOP", last, start, 1e308)
         if not (last >= first).all():
             raise FaultError(f"{hdu.name} has intervals that end before they begin")
     elif kind == "EXPOSU":
