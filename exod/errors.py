@@ -6,9 +6,14 @@ ledger stores it. Anything else that is raised is a defect in exod.
 
 from __future__ import annotations
 
+import re
+
 
 class ExodError(Exception):
-    """Base of all errors whose text is meant for a user."""
+    """Base of all errors whose text is meant for a user, and has no credentials."""
+
+    def __str__(self) -> str:
+        return without_credentials(super().__str__())
 
 
 class ConfigError(ExodError):
@@ -39,6 +44,28 @@ class ArchiveError(ExodError):
 
 class DownloadError(ExodError):
     """Data cannot be fetched from a service, or cannot be stored here."""
+
+
+_USER = re.compile(r"""(?<=://)[^/\s]*@|(?<![\w/])[\w.+-]+:[^\s'"/@]+@(?=[\w\[])""")
+_PARAMETER = re.compile(
+    r"(?<=[?&;])([^\s?&;=#]*(?:token|sig|key|secret|pass|pwd|cred|auth|session)[^\s?&;=#]*=)"
+    r"[^\s&;#'\"<>)\]}]+",
+    re.IGNORECASE,
+)
+"""Credentials in a URL: what stands before the host, and parameters that sign a request."""
+
+
+def without_credentials(text: str) -> str:
+    """Leave names, passwords and tokens out of the addresses and URLs in a text.
+
+    Examples
+    --------
+    >>> without_credentials("no answer from https://me:secret@host/path?token=abc&page=2")
+    'no answer from https://host/path?token=...&page=2'
+    >>> without_credentials("tcp://me:p@ss@host:8786")
+    'tcp://host:8786'
+    """
+    return _PARAMETER.sub(r"\1...", _USER.sub("", text))
 
 
 def plural(n: int, noun: str) -> str:

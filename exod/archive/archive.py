@@ -39,7 +39,7 @@ from exod.archive.parquet import declared, encode
 from exod.archive.reading import ArchiveReader
 from exod.archive.store import Store, reported
 from exod.config import Config
-from exod.errors import ArchiveError, ConfigError
+from exod.errors import ArchiveError, ConfigError, without_credentials
 from exod.files.whole import is_temporary, unique_mark
 from exod.observation.identifiers import validate_obsid
 from exod.schemas import FORMAT_VERSION, TABLES
@@ -213,8 +213,8 @@ class Archive(ArchiveReader):
             entry = FullEntry(
                 obsid=obsid,
                 status=status,
-                reason=reason,
-                traceback=traceback,
+                reason=without_credentials(reason),
+                traceback=without_credentials(traceback),
                 attempt=attempt,
                 files=files,
                 inputs=input_files(inputs),

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -28,6 +30,11 @@ from exod.schemas.columns import Column, Table
 if TYPE_CHECKING:
     import dask.dataframe as dd
     import pandas as pd
+
+Result = TypeVar("Result")
+
+INTERRUPT_SECONDS: Final = 0.1
+"""How often a statement is told to end, until it does."""
 
 BATCH_ROWS: Final = 20_000
 LIST_ROWS: Final = 100
@@ -183,6 +190,66 @@ def connected(
             connection.execute("SET enable_external_access = false")
             connection.execute("SET lock_configuration = true")
         yield connection
+
+
+class Patience:
+    """Waits for what a connection computes, in another thread, so that it can be interrupted.
+
+    Ctrl-C and the end of the time end the statement, and not only the waiting for it.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, seconds: float) -> None:
+        self._connection = connection
+        self._seconds = seconds
+        self._left = seconds or None
+        self._thread = ThreadPoolExecutor(1)
+
+    def wait(self, action: Callable[[], Result]) -> Result:
+        """What an action returns that uses the connection.
+
+        Raises
+        ------
+        ConfigError
+            If all of them together take longer than they may.
+        """
+        began = time.monotonic()
+        future = self._thread.submit(action)
+        try:
+            done, _ = wait([future], self._left)
+        except BaseException:
+            self._end(future)
+            raise
+        if not done:
+            self._end(future)
+            raise ConfigError(
+                f"The statement takes longer than {self._seconds:g} s; ask for less, or give it "
+                f"more time with --timeout."
+            )
+        if self._left is not None:
+            self._left = max(self._left - (time.monotonic() - began), 0.0)
+        return future.result()
+
+    def _end(self, future: Future[Any]) -> None:
+        """End what is being computed, before anybody touches what it uses."""
+        while not future.done():
+            # One that comes before the statement has begun is lost.
+            self._connection.interrupt()
+            with suppress(TimeoutError, duckdb.Error):
+                future.exception(INTERRUPT_SECONDS)
+
+    def close(self) -> None:
+        """End the thread."""
+        self._thread.shutdown()
+
+
+@contextmanager
+def patient(connection: duckdb.DuckDBPyConnection, seconds: float) -> Iterator[Patience]:
+    """A `Patience` of some seconds, 0 for any number, that ends with the block."""
+    patience = Patience(connection, seconds)
+    try:
+        yield patience
+    finally:
+        patience.close()
 
 
 def _view(

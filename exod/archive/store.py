@@ -15,14 +15,13 @@ from typing import IO, Any, Self, TypeVar
 import fsspec
 import pyarrow as pa
 
-from exod.errors import ArchiveError
+from exod.errors import ArchiveError, ConfigError, without_credentials
 from exod.files.storage import (
     StorageOptions,
     changed,
     explained,
     one_line,
     service_failure,
-    without_password,
 )
 from exod.files.whole import sync_folder, whole_file, write_whole
 
@@ -71,11 +70,15 @@ class Store:
         ArchiveError
             If the URL has an unknown scheme, its file system is not installed or does not take
             the options, or the URL has a password in it.
+        ConfigError
+            If the name is empty.
         """
         url = os.fspath(root)
-        if (shown := without_password(url)) != url:
+        if not url.strip():
+            raise ConfigError("The archive has an empty name; give a folder or a URL.")
+        if without_credentials(url) != url:
             raise ArchiveError(
-                f"{shown} cannot be used as an archive with a name or a password in its URL, "
+                f"{url} cannot be used as an archive with a name or a password in its URL, "
                 f"which the results would show; give them as storage options."
             )
         try:

@@ -28,7 +28,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from exod.errors import ExodError, plural
+from exod.errors import ExodError, plural, without_credentials
 
 if TYPE_CHECKING:
     from exod.stages.detect.observation import Outcome
@@ -70,7 +70,7 @@ class _Steps:
 
     def say(self, sentence: str) -> None:
         """Say something beside the progress; from any thread."""
-        self._console.print(sentence, markup=False, soft_wrap=True)
+        self._console.print(without_credentials(sentence), markup=False, soft_wrap=True)
 
     def _step(self, sentence: str, n: int = 1, **bar: Any) -> None:
         """Show that `n` observations more are done: move the bar, or say the sentence."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
+
+from exod.errors import without_credentials
 
 
 class StorageOptions(dict[str, Any]):
@@ -102,18 +103,7 @@ def _refusal(error: OSError) -> str | None:
 def one_line(error: BaseException) -> str:
     """What an exception says, in one line that can go on, without passwords."""
     said = (error.strerror if isinstance(error, OSError) else None) or str(error)
-    return without_password(" ".join(said.split()).rstrip(".")) or type(error).__name__
-
-
-def without_password(text: str) -> str:
-    """Leave the user's name and password out of the URLs in a text.
-
-    Examples
-    --------
-    >>> without_password("no answer from https://me:secret@host/path")
-    'no answer from https://host/path'
-    """
-    return re.sub(r"(?<=://)[^/\s@]*@", "", text)
+    return without_credentials(" ".join(said.split()).rstrip(".")) or type(error).__name__
 
 
 def changed(info: Mapping[str, Any]) -> float:

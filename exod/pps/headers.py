@@ -18,6 +18,8 @@ from exod.pps.fitshdu import Hdu
 from exod.pps.names import PPS_NAME, TIMING_PRODUCT, obsid_of_path
 from exod.sky.plane import TangentPlane, pixel_size
 
+J2000: Final = 2000.0
+
 LARGEST_FIELD_ARCSEC: Final = 4 * 3600.0
 """No field of view is wider; that of XMM-Newton is 43 arcmin along a side."""
 
@@ -201,12 +203,7 @@ def _read_plane(name: str, header: Header, events: Hdu) -> TangentPlane:
             f"{name} has RA {plane.ra_ref:g}, Dec {plane.dec_ref:g} degrees at the sky pixel "
             f"{plane.x_ref:g}, {plane.y_ref:g}: its header is damaged; fetch it again."
         )
-    for axis in ("X", "Y"):
-        projection = header.text(f"REF{axis}CTYP")
-        if projection and not projection.upper().endswith("TAN"):
-            raise ExposureRejected(
-                f"{name} has the sky projection {projection}; only tangent planes are searched."
-            )
+    _check_projection(name, header, events)
     if not 0 < abs(plane.x_delta) * 3600 <= LARGEST_FIELD_ARCSEC or not (
         pixel_size(plane.x_delta) == plane.pixel_arcsec > 0
     ):
@@ -215,6 +212,26 @@ def _read_plane(name: str, header: Header, events: Hdu) -> TangentPlane:
             f"they must be squares."
         )
     return plane
+
+
+def _check_projection(name: str, header: Header, events: Hdu) -> None:
+    """Refuse sky pixels that are no tangent plane in right ascension and declination of J2000."""
+    for axis, usual in (("X", "RA---TAN"), ("Y", "DEC--TAN")):
+        projection = header.text(f"REF{axis}CTYP")
+        if not projection and axis in events.columns:
+            projection = header.text(f"TCTYP{events.columns[axis].number}")
+        if projection and projection.upper() != usual:
+            raise ExposureRejected(
+                f"{name} has the sky projection {projection}; only tangent planes in RA and Dec "
+                f"are searched."
+            )
+    frame = (header.text("RADECSYS") or header.text("RADESYS")).upper()
+    equinox = header.number("EQUINOX", 2000.0)
+    if frame not in {"", "FK5", "ICRS"} or (frame != "ICRS" and equinox != J2000):
+        raise ExposureRejected(
+            f"{name} has positions in {frame or 'RA and Dec'} of {equinox:g}; only J2000 is "
+            f"searched."
+        )
 
 
 def _read_extent(name: str, header: Header, events: Hdu, pixel_arcsec: float) -> int:

@@ -13,18 +13,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, Final
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 import fsspec
 
-from exod.errors import DownloadError, ExodError, InputError
+from exod.errors import DownloadError, ExodError, InputError, without_credentials
 from exod.files.retry import persistently
 from exod.files.storage import (
     CHECK_SETTINGS,
     StorageOptions,
     one_line,
     service_failure,
-    without_password,
 )
 from exod.pps.fitsstream import LARGEST_FILE
 from exod.pps.names import SUFFIXES
@@ -77,12 +76,16 @@ class RemoteFile:
     stamp: str = ""
 
     def __str__(self) -> str:
-        return self.url
+        return without_credentials(self.url)
 
     @property
     def name(self) -> str:
         """Name of the file."""
-        return unquote(posixpath.basename(self.url))
+        path = self.url
+        if path.startswith(("http://", "https://")):
+            # What follows may sign the request; in an object store it is part of the name.
+            path = path.partition("?")[0]
+        return unquote(posixpath.basename(path))
 
     @property
     def suffix(self) -> str:
@@ -182,9 +185,9 @@ def list_remote(
     InputError
         If there is nothing, or the URL itself cannot be listed.
     """
-    if (shown := without_password(url)) != url:
+    if urlsplit(url).username is not None:
         raise InputError(
-            f"{shown} cannot be used with a name or a password in its URL, which the results would "
+            f"{url} cannot be used with a name or a password in its URL, which the results would "
             f"show; give them as options of the input."
         )
     given = StorageOptions(options or {})

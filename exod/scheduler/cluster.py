@@ -10,10 +10,11 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from exod.errors import ConfigError, ExodError
 from exod.scheduler.interrupts import interrupts_held
+from exod.scheduler.mainscript import check_guard
 
 if TYPE_CHECKING:
     from distributed import Client, LocalCluster
@@ -80,8 +81,8 @@ def machine_memory() -> float:
 def local_client(count: int, memory: float | None) -> Iterator[Client]:
     """A client of `count` processes of this machine that end with it."""
     import dask
-    from distributed import Client
 
+    check_guard()
     memory = memory or machine_memory() / count
     if memory < LEAST_MEMORY:
         raise ConfigError(
@@ -94,7 +95,7 @@ def local_client(count: int, memory: float | None) -> Iterator[Client]:
             # Another run may take the port at the same moment.
             warnings.filterwarnings("ignore", message="Port .* is already in use")
             cluster = _start(count, int(memory))
-            client = Client(cluster, set_as_default=False)
+            client = _quiet_client()(cluster, set_as_default=False)
         try:
             yield client
         except BaseException:
@@ -153,22 +154,8 @@ def _kill_workers(cluster: LocalCluster) -> None:
 @contextmanager
 def remote_client(address: str) -> Iterator[Client]:
     """A client of the scheduler at an address."""
-    from distributed import Client
-
-    class Connected(Client):
-        """Leaves no thread behind that would end, and wait, whenever it is collected."""
-
-        def __init__(self) -> None:
-            try:
-                super().__init__(address, timeout=f"{CONNECT_SECONDS}s", set_as_default=False)
-            except BaseException:
-                self.close()
-                # Closing does not end the thread of one that is closed after a failed start.
-                self._loop_runner.stop()
-                raise
-
     try:
-        client = Connected()
+        client = _quiet_client()(address, timeout=f"{CONNECT_SECONDS}s", set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
         raise ExodError(
             f"The scheduler {address} cannot be reached: {error}; is it running there?"
@@ -178,7 +165,31 @@ def remote_client(address: str) -> Iterator[Client]:
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)
     try:
-        with client:
-            yield client
+        yield client
     finally:
+        # A scheduler that is lost does not answer.
+        with suppress(Exception):
+            client.close()
         logger.setLevel(level)
+
+
+def _quiet_client() -> type[Client]:
+    """The class of clients that leave nothing behind, and say nothing when they are collected."""
+    from distributed import Client
+
+    class QuietClient(Client):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            try:
+                super().__init__(*arguments, **options)
+            except BaseException:
+                with suppress(Exception):
+                    self.close()
+                # Closing does not end the thread of one that is closed after a failed start.
+                self._loop_runner.stop()
+                raise
+
+        def __del__(self) -> None:
+            with suppress(Exception):
+                super().__del__()
+
+    return QuietClient

@@ -37,7 +37,7 @@ class Plan:
         When asked, no task begins any more, and those in flight are finished.
     """
 
-    scheduler: str = "local"
+    scheduler: str = field(default="local", repr=False)
     workers: int | None = None
     memory: float | None = None
     retries: int = 0
@@ -47,9 +47,10 @@ class Plan:
 
     def __post_init__(self) -> None:
         if self.scheduler not in {"sync", "local"} and "://" not in self.scheduler:
+            # What stands before a host may be a password.
+            name = self.scheduler.rpartition("@")[2]
             raise ConfigError(
-                f"The scheduler {self.scheduler!r} is not known; use sync, local or "
-                f"tcp://host:port."
+                f"The scheduler {name!r} is not known; use sync, local or tcp://host:port."
             )
 
     def fitting(self, n_items: int) -> Plan:

@@ -13,7 +13,7 @@ from itertools import chain, islice
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from exod.errors import ExodError
+from exod.errors import ExodError, without_credentials
 from exod.scheduler.cluster import default_workers, local_client, remote_client
 from exod.scheduler.plan import Plan
 
@@ -115,7 +115,7 @@ def run(
             yield from tasks.run_on(client)
     else:
         with remote_client(plan.scheduler) as client:
-            plan.on_start(client.dashboard_link)
+            plan.on_start(without_credentials(client.dashboard_link))
             yield from tasks.run_on(client)
 
 

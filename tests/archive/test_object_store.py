@@ -35,7 +35,7 @@ from exod.archive import Archive, open_archive
 from exod.archive.store import Store
 from exod.config import Config
 from exod.errors import ArchiveError
-from exod.files.storage import StorageOptions, without_password
+from exod.files.storage import StorageOptions, without_credentials
 from exod.schemas import TABLES
 
 pytest.importorskip("s3fs")
@@ -509,7 +509,7 @@ def test_credentials_are_never_shown(
         assert_one_sentence(said.strip())
     endpoint = json.dumps({**given, "endpoint_url": f"http://{KEY}:{SECRET}@127.0.0.1:9"})
     assert_one_sentence(command("status", archive.root, "--storage-options", endpoint)[2].strip())
-    assert without_password("a//b@c") == "a//b@c"
+    assert without_credentials("a//b@c") == "a//b@c"
 
 
 @pytest.mark.parametrize("text", [f'{{"secret": "{SECRET}"', f'"{SECRET}"', f'["{SECRET}"]', "{'"])

@@ -295,3 +295,27 @@ def test_archives_elsewhere_are_read_through_fsspec(tmp_path):
             ask(there, "SELECT * FROM regions, read_text('memory://queried/exod.json')")
     finally:
         memory.rm("/queried", recursive=True)
+
+
+ENDLESS = "SELECT sum(a.range * b.range) FROM range(100000000) a, range(100000000) b"
+
+
+def test_statements_that_take_too_long(archive):
+    with (
+        pytest.raises(
+            ConfigError, match=r"takes longer than 0\.2 s; ask for less, or give it more"
+        ),
+        connect(archive, ENDLESS, timeout=0.2) as answer,
+    ):
+        list(answer.chunks())
+
+
+def test_an_interruption_ends_the_statement(archive, monkeypatch):
+    """Otherwise the end would be waited for."""
+
+    def interrupted(*_arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("exod.archive.sql.wait", interrupted)
+    with pytest.raises(KeyboardInterrupt), connect(archive, ENDLESS) as answer:
+        list(answer.chunks())

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,7 @@ from typer.testing import CliRunner
 import exod
 from exod.archive import open_archive
 from exod.cli import app
-from exod.errors import ExodError
+from exod.errors import ConfigError, ExodError
 
 EXOD = Path(sys.executable).parent / "exod"
 COMMANDS = sorted(get_command(app).commands)  # type: ignore[attr-defined]
@@ -122,6 +123,13 @@ WRONG = {
     ),
     "two cubes": (["cube", "{data}", "--to", "{root}"], "takes one observation, not 2"),
     "cube over data": (["cube", "{data}/" + GOOD, "--to", "{data}"], "is not a Zarr group"),
+    "empty archive": (["detect", "{data}", "--archive", ""], "--archive is empty"),
+    "empty archive, joined": (["detect", "{data}", "--archive="], "--archive is empty"),
+    "empty path": (["detect", "", "--archive", "{root}"], "An argument is empty"),
+    "empty root": (["status", ""], "An argument is empty"),
+    "empty folder": (["simulate", "", "--overwrite"], "An argument is empty"),
+    "empty target": (["query", "{root}", "--to", " "], "--to is empty"),
+    "long path": (["detect", "x" * 300, "--archive", "{root}"], "its name is too long"),
     "camera": (["simulate", "{root}", "--cameras", "RGS"], "Unknown camera"),
 }
 
@@ -134,6 +142,36 @@ def test_wrong_usage(case: str, small: Path, tmp_path: Path, command: Any) -> No
     assert code == 2
     assert sentence in out + err
     assert not root.exists()
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["status", "{archive}", "--all"]])
+def test_output_that_cannot_be_written(arguments: list[str], archive: Path) -> None:
+    """A full disk is one sentence; a reader that has enough is no fault; no output is none."""
+    command = [EXOD, *(text.format(archive=archive) for text in arguments)]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "exod: the output cannot be written: No space left on device.\n"
+    for closed in (">&-", "2>&- >/dev/null"):
+        shell = f"{shlex.join(map(str, command))} {closed}"
+        done = subprocess.run(shell, shell=True, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_a_reader_that_has_enough(archive: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as nobody:
+        command = [EXOD, "status", archive, "--all"]
+        done = subprocess.run(
+            command, stdout=nobody, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
+
+
+def test_an_empty_archive_is_no_place() -> None:
+    with pytest.raises(ConfigError, match="The archive has an empty name"):
+        open_archive("")
 
 
 def test_errors_come_through_other_callers_too(tmp_path: Path) -> None:

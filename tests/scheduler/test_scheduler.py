@@ -22,6 +22,7 @@ from helpers.processes import wait_until
 from exod.errors import ConfigError, ExodError
 from exod.scheduler import Done, cluster, machine_memory, memory_limit, run, tasks
 from exod.scheduler.interrupts import Stop, stoppable
+from exod.scheduler.mainscript import is_guarded
 from exod.scheduler.plan import Plan
 
 
@@ -59,6 +60,81 @@ def test_unreachable_scheduler(address: str, monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(ExodError, match=f"The scheduler {address} cannot be reached"):
         list(run(square, [1], Plan(address)))
     assert threading.active_count() == before
+
+
+def test_credentials_in_an_address_are_never_told(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 0.1)
+    for wrong in ("tcp://me:secret@127.0.0.1:1", "tcp://127.0.0.1:1?token=secret"):
+        plan = Plan(wrong)
+        assert "secret" not in repr(plan)
+        with pytest.raises(ExodError) as caught:
+            list(run(square, [1], plan))
+        assert "secret" not in str(caught.value)
+    with pytest.raises(ConfigError) as refused:
+        Plan("me:secret@host:8786")
+    assert "secret" not in str(refused.value)
+    said = capfd.readouterr()
+    assert "secret" not in said.out + said.err
+
+
+SCRIPT = """
+from exod.errors import ExodError
+from exod.scheduler import run
+from exod.scheduler.plan import Plan
+
+def search():
+    try:
+        print([done.result for done in run(abs, [1, -2], Plan(workers=1))])
+    except ExodError as error:
+        print(error)
+
+{call}
+"""
+
+
+def run_script(folder: Path, call: str) -> tuple[str, str]:
+    path = folder / "script.py"
+    path.write_text(SCRIPT.format(call=call))
+    done = subprocess.run([sys.executable, path], capture_output=True, text=True, check=True)
+    return done.stdout, done.stderr
+
+
+def test_a_script_without_a_guard_is_one_sentence(tmp_path: Path) -> None:
+    out, err = run_script(tmp_path, "search()")
+    assert err == ""
+    assert out == (
+        f"{tmp_path / 'script.py'} starts processes, and each of them would run it again; put what "
+        f'it does under `if __name__ == "__main__":`, or search with Plan("sync").\n'
+    )
+
+
+@pytest.mark.slow
+def test_a_script_with_a_guard_is_run(tmp_path: Path) -> None:
+    out, err = run_script(tmp_path, 'if __name__ == "__main__":\n    search()')
+    assert err == ""
+    assert out in {"[1, 2]\n", "[2, 1]\n"}
+
+
+@pytest.mark.parametrize(
+    ("text", "guarded"),
+    [
+        ("search()", False),
+        ("if True:\n    search()", False),
+        ("for n in range(3):\n    if n:\n        search()", False),
+        ("with open(__name__):\n    search()", False),
+        ('if __name__ == "__main__":\n    search()', True),
+        ("if '__main__' == __name__ and True:\n    with x:\n        search()", True),
+        ('try:\n    if __name__ == "__main__":\n        search()\nfinally:\n    pass', True),
+        ("this is no Python: search()", True),
+    ],
+)
+def test_guards(tmp_path: Path, text: str, guarded: bool) -> None:
+    path = tmp_path / "script.py"
+    path.write_text(text)
+    line = 1 + text[: text.index("search()")].count("\n")
+    assert is_guarded(path, line) == guarded
 
 
 def by_value(function: Any) -> Any:

@@ -152,3 +152,26 @@ def test_false_alarms_in_fixed_cells(subset):
     assert abs(found - run.false_alarms.total) < 4 * np.sqrt(run.false_alarms.total)
     burst = max(run.regions, key=lambda item: item.strength)
     assert np.hypot(burst.position.x - PLACE[0], burst.position.y - PLACE[1]) < 100
+
+
+# --- frames in which a camera is off ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("stray", [0, 2])
+def test_a_quadrant_that_never_works_masks_no_frame(stray):
+    """One that drops out for a while masks its frames, and the one that follows."""
+    generator = np.random.default_rng(4)
+    time = np.sort(generator.uniform(0, SPAN, 60_000))
+    ccdnr = generator.integers(1, 13, len(time))
+    works = ccdnr <= 9
+    works[generator.choice(np.flatnonzero(ccdnr == 11), stray, replace=False)] = True
+    drops = (ccdnr <= 3) & (time > SPAN / 2) & (time < SPAN / 2 + 2 * T_BIN)
+    chosen = works & ~drops
+    events = make_events(time[chosen], ccdnr=ccdnr[chosen])
+    merged = merge_subset(0, [make_selected("EPN", "P1S003", 0.0, SPAN, events)])
+    config = Config.parse({"cube": {"t_bin": [T_BIN], "bands": [[0.2, 12.0]]}})
+    (run,) = search(merged, config)
+    off = np.flatnonzero(run.camera_off)
+    assert 2 <= len(off) <= 3
+    assert abs(off[0] - run.cube.frames.n / 2) <= 1
+    assert run.live_share > 0.8

@@ -115,6 +115,9 @@ def sql(
     ] = "",
     to: To = None,
     overwrite: Overwrite = False,
+    timeout: Annotated[
+        float, typer.Option(metavar="S", min=0, help="Longest time for the answer; 0 for no limit.")
+    ] = 600.0,
     storage: Storage = None,
 ) -> None:
     """Ask an archive in SQL, through DuckDB.
@@ -132,7 +135,7 @@ def sql(
             listed.add_row(escape(name), escape(", ".join(columns)))
         out.print(listed)
         return
-    with connect(archive, statement) as answer:
+    with connect(archive, statement, timeout) as answer:
         names = answer.table.schema.names
         _give(answer.table, answer.chunks(), to, overwrite=overwrite, visible=names)
 

@@ -14,7 +14,13 @@ from typing import Any, Final
 
 from exod.archive import Archive
 from exod.config import Config
-from exod.errors import ArchiveError, DownloadError, ExodError, InputError
+from exod.errors import (
+    ArchiveError,
+    DownloadError,
+    ExodError,
+    InputError,
+    without_credentials,
+)
 from exod.files.storage import StorageOptions
 from exod.pps import ObservationFiles, find_observations
 from exod.scheduler import Done, machine_memory
@@ -138,6 +144,7 @@ def _failed(archive: Archive, done: Done[ObservationFiles, Outcome]) -> Outcome:
         reason = str(error)
     else:
         reason = f"Unexpected {type(error).__name__}: {error}; please report it with the traceback."
+    reason = without_credentials(reason)
     outcome = Outcome(files.obsid, "FAILED", reason, tries=done.tries)
     # It is told in any case, and without an entry it is searched the next time.
     with suppress(ArchiveError, DownloadError):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from exod.archive.ledger.entry import InputFile
-from exod.errors import DownloadError
+from exod.errors import DownloadError, without_credentials
 from exod.pps import RemoteFile
 
 
@@ -73,6 +73,9 @@ def _at_a_glance(path: Path | RemoteFile) -> dict[str, Any]:
     if isinstance(path, RemoteFile):
         there = path.described()
         size, stamp, place = there.size or 0, there.stamp, there.url
+        if without_credentials(place) != place:
+            # Without what signs it, it leads nowhere.
+            place = ""
     else:
         # The file itself may be a link to something of another name.
         size, stamp, place = 0, "", str(path.parent.resolve() / path.name)

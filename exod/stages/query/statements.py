@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from exod.archive.detections import DETECTIONS, PARTS, detections
 from exod.archive.snapshot import MATCHES, PRODUCTS, Snapshot
-from exod.archive.sql import BATCH_ROWS, connected, explained, said
+from exod.archive.sql import BATCH_ROWS, Patience, connected, explained, patient, said
 from exod.errors import ConfigError, ExodError
 from exod.queries.compiling import quoted
 from exod.schemas.columns import Column, Table
@@ -36,10 +36,13 @@ class Answer:
         Its columns, without units: a statement may compute anything.
     reader : pyarrow.RecordBatchReader
         What gives the rows.
+    patience : Patience
+        How long to wait for them.
     """
 
     table: Table
     reader: pa.RecordBatchReader
+    patience: Patience
 
     def chunks(self) -> Iterator[pa.Table]:
         """The rows, some at a time; once.
@@ -52,12 +55,12 @@ class Answer:
             If it cannot read a file.
         """
         with explained():
-            for batch in self.reader:
+            while batch := self.patience.wait(lambda: next(self.reader, None)):
                 yield _plain(batch, self.table.schema)
 
 
 @contextmanager
-def connect(archive: ArchiveReader, statement: str) -> Iterator[Answer]:
+def connect(archive: ArchiveReader, statement: str, timeout: float = 0.0) -> Iterator[Answer]:
     """Ask a statement; nothing but its types is computed before its rows are taken.
 
     Parameters
@@ -66,6 +69,8 @@ def connect(archive: ArchiveReader, statement: str) -> Iterator[Answer]:
         The archive.
     statement : str
         One SELECT. Tables have the names that `exod query` gives them.
+    timeout : float
+        Seconds that DuckDB may take, all rows together; 0 for no limit.
 
     Yields
     ------
@@ -74,7 +79,7 @@ def connect(archive: ArchiveReader, statement: str) -> Iterator[Answer]:
     Raises
     ------
     ConfigError
-        If the statement is no SELECT or has an error.
+        If the statement is no SELECT, has an error, or takes too long.
     ArchiveError
         If a table is asked for that was not made yet, or a file is damaged.
     """
@@ -88,17 +93,21 @@ def connect(archive: ArchiveReader, statement: str) -> Iterator[Answer]:
         files |= rows.files
         listed = ", ".join(f"{own} AS {quoted(name)}" for name, own in rows.names.items())
         views[DETECTIONS] = f"SELECT {listed} FROM {rows.source}"  # noqa: S608
-    with connected(snapshot, files, views) as connection:
+    with connected(snapshot, files, views) as connection, patient(connection, timeout) as patience:
         try:
             with explained():
-                reader = connection.sql(statement).to_arrow_reader(BATCH_ROWS)
+                reader = patience.wait(
+                    lambda: connection.sql(statement).to_arrow_reader(BATCH_ROWS)
+                )
         except ConfigError as error:
             if isinstance(error.__cause__, duckdb.CatalogException):
                 raise _absent(snapshot, statement, error.__cause__) from error
             raise
         with reader:
             columns = _columns(reader.schema)
-            yield Answer(Table("answer", " ".join(statement.split()), columns, ()), reader)
+            yield Answer(
+                Table("answer", " ".join(statement.split()), columns, ()), reader, patience
+            )
 
 
 def list_tables(archive: ArchiveReader) -> list[tuple[str, list[str]]]:
