@@ -153,12 +153,14 @@ def read_source_list(path: Path, obsid: str = "") -> tuple[pd.DataFrame, tuple[s
         names = [*_SOURCE_COLUMNS, *({"EP_EXTENT", "EP_TOT"} & set(hdu.columns))]
         columns = hdu.read({name: Conversion("f8") for name in names})
     size = hdu.n_rows
+    extent = np.nan_to_num(columns.get("EP_EXTENT", np.zeros(size)), nan=0.0)
+    beyond = 2 * LARGEST_EXTENT_ARCSEC  # In any unit, and far from overflow.
     frame = pd.DataFrame(
         {
             "ra_deg": columns["RA"],
             "dec_deg": columns["DEC"],
             "det_ml": columns["EP_DET_ML"],
-            "extent_arcsec": np.nan_to_num(columns.get("EP_EXTENT", np.zeros(size))) * arcsec,
+            "extent_arcsec": np.clip(extent, -beyond, beyond) * arcsec,
             "rate": columns.get("EP_TOT", np.full(size, np.nan)),
         }
     )

@@ -419,6 +419,22 @@ def test_unit_of_the_extent(tmp_path, unit, factor):
     assert read_sources(tmp_path, unit=unit)["extent_arcsec"].tolist() == [0, 2.5 * factor, 0]
 
 
+@pytest.mark.parametrize("value", [np.inf, 3e38, -1.0])
+@pytest.mark.parametrize("name", ["EP_EXTENT", "EP_TOT", "EP_DET_ML", "RA", "DEC"])
+def test_sources_that_cannot_be(tmp_path, name, value):
+    """They are left out with a note, and no arithmetic warns."""
+    values = {name: [value, 1.0, 1.0, 1.0]}
+    path = tmp_path / SOURCES.replace("FTZ", "fits")
+    table = source_hdu(**({"extent": values[name]} if name == "EP_EXTENT" else values))
+    fits.HDUList([fits.PrimaryHDU(), table]).writeto(path)
+    sources, notes = read_source_list(path)
+    possible = {-1.0: {"RA", "DEC"}, 3e38: {"EP_TOT", "EP_DET_ML"}}
+    is_possible = name in possible.get(value, set())
+    n_left_out = (not is_possible) + (name != "RA")  # The last row has no RA.
+    assert len(sources) == 4 - n_left_out
+    assert len(notes) == bool(n_left_out)
+
+
 def test_optional_columns(tmp_path):
     sources = read_sources(tmp_path, drop=("EP_TOT", "EP_EXTENT"))
     assert sources["rate"].isna().all()
