@@ -36,6 +36,7 @@ from exod.archive.compaction import read_pointer
 from exod.archive.ledger.entry import FullEntry, TableFile, entry_name, versions
 from exod.archive.parquet import ROW_GROUP_ROWS, encode, writer
 from exod.config import Config
+from exod.files.seals import sealed
 from exod.queries import Query
 from exod.schemas import TABLES, Table
 from exod.stages.query.rows import select
@@ -165,7 +166,8 @@ def publish(archive: Archive, obsid: str, tables: dict[str, pa.Table]) -> None:
             file.write_table(rows, row_group_size=ROW_GROUP_ROWS)
         path = f"{name}/{obsid}-0001-0123abcd.parquet"
         contents[path] = bytes(sink.getvalue())
-        files[name] = TableFile(path=path, rows=rows.num_rows, bytes=len(contents[path]))
+        seal = sealed(contents[path])
+        files[name] = TableFile(path, rows.num_rows, seal.size, seal.sha256)
     now = datetime.now(UTC)
     entry = FullEntry(
         obsid=obsid,

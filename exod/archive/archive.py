@@ -40,6 +40,7 @@ from exod.archive.reading import ArchiveReader
 from exod.archive.store import Store, reported
 from exod.config import Config
 from exod.errors import ArchiveError, ConfigError, without_credentials
+from exod.files.seals import sealed
 from exod.files.whole import is_temporary, unique_mark
 from exod.observation.identifiers import validate_obsid
 from exod.schemas import FORMAT_VERSION, TABLES
@@ -205,7 +206,8 @@ class Archive(ArchiveReader):
         for name, frame in tables.items():
             data = encode(declared(name), frame, obsid)
             path = table_path(name, obsid, attempt, len(frame))
-            files[name] = TableFile(path=path, rows=len(frame), bytes=len(data))
+            digest = sealed(data).sha256 if data else ""
+            files[name] = TableFile(path, len(frame), len(data), digest)
             if path is not None:
                 contents[path] = data
         finished = datetime.now(UTC)

@@ -22,12 +22,13 @@ import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
 from exod.archive.cone import sky_pixels
-from exod.archive.ledger.entry import LedgerEntry, Record, read_entry, versions
-from exod.archive.ledger.pointers import VERSION, Pointer, load_pointer, new_version, unused_files
+from exod.archive.ledger.entry import LedgerEntry, Record, StoredFile, read_entry, versions
+from exod.archive.ledger.pointers import VERSION, Pointer, new_version, parsed, unused_files
 from exod.archive.ledger.table import save_ledger
 from exod.archive.parquet import COMPACT, FileReplacedError, read_file, writer
 from exod.archive.store import Store, reported
 from exod.errors import ArchiveError
+from exod.files.seals import Seal
 from exod.schemas import TABLES, Table
 
 POINTER = "compact.json"
@@ -65,6 +66,8 @@ class CompactFile(Record):
         Relative to the root.
     rows, bytes : int
         Size.
+    sha256, blocks : str
+        As in `exod.files.seals.Seal`.
     row_groups : tuple of (int, str, str)
         Of each row group its rows and its first and last obsid.
     """
@@ -72,6 +75,8 @@ class CompactFile(Record):
     path: str
     rows: Positive
     bytes: Positive
+    sha256: str = ""
+    blocks: str = ""
     row_groups: tuple[tuple[Positive, str, str], ...]
 
     @property
@@ -83,6 +88,12 @@ class CompactFile(Record):
     def last(self) -> str:
         """Its last obsid."""
         return max(last for _, _, last in self.row_groups)
+
+    @property
+    def stored(self) -> StoredFile:
+        """The file, as its readers know it."""
+        seal = Seal(self.bytes, self.sha256, self.blocks)
+        return StoredFile(self.path, self.rows, seal, self.first, self.last)
 
 
 class Layer(Record):
@@ -152,7 +163,7 @@ class Compacted(Pointer):
         return None
 
 
-_remembered: dict[Hashable, tuple[str, Compacted]] = {}
+_remembered: dict[Hashable, tuple[str, bytes, Compacted]] = {}
 
 
 def read_pointer(store: Store) -> Compacted | None:
@@ -163,15 +174,21 @@ def read_pointer(store: Store) -> Compacted | None:
     ArchiveError
         If it is damaged or cannot be read.
     """
+    known = _remembered.get(store.key)
     with reported(f"{store.path(POINTER)} cannot be read"):
         stamp = store.stamp(POINTER)
-    known = _remembered.get(store.key)
-    if known and stamp and known[0] == stamp:
-        return known[1]
-    found = load_pointer(store, POINTER, Compacted, f"run `exod compact {store.root}` again")
-    if found:
-        _remembered.clear()
-        _remembered[store.key] = stamp, found
+        if known and stamp and known[0] == stamp:
+            return known[2]
+        try:
+            content = store.read(POINTER)
+        except FileNotFoundError:
+            return None
+    if known and known[1] == content:
+        found = known[2]
+    else:
+        found = parsed(store, POINTER, content, Compacted, f"run `exod compact {store.root}` again")
+    _remembered.clear()
+    _remembered[store.key] = stamp, content, found
     return found
 
 
@@ -277,11 +294,11 @@ class _Source:
         are gone: its attempt is no longer that of the ledger, so readers take its own new files.
         """
         for entry in self._entries:
-            path = entry.path(table.name)
-            if path is None or entry.obsid in self._replaced:
+            file = entry.file(table.name)
+            if file is None or entry.obsid in self._replaced:
                 continue
             try:
-                yield read_file(self._store, path, table, columns)
+                yield read_file(self._store, file, table, columns)
             except FileReplacedError:
                 if not self._is_replaced(entry):
                     raise
@@ -354,19 +371,24 @@ def _write(
     for number, group in enumerate(groups):
         path = f"{version}/{table.name}-{number}.parquet"
         row_groups = []
-        with store.writing(path) as sink:
-            with writer(sink, table.schema) as file:
-                for content in chain([group], groups):
-                    file.write_table(content, row_group_size=group_rows)
-                    for start in range(0, content.num_rows, group_rows):
-                        part = content.slice(start, group_rows)
-                        found = pc.min_max(part["obsid"]).as_py()
-                        row_groups.append((part.num_rows, found["min"], found["max"]))
-                    if sink.tell() >= file_bytes:
-                        break
-            size = sink.tell()
-        rows = sum(n for n, _, _ in row_groups)
-        yield CompactFile(path=path, rows=rows, bytes=size, row_groups=tuple(row_groups))
+        with store.writing(path) as sink, writer(sink, table.schema) as file:
+            for content in chain([group], groups):
+                file.write_table(content, row_group_size=group_rows)
+                for start in range(0, content.num_rows, group_rows):
+                    part = content.slice(start, group_rows)
+                    found = pc.min_max(part["obsid"]).as_py()
+                    row_groups.append((part.num_rows, found["min"], found["max"]))
+                if sink.tell() >= file_bytes:
+                    break
+        rows, seal = sum(n for n, _, _ in row_groups), sink.seal()
+        yield CompactFile(
+            path=path,
+            rows=rows,
+            bytes=seal.size,
+            sha256=seal.sha256,
+            blocks=seal.blocks,
+            row_groups=tuple(row_groups),
+        )
 
 
 def _missing(store: Store, layer: Layer) -> list[str]:

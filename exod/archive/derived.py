@@ -18,10 +18,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import JsonValue
 
-from exod.archive.ledger.entry import Count, LedgerEntry, Record
+from exod.archive.ledger.entry import Count, LedgerEntry, Record, StoredFile
 from exod.archive.ledger.pointers import VERSION, Pointer, load_pointer, unused_files
 from exod.archive.store import Store
 from exod.errors import ArchiveError
+from exod.files.seals import Seal
 from exod.schemas.columns import Column, Table
 
 POINTER = "current.json"
@@ -46,6 +47,8 @@ class DerivedFile(Record):
         of observations, whose first and last are in the name with a ``-`` between them.
     rows, bytes : int
         Size.
+    sha256, blocks : str
+        As in `exod.files.seals.Seal`.
     without : tuple of str
         Observations whose rows in this file do not count any more.
     """
@@ -55,7 +58,14 @@ class DerivedFile(Record):
     part: str
     rows: Count
     bytes: Count
+    sha256: str = ""
+    blocks: str = ""
     without: tuple[str, ...] = ()
+
+    @property
+    def stored(self) -> StoredFile:
+        """The file, as its readers know it."""
+        return StoredFile(self.path, self.rows, Seal(self.bytes, self.sha256, self.blocks))
 
     def without_changed(self, changed: Iterable[str]) -> DerivedFile:
         """The same file, but for the observations that have changed.
@@ -157,7 +167,7 @@ def table_of(store: Store, file: DerivedFile) -> Table:
         If the file is missing or damaged.
     """
     try:
-        with store.open(file.path) as source:
+        with store.open(file.path, file.stored.seal) as source:
             schema = pq.read_schema(source)
     except (OSError, pa.ArrowException) as error:
         raise ArchiveError(f"{store.path(file.path)} cannot be read ({error}).") from error

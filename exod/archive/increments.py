@@ -224,8 +224,16 @@ def write_part(
     content = content.select(table.schema.names).cast(table.schema)
     with reported(f"{store.path(path)} cannot be written"), store.writing(path) as sink:
         write_sorted(sink, table, content)
-        size = sink.tell()
-    return DerivedFile(path=path, table=table.name, part=part, rows=len(content), bytes=size)
+    seal = sink.seal()
+    return DerivedFile(
+        path=path,
+        table=table.name,
+        part=part,
+        rows=len(content),
+        bytes=seal.size,
+        sha256=seal.sha256,
+        blocks=seal.blocks,
+    )
 
 
 @contextmanager

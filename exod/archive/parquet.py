@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,8 +14,11 @@ import pyarrow as pa
 import pyarrow.json as pj
 import pyarrow.parquet as pq
 
+from exod.archive.ledger.entry import StoredFile
 from exod.archive.store import Store
 from exod.errors import ArchiveError
+from exod.files.seals import DamagedError
+from exod.files.storage import one_line
 from exod.schemas import TABLES, Table
 from exod.schemas.columns import NULLABLE, pandas_dtype
 
@@ -22,6 +28,7 @@ if TYPE_CHECKING:
 
 ROW_GROUP_ROWS = 20_000
 """Rows of a row group: a light curve of 100 ks in 5 s frames is one or two of them."""
+_PART_BYTES = 1 << 22
 COMPACT = "compact"
 """Folder of the files that hold many observations."""
 
@@ -145,7 +152,9 @@ def writer(sink: Any, schema: pa.Schema) -> pq.ParquetWriter:
     """Open a Parquet file to write, the same way for every file of an archive."""
     # Floating-point values hardly repeat: a dictionary of them takes time and space.
     repeating = [field.name for field in schema if not pa.types.is_floating(field.type)]
-    return pq.ParquetWriter(sink, schema, compression="zstd", use_dictionary=repeating)
+    return pq.ParquetWriter(
+        sink, schema, compression="zstd", use_dictionary=repeating, write_page_checksum=True
+    )
 
 
 def _arrow_column(values: pd.Series, field: pa.Field) -> pa.Array:
@@ -179,7 +188,7 @@ def _list_array(values: pd.Series, type_: pa.ListType) -> pa.ListArray:
 
 def read_file(
     store: Store,
-    path: str | None,
+    file: StoredFile | None,
     table: Table,
     columns: Sequence[str] | None = None,
     rows: Conditions | None = None,
@@ -191,8 +200,8 @@ def read_file(
     ----------
     store : Store
         Where the file is.
-    path : str, optional
-        Its name; without one there are no rows.
+    file : StoredFile, optional
+        The file; without one there are no rows.
     table : Table
         Its table.
     columns : sequence of str, optional
@@ -207,24 +216,118 @@ def read_file(
     FileReplacedError
         If the file is gone.
     ArchiveError
-        If it is damaged or has other columns than the table.
+        If it is damaged, another one, or has other columns than the table.
     """
     names = list(table.schema.names if columns is None else columns)
-    if path is None:
+    if file is None:
         return table.schema.empty_table().select(names)
-    try:
-        with store.open(path) as source:
+    path = file.path
+    with _explained(store, path):
+        if not file.seal.sha256:
+            check_unsealed(store, file)
+        with store.open(path, file.seal) as source:
             found = _rows_of(source, table.schema, names, rows, row_groups)
+    if found is None:
+        raise store.damaged(path, f"it does not have the columns of table {table.name}")
+    return found
+
+
+def check_files(store: Store, files: Sequence[StoredFile]) -> None:
+    """Compare files with their seals before they are read otherwise.
+
+    Raises
+    ------
+    FileReplacedError
+        If one is gone.
+    DamagedError
+        If one is not what was written.
+    """
+
+    def check(some: Sequence[StoredFile]) -> None:
+        for file in some:
+            with _explained(store, file.path):
+                if not file.seal.sha256:
+                    check_unsealed(store, file)
+                elif fault := file.seal.fault(store.read(file.path)):
+                    raise store.damaged(file.path, fault)
+
+    store.in_threads(check, files)
+
+
+def open_stored(store: Store, file: StoredFile) -> io.IOBase:
+    """Open a file to read at any place, and to be closed; raises as `check_files`."""
+    with _explained(store, file.path):
+        if file.seal.blocks:
+            return store.sealed_file(file.path, file.seal)
+        if file.seal.sha256:
+            content = store.read(file.path)
+            if fault := file.seal.fault(content):
+                raise store.damaged(file.path, fault)
+            return io.BytesIO(content)
+        check_unsealed(store, file)
+        return io.BytesIO(store.read(file.path))
+
+
+def fault_of(store: Store, file: StoredFile) -> str:
+    """What is wrong with a file, which is read whole; empty if nothing is.
+
+    Without a digest every page of it is decoded and compared with its own checksum, if it has one;
+    size and rows that are not known are -1.
+    """
+    try:
+        if not file.seal.sha256:
+            if file.seal.size >= 0:
+                check_unsealed(store, file)
+            with store.open(file.path) as source:
+                parquet = pq.ParquetFile(source, page_checksum_verification=True)
+                for number in range(parquet.num_row_groups):
+                    parquet.read_row_group(number)
+            return ""
+        with store.open(file.path) as source:
+            return file.seal.fault_of_parts(iter(lambda: source.read(_PART_BYTES), b""))
+    except DamagedError as error:
+        return error.fault
+    except FileNotFoundError:
+        return "it is gone"
+    except (OSError, pa.ArrowException) as error:
+        return f"it cannot be read ({one_line(error)})"
+
+
+@contextmanager
+def _explained(store: Store, path: str) -> Iterator[None]:
+    try:
+        yield
     except FileNotFoundError as error:
         cause, remedy = _gone(store, path)
         raise FileReplacedError(f"{store.path(path)} is gone; {cause}, so {remedy}.") from error
     except (OSError, pa.ArrowException) as error:
-        raise ArchiveError(
-            f"{store.path(path)} cannot be read ({error}); {_remedy(store, path)}."
-        ) from error
-    if found is None:
-        raise ArchiveError(f"{store.path(path)} does not have the columns of table {table.name}.")
-    return found
+        raise store.damaged(path, f"it cannot be read ({one_line(error)})") from error
+
+
+def check_unsealed(store: Store, file: StoredFile) -> None:
+    """Compare a file of which no digest is known with what is known: size, rows, observations.
+
+    Raises
+    ------
+    DamagedError
+        If it is another file.
+    OSError, ArrowException
+        If it cannot be read.
+    """
+    with store.open(file.path) as source:
+        size = source.seek(0, os.SEEK_END)
+        if size != file.seal.size:
+            raise store.damaged(file.path, f"it has {size} bytes and had {file.seal.size}")
+        metadata = pq.ParquetFile(source).metadata
+    if metadata.num_rows != file.rows:
+        fault = f"it has {metadata.num_rows} rows and had {file.rows}"
+        raise store.damaged(file.path, fault)
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        columns = (group.column(place) for place in range(group.num_columns))
+        known = next((c.statistics for c in columns if c.path_in_schema == "obsid"), None)
+        if known and not (file.first <= known.min and known.max <= file.last):
+            raise store.damaged(file.path, f"it has rows of observation {known.min}")
 
 
 def _rows_of(
@@ -238,7 +341,7 @@ def _rows_of(
     groups = range(*row_groups) if row_groups else None
     if not rows:
         # Of a small file this takes a third of the time of a fragment.
-        file = pq.ParquetFile(source)
+        file = pq.ParquetFile(source, page_checksum_verification=True)
         if not file.schema_arrow.equals(schema):
             return None
         found = file.read_row_groups(groups or range(file.num_row_groups), columns=names)
@@ -246,7 +349,9 @@ def _rows_of(
     # It loads pandas, which takes half the time of a short command.
     import pyarrow.dataset as ds
 
-    fragment = ds.ParquetFileFormat().make_fragment(source, row_groups=groups)
+    options = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
+    kind = ds.ParquetFileFormat(default_fragment_scan_options=options)
+    fragment = kind.make_fragment(source, row_groups=groups)
     if not fragment.physical_schema.equals(schema):
         return None
     return fragment.to_table(columns=names, filter=pq.filters_to_expression(rows))

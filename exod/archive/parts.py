@@ -14,10 +14,11 @@ import pyarrow.compute as pc
 
 from exod.archive.compaction import Compacted, CompactFile, Layer, read_pointer
 from exod.archive.derived import DerivedFile
-from exod.archive.ledger.entry import table_path
-from exod.archive.ledger.table import read_ledger
+from exod.archive.ledger.entry import AFTER_ALL, StoredFile, table_path
+from exod.archive.ledger.table import digits_of, read_ledger
 from exod.archive.parquet import Conditions, arrow_texts, read_file, to_pandas
 from exod.archive.store import Store
+from exod.files.seals import Seal
 from exod.schemas.columns import Table
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 PARTITION_BYTES = 32_000_000
 PARTITION_FILES = 256
 """Largest size and number of files of a partition; 32 MB become some 0.3 GB in memory."""
-
-_AFTER_ALL = "~"
 
 _remembered: dict[Hashable, Holdings] = {}
 """Those of the archive that was asked last: many questions are about the same moment."""
@@ -40,10 +39,10 @@ class Piece:
 
     Attributes
     ----------
-    path : str
+    file : StoredFile
         The file.
     rows, bytes : int
-        Size.
+        Size of what counts of it.
     first, last : str
         No row is of an observation before or after these.
     row_groups : (int, int), optional
@@ -52,13 +51,18 @@ class Piece:
         Observations whose rows do not count.
     """
 
-    path: str
-    rows: int = 0
-    bytes: int = 0
+    file: StoredFile
+    rows: int
+    bytes: int
     first: str = ""
-    last: str = _AFTER_ALL
+    last: str = AFTER_ALL
     row_groups: tuple[int, int] | None = None
     without: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> str:
+        """The path of the file."""
+        return self.file.path
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,7 @@ class Part:
 
     pieces: tuple[Piece, ...] = ()
     low: str | None = None
-    high: str = _AFTER_ALL
+    high: str = AFTER_ALL
 
     @property
     def rows(self) -> int | None:
@@ -127,14 +131,17 @@ class Holdings:
             for layer, outdated in self._layers
             for file in layer.tables[name]
         ]
-        columns = self._single.select(["obsid", "attempt", f"{name}.rows", f"{name}.bytes"])
+        sizes = (f"{name}.{what}" for what in ("rows", "bytes", "digest"))
+        columns = self._single.select(["obsid", "attempt", *sizes])
         if obsids is not None:
             wanted = sorted(obsids)
             found = [piece for piece in found if _has_any(wanted, piece)]
             columns = columns.filter(pc.is_in(columns["obsid"], pa.array(wanted, pa.string())))
-        for obsid, attempt, rows, size in zip(*(c.to_pylist() for c in columns), strict=True):
+        for row in zip(*(c.to_pylist() for c in columns), strict=True):
+            obsid, attempt, rows, size, digest = row
             if rows and (path := table_path(name, obsid, attempt, rows)):
-                found.append(Piece(path, rows, size, obsid, obsid))
+                file = StoredFile(path, rows, Seal(size, digits_of(digest)), obsid, obsid)
+                found.append(Piece(file, rows, size, obsid, obsid))
         return found
 
     def parts(self, name: str, obsids: Iterable[str] | None = None) -> list[Part]:
@@ -174,7 +181,7 @@ class Holdings:
             first = max(bisect_right(lows, piece.first) - 1, 0)
             for number in range(first, bisect_right(lows, piece.last)):
                 found[number].append(piece)
-        bounds = zip(found, lows, [*lows[1:], _AFTER_ALL], strict=True)
+        bounds = zip(found, lows, [*lows[1:], AFTER_ALL], strict=True)
         return [Part(tuple(pieces), low, high) for pieces, low, high in bounds]
 
     def last(self, name: str) -> str | None:
@@ -196,7 +203,7 @@ def _keys(obsids: pa.Array, attempts: pa.Array) -> pa.Array:
 def _piece(file: CompactFile, outdated: Sequence[str]) -> Piece:
     first, last = file.first, file.last
     without = tuple(obsid for obsid in outdated if first <= obsid <= last)
-    return Piece(file.path, file.rows, file.bytes, first, last, None, without)
+    return Piece(file.stored, file.rows, file.bytes, first, last, None, without)
 
 
 def holdings(store: Store) -> Holdings:
@@ -220,7 +227,7 @@ def holdings(store: Store) -> Holdings:
 
 def derived_pieces(files: Iterable[DerivedFile]) -> list[Piece]:
     """What holds the rows of a table of a product."""
-    return [Piece(f.path, f.rows, f.bytes, without=f.without) for f in files]
+    return [Piece(f.stored, f.rows, f.bytes, without=f.without) for f in files]
 
 
 def derived_parts(files: Iterable[DerivedFile]) -> list[Part]:
@@ -250,7 +257,7 @@ def read_part(
     names = table.schema.names if columns is None else columns
     wanted = list(names) if part.low is None or "obsid" in names else [*names, "obsid"]
     found = [
-        read_file(store, piece.path, table, wanted, conditions or None, piece.row_groups)
+        read_file(store, piece.file, table, wanted, conditions or None, piece.row_groups)
         for piece in part.pieces
         if (conditions := _narrowed(rows, piece, part)) is not None
     ]

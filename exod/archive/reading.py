@@ -232,7 +232,7 @@ class ArchiveReader(ProductReader):
         if entry is None:
             raise ArchiveError(f"The archive {self.root} has no observation {obsid}.")
         return {
-            table.name: to_pandas(read_file(self._store, entry.path(table.name), table))
+            table.name: to_pandas(read_file(self._store, entry.file(table.name), table))
             for table in tables
         }
 
@@ -268,15 +268,15 @@ class ArchiveReader(ProductReader):
             entry = self.entry(detid[:10])
         except InputError:
             entry = None
-        path = entry.path(LIGHTCURVES.name) if entry else None
-        if entry is None or path is None:
+        file = entry.file(LIGHTCURVES.name) if entry else None
+        if entry is None or file is None:
             return LIGHTCURVES.frame()
         compacted = read_pointer(self._store)
         files = compacted.files_with(LIGHTCURVES.name, entry) if compacted else None
-        paths = [path] if files is None else [file.path for file in files]
+        stored = [file] if files is None else [file.stored for file in files]
         # Files are sorted by runid, so their statistics leave few row groups to read.
         wanted = [[("runid", "==", detid.rpartition("_")[0]), ("detid", "==", detid)]]
-        found = [read_file(self._store, path, LIGHTCURVES, rows=wanted) for path in paths]
+        found = [read_file(self._store, file, LIGHTCURVES, rows=wanted) for file in stored]
         return to_pandas(pa.concat_tables(found))
 
     def cone(self, ra_deg: float, dec_deg: float, radius_arcsec: float) -> dd.DataFrame:

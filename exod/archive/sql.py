@@ -13,15 +13,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import duckdb
 import pyarrow as pa
 
-from exod.archive.parquet import COMPACT, arrow_rows, to_pandas
+from exod.archive.ledger.entry import StoredFile
+from exod.archive.parquet import COMPACT, arrow_rows, check_files, open_stored, to_pandas
 from exod.archive.parts import Piece
 from exod.archive.snapshot import Snapshot
+from exod.archive.store import Store
 from exod.errors import ArchiveError, ConfigError
 from exod.files.storage import one_line
 from exod.queries.compiling import literal, quoted
@@ -168,23 +171,24 @@ def connected(
         Further views of statements. If given, the connection is for statements of users: NaN is
         null everywhere. Otherwise tables are as they are in the files, with `POSITION`.
     """
-    store = snapshot.store
+    places = _Places(snapshot.store, [piece.file for own in files.values() for piece in own])
     with (
         tempfile.TemporaryDirectory(prefix="exod-sql-") as folder,
         duckdb.connect(config=_SETTINGS) as connection,
+        places.explained(),
     ):
         with explained():
-            if not store.is_local:
-                connection.register_filesystem(store.filesystem)
+            if places.system:
+                connection.register_filesystem(places.system)
             for name, own in files.items():
                 table = snapshot.table(name)
                 if not own:
                     connection.register(f"no {name}", table.schema.empty_table())
-                view = _view(snapshot, name, table, own, plain=views is not None)
+                view = _view(places, name, table, own, plain=views is not None)
                 connection.execute(f"CREATE VIEW {quoted(name)} AS {view}")
             for name, view in (views or {}).items():
                 connection.execute(f"CREATE VIEW {quoted(name)} AS {view}")
-            paths = [_path(snapshot, file.path) for own in files.values() for file in own]
+            paths = [places.path(piece.file) for own in files.values() for piece in own]
             connection.execute(f"SET temp_directory = {literal(folder)}")
             connection.execute(f"SET allowed_paths = [{', '.join(map(literal, paths))}]")
             connection.execute("SET enable_external_access = false")
@@ -252,9 +256,7 @@ def patient(connection: duckdb.DuckDBPyConnection, seconds: float) -> Iterator[P
         patience.close()
 
 
-def _view(
-    snapshot: Snapshot, name: str, table: Table, files: Sequence[Piece], *, plain: bool
-) -> str:
+def _view(places: _Places, name: str, table: Table, files: Sequence[Piece], *, plain: bool) -> str:
     """The statement of a table: one part for the files of which the same observations count."""
     columns = [quoted(column.name) for column in table.columns]
     if plain:
@@ -263,16 +265,16 @@ def _view(
             for column, name in zip(table.columns, columns, strict=True)
         ]
     if not files:
-        places = [] if plain else [f"0 AS {quoted(place)}" for place in POSITION]
-        return " ".join(("SELECT", ", ".join([*columns, *places]), "FROM", quoted(f"no {name}")))
+        position = [] if plain else [f"0 AS {quoted(place)}" for place in POSITION]
+        return " ".join(("SELECT", ", ".join([*columns, *position]), "FROM", quoted(f"no {name}")))
     parts = []
     for part, (without, alike) in enumerate(groupby(files, key=lambda file: file.without)):
-        paths = ", ".join(literal(_path(snapshot, file.path)) for file in alike)
+        paths = ", ".join(literal(places.path(piece.file)) for piece in alike)
         numbers = zip((part, "file_index", "file_row_number"), POSITION, strict=True)
-        places = [] if plain else [f"{number} AS {quoted(place)}" for number, place in numbers]
+        position = [] if plain else [f"{number} AS {quoted(place)}" for number, place in numbers]
         # The statistics of the files leave NaN out, which says nothing of whether there is any.
         scan = f"read_parquet([{paths}], can_have_nan = true)"
-        words = ["SELECT", ", ".join([*columns, *places]), "FROM", scan]
+        words = ["SELECT", ", ".join([*columns, *position]), "FROM", scan]
         if without:
             words.append(f"WHERE obsid NOT IN ({', '.join(map(literal, without))})")
         parts.append(" ".join(words))
@@ -288,17 +290,64 @@ def without_nan(column: Column, name: str) -> str:
     return name
 
 
-def _path(snapshot: Snapshot, name: str) -> str:
-    store = snapshot.store
-    path = store.path(name)
-    if not store.is_local:
-        # As DuckDB gets it back from the file system, and compares it.
-        path = store.filesystem.unstrip_protocol(path)
-    if re.search(r"[*?\[]", path):
-        raise ArchiveError(
-            f"DuckDB takes *, ? and [ in {store.root} for a pattern; give the archive another name."
-        )
-    return path
+class _Places:
+    """Where DuckDB reads files, so that it gets what was written and nothing else.
+
+    It does not compare checksums. So small files on a disk are compared before it opens them, and
+    of others it gets what a `SealedFile` has compared.
+
+    Parameters
+    ----------
+    store : Store
+        The archive.
+    files : sequence of StoredFile
+        The files.
+
+    Attributes
+    ----------
+    system : SealedFileSystem or None
+        What DuckDB reads by names that begin with its prefix.
+
+    Raises
+    ------
+    ArchiveError
+        If a file is damaged or gone, or DuckDB cannot open files by such names.
+    """
+
+    def __init__(self, store: Store, files: Sequence[StoredFile]) -> None:
+        self._store = store
+        small = [file for file in files if store.is_local and not file.seal.blocks]
+        if small and re.search(r"[*?\[]", store.root):
+            raise ArchiveError(
+                f"DuckDB takes *, ? and [ in {store.root} for a pattern; give the archive another "
+                f"name."
+            )
+        check_files(store, small)
+        known = {file.path for file in small}
+        others = [file for file in files if file.path not in known]
+        opened = {file.path: (partial(open_stored, store, file), file.seal.size) for file in others}
+        self._others = opened.keys()
+        self.system = None
+        if others:
+            from exod.files.sealedsystem import SealedFileSystem
+
+            self.system = SealedFileSystem(opened)
+
+    def path(self, file: StoredFile) -> str:
+        """What a file is called in a statement."""
+        if file.path in self._others:
+            return f"sealed://{file.path}"
+        return self._store.path(file.path)
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Of a file that is damaged say so, and not what DuckDB makes of it."""
+        try:
+            yield
+        except Exception as error:
+            if self.system and self.system.fault:
+                raise self.system.fault from error
+            raise
 
 
 @contextmanager
@@ -314,7 +363,7 @@ def explained() -> Iterator[None]:
     """
     try:
         yield
-    except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
+    except (duckdb.IOException, duckdb.OutOfMemoryException, OSError) as error:
         raise ArchiveError(f"A file of the archive cannot be read: {said(error)}.") from error
     except duckdb.Error as error:
         raise ConfigError(f"The statement cannot be answered: {said(error)}.") from error

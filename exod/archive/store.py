@@ -5,10 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Self, TypeVar
 
@@ -16,6 +17,7 @@ import fsspec
 import pyarrow as pa
 
 from exod.errors import ArchiveError, ConfigError, without_credentials
+from exod.files.seals import DamagedError, Seal, SealedFile, SealingFile
 from exod.files.storage import (
     StorageOptions,
     changed,
@@ -131,26 +133,48 @@ class Store:
             content: bytes = self.filesystem.cat_file(self.path(name))
         return content
 
-    def read_many(self, names: Iterable[str]) -> list[bytes]:
+    def read_many(self, names: Sequence[str]) -> list[bytes]:
         """Read many small files, in the order of `names`."""
-        names = list(names)
-        # A task a file would cost more than reading it.
-        batches = [names[i : i + _READ_BATCH] for i in range(0, len(names), _READ_BATCH)]
-        contents = _in_threads(lambda batch: [*map(self.read, batch)], batches, _READ_THREADS)
+        contents = self.in_threads(lambda batch: [*map(self.read, batch)], names)
         return [content for batch in contents for content in batch]
 
+    def in_threads(
+        self, function: Callable[[Sequence[Item]], Result], items: Sequence[Item]
+    ) -> list[Result]:
+        """Do something with many files, some at a time: a task a file would take longer."""
+        starts = range(0, len(items), _READ_BATCH)
+        return _in_threads(function, (items[i : i + _READ_BATCH] for i in starts), _READ_THREADS)
+
     @contextmanager
-    def open(self, name: str) -> Iterator[IO[bytes] | pa.NativeFile]:
+    def open(self, name: str, seal: Seal | None = None) -> Iterator[IO[bytes] | pa.NativeFile]:
         """Open a file to read at random places.
+
+        Parameters
+        ----------
+        name : str
+            The file.
+        seal : Seal, optional
+            What it was when it was written.
 
         Raises
         ------
         FileNotFoundError
             If there is none.
+        DamagedError
+            If what is read, now or in the block, is not what was written.
         ArchiveError
             If the service that has the file fails, also while it is read.
         """
         path = self.path(name)
+        if seal and seal.blocks:
+            yield self.sealed_file(name, seal)
+            return
+        if seal and seal.sha256:
+            content = self.read(name)
+            if fault := seal.fault(content):
+                raise self.damaged(name, fault)
+            yield pa.BufferReader(content)
+            return
         if self.is_local:
             with pa.OSFile(path) as file:
                 yield file
@@ -170,6 +194,36 @@ class Store:
                 if (reason := service_failure(error)) is None:
                     raise
                 raise ArchiveError(f"{path} cannot be read: {reason}.") from error
+
+    def sealed_file(self, name: str, seal: Seal) -> SealedFile:
+        """Open a large file to read, of which every part that is read is compared with its seal."""
+        path = self.path(name)
+
+        def fetch(start: int, end: int) -> bytes:
+            with self._explained():
+                content: bytes = self.filesystem.cat_file(path, start=start, end=end)
+            return content
+
+        return SealedFile(fetch, seal, partial(self.damaged, name))
+
+    def damaged(self, name: str, fault: str) -> DamagedError:
+        """The error for a file that is not what was written."""
+        return DamagedError(
+            f"{self.path(name)} is not what was written: {fault}; run `exod verify {self.root}`, "
+            f"which lists what to do.",
+            fault,
+        )
+
+    def size(self, name: str) -> int:
+        """Bytes of a file.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is none.
+        """
+        with self._explained():
+            return int(self.filesystem.size(self.path(name)))
 
     def names(self, folder: str) -> list[str]:
         """Names of the files in a folder, sorted; none if it is missing."""
@@ -278,7 +332,7 @@ class Store:
         return True
 
     @contextmanager
-    def writing(self, name: str) -> Iterator[IO[bytes]]:
+    def writing(self, name: str) -> Iterator[SealingFile]:
         """Write a new file piece by piece; it survives a power cut once this ends without error.
 
         Nothing may refer to it before. If it cannot be completed, it is removed if possible.
@@ -292,7 +346,7 @@ class Store:
             with (
                 self._writing_locally(name) if self.is_local else self._writing_there(name) as file
             ):
-                yield file
+                yield SealingFile(file)
         except BaseException:
             with suppress(OSError):
                 self.remove([name])

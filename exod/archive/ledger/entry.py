@@ -11,7 +11,7 @@ import json
 import platform
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Annotated, Any, Literal, Self
 
@@ -27,11 +27,15 @@ from pydantic import (
 
 from exod.archive.store import Store, reported
 from exod.errors import ArchiveError
+from exod.files.seals import Seal, open_text, seal_text
 from exod.observation.identifiers import validate_obsid
 from exod.schemas import FORMAT_VERSION
 
 MARKER = "archive.json"
 LEDGER = "ledger"
+
+AFTER_ALL = "~"
+"""A text after all identifiers of observations."""
 
 Status = Literal["OK", "EMPTY", "SKIPPED", "FAILED"]
 
@@ -53,8 +57,9 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     def to_json(self, indent: int | None = 1) -> bytes:
-        """Write it as JSON text with sorted keys."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True, indent=indent).encode()
+        """Write it as JSON text with sorted keys, sealed."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, indent=indent)
+        return seal_text(text.encode())
 
 
 class InputFile(Record):
@@ -85,7 +90,18 @@ class InputFile(Record):
 
 @dataclass(frozen=True, slots=True)
 class TableFile:
-    """One table of an observation: path relative to the root (none without rows), rows, bytes."""
+    """One table of an observation.
+
+    Attributes
+    ----------
+    path : str, optional
+        Relative to the root; none without rows.
+    rows, bytes : int
+        Size.
+    sha256 : str
+        SHA-256 of the file in hexadecimal digits, in the whole ledger the first of them; empty if
+        it was written by a version that kept none.
+    """
 
     # A ledger has a hundred thousand of them: no model of pydantic, which takes ten times as long.
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -93,6 +109,36 @@ class TableFile:
     path: str | None
     rows: Count
     bytes: Count
+    # Not compared: there may be more or fewer digits of it.
+    sha256: str = field(default="", compare=False)
+
+    @property
+    def seal(self) -> Seal:
+        """What the file was."""
+        return Seal(self.bytes, self.sha256)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file of a table, as what names it says that it is.
+
+    Attributes
+    ----------
+    path : str
+        Relative to the root.
+    rows : int
+        How many it has.
+    seal : Seal
+        What it was when it was written.
+    first, last : str
+        No row is of an observation before or after these.
+    """
+
+    path: str
+    rows: int
+    seal: Seal
+    first: str = ""
+    last: str = AFTER_ALL
 
 
 class LedgerEntry(Record):
@@ -134,6 +180,13 @@ class LedgerEntry(Record):
     def path(self, table: str) -> str | None:
         """Find the path of a table's file, relative to the root; None if it has no rows."""
         return self.files[table].path if table in self.files else None
+
+    def file(self, table: str) -> StoredFile | None:
+        """Find the file of a table; None if it has no rows."""
+        file = self.files.get(table)
+        if file is None or file.path is None:
+            return None
+        return StoredFile(file.path, file.rows, file.seal, self.obsid, self.obsid)
 
 
 class FullEntry(LedgerEntry):
@@ -186,7 +239,7 @@ class FullEntry(LedgerEntry):
             If the file is damaged, or holds the entry of another observation.
         """
         try:
-            entry = cls.model_validate_json(data)
+            entry = cls.model_validate_json(open_text(data))
             if entry.obsid != obsid:
                 raise ValueError(f"it is the entry of {entry.obsid}")
         except ValueError as error:

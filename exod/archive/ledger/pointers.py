@@ -13,6 +13,7 @@ from pydantic import AwareDatetime
 from exod.archive.ledger.entry import Record, problem
 from exod.archive.store import Store, reported
 from exod.errors import ArchiveError
+from exod.files.seals import open_text
 from exod.files.whole import is_temporary, unique_mark
 
 VERSION: Final = r"\d{8}T\d{6}-[0-9a-f]{8}"
@@ -55,8 +56,13 @@ def load_pointer(store: Store, name: str, kind: type[Kind], remedy: str) -> Kind
             content = store.read(name)
         except FileNotFoundError:
             return None
+    return parsed(store, name, content, kind, remedy)
+
+
+def parsed(store: Store, name: str, content: bytes, kind: type[Kind], remedy: str) -> Kind:
+    """Read a pointer from its content; raises as `load_pointer`."""
     try:
-        return kind.model_validate_json(content)
+        return kind.model_validate_json(open_text(content))
     except ValueError as error:
         raise ArchiveError(
             f"{store.path(name)} is damaged ({problem(error)}); {remedy}."

@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from exod.archive.ledger.entry import LEDGER, FullEntry, LedgerEntry, TableFile, table_path
 from exod.archive.parquet import arrow_rows, arrow_texts
 from exod.archive.store import Store, reported
+from exod.files.seals import DIGITS
 from exod.schemas import TABLES
 
 SAVED = "ledger.cache"
@@ -31,7 +32,8 @@ SAVED = "ledger.cache"
 _DIGEST = 32
 _ENTRY_NAME = re.compile(rf"{LEDGER}/(\d{{10}})\.json")
 
-_SIZES = tuple(f"{name}.{what}" for name in TABLES for what in ("rows", "bytes"))
+_ABOUT = ("rows", "bytes", "digest")
+_SIZES = tuple(f"{name}.{what}" for name in TABLES for what in _ABOUT)
 SCHEMA = pa.schema(
     [
         *((name, pa.string()) for name in ("obsid", "status", "reason", "attempt")),
@@ -41,9 +43,12 @@ SCHEMA = pa.schema(
         ("stamp", pa.string()),
     ]
 )
-"""Of an entry without a table its rows and bytes are null; stamps may be empty: not certain."""
+"""Of an entry without a table its numbers are null; stamps may be empty: not certain.
 
-_PLACES = {name: place for place, name in zip(range(0, len(_SIZES), 2), TABLES, strict=True)}
+Of the SHA-256 of a file there are the first 64 bits, as a number; null if it is not known.
+"""
+
+_PLACES = {name: len(_ABOUT) * number for number, name in enumerate(TABLES)}
 _NO_TABLE = -1
 _FIELDS = set(LedgerEntry.model_fields)
 
@@ -109,10 +114,11 @@ class _Files(Mapping[str, TableFile]):
         return dict, (dict(self),)
 
     def __getitem__(self, name: str) -> TableFile:
-        rows, size = self._sizes[_PLACES[name] : _PLACES[name] + 2].tolist()
+        rows, size, digest = self._sizes[_PLACES[name] :][: len(_ABOUT)].tolist()
         if rows == _NO_TABLE:
             raise KeyError(name)
-        return TableFile(table_path(name, self._obsid, self._attempt, rows), rows, size)
+        path = table_path(name, self._obsid, self._attempt, rows)
+        return TableFile(path, rows, size, digits_of(digest))
 
     def __iter__(self) -> Iterator[str]:
         return (name for name, place in _PLACES.items() if self._sizes[place] != _NO_TABLE)
@@ -182,6 +188,8 @@ def _row(entry: LedgerEntry, stamp: str) -> dict[str, Any]:
     row = {name: getattr(entry, name) for name in SCHEMA.names if name in type(entry).model_fields}
     for name, file in entry.files.items():
         row |= {f"{name}.rows": file.rows, f"{name}.bytes": file.bytes}
+        if file.sha256:
+            row[f"{name}.digest"] = _number_of(file.sha256)
     return {**row, "finished": entry.finished.isoformat(), "stamp": stamp}
 
 
@@ -201,6 +209,17 @@ def save_ledger(store: Store) -> None:
     pq.write_table(rows, sink, compression="zstd")
     content = sink.getvalue().to_pybytes()
     store.publish({}, SAVED, hashlib.sha256(content).digest() + content)
+
+
+def _number_of(sha256: str) -> int:
+    return int.from_bytes(bytes.fromhex(sha256[:DIGITS]), signed=True)
+
+
+def digits_of(number: int | None) -> str:
+    """The first digits of a SHA-256 from its number in the ledger; empty if it is not known."""
+    if number is None or number == _NO_TABLE:
+        return ""
+    return number.to_bytes(DIGITS // 2, signed=True).hex()
 
 
 def keep_ledger(store: Store) -> None:

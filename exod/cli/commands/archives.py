@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.markup import escape
+from rich.progress import Progress
 
-from exod.cli.app import STYLE, app, new_table, out, say
+from exod.cli.app import STYLE, app, end_if_failed, new_table, out, say
 from exod.cli.options import (
     Archive_,
     Storage,
@@ -68,6 +70,57 @@ def gc(
 
     removed = open_archive(root, storage_options(storage)).gc(older_than)
     out.print(f"{len(removed)} files removed.")
+
+
+@app.command()
+def verify(
+    root: Archive_,
+    to: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write what is damaged as .jsonl, .csv, .parquet, ..."),
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Files that are read at once.")] = 8,
+    storage: Storage = None,
+) -> None:
+    """Read every file of an archive, compare it with what was written, and list what to do again.
+
+    Example: `exod verify results --to damaged.jsonl`
+    """
+    from exod.archive import open_archive
+    from exod.stages import verify as stage
+
+    archive = open_archive(root, storage_options(storage))
+    damaged, size, n_files, n_sealed = [], 0, 0, 0
+    with Progress(console=out, disable=not out.is_terminal) as progress:
+        task = progress.add_task("Verifying", total=stage.count_files(archive))
+        for one in stage.verify(archive, threads):
+            progress.advance(task)
+            n_files, size, n_sealed = n_files + 1, size + one.size, n_sealed + one.is_sealed
+            if one.fault:
+                damaged.append(one)
+    out.print(f"{plural(n_files, 'file')}, {size / 1e6:,.1f} MB.", soft_wrap=True)
+    if n_sealed < n_files:
+        say(
+            f"Of {n_files - n_sealed} no digest is known, since exod ingest or an earlier version "
+            f"wrote them: they were read, and size, rows and observation compared where known."
+        )
+    if to is not None:
+        from exod.archive.parquet import to_arrow
+        from exod.tablefiles.writing import write_table
+
+        rows = to_arrow(stage.DAMAGED, stage.damaged_rows(damaged), "damaged")
+        write_table(to, stage.DAMAGED, [rows], overwrite=True)
+    if not damaged:
+        say("Nothing is damaged.", style="green")
+        return
+    listed = new_table(f"Damaged files of {escape(root)}", "File", "What is wrong")
+    for one in damaged:
+        listed.add_row(escape(one.path), escape(one.fault))
+    out.print(listed)
+    say("What makes them anew:")
+    for remedy in dict.fromkeys(one.remedy for one in damaged):
+        say(f"  {remedy}")
+    end_if_failed([f"{plural(len(damaged), 'file')} of {root} damaged."])
 
 
 @app.command()

@@ -153,8 +153,8 @@ def light_curves(detids: Sequence[str], archive: Archive) -> pa.Table:
     found = [LIGHTCURVES.schema.empty_table().select(columns)]
     for obsid, ids in sorted(wanted.items()):
         entry = archive.entry(obsid)
-        path = entry.path(LIGHTCURVES.name) if entry else None
+        file = entry.file(LIGHTCURVES.name) if entry else None
         runids = sorted({detid.rpartition("_")[0] for detid in ids})
         rows = [[("runid", "in", runids), ("detid", "in", ids)]]
-        found.append(read_file(archive.store, path, LIGHTCURVES, columns, rows))
+        found.append(read_file(archive.store, file, LIGHTCURVES, columns, rows))
     return pa.concat_tables(found)

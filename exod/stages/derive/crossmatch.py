@@ -170,7 +170,7 @@ def _block(
     earlier = table.frame()
     if old is not None:
         # The copy is in one piece, which a frame of many columns is not.
-        earlier = to_pandas(read_file(archive.store, old.path, table)).copy()
+        earlier = to_pandas(read_file(archive.store, old.stored, table)).copy()
     same = _unchanged(earlier, sources, epochs=opened.catalogue.motion is not None)
     if old is not None and same.all() and len(earlier) == len(sources) and _named(earlier, sources):
         new.files.append(old)

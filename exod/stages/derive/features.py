@@ -249,7 +249,7 @@ def _rows(store: Store, file: DerivedFile, columns: list[str] | None = None) -> 
     """Rows of a file that count."""
     condition = [[("obsid", "not in", list(file.without))]] if file.without else None
     try:
-        return to_pandas(read_file(store, file.path, FEATURES, columns, condition))
+        return to_pandas(read_file(store, file.stored, FEATURES, columns, condition))
     except ArchiveError as error:
         raise ArchiveError(
             f"{store.path(file.path)} of the features is damaged or gone; delete "

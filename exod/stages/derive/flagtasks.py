@@ -169,13 +169,13 @@ def _artefacts(
     """Which regions are artefacts, in their order; one run's light curves in memory at a time."""
     regions, rates = tables["regions"], tables["rates"]
     entry = archive.entry(obsid)
-    path = entry.path(LIGHTCURVES.name) if entry else None
+    file = entry.file(LIGHTCURVES.name) if entry else None
     found = dict.fromkeys(regions["detid"], False)
-    if path is None or rates.empty:
+    if file is None or rates.empty:
         return list(found.values())
     for runid, own in regions.groupby("runid"):
         of_run = [[("runid", "==", runid)]]
-        rows = to_pandas(read_file(archive.store, path, LIGHTCURVES, _CURVE, of_run))
+        rows = to_pandas(read_file(archive.store, file, LIGHTCURVES, _CURVE, of_run))
         curves = {str(detid): curve for detid, curve in rows.groupby("detid")}
         for region in own.to_dict("records"):
             if region["detid"] in curves:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from exod.archive import LedgerEntry
+from exod.archive.ledger.entry import StoredFile
 from exod.archive.parquet import FileReplacedError, read_file, to_pandas
 from exod.archive.store import Store
 from exod.errors import ArchiveError
@@ -72,7 +73,7 @@ def _read(
     store: Store, entry: LedgerEntry, table: Table, columns: list[str], rows: Any = None
 ) -> pd.DataFrame:
     """Columns of a table of the observation."""
-    return to_pandas(read_file(store, entry.path(table.name), table, columns, rows))
+    return to_pandas(read_file(store, entry.file(table.name), table, columns, rows))
 
 
 # -------------------------------------------------------------------- light curves
@@ -89,14 +90,14 @@ class _CurvePiece:
 
 def _pieces(store: Store, entry: LedgerEntry) -> Iterator[_CurvePiece]:
     """The light curves of an observation, some row groups at a time."""
-    path, total = entry.path(LIGHTCURVES.name), entry.rows(LIGHTCURVES.name)
-    if path is None:
+    file = entry.file(LIGHTCURVES.name)
+    if file is None:
         return
-    groups, n_rows = _row_groups(store, path), 0
+    groups, n_rows = _row_groups(store, file), 0
     rest = LIGHTCURVES.schema.empty_table().select(_FRAMES)
     for first in range(0, groups, PIECE_GROUPS):
         last = min(first + PIECE_GROUPS, groups)
-        new = read_file(store, path, LIGHTCURVES, _FRAMES, row_groups=(first, last))
+        new = read_file(store, file, LIGHTCURVES, _FRAMES, row_groups=(first, last))
         n_rows += len(new)
         rows = pa.concat_tables([rest, new])
         runs = pc.run_end_encode(rows["detid"].combine_chunks(), run_end_type=pa.int64())
@@ -108,24 +109,19 @@ def _pieces(store: Store, entry: LedgerEntry) -> Iterator[_CurvePiece]:
             own = rows.slice(0, offsets[whole])
             columns = {name: own[name].to_numpy() for name in _FRAMES[1:]}
             yield _CurvePiece(runs.values[:whole].to_pylist(), offsets[: whole + 1], columns)
-    if n_rows != total:
-        raise ArchiveError(
-            f"{store.path(path)} has {n_rows} rows and the ledger says {total}; process its "
-            f"observation again."
-        )
+    if n_rows != file.rows:
+        raise store.damaged(file.path, f"it has {n_rows} rows and had {file.rows}")
 
 
-def _row_groups(store: Store, path: str) -> int:
+def _row_groups(store: Store, file: StoredFile) -> int:
     """Row groups of a file of light curves."""
     try:
-        with store.open(path) as source:
+        with store.open(file.path, file.seal) as source:
             return int(pq.read_metadata(source).num_row_groups)
     except FileNotFoundError as error:
-        raise FileReplacedError(f"{store.path(path)} is gone; process it again.") from error
+        raise FileReplacedError(f"{store.path(file.path)} is gone; process it again.") from error
     except (OSError, pa.ArrowException) as error:
-        raise ArchiveError(
-            f"{store.path(path)} cannot be read ({one_line(error)}); process its observation again."
-        ) from error
+        raise store.damaged(file.path, f"it cannot be read ({one_line(error)})") from error
 
 
 def _stream(store: Store, entry: LedgerEntry, regions: pd.DataFrame, bands: Pair | None) -> Columns:

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from astropy.time import Time
 
 from exod.archive import increments
-from exod.archive.ledger.entry import LedgerEntry
+from exod.archive.ledger.entry import LedgerEntry, StoredFile
 from exod.archive.parquet import read_file, writer
 from exod.archive.store import Store, reported
 from exod.counts.cube import Box
@@ -71,8 +71,8 @@ class Gathered:
     """What a batch became: files, none without rows, and rows of the table places."""
 
     name: str
-    regions: str | None
-    footprints: str | None
+    regions: StoredFile | None
+    footprints: StoredFile | None
     places: pd.DataFrame
 
 
@@ -88,8 +88,8 @@ def gather(batch: GatherBatch, store: Store, folder: str, order: int) -> Gathere
     """Read the observations of a batch and write their regions and footprints into two files."""
     regions, footprints, places = [], [], []
     for entry in batch.entries:
-        path = entry.path(OBSERVATIONS.name)
-        about = read_file(store, path, OBSERVATIONS, ("date_obs", *_PLANE)).to_pylist()
+        file = entry.file(OBSERVATIONS.name)
+        about = read_file(store, file, OBSERVATIONS, ("date_obs", *_PLANE)).to_pylist()
         found = _regions(store, entry, order, mjd(about[0]["date_obs"]) if about else np.nan)
         seen = list(_footprints(store, entry, about[0])) if about else []
         regions.append(found)
@@ -121,7 +121,7 @@ def mjd(date: str) -> float:
 def _regions(store: Store, entry: LedgerEntry, order: int, date: float) -> pa.Table:
     """The regions that have a position, with the date and their pixel."""
     columns = [name for name in CARRIED if name != "mjd"]
-    rows = read_file(store, entry.path(REGIONS.name), REGIONS, columns)
+    rows = read_file(store, entry.file(REGIONS.name), REGIONS, columns)
     rows = rows.filter(pa.array(is_position(rows["ra_deg"], rows["dec_deg"])))
     ra, dec = rows["ra_deg"].to_numpy() % 360.0, rows["dec_deg"].to_numpy()
     pixel = sky_pixels(ra, dec, order) if len(rows) else np.empty(0, np.int64)
@@ -137,9 +137,9 @@ def _footprints(
     store: Store, entry: LedgerEntry, about: dict[str, Any]
 ) -> Iterator[tuple[int, Footprint]]:
     """The footprint of each subset: cells where any of its runs expected something."""
-    images = read_file(store, entry.path(IMAGES.name), IMAGES, ("runid", "mu"))
+    images = read_file(store, entry.file(IMAGES.name), IMAGES, ("runid", "mu"))
     columns = ("runid", "subset", "size_arcsec", *_BOX)
-    runs = read_file(store, entry.path(RUNS.name), RUNS, columns).to_pylist()
+    runs = read_file(store, entry.file(RUNS.name), RUNS, columns).to_pylist()
     plane = TangentPlane(**{name: about[name] for name in _PLANE})
     if not len(images) or not np.isfinite([about[name] for name in _PLANE]).all():
         return
@@ -197,7 +197,7 @@ def _places(
     )
 
 
-def _write(store: Store, path: str, table: Table, parts: list[pa.Table]) -> str | None:
+def _write(store: Store, path: str, table: Table, parts: list[pa.Table]) -> StoredFile | None:
     """Write a file that only this run of the stage reads; no file without rows."""
     rows = pa.concat_tables([table.schema.empty_table(), *parts])
     if not len(rows):
@@ -209,15 +209,16 @@ def _write(store: Store, path: str, table: Table, parts: list[pa.Table]) -> str 
         writer(sink, table.schema) as file,
     ):
         file.write_table(rows, row_group_size=ROW_GROUP)
-    return path
+    return StoredFile(path, len(rows), sink.seal())
 
 
-def read_gathered(store: Store, path: str, pixels: Pixels) -> pa.Table:
+def read_gathered(store: Store, file: StoredFile, pixels: Pixels) -> pa.Table:
     """The rows of a gathered file in some pixels, which are sorted, each once."""
+    path = file.path
     try:
-        with store.open(path) as source:
-            file = pq.ParquetFile(source)
-            rows = file.read_row_groups(list(_row_groups(file.metadata, pixels)))
+        with store.open(path, file.seal) as source:
+            parquet = pq.ParquetFile(source)
+            rows = parquet.read_row_groups(list(_row_groups(parquet.metadata, pixels)))
     except (OSError, pa.ArrowException) as error:
         raise ArchiveError(f"{store.path(path)} cannot be read ({error}); try again.") from error
     return rows.filter(pa.array(is_among(rows["healpix"].to_numpy(), pixels)))

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from exod.archive.derived import DerivedFile
 from exod.archive.increments import write_part
+from exod.archive.ledger.entry import StoredFile
 from exod.archive.parquet import read_file, to_pandas
 from exod.archive.store import Store
 from exod.schemas.columns import Table
@@ -38,7 +39,7 @@ class Work:
         Part of the sky whose sources are wanted.
     order : int
         Order of the pixels that make the margin.
-    regions, footprints : tuple of str
+    regions, footprints : tuple of StoredFile
         Gathered files.
     earlier : tuple of DerivedFile
         Files of the earlier version in and around the partition.
@@ -51,8 +52,8 @@ class Work:
 
     partition: Partition
     order: int
-    regions: tuple[str, ...]
-    footprints: tuple[str, ...]
+    regions: tuple[StoredFile, ...]
+    footprints: tuple[StoredFile, ...]
     earlier: tuple[DerivedFile, ...]
     covering: tuple[str, ...]
     changed: frozenset[str] | None
@@ -79,7 +80,7 @@ def compute(work: Work, store: Store, folder: str, sky: Sky) -> Draft:
     earlier = {name: _earlier(work, store, table) for name, table in _SOUGHT.items()}
     members = earlier[MEMBERS.name]
     kept = members[:0] if work.changed is None else members[~members["obsid"].isin(work.changed)]
-    new = [to_pandas(read_gathered(store, path, work.cover)) for path in work.regions]
+    new = [to_pandas(read_gathered(store, file, work.cover)) for file in work.regions]
     regions = pd.concat([kept[list(CARRIED)], *(rows[list(CARRIED)] for rows in new)])
     footprints = _footprints(work, store)
     field = Field(
@@ -109,7 +110,7 @@ def _earlier(work: Work, store: Store, table: Table) -> pd.DataFrame:
     """Rows of the earlier version in the partition and its margin."""
     files = [file for file in work.earlier if file.table == table.name]
     rows = pa.concat_tables(
-        [table.schema.empty_table(), *(read_file(store, file.path, table) for file in files)]
+        [table.schema.empty_table(), *(read_file(store, file.stored, table) for file in files)]
     )
     frame = to_pandas(rows)
     if not len(frame):
@@ -128,11 +129,11 @@ def _footprints(work: Work, store: Store) -> pa.Table:
             file for file in work.earlier if file.table == FOOTPRINTS.name and _covers(file, work)
         ]
         same = [[("obsid", "in", sorted(kept))]]
-        parts += [read_file(store, file.path, FOOTPRINTS, rows=same) for file in files if kept]
+        parts += [read_file(store, file.stored, FOOTPRINTS, rows=same) for file in files if kept]
         wanted &= work.changed
-    for path in work.footprints:
+    for file in work.footprints:
         rows = [[("obsid", "in", sorted(wanted))]]
-        parts.append(read_file(store, path, COVERED, rows=rows))
+        parts.append(read_file(store, file, COVERED, rows=rows))
     return pa.concat_tables([part.cast(FOOTPRINTS.schema) for part in parts]).combine_chunks()
 
 
@@ -162,7 +163,7 @@ def number(item: Numbered, store: Store, folder: str) -> list[DerivedFile]:
     for draft in item.draft.drafts:
         name = draft.table.removeprefix("draft_")
         table = _SOUGHT[name]
-        rows = read_file(store, draft.path, DRAFTS[name])
+        rows = read_file(store, draft.stored, DRAFTS[name])
         column = rows.schema.get_field_index("region_num")
         given = rows[column].to_numpy()
         numbers = np.where(given < 0, item.first - 1 - given, given)

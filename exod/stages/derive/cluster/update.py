@@ -109,7 +109,8 @@ class Update:
         files = self._number(new, drafts)
         self._finish(new, partitions, [*self._kept(partitions, works), *files], drafts, places)
         self.store.remove([file.path for draft in drafts for file in draft.drafts])
-        self.store.remove([p for item in gathered for p in (item.regions, item.footprints) if p])
+        scratch = (file for item in gathered for file in (item.regions, item.footprints))
+        self.store.remove([file.path for file in scratch if file])
 
     def _gather(self, new: NewVersion) -> list[Gathered]:
         todo = list(batches(self.changes.todo))
@@ -126,7 +127,7 @@ class Update:
         if self.changes.earlier is None or self.changes.anew:
             return empty, empty
         rows = [
-            read_file(self.store, file.path, PLACES)
+            read_file(self.store, file.stored, PLACES)
             for file in self.changes.earlier.of(PLACES.name)
         ]
         frame = to_pandas(pa.concat_tables(rows))
