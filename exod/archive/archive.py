@@ -39,7 +39,7 @@ from exod.archive.parquet import declared, encode
 from exod.archive.reading import ArchiveReader
 from exod.archive.store import Store, reported
 from exod.config import Config
-from exod.errors import ArchiveError, ConfigError, without_credentials
+from exod.errors import ArchiveError, ConfigError
 from exod.files.seals import sealed
 from exod.files.whole import is_temporary, unique_mark
 from exod.observation.identifiers import validate_obsid
@@ -215,8 +215,8 @@ class Archive(ArchiveReader):
             entry = FullEntry(
                 obsid=obsid,
                 status=status,
-                reason=without_credentials(reason),
-                traceback=without_credentials(traceback),
+                reason=reason,
+                traceback=traceback,
                 attempt=attempt,
                 files=files,
                 inputs=input_files(inputs),

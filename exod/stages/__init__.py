@@ -21,6 +21,7 @@
 * query: products and tables -> the rows that a question asks for, as files
 * count: all tables of an archive -> the numbers of the statistics report
 * report: numbers -> sentences, tables and pictures on one HTML page
+* verify: every file that an archive names -> which are not what was written, and what to do
 * catalogue: products of an archive -> a release: FITS, Parquet, HATS and what it means
 * demo: all of it on simulated observations, and what was found of what was put in
 """

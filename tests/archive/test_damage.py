@@ -16,7 +16,7 @@ from helpers.query_archives import make_queried
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exod.archive import Archive, open_archive
+from exod.archive import Archive, input_files, open_archive
 from exod.archive.ledger import table as ledger_table
 from exod.config import Config
 from exod.errors import ArchiveError
@@ -161,6 +161,19 @@ def test_pages_have_checksums(tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(OSError, match="CRC checksum"):
         pq.ParquetFile(path, page_checksum_verification=True).read()
+
+
+@pytest.mark.parametrize("secret", ["?token=abc", "?X-Amz-Signature=abc&X-Amz-Expires=9"])
+def test_no_signature_of_a_url_is_kept(tmp_path: Path, secret: str) -> None:
+    archive = Archive.create(tmp_path, Config())
+    url = f"https://me:abc@host/{OBSID}/evt.ftz{secret}"
+    about = {"name": f"evt.ftz{secret}", "size": 1, "checksum": "", "path": url, "stamp": "1"}
+    reason = f"{url} cannot be read, nor '{url}'."
+    entry = archive.commit(OBSID, "FAILED", reason=reason, traceback=reason, inputs=[about])
+    assert b"abc" not in (tmp_path / "ledger" / f"{OBSID}.json").read_bytes()
+    assert entry.inputs[0].path.startswith(f"https://host/{OBSID}/evt.ftz?")
+    # The same file with another signature is the same file.
+    assert input_files([about | {"path": url.replace("abc", "def")}]) == entry.inputs
 
 
 # -------------------------------------------------------------------- seals

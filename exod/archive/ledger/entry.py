@@ -26,7 +26,7 @@ from pydantic import (
 )
 
 from exod.archive.store import Store, reported
-from exod.errors import ArchiveError
+from exod.errors import ArchiveError, without_credentials
 from exod.files.seals import Seal, open_text, seal_text
 from exod.observation.identifiers import validate_obsid
 from exod.schemas import FORMAT_VERSION
@@ -40,12 +40,14 @@ AFTER_ALL = "~"
 Status = Literal["OK", "EMPTY", "SKIPPED", "FAILED"]
 
 
-def _encodable(value: Any) -> Any:
-    """Text without the lone surrogates of undecodable file names, which JSON readers refuse."""
-    return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
+def _presentable(value: Any) -> Any:
+    """Text without secrets, nor the lone surrogates of file names, which JSON readers refuse."""
+    if not isinstance(value, str):
+        return value
+    return without_credentials(value).encode(errors="backslashreplace").decode()
 
 
-Text = Annotated[str, BeforeValidator(_encodable)]
+Text = Annotated[str, BeforeValidator(_presentable)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
