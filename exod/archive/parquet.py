@@ -248,8 +248,8 @@ def check_files(store: Store, files: Sequence[StoredFile]) -> None:
             with _explained(store, file.path):
                 if not file.seal.sha256:
                     check_unsealed(store, file)
-                elif fault := file.seal.fault(store.read(file.path)):
-                    raise store.damaged(file.path, fault)
+                else:
+                    store.sealed_content(file.path, file.seal)
 
     store.in_threads(check, files)
 
@@ -260,10 +260,7 @@ def open_stored(store: Store, file: StoredFile) -> io.IOBase:
         if file.seal.blocks:
             return store.sealed_file(file.path, file.seal)
         if file.seal.sha256:
-            content = store.read(file.path)
-            if fault := file.seal.fault(content):
-                raise store.damaged(file.path, fault)
-            return io.BytesIO(content)
+            return io.BytesIO(store.sealed_content(file.path, file.seal))
         check_unsealed(store, file)
         return io.BytesIO(store.read(file.path))
 
@@ -301,7 +298,7 @@ def _explained(store: Store, path: str) -> Iterator[None]:
         cause, remedy = _gone(store, path)
         raise FileReplacedError(f"{store.path(path)} is gone; {cause}, so {remedy}.") from error
     except (OSError, pa.ArrowException) as error:
-        raise store.damaged(path, f"it cannot be read ({one_line(error)})") from error
+        raise store.unreadable(path, one_line(error)) from error
 
 
 def check_unsealed(store: Store, file: StoredFile) -> None:

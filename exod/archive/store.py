@@ -170,10 +170,7 @@ class Store:
             yield self.sealed_file(name, seal)
             return
         if seal and seal.sha256:
-            content = self.read(name)
-            if fault := seal.fault(content):
-                raise self.damaged(name, fault)
-            yield pa.BufferReader(content)
+            yield pa.BufferReader(self.sealed_content(name, seal))
             return
         if self.is_local:
             with pa.OSFile(path) as file:
@@ -197,22 +194,39 @@ class Store:
 
     def sealed_file(self, name: str, seal: Seal) -> SealedFile:
         """Open a large file to read, of which every part that is read is compared with its seal."""
-        path = self.path(name)
+        return SealedFile(partial(self._fetch, name), seal, partial(self.damaged, name))
 
-        def fetch(start: int, end: int) -> bytes:
+    def sealed_content(self, name: str, seal: Seal) -> bytes:
+        """Read a small file that is compared with its seal; raises as `open`."""
+        content = self._fetch(name)
+        if fault := seal.fault(content):
+            raise self.damaged(name, fault)
+        return content
+
+    def _fetch(self, name: str, start: int | None = None, end: int | None = None) -> bytes:
+        path = self.path(name)
+        try:
             with self._explained():
                 content: bytes = self.filesystem.cat_file(path, start=start, end=end)
-            return content
-
-        return SealedFile(fetch, seal, partial(self.damaged, name))
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            if self.is_local:
+                raise
+            raise ArchiveError(f"{path} cannot be read: {error.strerror or error}.") from error
+        return content
 
     def damaged(self, name: str, fault: str) -> DamagedError:
         """The error for a file that is not what was written."""
-        return DamagedError(
-            f"{self.path(name)} is not what was written: {fault}; run `exod verify {self.root}`, "
-            f"which lists what to do.",
-            fault,
-        )
+        return self._worse(name, f"is not what was written: {fault}", fault)
+
+    def unreadable(self, name: str, reason: str) -> DamagedError:
+        """The error for a file that is there and cannot be read."""
+        return self._worse(name, f"cannot be read ({reason})", f"it cannot be read ({reason})")
+
+    def _worse(self, name: str, what: str, fault: str) -> DamagedError:
+        remedy = f"run `exod verify {self.root}`, which lists what to do"
+        return DamagedError(f"{self.path(name)} {what}; {remedy}.", fault)
 
     def size(self, name: str) -> int:
         """Bytes of a file.

@@ -58,9 +58,9 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     open_file = Store.open
 
-    def counted(store: Store, name: str) -> Any:
+    def counted(store: Store, name: str, *about: Any) -> Any:
         names.append(name)
-        return open_file(store, name)
+        return open_file(store, name, *about)
 
     monkeypatch.setattr(Store, "open", counted)
     return names

@@ -309,7 +309,7 @@ def test_a_read_that_never_works_is_one_sentence(proxy: FaultyProxy, fault: Faul
     with pytest.raises(ArchiveError, match=r"regions/0001730201-.*parquet cannot be read: ") as bad:
         archive.regions.compute(scheduler="sync")
     assert_one_sentence(str(bad.value))
-    assert "process its observation again" not in str(bad.value)
+    assert "exod verify" not in str(bad.value)
     proxy.plan = lambda method, path: None
     archive.commit(OBSID, "OK", tables_of(2))
     proxy.plan = failing("GET", "ledger", fault)

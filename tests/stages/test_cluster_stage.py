@@ -147,9 +147,9 @@ class Reads:
             monkeypatch.setattr(Store, method, self._counting(getattr(Store, method)))
 
     def _counting(self, function):
-        def read(store, name):
+        def read(store, name, *about):
             self.names.append(name)
-            return function(store, name)
+            return function(store, name, *about)
 
         return read
 

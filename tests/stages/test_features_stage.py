@@ -51,9 +51,9 @@ def reads(monkeypatch) -> list[str]:
     names: list[str] = []
     opened = store_module.Store.open
 
-    def counted(self, name):
+    def counted(self, name, *about):
         names.append(name)
-        return opened(self, name)
+        return opened(self, name, *about)
 
     monkeypatch.setattr(store_module.Store, "open", counted)
     return names
@@ -247,8 +247,10 @@ def test_a_damaged_file_costs_its_observation_only(archive, name):
     path = damage(archive, obsid, name)
     made = make_features(archive.root, HERE)
     assert list(made.failures) == [obsid]
-    assert made.failures[obsid].startswith(f"{path} cannot be read (")
-    assert made.failures[obsid].endswith("process its observation again.")
+    assert made.failures[obsid].startswith(f"{path} is not what was written: ")
+    assert made.failures[obsid].endswith(
+        f"run `exod verify {archive.root}`, which lists what to do."
+    )
     assert made.n_read == 3
     assert obsid not in archive.derived("features").attempts
     assert len(table(archive)) == 27

@@ -121,7 +121,7 @@ def _row_groups(store: Store, file: StoredFile) -> int:
     except FileNotFoundError as error:
         raise FileReplacedError(f"{store.path(file.path)} is gone; process it again.") from error
     except (OSError, pa.ArrowException) as error:
-        raise store.damaged(file.path, f"it cannot be read ({one_line(error)})") from error
+        raise store.unreadable(file.path, one_line(error)) from error
 
 
 def _stream(store: Store, entry: LedgerEntry, regions: pd.DataFrame, bands: Pair | None) -> Columns:
