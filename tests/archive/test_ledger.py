@@ -25,6 +25,7 @@ from exod.archive.ledger.entry import TableFile
 from exod.archive.ledger.table import SAVED, keep_ledger, read_ledger, read_saved, save_ledger
 from exod.archive.store import Store
 from exod.config import Config
+from exod.files.seals import open_text, seal_text
 
 OBSIDS = [f"00017302{i:02d}" for i in range(6)]
 
@@ -149,14 +150,18 @@ def test_in_a_bucket_one_listing_says_what_changed(
 # -------------------------------------------------------------------- never stale
 
 
+def slower(content: bytes) -> bytes:
+    """An entry of the same size in which the observation took longer."""
+    return seal_text(open_text(content).replace(b'"seconds": 1.0', b'"seconds": 7.5'))
+
+
 def test_a_change_that_only_the_inode_shows_is_seen(archive: Archive) -> None:
     settle(archive)
     archive.compact()
     file = Path(archive.root, "ledger", f"{OBSIDS[1]}.json")
     before, folder = file.stat(), file.parent.stat()
-    changed = file.read_text().replace('"seconds": 1.0', '"seconds": 7.5')
     new = file.with_suffix(".new")
-    new.write_text(changed)
+    new.write_bytes(slower(file.read_bytes()))
     os.utime(new, ns=(before.st_atime_ns, before.st_mtime_ns))
     new.replace(file)
     assert file.stat().st_size == before.st_size
@@ -175,8 +180,8 @@ def test_a_time_that_is_not_certain_is_not_trusted(archive: Archive) -> None:
     times = folder.stat()
     file = folder / f"{OBSIDS[1]}.json"
     entry = file.stat()
-    with file.open("r+") as stream:
-        changed = stream.read().replace('"seconds": 1.0', '"seconds": 7.5')
+    with file.open("rb+") as stream:
+        changed = slower(stream.read())
         stream.seek(0)
         stream.write(changed)
     os.utime(file, ns=(entry.st_atime_ns, entry.st_mtime_ns))
