@@ -172,6 +172,20 @@ def test_bright_cells_exceed_three_upper_quartiles():
     assert bright.sum() == 2
 
 
+def test_a_sparse_image_is_not_bright_as_a_whole():
+    """Where most cells are empty, those with counts would all be masked, and none be tested."""
+    generator = np.random.default_rng(1)
+    counts = generator.poisson(0.01, (20, 20, 20))
+    image = counts.sum(axis=0)
+    nothing = np.zeros(image.shape, bool)
+    assert np.percentile(image, 75) == 0
+    image[3, 4] = 40
+    assert np.argwhere(bright_cells(image, nothing)).tolist() == [[3, 4]]
+    expectation = expect(cube_of(counts), np.zeros(20, bool), nothing)
+    assert expectation.image().sum() > 0
+    assert not bright_cells(np.zeros((3, 3), int), np.zeros((3, 3), bool)).any()
+
+
 def test_everything_known_leaves_nothing_bright():
     assert not bright_cells(np.ones((3, 3), int), np.ones((3, 3), bool)).any()
 

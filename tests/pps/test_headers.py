@@ -58,6 +58,9 @@ def judged(path: Path, **keys: object) -> Exposure:
         ({"TIMEUNIT": "d"}, "in d, not in seconds"),
         ({"TUNIT1": "ms"}, "in ms, not in seconds"),
         ({"REFXCTYP": "RA---SIN"}, "RA---SIN"),
+        ({"REFYCTYP": "GLAT-TAN"}, "GLAT-TAN"),
+        ({"RADECSYS": "FK4", "EQUINOX": 1950.0}, "FK4 of 1950"),
+        ({"EQUINOX": 1950.0}, "1950"),
     ],
 )
 def test_left_out_with_the_reason(keys: dict[str, object], reason: str, sound: Path) -> None:
