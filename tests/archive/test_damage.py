@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ OBSID = "0001730201"
 
 
 @pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
     """All tables and products; half of the observations are in compact files too, of blocks."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(seals, "BLOCK", 4096)
@@ -161,6 +162,50 @@ def test_pages_have_checksums(tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(OSError, match="CRC checksum"):
         pq.ParquetFile(path, page_checksum_verification=True).read()
+
+
+# -------------------------------------------------------------------- the command
+
+
+def test_the_command_lists_what_to_do(
+    archive: Archive, command: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    root = Path(archive.root)
+    code, said, _ = command("verify", root)
+    assert (code, "Nothing is damaged." in said, "no digest" in said) == (0, True, False)
+    own = root / archive.entry(OBSID).path("runs")
+    compact = next(root.glob("compact/*/regions-0.parquet"))
+    pointer = root / "flags" / "current.json"
+    listed = tmp_path / "damaged.jsonl"
+    with changed(own, b"x"), changed(compact, b"y"), changed(pointer, b"{"):
+        code, said, wrong = command("verify", root, "--to", listed)
+    assert code == 1
+    assert wrong == f"exod: 3 files of {root} damaged.\n"
+    rows = {row["path"]: row for row in map(json.loads, listed.read_text().splitlines())}
+    assert rows.keys() == {str(path.relative_to(root)) for path in (own, compact, pointer)}
+    for path, remedy, obsid in (
+        (own, f"exod detect {OBSID} --archive {root} --force", OBSID),
+        (compact, f"exod compact {root} --force", ""),
+        (pointer, f"delete {pointer}, then exod flags {root}", ""),
+    ):
+        row = rows[str(path.relative_to(root))]
+        assert (row["remedy"], row["obsid"]) == (remedy, obsid)
+        assert f"  {remedy}\n" in said
+    assert rows[str(own.relative_to(root))]["fault"].startswith("it has 1 bytes and had ")
+
+
+def test_what_the_command_says_mends_it(
+    command: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    archive = make_queried(tmp_path / "archive", 2, 2)
+    archive.compact()
+    for path in Path(archive.root).glob("compact/*/*.parquet"):
+        path.unlink()
+    code, said, _ = command("verify", archive.root)
+    assert (code, "it is gone" in said) == (1, True)
+    remedy = said.splitlines()[-1].split()
+    assert command(*remedy[1:])[0] == 0
+    assert command("verify", archive.root)[0] == 0
 
 
 @pytest.mark.parametrize("secret", ["?token=abc", "?X-Amz-Signature=abc&X-Amz-Expires=9"])
