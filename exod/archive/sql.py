@@ -178,6 +178,8 @@ def connected(
         places.explained(),
     ):
         with explained():
+            # It would be among the rows that are written to standard output.
+            connection.execute("SET enable_progress_bar = false")
             if places.system:
                 connection.register_filesystem(places.system)
             for name, own in files.items():

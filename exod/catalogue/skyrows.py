@@ -33,6 +33,7 @@ def comparing(**files: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         tempfile.TemporaryDirectory(prefix="exod-catalogue-") as spill,
         duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": spill}) as connection,
     ):
+        connection.execute("SET enable_progress_bar = false")
         for name, path in files.items():
             connection.from_arrow(ds.dataset(path)).create_view(name)
         yield connection

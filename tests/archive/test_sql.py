@@ -29,6 +29,11 @@ def archive(tmp_path_factory) -> Archive:
     return make_queried(tmp_path_factory.mktemp("sql") / "archive", 4, 3)
 
 
+def test_no_bar_of_progress_is_among_the_rows(archive) -> None:
+    (shown,) = ask(archive, "SELECT current_setting('enable_progress_bar') AS shown")["shown"]
+    assert not shown
+
+
 def ask(archive: Archive, statement: str) -> pd.DataFrame:
     with connect(archive, statement) as answer:
         return pa.Table.from_batches(
