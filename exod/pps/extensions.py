@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -70,7 +71,7 @@ def read_availability(path: Path, events: EventList) -> Availability:
     of_events = Availability.of_events(events)
     tables: dict[str, dict[int, Any]] = {"STDGTI": {}, "EXPOSU": {}, "BADPIX": {}}
     filters: list[Floats] = []
-    impossible: dict[str, int] = {}
+    impossible: Counter[str] = Counter()
     start = stop = np.nan
     with open_fits(path) as file:
         camera = CAMERAS[str(file.primary.get("INSTRUME", "")).strip().upper()]
@@ -81,16 +82,20 @@ def read_availability(path: Path, events: EventList) -> Availability:
             match = _EXTENSION.fullmatch(hdu.name)
             ccdnr = int(camera.ccd_numbers(int(match[2]))) if match else 0
             if match and ccdnr in of_events.good_times:
-                rows, impossible[hdu.name] = _READERS[match[1]](hdu, camera)
+                rows, n_impossible = _READERS[match[1]](hdu, camera)
+                impossible[hdu.name] += n_impossible
                 earlier = tables[match[1]].get(ccdnr, rows[:0])
                 tables[match[1]][ccdnr] = _in_order(np.concatenate([earlier, rows]))
+            elif match and not 1 <= ccdnr <= camera.n_ccds:
+                impossible[hdu.name] += hdu.n_rows
             elif _FILTER.fullmatch(hdu.name) and {"START", "STOP"} <= set(hdu.columns):
-                rows, impossible[hdu.name] = _good_times(hdu, camera)
+                rows, n_impossible = _good_times(hdu, camera)
+                impossible[hdu.name] += n_impossible
                 filters.append(rows)
     for ccdnr, rows in (*tables["STDGTI"].items(), *tables["EXPOSU"].items()):
         # Comparisons with NaN are False: an unknown start excludes nothing.
         outside = (rows[:, 1] < start - _SLACK) | (rows[:, 0] > stop + _SLACK)
-        impossible[f"CCD {ccdnr}"] = impossible.get(f"CCD {ccdnr}", 0) + int(outside.sum())
+        impossible[f"CCD {ccdnr}"] += int(outside.sum())
     if not (start <= of_events.start and of_events.stop <= stop):
         start, stop = of_events.start, of_events.stop
     whole = np.array([[start, stop]])

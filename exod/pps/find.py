@@ -15,6 +15,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from exod.errors import DownloadError, InputError
 from exod.files.whole import is_temporary
+from exod.observation.events import EVENT_DTYPES
 from exod.pps import ingested
 from exod.pps.fitsfile import Header, open_fits
 from exod.pps.lists import is_source_table
@@ -29,8 +30,10 @@ from exod.pps.names import (
 )
 from exod.pps.remote import LISTING_THREADS, RemoteFile, is_remote, list_remote
 
-_OF_EVENTS: Final = frozenset({"TIME", "PI", "X", "Y"})
-"""A table with these columns is an event list, whatever its name."""
+_MOST_COLUMNS: Final = 5
+"""A table with so many of the nine columns of an event list is one, whatever its name."""
+
+_OF_EVENTS: Final = frozenset(name.upper() for name in EVENT_DTYPES)
 
 File = TypeVar("File", bound=Path | RemoteFile)
 
@@ -317,7 +320,7 @@ def _identify_by_content(path: Path) -> tuple[str, str]:
                 obsid = Header(hdu.header, file.primary).text("OBS_ID")
                 kind = "events" if is_list else "sources"
                 return kind, obsid if re.fullmatch(r"[0-9]{10}", obsid) else ""
-            if hdu.name == "EVENTS" or set(hdu.columns) >= _OF_EVENTS:
+            if hdu.name == "EVENTS" or len(_OF_EVENTS & set(hdu.columns)) >= _MOST_COLUMNS:
                 raise InputError(
                     f"{path.name} may be an event list, but has no table EVENTS: fetch it again."
                 )

@@ -86,6 +86,7 @@ class FitsFile:
         self._hdu: Hdu | None = self._first()
         self.primary = self._hdu.header if self._hdu else fits.Header()
         self._number = 0
+        self._names: list[str] = []
 
     @property
     def notes(self) -> list[str]:
@@ -94,12 +95,16 @@ class FitsFile:
 
     def extensions(self, *, check: bool = True) -> Iterator[Hdu]:
         """The extensions that follow; the data of one can be read until the next is asked for."""
+        names = self._names
         while self._hdu is not None:
             self._hdu.skip(check=check)
             content = self._stream.header()
             self._number += 1
             self._hdu = Hdu(self._number, content, self._stream) if content else None
             if self._hdu is not None:
+                names.append(self._hdu.name)
+                if names.count("EVENTS") > 1 and names[-1] == "EVENTS":
+                    self.notes.append("There is more than one extension EVENTS.")
                 yield self._hdu
 
     def finish(self) -> None:

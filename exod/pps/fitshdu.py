@@ -12,6 +12,8 @@ from exod.pps.fitsstream import ALL_ONES, BLOCK, LARGEST_FILE, PIECE, Stream, fo
 from exod.pps.fitstable import Conversion, FitsColumn, read_columns
 
 _MOST_COLUMNS: Final = 999
+_KINDS: Final = ("IMAGE", "TABLE", "BINTABLE", "A3DTABLE", "IUEIMAGE", "FOREIGN", "DUMP")
+"""XTENSION that are registered (FITS standard 4.0, appendix F)."""
 
 
 class Hdu:
@@ -37,6 +39,8 @@ class Hdu:
         self.name = str(self.header.get("EXTNAME", "")).strip().upper() or f"extension {number}"
         if not number:
             self.name = "the primary header"
+        elif kind not in _KINDS:
+            raise ValueError(f"{self.name} is of the unknown kind {kind!r}")
         self.size = self._data_size()
         self.columns: dict[str, FitsColumn] = {}
         self._repeated: set[str] = set()

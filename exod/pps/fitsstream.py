@@ -17,6 +17,7 @@ PIECE: Final = 1 << 20
 BLOCK: Final = 2880
 ALL_ONES: Final = 0xFFFFFFFF
 _CARD: Final = 80
+_IN_KEYWORDS: Final = np.isin(np.arange(256), list(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_- "))
 _MOST_HEADER_BLOCKS: Final = 1000
 
 
@@ -73,12 +74,14 @@ class Stream:
         text = np.frombuffer(content[: len(content) - BLOCK + end], np.uint8)
         if ((text < 0x20) & (text != 0x09)).any():
             raise ValueError(f"the header after {self._read - len(content):,} bytes is not text")
-        if (text > 0x7E).any():
+        cards = text.reshape(-1, _CARD)
+        filling = blocks[-1][end + _CARD :]
+        if (text > 0x7E).any() or not _IN_KEYWORDS[cards[:, :8]].all() or filling.strip(b" "):
             self.notes.append(
                 f"The header after {self._read - len(content):,} bytes has characters that FITS "
                 f"does not know."
             )
-        if blocks[-1][end + _CARD :].strip(b"\0 "):
+        if filling.strip(b"\0 "):
             raise ValueError("a header goes on behind its end")
         return content
 

@@ -42,6 +42,11 @@ _ARCSEC: Final = {
 }
 """Size of the units of EP_EXTENT."""
 
+LARGEST_DET_ML: Final = 1e9
+LARGEST_RATE: Final = 1e6
+"""Lists of the pipeline reach a likelihood of 4e5 (53 lists), and the telemetry of 64 kbit/s holds
+fewer counts a second."""
+
 LARGEST_EXTENT_ARCSEC: Final = 900.0
 """No source is larger than the field; the pipeline gives up to 80 arcsec."""
 
@@ -178,10 +183,11 @@ def _is_possible(frame: pd.DataFrame) -> NDArray[np.bool_]:
     """Which rows can be sources, shape (n_rows,); those of zeros only are behind the last one."""
     ra, dec, det_ml = (frame[name].to_numpy() for name in ("ra_deg", "dec_deg", "det_ml"))
     # Comparisons with NaN are False.
-    possible = (ra >= -180) & (ra <= 360) & (np.abs(dec) <= 90) & (det_ml >= 0) & (det_ml < np.inf)
+    possible = (ra >= -180) & (ra <= 360) & (np.abs(dec) <= 90)
+    possible &= (det_ml >= 0) & (det_ml <= LARGEST_DET_ML)
     possible &= frame["extent_arcsec"].between(0, LARGEST_EXTENT_ARCSEC).to_numpy()
     # Without a rate it is NaN.
-    possible &= ~((frame["rate"] < 0) | (frame["rate"] == np.inf)).to_numpy()
+    possible &= (frame["rate"].isna() | frame["rate"].between(0, LARGEST_RATE)).to_numpy()
     return np.asarray(possible & ((ra != 0) | (dec != 0) | (det_ml != 0)))
 
 

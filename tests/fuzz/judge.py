@@ -86,7 +86,7 @@ def _check(name: str, content: bytes, with_times: bool) -> None:
         _check_sources(content, table)
         return
     events = [hdu for hdu in hdus if hdu.name == "EVENTS" and hdu.is_table]
-    looks_like = [hdu for hdu in hdus if hdu.name == "EVENTS" or _has(hdu, "TIME", "PI", "X", "Y")]
+    looks_like = [hdu for hdu in hdus if hdu.name == "EVENTS" or _is_like_events(hdu)]
     if "EVLI" not in name and not looks_like:
         return  # It may be any other product.
     if len(events) != 1:
@@ -96,6 +96,11 @@ def _check(name: str, content: bytes, with_times: bool) -> None:
     for hdu in hdus:
         if with_times and hdu.is_table and hdu.name[:6] in {"STDGTI", "EXPOSU", "BADPIX"}:
             _check_times(content, hdu, header)
+
+
+def _is_like_events(hdu: Hdu) -> bool:
+    names = {column.name for column in layout.columns(hdu)} if hdu.is_table else set()
+    return len(names & set(EVENT_COLUMNS)) >= 5
 
 
 def _has(hdu: Hdu, *names: str) -> bool:

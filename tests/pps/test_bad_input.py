@@ -522,12 +522,33 @@ def test_column_that_is_there_twice(small: Path, tmp_path: Path) -> None:
         read_event_list(path)
 
 
-def test_letters_in_a_header_that_fits_does_not_have(small: Path, tmp_path: Path) -> None:
+def test_two_tables_of_events(small: Path, tmp_path: Path) -> None:
     path = event_lists(copy(small / GOOD, tmp_path))[0]
-    content = unpack(path)
-    path.write_bytes(content.replace(b"Not an observation", b"Not an observ\xe2tion"))
+    path.write_bytes(unpack(path).replace(b"'BADPIX07'", b"'EVENTS  '"))
+    exposure, _ = read_event_list(path)
+    assert "more than one extension EVENTS" in " ".join(exposure.notes)
+
+
+@pytest.mark.parametrize("spoiled", ["keyword", "letter", "filling"])
+def test_what_a_header_must_not_have(spoiled: str, small: Path, tmp_path: Path) -> None:
+    path = event_lists(copy(small / GOOD, tmp_path))[0]
+    content = bytearray(unpack(path))
+    if spoiled == "keyword":
+        content[content.index(b"REFXDMIN") + 4] = ord("(")
+    elif spoiled == "letter":
+        content[content.index(b"Not an observation")] = 0xE2
+    else:
+        content[content.index(b"END" + b" " * 77) + 80] = 0
+    path.write_bytes(bytes(content))
     exposure, _ = read_event_list(path)
     assert "characters that FITS does not know" in " ".join(exposure.notes)
+
+
+def test_unknown_kind_of_extension(small: Path, tmp_path: Path) -> None:
+    path = event_lists(copy(small / GOOD, tmp_path))[0]
+    path.write_bytes(unpack(path).replace(b"'BINTABLE'", b"'INTABLE '", 1))
+    with pytest.raises(InputError, match="unknown kind 'INTABLE'"):
+        read_event_list(path)
 
 
 def test_event_lists_with_other_names(small: Path, tmp_path: Path, command: Any) -> None:

@@ -457,6 +457,7 @@ def test_positions_that_are_none(tmp_path):
     [
         ({}, 4, None),
         ({"RA": [10.0, -1e4, 10.1, np.nan]}, 2, "2 sources without a possible position"),
+        ({"extent": [0.0, 3e38, 1.0, 0.0], "unit": "deg"}, 2, "2 sources without a possible"),
         ({"EP_DET_ML": [10.0, -3.0, 7.0, 8.0]}, 3, "1 source without a possible position"),
         ({"extent": [0.0, -1.0, 1e30, np.nan]}, 2, "2 sources without a possible position"),
         ({"EP_TOT": [np.nan, 1.0, np.inf, -1.0]}, 2, "2 sources without a possible position"),
