@@ -46,6 +46,7 @@ from exod.observation.identifiers import validate_obsid
 from exod.schemas import FORMAT_VERSION, TABLES
 
 if TYPE_CHECKING:
+    import dask.dataframe as dd
     import pandas as pd
 
 
@@ -291,6 +292,21 @@ class Archive(ArchiveReader):
         """
         with reported(f"The archive {self.root} cannot be compacted"):
             return compact(self._store, self.entries(), file_mb * 1e6, anew=anew)
+
+    @property
+    def detections(self) -> dd.DataFrame:
+        """Regions with their source, features and flags, lazy; see `exod.archive.detections`.
+
+        Raises
+        ------
+        ArchiveError
+            If one of the products was not made yet.
+        """
+        # A search does without DuckDB, which these load.
+        from exod.archive.detections import all_detections
+        from exod.archive.snapshot import Snapshot
+
+        return all_detections(Snapshot(self)).frame
 
     def gc(self, older_than: float = 3600.0) -> list[str]:
         """Delete files that nothing refers to: of attempts, compactions and products replaced.

@@ -184,18 +184,3 @@ class ProductReader(ABC):
             n_rows = sum(file.rows for file in found.of(main))
             rows.append((product, n_rows, found.finished, behind))
         return pd.DataFrame(rows, columns=["product", "rows", "finished", "behind"])
-
-    @property
-    def detections(self) -> dd.DataFrame:
-        """Regions with their source, features and flags, lazy; see `exod.archive.detections`.
-
-        Raises
-        ------
-        ArchiveError
-            If one of the products was not made yet.
-        """
-        # What joins tables knows of products.
-        from exod.archive.detections import all_detections
-        from exod.archive.snapshot import Snapshot
-
-        return all_detections(Snapshot(self)).frame

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,14 @@ def test_the_list_of_the_pipeline_comes_first(
     observation = read(folder)
     assert observation.source_list == source_list(small / GOOD).name
     assert observation.notes == (f"{observation.source_list} was used, not {mine.name}.",)
+
+
+def test_lists_of_one_name_are_told_apart(small: Path, tmp_path: Path) -> None:
+    (files,), _ = find_observations([small / GOOD])
+    first = source_list(small / GOOD)
+    second = shutil.copy(first, tmp_path)
+    observation = read_observation(replace(files, source_lists=(first, second)), CONFIG)
+    assert f"{first.name} was used, not the other of this name, {second}." in observation.notes
 
 
 # --- other files -----------------------------------------------------------------------------

@@ -162,7 +162,8 @@ def _read_sources(
     for path in files.source_lists:
         name = product_name(path)
         if found is not None and len(found[0]):
-            notes.append(f"{found[1]} was used, not {name}.")
+            other = f"the other of this name, {path}" if name == found[1] else name
+            notes.append(f"{found[1]} was used, not {other}.")
             continue
         try:
             sources, remarks = read_source_list(path, files.obsid)
