@@ -118,7 +118,7 @@ def test_the_list_of_the_pipeline_comes_first(
 def test_lists_of_one_name_are_told_apart(small: Path, tmp_path: Path) -> None:
     (files,), _ = find_observations([small / GOOD])
     first = source_list(small / GOOD)
-    second = shutil.copy(first, tmp_path)
+    second = Path(shutil.copy(first, tmp_path))
     observation = read_observation(replace(files, source_lists=(first, second)), CONFIG)
     assert f"{first.name} was used, not the other of this name, {second}." in observation.notes
 
