@@ -60,7 +60,7 @@ def test_the_real_thing(small: Path, tmp_path: Path) -> None:
     assert re.match(rf"exod: {GOOD} failed: {path.name} cannot be read \(.*\); .*\.\n", done.stderr)
     assert ESCAPE not in done.stdout + done.stderr
     lines = done.stdout.splitlines()
-    assert len(lines) == 8
+    assert len(lines) == 9
     assert lines[0].startswith(f"[1/2] {GOOD} FAILED: ")
     assert re.match(rf"\[2/2\] {OTHER} OK: \d+ regions in 1 run, [\d.]+ s\.", lines[1])
     assert lines[2].split() == ["Status", "Observations", "Before", "Runs", "Regions", "Events"]
@@ -69,8 +69,9 @@ def test_the_real_thing(small: Path, tmp_path: Path) -> None:
         ["FAILED", "1", "0", "0"],
     ]
     assert lines[5].startswith("2 observations: 1 OK, 1 FAILED; ")
-    assert re.match(r"Searched 2 observations, [\d,]+ events, in [\d.]+ s: [\d,]+ an h", lines[6])
-    assert lines[7].startswith(f"Archive: {tmp_path / 'archive'} ")
+    assert re.fullmatch(r"Of the exposure time \d+ % was searched\.", lines[6])
+    assert re.match(r"Searched 2 observations, [\d,]+ events, in [\d.]+ s: [\d,]+ an h", lines[7])
+    assert lines[8].startswith(f"Archive: {tmp_path / 'archive'} ")
 
 
 def test_help_and_version(command: Any) -> None:
