@@ -11,7 +11,7 @@ import numpy as np
 
 BLOCK, CARD = 2880, 80
 UNREADABLE = object()
-"""The value of a card that has none that FITS knows."""
+"""The value of a keyword that has none that FITS knows, or two."""
 DTYPES = {"L": "u1", "B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8"}
 WIDTHS = {"L": 1, "X": 1, "B": 1, "I": 2, "J": 4, "K": 8, "A": 1, "E": 4, "D": 8}
 WIDTHS |= {"C": 8, "M": 16, "P": 8, "Q": 16}
@@ -174,7 +174,7 @@ def _values(lines: bytes) -> dict[str, Any]:
         except FaultError:
             value = UNREADABLE  # It matters only where it is needed.
         if values.setdefault(keyword, value) != value:
-            raise FaultError(f"{keyword} has two values")
+            values[keyword] = UNREADABLE
     return values
 
 

@@ -174,7 +174,7 @@ CHANGES: dict[str, tuple[str, Callable[[bytes], bytes], str]] = {
     "two values": (
         "PNS003",
         lambda content: content.replace(b"GCOUNT  =", b"PCOUNT  =", 1),
-        "two values",
+        "PCOUNT = ",
     ),
 }
 
