@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from exod.cli import main
+from exod.scheduler import cluster
 
 settings.register_profile(
     "exod", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
@@ -31,6 +32,15 @@ LONG = ("tests/stages/test_drill.py", "tests/stages/test_detect_stage.py")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest."""
     items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_port() -> Iterator[None]:
+    """Processes that run tests side by side show their dashboards at ports of their own."""
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cluster, "DASHBOARD_PORT", cluster.DASHBOARD_PORT + 1 + number)
+        yield
 
 
 @pytest.fixture(scope="session")

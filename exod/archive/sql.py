@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, suppress, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
@@ -56,6 +56,13 @@ _SETTINGS: Final = {
     "memory_limit": "1GB",
 }
 """Nothing of Python's, nothing from the network; what is larger is kept on disk meanwhile."""
+
+
+def without_bar(connection: duckdb.DuckDBPyConnection) -> None:
+    """Show no bar of progress: it would be among the rows that go to standard output."""
+    # A notebook that could not show one refuses the setting.
+    with suppress(duckdb.InvalidInputException):
+        connection.execute("SET enable_progress_bar = false")
 
 
 @dataclass(frozen=True)
@@ -178,8 +185,7 @@ def connected(
         places.explained(),
     ):
         with explained():
-            # It would be among the rows that are written to standard output.
-            connection.execute("SET enable_progress_bar = false")
+            without_bar(connection)
             if places.system:
                 connection.register_filesystem(places.system)
             for name, own in files.items():

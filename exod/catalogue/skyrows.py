@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
+from exod.archive.sql import without_bar
 from exod.tablefiles.fits import row_groups
 
 MEMORY: Final = "1GB"
@@ -33,7 +34,7 @@ def comparing(**files: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         tempfile.TemporaryDirectory(prefix="exod-catalogue-") as spill,
         duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": spill}) as connection,
     ):
-        connection.execute("SET enable_progress_bar = false")
+        without_bar(connection)
         for name, path in files.items():
             connection.from_arrow(ds.dataset(path)).create_view(name)
         yield connection

@@ -37,7 +37,7 @@ def unit_of(text: str, *, angle: bool = False) -> units.UnitBase | None:
 
     Examples
     --------
-    >>> unit_of("Degrees", angle=True), unit_of("mas.yr-1"), unit_of("J2000")
+    >>> unit_of("Degrees", angle=True), unit_of("mas.yr-1"), unit_of("no unit")
     (Unit("deg"), Unit("mas / yr"), None)
     """
     plain = text.strip()

@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from exod.archive.products import XMATCH
+from exod.archive.sql import without_bar
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def check_tables(tables: Mapping[str, pd.DataFrame]) -> list[Consistency]:
         srcid), features and flags (detid) and cross-matches, by product (region_num).
     """
     with duckdb.connect() as connection:
-        connection.execute("SET enable_progress_bar = false")
+        without_bar(connection)
         for name, frame in tables.items():
             connection.register(name, pa.Table.from_pandas(frame, preserve_index=False))
         return [_checked(connection, rule, tables) for rule in _rules(tables)]

@@ -6,7 +6,6 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -82,11 +81,12 @@ def _mortal(folder: Path, with_times: bool, with_search: bool) -> Reading:
     return reading
 
 
-def damaged(bases: list[Base], n: int) -> list[int]:
+@pytest.fixture(scope="module")
+def damaged(bases: list[Base]) -> list[int]:
     """Numbers of mutants that exod refuses."""
-    examiner = Examiner(bases, seed=1)
-    found = (number for number in range(1, 1000) if examiner.examine(number).outcome == "error")
-    return list(islice(found, n))
+    # In another process: the memory of this one is that of all tests before.
+    verdicts = run(Examiner(bases, seed=1), range(1, 13))
+    return [verdict.number for verdict in verdicts if verdict.outcome == "error"][:3]
 
 
 @pytest.mark.parametrize(
@@ -98,18 +98,22 @@ def damaged(bases: list[Base], n: int) -> list[int]:
         (_large, "too much memory"),
     ],
 )
-def test_faults_of_a_reader_are_found(bases: list[Base], reader: Reader, outcome: str) -> None:
-    examiner = Examiner(bases, 1, reader)
-    verdicts = [examiner.examine(number) for number in damaged(bases, 3)]
+def test_faults_of_a_reader_are_found(
+    bases: list[Base], damaged: list[int], reader: Reader, outcome: str
+) -> None:
+    verdicts = list(run(Examiner(bases, 1, reader), damaged))
+    assert len(verdicts) == 3
     assert {verdict.outcome for verdict in verdicts} == {outcome}
 
 
 @pytest.mark.parametrize(
     ("reader", "outcome"), [(_endless, "hang"), (_mortal, "end of the process")]
 )
-def test_processes_that_do_not_answer(bases: list[Base], reader: Reader, outcome: str) -> None:
+def test_processes_that_do_not_answer(
+    bases: list[Base], damaged: list[int], reader: Reader, outcome: str
+) -> None:
     """The others go on in a new process."""
-    numbers = damaged(bases, 2)
+    numbers = damaged[:2]
     verdicts = list(run(Examiner(bases, 1, reader), numbers, limits=Limits(seconds=3.0)))
     assert [verdict.number for verdict in verdicts] == numbers
     assert {verdict.outcome for verdict in verdicts} == {outcome}
