@@ -37,8 +37,8 @@ from exod.archive.ledger.entry import FullEntry, TableFile, entry_name, versions
 from exod.archive.parquet import ROW_GROUP_ROWS, encode, writer
 from exod.config import Config
 from exod.files.seals import sealed
-from exod.queries import Query
 from exod.schemas import TABLES, Table
+from exod.schemas.conditions import Query
 from exod.stages.query.rows import select
 
 T_BINS = (5.0, 50.0, 200.0)

@@ -33,9 +33,9 @@ from exod.counts.windows import WindowCounts, Windows
 from exod.plots.saving import save_figure
 from exod.scheduler import run as run_tasks
 from exod.scheduler.plan import Plan
+from exod.search.nulls.templatenull import SIGMA_STEP
 from exod.search.regions import SignificantCells, find_regions
 from exod.search.subset import Run, search_subset
-from exod.search.templatenull import SIGMA_STEP
 from exod.sensitivity.cellalarms import (
     AlarmsByStrength,
     FalseAlarms,

@@ -13,7 +13,7 @@ from typing import Any
 
 from helpers.query_archives import make_queried
 
-from exod.queries import Cone, Query
+from exod.schemas.conditions import Cone, Query
 from exod.stages.query.rows import select
 from exod.stages.query.statements import connect
 

@@ -49,10 +49,9 @@ PLAN = {
     "instruments": Room(1.7, 8, "EPIC pn and MOS,/the PSF", "science"),
     "sky": Room(2.7, 8, "plane, sphere,/HEALPix", "science"),
     "scheduler": Room(5.0, 7.4, "tasks here or/on a cluster", "files"),
-    "queries": Room(0.2, 9.2, "users' conditions", "base", 1.4),
-    "schemas": Room(1.65, 9.2, "every column, once", "base", 1.4),
-    "files": Room(3.1, 9.2, "storage, whole files", "base", 1.4),
-    "config": Room(4.55, 9.2, "settings", "base", 1.4),
+    "schemas": Room(0.9, 9.2, "every column, once;/users' conditions", "base", 1.4),
+    "files": Room(2.6, 9.2, "storage, whole files", "base", 1.4),
+    "config": Room(4.3, 9.2, "settings", "base", 1.4),
     "errors": Room(6.0, 9.2, "sentences for people", "base", 1.4),
 }
 """The floor plan. A slash in the words begins a line."""

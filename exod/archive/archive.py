@@ -295,7 +295,9 @@ class Archive(ArchiveReader):
 
     @property
     def detections(self) -> dd.DataFrame:
-        """Regions with their source, features and flags, lazy; see `exod.archive.detections`.
+        """Regions with their source, features and flags, lazy.
+
+        `exod.archive.questions.detections` says how they are put together.
 
         Raises
         ------
@@ -303,7 +305,7 @@ class Archive(ArchiveReader):
             If one of the products was not made yet.
         """
         # A search does without DuckDB, which these load.
-        from exod.archive.detections import all_detections
+        from exod.archive.questions.detections import all_detections
         from exod.archive.snapshot import Snapshot
 
         return all_detections(Snapshot(self)).frame

@@ -21,11 +21,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
-from exod.archive.cone import sky_pixels
 from exod.archive.ledger.entry import LedgerEntry, Record, StoredFile, read_entry, versions
 from exod.archive.ledger.pointers import VERSION, Pointer, new_version, parsed, unused_files
 from exod.archive.ledger.table import save_ledger
 from exod.archive.parquet import COMPACT, FileReplacedError, read_file, writer
+from exod.archive.questions.cone import sky_pixels
 from exod.archive.store import Store, reported
 from exod.errors import ArchiveError
 from exod.files.seals import Seal

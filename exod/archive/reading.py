@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from exod.archive.compaction import read_pointer
-from exod.archive.cone import box, check_cone, within
 from exod.archive.ledger.entry import FullEntry, LedgerEntry, input_files, read_entry
 from exod.archive.ledger.table import read_ledger
 from exod.archive.parquet import (
@@ -20,6 +19,7 @@ from exod.archive.parquet import (
 )
 from exod.archive.parts import holdings
 from exod.archive.products import LazyTable, ProductReader
+from exod.archive.questions.cone import box, check_cone, within
 from exod.archive.store import Store
 from exod.config import Config
 from exod.errors import ArchiveError, InputError

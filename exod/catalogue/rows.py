@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import pyarrow as pa
 
-from exod.archive.detections import PARTS, Rows, detections
+from exod.archive.questions.detections import PARTS, Rows, detections
 from exod.archive.snapshot import MATCHES, Snapshot
 from exod.catalogue.columns import CatalogueTable
 from exod.errors import ArchiveError

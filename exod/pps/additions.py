@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from exod.errors import InputError
 from exod.observation.events import EVENT_DTYPES, EventList
 from exod.pps import ingested
-from exod.pps.fitsfile import read_content, reported
+from exod.pps.fits.fitsfile import read_content, reported
 from exod.schemas.arrays import Floats
 
 _BLOCK: Final = 2880

@@ -17,7 +17,7 @@ from exod.errors import DownloadError, InputError
 from exod.files.whole import is_temporary
 from exod.observation.events import EVENT_DTYPES
 from exod.pps import ingested
-from exod.pps.fitsfile import Header, open_fits
+from exod.pps.fits.fitsfile import Header, open_fits
 from exod.pps.lists import is_source_table
 from exod.pps.names import (
     EVENT_PRODUCTS,

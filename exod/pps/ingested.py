@@ -25,7 +25,7 @@ from exod.errors import DownloadError, ExposureRejected, InputError
 from exod.files.whole import whole_file
 from exod.observation.events import EVENT_DTYPES, EventList, Exposure
 from exod.observation.times import TimeFrame
-from exod.pps.fitsfile import require_regular
+from exod.pps.fits.fitsfile import require_regular
 from exod.pps.remote import RemoteFile
 from exod.sky.plane import TangentPlane
 

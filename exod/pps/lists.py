@@ -15,10 +15,10 @@ from exod.instruments.epic import IMAGE_PIXEL_ARCSEC
 from exod.observation.events import EVENT_DTYPES, NO_POSITION, EventList, Exposure
 from exod.observation.limits import out_of_order
 from exod.pps import ingested
-from exod.pps.fitsfile import Header, open_fits, read_header, reported
-from exod.pps.fitshdu import Hdu
-from exod.pps.fitstable import Conversion
-from exod.pps.headers import read_exposure
+from exod.pps.fits.fitsfile import Header, open_fits, read_header, reported
+from exod.pps.fits.fitshdu import Hdu
+from exod.pps.fits.fitstable import Conversion
+from exod.pps.fits.headers import read_exposure
 from exod.pps.names import PPS_NAME, is_pipeline_name
 from exod.pps.remote import RemoteFile
 
@@ -71,7 +71,7 @@ def read_event_list(path: Path) -> tuple[Exposure, EventList]:
     InputError
         If the file is unreadable or lacks the EVENTS extension, a column or the projection.
     ExposureRejected
-        If it is sound but no image of the sky by an EPIC camera, as `exod.pps.headers` judges.
+        If it is sound but no image of the sky by an EPIC camera, as `exod.pps.fits.headers` judges.
     """
     if path.suffix == ingested.SUFFIX:
         return ingested.read_events(path)

@@ -17,7 +17,7 @@ from typing import Final, Protocol
 from urllib.parse import urlencode
 
 from exod.files.whole import scratch_file, whole_file
-from exod.pps.fitsstream import LARGEST_FILE
+from exod.pps.fits.fitsstream import LARGEST_FILE
 from exod.pps.transfer import NotThereError, ProtectedError, TransferError, Transport
 
 PRODUCTS: Final[Mapping[str, str]] = MappingProxyType(

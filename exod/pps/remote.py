@@ -25,7 +25,7 @@ from exod.files.storage import (
     one_line,
     service_failure,
 )
-from exod.pps.fitsstream import LARGEST_FILE
+from exod.pps.fits.fitsstream import LARGEST_FILE
 from exod.pps.names import SUFFIXES
 
 TRIES: Final = 4

@@ -34,7 +34,7 @@ from urllib3.util import Retry, Timeout, parse_url
 from exod import __version__
 from exod.errors import DownloadError
 from exod.files.retry import PASSING_STATUS, PassingError, persistently
-from exod.pps.fitsstream import LARGEST_FILE
+from exod.pps.fits.fitsstream import LARGEST_FILE
 
 Result = TypeVar("Result")
 

@@ -15,7 +15,7 @@ from exod.schemas.arrays import Floats
 from exod.search.bursts import Event, describe_event
 from exod.search.clocks import ExpectedCounts
 from exod.search.lightcurves import LightCurve, light_curve
-from exod.search.null import Searched, TestedRun
+from exod.search.nulls.null import Searched, TestedRun
 from exod.search.positions import Position, fit_position, psf_fraction
 from exod.search.regions import Region, find_regions
 

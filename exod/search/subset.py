@@ -14,10 +14,10 @@ import pandas as pd
 from exod.config import Config
 from exod.counts.cube import Grid
 from exod.observation.subsets import MergedEvents
-from exod.search.conditionalnull import ConditionalNull
-from exod.search.null import NullHypothesis, Subset
+from exod.search.nulls.conditionalnull import ConditionalNull
+from exod.search.nulls.null import NullHypothesis, Subset
+from exod.search.nulls.templatenull import TemplateNull
 from exod.search.runs import Run, VariableRegion, describe_regions, run_id
-from exod.search.templatenull import TemplateNull
 
 __all__ = ["Run", "VariableRegion", "run_id", "search_subset"]
 

@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from exod.pps.fitstable import FitsColumn
+from exod.pps.fits.fitstable import FitsColumn
 from exod.schemas.columns import Column
 from exod.tablefiles.plain import arrow_array, distinct, left_out, renamed
 from exod.tablefiles.textcells import numbers

@@ -1,7 +1,7 @@
 """The kinds of filters: how a value is written, and which rows it keeps (method.md, Filters).
 
-What a filter keeps is a condition on columns as `exod.queries` has them, so that it is the same
-for the rows of an archive and for those of a frame.
+What a filter keeps is a condition on columns as `exod.schemas.conditions` has them, so that it is
+the same for the rows of an archive and for those of a frame.
 """
 
 from __future__ import annotations

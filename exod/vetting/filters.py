@@ -18,9 +18,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from exod.errors import ConfigError, InputError
-from exod.queries import Expression
-from exod.queries import Kind as Content
-from exod.queries import parse as parse_condition
+from exod.schemas.conditions import Expression
+from exod.schemas.conditions import Kind as Content
+from exod.schemas.conditions import parse as parse_condition
 from exod.vetting.filterkinds import FILTERS, N_REGIONS, VARIABLE, Kind
 
 Keep = NDArray[np.bool_]

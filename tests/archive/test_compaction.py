@@ -33,8 +33,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exod.archive import Archive, compaction, parquet
-from exod.archive.cone import box, sky_pixels, within
 from exod.archive.ledger.table import SAVED
+from exod.archive.questions.cone import box, sky_pixels, within
 from exod.archive.store import Store
 from exod.config import Config
 from exod.errors import ArchiveError

@@ -23,7 +23,7 @@ from exod.config import Config
 from exod.errors import ArchiveError
 from exod.files import seals
 from exod.files.seals import Seal, SealedFile, SealingFile, open_text, seal_text, sealed
-from exod.queries import Query
+from exod.schemas.conditions import Query
 from exod.stages.query.rows import select
 from exod.stages.verify import verify
 

@@ -13,12 +13,12 @@ import pytest
 
 from exod.archive import Archive
 from exod.archive.increments import deriving, write_part
+from exod.archive.questions.sql import connected
 from exod.archive.snapshot import PRODUCTS, Snapshot
-from exod.archive.sql import connected
 from exod.config import Config
-from exod.queries import parse
 from exod.schemas import DERIVED, TABLES
 from exod.schemas.columns import Column, Table
+from exod.schemas.conditions import parse
 from exod.stages.query.rows import kind_of
 from exod.stages.query.statements import connect
 

@@ -15,11 +15,11 @@ from helpers.survey_archives import make_survey, observation
 
 from exod.archive import Archive, open_archive
 from exod.archive.increments import deriving
+from exod.archive.questions.sql import connected, explained
 from exod.archive.snapshot import Snapshot
-from exod.archive.sql import connected, explained
 from exod.errors import ArchiveError, ConfigError, ExodError
-from exod.queries import Query
 from exod.schemas import DERIVED
+from exod.schemas.conditions import Query
 from exod.stages.query.rows import select
 from exod.stages.query.statements import connect, list_tables
 
@@ -321,6 +321,6 @@ def test_an_interruption_ends_the_statement(archive, monkeypatch):
     def interrupted(*_arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("exod.archive.sql.wait", interrupted)
+    monkeypatch.setattr("exod.archive.questions.sql.wait", interrupted)
     with pytest.raises(KeyboardInterrupt), connect(archive, ENDLESS) as answer:
         list(answer.chunks())

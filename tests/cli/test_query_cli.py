@@ -21,7 +21,7 @@ from helpers.query_archives import make_queried
 from exod.archive import Archive
 from exod.archive.parquet import to_pandas
 from exod.errors import ExodError
-from exod.queries import Query
+from exod.schemas.conditions import Query
 from exod.stages.query.rows import select
 from exod.tablefiles import writing as tablefiles
 from exod.tablefiles.reading import ForeignTable

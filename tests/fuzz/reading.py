@@ -14,7 +14,7 @@ from exod.config import Config
 from exod.errors import ConfigError, ExodError, ExposureRejected
 from exod.observation.subsets import MergedEvents
 from exod.pps import ObservationFiles, find_observations, read_event_list
-from exod.pps.extensions import read_availability
+from exod.pps.fits.extensions import read_availability
 from exod.stages.detect.observation import detect_to_archive
 from exod.stages.detect.predict import predict
 from exod.stages.detect.read import read_observation

@@ -13,8 +13,8 @@ import pandas as pd
 
 from exod.archive import Archive, open_archive
 from exod.errors import ArchiveError
-from exod.queries import Query
 from exod.schemas import TABLES
+from exod.schemas.conditions import Query
 from exod.stages.query.rows import select
 from exod.stages.query.statements import connect
 from exod.stages.verify import verify

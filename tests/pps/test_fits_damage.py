@@ -33,13 +33,12 @@ from exod.pps import (
     ObservationFiles,
     RemoteFile,
     find_observations,
-    fitshdu,
-    fitsstream,
     read_event_list,
     read_source_list,
     remote,
 )
-from exod.pps.fitsstream import folded, word_sum
+from exod.pps.fits import fitshdu, fitsstream
+from exod.pps.fits.fitsstream import folded, word_sum
 from exod.stages.detect.predict import predict, predict_many
 from exod.stages.inputs.filestamps import file_identity
 

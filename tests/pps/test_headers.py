@@ -16,8 +16,8 @@ from exod.instruments import CAMERAS
 from exod.observation.events import Exposure
 from exod.observation.times import TimeFrame
 from exod.pps import read_event_list
-from exod.pps.fitsfile import Header, open_fits
-from exod.pps.headers import read_exposure
+from exod.pps.fits.fitsfile import Header, open_fits
+from exod.pps.fits.headers import read_exposure
 
 
 @pytest.fixture(scope="module")

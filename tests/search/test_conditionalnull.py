@@ -15,8 +15,8 @@ from exod.config import Config
 from exod.counts.bayes import MU_REFERENCE, n_peak
 from exod.counts.cube import Box
 from exod.observation.subsets import MergedEvents, merge_subset
-from exod.search import conditionalnull
-from exod.search.conditionalnull import p_of_sigma
+from exod.search.nulls import conditionalnull
+from exod.search.nulls.conditionalnull import p_of_sigma
 from exod.search.regions import SignificantCells
 from exod.search.subset import Run, search_subset
 from exod.sensitivity.windowneeds import best_share, least_counts

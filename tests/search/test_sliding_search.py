@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from exod.counts.bayes import log10_b_eclipse, log10_b_peak
 from exod.counts.shares import LiveTime
 from exod.search import sliding
-from exod.search.null import Searched
+from exod.search.nulls.null import Searched
 from exod.search.regions import SignificantCells
 from exod.search.sliding import (
     least_counts_of,

@@ -19,7 +19,7 @@ from exod.errors import ConfigError, ExodError
 from exod.observation.availability import pixel_codes
 from exod.observation.events import EventList
 from exod.pps import find_observations, read_event_list
-from exod.pps.extensions import read_availability
+from exod.pps.fits.extensions import read_availability
 from exod.search.subset import search_subset
 from exod.simulate import (
     BoxBurst,

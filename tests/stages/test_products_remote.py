@@ -17,8 +17,8 @@ from exod.archive import Archive, open_archive
 from exod.config import Config
 from exod.counterparts.wanted import Own, wanted_catalogues
 from exod.errors import ExodError
-from exod.queries import Cone, Query
 from exod.scheduler.plan import Plan
+from exod.schemas.conditions import Cone, Query
 from exod.stages.catalogue.release import write_catalogue
 from exod.stages.derive.crossmatch import MatchSettings, crossmatch
 from exod.stages.derive.update import bring_up_to_date

@@ -20,13 +20,14 @@ from helpers.survey_archives import make_survey, observation
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exod.archive import Archive, sql
+from exod.archive import Archive
 from exod.archive.increments import deriving
 from exod.archive.parquet import to_pandas
+from exod.archive.questions import sql
 from exod.errors import ArchiveError, ConfigError
-from exod.queries import Cone, Query, parse
 from exod.schemas import DERIVED
 from exod.schemas.columns import Column, Table, pandas_dtype
+from exod.schemas.conditions import Cone, Query, parse
 from exod.stages.query.rows import kind_of, select
 
 # -------------------------------------------------------------------- conditions

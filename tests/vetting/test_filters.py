@@ -231,7 +231,9 @@ def test_an_archive_is_filtered_as_whole_tables_are(survey):
 
 
 def test_nothing_is_read_before_it_is_asked_for(survey, monkeypatch):
-    monkeypatch.setattr("exod.archive.sql.connected", lambda *_: pytest.fail("it was read"))
+    monkeypatch.setattr(
+        "exod.archive.questions.sql.connected", lambda *_: pytest.fail("it was read")
+    )
     rows = open_regions(survey, ["n_max", "filt_5sig"])
     assert {"n_max", "filt_5sig", N_REGIONS} <= set(rows.columns)
 

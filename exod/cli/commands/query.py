@@ -17,7 +17,7 @@ from exod.errors import plural
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from exod.archive.sql import Question
+    from exod.archive.questions.sql import Question
     from exod.schemas.columns import Table
 
 To = Annotated[
@@ -85,7 +85,7 @@ def query(
     Example: `exod query results --cone 263.65,-32.58,60 --where "sigma_peak > 5" --to found.fits`
     """
     from exod.archive import open_archive
-    from exod.queries import Cone, Query
+    from exod.schemas.conditions import Cone, Query
     from exod.stages.query.rows import select
 
     asked = Query(

@@ -12,11 +12,11 @@ import pyarrow as pa
 from pydantic import JsonValue
 
 from exod.archive import Archive
-from exod.archive.cone import sky_pixels
 from exod.archive.derived import DerivedFile
 from exod.archive.increments import write_part
 from exod.archive.parquet import read_file, to_pandas
 from exod.archive.parts import Part, derived_pieces, read_part
+from exod.archive.questions.cone import sky_pixels
 from exod.archive.store import Store
 from exod.schemas import FEATURES, FLAGS, LIGHTCURVES, Table
 from exod.schemas.derived import DETECTOR, HOT_REGIONS

@@ -16,7 +16,7 @@ from exod.files.text import read_text
 from exod.files.whole import whole_folder
 from exod.pps import ObservationFiles, find_observations, local_copies, read_event_list
 from exod.pps.additions import with_new_rows
-from exod.pps.extensions import read_availability
+from exod.pps.fits.extensions import read_availability
 from exod.simulate.injection.inject import InjectedList, inject_in_memory
 from exod.simulate.injection.requests import (
     SourceRequest,

@@ -12,14 +12,14 @@ import pandas as pd
 import pyarrow as pa
 
 from exod.archive import Archive, open_archive
-from exod.archive.detections import Rows
 from exod.archive.parquet import to_arrow
+from exod.archive.questions.detections import Rows
 from exod.archive.snapshot import MATCHES, Snapshot
 from exod.errors import ArchiveError
-from exod.queries import parse
 from exod.schemas import FEATURES, FLAGS, REGIONS
 from exod.schemas.arrays import Floats, Integers
 from exod.schemas.columns import Column, Table
+from exod.schemas.conditions import parse
 from exod.sources.recovery import RADIUS_ARCSEC, Recovery, histograms, kinds_of_runs, recovery
 from exod.stages.query.rows import kind_of
 from exod.tablefiles.writing import write_table

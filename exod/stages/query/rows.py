@@ -10,15 +10,22 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from exod.archive.cone import box_sql, separation_sql
-from exod.archive.detections import DESCRIPTION, DETECTIONS, PARTS, REGIONS, Rows, detections
+from exod.archive.questions.cone import box_sql, separation_sql
+from exod.archive.questions.detections import (
+    DESCRIPTION,
+    DETECTIONS,
+    PARTS,
+    REGIONS,
+    Rows,
+    detections,
+)
+from exod.archive.questions.sql import Question
 from exod.archive.snapshot import MATCHES, PRODUCTS, Snapshot
-from exod.archive.sql import Question
 from exod.errors import ConfigError
-from exod.queries import Expression, Kind, Query, parse, unknown
-from exod.queries.compiling import literal
 from exod.schemas import DERIVED, TABLES
 from exod.schemas.columns import Column, Table
+from exod.schemas.conditions import Expression, Kind, Query, parse, unknown
+from exod.schemas.conditions.compiling import literal
 
 if TYPE_CHECKING:
     from exod.archive.reading import ArchiveReader

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 import duckdb
 import pyarrow as pa
 
-from exod.archive.detections import DETECTIONS, PARTS, detections
+from exod.archive.questions.detections import DETECTIONS, PARTS, detections
+from exod.archive.questions.sql import BATCH_ROWS, Patience, connected, explained, patient, said
 from exod.archive.snapshot import MATCHES, PRODUCTS, Snapshot
-from exod.archive.sql import BATCH_ROWS, Patience, connected, explained, patient, said
 from exod.errors import ConfigError, ExodError
-from exod.queries.compiling import quoted
 from exod.schemas.columns import Column, Table
+from exod.schemas.conditions.compiling import quoted
 
 if TYPE_CHECKING:
     from exod.archive.reading import ArchiveReader

@@ -18,7 +18,7 @@ from exod.counts.cube import Box, CountCube
 from exod.counts.template import expect
 from exod.observation.gti import BadTime, Frames, bad_time
 from exod.schemas.arrays import Floats, Mask
-from exod.search.null import Searched, Subset, TestedRun, Threshold
+from exod.search.nulls.null import Searched, Subset, TestedRun, Threshold
 from exod.search.regions import SignificantCells, significant_cells
 from exod.sensitivity.cellalarms import (
     AlarmsByStrength,
@@ -39,7 +39,7 @@ _STRENGTH_STEPS: Final = (0.0, 2.5)
 
 @dataclass(frozen=True)
 class TemplateNull:
-    """As `exod.search.null.NullHypothesis`; runs are in the order of the settings."""
+    """As `exod.search.nulls.null.NullHypothesis`; runs are in the order of the settings."""
 
     subset: Subset
 

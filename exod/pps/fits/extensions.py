@@ -22,9 +22,9 @@ from exod.observation.availability import (
     times_with_events,
 )
 from exod.observation.events import EventList
-from exod.pps.fitsfile import Header, open_fits
-from exod.pps.fitshdu import Hdu
-from exod.pps.fitstable import Conversion
+from exod.pps.fits.fitsfile import Header, open_fits
+from exod.pps.fits.fitshdu import Hdu
+from exod.pps.fits.fitstable import Conversion
 from exod.schemas.arrays import Floats
 
 _EXTENSION = re.compile(r"(STDGTI|EXPOSU|BADPIX)(\d\d)")

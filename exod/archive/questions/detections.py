@@ -17,10 +17,10 @@ from typing import Final
 import pyarrow as pa
 
 from exod.archive.parts import Piece
+from exod.archive.questions.sql import POSITION, Question, connected, explained, without_nan
 from exod.archive.snapshot import PRODUCTS, Snapshot
-from exod.archive.sql import POSITION, Question, connected, explained, without_nan
-from exod.queries.compiling import literal, quoted
 from exod.schemas.columns import Column, Table
+from exod.schemas.conditions.compiling import literal, quoted
 
 DETECTIONS: Final = "detections"
 REGIONS: Final = "regions"

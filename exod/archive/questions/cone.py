@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from exod.archive.parquet import Conditions
 from exod.errors import ArchiveError
-from exod.queries.compiling import literal
+from exod.schemas.conditions.compiling import literal
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -22,8 +22,8 @@ import numpy as np
 from astropy.io import fits
 
 from exod.errors import ExodError, InputError
-from exod.pps.fitshdu import Hdu
-from exod.pps.fitsstream import LARGEST_FILE, Stream
+from exod.pps.fits.fitshdu import Hdu
+from exod.pps.fits.fitsstream import LARGEST_FILE, Stream
 from exod.pps.remote import RemoteFile
 
 _DAMAGE = (

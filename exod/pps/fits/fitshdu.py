@@ -8,8 +8,8 @@ from typing import Any, Final
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from exod.pps.fitsstream import ALL_ONES, BLOCK, LARGEST_FILE, PIECE, Stream, folded, word_sum
-from exod.pps.fitstable import Conversion, FitsColumn, read_columns
+from exod.pps.fits.fitsstream import ALL_ONES, BLOCK, LARGEST_FILE, PIECE, Stream, folded, word_sum
+from exod.pps.fits.fitstable import Conversion, FitsColumn, read_columns
 
 _MOST_COLUMNS: Final = 999
 _KINDS: Final = ("IMAGE", "TABLE", "BINTABLE", "A3DTABLE", "IUEIMAGE", "FOREIGN", "DUMP")

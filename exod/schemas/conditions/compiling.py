@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
-from exod.queries.grammar import COMPARISONS, Kind, pairs
+from exod.schemas.conditions.grammar import COMPARISONS, Kind, pairs
 
 _INFINITY: Final = "CAST('Infinity' AS DOUBLE)"
 _WHOLE_LIMIT: Final = 2**127

@@ -2,7 +2,7 @@
 
 A null hypothesis says what the counts of a subset are by chance: how many each cell expects, which
 are significant, how many regions chance alone makes, and how many counts a burst needs.
-`exod.search.templatenull` and `exod.search.conditionalnull` have the two that there are.
+`templatenull` and `conditionalnull` beside it have the two that there are.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from exod.counts.shares import ConditionalExpectation, LiveTime, class_images
 from exod.counts.windows import WindowCounts, Windows
 from exod.observation.gti import MAX_HIGH_ENERGY_BIN, BadTime, Frames, bad_time
 from exod.schemas.arrays import Floats, Mask
-from exod.search.null import Searched, Subset, TestedRun, Threshold
+from exod.search.nulls.null import Searched, Subset, TestedRun, Threshold
 from exod.search.regions import SignificantCells
 from exod.search.sliding import covers, significant_windows
 from exod.sensitivity.cellalarms import AlarmsByStrength, FalseAlarms
@@ -42,7 +42,7 @@ so that an empty one means that the camera was off."""
 
 @dataclass(frozen=True)
 class ConditionalNull:
-    """As `exod.search.null.NullHypothesis`; in each band long frames come first."""
+    """As `exod.search.nulls.null.NullHypothesis`; in each band long frames come first."""
 
     subset: Subset
 

@@ -13,8 +13,8 @@ from exod.instruments import CAMERAS
 from exod.instruments.epic import EpicCamera
 from exod.observation.events import Exposure
 from exod.observation.times import PIPELINE_TIME, TIME_ZERO_MJD, TimeFrame
-from exod.pps.fitsfile import Header
-from exod.pps.fitshdu import Hdu
+from exod.pps.fits.fitsfile import Header
+from exod.pps.fits.fitshdu import Hdu
 from exod.pps.names import PPS_NAME, TIMING_PRODUCT, obsid_of_path
 from exod.sky.plane import TangentPlane, pixel_size
 

@@ -27,8 +27,8 @@ from exod.archive.snapshot import Snapshot
 from exod.archive.store import Store
 from exod.errors import ArchiveError, ConfigError
 from exod.files.storage import one_line
-from exod.queries.compiling import literal, quoted
 from exod.schemas.columns import Column, Table
+from exod.schemas.conditions.compiling import literal, quoted
 
 if TYPE_CHECKING:
     import dask.dataframe as dd

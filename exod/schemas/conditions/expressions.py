@@ -1,7 +1,7 @@
 """Conditions on the columns of a table as text: parsed, checked and written in SQL, never executed.
 
 The language is a small part of Python's: comparisons, ``and``, ``or``, ``not``, ``in``, ``+ - * /``
-and the functions of `exod.queries.grammar.FUNCTIONS`. Numbers, text and true or false are never
+and `FUNCTIONS` of `exod.schemas.conditions.grammar`. Numbers, text and true or false are never
 mixed.
 
 A value is missing if it is NaN or null. A comparison with a missing value is false, whichever it
@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from exod.errors import ConfigError
-from exod.queries.compiling import Compiler, quoted
-from exod.queries.grammar import Checker, Kind, named, pairs, short, tree
+from exod.schemas.conditions.compiling import Compiler, quoted
+from exod.schemas.conditions.grammar import Checker, Kind, named, pairs, short, tree
 
 if TYPE_CHECKING:
     import pandas as pd

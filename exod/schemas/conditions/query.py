@@ -95,7 +95,7 @@ class Query:
     table : str
         Its name; empty for the one that fits the question.
     where : str
-        A condition on its columns, see `exod.queries.parse`; empty for all rows.
+        A condition on its columns, see `exod.schemas.conditions.parse`; empty for all rows.
     cone : Cone, optional
         Rows with a position within it.
     name : str
@@ -146,7 +146,7 @@ class Query:
         return self.sort.removeprefix("-")
 
     def conditions(self) -> list[str]:
-        """The conditions besides flags and cone, as text for `exod.queries.parse`.
+        """The conditions besides flags and cone, as text for `exod.schemas.conditions.parse`.
 
         Examples
         --------

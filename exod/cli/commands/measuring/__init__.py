@@ -1,0 +1,1 @@
+"""Commands that measure the search: simulated observations, injected sources, completeness."""

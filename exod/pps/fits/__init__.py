@@ -1,0 +1,1 @@
+"""FITS files of the pipeline: every byte accounted for, columns, headers, extensions."""
