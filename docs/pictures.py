@@ -42,6 +42,7 @@ PLAN = {
     "simulate": Room(1.2, 5, "event lists with/known truth", "science"),
     "vetting": Room(2.2, 3, "features, flags,/filters", "science"),
     "search": Room(2.2, 4, "cells, windows,/regions, positions", "science"),
+    "astrometry": Room(3.95, 4, "attitudes, frames,/offsets", "science"),
     "sources": Room(3.95, 5, "clusters, names,/coverage", "science"),
     "sensitivity": Room(2.2, 5, "false alarms,/counts needed", "science"),
     "counts": Room(2.7, 6, "cube, expectation,/significance", "science"),

@@ -19,6 +19,7 @@ PACKAGE = Path(exod.__file__).parent
 ROOT = PACKAGE.parent
 
 SCIENCE = (
+    "astrometry",
     "completeness",
     "counts",
     "instruments",
