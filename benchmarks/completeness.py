@@ -37,7 +37,7 @@ from exod.completeness.virtualwindows import VirtualWindows
 from exod.config import Config
 from exod.counts.windows import WindowCounts, Windows
 from exod.instruments.epic import XMM
-from exod.plots.saving import save_figure
+from exod.plots.drawing import save_figure
 from exod.scheduler.plan import Plan
 from exod.sensitivity.cellneeds import detection_counts
 from exod.sensitivity.profiles import typical_profile

@@ -30,7 +30,7 @@ from exod.config import Config
 from exod.counts.bayes import Thresholds
 from exod.counts.shares import ConditionalExpectation
 from exod.counts.windows import WindowCounts, Windows
-from exod.plots.saving import save_figure
+from exod.plots.drawing import save_figure
 from exod.scheduler import run as run_tasks
 from exod.scheduler.plan import Plan
 from exod.search.nulls.templatenull import SIGMA_STEP

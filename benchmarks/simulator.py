@@ -25,7 +25,7 @@ from exod.instruments.pointspread import (
     NORMALISATION_ARCSEC,
     OFF_AXIS_ARCMIN,
 )
-from exod.plots.saving import save_figure
+from exod.plots.drawing import save_figure
 from exod.simulate.camera.detector import DETECTORS
 
 FRACTIONS = np.array([0.6, 0.7, 0.8])

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from exod.config import Config
+    from exod.plots.drawing import Drawing
 
 Archive_ = Annotated[str, typer.Argument(metavar="ROOT", help="The archive.")]
 Storage = Annotated[
@@ -79,6 +80,31 @@ Data = Annotated[
         help="Where the folders of observations are that are given by obsid [here].",
     ),
 ]
+
+PictureFormat = Annotated[
+    str, typer.Option("--format", metavar="png|pdf|svg", help="Format of the pictures.")
+]
+PictureSize = Annotated[
+    str | None,
+    typer.Option(
+        "--size", metavar="W,H", help="Width and height of a picture in inches [what suits it]."
+    ),
+]
+PictureStyle = Annotated[
+    str | None,
+    typer.Option("--style", metavar="FILE", help="Style file of matplotlib, or the name of one."),
+]
+
+
+def drawing_of(form: str, size: str | None = None, style: str | None = None) -> Drawing:
+    """How pictures are drawn, from the options of a command."""
+    from exod.plots.drawing import Drawing, picture_size, read_style
+
+    return Drawing(
+        form,
+        picture_size(size) if size is not None else None,
+        read_style(style) if style is not None else {},
+    )
 
 
 def storage_options(text: str | None) -> dict[str, Any] | None:

@@ -16,7 +16,9 @@ CLOSE = 0.05
 """Difference of detection fractions that counts as agreement even if errors are smaller."""
 
 
-def report(table: pd.DataFrame, needed: pd.DataFrame, command: str) -> str:
+def report(
+    table: pd.DataFrame, needed: pd.DataFrame, command: str, picture: str = "completeness.png"
+) -> str:
     """Text of the report.
 
     Parameters
@@ -27,6 +29,8 @@ def report(table: pd.DataFrame, needed: pd.DataFrame, command: str) -> str:
         From `exod.completeness.curves.counts_needed`.
     command : str
         What made the results.
+    picture : str
+        Name of the picture beside it.
     """
     injected = table[(table["source"] == "injected") & (table["kind"] == ANY)]
     trials = int(injected.drop_duplicates(_grid(injected))["trials"].sum())
@@ -38,7 +42,7 @@ def report(table: pd.DataFrame, needed: pd.DataFrame, command: str) -> str:
         "and is significant while the burst lasts. *Counts* are the expected good counts of a "
         "burst over all cameras, in the whole point spread function, without losses between "
         "chips. Errors are 68 per cent intervals.",
-        "![completeness](completeness.png)",
+        f"![completeness]({picture})",
         "## Counts for 50 and 90 % detection in any run",
         _needed_table(needed[needed["kind"] == ANY]),
         "`<` and `>`: beyond the counts that were tried.",

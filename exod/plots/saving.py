@@ -1,9 +1,9 @@
-"""Pictures of what an archive holds, as PNG files that appear whole or not at all."""
+"""Pictures of what an archive holds, as files that appear whole or not at all."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,11 +13,10 @@ from matplotlib.figure import Figure
 
 from exod.archive import Archive
 from exod.errors import ArchiveError, InputError
-from exod.files.whole import whole_file
+from exod.plots.drawing import DEFAULT, Drawing, save_figures
 from exod.plots.images import detection_image
 from exod.plots.lightcurves import region_light_curve
 from exod.plots.overviews import observation_overview
-from exod.plots.style import RESOLUTION
 from exod.sky.plane import TangentPlane
 
 _PLANE = ("x_ref", "y_ref", "ra_ref", "dec_ref", "x_delta", "y_delta")
@@ -38,21 +37,12 @@ _log = logging.getLogger(__name__)
 Frames = Mapping[str, pd.DataFrame]
 
 
-def save_figure(figure: Figure, path: Path) -> Path:
-    """Write a picture as PNG.
-
-    Raises
-    ------
-    ArchiveError
-        If it cannot be written.
-    """
-    with whole_file(path, error=ArchiveError) as temporary:
-        figure.savefig(temporary, format="png", dpi=RESOLUTION)
-    return path
-
-
 def save_observation(
-    archive: Archive, obsid: str, folder: str | Path, max_light_curves: int = 50
+    archive: Archive,
+    obsid: str,
+    folder: str | Path,
+    max_light_curves: int = 50,
+    drawing: Drawing = DEFAULT,
 ) -> list[Path]:
     """Pictures of an observation: overview, image of each run with regions, light curves.
 
@@ -69,6 +59,8 @@ def save_observation(
     max_light_curves : int
         Light curves at most, the most significant first; a log message says how many are left
         out.
+    drawing : Drawing
+        Format, size and style.
 
     Returns
     -------
@@ -80,19 +72,27 @@ def save_observation(
     ArchiveError
         If the archive does not have the observation, or something cannot be read or written.
     """
-    folder = Path(folder)
     tables = _observation(archive, obsid)
+    figures = _figures(archive, tables, obsid, max_light_curves)
+    return save_figures(figures, Path(folder), drawing)
+
+
+def _figures(
+    archive: Archive, tables: Frames, obsid: str, max_light_curves: int
+) -> Iterator[tuple[str, Figure]]:
     observation, regions = tables["observations"].iloc[0], tables["regions"]
-    overview = observation_overview(
-        observation, tables["rates"], _one_run_each(tables), tables["exposures"]
+    yield (
+        f"{obsid}_overview",
+        observation_overview(
+            observation, tables["rates"], _one_run_each(tables), tables["exposures"]
+        ),
     )
-    paths = [save_figure(overview, folder / f"{obsid}_overview.png")]
     for runid in _runs_to_draw(tables["runs"]):
-        paths += _save_image(tables, runid, folder)
+        yield from _image(tables, runid)
     strongest = regions[["sigma_peak", "sigma_eclipse"]].max(axis=1)
     ordered = regions.loc[strongest.sort_values(ascending=False, kind="stable").index]
     for detid in ordered["detid"].iloc[:max_light_curves]:
-        paths.append(_save_light_curve(archive, tables, detid, folder))
+        yield _light_curve(archive, tables, detid)
     left_out = len(ordered) - max_light_curves
     if left_out > 0:
         _log.warning(
@@ -101,10 +101,11 @@ def save_observation(
             left_out,
             len(ordered),
         )
-    return paths
 
 
-def save_detection(archive: Archive, detid: str, folder: str | Path) -> list[Path]:
+def save_detection(
+    archive: Archive, detid: str, folder: str | Path, drawing: Drawing = DEFAULT
+) -> list[Path]:
     """Pictures of a region: its light curve, and the image of its run.
 
     Parameters and exceptions are those of `save_observation`, with a region identifier.
@@ -115,8 +116,14 @@ def save_detection(archive: Archive, detid: str, folder: str | Path) -> list[Pat
         raise ArchiveError(
             f"{detid!r} is not a region identifier; it starts with the ten digits of an obsid."
         ) from error
-    curve = _save_light_curve(archive, tables, detid, Path(folder))
-    return [curve, *_save_image(tables, detid.rpartition("_")[0], Path(folder))]
+    return save_figures(_figures_of_region(archive, tables, detid), Path(folder), drawing)
+
+
+def _figures_of_region(
+    archive: Archive, tables: Frames, detid: str
+) -> Iterator[tuple[str, Figure]]:
+    yield _light_curve(archive, tables, detid)
+    yield from _image(tables, detid.rpartition("_")[0])
 
 
 def _observation(archive: Archive, obsid: str) -> Frames:
@@ -153,12 +160,12 @@ def _row(frame: pd.DataFrame, column: str, value: str) -> pd.Series[Any]:
     return rows.iloc[0]
 
 
-def _save_image(tables: Frames, runid: str, folder: Path) -> list[Path]:
+def _image(tables: Frames, runid: str) -> Iterator[tuple[str, Figure]]:
     """The image of a run; none if the projection is unknown, for nothing was searched then."""
     observation = tables["observations"].iloc[0]
     plane = TangentPlane(*(float(observation[name]) for name in _PLANE))
     if not np.isfinite([getattr(plane, name) for name in _PLANE]).all():
-        return []
+        return
     cells, regions = (tables[name][tables[name]["runid"] == runid] for name in ("cells", "regions"))
     figure = detection_image(
         _row(tables["runs"], "runid", runid),
@@ -169,11 +176,11 @@ def _save_image(tables: Frames, runid: str, folder: Path) -> list[Path]:
         tables["known_sources"],
         str(observation["target"]),
     )
-    return [save_figure(figure, folder / f"{runid}_image.png")]
+    yield f"{runid}_image", figure
 
 
-def _save_light_curve(archive: Archive, tables: Frames, detid: str, folder: Path) -> Path:
+def _light_curve(archive: Archive, tables: Frames, detid: str) -> tuple[str, Figure]:
     region = _row(tables["regions"], "detid", detid)
     run = _row(tables["runs"], "runid", str(region["runid"]))
     figure = region_light_curve(run, region, archive.lightcurve(detid))
-    return save_figure(figure, folder / f"{detid}_lightcurve.png")
+    return f"{detid}_lightcurve", figure

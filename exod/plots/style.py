@@ -39,9 +39,6 @@ KIND_MARKERS: Final = MappingProxyType({"peak": "^", "eclipse": "v", "both": "D"
 SMALL: Final = 8
 """Smallest font size, points."""
 
-RESOLUTION: Final = 150
-"""Dots per inch of saved pictures."""
-
 
 def utc(seconds: float) -> str:
     """UTC of a mission elapsed time, to the second.

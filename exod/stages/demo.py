@@ -20,6 +20,7 @@ from exod.config import Config
 from exod.counterparts.wanted import Own, wanted_catalogues
 from exod.files.whole import write_whole
 from exod.instruments import CAMERAS
+from exod.plots import Drawing
 from exod.pps import find_observations
 from exod.scheduler.plan import Plan
 from exod.stages.catalogue.release import Release, write_catalogue
@@ -69,6 +70,7 @@ def run_demo(
     scheduler: str,
     say: Callable[[str], None],
     follow: Callable[..., AbstractContextManager[Any]],
+    drawing: Drawing | None = None,
 ) -> DemoResult:
     """Run the demo in `folder`.
 
@@ -82,6 +84,8 @@ def run_demo(
         Is told what is going on.
     follow : callable
         As `exod.cli.progress.follow`.
+    drawing : Drawing, optional
+        Format, size and style of the pictures.
     """
     say("Simulating three observations ...")
     for number, (obsid, options) in enumerate(OBSERVATIONS.items()):
@@ -104,7 +108,14 @@ def run_demo(
     say("Drawing ...")
     opened = open_archive(archive)
     obsids = [outcome.obsid for outcome in outcomes if outcome.n_runs]
-    drawn = plot_many(opened, obsids, folder / "plots", Plan(scheduler), light_curves=LIGHT_CURVES)
+    drawn = plot_many(
+        opened,
+        obsids,
+        folder / "plots",
+        Plan(scheduler),
+        light_curves=LIGHT_CURVES,
+        drawing=drawing,
+    )
     pictures = sorted(path for _, paths in drawn for path in paths)
     truth = pd.concat(
         [

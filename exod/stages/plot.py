@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from exod.archive import Archive, open_archive
-from exod.plots import save_observation
+from exod.plots import Drawing, save_observation
 from exod.scheduler import run as run_tasks
 from exod.scheduler.plan import Plan
 
@@ -22,6 +22,7 @@ def plot_many(
     plan: Plan | None = None,
     *,
     light_curves: int = LIGHT_CURVES,
+    drawing: Drawing | None = None,
 ) -> Iterator[tuple[str, list[Path]]]:
     """Draw observations.
 
@@ -37,6 +38,8 @@ def plot_many(
         Where and how; by default all cores of this machine.
     light_curves : int
         Light curves of each observation at most, the most significant.
+    drawing : Drawing, optional
+        Format, size and style of the pictures.
 
     Yields
     ------
@@ -51,7 +54,11 @@ def plot_many(
         If an observation cannot be drawn.
     """
     task = partial(
-        save_observation, open_archive(archive), folder=folder, max_light_curves=light_curves
+        save_observation,
+        open_archive(archive),
+        folder=folder,
+        max_light_curves=light_curves,
+        drawing=drawing or Drawing(),
     )
     fitting = (plan or Plan()).fitting(len(obsids))
     for done in run_tasks(task, obsids, fitting, name=lambda obsid: f"plot-{obsid}"):

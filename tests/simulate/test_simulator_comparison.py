@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.twin import FILES, RADII, compare
 from benchmarks.twin_picture import Measured, simulator_comparison
-from exod.plots.saving import save_figure
+from exod.plots.drawing import save_figure
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,17 @@ import typer
 from rich.markup import escape
 
 from exod.cli.app import app, new_table, out, say
-from exod.cli.options import Archive_, Scheduler, Storage, Workers, storage_options
+from exod.cli.options import (
+    Archive_,
+    PictureFormat,
+    PictureSize,
+    PictureStyle,
+    Scheduler,
+    Storage,
+    Workers,
+    drawing_of,
+    storage_options,
+)
 from exod.errors import plural
 
 if TYPE_CHECKING:
@@ -126,6 +136,9 @@ def recovery(
         "recovery"
     ),
     radius: Annotated[float, typer.Option(help="Largest distance in arcsec.")] = 15.0,
+    form: PictureFormat = "png",
+    size: PictureSize = None,
+    style: PictureStyle = None,
     storage: Storage = None,
 ) -> None:
     """Show which runs find the regions of the others, and how bright regions of each run are.
@@ -134,21 +147,24 @@ def recovery(
     """
     from exod.archive import open_archive
     from exod.files.whole import whole_file
+    from exod.plots.drawing import save_figure
     from exod.plots.recovery import recovery_figure
-    from exod.plots.saving import save_figure
     from exod.stages.query.filters import recovery_of_archive
     from exod.tablefiles.csvtext import csv_text
 
+    drawing = drawing_of(form, size, style)
     found = recovery_of_archive(open_archive(root, storage_options(storage)), radius)
     label = {
         "n_mean": "Mean counts in a frame of the light curve",
         "intensity_mean": "Mean counts of its cells, all frames",
     }[found.column]
-    figure = recovery_figure(found.recovery, found.histograms, found.edges, label, radius)
     counts = to / "recovery.csv"
     with whole_file(counts) as temporary:
         temporary.write_text(csv_text(found.recovery.table()), encoding="utf-8")
-    for path in (counts, save_figure(figure, to / "recovery.png")):
+    with drawing.applied():
+        figure = recovery_figure(found.recovery, found.histograms, found.edges, label, radius)
+        picture = save_figure(figure, to / "recovery.png", drawing)
+    for path in (counts, picture):
         say(str(path))
 
 

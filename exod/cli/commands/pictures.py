@@ -11,9 +11,13 @@ from exod.cli.app import app, out
 from exod.cli.options import (
     Archive_,
     ConfigFile,
+    PictureFormat,
+    PictureSize,
+    PictureStyle,
     Preset,
     Set,
     Storage,
+    drawing_of,
     existing,
     read_config,
     storage_options,
@@ -28,19 +32,23 @@ def plot(
         list[str], typer.Argument(metavar="DETID-or-OBSID...", help="Regions or observations.")
     ],
     to: Annotated[Path, typer.Option(help="Folder of the pictures.")] = Path("plots"),
+    form: PictureFormat = "png",
+    size: PictureSize = None,
+    style: PictureStyle = None,
     storage: Storage = None,
 ) -> None:
     """Draw regions (light curve and image) or whole observations.
 
-    Example: `exod plot results 0001730201_0_50_0.2_12.0_0 --to plots`
+    Example: `exod plot results 0001730201_0_50_0.2_12.0_0 --to plots --format pdf`
     """
     from exod.archive import open_archive
     from exod.plots import save_detection, save_observation
 
+    drawing = drawing_of(form, size, style)
     archive = open_archive(root, storage_options(storage))
     for name in names:
         save = save_observation if name.isdigit() else save_detection
-        for path in save(archive, name, to):
+        for path in save(archive, name, to, drawing=drawing):
             out.print(str(path), soft_wrap=True)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from exod.cli.app import app, out
-from exod.cli.options import Archive_, Storage, storage_options
+from exod.cli.options import Archive_, PictureStyle, Storage, drawing_of, storage_options
 from exod.errors import plural
 
 
@@ -18,6 +18,7 @@ def report(
     to: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),
     top: Annotated[int, typer.Option(min=0, help="Sources to list.")] = 50,
     light_curves: Annotated[int, typer.Option(min=0, help="Light curves to show.")] = 12,
+    style: PictureStyle = None,
     storage: Storage = None,
 ) -> None:
     """Describe an archive with statistics on one HTML page that needs no other file.
@@ -28,10 +29,10 @@ def report(
     from exod.report.consistency import failed
     from exod.stages.report.page import write_report
 
+    drawing = drawing_of("png", style=style)
+    archive = open_archive(root, storage_options(storage))
     with out.status("Counting"):
-        numbers = write_report(
-            open_archive(root, storage_options(storage)), to, top=top, light_curves=light_curves
-        )
+        numbers = write_report(archive, to, top=top, light_curves=light_curves, drawing=drawing)
     wrong = failed(numbers.checks)
     said = f"{wrong} did not pass" if wrong else "all passed"
     out.print(f"{to}: {plural(len(numbers.checks), 'consistency check')}, {said}.", soft_wrap=True)

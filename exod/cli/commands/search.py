@@ -20,6 +20,9 @@ from exod.cli.options import (
     Listed,
     Memory,
     Paths,
+    PictureFormat,
+    PictureSize,
+    PictureStyle,
     Preset,
     Scheduler,
     Set,
@@ -27,6 +30,7 @@ from exod.cli.options import (
     Storage,
     TBin,
     Workers,
+    drawing_of,
     input_paths,
     memory_bytes,
     read_config,
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
     from exod.archive import Archive
     from exod.config import Config
     from exod.errors import InputError
+    from exod.plots.drawing import Drawing
     from exod.pps import ObservationFiles
     from exod.scheduler.plan import Plan
     from exod.stages.detect.observation import Outcome
@@ -67,6 +72,9 @@ def detect(
         bool, typer.Option("--retry-failed", help="Search again what failed.")
     ] = False,
     plots: Annotated[Path | None, typer.Option(help="Save pictures in this folder.")] = None,
+    form: PictureFormat = "png",
+    size: PictureSize = None,
+    style: PictureStyle = None,
     storage: Storage = None,
     source: Input = None,
     dry: Annotated[
@@ -94,6 +102,8 @@ def detect(
     wanted = read_config(config, settings, t_bin, band, sigma, preset)
     options = storage_options(storage)
     plan = Plan(scheduler, workers, memory_bytes(memory))
+    # A style that cannot be read is told before the search, not after it.
+    drawing = drawing_of(form, size, style) if plots is not None else None
     places = input_paths(paths or [], listed, data)
     with err.status("Looking for observations"):
         observations, problems = find_observations(places, storage_options(source))
@@ -113,10 +123,10 @@ def detect(
         retry_failed=retry_failed,
         storage_options=options,
     )
-    if plots is not None:
+    if plots is not None and drawing is not None:
         drawable = [outcome.obsid for outcome in outcomes if outcome.n_runs]
         opened = open_archive(archive, options)
-        _plot_observations(opened, drawable, plots, Plan(scheduler, workers))
+        _plot_observations(opened, drawable, plots, Plan(scheduler, workers), drawing)
     finish(outcomes, problems)
 
 
@@ -190,12 +200,14 @@ def _search(
     return outcomes
 
 
-def _plot_observations(archive: Archive, obsids: list[str], folder: Path, plan: Plan) -> None:
+def _plot_observations(
+    archive: Archive, obsids: list[str], folder: Path, plan: Plan, drawing: Drawing
+) -> None:
     """Draw observations of an archive and say where the pictures are."""
     from exod.stages.plot import plot_many
 
     drawn = 0
-    for obsid, paths in plot_many(archive, obsids, folder, plan):
+    for obsid, paths in plot_many(archive, obsids, folder, plan, drawing=drawing):
         drawn += len(paths)
         say(f"{obsid}: {len(paths)} pictures in {folder}")
     say(f"Pictures: {drawn} in {folder}")

@@ -12,7 +12,7 @@ from collections.abc import Generator, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
@@ -41,6 +41,9 @@ from exod.simulate import SimulatedObservation, simulate
 from exod.stages.completeness.virtual import detections, predict, searched
 from exod.stages.detect.observation import Outcome
 from exod.tablefiles.csvtext import csv_text
+
+if TYPE_CHECKING:
+    from exod.plots.drawing import Drawing
 
 TASKS: Final = "tasks"
 """Folder of the files of tasks, in that of the results."""
@@ -246,7 +249,7 @@ def collect(folder: str | Path) -> pd.DataFrame:
         ) from error
 
 
-def write_results(folder: str | Path, command: str) -> list[Path]:
+def write_results(folder: str | Path, command: str, drawing: Drawing | None = None) -> list[Path]:
     """Write tables, picture and report of the tasks that are done.
 
     Parameters
@@ -255,15 +258,18 @@ def write_results(folder: str | Path, command: str) -> list[Path]:
         Of the campaign.
     command : str
         What made it, for the report.
+    drawing : Drawing, optional
+        Format, size and style of the picture.
 
     Returns
     -------
     list of Path
-        completeness.parquet, completeness.csv, completeness.png and completeness.md.
+        completeness.parquet, completeness.csv, completeness.png (or of another format) and
+        completeness.md.
     """
     # matplotlib takes a second to load, and tasks do not draw.
     from exod.plots.completeness import completeness_figure
-    from exod.plots.saving import save_figure
+    from exod.plots.drawing import DEFAULT, save_figure
 
     folder = Path(folder)
     table = summarise(collect(folder))
@@ -272,6 +278,8 @@ def write_results(folder: str | Path, command: str) -> list[Path]:
     with whole_file(paths[0]) as temporary:
         table.to_parquet(temporary, index=False)
     write_whole(paths[1], csv_text(table))
-    save_figure(completeness_figure(table), paths[2])
-    write_whole(paths[3], report(table, needed, command))
+    drawing = drawing or DEFAULT
+    with drawing.applied():
+        paths[2] = save_figure(completeness_figure(table), paths[2], drawing)
+    write_whole(paths[3], report(table, needed, command, paths[2].name))
     return paths

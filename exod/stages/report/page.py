@@ -9,6 +9,7 @@ from typing import Final
 from exod.archive import Archive, open_archive
 from exod.errors import ArchiveError
 from exod.files.whole import write_whole
+from exod.plots.drawing import DEFAULT, Drawing
 from exod.plots.statistics import report_pictures
 from exod.report.numbers import Numbers
 from exod.report.page import render
@@ -25,6 +26,7 @@ def write_report(
     *,
     top: int = TOP,
     light_curves: int = CURVES,
+    drawing: Drawing = DEFAULT,
 ) -> Numbers:
     """Describe an archive on one HTML page that needs no other file.
 
@@ -37,6 +39,8 @@ def write_report(
     top, light_curves : int
         How many of the most significant sources are listed, and how many of these have their
         light curve drawn.
+    drawing : Drawing
+        Style of the pictures; their format and size are those of a page.
 
     Returns
     -------
@@ -50,11 +54,13 @@ def write_report(
     """
     archive = open_archive(archive)
     numbers = gather(archive, top=top, light_curves=light_curves)
+    with drawing.applied():
+        pictures = report_pictures(numbers)
     page = render(
         "Statistics of an exod archive",
         f"{archive.root}, {numbers.about.made:%Y-%m-%d %H:%M} UTC, "
         f"exod {numbers.about.versions['exod']}",
-        sections(numbers, report_pictures(numbers)),
+        sections(numbers, pictures),
     )
     write_whole(Path(path), page, error=ArchiveError)
     return numbers

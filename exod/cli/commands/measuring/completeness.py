@@ -14,12 +14,16 @@ from exod.cli.app import app, out, say
 from exod.cli.options import (
     Band,
     ConfigFile,
+    PictureFormat,
+    PictureSize,
+    PictureStyle,
     Preset,
     Scheduler,
     Set,
     Sigma,
     TBin,
     Workers,
+    drawing_of,
     numbers,
     read_config,
 )
@@ -69,6 +73,9 @@ def completeness(
     settings: Set = None,
     scheduler: Scheduler = "local",
     workers: Workers = None,
+    form: PictureFormat = "png",
+    size: PictureSize = None,
+    style: PictureStyle = None,
 ) -> None:
     """Measure how many counts a burst needs to be found, with simulated observations.
 
@@ -82,6 +89,7 @@ def completeness(
     from exod.scheduler.plan import Plan
     from exod.stages.completeness.measure import write_results
 
+    drawing = drawing_of(form, size, style)
     campaign = Campaign(
         amplitudes=_numbers("--amplitudes", amplitudes),
         durations=_numbers("--durations", durations),
@@ -97,7 +105,7 @@ def completeness(
     )
     outcomes = _run(campaign, folder, Plan(scheduler, workers))
     if any(outcome.status != "FAILED" for outcome in outcomes):
-        for path in write_results(folder, shlex.join(["exod", *sys.argv[1:]])):
+        for path in write_results(folder, shlex.join(["exod", *sys.argv[1:]]), drawing):
             say(str(path))
     finish(outcomes, [])
 

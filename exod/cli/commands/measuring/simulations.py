@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from exod.cli.app import app, new_table, out
+from exod.cli.options import PictureFormat, PictureSize, PictureStyle, drawing_of
 from exod.cli.outcomes import finish, summary
 
 
@@ -68,6 +69,9 @@ def demo(
         "demo"
     ),
     scheduler: Annotated[str, typer.Option(help="sync, local or tcp://host:port.")] = "local",
+    form: PictureFormat = "png",
+    size: PictureSize = None,
+    style: PictureStyle = None,
 ) -> None:
     """Simulate three observations offline, search them, draw what was found, make a catalogue.
 
@@ -77,7 +81,8 @@ def demo(
     from exod.stages.demo import run_demo
     from exod.stages.report.page import REPORT
 
-    result = run_demo(folder, scheduler, say=out.print, follow=follow)
+    drawing = drawing_of(form, size, style)
+    result = run_demo(folder, scheduler, say=out.print, follow=follow, drawing=drawing)
     summary(result.outcomes, str(result.archive), result.seconds)
     table = new_table("What was put in and what was found", numbers=result.found.columns)
     for row in result.found.to_dict("records"):
