@@ -34,8 +34,9 @@ class Selection(_Settings):
     flags : {"header", "none"}
         Quality flags from the selection expression in the header, or no flag cut.
     hot_pixels : str
-        ``"find"`` them in the data, ``"off"``, or the path of a table with the columns
-        INSTRUME, CCDNR, RAWX, RAWY, REV1, REV2, each of whose rows must be a pixel of a camera.
+        ``"find"`` them in the data, ``"off"``, ``"4xmm-dr14"`` for the table of that catalogue,
+        or the path of a table with the columns INSTRUME, CCDNR, RAWX, RAWY (or RAWY1 and RAWY2,
+        first and last), REV1, REV2, each of whose rows must be pixels of a camera.
     """
 
     flags: Literal["header", "none"] = "header"

@@ -189,10 +189,11 @@ def read_config(
         overrides = ["detect.false_alarm_rate=none", *overrides, f"detect.sigma={sigma}"]
     found = Config.load(path, overrides, preset or "published")
     if found.selection.hot_pixels not in {"find", "off"}:
-        from exod.tablefiles.pixeltable import read_hot_pixel_table
+        from exod.tablefiles.pixeltable import hot_pixel_table, read_hot_pixel_table
 
         # A table that cannot be used is told at once, and not by every observation.
-        read_hot_pixel_table(Path(found.selection.hot_pixels))
+        if pixels := hot_pixel_table(found.selection.hot_pixels):
+            read_hot_pixel_table(pixels)
     return found
 
 

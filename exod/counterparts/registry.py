@@ -19,6 +19,7 @@ from exod.errors import ConfigError
 from exod.files.text import read_text
 from exod.schemas import MATCH
 from exod.schemas.columns import Column, Table
+from exod.tablefiles.shipped import catalogs_folder
 
 TYPES: Final = MappingProxyType(
     {
@@ -234,23 +235,6 @@ class Catalogue(_Declared):
         ]
         about = f"Counterparts of the unique sources in {self.title}"
         return Table("xmatch", about, (*MATCH, *found, *kept), ("region_num",))
-
-
-def catalogs_folder() -> Path:
-    """Folder of the declarations: inside an installed package, beside one that is worked on.
-
-    Raises
-    ------
-    ConfigError
-        If it is in neither place.
-    """
-    package = Path(__file__).resolve().parents[1]
-    for folder in (package / "catalogs", package.parent / "catalogs"):
-        if folder.is_dir():
-            return folder
-    raise ConfigError(
-        f"The declarations of catalogues are missing from {package}; install exod again."
-    )
 
 
 def declared_in(path: Path) -> Catalogue:

@@ -116,9 +116,15 @@ def hot_pixel_mask(events: EventList, hot: pd.DataFrame) -> NDArray[np.bool_]:
     pixel = pixel_codes(events.ccdnr, events.rawx, events.rawy)
     hot_pixel = pixel_codes(*(hot[name].to_numpy() for name in ("ccdnr", "rawx", "rawy")))
     suspects = np.flatnonzero(np.isin(pixel, hot_pixel))
+    suspects = suspects[np.argsort(pixel[suspects], kind="stable")]
     pixel, time = pixel[suspects], events.time[suspects]
-    for key, low, high in zip(hot_pixel, hot["time_lo"], hot["time_hi"], strict=True):
-        mask[suspects[(pixel == key) & (time >= low) & (time <= high)]] = True
+    first, last = (np.searchsorted(pixel, hot_pixel, side) for side in ("left", "right"))
+    low, high = hot["time_lo"].to_numpy(), hot["time_hi"].to_numpy()
+    # A table may list thousands of pixels, of which few have events.
+    for i in np.flatnonzero(first < last):
+        mine = slice(first[i], last[i])
+        inside = (time[mine] >= low[i]) & (time[mine] <= high[i])
+        mask[suspects[mine][inside]] = True
     return mask
 
 

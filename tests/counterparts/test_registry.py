@@ -12,9 +12,10 @@ import pyarrow as pa
 import pytest
 
 import exod
-from exod.counterparts.registry import catalogs_folder, declared_as, declared_in, known, registry
+from exod.counterparts.registry import declared_as, declared_in, known, registry
 from exod.errors import ConfigError
 from exod.schemas import MATCH
+from exod.tablefiles.shipped import catalogs_folder
 
 EXPECTED = {
     "2mass",
@@ -139,8 +140,12 @@ def test_a_wheel_has_the_declarations(tmp_path):
     with zipfile.ZipFile(wheel) as file:
         file.extractall(tmp_path / "site")
     code = (
-        "from exod.counterparts.registry import catalogs_folder, registry; "
-        "print(catalogs_folder(), *registry())"
+        "from exod.counterparts.registry import registry; "
+        "from exod.stages.derive.flaginputs import read_excluded; "
+        "from exod.tablefiles.pixeltable import hot_pixel_table, read_hot_pixel_table; "
+        "from exod.tablefiles.shipped import catalogs_folder; "
+        "pixels = read_hot_pixel_table(hot_pixel_table('4xmm-dr14')); "
+        "print(catalogs_folder(), len(read_excluded()), len(pixels), *registry())"
     )
     run = subprocess.run(
         [sys.executable, "-c", code],
@@ -149,6 +154,8 @@ def test_a_wheel_has_the_declarations(tmp_path):
         text=True,
         check=True,
     )
-    folder, *names = run.stdout.split()
+    folder, n_excluded, n_pixels, *names = run.stdout.split()
+    assert int(n_excluded) == 181
+    assert int(n_pixels) > 10_000
     assert Path(folder) == tmp_path / "site" / "exod" / "catalogs"
     assert set(names) == EXPECTED

@@ -6,6 +6,7 @@ EXOD2 ran without the quality flags and without removing hot pixels, so does thi
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -271,6 +272,33 @@ def test_no_region_holds_a_hot_pixel(files):
         removed = {*zip(kept.time[hot], kept.x[hot], kept.y[hot], strict=True)}
         searched = {*zip(subset.time[mine], subset.x[mine], subset.y[mine], strict=True)}
         assert not removed & searched
+
+
+def test_the_table_of_4xmm_removes_its_pixels_and_nothing_else(files, data_dir):
+    """Of the events whose cubes equal EXOD2's, those in the pixels listed are not searched."""
+    selection = {"flags": "none"}
+    subsets = {}
+    for setting in ("off", "4xmm-dr14"):
+        config = Config.parse({"selection": selection | {"hot_pixels": setting}})
+        (subsets[setting],) = read_observation(files, config).subsets
+    listed: Counter[tuple[float, ...]] = Counter()
+    for path in files.event_lists:
+        exposure, events = read_event_list(path)
+        kept = select_events(exposure, events, use_flags=False).events
+        name = exposure.instrument.replace("EMOS", "M")
+        table = pd.read_csv(data_dir / "exod2" / f"4xmmdr14_hotpixels_{name}.csv")
+        hot = np.zeros(len(kept), bool)
+        for ccd, _, column, row_lo, row_hi, after, before in table.to_numpy():
+            if after < exposure.revolution < before:
+                there = (kept.ccdnr == ccd) & (kept.rawx == column)
+                hot |= there & (kept.rawy >= row_lo) & (kept.rawy <= row_hi)
+        assert hot.any()
+        listed.update(zip(kept.time[hot], kept.x[hot], kept.y[hot], kept.pi[hot], strict=True))
+    every, left = (
+        Counter(zip(s.time, s.x, s.y, s.pi, strict=True))
+        for s in (subsets["off"], subsets["4xmm-dr14"])
+    )
+    assert left == every - listed
 
 
 def test_defaults_use_nearly_all_events(defaults, found):

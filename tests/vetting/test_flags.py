@@ -1,5 +1,6 @@
 """Quality flags: what each says, and how the product follows the archive."""
 
+import csv
 import dataclasses
 
 import numpy as np
@@ -371,8 +372,27 @@ def test_artefacts_are_seen_in_the_rates(tmp_path, t_bin):
 
 def test_our_own_table_of_excluded_observations_is_sound():
     excluded = read_excluded()
-    assert all(len(obsid) == 10 and reason for obsid, reason in excluded.items())
+    assert len(excluded) == 181
+    assert excluded["0103461135"] == "moving target"
     assert FlagSettings().excluded == excluded
+
+
+def test_our_own_table_of_excluded_observations_is_that_of_exod2(data_dir):
+    with (data_dir / "exod2" / "excluded_observations.csv").open(newline="") as file:
+        theirs = {row["obsid"]: row["reason"] for row in csv.DictReader(file)}
+    assert read_excluded() == theirs
+
+
+def test_a_region_of_an_excluded_observation_is_flagged_by_default(tmp_path):
+    archive = Archive.create(tmp_path / "archive", Config())
+    for obsid in ("0103461135", "0000000001"):
+        archive.commit(obsid, "OK", observation(obsid, (80.0, -70.0), [(80.0, -70.0)], n_runs=1))
+    add_features(archive)
+    make_flags(archive.root, plan=SYNC)
+    found = archive.flags.compute()
+    flagged = found.loc[found["filt_exclude_obsid"], "obsid"]
+    assert set(flagged) == {"0103461135"}
+    assert set(found["obsid"]) == {"0103461135", "0000000001"}
 
 
 def test_excluded_observations_of_the_user(tmp_path):

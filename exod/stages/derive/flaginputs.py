@@ -10,10 +10,10 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from exod.counterparts.registry import catalogs_folder
 from exod.errors import ConfigError, InputError
 from exod.files.text import read_text
 from exod.observation.identifiers import validate_obsid
+from exod.tablefiles.shipped import catalogs_folder
 from exod.vetting.hotregions import BOX_EDGES
 
 EXCLUDED: Final = "excluded_observations.csv"

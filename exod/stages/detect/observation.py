@@ -30,6 +30,7 @@ from exod.sensitivity.cellalarms import AlarmsByStrength
 from exod.stages.detect.predict import predict
 from exod.stages.detect.read import read_observation
 from exod.stages.inputs.filestamps import file_identity
+from exod.tablefiles.pixeltable import hot_pixel_table
 
 FINAL = (InputError, ConfigError, TooLargeError)
 """Errors that another try would meet again."""
@@ -288,8 +289,8 @@ def _status(tables: Mapping[str, pd.DataFrame]) -> tuple[Status, str]:
 def input_paths(files: ObservationFiles, config: Config) -> list[Path | RemoteFile]:
     """All files that the result depends on."""
     paths = list(files.paths)
-    if config.selection.hot_pixels not in {"find", "off"}:
-        paths.append(Path(config.selection.hot_pixels))
+    if pixels := hot_pixel_table(config.selection.hot_pixels):
+        paths.append(pixels)
     return paths
 
 

@@ -19,7 +19,7 @@ from exod.observation.stretches import working_groups
 from exod.observation.subsets import merge_exposures
 from exod.pps import ObservationFiles, read_event_list, read_source_list
 from exod.pps.ingested import product_name
-from exod.tablefiles.pixeltable import read_hot_pixel_table
+from exod.tablefiles.pixeltable import hot_pixel_table, read_hot_pixel_table
 
 _NO_SOURCES = pd.DataFrame(
     {
@@ -137,11 +137,11 @@ def remove_hot_pixels(
     setting = config.selection.hot_pixels
     if setting == "off":
         return selected, pd.DataFrame()
-    if setting == "find":
-        hot = find_hot_pixels(events, exposure.camera)
-    else:
-        table = read_hot_pixel_table(Path(setting))
+    if path := hot_pixel_table(setting):
+        table = read_hot_pixel_table(path)
         hot = listed_hot_pixels(table, events, exposure.camera, exposure.revolution)
+    else:
+        hot = find_hot_pixels(events, exposure.camera)
     removed = hot_pixel_mask(events, hot)
     if removed.all():
         raise ExposureRejected(f"{exposure.filename} has events in hot pixels only.")

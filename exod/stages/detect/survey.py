@@ -9,7 +9,6 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import islice
-from pathlib import Path
 from typing import Any, Final
 
 from exod.archive import Archive
@@ -35,7 +34,7 @@ from exod.stages.detect.observation import (
     outcome_of,
 )
 from exod.stages.inputs.filestamps import are_unchanged
-from exod.tablefiles.pixeltable import read_hot_pixel_table
+from exod.tablefiles.pixeltable import hot_pixel_table, read_hot_pixel_table
 
 HOPELESS: Final = 5
 """Observations in a row that the archive did not take, after which it is useless to go on."""
@@ -86,8 +85,8 @@ def detect_many(
         If the hot pixel table cannot be read.
     """
     plan = replace((plan or Plan()).fitting(len(observations)), retries=RETRIES)
-    if config.selection.hot_pixels not in {"find", "off"}:
-        read_hot_pixel_table(Path(config.selection.hot_pixels))
+    if pixels := hot_pixel_table(config.selection.hot_pixels):
+        read_hot_pixel_table(pixels)
     archive = Archive.create(root, config, storage_options)
     earlier: list[Outcome] = []
 
@@ -220,7 +219,8 @@ def failed_observations(
     paths: list[str] = []
     problems: list[InputError] = []
     unknown = set(obsids)
-    other = Path(archive.config.selection.hot_pixels).name
+    pixels = hot_pixel_table(archive.config.selection.hot_pixels)
+    other = pixels.name if pixels else ""
     for entry in archive.entries():
         if obsids and entry.obsid not in unknown:
             continue
