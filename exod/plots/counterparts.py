@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from exod.plots.style import (
     BLACK,
@@ -23,6 +23,7 @@ from exod.plots.style import (
     SMALL,
     VERMILLION,
     as_it_is,
+    label_logarithm,
 )
 from exod.report.counterparts import Separations
 from exod.report.statistics import pixel_centres
@@ -142,6 +143,7 @@ def draw_types(types: pd.Series) -> Figure:
     axes.invert_yaxis()
     axes.set_xlim(0, 1.1 * float(widths.max()))
     axes.set_xlabel("Sources")
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
     return figure
 
 
@@ -166,6 +168,8 @@ def draw_fluxes(fluxes: pd.DataFrame) -> Figure:
         if not known.any():
             axes.text(0.5, 0.5, "not measured", ha="center", transform=axes.transAxes)
         axes.set(xscale="log", yscale="log", ylabel=label)
+        for axis in (axes.xaxis, axes.yaxis):
+            label_logarithm(axis)
         axes.set_xlabel("Flux in 4XMM, 0.2–12 keV (erg cm⁻² s⁻¹)")
     return figure
 

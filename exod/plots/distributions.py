@@ -8,14 +8,14 @@ from typing import Any, Final
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from exod.counts.bayes import Kind, threshold
-from exod.plots.style import BLACK, BLUE, GREEN, PURPLE, SMALL, VERMILLION
+from exod.plots.style import BLACK, BLUE, SMALL, VERMILLION, label_logarithm, series_style
 from exod.report.statistics import Histogram
 
-GROUPS: Final = ((BLUE, "-"), (VERMILLION, "--"), (GREEN, "-."), (PURPLE, ":"), (BLACK, "-"))
-"""Colours and lines of groups of a histogram."""
+MANY: Final = 6
+"""Groups above which a legend has two columns, so that it stays above the steps."""
 
 _KIND_LINES: Final = {"peak": (VERMILLION, "-"), "eclipse": (BLUE, "--")}
 _KINDS: tuple[Kind, Kind] = ("peak", "eclipse")
@@ -24,7 +24,7 @@ _KINDS: tuple[Kind, Kind] = ("peak", "eclipse")
 def _stairs(axes: Axes, shown: Histogram, label: Callable[[Any], str]) -> None:
     """Groups of a histogram as steps; values beyond the last edge are told in the label."""
     for number, (group, row) in enumerate(shown.counts.iterrows()):
-        colour, line = _KIND_LINES.get(str(group), GROUPS[number % len(GROUPS)])
+        colour, line = _KIND_LINES.get(str(group), series_style(number))
         counts = row.to_numpy()
         beyond = f", {counts[-1]:,} beyond" if counts[-1] else ""
         text = f"{label(group)}{beyond}"
@@ -40,10 +40,24 @@ def _fit(axes: Axes, shown: Histogram, lowest: float | None = None) -> None:
         axes.set_xlim(low, edges[min(filled[-1] + 2, len(edges) - 1)])
 
 
+def _count_linearly(axes: Axes, shown: Histogram) -> None:
+    """An axis of counts from 0, of whole numbers, with room for the legend."""
+    top = shown.counts.to_numpy()[:, 1:-1].max(initial=0)
+    axes.set_ylim(0, max(1.3 * top, 1.0))
+    axes.yaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
+
+
+def _legend(axes: Axes, **place: Any) -> None:
+    """A legend inside the axes, in two columns if it has many entries."""
+    columns = 1 + (len(axes.get_legend_handles_labels()[1]) > MANY)
+    axes.legend(frameon=False, fontsize=SMALL + 1, ncols=columns, **place)
+
+
 def _count_logarithmically(axes: Axes, shown: Histogram) -> None:
     """A logarithmic axis of counts from 1 to 10 at least, so that it has two plain numbers."""
     top = shown.counts.to_numpy()[:, 1:-1].max(initial=0)
-    axes.set_ylim(0.7, max(12.0, 2.0 * top))
+    # A long legend covers the upper part of the axes.
+    axes.set_ylim(0.7, max(12.0, (4.0 if len(shown.counts) > MANY else 2.0) * top))
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter("{x:,.0f}")
     axes.yaxis.set_minor_formatter(NullFormatter())
@@ -62,7 +76,7 @@ def draw_bayes(histograms: dict[str, Histogram]) -> Figure:
         axes.set_xlim(right=max(axes.get_xlim()[1], 1.15 * threshold(5, kind)))
         _count_logarithmically(axes, shown)
         axes.set(xlabel=f"largest log₁₀ B ({kind})", ylabel="Regions")
-        axes.legend(frameon=False, fontsize=SMALL + 1, loc="upper right")
+        _legend(axes, loc="upper right")
     return figure
 
 
@@ -77,9 +91,10 @@ def draw_events(duration: Histogram, excess: Histogram) -> Figure:
     for axes, shown in ((left, duration), (right, excess)):
         axes.set_xscale("log")
         _fit(axes, shown)
-        axes.set_ylim(bottom=0)
+        label_logarithm(axes.xaxis)
+        _count_linearly(axes, shown)
         if shown.total:
-            axes.legend(frameon=False, fontsize=SMALL + 1)
+            _legend(axes)
     return figure
 
 
@@ -91,11 +106,12 @@ def draw_hardness(hardness: Histogram) -> Figure:
     counts = hardness.counts.copy()
     counts[len(hardness.edges) - 1] += counts[len(hardness.edges)]
     counts[len(hardness.edges)] = 0
-    _stairs(axes, Histogram(hardness.edges, counts), str)
+    shown = Histogram(hardness.edges, counts)
+    _stairs(axes, shown, str)
     axes.set(xlabel="Hardness ratio, (hard − soft) / (hard + soft)", ylabel="Regions")
     axes.set_xlim(-1, 1)
-    axes.set_ylim(bottom=0)
-    axes.legend(frameon=False, fontsize=SMALL + 1)
+    _count_linearly(axes, shown)
+    _legend(axes, loc="upper right")
     return figure
 
 

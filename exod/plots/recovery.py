@@ -10,12 +10,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from exod.plots.style import BLUE, GREEN, SMALL, VERMILLION
+from exod.plots.style import SMALL, series_style
 from exod.schemas.arrays import Floats, Integers
 from exod.sources.recovery import Recovery
-
-_COLOURS: Final = (BLUE, VERMILLION, GREEN)
-_LINES: Final = ("-", "--", ":")
 
 _MAP: Final = "cividis"
 """Evenly perceived, also by the colour-blind (Nunez, Anderton & Renslow 2018, PLoS ONE 13)."""
@@ -88,14 +85,8 @@ def _draw_matrix(axes: Axes, recovery: Recovery) -> None:
 
 def _draw_histograms(axes: Axes, runs: pd.DataFrame, histograms: Integers, edges: Floats) -> None:
     for number, (t_bin, counts) in enumerate(zip(runs["t_bin"], histograms, strict=True)):
-        axes.stairs(
-            counts,
-            edges,
-            color=_COLOURS[number % len(_COLOURS)],
-            ls=_LINES[number % len(_LINES)],
-            lw=1.4,
-            label=f"{t_bin:g} s",
-        )
+        colour, line = series_style(number)
+        axes.stairs(counts, edges, color=colour, ls=line, lw=1.4, label=f"{t_bin:g} s")
     axes.set_xscale("log")
     axes.set_ylabel("Regions")
     axes.tick_params(labelsize=SMALL)

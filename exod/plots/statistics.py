@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from exod.counts.bayes import Kind
 from exod.plots.counterparts import (
@@ -44,6 +45,9 @@ DOTS_PER_INCH: Final = 130
 
 STEPS: Final = 300
 """Steps of a small light curve at most; longer ones are grouped by the largest counts."""
+
+FEW_RUNS: Final = 9
+"""Runs whose names fit under an axis side by side; those of more are turned."""
 
 _SIGMA_COLOURS: Final = (SKY_BLUE, BLUE, BLACK)
 _KINDS: tuple[Kind, Kind] = ("peak", "eclipse")
@@ -123,10 +127,21 @@ def png(figure: Figure) -> bytes:
 
 
 def _run_axis(axes: Axes, frame: pd.DataFrame) -> None:
-    labels = [f"{t_bin:g} s\n{lo:g}–{hi:g}" for t_bin, lo, hi in frame.index]
-    axes.set_xticks(range(len(frame)), labels, fontsize=SMALL)
+    if len(frame) <= FEW_RUNS:
+        labels = [f"{t_bin:g} s\n{lo:g}–{hi:g}" for t_bin, lo, hi in frame.index]
+        axes.set_xticks(range(len(frame)), labels, fontsize=SMALL)
+    else:
+        labels = [f"{t_bin:g} s, {lo:g}–{hi:g}" for t_bin, lo, hi in frame.index]
+        axes.set_xticks(range(len(frame)), labels, fontsize=SMALL - 1, rotation=90)
     axes.set_xlabel("Time bin and band (keV)")
     axes.set_xlim(-0.6, len(frame) - 0.4)
+
+
+def _two_panels(n_runs: int) -> Figure:
+    """Panels of peaks and of eclipses, higher if names of runs are turned."""
+    figure = Figure(figsize=(10, 3.6 if n_runs <= FEW_RUNS else 4.2), layout="constrained")
+    figure.subplots(1, 2)
+    return figure
 
 
 def draw_significance(runs: pd.DataFrame) -> Figure:
@@ -137,14 +152,15 @@ def draw_significance(runs: pd.DataFrame) -> Figure:
     runs : DataFrame
         From `exod.report.statistics.run_counts`.
     """
-    figure = Figure(figsize=(10, 3.6), layout="constrained")
-    for axes, kind in zip(figure.subplots(1, 2), _KINDS, strict=True):
+    figure = _two_panels(len(runs))
+    for axes, kind in zip(figure.axes, _KINDS, strict=True):
         for sigma, colour in zip(SIGMAS, _SIGMA_COLOURS, strict=True):
             heights = runs[f"{kind}_{sigma}"].to_numpy(float)
             width = 0.85 - 0.22 * (sigma - SIGMAS[0])
             axes.bar(range(len(runs)), heights, width, color=colour, label=f"≥ {sigma}σ")
         axes.set(ylabel="Regions", title=f"{kind.capitalize()}s")
         axes.set_ylim(0, max(1.0, 1.2 * float(runs[f"{kind}_{SIGMAS[0]}"].max())))
+        axes.yaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
         _run_axis(axes, runs)
         axes.legend(frameon=False, fontsize=SMALL + 1, ncols=len(SIGMAS), loc="upper right")
     return figure
@@ -158,10 +174,10 @@ def draw_false_alarms(runs: pd.DataFrame, expected: pd.DataFrame) -> Figure:
     runs, expected : DataFrame
         From `exod.report.statistics.run_counts` and `expected_false`.
     """
-    figure = Figure(figsize=(10, 3.6), layout="constrained")
+    figure = _two_panels(len(expected))
     counts = runs.reindex(expected.index, fill_value=0)
     place = np.arange(len(expected), dtype=float)
-    for axes, kind in zip(figure.subplots(1, 2), _KINDS, strict=True):
+    for axes, kind in zip(figure.axes, _KINDS, strict=True):
         found = counts[f"{kind}s"].to_numpy(float)
         known = (expected["unknown"] < expected["runs"]).to_numpy()
         chance = np.where(known, expected[f"false_{kind}s"].to_numpy(float), np.nan)
@@ -212,6 +228,7 @@ def draw_good_bad(regions: pd.DataFrame) -> Figure:
     axes.set_yticks(place, names, fontsize=SMALL + 1)
     axes.invert_yaxis()
     axes.set_xlabel("Regions with significant frames")
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
     axes.set_xlim(0, max(1.0, 1.05 * float(left.max(initial=0.0))))
     figure.legend(loc="outside upper right", ncols=3, frameon=False, fontsize=SMALL + 1)
     return figure

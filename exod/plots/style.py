@@ -11,7 +11,9 @@ import pandas as pd
 from astropy import units
 from astropy.coordinates import Angle
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatterMathtext, LogLocator, NullFormatter
 
 from exod.observation.times import utc_date
 from exod.schemas.arrays import Floats, Mask
@@ -144,3 +146,36 @@ def as_it_is(text: str) -> str:
     cost \$5
     """
     return "".join(sign if sign.isprintable() else "?" for sign in text).replace("$", r"\$")
+
+
+_SERIES_COLOURS: Final = (BLUE, VERMILLION, GREEN, PURPLE, BLACK, ORANGE, SKY_BLUE)
+_SERIES_LINES: Final = ("-", "--", "-.", ":")
+
+
+def series_style(number: int) -> tuple[str, str]:
+    """Colour and line of a series among others; the first 28 differ from one another.
+
+    Examples
+    --------
+    >>> series_style(0), series_style(7)
+    (('#0072B2', '-'), ('#0072B2', ':'))
+    """
+    # Seven colours and four lines have no common divisor, so both go round at once.
+    return (
+        _SERIES_COLOURS[number % len(_SERIES_COLOURS)],
+        _SERIES_LINES[number % len(_SERIES_LINES)],
+    )
+
+
+def label_logarithm(axis: Axis) -> None:
+    """Label a logarithmic axis with its final limits so that texts do not meet.
+
+    Over less than two decades 1, 2 and 5 are labelled, otherwise powers of ten only.
+    """
+    low, high = axis.get_view_interval()
+    is_short = high < 100 * low
+    subs = (1.0, 2.0, 5.0) if is_short else (1.0,)
+    axis.set_major_locator(LogLocator(subs=subs, numticks=9))
+    no_limit = (np.inf, np.inf)
+    axis.set_major_formatter(LogFormatterMathtext(minor_thresholds=no_limit))
+    axis.set_minor_formatter(NullFormatter())
