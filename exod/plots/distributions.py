@@ -43,14 +43,15 @@ def _fit(axes: Axes, shown: Histogram, lowest: float | None = None) -> None:
 def _count_linearly(axes: Axes, shown: Histogram) -> None:
     """An axis of counts from 0, of whole numbers, with room for the legend."""
     top = shown.counts.to_numpy()[:, 1:-1].max(initial=0)
-    axes.set_ylim(0, max(1.3 * top, 1.0))
+    axes.set_ylim(0, max((1.6 if len(shown.counts) > MANY else 1.3) * top, 1.0))
     axes.yaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
 
 
 def _legend(axes: Axes, **place: Any) -> None:
     """A legend inside the axes, in two columns if it has many entries."""
     columns = 1 + (len(axes.get_legend_handles_labels()[1]) > MANY)
-    axes.legend(frameon=False, fontsize=SMALL + 1, ncols=columns, **place)
+    ground = {"facecolor": "white", "edgecolor": "none", "framealpha": 0.85}
+    axes.legend(fontsize=SMALL + 1, ncols=columns, **ground, **place)
 
 
 def _count_logarithmically(axes: Axes, shown: Histogram) -> None:

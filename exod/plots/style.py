@@ -13,7 +13,7 @@ from astropy.coordinates import Angle
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatterMathtext, LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from exod.observation.times import utc_date
 from exod.schemas.arrays import Floats, Mask
@@ -173,9 +173,22 @@ def label_logarithm(axis: Axis) -> None:
     Over less than two decades 1, 2 and 5 are labelled, otherwise powers of ten only.
     """
     low, high = axis.get_view_interval()
-    is_short = high < 100 * low
-    subs = (1.0, 2.0, 5.0) if is_short else (1.0,)
+    subs = (1.0, 2.0, 5.0) if high < 100 * low else (1.0,)
     axis.set_major_locator(LogLocator(subs=subs, numticks=9))
-    no_limit = (np.inf, np.inf)
-    axis.set_major_formatter(LogFormatterMathtext(minor_thresholds=no_limit))
+    axis.set_major_formatter(lambda value, _: _plain_or_power(value))
     axis.set_minor_formatter(NullFormatter())
+
+
+def _plain_or_power(value: float) -> str:
+    r"""A plain number if it is short, otherwise with a power of ten.
+
+    Examples
+    --------
+    >>> _plain_or_power(200.0), _plain_or_power(2e-14), _plain_or_power(1e6)
+    ('200', '$2\\times10^{-14}$', '$10^{6}$')
+    """
+    if 1e-3 <= value < 1e5:
+        return f"{value:,.4g}" if value < 1e3 else f"{value:,.0f}"
+    factor, exponent = f"{value:.0e}".split("e")
+    times = "" if factor == "1" else rf"{factor}\times"
+    return f"${times}10^{{{int(exponent)}}}$"
