@@ -156,7 +156,10 @@ def draw_fluxes(fluxes: pd.DataFrame) -> Figure:
         From `exod.report.counterparts.flux_pairs`.
     """
     figure = Figure(figsize=(10, 4), layout="constrained")
-    shown = {"peak_rate": "Peak rate (ct s⁻¹)", "excess": "Excess counts (without their sign)"}
+    shown = {
+        "peak_rate": "PSF-corrected peak rate (ct s⁻¹)",
+        "excess": "PSF-corrected excess (ct, without its sign)",
+    }
     for axes, (column, label) in zip(figure.subplots(1, 2), shown.items(), strict=True):
         size = fluxes[column].abs().to_numpy(float)
         flux = fluxes["flux"].to_numpy(float)

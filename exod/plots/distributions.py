@@ -88,7 +88,7 @@ def draw_events(duration: Histogram, excess: Histogram) -> Figure:
     _stairs(left, duration, "{:g} s frames".format)
     _stairs(right, excess, str)
     left.set(xlabel="Duration (s)", ylabel="Regions")
-    right.set(xlabel="Excess counts (without their sign)", ylabel="Regions")
+    right.set(xlabel="PSF-corrected excess (ct, without its sign)", ylabel="Regions")
     for axes, shown in ((left, duration), (right, excess)):
         axes.set_xscale("log")
         _fit(axes, shown)

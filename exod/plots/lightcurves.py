@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from exod.counts.bayes import MU_MIN, Kind, Thresholds, n_peak, threshold
-from exod.plots.eventmarks import event_text, mark_event
+from exod.plots.eventmarks import event_text, has_windows, mark_event, sigma_text
 from exod.plots.style import (
     BLACK,
     KIND_COLOURS,
@@ -89,7 +89,7 @@ class _Curve:
     """A light curve ready to draw; NaN where there are no data.
 
     `edges` are in ks since the start of the run, one more than the values. `n_lowest` and
-    `n_highest` differ from `n` if frames were grouped.
+    `n_highest` differ from `n` if frames were grouped. `found` are the significant frames.
     """
 
     edges: Floats
@@ -100,15 +100,19 @@ class _Curve:
     bti: Mask
     masked: Mask
     b_log: dict[Kind, Floats]
+    found: dict[Kind, Mask]
 
     @classmethod
-    def of(cls, run: Row, rows: pd.DataFrame) -> Self:
+    def of(cls, run: Row, rows: pd.DataFrame, cells: pd.DataFrame | None) -> Self:
         rows = rows.sort_values("time")
         starts = rows["time"].to_numpy(float) - float(run["t_lo"])
         stop = starts[-1:] + float(run["t_bin"])
         masked = rows["bccd"].to_numpy(bool)
         mu = rows["mu"].to_numpy(float)
         n = np.where(masked, np.nan, rows["n"].to_numpy(float))
+        b_log: dict[Kind, Floats] = {
+            kind: np.where(masked, np.nan, rows[f"B_{kind}_log"].to_numpy(float)) for kind in _KINDS
+        }
         return cls(
             edges=np.concatenate([starts, stop]) / 1000,
             n=n,
@@ -117,9 +121,11 @@ class _Curve:
             mu=np.where(masked | (mu <= 0), np.nan, mu),
             bti=rows["bti"].to_numpy(bool),
             masked=masked,
-            b_log={
-                kind: np.where(masked, np.nan, rows[f"B_{kind}_log"].to_numpy(float))
-                for kind in _KINDS
+            b_log=b_log,
+            found={
+                kind: (values >= threshold(float(run["sigma"]), kind))
+                | significant_frames(rows["time"].to_numpy(float), run, cells, kind)
+                for kind, values in b_log.items()
             },
         )
 
@@ -137,7 +143,8 @@ class _Curve:
             for name in ("n", "n_lowest", "n_highest", "mu", "bti", "masked")
         }
         b_log = {kind: values[first:last] for kind, values in self.b_log.items()}
-        return _Curve(edges=self.edges[first : last + 1], b_log=b_log, **arrays)
+        found = {kind: values[first:last] for kind, values in self.found.items()}
+        return _Curve(edges=self.edges[first : last + 1], b_log=b_log, found=found, **arrays)
 
     def grouped(self, factor: int) -> _Curve:
         """`factor` frames in one: mean of n and mu, range of n, largest B."""
@@ -153,13 +160,16 @@ class _Curve:
             n_highest=np.fmax.reduceat(self.n_highest, first),
             mu=_mean_at(self.mu, first),
             b_log={kind: np.fmax.reduceat(b, first) for kind, b in self.b_log.items()},
+            found={kind: np.logical_or.reduceat(f, first) for kind, f in self.found.items()},
             **flags,
         )
 
     def most_significant(self) -> int:
-        """The frame that is furthest above the threshold for its kind; the first if none is."""
-        ratio = [self.b_log[kind] / threshold(SIGMAS[0], kind) for kind in _KINDS]
-        return int(np.argmax(np.nan_to_num(np.fmax(*ratio), nan=-np.inf)))
+        """The frame, of those found if any, that is furthest above the threshold for its kind."""
+        ratio = np.fmax(*(self.b_log[kind] / threshold(SIGMAS[0], kind) for kind in _KINDS))
+        known = np.nan_to_num(ratio, nan=-np.inf)
+        found = np.logical_or(*self.found.values())
+        return int(np.argmax(np.where(found, known, -np.inf) if found.any() else known))
 
 
 def _mean_at(values: Floats, first: Indices) -> Floats:
@@ -170,7 +180,43 @@ def _mean_at(values: Floats, first: Indices) -> Floats:
     return np.where(number > 0, total / np.maximum(number, 1), np.nan)
 
 
-def region_light_curve(run: Row, region: Row, light_curve: pd.DataFrame) -> Figure:
+def significant_frames(start: Floats, run: Row, cells: pd.DataFrame | None, kind: Kind) -> Mask:
+    """Frames of which significant cells, or windows that slide, cover half at least.
+
+    Parameters
+    ----------
+    start : ndarray of float64, shape (n_frames,)
+        Start of each frame, mission elapsed time in seconds.
+    run : mapping or Series
+        Row of the table runs.
+    cells : DataFrame or None
+        Rows of the table cells, of one region.
+    kind : {"peak", "eclipse"}
+        Which cells count.
+
+    Returns
+    -------
+    ndarray of bool, shape (n_frames,)
+
+    Examples
+    --------
+    >>> cells = pd.DataFrame({"kind": ["peak"], "TIME_lo": [75.0]})
+    >>> significant_frames(np.array([0.0, 50.0, 100.0]), {"t_bin": 50.0}, cells, "peak")
+    array([False,  True,  True])
+    """
+    found = np.zeros(len(start), bool)
+    if cells is None:
+        return found
+    # Frame numbers are of frames that may overlap; only times compare with the light curve.
+    half = 0.5 * float(run["t_bin"]) * (1 + 1e-6)
+    for time in cells.loc[cells["kind"] == kind, "TIME_lo"].to_numpy(float):
+        found |= np.abs(start - time) <= half
+    return found
+
+
+def region_light_curve(
+    run: Row, region: Row, light_curve: pd.DataFrame, cells: pd.DataFrame | None = None
+) -> Figure:
     """Counts of a region against expectation, and the Bayes factors of its frames.
 
     Counts above (below) the grey bands are peaks (eclipses) at 3 and 5 sigma. A light curve of
@@ -182,13 +228,16 @@ def region_light_curve(run: Row, region: Row, light_curve: pd.DataFrame) -> Figu
         Rows of the tables runs and regions.
     light_curve : DataFrame
         Rows of the table lightcurves, one a frame.
+    cells : DataFrame, optional
+        Rows of the table cells of the region: their frames are marked, besides those in which the
+        whole region is significant.
 
     Returns
     -------
     Figure
         Axes: counts above, Bayes factors below.
     """
-    curve = _Curve.of(run, light_curve)
+    curve = _Curve.of(run, light_curve, cells)
     is_long = len(curve) > LONG
     figure = Figure(figsize=(13 if is_long else 10, 6.6), layout="constrained")
     axes = figure.subplots(
@@ -218,7 +267,7 @@ def region_light_curve(run: Row, region: Row, light_curve: pd.DataFrame) -> Figu
     since = f"Time since {utc(float(run['t_lo']))} UTC (ks)"
     for column, axis in enumerate(axes[1]):
         axis.set_xlabel("Time, as on the left (ks)" if column else since)
-    figure.suptitle(_title(run, region), fontsize=11)
+    figure.suptitle(_title(run, region, cells), fontsize=11)
     legend_below(figure, axes.ravel(), columns=6)
     return figure
 
@@ -229,7 +278,7 @@ def _draw_column(axes: NDArray[Any], curve: _Curve, run: Row, factor: int) -> No
     shown = curve.grouped(factor) if factor > 1 else curve
     _draw_counts(upper, shown)
     _draw_bayes_factors(lower, shown)
-    _mark(upper, lower, curve, float(run["sigma"]))
+    _mark(upper, lower, curve, run)
     for axis in axes:
         shade_frames(axis, curve.edges, curve.bti, curve.masked)
         axis.locator_params(axis="x", nbins=6 if len(curve) <= 2 * ZOOM_FRAMES + 1 else "auto")
@@ -324,10 +373,11 @@ def _draw_bayes_factors(axes: Axes, curve: _Curve) -> None:
     axes.set_ylim(-0.03 * largest if largest <= LARGE_B else -1, largest)
 
 
-def _mark(upper: Axes, lower: Axes, curve: _Curve, sigma: float) -> None:
-    """Mark the frames that reach `sigma`, in both panels."""
+def _mark(upper: Axes, lower: Axes, curve: _Curve, run: Row) -> None:
+    """Mark the significant frames, in both panels."""
+    where = "in a window of" if has_windows(run) else "of"
     for kind in _KINDS:
-        passing = np.flatnonzero(curve.b_log[kind] >= threshold(sigma, kind))
+        passing = np.flatnonzero(curve.found[kind])
         if not len(passing):
             continue
         for axes, values in ((upper, curve.n), (lower, curve.b_log[kind])):
@@ -340,14 +390,15 @@ def _mark(upper: Axes, lower: Axes, curve: _Curve, sigma: float) -> None:
                 markersize=7,
                 markeredgecolor="white",
                 markeredgewidth=0.6,
-                label=f"{kind} of {sigma:.3g}σ or more",
+                label=f"{kind} {where} {float(run['sigma']):.3g}σ or more",
                 zorder=5,
                 clip_on=False,
             )
 
 
-def _title(run: Row, region: Row) -> str:
+def _title(run: Row, region: Row, cells: pd.DataFrame | None) -> str:
     ra, dec = float(region["ra_deg"]), float(region["dec_deg"])
     position = f"{position_text(ra, dec)} ({ra:.5f}°, {dec:+.5f}°)".replace("-", "−")
     error = f"± {float(region['pos_err_arcsec']):.1f}″"
-    return f"{region['detid']} · {run_text(run)}\n{position} {error}{event_text(region)}"
+    name = f"{region['detid']} · {run_text(run)} · {sigma_text(run, region, cells)}"
+    return f"{name}\n{position} {error}{event_text(region)}"

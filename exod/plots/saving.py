@@ -182,5 +182,7 @@ def _image(tables: Frames, runid: str) -> Iterator[tuple[str, Figure]]:
 def _light_curve(archive: Archive, tables: Frames, detid: str) -> tuple[str, Figure]:
     region = _row(tables["regions"], "detid", detid)
     run = _row(tables["runs"], "runid", str(region["runid"]))
-    figure = region_light_curve(run, region, archive.lightcurve(detid))
+    cells = tables["cells"]
+    own = cells[(cells["runid"] == region["runid"]) & (cells["label"] == region["label"])]
+    figure = region_light_curve(run, region, archive.lightcurve(detid), own)
     return f"{detid}_lightcurve", figure

@@ -13,7 +13,7 @@ from astropy.coordinates import Angle
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from exod.observation.times import utc_date
 from exod.schemas.arrays import Floats, Mask
@@ -170,11 +170,14 @@ def series_style(number: int) -> tuple[str, str]:
 def label_logarithm(axis: Axis) -> None:
     """Label a logarithmic axis with its final limits so that texts do not meet.
 
-    Over less than two decades 1, 2 and 5 are labelled, otherwise powers of ten only.
+    Over less than a decade or so 1, 2 and 5 are labelled, over more 1 and 3, then powers of ten.
     """
     low, high = axis.get_view_interval()
-    subs = (1.0, 2.0, 5.0) if high < 100 * low else (1.0,)
-    axis.set_major_locator(LogLocator(subs=subs, numticks=9))
+    if high < 5 * low:
+        axis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
+    else:
+        subs = (1.0, 2.0, 5.0) if high < 20 * low else (1.0, 3.0) if high < 300 * low else (1.0,)
+        axis.set_major_locator(LogLocator(subs=subs, numticks=9))
     axis.set_major_formatter(lambda value, _: _plain_or_power(value))
     axis.set_minor_formatter(NullFormatter())
 
@@ -189,6 +192,7 @@ def _plain_or_power(value: float) -> str:
     """
     if 1e-3 <= value < 1e5:
         return f"{value:,.4g}" if value < 1e3 else f"{value:,.0f}"
-    factor, exponent = f"{value:.0e}".split("e")
+    factor, exponent = f"{value:.2e}".split("e")
+    factor = factor.rstrip("0").rstrip(".")
     times = "" if factor == "1" else rf"{factor}\times"
     return f"${times}10^{{{int(exponent)}}}$"

@@ -32,8 +32,10 @@ from exod.plots import (
     save_observation,
     significance_limits,
 )
+from exod.plots.eventmarks import sigma_text
 from exod.plots.images import cell_kinds, cell_wcs
-from exod.plots.style import position_text, spans
+from exod.plots.lightcurves import significant_frames
+from exod.plots.style import label_logarithm, position_text, series_style, spans
 from exod.schemas import TABLES
 from exod.sky.plane import TangentPlane
 
@@ -245,6 +247,57 @@ def test_light_curve_has_units_and_marks() -> None:
     np.testing.assert_allclose(marked["eclipse of 3σ or more"], [1.525])
     title = figure.get_suptitle()
     assert all(part in title for part in (f"{RUNID}_0", "0.2–12 keV", "50 s", "150.00000°", "1.5″"))
+
+
+@pytest.mark.parametrize(("p_log", "words"), [(np.nan, "of"), (-8.4, "in a window of")])
+def test_frames_of_significant_cells_and_windows_are_marked(p_log: float, words: str) -> None:
+    start = T_LO + np.array([500.0, 1025.0, 1525.0])
+    cells = rows("cells", *({"runid": RUNID, "kind": "peak", "TIME_lo": t} for t in start[:2]))
+    other = rows("cells", {"runid": RUNID, "kind": "eclipse", "TIME_lo": start[2]})
+    found = pd.concat([cells, other]).assign(p_log=p_log)
+    run, region = make_run(p_log=p_log).iloc[0], make_regions().iloc[0]
+    figure = region_light_curve(run, region, make_curve([20] * 80, np.full(80, 20.0)), found)
+    draw(figure)
+    for axes in figure.axes:
+        marked = {line.get_label(): line.get_xdata() for line in axes.get_lines()}
+        # A window from the middle of a frame on lies in two of them.
+        np.testing.assert_allclose(marked[f"peak {words} 3σ or more"], [0.525, 1.025, 1.075])
+        np.testing.assert_allclose(marked[f"eclipse {words} 3σ or more"], [1.525, 1.575])
+    assert ("probability 10$^{-8.4}$" in figure.get_suptitle()) == (p_log < 0)
+
+
+@pytest.mark.parametrize("shifts", [1, 2, 3, 7])
+@given(st.data())
+def test_significant_frames_are_covered_by_half(shifts: int, data: st.DataObject) -> None:
+    t_bin = data.draw(st.sampled_from([0.3, 5.0, 1500.0]))
+    starts = T_LO + t_bin * np.arange(12)
+    steps = data.draw(st.lists(st.integers(0, 11 * shifts), max_size=4))
+    cells = pd.DataFrame(
+        {"kind": "peak", "TIME_lo": [T_LO + step * t_bin / shifts for step in steps]}
+    )
+    found = significant_frames(starts, {"t_bin": t_bin}, cells, "peak")
+    for frame in range(12):
+        # In units of a frame divided by the shifts, so that nothing is rounded.
+        shared = [shifts - abs(frame * shifts - step) for step in steps]
+        assert found[frame] == any(2 * part >= shifts for part in shared)
+    assert not significant_frames(starts, {"t_bin": t_bin}, cells, "eclipse").any()
+    assert not significant_frames(starts, {"t_bin": t_bin}, None, "peak").any()
+
+
+def test_titles_say_sigma_and_what_excess_is_corrected_for() -> None:
+    curve = noise(80)
+    for method, words in (("psf", "PSF-corrected excess 20"), ("centroid", "excess in region 20")):
+        region = make_regions(sigma_eclipse=3.4, pos_method=method).iloc[1]
+        title = region_light_curve(make_run().iloc[0], region, curve).get_suptitle()
+        assert "peak 4.0σ, eclipse 3.4σ" in title
+        assert words in title
+        assert ("PSF" in title) == (method == "psf")
+
+
+def test_sigmas_without_a_number_or_beyond_the_largest() -> None:
+    region = {"kind": "eclipse", "sigma_peak": np.nan, "sigma_eclipse": 10.0}
+    assert sigma_text({}, region) == "eclipse 10σ or more"
+    assert sigma_text({}, region | {"kind": "peak"}) == "peak of unknown σ, eclipse 10σ or more"
 
 
 def test_long_light_curve_has_a_close_up_of_its_peak() -> None:
@@ -511,6 +564,27 @@ def test_pictures_appear_whole_or_not_at_all(
 
 
 # ------------------------------------------------------------------ texts
+
+
+def test_ten_time_bins_have_ten_colours_and_lines() -> None:
+    assert len({series_style(number) for number in range(28)}) == 28
+
+
+@pytest.mark.parametrize("low", [5e-15, 0.02, 3.0, 4e4])
+@pytest.mark.parametrize("factor", [1.5, 4.0, 30.0, 1e4])
+def test_labels_of_short_logarithmic_axes_do_not_meet(low: float, factor: float) -> None:
+    figure = Figure(figsize=(3, 2))
+    axes = figure.subplots()
+    axes.set_xscale("log")
+    axes.set_xlim(low, low * factor)
+    label_logarithm(axes.xaxis)
+    draw(figure)
+    ticks = (*axes.get_xticklabels(), *axes.get_xticklabels(minor=True))
+    high = low * factor
+    inside = [text for text in ticks if text.get_text() and low <= text.get_position()[0] <= high]
+    boxes = [Text.get_window_extent(text) for text in inside]
+    assert len(boxes) >= 2, "one label says nothing of the scale"
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
 
 
 def test_texts() -> None:
