@@ -50,7 +50,7 @@ def _count_linearly(axes: Axes, shown: Histogram) -> None:
 def _legend(axes: Axes, **place: Any) -> None:
     """A legend inside the axes, in two columns if it has many entries."""
     columns = 1 + (len(axes.get_legend_handles_labels()[1]) > MANY)
-    ground = {"facecolor": "white", "edgecolor": "none", "framealpha": 0.85}
+    ground: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "framealpha": 0.85}
     axes.legend(fontsize=SMALL + 1, ncols=columns, **ground, **place)
 
 
