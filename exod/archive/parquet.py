@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.json as pj
 import pyarrow.parquet as pq
 
+from exod.archive.dates import DatedReading
 from exod.archive.ledger.entry import StoredFile
 from exod.archive.store import Store
 from exod.errors import ArchiveError
@@ -100,6 +101,8 @@ def encode(table: Table, frame: pd.DataFrame, obsid: str) -> bytes:
     names = [column.name for column in table.columns]
     if not len(frame) and frame.columns.empty:
         return b""
+    # What was read has dates, which are computed again.
+    frame = frame.drop(columns=[column.name for column in table.computed], errors="ignore")
     if set(frame.columns) != set(names) or len(frame.columns) != len(names):
         difference = sorted(map(str, set(frame.columns) ^ set(names))) or "one is there twice"
         raise ArchiveError(
@@ -203,11 +206,12 @@ def read_file(
     file : StoredFile, optional
         The file; without one there are no rows.
     table : Table
-        Its table.
+        Its table; dates among its columns are computed.
     columns : sequence of str, optional
         The columns to read; conditions may be about others.
     rows : Conditions, optional
-        What `checked` returns. Row groups whose statistics rule them out are not read.
+        What `checked` returns. Row groups whose statistics rule them out are not read; dates have
+        no statistics.
     row_groups : (int, int), optional
         First row group and one past the last.
 
@@ -221,15 +225,15 @@ def read_file(
     names = list(table.schema.names if columns is None else columns)
     if file is None:
         return table.schema.empty_table().select(names)
-    path = file.path
+    path, plan = file.path, DatedReading.of(table, names, rows)
     with _explained(store, path):
         if not file.seal.sha256:
             check_unsealed(store, file)
         with store.open(path, file.seal) as source:
-            found = _rows_of(source, table.schema, names, rows, row_groups)
+            found = _rows_of(source, plan.schema, plan.names, plan.rows, row_groups)
     if found is None:
         raise store.damaged(path, f"it does not have the columns of table {table.name}")
-    return found
+    return plan.finished(found)
 
 
 def check_files(store: Store, files: Sequence[StoredFile]) -> None:

@@ -190,7 +190,7 @@ class ArchiveReader(ProductReader):
         >>> len(quick)
         0
         """
-        table = declared(name)
+        table = declared(name).shown
         if index not in (None, "obsid"):
             raise ArchiveError(f"The index of a table can be obsid, not {index!r}.")
         found = holdings(self._store)
@@ -220,7 +220,7 @@ class ArchiveReader(ProductReader):
         ArchiveError
             If the archive does not have the observation or a table of that name.
         """
-        tables = [declared(name) for name in names or TABLES]
+        tables = [declared(name).shown for name in names or TABLES]
         try:
             return self._read_observation(obsid, tables)
         except FileReplacedError:
@@ -303,6 +303,6 @@ class ArchiveReader(ProductReader):
         circle = (float(ra_deg), float(dec_deg), float(radius_arcsec))
         near = self.table(REGIONS.name, filters=box(*circle))
         found: dd.DataFrame = near.map_partitions(
-            within, *circle, meta=within(REGIONS.frame(), *circle)
+            within, *circle, meta=within(REGIONS.shown.frame(), *circle)
         )
         return found

@@ -83,7 +83,7 @@ class Snapshot:
             If there can be no such table.
         """
         if name in TABLES:
-            return TABLES[name]
+            return TABLES[name].shown
         return table_of(self.store, self._files(name)[0])
 
     def files(self, name: str, obsids: Sequence[str] | None = None) -> list[Piece]:

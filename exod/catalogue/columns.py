@@ -66,7 +66,7 @@ class CatalogueTable(Table):
         Of each column the table of the archive that it comes from, and its name there.
     """
 
-    origins: tuple[tuple[str, str], ...]
+    origins: tuple[tuple[str, str], ...] = ()
 
 
 def detections() -> CatalogueTable:
@@ -81,7 +81,7 @@ def detections() -> CatalogueTable:
     keys = {"detid", "runid", "obsid"}
     entries = [
         *_entries("members", members),
-        *_entries("regions", REGIONS.columns),
+        *_entries("regions", REGIONS.shown.columns),
         *_entries("features", [c for c in FEATURES.columns if c.name not in keys]),
         *_entries("flags", [c for c in FLAGS.columns if c.name not in keys]),
     ]
@@ -141,4 +141,5 @@ def _ordered(
             f"The table {name} of the catalogue would have the columns {', '.join(twice)} twice; "
             f"give the catalogues that the sources are matched with different prefixes."
         )
-    return CatalogueTable(name, description, columns, (), tuple(origin for _, origin in found))
+    origins = tuple(origin for _, origin in found)
+    return CatalogueTable(name, description, columns, (), origins=origins)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -76,6 +76,9 @@ class Column:
     ucd : str
         What it is in the words of the Virtual Observatory: the UCD1+ controlled vocabulary, IVOA
         Recommendation (Preite Martinez et al.). If it is not given, the unit or the type tells.
+    dates : str
+        The column of mission elapsed seconds that it dates, as MJD or, if it is text, in UTC; empty
+        for all others. Dates are computed when a table is read.
 
     Examples
     --------
@@ -89,6 +92,7 @@ class Column:
     description: str
     nullable: bool = False
     ucd: str = ""
+    dates: str = ""
 
     def __post_init__(self) -> None:
         if not self.ucd:
@@ -124,12 +128,37 @@ def _ucd_of_type(kind: pa.DataType) -> str:
 
 @dataclass(frozen=True)
 class Table:
-    """One table of the archive: its name, meaning, columns and the order of its rows."""
+    """One table of the archive.
+
+    Attributes
+    ----------
+    name, description : str
+        Its name and meaning.
+    columns : tuple of Column
+        Its columns; those of files.
+    sort_by : tuple of str
+        The order of its rows.
+    computed : tuple of Column
+        Dates that readers see and files do not have.
+    """
 
     name: str
     description: str
     columns: tuple[Column, ...]
     sort_by: tuple[str, ...]
+    computed: tuple[Column, ...] = ()
+
+    @property
+    def shown(self) -> Table:
+        """The table as readers see it: each date is beside the seconds that it is computed from."""
+        if not self.computed:
+            return self
+        columns = [
+            shown
+            for column in self.columns
+            for shown in (column, *(date for date in self.computed if date.dates == column.name))
+        ]
+        return replace(self, columns=tuple(columns), computed=())
 
     @property
     def schema(self) -> pa.Schema:

@@ -41,8 +41,8 @@ UNIQUE = Table(
         Column("n_observations", _I32, "", "Observations with a region of the source"),
         Column("n_covered", _I32, "", "Observations that covered the position or have a region"),
         Column("n_undetected", _I32, "", "Observations that covered it and have no region of it"),
-        kinds.first_day("first_seen", "Start of the first observation with it, MJD (UTC)"),
-        kinds.last_day("last_seen", "Start of the last observation with it, MJD (UTC)"),
+        kinds.first_day("first_seen", "Start of its first event, MJD (TT)"),
+        kinds.last_day("last_seen", "Start of its last event, MJD (TT)"),
         Column("best_detid", _S, "", "Its most significant region", ucd="meta.id.assoc"),
         kinds.likelihood("max_B_peak_log", "Largest log10 B_peak of its regions; NaN if none"),
         kinds.likelihood(
@@ -67,7 +67,9 @@ MEMBERS = Table(
         kinds.declination("dec_deg", "Declination of the region"),
         Column("separation_arcsec", _F64, "arcsec", "Distance of the region from the source"),
         kinds.position_error("pos_err_arcsec", "Position error of the region; NaN if unknown"),
-        Column("mjd", _F64, "d", "Start of its observation, MJD (UTC); NaN if unknown"),
+        kinds.day(
+            "mjd", "Start of its event, or of its observation if not measured, MJD (TT); or NaN"
+        ),
         kinds.likelihood("max_B_peak_log", "Its largest log10 B_peak; NaN if none"),
         kinds.likelihood("max_B_eclipse_log", "Its largest log10 B_eclipse; NaN if none"),
         kinds.significance("sigma_peak", "Its equivalent sigma of a peak, 0 to 10"),

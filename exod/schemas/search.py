@@ -54,6 +54,13 @@ _EVENT = (
     kinds.rate_error("peak_rate_err", "Standard error of peak_rate"),
 )
 
+_EVENT_DATES = (
+    replace(kinds.start_day("t_start_mjd", "t_start as MJD (TT); or NaN"), dates="t_start"),
+    replace(kinds.start_date("t_start_utc", "t_start in UTC; empty if NaN"), dates="t_start"),
+    replace(kinds.end_day("t_stop_mjd", "t_stop as MJD (TT); or NaN"), dates="t_stop"),
+    replace(kinds.end_date("t_stop_utc", "t_stop in UTC; empty if NaN"), dates="t_stop"),
+)
+
 OBSERVATIONS = Table(
     "observations",
     "One row for each observation that was searched",
@@ -271,6 +278,7 @@ REGIONS = Table(
         *_EVENT,
     ),
     ("runid", "label"),
+    computed=_EVENT_DATES,
 )
 
 LIGHTCURVES = Table(

@@ -28,6 +28,7 @@ import pyarrow.parquet as pq
 from astropy import units
 from astropy.io import fits
 
+from exod.observation.times import TIME_ZERO_MJD
 from exod.schemas.columns import Column, Table
 
 Header = Mapping[str, tuple[str | int | float, str]]
@@ -45,6 +46,8 @@ _NUMPY: Final[Mapping[str, str]] = MappingProxyType(
 _NO_BOOLEAN: Final = 255
 """The null of a true or false that may be missing. FITS has one of its logical columns, a zero
 byte, which readers take for false; a byte with TNULL they do not."""
+_TIMES: Final = ("time.start", "time.end", "time.epoch")
+"""How the UCDs of points in time begin."""
 _ALL_ONES: Final = 2**32 - 1
 _SAMPLE_ROWS: Final = 1000
 
@@ -65,7 +68,7 @@ def write_fits(path: Path, table: Table, rows: Path, header: Header = MappingPro
         (TNULL; TLMIN and TLMAX say that it has two values). Text becomes ASCII, and numbers beyond
         ``int64`` their digits if some are missing.
     header : dict
-        Further keywords of both headers.
+        Further keywords of both headers; those of a table that holds times say how they count.
     """
     with pq.ParquetFile(rows) as source, path.open("w+b") as target:
         layout = [_fits_column(column, source) for column in table.columns]
@@ -81,6 +84,7 @@ def write_fits(path: Path, table: Table, rows: Path, header: Header = MappingPro
             told = fits_unit(column.unit) or not column.unit
             unit = "" if told else f" ({column.unit})"
             hdu.header[f"TCOMM{number}"] = _ascii(f"{column.description}{unit}")
+        hdu.header.update(time_frame(table))
         for part in (primary, hdu):
             part.header.update(header)
         primary.add_checksum()
@@ -94,6 +98,38 @@ def write_fits(path: Path, table: Table, rows: Path, header: Header = MappingPro
         total = _sum(target, first, target.tell())
         target.seek(start)
         target.write(_with_checksums(hdu.header, total))
+
+
+def time_frame(table: Table) -> Header:
+    """Keywords that say how the times of a table count; none if it has no times.
+
+    Mission elapsed times are seconds from MJDREF on. If there are only days as MJD, MJDREF is 0.
+    Texts say that they are UTC.
+
+    References
+    ----------
+    Rots et al. 2015, A&A 574, A36 (times in FITS).
+
+    Examples
+    --------
+    >>> from exod.schemas import BTI
+    >>> [value for value, _ in time_frame(BTI).values()]
+    [50814.0, 'TT', 's', 'LOCAL']
+    """
+    units_of_times = {
+        column.unit
+        for column in table.columns
+        if pa.types.is_floating(column.type) and column.ucd.startswith(_TIMES)
+    } & {"s", "d"}
+    if not units_of_times:
+        return {}
+    seconds = "s" in units_of_times
+    return {
+        "MJDREF": (TIME_ZERO_MJD if seconds else 0.0, "Zero of the times as MJD (TT)"),
+        "TIMESYS": ("TT", "Time scale of times and of MJD"),
+        "TIMEUNIT": ("s" if seconds else "d", "Unit of times, if a column has no other"),
+        "TIMEREF": ("LOCAL", "Times are of the arrival at the satellite"),
+    }
 
 
 def row_groups(file: pq.ParquetFile, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:

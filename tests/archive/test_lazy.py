@@ -324,4 +324,4 @@ def test_an_index_of_nothing_and_of_something_else(tmp_path: Path, archive: Arch
     assert some.compute(scheduler="sync").index.name == "obsid"
     near = archive.table("regions", index="obsid", filters=[("obsid", "==", OBSIDS[1])])
     assert set(near.compute(scheduler="sync").index) == {OBSIDS[1]}
-    assert near._meta.columns.tolist() == [n for n in REGIONS.schema.names if n != "obsid"]
+    assert near._meta.columns.tolist() == [n for n in REGIONS.shown.schema.names if n != "obsid"]

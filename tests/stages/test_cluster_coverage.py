@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from helpers.cluster_archives import FIELD, HERE, add, crowded, spots
 from helpers.survey_archives import CELL, CELLS, CENTRE, make_survey, observation, plane
@@ -185,8 +187,25 @@ def test_no_temporary_files_are_left(archive):
     assert archive.gc(older_than=0) == []
 
 
-def test_dates_of_observations_are_utc(archive):
-    add(archive, 1, spots((0, 0)), FIELD, mjd=51544.5)
+def test_sources_are_seen_when_their_events_are(archive):
+    for number, starts in enumerate(([9e4, np.nan, 8e4], [np.nan] * 3)):
+        found = observation(f"{number:010d}", FIELD, [tuple(spots((0, 0))[0])], mjd=51544.5)
+        found["regions"]["t_start"] = starts
+        archive.commit(f"{number:010d}", "OK", found)
     cluster_archive(archive.root, HERE)
-    assert archive.observations.compute()["date_obs"].tolist() == ["2000-01-01 12:00:00"]
-    assert archive.unique.compute()["first_seen"].tolist() == [51544.5]
+    source = archive.unique.compute().iloc[0]
+    assert source["first_seen"] == 50814 + 8e4 / 86400
+    # That of an event that was not measured is the start of its observation, noon in UTC.
+    assert (source["last_seen"] - 51544.5) * 86400 == pytest.approx(64.184, abs=1e-5)
+
+
+def test_sources_with_dates_of_observations_are_made_again(archive):
+    add(archive, 1, spots((0, 0)), FIELD)
+    cluster_archive(archive.root, HERE)
+    name = Path(archive.root, "unique", "current.json")
+    pointer = json.loads(name.read_text())
+    del pointer["parameters"]["dates"], pointer["sha256"]
+    name.write_text(json.dumps(pointer))
+    before = archive.unique.compute()
+    assert cluster_archive(archive.root, HERE).is_new
+    pd.testing.assert_frame_equal(archive.unique.compute(), before)

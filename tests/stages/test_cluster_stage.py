@@ -59,8 +59,10 @@ def _compare_columns(unique: pd.DataFrame, regions: pd.DataFrame) -> None:
         )
         assert source.n_detections == len(rows)
         assert source.n_observations == rows["obsid"].nunique()
-        dates = [55000.0 + int(obsid) // 100 for obsid in rows["obsid"]]
-        assert (source.first_seen, source.last_seen) == (min(dates), max(dates))
+        dates = [55000.0 + int(obsid) // 100 + 66.184 / 86400 for obsid in rows["obsid"]]
+        assert np.allclose(
+            [source.first_seen, source.last_seen], [min(dates), max(dates)], rtol=0, atol=1e-8
+        )
         assert source.max_B_peak_log == rows["max_B_peak_log"].max()
         assert source.fap_obs == rows["fap_obs"].min()
         assert source.best_detid in set(rows["detid"])

@@ -1,5 +1,8 @@
 """FITS tables: what was put in comes out, with units and checksums."""
 
+from dataclasses import replace
+from itertools import chain
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -11,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exod.catalogue.checks import parquet_problem
+from exod.schemas import DERIVED, TABLES
 from exod.schemas.columns import Column, Table
 from exod.tablefiles import fits as tablefits
 from exod.tablefiles.fits import fits_problem, fits_unit
-from exod.tablefiles.writing import write_parquet
+from exod.tablefiles.writing import write_parquet, write_table
 
 LONG = "A meaning that is longer than a card of the header can hold, " * 3 + "in which it ends"
 COLUMNS = (
@@ -179,3 +183,24 @@ def test_parquet_is_verified(tmp_path):
     assert "other columns" in parquet_problem(path, fewer, 3)
     path.write_bytes(b"PAR1")
     assert "cannot be read again" in parquet_problem(path, TABLE, 3)
+
+
+TIMED = [table.shown for table in (*TABLES.values(), *chain(*DERIVED.values()))]
+
+
+@pytest.mark.parametrize("table", TIMED, ids=lambda table: table.name)
+def test_headers_say_how_times_count(tmp_path, table):
+    """Of every table that has some: mission elapsed times, or days only."""
+    plain = replace(table, columns=tuple(c for c in table.columns if not pa.types.is_list(c.type)))
+    write_table(tmp_path / "x.fits", plain, [plain.schema.empty_table()])
+    header = fits.getheader(tmp_path / "x.fits", 1)
+    mission = {"time", "t_lo", "t_start", "TIME_lo", "START", "time_lo", "time_min"}
+    days = {"first_seen", "mjd"}
+    names = set(plain.schema.names)
+    keywords = [header.get(name) for name in ("MJDREF", "TIMESYS", "TIMEUNIT")]
+    if names & mission:
+        assert keywords == [50814.0, "TT", "s"]
+    elif names & days:
+        assert keywords == [0.0, "TT", "d"]
+    else:
+        assert keywords == [None] * 3

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import duckdb
 import pyarrow as pa
 
+from exod.archive.dates import date_sql
 from exod.archive.ledger.entry import StoredFile
 from exod.archive.parquet import COMPACT, arrow_rows, check_files, open_stored, to_pandas
 from exod.archive.parts import Piece
@@ -266,12 +267,21 @@ def patient(connection: duckdb.DuckDBPyConnection, seconds: float) -> Iterator[P
 
 def _view(places: _Places, name: str, table: Table, files: Sequence[Piece], *, plain: bool) -> str:
     """The statement of a table: one part for the files of which the same observations count."""
-    columns = [quoted(column.name) for column in table.columns]
+    dated = {
+        column.name: quoted(column.dates) for column in table.columns if files and column.dates
+    }
+    columns = [
+        date_sql(column, dated[column.name]) if column.name in dated else quoted(column.name)
+        for column in table.columns
+    ]
     if plain:
         columns = [
-            f"{without_nan(column, name)} AS {name}"
-            for column, name in zip(table.columns, columns, strict=True)
+            without_nan(column, value) for column, value in zip(table.columns, columns, strict=True)
         ]
+    columns = [
+        f"{value} AS {quoted(column.name)}"
+        for column, value in zip(table.columns, columns, strict=True)
+    ]
     if not files:
         position = [] if plain else [f"0 AS {quoted(place)}" for place in POSITION]
         return " ".join(("SELECT", ", ".join([*columns, *position]), "FROM", quoted(f"no {name}")))

@@ -211,7 +211,7 @@ def kind_of(column: Column) -> Kind:
 
 def places(besides: str) -> dict[str, str]:
     """Which tables have a column, for each column, but for the table `besides`."""
-    tables = dict(TABLES)
+    tables = {name: table.shown for name, table in TABLES.items()}
     for name, product in PRODUCTS.items():
         own = "unique" if name == "sources" else name
         tables[name] = next(table for table in DERIVED[product] if table.name == own)

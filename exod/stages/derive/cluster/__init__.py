@@ -88,6 +88,8 @@ def cluster_archive(
         "radius_arcsec": float(radius_arcsec),
         "ra_decimals": ra_decimals,
         "dec_decimals": dec_decimals,
+        # Of products of earlier versions dates are those of observations.
+        "dates": "events",
     }
     update = Update.of(archive, asked, plan or Plan())
     if update.changes.earlier and update.changes.are_none:

@@ -22,6 +22,7 @@ from exod.archive.parquet import read_file, writer
 from exod.archive.store import Store, reported
 from exod.counts.cube import Box
 from exod.errors import ArchiveError
+from exod.observation.times import mjd_of
 from exod.schemas.columns import Column, Table
 from exod.schemas.derived import FOOTPRINTS, MEMBERS, PLACES
 from exod.schemas.search import IMAGES, OBSERVATIONS, REGIONS, RUNS
@@ -105,29 +106,30 @@ def gather(batch: GatherBatch, store: Store, folder: str, order: int) -> Gathere
 
 
 def mjd(date: str) -> float:
-    """Modified Julian date of a date in UTC; NaN if it is none.
+    """Modified Julian date (TT) of a date in UTC; NaN if it is none.
 
     Examples
     --------
-    >>> mjd("2000-01-01T12:00:00"), mjd("")
-    (51544.5, nan)
+    >>> round((mjd("2000-01-01T12:00:00") - 51544.5) * 86400, 3), mjd("")
+    (64.184, nan)
     """
     try:
-        return float(Time(date, scale="utc").mjd)
+        return float(Time(date, scale="utc").tt.mjd)
     except ValueError:
         return float("nan")
 
 
 def _regions(store: Store, entry: LedgerEntry, order: int, date: float) -> pa.Table:
-    """The regions that have a position, with the date and their pixel."""
+    """The regions that have a position, with the date of their event and their pixel."""
     columns = [name for name in CARRIED if name != "mjd"]
-    rows = read_file(store, entry.file(REGIONS.name), REGIONS, columns)
+    rows = read_file(store, entry.file(REGIONS.name), REGIONS, [*columns, "t_start"])
     rows = rows.filter(pa.array(is_position(rows["ra_deg"], rows["dec_deg"])))
     ra, dec = rows["ra_deg"].to_numpy() % 360.0, rows["dec_deg"].to_numpy()
+    events = mjd_of(rows["t_start"].to_numpy())
     pixel = sky_pixels(ra, dec, order) if len(rows) else np.empty(0, np.int64)
     values = {name: rows[name] for name in columns} | {
         "ra_deg": pa.array(ra),
-        "mjd": pa.array(np.full(len(rows), date)),
+        "mjd": pa.array(np.where(np.isfinite(events), events, date)),
         "healpix": pa.array(pixel),
     }
     return pa.table([values[name] for name in GATHERED.schema.names], GATHERED.schema)
