@@ -134,6 +134,29 @@ class Box:
         return cls(int(rows[0]), int(rows[-1]) + 1, int(columns.min()), int(columns.max()) + 1)
 
 
+Cells = Box | Mask
+"""Cells of an image: a box, or a mask of the shape of the image."""
+
+
+def box_or_mask(mask: Mask) -> Cells:
+    """The box that a mask fills, or the mask; sums over a box do not depend on how it was given.
+
+    Examples
+    --------
+    >>> box_or_mask(np.array([[False, True], [False, True]]))
+    Box(y_lo=0, y_hi=2, x_lo=1, x_hi=2)
+    """
+    box = Box.around(np.flatnonzero(mask), max(mask.shape[1], 1))
+    return box if box.size == np.count_nonzero(mask) else mask
+
+
+def sum_over(images: Floats, cells: Cells) -> Floats:
+    """Sums of images, shape (..., y, x), over some of their cells, shape (...)."""
+    if isinstance(cells, Box):
+        return np.asarray(images[(..., *cells.slices)].sum((-2, -1)))
+    return np.asarray(images[..., cells].sum(-1))
+
+
 @dataclass(frozen=True)
 class SparseChunk:
     """Non-empty cells of a range of frames, sorted by frame and cell.

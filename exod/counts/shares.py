@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from exod.counts.cube import Box, CellByCell, CountCube
+from exod.counts.cube import CellByCell, Cells, CountCube, sum_over
 from exod.counts.template import bright_cells, inpaint
 from exod.observation.gti import Frames
 from exod.schemas.arrays import Floats, Indices, Mask
@@ -209,10 +209,9 @@ class ConditionalExpectation(CellByCell):
             )
         )
 
-    def light_curve(self, box: Box) -> Floats:
-        """Expected counts summed over a box of the cropped image, shape (n_frames,)."""
-        where = (slice(None), *box.slices)
-        counts, source = (images[where].sum((1, 2)) for images in (self.counts, self.source))
+    def light_curve(self, cells: Cells) -> Floats:
+        """Expected counts summed over cells of the cropped image, shape (n_frames,)."""
+        counts, source = (sum_over(images, cells) for images in (self.counts, self.source))
         level, exposure = self.shares(self.frames)
         return np.asarray((counts - source) @ level + source @ exposure)
 

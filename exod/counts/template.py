@@ -15,7 +15,7 @@ import pandas as pd
 from astropy.convolution import Gaussian2DKernel, convolve
 from numpy.typing import NDArray
 
-from exod.counts.cube import Box, CellByCell, CountCube, Grid
+from exod.counts.cube import Box, CellByCell, Cells, CountCube, Grid, sum_over
 from exod.schemas.arrays import Floats, Mask
 
 Image = NDArray[np.float64]
@@ -94,13 +94,13 @@ class Expectation(CellByCell):
         source = np.where(template > 0, self.source.ravel()[cell], 0.0)
         return np.asarray(template * self.level[frame] + source * self.exposure[frame])
 
-    def light_curve(self, box: Box) -> Floats:
-        """Expected counts summed over a box of the cropped image, shape (n_frames,)."""
+    def light_curve(self, cells: Cells) -> Floats:
+        """Expected counts summed over cells of the cropped image, shape (n_frames,)."""
         total = np.zeros(len(self.level))
         for background, source, frames in self._halves():
             total[frames] = (
-                background[box.slices].sum() * self.level[frames]
-                + source[box.slices].sum() * self.exposure[frames]
+                sum_over(background, cells) * self.level[frames]
+                + sum_over(source, cells) * self.exposure[frames]
             )
         return total
 

@@ -19,7 +19,7 @@ RUNID = kinds.of_observation("runid", "Run: {obsid}_{subset}_{t_bin}_{e_lo}_{e_h
 DETID = kinds.main_name("detid", "Region: {runid}_{label}")
 REGION_KEY = (DETID, RUNID, OBSID)
 _SUBSET = Column("subset", _I16, "", "Number of the group of overlapping exposures, from 0")
-_RUN_KEY = (
+RUN_KEY = (
     RUNID,
     OBSID,
     _SUBSET,
@@ -174,7 +174,7 @@ RUNS = Table(
     "runs",
     "One row for each run: one subset, time bin and energy band of an observation",
     (
-        *_RUN_KEY,
+        *RUN_KEY,
         kinds.significance("sigma", "Significance threshold, equivalent Gaussian sigmas"),
         Column("rule", _S, "", "Threshold rule: exod2 or exact; exact where probabilities decide"),
         kinds.probability(
@@ -239,7 +239,7 @@ REGIONS = Table(
     "Variable regions: 8-connected significant cells of one run",
     (
         DETID,
-        *_RUN_KEY,
+        *RUN_KEY,
         _LABEL,
         kinds.right_ascension("ra_deg", "Right ascension of the variable source"),
         kinds.declination("dec_deg", "Declination of the variable source"),

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exod.counts.bayes import log10_b_eclipse, log10_b_peak
-from exod.counts.cube import Box, CountCube, EventsByCell
+from exod.counts.cube import Box, Cells, CountCube, EventsByCell
 from exod.counts.shares import ConditionalExpectation
 from exod.counts.template import Expectation
-from exod.schemas.arrays import Floats, Mask
+from exod.schemas.arrays import Floats, Integers, Mask
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,18 @@ def light_curve(
         Cells to sum, in the cropped image.
     """
     n = np.bincount(cube.frame[events.in_box(box)], minlength=cube.frames.n)
-    mu = expectation.light_curve(box)
+    return light_curve_of(cube, expectation, camera_off, n, box)
+
+
+def light_curve_of(
+    cube: CountCube,
+    expectation: Expectation | ConditionalExpectation,
+    camera_off: Mask,
+    n: Integers,
+    cells: Cells,
+) -> LightCurve:
+    """Counts `n` of each frame, shape (n_frames,), and what was expected of their cells."""
+    mu = expectation.light_curve(cells)
     return LightCurve(
         time=cube.frames.starts,
         n=n.astype(np.int32),

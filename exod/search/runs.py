@@ -64,11 +64,6 @@ class Run(TestedRun):
     seconds: float
 
     @property
-    def t_bin(self) -> float:
-        """Length of a frame in seconds."""
-        return self.cube.frames.t_bin
-
-    @property
     def is_searched(self) -> bool:
         """Whether any cell has an expectation; without one nothing is tested."""
         return bool(self.expectation.image().sum() > 0)

@@ -15,11 +15,11 @@ from exod.config import Config
 from exod.counts.cube import Grid
 from exod.observation.subsets import MergedEvents
 from exod.search.nulls.conditionalnull import ConditionalNull
-from exod.search.nulls.null import NullHypothesis, Subset
+from exod.search.nulls.null import CountedRun, NullHypothesis, Subset
 from exod.search.nulls.templatenull import TemplateNull
 from exod.search.runs import Run, VariableRegion, describe_regions, run_id
 
-__all__ = ["Run", "VariableRegion", "run_id", "search_subset"]
+__all__ = ["Run", "VariableRegion", "count_subset", "run_id", "search_subset"]
 
 
 def search_subset(
@@ -53,11 +53,7 @@ def search_subset(
     Run
         One at a time, so that only one cube is in memory.
     """
-    grid = Grid.of_size(config.cube.size_arcsec, events.sky_extent, events.plane.pixel_arcsec)
-    flat = grid.flat_index(events.x, events.y)
-    subset = Subset(events, sources, config, grid, flat, n_subsets, chunk_frames)
-    null: NullHypothesis
-    null = ConditionalNull(subset) if config.null == "conditional" else TemplateNull(subset)
+    null = _hypothesis(events, sources, config, n_subsets, chunk_frames)
     began = time.perf_counter()
     for tested, searched in null.runs():
         yield Run(
@@ -68,3 +64,32 @@ def search_subset(
         )
         del tested, searched
         began = time.perf_counter()
+
+
+def count_subset(
+    events: MergedEvents, sources: pd.DataFrame, config: Config
+) -> Iterator[CountedRun]:
+    """Count a subset with every time bin and band of the configuration, and search nothing.
+
+    Parameters are those of `search_subset`, and so are counts and expectation.
+
+    Yields
+    ------
+    CountedRun
+        One at a time, so that only one cube is in memory.
+    """
+    yield from _hypothesis(events, sources, config).counted()
+
+
+def _hypothesis(
+    events: MergedEvents,
+    sources: pd.DataFrame,
+    config: Config,
+    n_subsets: int = 1,
+    chunk_frames: int | None = None,
+) -> NullHypothesis:
+    """What chance makes of a subset, by the settings."""
+    grid = Grid.of_size(config.cube.size_arcsec, events.sky_extent, events.plane.pixel_arcsec)
+    flat = grid.flat_index(events.x, events.y)
+    subset = Subset(events, sources, config, grid, flat, n_subsets, chunk_frames)
+    return ConditionalNull(subset) if config.null == "conditional" else TemplateNull(subset)

@@ -54,22 +54,64 @@ class Cone:
             )
         if len(parts) != 3:
             raise ConfigError(f"A cone is given as RA,DEC,ARCSEC and not as {text!r}.")
-        ra, dec = _angle(parts[0], 15.0, text), _angle(parts[1], 1.0, text)
+        ra, dec = parse_position(",".join(parts[:2]), f"the cone {text!r}")
         try:
             radius = float(parts[2])
         except ValueError:
             raise ConfigError(
                 f"The radius {parts[2]!r} of a cone is no number of arcsec."
             ) from None
-        if not (0 <= ra <= 360 and abs(dec) <= 90 and 0 <= radius <= 648_000):
-            raise ConfigError(
-                f"A cone has a right ascension of 0 to 360 deg, a declination of -90 to 90 deg and "
-                f"a radius of 0 to 648000 arcsec, which {text!r} has not."
-            )
+        if not 0 <= radius <= 648_000:
+            raise ConfigError(f"A cone has a radius of 0 to 648000 arcsec, which {text!r} has not.")
         return cls(ra, dec, radius)
 
 
-def _angle(text: str, per_unit: float, whole: str) -> float:
+def parse_position(text: str, what: str = "") -> tuple[float, float]:
+    """Right ascension and declination in degrees of ``RA,DEC``.
+
+    Each is in degrees, or in hours and degrees with minutes and seconds. Instead of the comma there
+    may be a blank, and so there may within sexagesimal numbers.
+
+    Parameters
+    ----------
+    text : str
+        What the user wrote.
+    what : str
+        What it is called in errors; ``the position`` with the text by default.
+
+    Raises
+    ------
+    ConfigError
+        If it is not that, or there is no such place.
+
+    Examples
+    --------
+    >>> parse_position("263.6496,-32.5978")
+    (263.6496, -32.5978)
+    >>> parse_position("17 34 35.904 -32 35 52.08")
+    (263.6496, -32.5978)
+    """
+    what = what or f"the position {text!r}"
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) == 1:
+        words = text.split()
+        half = len(words) // 2
+        parts = [" ".join(words[:half]), " ".join(words[half:])]
+    if len(parts) != 2 or not all(parts):
+        raise ConfigError(
+            f"{what[0].upper()}{what[1:]} is not RA,DEC: write degrees as 263.6496,-32.5978, or "
+            f"17:34:35.9,-32:35:52."
+        )
+    ra, dec = _angle(parts[0], 15.0, what), _angle(parts[1], 1.0, what)
+    if not (0 <= ra <= 360 and abs(dec) <= 90):
+        raise ConfigError(
+            f"A right ascension is 0 to 360 deg and a declination -90 to 90 deg, which "
+            f"{what} has not."
+        )
+    return ra, dec
+
+
+def _angle(text: str, per_unit: float, what: str) -> float:
     """Degrees of a number of degrees, or of units of `per_unit` degrees with minutes, seconds."""
     found = _SEXAGESIMAL.fullmatch(text)
     if found:
@@ -82,7 +124,7 @@ def _angle(text: str, per_unit: float, whole: str) -> float:
         return float(text)
     except ValueError:
         raise ConfigError(
-            f"{text!r} in the cone {whole!r} is no angle; write degrees as 263.65 or 17:34:35.9."
+            f"{text!r} in {what} is no angle; write degrees as 263.65 or 17:34:35.9."
         ) from None
 
 

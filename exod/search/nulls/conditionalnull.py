@@ -21,7 +21,7 @@ from exod.counts.shares import ConditionalExpectation, LiveTime, class_images
 from exod.counts.windows import WindowCounts, Windows
 from exod.observation.gti import MAX_HIGH_ENERGY_BIN, BadTime, Frames, bad_time
 from exod.schemas.arrays import Floats, Mask
-from exod.search.nulls.null import Searched, Subset, TestedRun, Threshold
+from exod.search.nulls.null import CountedRun, Searched, Subset, TestedRun, Threshold
 from exod.search.regions import SignificantCells
 from exod.search.sliding import covers, significant_windows
 from exod.sensitivity.cellalarms import AlarmsByStrength, FalseAlarms
@@ -48,19 +48,34 @@ class ConditionalNull:
 
     def runs(self) -> Iterator[tuple[TestedRun, Searched]]:
         """Test every band and time bin."""
-        events, settings = self.subset.events, self.subset.config.cube
-        inside = (events.time >= events.t_lo) & (events.time <= events.t_hi)
-        is_live = self.live_time.contains(events.time) & inside
-        live = self.live_time.at(events.time)
-        for band in settings.bands:
-            prepared = self._band(band, live, is_live)
+        for prepared in self._bands():
             # The crowded windows of long frames have all that can be significant in shorter ones.
             crowd: Crowd | None = None
-            for t_bin in sorted(settings.t_bin, reverse=True):
+            for t_bin in self._t_bins:
                 tested, searched, crowd = prepared.test(t_bin, crowd)
                 yield tested, searched
                 # Its counts are freed before the next are made.
                 del tested, searched
+
+    def counted(self) -> Iterator[CountedRun[ConditionalExpectation]]:
+        """Count every band and time bin."""
+        for prepared in self._bands():
+            for t_bin in self._t_bins:
+                yield prepared.counted(t_bin)
+
+    @property
+    def _t_bins(self) -> list[float]:
+        """Lengths of the frames, long ones first."""
+        return sorted(self.subset.config.cube.t_bin, reverse=True)
+
+    def _bands(self) -> Iterator[_Band]:
+        """What the runs of each band share."""
+        events = self.subset.events
+        inside = (events.time >= events.t_lo) & (events.time <= events.t_hi)
+        is_live = self.live_time.contains(events.time) & inside
+        live = self.live_time.at(events.time)
+        for band in self.subset.config.cube.bands:
+            yield self._band(band, live, is_live)
 
     @cached_property
     def bad(self) -> BadTime:
@@ -106,10 +121,7 @@ class ConditionalNull:
         expectation = ConditionalExpectation(
             counts, source, mask, curve, self.live_time, whole, np.zeros(1, bool)
         )
-        settings = subset.config.cube
-        windows = Windows(mask.shape, settings.window, settings.psf_weights)
-        sums = WindowCounts.of(counts, source, windows)
-        return _Band(self, band, int(used.sum()), cube, expectation, sums)
+        return _Band(self, band, int(used.sum()), cube, expectation)
 
 
 @dataclass(frozen=True)
@@ -137,26 +149,35 @@ class _Band:
     n_events: int
     cube: CountCube
     expectation: ConditionalExpectation
-    sums: WindowCounts
+
+    @cached_property
+    def sums(self) -> WindowCounts:
+        """Counts of its windows."""
+        settings, images = self.null.subset.config.cube, self.expectation
+        windows = Windows(images.source_mask.shape, settings.window, settings.psf_weights)
+        return WindowCounts.of(images.counts, images.source, windows)
+
+    def counted(self, t_bin: float) -> CountedRun[ConditionalExpectation]:
+        """Count frames of one length."""
+        events = self.null.subset.events
+        frames = Frames.covering(events.t_lo, events.t_hi, t_bin)
+        cube, expectation = self._cube(frames), self._expectation(frames)
+        bad = BadTime(self.null.bad.intervals, expectation.is_bad)
+        return CountedRun(self.band, self.n_events, bad, cube.exposure < 0.5, cube, expectation)
 
     def test(self, t_bin: float, crowd: Crowd | None) -> tuple[TestedRun, Searched, Crowd | None]:
         """Test frames of one length; with the events that shorter frames need to look at."""
-        subset, settings = self.null.subset, self.null.subset.config.cube
+        settings = self.null.subset.config.cube
         shifts = settings.frame_shifts
-        frames = Frames.covering(subset.events.t_lo, subset.events.t_hi, t_bin)
+        counted = self.counted(t_bin)
+        frames, expectation = counted.cube.frames, counted.expectation
         fine = Frames(frames.t_lo, t_bin / shifts, frames.n * shifts)
-        cube, sub_cube = self._cube(frames), self._cube(fine)
-        expectation, sub_expectation = self._expectation(frames), self._expectation(fine)
+        sub_cube, sub_expectation = self._cube(fine), self._expectation(fine)
         curve = alarm_curve(expectation, self.sums, frames, shifts)
         threshold = self._threshold(curve)
         cells, crowd = self._windows(sub_cube, expectation, threshold.p_log, crowd)
         tested = TestedRun(
-            band=self.band,
-            n_events=self.n_events,
-            bad_time=BadTime(self.null.bad.intervals, expectation.is_bad),
-            camera_off=cube.exposure < 0.5,
-            cube=cube,
-            expectation=expectation,
+            **vars(counted),
             cells=cells,
             threshold=threshold,
             false_alarms=FalseAlarms(*curve.at(threshold.p_log)),
@@ -165,7 +186,7 @@ class _Band:
                 expectation,
                 self.sums,
                 threshold.p_log,
-                cube.grid.size_arcsec,
+                counted.cube.grid.size_arcsec,
                 self.null.subset.profile,
             ),
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -139,9 +139,12 @@ class Threshold:
     p_log: float = np.nan
 
 
+Expected_co = TypeVar("Expected_co", bound=Expectation | ConditionalExpectation, covariant=True)
+
+
 @dataclass(frozen=True)
-class TestedRun:
-    """Counts of a time bin and an energy band, tested with a null hypothesis.
+class CountedRun(Generic[Expected_co]):
+    """Counts and expected counts of a time bin and an energy band.
 
     Attributes
     ----------
@@ -157,6 +160,27 @@ class TestedRun:
         Counts.
     expectation : Expectation or ConditionalExpectation
         Expected counts.
+    """
+
+    band: Band
+    n_events: int
+    bad_time: BadTime
+    camera_off: Mask
+    cube: CountCube
+    expectation: Expected_co
+
+    @property
+    def t_bin(self) -> float:
+        """Length of a frame in seconds."""
+        return self.cube.frames.t_bin
+
+
+@dataclass(frozen=True)
+class TestedRun(CountedRun[Expectation | ConditionalExpectation]):
+    """A run, tested with a null hypothesis.
+
+    Attributes
+    ----------
     cells : SignificantCells
         Significant cells, or first cells of significant windows.
     threshold : Threshold
@@ -170,12 +194,6 @@ class TestedRun:
         Counts that a short burst needs to be found in each cell.
     """
 
-    band: Band
-    n_events: int
-    bad_time: BadTime
-    camera_off: Mask
-    cube: CountCube
-    expectation: Expectation | ConditionalExpectation
     cells: SignificantCells
     threshold: Threshold
     false_alarms: FalseAlarms
@@ -218,6 +236,10 @@ class Searched:
 
 class NullHypothesis(Protocol):
     """What chance makes of a subset."""
+
+    def counted(self) -> Iterator[CountedRun]:
+        """Count every time bin and band, in the order of `runs`, without a test."""
+        ...
 
     def runs(self) -> Iterator[tuple[TestedRun, Searched]]:
         """Test the counts of every time bin and band, in the order in which that is quickest.

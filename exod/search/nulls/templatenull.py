@@ -12,13 +12,12 @@ from typing import Final
 
 import numpy as np
 
-from exod.config import Band
 from exod.counts.bayes import Thresholds, log10_b_peak, threshold
 from exod.counts.cube import Box, CountCube
-from exod.counts.template import expect
-from exod.observation.gti import BadTime, Frames, bad_time
+from exod.counts.template import Expectation, expect
+from exod.observation.gti import Frames, bad_time
 from exod.schemas.arrays import Floats, Mask
-from exod.search.nulls.null import Searched, Subset, TestedRun, Threshold
+from exod.search.nulls.null import CountedRun, Searched, Subset, TestedRun, Threshold
 from exod.search.regions import SignificantCells, significant_cells
 from exod.sensitivity.cellalarms import (
     AlarmsByStrength,
@@ -45,6 +44,11 @@ class TemplateNull:
 
     def runs(self) -> Iterator[tuple[TestedRun, Searched]]:
         """Test every time bin and band."""
+        for counted in self.counted():
+            yield self._tested(counted)
+
+    def counted(self) -> Iterator[CountedRun[Expectation]]:
+        """Count every time bin and band."""
         subset, events, settings = self.subset, self.subset.events, self.subset.config.cube
         known: dict[Box, Mask] = {}
         for t_bin in settings.t_bin:
@@ -67,23 +71,17 @@ class TemplateNull:
                 if cube.box not in known:
                     size = settings.size_arcsec
                     known[cube.box] = subset.known_sources(cube.box, size, size)
-                yield self._tested(cube, known[cube.box], bad, off, band, int(used.sum()))
+                expectation = expect(cube, bad.frames, known[cube.box])
+                yield CountedRun(band, int(used.sum()), bad, off, cube, expectation)
 
-    def _tested(
-        self, cube: CountCube, known: Mask, bad: BadTime, off: Mask, band: Band, n_events: int
-    ) -> tuple[TestedRun, Searched]:
-        expectation = expect(cube, bad.frames, known)
+    def _tested(self, counted: CountedRun[Expectation]) -> tuple[TestedRun, Searched]:
+        cube, expectation = counted.cube, counted.expectation
         tests = tests_of(cube, expectation)
         limits = self._thresholds(tests)
         cells = significant_cells(cube, expectation, limits)
         false_alarms = expected_false_alarms(tests, limits)
         tested = TestedRun(
-            band=band,
-            n_events=n_events,
-            bad_time=bad,
-            camera_off=off,
-            cube=cube,
-            expectation=expectation,
+            **vars(counted),
             cells=cells,
             threshold=Threshold(limits.sigma),
             false_alarms=false_alarms,

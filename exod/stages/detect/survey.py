@@ -33,7 +33,7 @@ from exod.stages.detect.observation import (
     observation_inputs,
     outcome_of,
 )
-from exod.stages.inputs.filestamps import are_unchanged
+from exod.stages.inputs.filestamps import are_unchanged, recorded_paths
 from exod.tablefiles.pixeltable import hot_pixel_table, read_hot_pixel_table
 
 HOPELESS: Final = 5
@@ -219,16 +219,13 @@ def failed_observations(
     paths: list[str] = []
     problems: list[InputError] = []
     unknown = set(obsids)
-    pixels = hot_pixel_table(archive.config.selection.hot_pixels)
-    other = pixels.name if pixels else ""
     for entry in archive.entries():
         if obsids and entry.obsid not in unknown:
             continue
         unknown.discard(entry.obsid)
         if entry.status != "FAILED":
             continue
-        inputs = found.inputs if (found := archive.entry(entry.obsid)) else ()
-        known = [file.path for file in inputs if file.path and file.name != other]
+        known = recorded_paths(archive.entry(entry.obsid), archive.config)
         paths += known
         if not known:
             problems.append(

@@ -9,9 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from exod.archive.ledger.entry import InputFile
+from exod.archive.ledger.entry import FullEntry, InputFile
+from exod.config import Config
 from exod.errors import DownloadError, without_credentials
 from exod.pps import RemoteFile
+from exod.tablefiles.pixeltable import hot_pixel_table
 
 
 def file_identity(path: Path | RemoteFile, copy: Path | None = None) -> dict[str, Any]:
@@ -43,6 +45,14 @@ def file_identity(path: Path | RemoteFile, copy: Path | None = None) -> dict[str
             digest = hashlib.file_digest(file, partial(hashlib.blake2b, digest_size=16))
             identity |= {"size": file.tell(), "checksum": digest.hexdigest()}
     return identity
+
+
+def recorded_paths(entry: FullEntry | None, config: Config) -> list[str]:
+    """Where the files of an observation were, but for a hot pixel table that the settings name."""
+    pixels = hot_pixel_table(config.selection.hot_pixels)
+    other = pixels.name if pixels else ""
+    inputs = entry.inputs if entry else ()
+    return [file.path for file in inputs if file.path and file.name != other]
 
 
 def are_unchanged(paths: Sequence[Path | RemoteFile], recorded: Iterable[InputFile]) -> bool:

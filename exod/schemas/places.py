@@ -1,0 +1,44 @@
+"""The tables that tell of a place, and are not kept in an archive: light curves and photons."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from exod.schemas import kinds
+from exod.schemas.columns import Column, Table
+from exod.schemas.search import LIGHTCURVES, OBSID, RUN_KEY
+
+_OF_FRAMES = ("time", "n", "mu", "bti", "bccd", "B_peak_log", "B_eclipse_log")
+
+PLACE_CURVES = Table(
+    "place",
+    "Light curves of a place, one row a frame, summed over the cells that belong to it",
+    (
+        *RUN_KEY,
+        Column("taken", pa.string(), "", "Cells that were summed: cell, radius, or a region"),
+        Column("n_cells", pa.int32(), "", "How many they are"),
+        *(column for column in LIGHTCURVES.columns if column.name in _OF_FRAMES),
+    ),
+    ("runid", "time"),
+)
+
+PHOTONS = Table(
+    "events",
+    "Photons that were counted in the cells of a region",
+    (
+        kinds.start("TIME", "Arrival, mission elapsed time"),
+        kinds.sky_x("X", "Sky pixel"),
+        kinds.sky_y("Y", "Sky pixel"),
+        Column("PI", pa.int16(), "eV", "Energy", ucd="em.energy"),
+        Column("CCDNR", pa.int16(), "", "Chip", ucd="meta.id;instr.det"),
+        kinds.instrument("instrument", "Camera, INSTRUME of the header"),
+        kinds.exposure_name("expid", "Exposure identifier"),
+        kinds.right_ascension("ra_deg", "Right ascension"),
+        kinds.declination("dec_deg", "Declination"),
+        Column("frame", pa.int32(), "", "Frame of the run, from 0"),
+        Column("cell_y", pa.int16(), "", "Row in the full, uncropped grid"),
+        Column("cell_x", pa.int16(), "", "Column in the full, uncropped grid"),
+        OBSID,
+    ),
+    ("TIME",),
+)

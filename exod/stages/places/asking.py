@@ -1,0 +1,240 @@
+"""Light curves of a place that is asked for, from an archive or from event lists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from exod.archive import Archive
+from exod.archive.ledger.entry import MARKER
+from exod.archive.store import Store
+from exod.config import Band, Config
+from exod.errors import ConfigError, InputError
+from exod.pps import ObservationFiles, find_observations
+from exod.stages.cube import with_one_run
+from exod.stages.places.choosing import CoveringObservation, covering_observations, region_of
+from exod.stages.places.curves import (
+    PlaceCurve,
+    SkyPlace,
+    curve_rows,
+    observation_curves,
+    with_runs,
+)
+from exod.stages.places.recorded import recorded_files
+
+Found = tuple[str, list[PlaceCurve]]
+"""An observation and its light curves."""
+
+
+def opened(path: str | Path, options: Mapping[str, Any] | None = None) -> Archive | None:
+    """The archive at a path or URL; None if what is there is none."""
+    try:
+        is_archive = Store.at(path, options).exists(MARKER)
+    except (OSError, ImportError):
+        is_archive = False
+    return Archive.open(path, options) if is_archive else None
+
+
+def light_curve_at(
+    source: Archive | str | Path | Iterable[str | Path],
+    ra_deg: float,
+    dec_deg: float,
+    *,
+    t_bin: Sequence[float] | None = None,
+    bands: Sequence[Band] | None = None,
+    radius_arcsec: float | None = None,
+    between: tuple[float, float] | None = None,
+    obsids: Sequence[str] = (),
+    config: Config | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> pd.DataFrame:
+    """The light curves of a place, whether something was found there or not.
+
+    Parameters
+    ----------
+    source : Archive, path, URL or iterable of these
+        An archive, whose event lists are read again from where they were, or the folder or the
+        files of observations.
+    ra_deg, dec_deg : float
+        The place in degrees, ICRS.
+    t_bin : sequence of float, optional
+        Lengths of frames in seconds. By default that of the strongest region of an archive at the
+        place; without one 50 s, or those of settings that differ from the presets.
+    bands : sequence of (float, float), optional
+        Energies in keV, likewise; 0.2 to 12 without a region.
+    radius_arcsec : float, optional
+        Cells whose centres are so near are summed, and that of the place; 0 for the latter alone.
+        By default the box of a region of an archive at the place, else the cell of the place.
+    between : (float, float), optional
+        Only frames that begin in this half-open range of mission elapsed seconds.
+    obsids : sequence of str
+        Only these observations, if any; by default all that cover the place.
+    config : Config, optional
+        Settings, if the source is no archive; the defaults if not given.
+    options : dict, optional
+        Of the fsspec file system of URLs of event lists.
+
+    Returns
+    -------
+    DataFrame
+        Rows of `exod.schemas.places.PLACE_CURVES`, one a frame, observation after observation.
+        ``mu`` is 0 and the Bayes factors are NaN where there is no expectation.
+
+    Raises
+    ------
+    InputError
+        If the place is in no field, its event lists are gone, or no frame is in the time.
+    ConfigError
+        If the settings are impossible.
+
+    Examples
+    --------
+    >>> import exod
+    >>> curve = exod.light_curve_at("results", 263.677, -32.582, t_bin=[50])  # doctest: +SKIP
+    >>> curve[["time", "n", "mu", "B_peak_log"]]  # doctest: +SKIP
+    """
+    check_between(between)
+    place = SkyPlace(float(ra_deg), float(dec_deg), radius_arcsec, between)
+    given = [source] if isinstance(source, Archive | str | Path) else list(source)
+    archive = given[0] if isinstance(given[0], Archive) else None
+    if archive is None and len(given) == 1 and isinstance(given[0], str | Path):
+        archive = opened(given[0])
+    if archive is not None:
+        found = archive_curves(
+            archive, place, t_bin=t_bin, bands=bands, obsids=obsids, options=options
+        )
+    else:
+        paths = [path for path in given if isinstance(path, str | Path)]
+        observations, problems = find_observations(paths, options)
+        if problems:
+            raise problems[0]
+        wanted = with_runs(config or Config(), t_bin, bands)
+        usual = [name for name, asked in (("t_bin", t_bin), ("bands", bands)) if asked]
+        observations = [files for files in observations if not obsids or files.obsid in obsids]
+        found = file_curves(observations, place, with_one_run(wanted, usual))
+    return curve_rows([curve for _, curves in found for curve in curves])
+
+
+def archive_curves(
+    archive: Archive,
+    place: SkyPlace,
+    *,
+    t_bin: Sequence[float] | None = None,
+    bands: Sequence[Band] | None = None,
+    obsids: Sequence[str] = (),
+    options: Mapping[str, Any] | None = None,
+) -> Iterator[Found]:
+    """Light curves of a place in all observations of an archive that cover it.
+
+    Parameters are those of `light_curve_at`.
+
+    Yields
+    ------
+    obsid : str
+        An observation that covers the place.
+    curves : list of PlaceCurve
+        Its light curves.
+    """
+    covering = covering_observations(
+        archive, place.ra_deg, place.dec_deg, place.radius_arcsec or 0.0, obsids
+    )
+    config = _runs_wanted(archive.config, covering, place, t_bin, bands)
+    is_seen = False
+    for item in covering:
+        files = recorded_files(archive, item.obsid, options)
+        curves = observation_curves(files, config, place, item.regions)
+        is_seen = is_seen or bool(curves)
+        if curves:
+            yield item.obsid, curves
+    if not is_seen:
+        raise InputError(_unseen(place, [item.obsid for item in covering]))
+
+
+def region_curves(
+    archive: Archive,
+    detid: str,
+    *,
+    t_bin: Sequence[float] | None = None,
+    bands: Sequence[Band] | None = None,
+    between: tuple[float, float] | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> tuple[SkyPlace, list[PlaceCurve]]:
+    """Light curves of the box of a region, in its own run by default.
+
+    Returns
+    -------
+    place : SkyPlace
+        Where the region is.
+    curves : list of PlaceCurve
+        That of its own run is what the archive has of it.
+    """
+    region = region_of(archive, detid)
+    place = SkyPlace(float(region["ra_deg"]), float(region["dec_deg"]), None, between)
+    config = with_runs(
+        archive.config,
+        t_bin or [float(region["t_bin"])],
+        bands or [(float(region["e_lo"]), float(region["e_hi"]))],
+    )
+    files = recorded_files(archive, str(region["obsid"]), options)
+    rows = pd.DataFrame([region])
+    return place, observation_curves(files, config, place, rows, int(region["subset"]))
+
+
+def file_curves(
+    observations: Sequence[ObservationFiles], place: SkyPlace, config: Config
+) -> Iterator[Found]:
+    """Light curves of a place in observations, as `archive_curves`."""
+    if not observations:
+        raise InputError("There is no such observation among the files.")
+    is_seen = False
+    for files in observations:
+        curves = observation_curves(files, config, place)
+        is_seen = is_seen or bool(curves)
+        if curves:
+            yield files.obsid, curves
+    if not is_seen:
+        raise InputError(_unseen(place, [files.obsid for files in observations]))
+
+
+def check_between(between: tuple[float, float] | None) -> None:
+    """Refuse a range of time that is empty.
+
+    Raises
+    ------
+    ConfigError
+        If its start is not before its stop.
+    """
+    if between is not None and not between[0] < between[1]:
+        raise ConfigError(
+            f"The time range from {between[0]:.12g} to {between[1]:.12g} s is empty: it must start "
+            f"before it stops."
+        )
+
+
+def _runs_wanted(
+    config: Config,
+    covering: Sequence[CoveringObservation],
+    place: SkyPlace,
+    t_bin: Sequence[float] | None,
+    bands: Sequence[Band] | None,
+) -> Config:
+    """The settings with the runs that are asked for, or that the strongest region has."""
+    strongest = [item.regions.iloc[0] for item in covering if len(item.regions)]
+    if strongest and place.radius_arcsec is None:
+        best = max(strongest, key=lambda row: max(row["sigma_peak"], row["sigma_eclipse"]))
+        t_bin = t_bin or [float(best["t_bin"])]
+        bands = bands or [(float(best["e_lo"]), float(best["e_hi"]))]
+    given = [name for name, asked in (("t_bin", t_bin), ("bands", bands)) if asked]
+    return with_one_run(with_runs(config, t_bin, bands), given)
+
+
+def _unseen(place: SkyPlace, obsids: Sequence[str]) -> str:
+    """A sentence on a place that images reach, but no photon."""
+    which = obsids[0] if len(obsids) == 1 else f"any of {', '.join(obsids)}"
+    return (
+        f"The position {place.text} is outside the field of {which}: no photon fell on it or on "
+        f"the cells beside it."
+    )
