@@ -15,16 +15,18 @@ if TYPE_CHECKING:
     from exod.config import Config
     from exod.errors import ExodError
     from exod.stages.detect.observation import detect
+    from exod.stages.places.asking import light_curve_at
 
 __version__ = "0.1.0"
 
-__all__ = ["Archive", "Config", "ExodError", "detect", "open_archive"]
+__all__ = ["Archive", "Config", "ExodError", "detect", "light_curve_at", "open_archive"]
 
 _HOME = {
     "Archive": "exod.archive",
     "Config": "exod.config",
     "ExodError": "exod.errors",
     "detect": "exod.stages.detect.observation",
+    "light_curve_at": "exod.stages.places.asking",
     "open_archive": "exod.archive",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -10,6 +11,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from exod.errors import ConfigError
 from exod.schemas.arrays import Floats
 
 TIME_ZERO_MJD: Final = 50814.0
@@ -118,6 +120,38 @@ def utc_date(seconds: float) -> str:
     '2023-08-31T12:53:41'
     """
     return str(utc_texts(np.array([seconds + 0.5]))[0])[:19]
+
+
+def mission_seconds(text: str) -> float:
+    """Mission elapsed seconds, from such or from a UTC date as `utc_date` gives it.
+
+    Raises
+    ------
+    ConfigError
+        If it is neither.
+
+    Examples
+    --------
+    >>> mission_seconds("2023-08-31T12:53:41"), mission_seconds("809873690")
+    (809873690.184, 809873690.0)
+    """
+    try:
+        found = float(text)
+    except ValueError:
+        # It takes half a second to load, and a search does without it.
+        from astropy.time import Time
+
+        try:
+            zero = Time(TIME_ZERO_MJD, format="mjd", scale="tt")
+            found = round(float((Time(text.strip(), scale="utc") - zero).sec), 6)
+        except ValueError:
+            found = math.nan
+    if not math.isfinite(found):
+        raise ConfigError(
+            f"{text!r} is no time: write mission elapsed seconds as 100529505, or UTC as "
+            f"2001-03-09T12:50:41."
+        )
+    return found
 
 
 @dataclass(frozen=True)

@@ -85,11 +85,23 @@ def significance_limits(mu: ArrayLike, sigma: float) -> tuple[Floats, Floats]:
 
 
 @dataclass(frozen=True)
-class _Curve:
+class Curve:
     """A light curve ready to draw; NaN where there are no data.
 
-    `edges` are in ks since the start of the run, one more than the values. `n_lowest` and
-    `n_highest` differ from `n` if frames were grouped. `found` are the significant frames.
+    Attributes
+    ----------
+    edges : ndarray of float64, shape (n_frames + 1,)
+        Ends of the frames in ks since the start of the run.
+    n, mu : ndarray of float64, shape (n_frames,)
+        Counts and expected counts.
+    n_lowest, n_highest : ndarray of float64, shape (n_frames,)
+        They differ from `n` if frames were grouped.
+    bti, masked : ndarray of bool, shape (n_frames,)
+        Frames in bad time, and without data.
+    b_log : dict of str to ndarray of float64
+        log10 Bayes factors by kind.
+    found : dict of str to ndarray of bool
+        Significant frames by kind.
     """
 
     edges: Floats
@@ -103,7 +115,8 @@ class _Curve:
     found: dict[Kind, Mask]
 
     @classmethod
-    def of(cls, run: Row, rows: pd.DataFrame, cells: pd.DataFrame | None) -> Self:
+    def of(cls, run: Row, rows: pd.DataFrame, cells: pd.DataFrame | None = None) -> Self:
+        """Of the rows of a table of light curves and, for a region, of its cells."""
         rows = rows.sort_values("time")
         starts = rows["time"].to_numpy(float) - float(run["t_lo"])
         stop = starts[-1:] + float(run["t_bin"])
@@ -134,9 +147,10 @@ class _Curve:
 
     @property
     def middles(self) -> Floats:
+        """Middles of the frames in ks."""
         return (self.edges[:-1] + self.edges[1:]) / 2
 
-    def part(self, first: int, last: int) -> _Curve:
+    def part(self, first: int, last: int) -> Curve:
         """The frames [first, last)."""
         arrays = {
             name: getattr(self, name)[first:last]
@@ -144,15 +158,15 @@ class _Curve:
         }
         b_log = {kind: values[first:last] for kind, values in self.b_log.items()}
         found = {kind: values[first:last] for kind, values in self.found.items()}
-        return _Curve(edges=self.edges[first : last + 1], b_log=b_log, found=found, **arrays)
+        return Curve(edges=self.edges[first : last + 1], b_log=b_log, found=found, **arrays)
 
-    def grouped(self, factor: int) -> _Curve:
+    def grouped(self, factor: int) -> Curve:
         """`factor` frames in one: mean of n and mu, range of n, largest B."""
         first = np.arange(0, len(self), factor)
         flags = {
             name: np.logical_or.reduceat(getattr(self, name), first) for name in ("bti", "masked")
         }
-        return _Curve(
+        return Curve(
             edges=np.concatenate([self.edges[first], self.edges[-1:]]),
             n=_mean_at(self.n, first),
             # Unlike min and max these skip NaN, without a warning where all are.
@@ -237,7 +251,37 @@ def region_light_curve(
     Figure
         Axes: counts above, Bayes factors below.
     """
-    curve = _Curve.of(run, light_curve, cells)
+    curve = Curve.of(run, light_curve, cells)
+    figure, axes = _drawn(curve, run, _title(run, region, cells))
+    mark_event(axes[0], run, region)
+    legend_below(figure, axes.ravel(), columns=6)
+    return figure
+
+
+def place_light_curve(run: Row, light_curve: pd.DataFrame, title: str) -> Figure:
+    """Counts of any cells, as `region_light_curve` shows those of a region.
+
+    Parameters
+    ----------
+    run : mapping or Series
+        Its t_lo, t_bin and sigma.
+    light_curve : DataFrame
+        Columns time, n, mu, bti, bccd, B_peak_log, B_eclipse_log; a row a frame.
+    title : str
+        What it is.
+
+    Returns
+    -------
+    Figure
+        Axes: counts above, Bayes factors below.
+    """
+    figure, axes = _drawn(Curve.of(run, light_curve), run, title)
+    legend_below(figure, axes.ravel(), columns=6)
+    return figure
+
+
+def _drawn(curve: Curve, run: Row, title: str) -> tuple[Figure, NDArray[Any]]:
+    """Counts above and Bayes factors below, without a legend."""
     is_long = len(curve) > LONG
     figure = Figure(figsize=(13 if is_long else 10, 6.6), layout="constrained")
     axes = figure.subplots(
@@ -261,22 +305,20 @@ def region_light_curve(
         axes[0, 0].plot(curve.middles[peak], 1.015, "kv", markersize=5, **above)
     else:
         _draw_column(axes[:, 0], curve, run, 1)
-    mark_event(axes[0], run, region)
     axes[0, 0].set_ylabel(f"Counts per frame (ct / {run['t_bin']:g} s)")
     axes[1, 0].set_ylabel("log$_{10}$ Bayes factor (no unit)")
     since = f"Time since {utc(float(run['t_lo']))} UTC (ks)"
     for column, axis in enumerate(axes[1]):
         axis.set_xlabel("Time, as on the left (ks)" if column else since)
-    figure.suptitle(_title(run, region, cells), fontsize=11)
-    legend_below(figure, axes.ravel(), columns=6)
-    return figure
+    figure.suptitle(title, fontsize=11)
+    return figure, axes
 
 
-def _draw_column(axes: NDArray[Any], curve: _Curve, run: Row, factor: int) -> None:
+def _draw_column(axes: NDArray[Any], curve: Curve, run: Row, factor: int) -> None:
     """Counts and Bayes factors of a curve, its frames in groups of `factor`."""
     upper, lower = axes
     shown = curve.grouped(factor) if factor > 1 else curve
-    _draw_counts(upper, shown)
+    draw_counts(upper, shown)
     _draw_bayes_factors(lower, shown)
     _mark(upper, lower, curve, run)
     for axis in axes:
@@ -285,7 +327,8 @@ def _draw_column(axes: NDArray[Any], curve: _Curve, run: Row, factor: int) -> No
         axis.set_xlim(curve.edges[0], curve.edges[-1])
 
 
-def _draw_counts(axes: Axes, curve: _Curve) -> None:
+def draw_counts(axes: Axes, curve: Curve) -> None:
+    """Counts as steps, the expectation, and the counts that are within 3 and 5 sigma of it."""
     highest = float(np.nanmax(curve.n_highest, initial=1.0))
     for sigma, (name, colour) in reversed(list(zip(SIGMAS, _BANDS, strict=True))):
         eclipse, peak = significance_limits(curve.mu, sigma)
@@ -336,7 +379,7 @@ def _draw_counts(axes: Axes, curve: _Curve) -> None:
     axes.set_ylim(-0.5, 1.12 * highest + 0.5)
 
 
-def _draw_bayes_factors(axes: Axes, curve: _Curve) -> None:
+def _draw_bayes_factors(axes: Axes, curve: Curve) -> None:
     styles: dict[Kind, str] = {"peak": "-", "eclipse": "--"}
     largest = 1.15 * threshold(SIGMAS[-1], "peak")
     for kind, style in styles.items():
@@ -373,7 +416,7 @@ def _draw_bayes_factors(axes: Axes, curve: _Curve) -> None:
     axes.set_ylim(-0.03 * largest if largest <= LARGE_B else -1, largest)
 
 
-def _mark(upper: Axes, lower: Axes, curve: _Curve, run: Row) -> None:
+def _mark(upper: Axes, lower: Axes, curve: Curve, run: Row) -> None:
     """Mark the significant frames, in both panels."""
     where = "in a window of" if has_windows(run) else "of"
     for kind in _KINDS:

@@ -98,38 +98,30 @@ def light_curve_at(
     """
     check_between(between)
     place = SkyPlace(float(ra_deg), float(dec_deg), radius_arcsec, between)
-    given = [source] if isinstance(source, Archive | str | Path) else list(source)
-    archive = given[0] if isinstance(given[0], Archive) else None
-    if archive is None and len(given) == 1 and isinstance(given[0], str | Path):
-        archive = opened(given[0])
-    if archive is not None:
-        found = archive_curves(
-            archive, place, t_bin=t_bin, bands=bands, obsids=obsids, options=options
-        )
-    else:
-        paths = [path for path in given if isinstance(path, str | Path)]
-        observations, problems = find_observations(paths, options)
-        if problems:
-            raise problems[0]
-        wanted = with_runs(config or Config(), t_bin, bands)
-        usual = [name for name, asked in (("t_bin", t_bin), ("bands", bands)) if asked]
-        observations = [files for files in observations if not obsids or files.obsid in obsids]
-        found = file_curves(observations, place, with_one_run(wanted, usual))
+    given = source if isinstance(source, Archive | str | Path) else list(source)
+    found = asked_curves(
+        (opened(given) or [given]) if isinstance(given, str | Path) else given,
+        place,
+        t_bin=t_bin,
+        bands=bands,
+        obsids=obsids,
+        config=config,
+        options=options,
+    )
     return curve_rows([curve for _, curves in found for curve in curves])
 
 
-def archive_curves(
-    archive: Archive,
+def asked_curves(
+    source: Archive | Sequence[str | Path],
     place: SkyPlace,
     *,
     t_bin: Sequence[float] | None = None,
     bands: Sequence[Band] | None = None,
     obsids: Sequence[str] = (),
+    config: Config | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Iterator[Found]:
-    """Light curves of a place in all observations of an archive that cover it.
-
-    Parameters are those of `light_curve_at`.
+    """As `light_curve_at`, an observation at a time.
 
     Yields
     ------
@@ -138,19 +130,58 @@ def archive_curves(
     curves : list of PlaceCurve
         Its light curves.
     """
-    covering = covering_observations(
-        archive, place.ra_deg, place.dec_deg, place.radius_arcsec or 0.0, obsids
-    )
-    config = _runs_wanted(archive.config, covering, place, t_bin, bands)
+    if isinstance(source, Archive):
+        yield from _archive_curves(source, place, t_bin, bands, obsids, options)
+        return
+    observations, problems = find_observations(source, options)
+    if problems:
+        raise problems[0]
+    known = {files.obsid for files in observations}
+    for obsid in obsids:
+        if obsid not in known:
+            raise InputError(f"There is no observation {obsid!r} among the files.")
+    given = [name for name, asked in (("t_bin", t_bin), ("bands", bands)) if asked]
+    wanted = with_one_run(with_runs(config or Config(), t_bin, bands), given)
+    chosen = [files for files in observations if not obsids or files.obsid in obsids]
+    yield from _seen(((files, None) for files in chosen), place, wanted)
+
+
+def _archive_curves(
+    archive: Archive,
+    place: SkyPlace,
+    t_bin: Sequence[float] | None,
+    bands: Sequence[Band] | None,
+    obsids: Sequence[str],
+    options: Mapping[str, Any] | None,
+) -> Iterator[Found]:
+    radius = place.radius_arcsec or 0.0
+    # What is impossible is said before anything is looked for.
+    config = with_runs(archive.config, t_bin, bands)
+    covering = covering_observations(archive, place.ra_deg, place.dec_deg, radius, obsids)
+    wanted = _runs_wanted(config, covering, place, t_bin, bands)
+    files = ((recorded_files(archive, item.obsid, options), item.regions) for item in covering)
+    yield from _seen(files, place, wanted)
+
+
+def _seen(
+    observations: Iterable[tuple[ObservationFiles, pd.DataFrame | None]],
+    place: SkyPlace,
+    config: Config,
+) -> Iterator[Found]:
+    """Light curves of the observations that have a photon at the place, which one must have."""
+    looked = []
     is_seen = False
-    for item in covering:
-        files = recorded_files(archive, item.obsid, options)
-        curves = observation_curves(files, config, place, item.regions)
+    for files, regions in observations:
+        looked.append(files.obsid)
+        curves = observation_curves(files, config, place, regions)
         is_seen = is_seen or bool(curves)
-        if curves:
-            yield item.obsid, curves
+        yield files.obsid, curves
     if not is_seen:
-        raise InputError(_unseen(place, [item.obsid for item in covering]))
+        which = looked[0] if len(looked) == 1 else f"any of {', '.join(looked)}"
+        raise InputError(
+            f"The position {place.text} is outside the field of {which}: no photon fell on it or "
+            f"on the cells beside it."
+        )
 
 
 def region_curves(
@@ -183,22 +214,6 @@ def region_curves(
     return place, observation_curves(files, config, place, rows, int(region["subset"]))
 
 
-def file_curves(
-    observations: Sequence[ObservationFiles], place: SkyPlace, config: Config
-) -> Iterator[Found]:
-    """Light curves of a place in observations, as `archive_curves`."""
-    if not observations:
-        raise InputError("There is no such observation among the files.")
-    is_seen = False
-    for files in observations:
-        curves = observation_curves(files, config, place)
-        is_seen = is_seen or bool(curves)
-        if curves:
-            yield files.obsid, curves
-    if not is_seen:
-        raise InputError(_unseen(place, [files.obsid for files in observations]))
-
-
 def check_between(between: tuple[float, float] | None) -> None:
     """Refuse a range of time that is empty.
 
@@ -223,18 +238,9 @@ def _runs_wanted(
 ) -> Config:
     """The settings with the runs that are asked for, or that the strongest region has."""
     strongest = [item.regions.iloc[0] for item in covering if len(item.regions)]
-    if strongest and place.radius_arcsec is None:
+    if strongest and not place.radius_arcsec:
         best = max(strongest, key=lambda row: max(row["sigma_peak"], row["sigma_eclipse"]))
         t_bin = t_bin or [float(best["t_bin"])]
         bands = bands or [(float(best["e_lo"]), float(best["e_hi"]))]
     given = [name for name, asked in (("t_bin", t_bin), ("bands", bands)) if asked]
     return with_one_run(with_runs(config, t_bin, bands), given)
-
-
-def _unseen(place: SkyPlace, obsids: Sequence[str]) -> str:
-    """A sentence on a place that images reach, but no photon."""
-    which = obsids[0] if len(obsids) == 1 else f"any of {', '.join(obsids)}"
-    return (
-        f"The position {place.text} is outside the field of {which}: no photon fell on it or on "
-        f"the cells beside it."
-    )

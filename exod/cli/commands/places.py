@@ -1,0 +1,216 @@
+"""Commands about a place: its light curves, and the photons of a region."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from exod.cli.app import PlainConsole, app, err, new_table, out, say
+from exod.cli.options import (
+    Band,
+    ConfigFile,
+    Input,
+    PictureFormat,
+    PictureSize,
+    PictureStyle,
+    Preset,
+    Set,
+    Storage,
+    drawing_of,
+    existing,
+    numbers,
+    read_config,
+    storage_options,
+)
+from exod.errors import ConfigError, plural
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+    from exod.schemas.columns import Table
+    from exod.stages.places.curves import PlaceCurve
+
+Between = Annotated[
+    str | None,
+    typer.Option(
+        metavar="START,STOP",
+        help="Only this time: mission elapsed seconds, or UTC as 2001-03-09T14:00:00.",
+    ),
+]
+ToTable = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Table to write, as .csv, .fits or .parquet [none]."),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")]
+
+
+@app.command()
+def lightcurve(
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="ROOT-or-PATH...",
+            help="An archive, whose event lists are where they were, or folders or event lists.",
+        ),
+    ],
+    at: Annotated[
+        str,
+        typer.Option(metavar="RA,DEC", help="The position in degrees, or as 17:34:42.5,-32:34:55."),
+    ] = "",
+    like: Annotated[
+        str, typer.Option(metavar="DETID", help="The box of a region in place of a position.")
+    ] = "",
+    t_bin: Annotated[
+        str | None,
+        typer.Option(metavar="S,...", help="Time bins in seconds [of a region there, or 50]."),
+    ] = None,
+    band: Band = None,
+    radius: Annotated[
+        float | None,
+        typer.Option(
+            metavar="ARCSEC",
+            help="Sum the cells whose centres are so near; 0 for that of the position alone "
+            "[the box of a region there, or the cell].",
+        ),
+    ] = None,
+    between: Between = None,
+    obsid: Annotated[
+        list[str] | None, typer.Option(help="Only this observation; repeatable.")
+    ] = None,
+    to: ToTable = None,
+    overwrite: Overwrite = False,
+    plots: Annotated[Path, typer.Option(help="Folder of the pictures.")] = Path("plots"),
+    form: PictureFormat = "png",
+    size: PictureSize = None,
+    style: PictureStyle = None,
+    preset: Preset = None,
+    config: ConfigFile = None,
+    settings: Set = None,
+    storage: Storage = None,
+    source: Input = None,
+) -> None:
+    """Show the light curve of any position, whether something was found there or not.
+
+    Counts, expected counts, Bayes factors and flags of each frame, as a picture and a table. One
+    time bin and band give a light curve, several a sheet.
+
+    Example: `exod lightcurve results --at 263.6771,-32.5820 --to place.csv`
+
+    From event lists: `exod lightcurve 0001730201/ --at 17:34:42.5,-32:34:55 --t-bin 10,100`
+    """
+    from exod.schemas.conditions.query import parse_position
+    from exod.schemas.places import PLACE_CURVES
+    from exod.stages.places.asking import asked_curves, opened, region_curves
+    from exod.stages.places.curves import SkyPlace, curve_rows
+    from exod.stages.places.pictures import draw_curves
+
+    drawing = drawing_of(form, size, style)
+    _check_table(to, overwrite=overwrite)
+    if bool(at) == bool(like):
+        raise ConfigError("Give a position, --at RA,DEC, or a region of an archive, --like DETID.")
+    if radius is not None and (like or not 0 <= radius <= 3600):
+        raise ConfigError(
+            "--radius goes with --at, and is 0 to 3600 arcsec; --like takes the box of its region."
+        )
+    runs: dict[str, Any] = {
+        "t_bin": _t_bins(t_bin),
+        "bands": _bands(band),
+        "options": storage_options(source),
+    }
+    during = _between(between)
+    archive = opened(paths[0], storage_options(storage)) if len(paths) == 1 else None
+    if archive is None and like:
+        raise ConfigError(f"--like takes a region of an archive, which {paths[0]} is not.")
+    if archive is not None and (preset or config or settings):
+        raise ConfigError(
+            f"The settings of {paths[0]} are those of its search; give the event lists in place of "
+            f"the archive to choose others than --t-bin and --band."
+        )
+    with err.status("Reading events") as status:
+        if archive is not None and like:
+            place, curves = region_curves(archive, like, between=during, **runs)
+        else:
+            place = SkyPlace(*parse_position(at), radius, during)
+            wanted = read_config(config, settings, None, None, None, preset)
+            given = archive or existing(paths)
+            curves = []
+            found = asked_curves(given, place, obsids=obsid or (), config=wanted, **runs)
+            for name, own in found:
+                curves += own
+                status.update(f"Reading events: {name} is done")
+        pictures = draw_curves(curves, place, plots, drawing)
+    _show_curves(curves)
+    if to is not None:
+        _write(to, PLACE_CURVES, curve_rows(curves), overwrite=overwrite)
+    for path in pictures:
+        say(str(path))
+
+
+def _t_bins(text: str | None) -> list[float] | None:
+    return None if text is None else numbers("--t-bin", text.split(","), "5,50,200")
+
+
+def _bands(text: str | None) -> list[tuple[float, float]] | None:
+    if text is None:
+        return None
+    pairs = [numbers("--band", pair.split("-"), "0.2-2,2-12") for pair in text.split(",")]
+    if any(len(pair) != 2 for pair in pairs):
+        raise ConfigError(f"--band takes pairs of energies as 0.2-2,2-12, not {text!r}.")
+    return [(pair[0], pair[1]) for pair in pairs]
+
+
+def _between(text: str | None) -> tuple[float, float] | None:
+    """A range of time in mission elapsed seconds, from such or from dates."""
+    from exod.observation.times import mission_seconds
+    from exod.stages.places.asking import check_between
+
+    if text is None:
+        return None
+    ends = [end.strip() for end in text.split(",")]
+    if len(ends) != 2:
+        raise ConfigError(f"--between takes START,STOP, not {text!r}.")
+    start, stop = (mission_seconds(end) for end in ends)
+    check_between((start, stop))
+    return start, stop
+
+
+def _check_table(to: Path | None, *, overwrite: bool) -> None:
+    if to is not None:
+        from exod.tablefiles.writing import check_target
+
+        check_target(to, overwrite=overwrite)
+
+
+def _write(to: Path, table: Table, rows: pd.DataFrame, *, overwrite: bool) -> None:
+    from exod.archive.parquet import to_arrow
+    from exod.tablefiles.writing import write_table
+
+    content = to_arrow(table, rows, table.name)
+    count = write_table(to, table, [content], overwrite=overwrite)
+    say(f"{plural(count, 'row')} in {to}")
+
+
+def _show_curves(curves: Sequence[PlaceCurve]) -> None:
+    """A line for each light curve: what was summed, and what stands out."""
+    import numpy as np
+
+    columns = ("Frames", "Counts", "Expected", "log B peak", "log B eclipse")
+    table = new_table("", "Run", "Cells", numbers=columns)
+    for item in curves:
+        curve = item.curve
+        best = (
+            f"{np.nanmax(b_log):.2f}" if np.isfinite(b_log).any() else ""
+            for b_log in (curve.B_peak_log, curve.B_eclipse_log)
+        )
+        sums = f"{curve.n.sum():,}", f"{curve.mu.sum(dtype=float):,.1f}"
+        cells = f"{item.n_cells} ({item.taken})"
+        table.add_row(item.runid, escape(cells), f"{len(curve.time):,}", *sums, *best)
+    for column in table.columns[:2]:
+        column.overflow = "fold"
+    # What reads a pipe wants a line a row.
+    (out if out.is_terminal else PlainConsole(width=10_000, highlight=False)).print(table)

@@ -1,0 +1,154 @@
+"""Light curves of one place on a sheet: a line an observation and time bin, a column a band."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from exod.counts.bayes import Kind
+from exod.plots.lightcurves import Curve, draw_counts
+from exod.plots.style import KIND_COLOURS, KIND_MARKERS, SMALL, Row, legend_below, shade_frames, utc
+
+ROWS: Final = 8
+"""Light curves below each other on a sheet."""
+
+STEPS: Final = 300
+"""Steps that a panel can show; frames of longer light curves are drawn in groups."""
+
+_COLUMN, _ROW = 4.2, 1.45
+"""Width and height of a panel in inches."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A light curve of a sheet.
+
+    Attributes
+    ----------
+    run : mapping or Series
+        Its runid, obsid, subset, t_bin, e_lo, e_hi, t_lo and sigma.
+    rows : DataFrame
+        Columns time, n, mu, bti, bccd, B_peak_log, B_eclipse_log; a row a frame.
+    note : str
+        What stands above it.
+    """
+
+    run: Row
+    rows: pd.DataFrame
+    note: str = ""
+
+    @property
+    def line(self) -> tuple[float, str, int, float]:
+        """What the panels beside each other have in common; lines are in this order."""
+        run = self.run
+        return float(run["t_lo"]), str(run["obsid"]), int(run["subset"]), float(run["t_bin"])
+
+    @property
+    def band(self) -> tuple[float, float]:
+        """Energies in keV."""
+        return float(self.run["e_lo"]), float(self.run["e_hi"])
+
+
+def curve_sheets(panels: Sequence[Panel], title: str, absent: str = "") -> Iterator[Figure]:
+    """Light curves in a grid: a line an observation and time bin, a column a band.
+
+    Parameters
+    ----------
+    panels : sequence of Panel
+        At least one; at most one for each line and band.
+    title : str
+        What they are of; the sheets of several are numbered.
+    absent : str
+        What stands in the place of a light curve that there is not.
+
+    Yields
+    ------
+    Figure
+        `ROWS` lines on each.
+    """
+    bands = sorted({panel.band for panel in panels}, key=lambda band: (band[1] - band[0], band[0]))
+    lines: dict[tuple[float, str, int, float], dict[tuple[float, float], Panel]] = {}
+    for panel in sorted(panels, key=lambda item: item.line):
+        lines.setdefault(panel.line, {})[panel.band] = panel
+    pages = [list(lines.values())[first : first + ROWS] for first in range(0, len(lines), ROWS)]
+    for number, page in enumerate(pages, start=1):
+        which = f" (sheet {number} of {len(pages)})" if pages[1:] else ""
+        yield _sheet(page, bands, f"{title}{which}", absent)
+
+
+def _sheet(
+    lines: Sequence[dict[tuple[float, float], Panel]],
+    bands: Sequence[tuple[float, float]],
+    title: str,
+    absent: str,
+) -> Figure:
+    width, height = max(8.0, _COLUMN * len(bands)), 1.6 + _ROW * len(lines)
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots(len(lines), len(bands), squeeze=False)
+    for line, row in zip(lines, axes, strict=True):
+        first = next(iter(line.values()))
+        for band, axis in zip(bands, row, strict=True):
+            panel = line.get(band)
+            if panel is None:
+                _leave_empty(axis, absent)
+            else:
+                _draw(axis, panel)
+        row[0].set_ylabel(_line_text(first), fontsize=SMALL, rotation=0, ha="right", va="center")
+    for band, axis in zip(bands, axes[0], strict=True):
+        above = axis.get_title()
+        axis.set_title(f"{band[0]:g}–{band[1]:g} keV" + (f"\n{above}" if above else ""), fontsize=9)
+    for axis in axes[-1]:
+        axis.set_xlabel("Time since the start of the run (ks)", fontsize=SMALL)
+    figure.suptitle(title, fontsize=11)
+    legend_below(figure, axes.ravel(), columns=5)
+    return figure
+
+
+def _line_text(panel: Panel) -> str:
+    run = panel.run
+    subset = f", subset {int(run['subset'])}" if int(run["subset"]) else ""
+    date = utc(float(run["t_lo"]))[:16]
+    return f"{run['obsid']}{subset}\n{date} UTC\nct / {float(run['t_bin']):g} s   "
+
+
+def _draw(axes: Axes, panel: Panel) -> None:
+    curve = Curve.of(panel.run, panel.rows)
+    factor = -(-len(curve) // STEPS)
+    draw_counts(axes, curve.grouped(factor) if factor > 1 else curve)
+    kinds: tuple[Kind, Kind] = ("peak", "eclipse")
+    for kind in kinds:
+        passing = np.flatnonzero(curve.found[kind])
+        if len(passing):
+            axes.plot(
+                curve.middles[passing],
+                curve.n[passing],
+                ls="",
+                marker=KIND_MARKERS[kind],
+                color=KIND_COLOURS[kind],
+                markersize=5,
+                markeredgecolor="white",
+                markeredgewidth=0.5,
+                label=f"{kind} of {float(panel.run['sigma']):.3g}σ or more",
+                zorder=5,
+                clip_on=False,
+            )
+    shade_frames(axes, curve.edges, curve.bti, curve.masked)
+    axes.set_xlim(curve.edges[0], curve.edges[-1])
+    axes.tick_params(labelsize=SMALL)
+    axes.locator_params(axis="y", nbins=4, integer=True)
+    if panel.note:
+        axes.set_title(panel.note, fontsize=SMALL)
+
+
+def _leave_empty(axes: Axes, text: str) -> None:
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for side in axes.spines.values():
+        side.set_visible(False)
+    axes.text(0.5, 0.5, text, ha="center", va="center", fontsize=SMALL, transform=axes.transAxes)
