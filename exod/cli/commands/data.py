@@ -1,4 +1,4 @@
-"""Commands that fetch and ingest observations."""
+"""Commands that fetch, prepare and ingest observations."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from exod.cli.options import (
     Scheduler,
     Storage,
     Workers,
+    existing,
     input_paths,
     storage_options,
 )
@@ -68,6 +69,43 @@ def download(
     whole = plural(len(downloads) - len(failed), "observation")
     say(f"{whole} in {to}; {len(failed)} failed.")
     end_if_failed([f"{done.obsid} failed: {done.note}" for done in failed])
+
+
+@app.command()
+def sas(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Folder of the PPS files of an observation.")
+    ],
+    to: Annotated[Path, typer.Option(metavar="DIR", help="Gets a folder an observation.")] = Path(
+        "sas"
+    ),
+    good_times: Annotated[
+        str, typer.Option(metavar="HOW", help="Good times by tabgtigen, espfilt or none.")
+    ] = "tabgtigen",
+    timeout: Annotated[
+        float, typer.Option(min=0.001, help="Longest time a program may take, seconds.")
+    ] = 3600.0,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace folders that are there.")
+    ] = False,
+) -> None:
+    """Prepare event lists with SAS, where it is installed: evselect, tabgtigen, espfilt.
+
+    The search needs no SAS. Filtered event lists, light curves above 10 keV and good times of an
+    observation appear together or not at all.
+
+    Example: `exod sas 0001730201/ --to prepared`, then `exod detect prepared/0001730201 --archive
+    results`
+    """
+    from exod.stages.inputs.sas import SasSettings, prepare
+
+    existing([str(folder)])
+    settings = SasSettings(good_times, timeout, say=say)  # type: ignore[arg-type]
+    for done in prepare(folder, to, settings, replace=replace):
+        for note in done.notes:
+            say(note, style="yellow")
+        say(f"{plural(len(done.event_lists), 'event list')} of {done.obsid} in {done.folder}")
+        say(f"To search: exod detect {done.folder} --archive ARCHIVE")
 
 
 @app.command()
