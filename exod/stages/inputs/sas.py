@@ -181,7 +181,8 @@ def _prepare_exposure(
     with TemporaryDirectory(prefix="exod-sas-") as scratch:
         here = Path(scratch)
         raw = here / path.name
-        raw.symlink_to(path.resolve())
+        # A copy: evselect can write into the list that it reads.
+        shutil.copyfile(path, raw)
         run = SasProgram(here, path.name, settings)
         run(
             *("evselect", f"table={raw.name}", "withfilteredset=yes", f"filteredset={events}"),
