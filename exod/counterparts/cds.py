@@ -5,18 +5,25 @@ astroquery is imported inside the functions: it is the extra ``catalogue`` of ex
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from io import BytesIO
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
 
+from exod.counterparts.registry import Catalogue
 from exod.counterparts.service import ASKED, SOURCE, ServiceQuestion, Services
-from exod.errors import DownloadError
+from exod.counterparts.standard import wanted
+from exod.errors import DownloadError, InputError
 
 XMATCH_LIMIT: Final = 180.0
 """Largest radius of X-Match, arcsec."""
 MOST_ROWS: Final = 2_000_000
 """Rows that SIMBAD gives at most."""
+_ELSEWHERE: Final[Mapping[str, str]] = MappingProxyType({"otypes": "alltypes"})
+"""Columns of SIMBAD that are not in its main table, and theirs, which has the object as oidref."""
 
 
 def ask_xmatch(question: ServiceQuestion, services: Services) -> Any:
@@ -60,7 +67,7 @@ def ask_vizier(question: ServiceQuestion, services: Services) -> Any:
     if catalogue.whole:
         # Kept answers are ours, which are checked first.
         with cache_conf.set_temp("cache_active", value=False):
-            return _table_of(service.get_catalogs_async(catalogue.where))
+            return _table_of(service.get_catalogs_async(catalogue.where), catalogue)
     where = Table(
         [question.ra_deg * units.deg, question.dec_deg * units.deg],
         names=["_RAJ2000", "_DEJ2000"],
@@ -69,7 +76,7 @@ def ask_vizier(question: ServiceQuestion, services: Services) -> Any:
         where, radius=question.reach_arcsec * units.arcsec, catalog=catalogue.where, cache=False
     )
     # VizieR counts positions from 1.
-    return _numbered(_table_of(response), "_q", first=1)
+    return _numbered(_table_of(response, catalogue), "_q", first=1)
 
 
 def ask_simbad(question: ServiceQuestion, services: Services) -> Any:
@@ -95,10 +102,13 @@ def ask_simbad(question: ServiceQuestion, services: Services) -> Any:
     row, ra, dec = ASKED
     there = f"POINT('ICRS', basic.{catalogue.ra[0]}, basic.{catalogue.dec[0]})"
     circle = f"CIRCLE('ICRS', asked.{ra}, asked.{dec}, {question.reach_arcsec / 3600.0!r})"
+    wanted_names = (f"{_ELSEWHERE.get(name, 'basic')}.{name}" for name in sorted(names))
+    others = sorted({_ELSEWHERE[name] for name in names & _ELSEWHERE.keys()})
     query = (
-        f"SELECT asked.{row}, {', '.join(f'basic.{name}' for name in sorted(names))} "  # noqa: S608
+        f"SELECT asked.{row}, {', '.join(wanted_names)} "  # noqa: S608
         f"FROM {catalogue.where} AS basic JOIN TAP_UPLOAD.asked AS asked "
         f"ON 1 = CONTAINS({there}, {circle})"
+        + "".join(f" LEFT JOIN {other} ON {other}.oidref = basic.oid" for other in others)
     )
     answer = Simbad().tap.run_sync(query, maxrec=MOST_ROWS, uploads={"asked": question.table})
     found = answer.to_table()
@@ -107,8 +117,11 @@ def ask_simbad(question: ServiceQuestion, services: Services) -> Any:
     return _numbered(found, row)
 
 
-def _table_of(response: Any) -> Any:
-    """The first table with rows of a VOTable that came over HTTP; the first if none has."""
+def _table_of(response: Any, catalogue: Catalogue) -> Any:
+    """Of a VOTable that came over HTTP the first table with rows that has the columns wanted.
+
+    The first with rows if none has them, so that it is told what it lacks; empty if none has rows.
+    """
     from astropy.io import votable
     from astropy.table import Table
 
@@ -119,6 +132,10 @@ def _table_of(response: Any) -> Any:
         if info.name == "QUERY_STATUS" and info.value == "ERROR":
             raise ValueError(info.content or "it reports an error")
     full = [table for table in tables if len(table)]
+    for table in full:
+        with suppress(InputError):
+            wanted(catalogue, table.colnames, catalogue.where)
+            return table
     return full[0] if full else Table()
 
 

@@ -85,8 +85,9 @@ class CatalogueColumn(_Declared):
         What it is in the words of the Virtual Observatory; empty if its unit tells.
     called : tuple of str
         What the catalogue calls it, if otherwise: the first of these that there is.
-    optional : bool
-        Whether the catalogue may come without it; it is null then.
+    optional : bool or "copy"
+        Whether the catalogue may come without it, or a copy of it in a file or HATS, but not the
+        answer of a service; it is null then.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
@@ -95,7 +96,7 @@ class CatalogueColumn(_Declared):
     description: str = Field(min_length=1)
     ucd: str = ""
     called: tuple[str, ...] = ()
-    optional: bool = False
+    optional: bool | Literal["copy"] = False
 
     @property
     def names(self) -> tuple[str, ...]:

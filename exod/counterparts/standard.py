@@ -120,13 +120,14 @@ def wanted(catalogue: Catalogue, there: Collection[str], origin: str) -> dict[st
     Raises
     ------
     InputError
-        If one is missing that is not optional.
+        If one is missing that is not optional for what answers.
     """
     asked = {RA: catalogue.ra, DEC: catalogue.dec}
     if catalogue.motion:
         asked |= {PM_RA: catalogue.motion.ra, PM_DEC: catalogue.motion.dec}
     asked |= {column.name: column.names for column in catalogue.columns}
-    optional = {column.name for column in catalogue.columns if column.optional}
+    may_lack = {True, "copy"} if catalogue.method in {"table", "hats"} else {True}
+    optional = {column.name for column in catalogue.columns if column.optional in may_lack}
     found = {name: find(names, there) for name, names in asked.items()}
     missing = [
         " or ".join(asked[name])

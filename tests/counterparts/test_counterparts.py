@@ -493,6 +493,41 @@ def test_vizier_around_positions_and_whole(cds, tmp_path):
     assert len(whole) > 50
 
 
+def test_a_service_without_a_declared_column_is_told_and_a_copy_has_nulls(cds, written, tmp_path):
+    table = gaia(*clumps(5, 3))
+    table.remove_columns(["VarFlag", "PQSO"])
+    cds.tables["vizier:I/355/gaiadr3"] = table, "RAdeg", "DEdeg"
+    with pytest.raises(
+        DownloadError, match="lacks the columns VarFlag or phot_variable_flag, PQSO"
+    ):
+        opened(cds, "gaia_dr3", tmp_path).match(sources(5, 3))
+    copy = wanted_catalogues([f"gaia_dr3={written('.fits', table)}"], Own())[0]
+    found = open_catalogue(copy, tmp_path / "other", Services()).match(Positions(*clumps(5, 3)))
+    assert found["gaia_variable"].isna().all()
+    assert (found["gaia_distance"] == 650.0).all()
+
+
+def test_of_the_tables_of_a_catalogue_the_one_with_the_columns_is_taken(cds, tmp_path):
+    ra, dec = clumps(6, 3)
+    first = Table({"EXOD_SRCID": ["a"] * 6, "ra_deg": ra, "dec_deg": dec, "n_detections": [2] * 6})
+    second = Table({"EXOD_DETID": ["b"] * 6, "EXOD_SRCID": ["a"] * 6, "ra_deg": ra, "dec_deg": dec})
+    cds.tables["J/A+A/697/A50"] = (first, second), "ra_deg", "dec_deg"
+    for name, column in (
+        ("exod2_sources", "exod2_n_detections"),
+        ("exod2_detections", "exod2det_detid"),
+    ):
+        found = opened(cds, name, tmp_path).match(Positions(ra, dec))
+        assert found[column].notna().all()
+        assert found["sep_arcsec"].max() < 1e-3
+
+
+def test_all_types_of_simbad_are_asked_for(cds, tmp_path):
+    cds.tables["basic"] = simbad(*clumps(5, 3)), "ra", "dec"
+    found = opened(cds, "simbad", tmp_path).match(Positions(*clumps(5, 3)))
+    assert (found["simbad_otypes"] == "*|X").all()
+    assert found["simbad_nbref"].notna().all()
+
+
 def test_stars_are_found_where_they_were(cds, tmp_path):
     """A star that moved 30 arcsec from the observation of 2001 to the epoch of Gaia."""
     year, motion = 2001.0, np.array([[1000.0], [-1733.0]])

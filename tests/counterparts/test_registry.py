@@ -19,6 +19,12 @@ from exod.tablefiles.shipped import catalogs_folder
 
 EXPECTED = {
     "2mass",
+    "4xmm_dr14s",
+    "5xmm_dr15",
+    "csc21",
+    "erass1",
+    "exod2_detections",
+    "exod2_sources",
     "4xmm_dr14",
     "chime_frb",
     "claxon",
@@ -78,6 +84,7 @@ def test_columns_of_4xmm_are_those_of_the_method():
     names = [column.name for column in known("4xmm_dr14").columns]
     assert names == [
         *("IAUNAME", "SRCID", "SC_RA", "SC_DEC", "SC_POSERR", "SC_EP_8_FLUX", "SC_VAR_FLAG"),
+        *("N_DETECTIONS", *(f"SC_EP_{band}_FLUX" for band in (1, 2, 3, 4, 5, 9))),
     ]
     assert known("gaia_dr3").table().schema.field("gaia_source_id").type == pa.int64()
 

@@ -93,7 +93,8 @@ class FakeCds:
             table = fault.change(table)
         body = fault.body
         if body is None:
-            body = as_votable(table) if table is not None else error_votable("Unknown table")
+            several = table if isinstance(table, tuple) else (table,)
+            body = error_votable("Unknown table") if table is None else as_votable(*several)
         handler.send_response(fault.status if fault.status != 200 else status)
         handler.send_header("Content-Type", "text/xml" if fault.body is None else "text/html")
         handler.send_header("Content-Length", str(len(body)))
@@ -146,7 +147,9 @@ class FakeCds:
         radius = 3600 * float(re.search(r"asked\.exod_dec, ([\d.eE+-]+)\)", query).group(1))
         ra, dec = np.asarray(asked["exod_ra"]), np.asarray(asked["exod_dec"])
         rows, near = self.around("basic", ra, dec, radius)
-        names = re.findall(r"basic\.(\w+)", query.split("FROM")[0])
+        names = re.findall(r"(?:basic|alltypes)\.(\w+)", query.split("FROM")[0])
+        joined = "LEFT JOIN alltypes ON alltypes.oidref = basic.oid" in query
+        assert joined == ("alltypes.otypes" in query)
         found = near[names]
         found.add_column(Column(np.asarray(asked["exod_row"])[rows], name="exod_row"), index=0)
         return found
@@ -178,12 +181,14 @@ def multipart(kind: str, content: bytes) -> dict[str, bytes]:
     }
 
 
-def as_votable(table: Table) -> bytes:
+def as_votable(table: Table, *others: Table) -> bytes:
     buffer = BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         file = votable.from_table(table)
         file.resources[0].type = "results"
+        for other in others:
+            file.resources[0].tables.extend(votable.from_table(other).resources[0].tables)
         file.resources[0].infos.append(votable.tree.Info(name="QUERY_STATUS", value="OK"))
         votable.writeto(file, buffer)
     return buffer.getvalue()
@@ -214,6 +219,11 @@ def gaia(ra: np.ndarray, dec: np.ndarray, pm: np.ndarray | None = None) -> Table
             "Gmag": np.full(n, 18.0) * u.mag,
             "BPmag": np.ma.masked_array(np.full(n, 18.5), mask=np.arange(n) % 2 == 1),
             "RPmag": np.full(n, 17.5),
+            "Dist": np.full(n, 650.0) * u.pc,
+            "Teff": np.full(n, 5700.0) * u.K,
+            "VarFlag": np.full(n, "NOT_AVAILABLE"),
+            "PQSO": np.full(n, 1e-13),
+            "PGal": np.full(n, 2e-13),
         }
     )
 
@@ -224,6 +234,8 @@ def simbad(ra: np.ndarray, dec: np.ndarray) -> Table:
         {
             "main_id": np.array([f"Object {i}" for i in range(n)]),
             "otype": np.array(["X"] * n),
+            "otypes": np.array(["*|X"] * n),
+            "nbref": np.arange(n, dtype=np.int32),
             "ra": np.asarray(ra),
             "dec": np.asarray(dec),
             "pmra": np.ma.masked_array(np.zeros(n), mask=np.ones(n, bool)),
