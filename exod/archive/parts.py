@@ -136,7 +136,7 @@ class Holdings:
         if obsids is not None:
             wanted = sorted(obsids)
             found = [piece for piece in found if _has_any(wanted, piece)]
-            columns = columns.filter(pc.is_in(columns["obsid"], pa.array(wanted, pa.string())))
+            columns = columns.filter(pc.is_in(columns["obsid"], arrow_texts(wanted)))
         for row in zip(*(c.to_pylist() for c in columns), strict=True):
             obsid, attempt, rows, size, digest = row
             if rows and (path := table_path(name, obsid, attempt, rows)):
@@ -197,7 +197,7 @@ def _has_any(obsids: list[str], piece: Piece) -> bool:
 
 
 def _keys(obsids: pa.Array, attempts: pa.Array) -> pa.Array:
-    return pc.binary_join_element_wise(obsids, attempts, "-")
+    return pc.binary_join_element_wise(obsids, attempts, arrow_texts(["-"])[0])
 
 
 def _piece(file: CompactFile, outdated: Sequence[str]) -> Piece:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import warnings
@@ -18,7 +19,7 @@ from astropy.table import Table as AstropyTable
 from astropy.utils.exceptions import AstropyUserWarning
 from helpers.query_archives import make_queried
 
-from exod.archive import Archive
+from exod.archive import Archive, open_archive
 from exod.archive.parquet import to_pandas
 from exod.errors import ExodError
 from exod.schemas.conditions import Query
@@ -40,10 +41,19 @@ def expected(archive) -> pd.DataFrame:
     return pd.concat(select(archive, Query(matches=("gaia",))).frames(), ignore_index=True)
 
 
-def test_a_query_loads_what_it_needs(archive) -> None:
+@pytest.mark.parametrize("compacted", [False, True])
+def test_a_query_loads_what_it_needs(archive, tmp_path: Path, *, compacted: bool) -> None:
+    root = archive.root
+    if compacted:
+        root = shutil.copytree(root, tmp_path / "archive")
+        open_archive(root).compact()
     code = "import sys; from exod.cli import app; app(standalone_mode=False); print(*sys.modules)"
-    for question in (["--cone", "10,20,3600"], ["--where", "n_detections > 1"]):
-        command = [sys.executable, "-c", code, "query", archive.root, *question]
+    for question in (
+        ["--cone", "10,20,3600"],
+        ["--table", "regions", "--where", "sigma_peak > 1"],
+        ["--table", "regions", "--obsid", archive.entries()[0].obsid],
+    ):
+        command = [sys.executable, "-c", code, "query", root, *question]
         run = subprocess.run(command, capture_output=True, text=True, check=True)
         loaded = set(run.stdout.splitlines()[-1].split())
         assert "duckdb" in loaded
