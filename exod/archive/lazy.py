@@ -204,13 +204,12 @@ def lazy_table(
         If there is no such column, or a filter does not fit.
     """
     rows = checked(table, filters)
-    unknown = sorted(set(columns or ()) - set(table.schema.names))
+    unknown = sorted(set(columns or ()) - {column.name for column in table.columns})
     if unknown:
         raise ArchiveError(f"Table {table.name} has no columns {', '.join(unknown)}.")
     divisions = (*(str(part.low) for part in parts), last) if last else ()
     # One partition must exist: an empty one gives an empty frame.
     plan = _ReadPlan(store, table, tuple(parts) or (Part(),), rows, divisions)
-    frame: dd.DataFrame = new_collection(ReadTable(plan))
-    if columns is None:
-        return frame
-    return frame[[name for name in columns if not (last and name == "obsid")]]
+    shown = None if columns is None else [n for n in columns if not (last and n == "obsid")]
+    frame: dd.DataFrame = new_collection(ReadTable(plan, shown))
+    return frame

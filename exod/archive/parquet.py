@@ -64,10 +64,11 @@ def checked(table: Table, filters: Filters) -> Conditions:
     ArchiveError
         If a column or an operator does not exist, or a value does not fit its column.
     """
-    import pandas as pd
-
     if not filters:
         return []
+    import pandas as pd
+    import pyarrow.dataset as ds
+
     try:
         lists = [filters] if isinstance(filters[0][0], str) else filters
         found = [[(str(name), str(sign), value) for name, sign, value in row] for row in lists]
@@ -77,7 +78,8 @@ def checked(table: Table, filters: Filters) -> Conditions:
                 raise ValueError(f"{sign} would lose NaN of {name}; select after reading")
             if any(pd.isna(item) for item in (value if sign in ("in", "not in") else [value])):
                 raise ValueError(f"{name} cannot be compared with {value}; select after reading")
-        table.schema.empty_table().filter(pq.filters_to_expression(found))
+        # Nothing is read; a filter of no rows would wait for threads.
+        ds.Scanner.from_batches(iter(()), schema=table.schema, filter=pq.filters_to_expression(found))
     except (pa.ArrowException, ValueError, TypeError, LookupError) as error:
         raise ArchiveError(f"Table {table.name} cannot be filtered so: {error}.") from error
     return found
@@ -261,10 +263,10 @@ def check_files(store: Store, files: Sequence[StoredFile]) -> None:
 def open_stored(store: Store, file: StoredFile) -> io.IOBase:
     """Open a file to read at any place, and to be closed; raises as `check_files`."""
     with _explained(store, file.path):
+        if file.seal.is_read_whole:
+            return io.BytesIO(store.sealed_content(file.path, file.seal))
         if file.seal.blocks:
             return store.sealed_file(file.path, file.seal)
-        if file.seal.sha256:
-            return io.BytesIO(store.sealed_content(file.path, file.seal))
         check_unsealed(store, file)
         return io.BytesIO(store.read(file.path))
 
@@ -355,7 +357,10 @@ def _rows_of(
     fragment = kind.make_fragment(source, row_groups=groups)
     if not fragment.physical_schema.equals(schema):
         return None
-    return fragment.to_table(columns=names, filter=pq.filters_to_expression(rows))
+    # Partitions are read side by side already, and what is read has the lock of Python.
+    return fragment.to_table(
+        columns=names, filter=pq.filters_to_expression(rows), use_threads=False
+    )
 
 
 def _is_compact(path: str) -> bool:

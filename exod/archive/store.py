@@ -166,11 +166,11 @@ class Store:
             If the service that has the file fails, also while it is read.
         """
         path = self.path(name)
+        if seal and seal.is_read_whole:
+            yield pa.BufferReader(self.sealed_content(name, seal))
+            return
         if seal and seal.blocks:
             yield self.sealed_file(name, seal)
-            return
-        if seal and seal.sha256:
-            yield pa.BufferReader(self.sealed_content(name, seal))
             return
         if self.is_local:
             with pa.OSFile(path) as file:

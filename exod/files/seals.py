@@ -21,6 +21,8 @@ BLOCK: Final = 1 << 18
 """Bytes of a block: of a column of a large file that is about what is read at once."""
 DIGITS: Final = 16
 """Hexadecimal digits of a digest that are kept where there are many: 64 bits."""
+WHOLE_BLOCKS: Final = 4
+"""Up to so many blocks a file is read at once, which takes less than reading some of it."""
 _KEPT_BYTES: Final = 32 << 20
 """Blocks in memory, of one open file."""
 
@@ -64,6 +66,11 @@ class Seal:
     size: int
     sha256: str = ""
     blocks: str = ""
+
+    @property
+    def is_read_whole(self) -> bool:
+        """Whether the file is compared as a whole and not block by block."""
+        return bool(self.sha256) and (not self.blocks or self.size <= WHOLE_BLOCKS * BLOCK)
 
     def fault(self, content: bytes) -> str:
         """What is wrong with the content of the file; empty if nothing is."""
