@@ -79,7 +79,9 @@ def checked(table: Table, filters: Filters) -> Conditions:
             if any(pd.isna(item) for item in (value if sign in ("in", "not in") else [value])):
                 raise ValueError(f"{name} cannot be compared with {value}; select after reading")
         # Nothing is read; a filter of no rows would wait for threads.
-        ds.Scanner.from_batches(iter(()), schema=table.schema, filter=pq.filters_to_expression(found))
+        ds.Scanner.from_batches(
+            iter(()), schema=table.schema, filter=pq.filters_to_expression(found)
+        )
     except (pa.ArrowException, ValueError, TypeError, LookupError) as error:
         raise ArchiveError(f"Table {table.name} cannot be filtered so: {error}.") from error
     return found

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from exod.archive.questions.sql import without_bar
+from exod.archive.questions.connection import without_bar
 from exod.tablefiles.fits import row_groups
 
 MEMORY: Final = "1GB"

@@ -13,7 +13,7 @@ import pytest
 
 from exod.archive import Archive
 from exod.archive.increments import deriving, write_part
-from exod.archive.questions.sql import connected
+from exod.archive.questions.connection import connected
 from exod.archive.snapshot import PRODUCTS, Snapshot
 from exod.config import Config
 from exod.schemas import DERIVED, TABLES

@@ -15,7 +15,8 @@ from helpers.survey_archives import make_survey, observation
 
 from exod.archive import Archive, open_archive
 from exod.archive.increments import deriving
-from exod.archive.questions.sql import connected, explained
+from exod.archive.questions import connection
+from exod.archive.questions.connection import connected, explained
 from exod.archive.snapshot import Snapshot
 from exod.errors import ArchiveError, ConfigError, ExodError
 from exod.schemas import DERIVED
@@ -107,6 +108,41 @@ def test_only_what_counts_is_seen(tmp_path):
             file.model_copy(update={"without": ("0700000101",)}) for file in pointer.files
         ]
     assert ask(archive, "SELECT DISTINCT obsid FROM flags")["obsid"].tolist() == ["0700000001"]
+
+
+def test_many_small_files_are_few_for_duckdb(tmp_path, monkeypatch):
+    """Of an archive that was compacted in part all rows are found, in their order."""
+    archive = make_queried(tmp_path / "archive", 5, 3)
+    archive.compact()
+    again = archive.entries()[1].obsid
+    for obsid in (again, "0770000000", "0770000001", "0770000002"):
+        archive.commit(obsid, "OK", observation(obsid, (10, 20), [(10, 20), (10.1, 20)]))
+    asked = [Query(table=name) for name in ("regions", "runs", "lightcurves", "detections")]
+    asked += [
+        Query(table="regions", where="sigma_peak > 1", columns=("detid", "ra_deg")),
+        Query(table="regions", sort="-sigma_peak", columns=("detid",), limit=7),
+        Query(table="runs", where="n_regions > 0 and n_bti >= 0", columns=("runid",)),
+    ]
+    statements = ["SELECT * FROM regions", "SELECT count(*) AS n, sum(n) AS s FROM lightcurves"]
+
+    def answers():
+        rows = [select(archive, query).computed() for query in asked]
+        sums = [ask(archive, text) for text in statements]
+        return rows + [frame.sort_values([*frame.columns[:3]]) for frame in sums]
+
+    expected = answers()
+    scanned = []
+    monkeypatch.setattr(connection, "GATHERED_FILES", 2)
+    scan = connection._scan
+    monkeypatch.setattr(connection, "_scan", lambda paths: scanned.append(paths) or scan(paths))
+    for before, now in zip(expected, answers(), strict=True):
+        pd.testing.assert_frame_equal(before, now)
+    assert max(map(len, scanned)) == 2
+    path = Path(archive.root, archive.entry("0770000001").path("regions"))
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    for read in (lambda: select(archive, asked[0]).computed(), lambda: ask(archive, statements[0])):
+        with pytest.raises(ArchiveError, match=path.name):
+            read()
 
 
 def test_tables_without_files_are_empty(archive):

@@ -17,7 +17,8 @@ from typing import Final
 import pyarrow as pa
 
 from exod.archive.parts import Piece
-from exod.archive.questions.sql import POSITION, Question, connected, explained, without_nan
+from exod.archive.questions.connection import POSITION, connected, explained, without_nan
+from exod.archive.questions.sql import Question
 from exod.archive.snapshot import PRODUCTS, Snapshot
 from exod.schemas.columns import Column, Table
 from exod.schemas.conditions.compiling import literal, quoted
@@ -133,7 +134,7 @@ class Rows:
         """The number of rows, and of those for which each condition holds."""
         filters = (f"count(*) FILTER (WHERE {condition})" for condition in conditions)
         text = " ".join(("SELECT", ", ".join(("count(*)", *filters)), "FROM", self.source))
-        with connected(self.snapshot, self.files) as connection, explained():
+        with connected(self.snapshot, self.files, statement=text) as connection, explained():
             return list(connection.execute(text).fetchall()[0])
 
     def value(self, name: str) -> str:

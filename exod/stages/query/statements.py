@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 import duckdb
 import pyarrow as pa
 
+from exod.archive.questions.connection import connected, explained, said
 from exod.archive.questions.detections import DETECTIONS, PARTS, detections
-from exod.archive.questions.sql import BATCH_ROWS, Patience, connected, explained, patient, said
+from exod.archive.questions.sql import BATCH_ROWS, Patience, patient
 from exod.archive.snapshot import MATCHES, PRODUCTS, Snapshot
 from exod.errors import ConfigError, ExodError
 from exod.schemas.columns import Column, Table
