@@ -50,6 +50,25 @@ class Template:
 
 
 @dataclass(frozen=True)
+class TemplateSteps:
+    """What `background_template` makes on the way.
+
+    Attributes
+    ----------
+    filled : ndarray of float, shape (y, x)
+        The image inpainted under the mask, for one count outside it.
+    blurred : ndarray of float, shape (y, x)
+        The same, blurred.
+    template : Template
+        What comes of it.
+    """
+
+    filled: NDArray[np.floating]
+    blurred: NDArray[np.floating]
+    template: Template
+
+
+@dataclass(frozen=True)
 class Expectation(CellByCell):
     """Expected counts of a cube; cells without a template have none and are 0.
 
@@ -172,12 +191,19 @@ def background_template(image: NDArray[np.integer], mask: Mask) -> Template:
     The image is inpainted under the mask, scaled to one count outside it, blurred and cut to the
     cells that have counts.
     """
+    return template_steps(image, mask).template
+
+
+def template_steps(image: NDArray[np.integer], mask: Mask) -> TemplateSteps:
+    """As `background_template`, with the images on the way."""
     counts = float(image[~mask].sum())
     if counts == 0:
-        return Template(np.zeros(image.shape), 0.0)
+        nothing = np.zeros(image.shape)
+        return TemplateSteps(nothing, nothing, Template(nothing, 0.0))
     filled = inpaint(image, mask) / np.float32(counts)
     blurred = convolve(filled, Gaussian2DKernel(BLUR_SIGMA_CELLS))
-    return Template(np.where(image > 0, blurred, 0.0).astype(np.float64), counts)
+    shape = np.where(image > 0, blurred, 0.0).astype(np.float64)
+    return TemplateSteps(filled, blurred, Template(shape, counts))
 
 
 def inpaint(image: NDArray[np.generic], mask: Mask) -> NDArray[np.float32]:

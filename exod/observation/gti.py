@@ -155,13 +155,10 @@ def bad_time(
     and ends at the left edge of the last bin above it; the frames are those of the published
     pipeline, so that the last frame of an interval stays good.
     """
-    dt = min(frames.t_bin, MAX_HIGH_ENERGY_BIN)
-    hard = time[is_hard(pi)]
-    n_bins = int(np.floor((t_hi - frames.t_lo) / dt + _EPSILON))
-    if n_bins <= 0:
+    bins, counts = high_energy_counts(time, pi, frames, t_hi)
+    if not bins.n:
         return BadTime(np.empty((0, 2)), np.zeros(frames.n, bool))
-    index = Frames(frames.t_lo, dt, n_bins).index(hard)
-    counts = np.bincount(index[(index >= 0) & (index < n_bins)], minlength=n_bins)
+    dt = bins.t_bin
     starts, stops = _crossings(counts / dt > BTI_RATE * n_exposures)
     bad = np.zeros(frames.n, bool)
     ratio = dt / frames.t_bin
@@ -171,6 +168,25 @@ def bad_time(
         bad[first : max(last, first)] = True
     edges = frames.t_lo + dt * np.column_stack([starts, stops]).astype(np.float64)
     return BadTime(edges, bad)
+
+
+def high_energy_counts(
+    time: NDArray[np.float64], pi: NDArray[np.integer], frames: Frames, t_hi: float
+) -> tuple[Frames, NDArray[np.int64]]:
+    """Counts between 10 and 12 keV, by which bad time is found; parameters as of `bad_time`.
+
+    Returns
+    -------
+    bins : Frames
+        Bins as long as the frames, but not longer than `MAX_HIGH_ENERGY_BIN`.
+    counts : ndarray of int64, shape (n_bins,)
+        Counts of each bin.
+    """
+    dt = min(frames.t_bin, MAX_HIGH_ENERGY_BIN)
+    n_bins = max(int(np.floor((t_hi - frames.t_lo) / dt + _EPSILON)), 0)
+    bins = Frames(frames.t_lo, dt, n_bins)
+    index = bins.index(time[is_hard(pi)])
+    return bins, np.bincount(index[(index >= 0) & (index < n_bins)], minlength=n_bins)
 
 
 def _crossings(above: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -230,9 +246,7 @@ def _group_off(
     bad_time_frames: NDArray[np.bool_],
     groups: tuple[tuple[int, ...], ...],
 ) -> NDArray[np.bool_]:
-    n_ccds = 1 + max(max(group) for group in groups)
-    flat = frame.astype(np.int64) * n_ccds + ccdnr
-    counts = np.bincount(flat, minlength=n_frames * n_ccds).reshape(n_frames, n_ccds)
+    counts = ccd_counts(frame, ccdnr, n_frames, 1 + max(max(group) for group in groups))
     by_ccd = counts[:, np.array(groups)]  # (frame, group, ccd)
     total = by_ccd.sum(axis=2)
     median = np.median(by_ccd, axis=2)
@@ -241,3 +255,19 @@ def _group_off(
         contrast = (highest - lowest) / (highest + lowest)
     missing = (total > 0).sum(axis=1) < len(groups)
     return (total.max(axis=1) > 10) & (missing | (bad_time_frames & (contrast > 0.5)))
+
+
+def ccd_counts(
+    frame: NDArray[np.integer], ccdnr: NDArray[np.integer], n_frames: int, n_ccds: int
+) -> NDArray[np.int64]:
+    """Counts of each frame and CCD, shape (n_frames, n_ccds).
+
+    Parameters
+    ----------
+    frame, ccdnr : ndarray, shape (n_events,)
+        Frame, from 0 to `n_frames` - 1, and CCD, from 0 to `n_ccds` - 1, of each event.
+    n_frames, n_ccds : int
+        How many there are.
+    """
+    flat = frame.astype(np.int64) * n_ccds + ccdnr
+    return np.bincount(flat, minlength=n_frames * n_ccds).reshape(n_frames, n_ccds)

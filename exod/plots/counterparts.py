@@ -12,12 +12,15 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.figure import Figure
+from matplotlib.patches import Ellipse
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator, NullFormatter
+from numpy.typing import ArrayLike
 
 from exod.plots.style import (
     BLACK,
     BLUE,
+    GREY,
     KIND_COLOURS,
     KIND_MARKERS,
     SMALL,
@@ -33,6 +36,9 @@ MANY: Final = 5000
 
 DENSE: Final = ListedColormap(colormaps["viridis_r"](np.linspace(0.15, 1, 256)))
 """From light to dark; the lightest part is left out, since it is hard to see on white."""
+
+LIKELY_CHANCE: Final = 0.5
+"""Chance probability from which a counterpart is more likely another object."""
 
 TYPES: Final = 20
 """Object types that are drawn."""
@@ -122,6 +128,101 @@ def draw_match(name: str, match: Separations) -> Figure:
     axes.set_title(f"{name}: {match.matched:,} of {match.sources:,}", fontsize=SMALL + 2)
     axes.legend(frameon=False, fontsize=SMALL)
     return figure
+
+
+def draw_offsets(
+    name: str, east: ArrayLike, north: ArrayLike, p_chance: ArrayLike, radius_arcsec: float
+) -> Figure:
+    """Offsets of counterparts in right ascension and declination, with mean and error ellipse.
+
+    Parameters
+    ----------
+    name : str
+        The catalogue.
+    east, north : array_like, shape (n,)
+        Counterpart less source in arcsec, that in right ascension on the sky; NaN without.
+    p_chance : array_like, shape (n,)
+        Probability that one is there by chance; those of one half or more do not count in the
+        mean. NaN counts.
+    radius_arcsec : float
+        Radius of the cross-match.
+    """
+    offsets = np.column_stack([np.asarray(east, float), np.asarray(north, float)])
+    matched = np.isfinite(offsets).all(axis=1)
+    likely = matched & ~(np.asarray(p_chance, float) >= LIKELY_CHANCE)
+    figure = Figure(figsize=(5.8, 6.2), layout="constrained")
+    axes = figure.subplots()
+    rest = matched & ~likely
+    size = float(np.clip(3000 / max(int(matched.sum()), 1), 2, 16))
+    for which, colour, label in ((rest, GREY, "likely chance"), (likely, BLUE, "counterparts")):
+        if which.any():
+            text = f"{label} ({int(which.sum()):,})"
+            style: dict[str, Any] = {"s": size, "alpha": 0.5, "edgecolors": "none"}
+            axes.scatter(*offsets[which].T, color=colour, label=text, **style)
+    for draw in (axes.axhline, axes.axvline):
+        draw(0, color=BLACK, lw=0.6, zorder=1)
+    if likely.any():
+        _draw_mean(axes, offsets[likely])
+        axes.legend(fontsize=SMALL + 1, loc="upper left", framealpha=0.85)
+    else:
+        axes.text(0.5, 0.6, "no counterparts", transform=axes.transAxes, ha="center")
+    # Right ascension grows to the left, as on the sky.
+    axes.set(xlim=(radius_arcsec, -radius_arcsec), ylim=(-radius_arcsec, radius_arcsec))
+    axes.set(xlabel="Δ RA cos Dec (″)", ylabel="Δ Dec (″)", aspect="equal")
+    axes.set_title(f"{name}: counterpart less source", fontsize=SMALL + 3)
+    return figure
+
+
+def _draw_mean(axes: Axes, offsets: Any) -> None:
+    """The mean, the ellipse of 68.3 % of the offsets, and that of the mean."""
+    n, mean = len(offsets), offsets.mean(axis=0)
+    text = f"mean {mean[0]:+.2f}″, {mean[1]:+.2f}″".replace("-", "−")
+    if n > 2:
+        covariance = np.cov(offsets.T)
+        error = np.sqrt(np.diag(covariance) / n)
+        text = f"mean {mean[0]:+.2f} ± {error[0]:.2f}″, {mean[1]:+.2f} ± {error[1]:.2f}″"
+        text = text.replace("-", "−")
+        shown = (
+            (covariance, "--", "68.3 % of offsets"),
+            (covariance / n, "-", "68.3 % of the mean"),
+        )
+        for spread, line, label in shown:
+            axes.add_patch(_ellipse(mean, spread, ls=line, label=label))
+    axes.plot(*mean, "+", color=VERMILLION, ms=10, mew=1.8, label=text)
+
+
+def error_ellipse(covariance: ArrayLike, probability: float = 0.683) -> tuple[float, float, float]:
+    """Axes and angle of the ellipse that holds a share of a normal distribution in the plane.
+
+    Parameters
+    ----------
+    covariance : array_like, shape (2, 2)
+        Of x and y.
+    probability : float
+        The share.
+
+    Returns
+    -------
+    width, height, angle_deg : float
+        Full axes in x and y before it is turned, counterclockwise, by the angle.
+
+    Examples
+    --------
+    >>> width, height, angle = error_ellipse([[4.0, 0.0], [0.0, 1.0]])
+    >>> round(width / height, 6), round(angle % 180, 6)
+    (2.0, 0.0)
+    """
+    values, vectors = np.linalg.eigh(np.asarray(covariance, float))
+    # The square of the distance in sigmas has a chi-squared distribution of two degrees.
+    scale = np.sqrt(-2 * np.log1p(-probability))
+    height, width = 2 * scale * np.sqrt(np.maximum(values, 0))
+    angle = np.degrees(np.arctan2(vectors[1, 1], vectors[0, 1]))
+    return float(width), float(height), float(angle)
+
+
+def _ellipse(mean: Any, covariance: Any, **style: Any) -> Ellipse:
+    width, height, angle = error_ellipse(covariance)
+    return Ellipse(mean, width, height, angle=angle, fill=False, ec=VERMILLION, lw=1.5, **style)
 
 
 def draw_types(types: pd.Series) -> Figure:

@@ -1,0 +1,140 @@
+"""Commands that show how a search worked: diagnostic sheets."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from exod.cli.app import app, end_if_failed, err, say
+from exod.cli.options import (
+    ConfigFile,
+    Input,
+    PictureFormat,
+    PictureSize,
+    PictureStyle,
+    Preset,
+    Set,
+    Storage,
+    drawing_of,
+    existing,
+    read_config,
+    storage_options,
+)
+from exod.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
+
+    from exod.archive import Archive
+    from exod.config import Config
+    from exod.plots.drawing import Drawing
+    from exod.pps import ObservationFiles
+
+
+@app.command()
+def sheets(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="ROOT-or-PATH... [OBSID...]",
+            help="An archive, or folders or event lists; observations of it to draw.",
+        ),
+    ] = None,
+    statistics: Annotated[
+        bool, typer.Option("--statistics", help="Figures of the method's statistics; no data.")
+    ] = False,
+    to: Annotated[Path, typer.Option(help="Folder of the sheets.")] = Path("sheets"),
+    t_bin: Annotated[
+        str | None, typer.Option(metavar="S", help="One time bin in seconds [50, or the nearest].")
+    ] = None,
+    band: Annotated[
+        str | None, typer.Option(metavar="LO-HI", help="One energy band in keV [the widest].")
+    ] = None,
+    preset: Preset = None,
+    config: ConfigFile = None,
+    settings: Set = None,
+    form: PictureFormat = "png",
+    size: PictureSize = None,
+    style: PictureStyle = None,
+    storage: Storage = None,
+    source: Input = None,
+) -> None:
+    """Draw how a search works: template steps, masked frames, CCDs, energies, detector, offsets.
+
+    Example: `exod sheets results 0001730201 --to sheets`
+    """
+    from exod.plots.diagnostics.methodfigures import method_figures
+    from exod.plots.drawing import save_figures
+    from exod.stages.diagnostics.archivesheets import archive_sheets
+    from exod.stages.diagnostics.asking import one_run, opened
+
+    drawing = drawing_of(form, size, style)
+    paths, obsids = _told_apart(names or [])
+    if not paths and not statistics:
+        raise ConfigError("Give an archive or event lists to draw, or --statistics.")
+    if statistics:
+        _say_all(save_figures(method_figures(), to, drawing))
+    if not paths:
+        return
+    archive = opened(paths[0], storage_options(storage)) if len(paths) == 1 else None
+    if archive is not None and (preset or config or settings):
+        raise ConfigError(
+            "An archive has its settings; leave out --preset, --config, --set."
+        )
+    wanted = archive.config if archive else read_config(config, settings, None, None, None, preset)
+    wanted = one_run(wanted, read_config(None, None, t_bin, band, None).cube, t_bin, band)
+    options = storage_options(source)
+    if archive is not None:
+        with err.status("Reading the archive"):
+            _say_all(save_figures(archive_sheets(archive), to, drawing))
+    _draw_observations(archive or paths, obsids, wanted, to, drawing, options)
+
+
+def _told_apart(names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Paths, and observations by obsid: ten digits that are no folder here, or not the first."""
+    paths: list[str] = []
+    obsids: list[str] = []
+    for name in names:
+        is_obsid = re.fullmatch(r"\d{10}", name) and (paths or not Path(name).exists())
+        (obsids if is_obsid else paths).append(name)
+    if obsids and not paths:
+        raise ConfigError(f"Say where observation {obsids[0]} is: an archive, or its folder.")
+    return existing(paths), obsids
+
+
+def _draw_observations(
+    source: Archive | Sequence[str],
+    obsids: Sequence[str],
+    config: Config,
+    folder: Path,
+    drawing: Drawing,
+    options: Mapping[str, Any] | None,
+) -> None:
+    """Draw each observation; one that cannot be drawn does not stop the others."""
+    from exod.errors import ExodError
+    from exod.plots.drawing import save_figures
+    from exod.stages.diagnostics.asking import found_files
+    from exod.stages.diagnostics.observationsheets import observation_sheets
+
+    files: list[ObservationFiles]
+    with err.status("Looking for observations"):
+        files, problems = found_files(source, obsids, options)
+    failures = [str(problem) for problem in problems]
+    for number, one in enumerate(files, start=1):
+        try:
+            with err.status(f"Drawing {one.obsid}, {number} of {len(files)}"):
+                paths = save_figures(observation_sheets(one, config), folder, drawing)
+        except ExodError as error:
+            failures.append(f"{one.obsid} cannot be drawn: {error}")
+        else:
+            _say_all(paths)
+    end_if_failed(failures)
+
+
+def _say_all(paths: Iterable[Path]) -> None:
+    for path in paths:
+        say(str(path))
