@@ -1,5 +1,7 @@
 """Bad time intervals and frames without data, against straightforward loops."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from helpers.strategies import seeds
@@ -7,7 +9,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from exod.instruments import EMOS1, EPN
-from exod.observation.gti import BadTime, Frames, bad_time, camera_off
+from exod.observation.gti import (
+    BadTime,
+    Frames,
+    bad_time,
+    camera_off,
+    ccd_counts,
+    high_energy_counts,
+)
 
 T_LO = 1e8
 
@@ -260,3 +269,26 @@ def test_no_events_at_all(camera):
     groups, ccdnr = camera.dropout_groups, none.astype("u1")
     assert camera_off(none, ccdnr, 3, np.zeros(3, bool), groups).all()
     assert camera_off(none, ccdnr, 0, np.zeros(0, bool), groups).shape == (0,)
+
+
+@given(seeds, st.sampled_from([5.0, 50.0, 200.0]))
+def test_high_energy_counts_are_those_of_a_histogram(seed, t_bin):
+    random = np.random.default_rng(seed)
+    t_hi = T_LO + random.uniform(0, 900)
+    time = T_LO + random.uniform(-50, 1000, 300)
+    pi = random.choice([9999, 10_000, 10_001, 11_999, 12_000], 300)
+    bins, counts = high_energy_counts(time, pi, Frames.covering(T_LO, t_hi, t_bin), t_hi)
+    assert bins.t_bin == min(t_bin, 100.0)
+    edges = T_LO + bins.t_bin * np.arange(bins.n + 1)
+    hard = time[(pi > 10_000) & (pi < 12_000)]
+    assert counts.tolist() == [
+        ((hard >= low) & (hard < high)).sum() for low, high in pairwise(edges)
+    ]
+
+
+@given(seeds)
+def test_counts_of_ccds(seed):
+    random = np.random.default_rng(seed)
+    frame, ccd = random.integers(0, 6, 50), random.integers(0, 4, 50)
+    expected = [[((frame == t) & (ccd == c)).sum() for c in range(4)] for t in range(6)]
+    assert ccd_counts(frame, ccd.astype(np.uint8), 6, 4).tolist() == expected

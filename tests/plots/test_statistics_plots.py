@@ -7,7 +7,15 @@ from helpers.report_archives import add_light_curve_products, add_matches, add_s
 from matplotlib.collections import PolyCollection
 
 from exod.counts.bayes import threshold
-from exod.plots.counterparts import draw_fluxes, draw_match, draw_sky, draw_stars, draw_types
+from exod.plots.counterparts import (
+    draw_fluxes,
+    draw_match,
+    draw_offsets,
+    draw_sky,
+    draw_stars,
+    draw_types,
+    error_ellipse,
+)
 from exod.plots.distributions import draw_bayes, draw_events, draw_hardness
 from exod.plots.statistics import (
     draw_false_alarms,
@@ -204,3 +212,33 @@ def test_frames_without_data_are_left_out():
         curve(3, bccd=True, B_peak_log=np.nan, B_eclipse_log=np.nan), 5.0
     ).axes[0]
     assert not nothing.texts
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_error_ellipses_hold_their_share(seed):
+    random = np.random.default_rng(seed)
+    root = random.normal(size=(2, 2))
+    points = random.normal(size=(20_000, 2)) @ root.T
+    width, height, angle = error_ellipse(root @ root.T)
+    turn = np.deg2rad(angle)
+    along = points @ [np.cos(turn), np.sin(turn)]
+    across = points @ [-np.sin(turn), np.cos(turn)]
+    share = ((2 * along / width) ** 2 + (2 * across / height) ** 2 <= 1).mean()
+    assert share == pytest.approx(0.683, abs=0.015)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 400])
+def test_offsets_of_counterparts(n):
+    random = np.random.default_rng(n)
+    east, north = 1 + random.normal(size=n), -2 + random.normal(size=n)
+    chance = np.where(np.arange(n) % 4 == 3, 0.9, np.nan)
+    figure = draw_offsets("gaia", [*east, np.nan], [*north, 0], [*chance, 0], 20.0)
+    png(figure)
+    axes = figure.axes[0]
+    assert axes.get_xlim() == (20, -20), "east is left"
+    if n:
+        likely = chance != 0.9
+        (mean,) = (line for line in axes.get_lines() if line.get_label().startswith("mean"))
+        found = np.array([mean.get_xdata()[0], mean.get_ydata()[0]])
+        np.testing.assert_allclose(found, [east[likely].mean(), north[likely].mean()])
+    assert len(axes.patches) == (2 if n == 400 else 0)

@@ -82,9 +82,7 @@ def sheets(
         return
     archive = opened(paths[0], storage_options(storage)) if len(paths) == 1 else None
     if archive is not None and (preset or config or settings):
-        raise ConfigError(
-            "An archive has its settings; leave out --preset, --config, --set."
-        )
+        raise ConfigError("An archive has its settings; leave out --preset, --config, --set.")
     wanted = archive.config if archive else read_config(config, settings, None, None, None, preset)
     wanted = one_run(wanted, read_config(None, None, t_bin, band, None).cube, t_bin, band)
     options = storage_options(source)

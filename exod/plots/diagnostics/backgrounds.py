@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from exod.counts.cube import Box
-from exod.counts.template import Template, TemplateSteps
+from exod.counts.template import TemplateSteps
 from exod.errors import plural
 from exod.plots.style import SMALL
 from exod.schemas.arrays import Mask
@@ -30,7 +30,7 @@ def template_sheet(
     source_mask: Mask,
     source: NDArray[np.floating],
 ) -> Figure:
-    """Counts, source mask, inpainted and blurred image, templates and constant sources.
+    """Counts, inpainted and smoothed image, templates, source mask and constant sources.
 
     Parameters
     ----------
@@ -52,33 +52,35 @@ def template_sheet(
     Returns
     -------
     Figure
-        Two rows of four panels, those of bad time below; places without data are light.
+        Good time above, bad time below, source mask and sources right; no data is light.
     """
-    figure = Figure(figsize=(15, 8), layout="constrained")
-    axes = figure.subplots(2, 4, sharex=True, sharey=True)
+    figure = Figure(figsize=(18, 7.4), layout="constrained")
+    axes = figure.subplots(2, 5, sharex=True, sharey=True)
     extent = (box.x_lo - 0.5, box.x_hi - 0.5, box.y_lo - 0.5, box.y_hi - 0.5)
     for row, (name, image, n_frames, found) in enumerate(
         zip(("good time", "bad time"), images, frames, steps, strict=True)
     ):
         heading = f"Counts, {name} ({plural(n_frames, 'frame')})"
         _show(axes[row, 0], image, heading, "ct", extent)
-        filled = found.filled * found.template.counts
-        _show(axes[row, 1], filled, f"Inpainted, {name}", "ct", extent)
-        _show(axes[row, 2], _template_image(found.template), f"Template, {name}", "ct", extent)
+        for column, (step, shape) in enumerate(
+            (
+                ("Inpainted", found.filled),
+                ("Smoothed", found.blurred),
+                ("Template", found.template.shape),
+            ),
+            start=1,
+        ):
+            # Templates are for one count outside the mask; here they are what the image expects.
+            _show(axes[row, column], shape * found.template.counts, f"{step}, {name}", "ct", extent)
     n_masked = plural(int(source_mask.sum()), "cell")
-    _show(axes[0, 3], source_mask.astype(float), f"Source mask ({n_masked})", "", extent)
-    _show(axes[1, 3], source, "Constant sources", "ct in a frame", extent)
+    _show(axes[0, 4], source_mask.astype(float), f"Source mask ({n_masked})", "", extent)
+    _show(axes[1, 4], source, "Constant sources", "ct in a frame", extent)
     for panel in axes[1]:
         panel.set_xlabel("Column (cells, east is left)")
     for panel in axes[:, 0]:
         panel.set_ylabel("Row (cells, north is up)")
     figure.suptitle(title, fontsize=12)
     return figure
-
-
-def _template_image(template: Template) -> NDArray[np.floating]:
-    """What a template expects in the image that it was made of."""
-    return template.shape * template.counts
 
 
 def _show(

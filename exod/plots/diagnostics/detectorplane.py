@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from exod.errors import plural
 from exod.plots.style import BLUE, SMALL, VERMILLION
 from exod.vetting.hotregions import BOX_EDGES, UNIT_ARCSEC, inside
 
@@ -83,6 +84,6 @@ def _draw(axes: Axes, regions: pd.DataFrame, boxes: pd.DataFrame, t_bin: float) 
     ends = (-EXTENT * scale, EXTENT * scale)
     axes.set(xlim=ends, ylim=ends, aspect="equal")
     name = f"{t_bin:g} s: " if np.isfinite(t_bin) else ""
-    texts = f"{name}{len(regions):,} regions, {int(hot.sum()):,} in {len(own)} boxes"
-    axes.set_title(texts, fontsize=SMALL + 1)
+    counts = f"{plural(len(regions), 'region')}, {int(hot.sum()):,} in {plural(len(own), 'hot region')}"
+    axes.set_title(f"{name}{counts}", fontsize=SMALL + 1)
     axes.tick_params(labelsize=SMALL)

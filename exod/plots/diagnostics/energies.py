@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
+from exod.errors import plural
 from exod.plots.counterparts import DENSE, MANY
 from exod.plots.style import (
     BLACK,
@@ -121,7 +122,7 @@ def regions_sheet(title: str, regions: pd.DataFrame) -> Figure:
     for axes, (name, end) in zip(figure.subplots(1, 2), panels, strict=True):
         soft, hard = (regions[f"n_{band}{end}"].to_numpy(float) for band in ("soft", "hard"))
         known = np.isfinite(soft) & np.isfinite(hard)
-        axes.set_title(f"{name} ({int(known.sum()):,} regions)", fontsize=SMALL + 2)
+        axes.set_title(f"{name} ({plural(int(known.sum()), 'region')})", fontsize=SMALL + 2)
         if known.any():
             _draw_regions(axes, soft[known], hard[known], regions["kind"][known])
         else:
@@ -153,6 +154,11 @@ def _draw_regions(axes: Axes, soft: Floats, hard: Floats, kinds: pd.Series) -> N
     top = 1.5 * float(max(soft.max(), hard.max(), 10.0))
     axes.plot([0, top], [0, top], color=GREY, ls=":", lw=1, label="as many hard as soft")
     axes.set(xlim=(-0.7, top), ylim=(-0.7, top))
+    steps = [5 * 10.0**power for power in range(6)] + [2 * 10.0**power for power in range(1, 6)]
+    ticks = sorted([0.0, *(10.0**power for power in range(1, 7)), *steps])
     for axis in (axes.xaxis, axes.yaxis):
+        # Of many decades only the powers of ten.
+        shown = [tick for tick in ticks if tick <= top and (top < 300 or f"{tick:.0e}"[0] in "01")]
+        axis.set_ticks(shown)
         axis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.legend(fontsize=SMALL + 1, frameon=False, loc="upper left")

@@ -106,6 +106,7 @@ def limits_figure() -> Figure:
     right.set(ylabel="Excess counts", title="Upper limits without a detection")
     for axes in (left, right):
         axes.set(xscale="log", yscale="log", xlabel="Expected counts μ")
+        axes.set_ylim(bottom=0.4)
         axes.set_xlim(mu[0], mu[-1])
         label_logarithm(axes.xaxis)
         label_logarithm(axes.yaxis)
@@ -122,18 +123,18 @@ def sigma_figure() -> Figure:
         axes.plot(
             log_b, sigma_equivalent(log_b, kind), color=KIND_COLOURS[kind], ls=line, label=kind
         )
-        for sigma in SIGMAS:
-            limit = threshold(sigma, kind)
-            axes.plot([limit], [sigma], "o", color=KIND_COLOURS[kind], ms=5)
-            axes.annotate(
-                f"{sigma:g}σ {kind}: {limit:.2f}",
-                (limit, sigma),
-                xytext=(10, -4) if kind == "peak" else (-8, 4),
-                textcoords="offset points",
-                ha="left" if kind == "peak" else "right",
-                va="top" if kind == "peak" else "bottom",
-                fontsize=SMALL + 1,
-            )
+        limits = [threshold(sigma, kind) for sigma in SIGMAS]
+        axes.plot(limits, SIGMAS, "o", color=KIND_COLOURS[kind], ms=5)
+    for sigma in SIGMAS:
+        peak, eclipse = (threshold(sigma, kind) for kind in _KINDS)
+        axes.annotate(
+            f"{sigma:g}σ: peak {peak:.2f}, eclipse {eclipse:.2f}",
+            (peak, sigma),
+            xytext=(12, -6),
+            textcoords="offset points",
+            va="top",
+            fontsize=SMALL + 1,
+        )
     axes.set(xlabel="log₁₀ B", ylabel="Equivalent σ", xlim=(0, log_b[-1]), ylim=(0, 10.5))
     axes.set_title("0 below the first, 10 above the last value that is told apart", fontsize=10)
     axes.grid(color="0.9", lw=0.6)
