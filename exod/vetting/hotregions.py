@@ -153,6 +153,43 @@ def detector_position(
     return np.asarray(x_det), np.asarray(y_det)
 
 
+def about_pivot(
+    x_det: ArrayLike,
+    y_det: ArrayLike,
+    pa_deg: ArrayLike,
+    x_ref: ArrayLike,
+    y_ref: ArrayLike,
+    pivot: tuple[float, float],
+    pixel_arcsec: float = UNIT_ARCSEC,
+) -> tuple[Floats, Floats]:
+    """Positions on the detector as if the sky had been turned about another sky pixel.
+
+    Parameters
+    ----------
+    x_det, y_det : array_like
+        What `detector_position` gives.
+    pa_deg, x_ref, y_ref, pixel_arcsec
+        As it was given.
+    pivot : (float, float)
+        The sky pixel, as (25719, 25719) of the published boxes.
+
+    Returns
+    -------
+    x, y : ndarray of float64
+        Distance from the pivot in units of `UNIT_ARCSEC`.
+
+    Examples
+    --------
+    >>> there = detector_position(20000.0, 21000.0, 30.0, 25921.0, 25921.0)
+    >>> x, y = about_pivot(*there, 30.0, 25921.0, 25921.0, (25719.0, 25719.0))
+    >>> dx, dy, a = 20000.0 - 25719, 21000.0 - 25719, np.deg2rad(30.0)
+    >>> bool(np.isclose(x, dx * np.cos(-a) - dy * np.sin(-a)))
+    True
+    """
+    x_0, y_0 = detector_position(*pivot, pa_deg, x_ref, y_ref, pixel_arcsec)
+    return np.asarray(x_det, np.float64) - x_0, np.asarray(y_det, np.float64) - y_0
+
+
 def occupied(x_det: ArrayLike, y_det: ArrayLike, place: ArrayLike, search: HotSearch) -> Integers:
     """Which half cells have a region of which place on the sky, each pair once.
 

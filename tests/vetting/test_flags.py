@@ -450,6 +450,77 @@ def test_bad_boxes(tmp_path, name, text, message):
         read_boxes(path)
 
 
+def test_boxes_of_exod2_have_a_corner_and_sides(tmp_path):
+    corner, edges = tmp_path / "corner.csv", tmp_path / "edges.csv"
+    corner.write_text("t_bin,x,y,w,h\n5,9536.02,13601.21,588.91,600.74\n,-1,-2,3,4\n")
+    edges.write_text(
+        "t_bin,x_lo,x_hi,y_lo,y_hi\n5,9536.02,10124.93,13601.21,14201.95\n,-1,2,-2,2\n"
+    )
+    pd.testing.assert_frame_equal(read_boxes(corner), read_boxes(edges))
+    for text in ("x,y,w,h\n1,2,-3,4\n", "x,y,w,h,x_lo\n1,2,3,4,5\n", "x,y,w,h\n1,2,a,4\n"):
+        corner.write_text(text)
+        with pytest.raises(ConfigError, match=r"box 1 is empty|need the columns|must be numbers"):
+            read_boxes(corner)
+
+
+def in_published_boxes(archive, boxes, pivot) -> dict[str, bool]:
+    """The rotation word by word (method.md, Hot regions), a region at a time."""
+    found = {}
+    angles = archive.observations.compute().set_index("obsid")["pa_pnt"]
+    for row in archive.regions.compute().itertuples():
+        a, dx, dy = np.deg2rad(angles[row.obsid]), row.X - pivot[0], row.Y - pivot[1]
+        x = dx * np.cos(-a) - dy * np.sin(-a)
+        y = dx * np.sin(-a) + dy * np.cos(-a)
+        found[row.detid] = any(
+            (np.isnan(box.t_bin) or box.t_bin == row.t_bin)
+            and box.x_lo <= x < box.x_hi
+            and box.y_lo <= y < box.y_hi
+            for box in boxes.itertuples()
+        )
+    return found
+
+
+def test_boxes_about_a_pivot_of_their_own(tmp_path, command):
+    """Also of observations whose flags are set again since the hot regions moved."""
+    whole = hot_survey(tmp_path / "whole", 12)
+    path, pivot = tmp_path / "boxes.csv", (25719.0, 25719.0)
+    # The spot is within 286 pixels of its place about the pointing, at a different one each time.
+    path.write_text("x,y,w,h\n5714,-2286,480,600\n-3000,-3000,3000,6000\n")
+    expected = in_published_boxes(whole, read_boxes(path), pivot)
+    assert 3 < sum(expected.values()) < 21, "some are in the boxes, some are not"
+    about_pointing = in_published_boxes(whole, read_boxes(path), (25921.0, 25921.0))
+    assert about_pointing != expected
+    options = ("--boxes", path, "--scheduler", "sync")
+    assert command("flags", whole.root, *options, "--no-hot-search")[0] == 0
+    assert dict(flags_in(whole)[["detid", "filt_hot_pixel"]].to_numpy()) == about_pointing
+    more = (*options, "--pivot", "25719,25719")
+    assert command("flags", whole.root, *more, "--no-hot-search")[0] == 0
+    assert dict(flags_in(whole)[["detid", "filt_hot_pixel"]].to_numpy()) == expected
+    given_boxes = whole.derived_table("flags", "hot_regions").compute()
+    assert set(given_boxes["origin"]) == {"given, about 25719, 25719"}
+    assert given_boxes["n_regions"].sum() >= sum(expected.values())
+
+    part = Archive.create(tmp_path / "part", Config())
+    for number, entry in enumerate(whole.entries()):
+        part.commit(entry.obsid, "OK", whole.observation(entry.obsid))
+        if number in (2, 11):
+            add_features(part)
+            assert command("flags", part.root, *more)[0] == 0
+    found = dict(flags_in(part)[["detid", "filt_hot_pixel"]].to_numpy())
+    spots = {name: name.endswith("_1") for name in expected}
+    assert found == {name: expected[name] or spots[name] for name in expected}
+
+
+@pytest.mark.parametrize("pivot", ["25719", "a,b", "1,2,3", "nan,1", "inf,1"])
+def test_wrong_pivots(tmp_path, command, pivot):
+    path = tmp_path / "boxes.csv"
+    path.write_text("x_lo,x_hi,y_lo,y_hi\n1,2,3,4\n")
+    code, _, wrong = command("flags", tmp_path, "--boxes", path, "--pivot", pivot)
+    assert (code, "--pivot takes a sky pixel" in wrong) == (2, True)
+    code, _, wrong = command("flags", tmp_path, "--pivot", "25719,25719")
+    assert (code, "--boxes FILE" in wrong) == (2, True)
+
+
 def test_the_command(tmp_path, command):
     archive = hot_survey(tmp_path / "archive", 12)
     excluded = tmp_path / "mine.csv"

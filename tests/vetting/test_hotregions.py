@@ -1,5 +1,7 @@
 """Hot regions of the detector: found where they are, and nowhere else."""
 
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,6 +16,7 @@ from exod.vetting.hotregions import (
     GRIDS,
     POINTING_PIXEL,
     HotSearch,
+    about_pivot,
     boxes_of,
     count_places,
     detector_position,
@@ -226,3 +229,20 @@ def test_a_hot_column_does_not_hide_itself():
     found = flagged(np.r_[x, column[0]], np.r_[y, column[1]])
     assert found[5000:].mean() > 0.9
     assert found[:5000].mean() < 0.02
+
+
+@given(st.data())
+def test_positions_about_a_pivot_are_those_of_the_published_formula(data):
+    number = st.floats(0, 51840)
+    x, y, x_ref, y_ref = (data.draw(number) for _ in range(4))
+    pivot = data.draw(st.tuples(number, number) | st.just((25719.0, 25719.0)))
+    angle = data.draw(st.floats(0, 360))
+    there = detector_position(x, y, angle, x_ref, y_ref)
+    found = about_pivot(*there, angle, x_ref, y_ref, pivot)
+    # X' = dX cos(-a) - dY sin(-a), Y' = dX sin(-a) + dY cos(-a), a in radians.
+    a, dx, dy = math.radians(angle), x - pivot[0], y - pivot[1]
+    expected = (
+        dx * math.cos(-a) - dy * math.sin(-a),
+        dx * math.sin(-a) + dy * math.cos(-a),
+    )
+    np.testing.assert_allclose(found, expected, atol=1e-6)

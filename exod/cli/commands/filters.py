@@ -39,6 +39,10 @@ def flags(
         Path | None,
         typer.Option(help="CSV or TOML of hot detector regions, besides those that are found."),
     ] = None,
+    pivot: Annotated[
+        str | None,
+        typer.Option(metavar="X,Y", help="Sky pixel that the boxes are turned about [pointing]."),
+    ] = None,
     search: Annotated[
         bool, typer.Option("--hot-search/--no-hot-search", help="Whether to find hot regions.")
     ] = True,
@@ -53,7 +57,12 @@ def flags(
     """
     from exod.archive import open_archive
     from exod.scheduler.plan import Plan
-    from exod.stages.derive.flaginputs import no_boxes, read_boxes, read_excluded
+    from exod.stages.derive.flaginputs import (
+        no_boxes,
+        read_boxes,
+        read_excluded,
+        read_pivot,
+    )
     from exod.stages.derive.flags import FlagSettings, make_flags
     from exod.vetting.flags import QUALITY_FLAGS
     from exod.vetting.hotregions import HotSearch
@@ -62,6 +71,7 @@ def flags(
         hot=HotSearch() if search else None,
         excluded=read_excluded(excluded),
         boxes=read_boxes(boxes) if boxes else no_boxes(),
+        pivot=read_pivot(pivot, boxes),
     )
     plan = Plan(scheduler=scheduler, workers=workers)
     archive = open_archive(root, storage_options(storage))

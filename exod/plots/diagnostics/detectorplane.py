@@ -84,6 +84,8 @@ def _draw(axes: Axes, regions: pd.DataFrame, boxes: pd.DataFrame, t_bin: float) 
     ends = (-EXTENT * scale, EXTENT * scale)
     axes.set(xlim=ends, ylim=ends, aspect="equal")
     name = f"{t_bin:g} s: " if np.isfinite(t_bin) else ""
-    counts = f"{plural(len(regions), 'region')}, {int(hot.sum()):,} in {plural(len(own), 'hot region')}"
+    counts = (
+        f"{plural(len(regions), 'region')}, {int(hot.sum()):,} in {plural(len(own), 'hot region')}"
+    )
     axes.set_title(f"{name}{counts}", fontsize=SMALL + 1)
     axes.tick_params(labelsize=SMALL)

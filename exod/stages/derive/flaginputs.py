@@ -16,6 +16,9 @@ from exod.observation.identifiers import validate_obsid
 from exod.tablefiles.shipped import catalogs_folder
 from exod.vetting.hotregions import BOX_EDGES
 
+_CORNER: Final = ("x", "y", "w", "h")
+"""Columns of boxes as EXOD2 has them."""
+
 EXCLUDED: Final = "excluded_observations.csv"
 """Our own table of excluded observations, in the folder of the catalogues."""
 
@@ -67,7 +70,8 @@ def read_boxes(path: str | Path) -> pd.DataFrame:
     path : path
         CSV with the columns x_lo, x_hi, y_lo, y_hi and perhaps t_bin, or TOML with tables
         ``[[box]]`` of these. Edges are sky pixels of 0.05 arcsec from the pointing, turned back
-        by the position angle; without a time bin a box is for all.
+        by the position angle; without a time bin a box is for all. In place of the edges there
+        may be x, y, w, h: the lower corner, width and height, as EXOD2 has them.
 
     Returns
     -------
@@ -90,18 +94,19 @@ def read_boxes(path: str | Path) -> pd.DataFrame:
         rows = pd.DataFrame(content["box"])
     else:
         rows = _csv(path, "hot regions", BOX_EDGES)
-    known = {"t_bin", *BOX_EDGES}
+    is_corner = set(_CORNER) <= set(rows.columns)
+    known = {"t_bin", *(_CORNER if is_corner else BOX_EDGES)}
+    if is_corner and not set(rows.columns) - known:
+        rows = _with_edges(rows, path)
+        known = {"t_bin", *BOX_EDGES}
     if set(rows.columns) - known or not set(BOX_EDGES) <= set(rows.columns):
         raise ConfigError(
-            f"The hot regions of {path} need the columns {', '.join(BOX_EDGES)}, and may have "
-            f"t_bin."
+            f"The hot regions of {path} need the columns {', '.join(BOX_EDGES)}, or "
+            f"{', '.join(_CORNER)}, and may have t_bin."
         )
     if "t_bin" not in rows:
         rows["t_bin"] = np.nan
-    try:
-        boxes = rows[["t_bin", *BOX_EDGES]].replace("", np.nan).astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"The hot regions of {path} must be numbers: {error}.") from error
+    boxes = _as_numbers(rows[["t_bin", *BOX_EDGES]], path)
     wrong = ~((boxes["x_lo"] < boxes["x_hi"]) & (boxes["y_lo"] < boxes["y_hi"]))
     if wrong.any():
         raise ConfigError(
@@ -109,6 +114,47 @@ def read_boxes(path: str | Path) -> pd.DataFrame:
             f"below y_hi."
         )
     return boxes
+
+
+def read_pivot(text: str | None, boxes: Path | None) -> tuple[float, float] | None:
+    """The sky pixel that boxes are turned about, of what a person wrote.
+
+    Raises
+    ------
+    ConfigError
+        If it is not two numbers, or there are no boxes that it could be of.
+
+    Examples
+    --------
+    >>> read_pivot("25719,25719", Path("boxes.csv"))
+    (25719.0, 25719.0)
+    """
+    if text is None:
+        return None
+    if boxes is None:
+        raise ConfigError("--pivot is of the boxes that are given; give them with --boxes FILE.")
+    try:
+        x, y = (float(part) for part in text.split(","))
+    except ValueError:
+        x = y = np.nan
+    if not np.isfinite([x, y]).all():
+        raise ConfigError(f"--pivot takes a sky pixel as 25719,25719, not {text}.")
+    return x, y
+
+
+def _with_edges(rows: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Boxes with edges in place of a corner and sides."""
+    numbers = _as_numbers(rows, path)
+    x, y, width, height = (numbers[name] for name in _CORNER)
+    edges = {"x_lo": x, "x_hi": x + width, "y_lo": y, "y_hi": y + height}
+    return numbers.drop(columns=list(_CORNER)).assign(**edges)
+
+
+def _as_numbers(rows: pd.DataFrame, path: Path) -> pd.DataFrame:
+    try:
+        return rows.replace("", np.nan).astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"The hot regions of {path} must be numbers: {error}.") from error
 
 
 def _csv(path: Path, what: str, needed: tuple[str, ...]) -> pd.DataFrame:

@@ -121,7 +121,7 @@ def make_flags(
         kept = _kept(changes, first=len(todo))
         placed = run(place, todo)
         positions = [position for part in kept for _, position in part.files]
-        boxes = find_boxes(archive.store, [*positions, *placed], settings)
+        boxes = find_boxes(archive, [*positions, *placed], settings)
         same = not changes.anew and are_same(boxes, boxes_of(archive))
         if same and len(kept) <= MAX_PARTS:
             old = [file for part in kept for pair in part.files for file in pair]

@@ -27,12 +27,16 @@ from exod.vetting.flags import flag_names, quality_flags, regions_of_run
 from exod.vetting.hotregions import (
     BOX_EDGES,
     HotSearch,
+    about_pivot,
     detector_position,
     hot_boxes,
     inside,
     merged,
     occupied,
 )
+
+FOUND: Final = "found"
+"""Origin of the hot regions that the catalogue itself shows."""
 
 _FEATURES: Final = ("n_max", "n_max_isolated", "n_max_first_bin", "n_max_last_bin")
 _CURVE: Final = ("detid", "time", "n", "mu", "B_peak_log", "B_eclipse_log")
@@ -52,17 +56,21 @@ class FlagSettings:
         Excluded observations and the reasons; by default those that come with exod.
     boxes : DataFrame
         Hot regions that the user gives, as `exod.stages.derive.flaginputs.read_boxes` makes it.
+    pivot : (float, float), optional
+        Sky pixel about which the sky is turned for these boxes; by default the pointing.
     """
 
     hot: HotSearch | None = field(default_factory=HotSearch)
     rule: ArtefactRule = field(default_factory=ArtefactRule)
     excluded: Mapping[str, str] = field(default_factory=read_excluded)
     boxes: pd.DataFrame = field(default_factory=no_boxes)
+    pivot: tuple[float, float] | None = None
 
     def described(self) -> dict[str, JsonValue]:
         """All of it, as the pointer of the product keeps it."""
         boxes = self.boxes.astype(object).where(self.boxes.notna(), None)
-        return {
+        pivot: dict[str, JsonValue] = {"pivot": list(self.pivot)} if self.pivot else {}
+        return pivot | {
             "hot": asdict(self.hot) if self.hot else None,
             "artefacts": asdict(self.rule),
             "excluded": dict(self.excluded),
@@ -77,6 +85,7 @@ def settings_of(parameters: Mapping[str, Any]) -> FlagSettings:
         ArtefactRule(**parameters["artefacts"]),
         parameters["excluded"],
         pd.DataFrame(parameters["boxes"], columns=no_boxes().columns, dtype=np.float64),
+        tuple(parameters["pivot"]) if parameters.get("pivot") else None,
     )
 
 
@@ -114,12 +123,40 @@ def place(batch: FlagBatch, task: FlagTask) -> DerivedFile:
 def _positions(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Rows of the table detector of one observation."""
     regions, observation = tables["regions"], tables["observations"].iloc[0]
-    angle, x_ref, y_ref = (float(observation[name]) for name in ("pa_pnt", "x_ref", "y_ref"))
-    pixel_arcsec = pixel_size(float(observation["y_delta"]))
-    position = detector_position(regions["X"], regions["Y"], angle, x_ref, y_ref, pixel_arcsec)
+    position = detector_position(regions["X"], regions["Y"], **_pointing(observation))
     places = sky_pixels(pa.table({name: regions[name] for name in ("ra_deg", "dec_deg")}))
     keys = regions[["detid", "runid", "obsid", "t_bin"]]
     return keys.assign(X_det=position[0], Y_det=position[1], place=places)
+
+
+def _pointing(observation: Mapping[str, Any] | pd.Series) -> dict[str, float]:
+    """What turns the sky of an observation, as `detector_position` takes it."""
+    return {
+        "pa_deg": float(observation["pa_pnt"]),
+        "x_ref": float(observation["x_ref"]),
+        "y_ref": float(observation["y_ref"]),
+        "pixel_arcsec": pixel_size(float(observation["y_delta"])),
+    }
+
+
+def _is_in_box(
+    archive: Archive, known: pd.DataFrame, boxes: pd.DataFrame, settings: FlagSettings
+) -> np.ndarray:
+    """Which rows of the table detector are in a box, shape (n_rows,).
+
+    Boxes that were given are about the pivot of the settings, if there is one, which is at another
+    place of the detector in each observation; those that were found are about the pointing.
+    """
+    given = (boxes["origin"] != FOUND).to_numpy(bool)
+    if settings.pivot is None or not given.any():
+        return inside(known["X_det"], known["Y_det"], known["t_bin"], boxes)
+    hot = inside(known["X_det"], known["Y_det"], known["t_bin"], boxes[~given])
+    for obsid, rows in known.reset_index(drop=True).groupby("obsid"):
+        observation = archive.observation(str(obsid), "observations")["observations"].iloc[0]
+        turned = _pointing(observation)
+        x, y = about_pivot(rows["X_det"], rows["Y_det"], **turned, pivot=settings.pivot)
+        hot[rows.index] |= inside(x, y, rows["t_bin"], boxes[given])
+    return hot
 
 
 def flag(batch: FlagBatch, task: FlagTask, boxes: pd.DataFrame) -> DerivedFile:
@@ -134,7 +171,7 @@ def flag(batch: FlagBatch, task: FlagTask, boxes: pd.DataFrame) -> DerivedFile:
         facts = regions.assign(
             n_regions_run=regions_of_run(regions),
             excluded=obsid in task.settings.excluded,
-            hot=inside(known["X_det"], known["Y_det"], known["t_bin"], boxes),
+            hot=_is_in_box(archive, known, boxes, task.settings),
             artefact=_artefacts(archive, obsid, tables, task.settings.rule),
         )
         rows.append(regions[["detid", "runid", "obsid"]].join(quality_flags(facts)))
@@ -191,7 +228,7 @@ def set_again(kept: Kept, task: FlagTask, boxes: pd.DataFrame) -> tuple[DerivedF
     store = task.archive.store
     flags = _read(store, FLAGS, [pair[0] for pair in kept.files])
     known = _read(store, DETECTOR, [pair[1] for pair in kept.files])
-    hot = inside(known["X_det"], known["Y_det"], known["t_bin"], boxes)
+    hot = _is_in_box(task.archive, known, boxes, task.settings)
     flags["filt_hot_pixel"] = pd.Series(hot, known["detid"]).reindex(flags["detid"]).to_numpy()
     return (
         write_part(store, task.folder, FLAGS, flags, kept.part),
@@ -202,9 +239,13 @@ def set_again(kept: Kept, task: FlagTask, boxes: pd.DataFrame) -> tuple[DerivedF
 # -------------------------------------------------------------------- hot regions
 
 
-def find_boxes(store: Store, files: Sequence[DerivedFile], settings: FlagSettings) -> pd.DataFrame:
+def find_boxes(
+    archive: Archive, files: Sequence[DerivedFile], settings: FlagSettings
+) -> pd.DataFrame:
     """Rows of the table hot_regions: found in the catalogue, and given."""
-    boxes = [settings.boxes.assign(origin="given")]
+    store = archive.store
+    about = f", about {settings.pivot[0]:g}, {settings.pivot[1]:g}" if settings.pivot else ""
+    boxes = [settings.boxes.assign(origin=f"given{about}")]
     if settings.hot:
         pairs: dict[float, list[np.ndarray]] = {}
         for known in _parts(store, files):
@@ -213,13 +254,13 @@ def find_boxes(store: Store, files: Sequence[DerivedFile], settings: FlagSetting
                 here = occupied(rows["X_det"], rows["Y_det"], rows["place"], settings.hot)
                 pairs[t_bin] = [merged([*pairs.get(t_bin, ()), here])]
         boxes += [
-            hot_boxes(pairs[t_bin][0], settings.hot).assign(t_bin=t_bin, origin="found")
+            hot_boxes(pairs[t_bin][0], settings.hot).assign(t_bin=t_bin, origin=FOUND)
             for t_bin in sorted(pairs)
         ]
     rows = pd.concat([box for box in boxes if len(box)] or boxes[:1], ignore_index=True)
     for name, nothing in (("n_places", -1), ("expected", np.nan), ("p_log", np.nan)):
         rows[name] = rows[name].fillna(nothing) if name in rows else nothing
-    return HOT_REGIONS.frame(rows.assign(**_counted(store, files, rows)))
+    return HOT_REGIONS.frame(rows.assign(**_counted(archive, files, rows, settings)))
 
 
 def are_same(boxes: pd.DataFrame, others: pd.DataFrame) -> bool:
@@ -230,14 +271,13 @@ def are_same(boxes: pd.DataFrame, others: pd.DataFrame) -> bool:
 
 
 def _counted(
-    store: Store, files: Sequence[DerivedFile], boxes: pd.DataFrame
+    archive: Archive, files: Sequence[DerivedFile], boxes: pd.DataFrame, settings: FlagSettings
 ) -> dict[str, np.ndarray]:
     """Regions and observations in each box; an observation is in one file only."""
     counts = np.zeros((2, len(boxes)), np.int64)
-    for known in _parts(store, files) if len(boxes) else ():
+    for known in _parts(archive.store, files) if len(boxes) else ():
         for number in range(len(boxes)):
-            box = boxes.iloc[number : number + 1]
-            rows = known[inside(known["X_det"], known["Y_det"], known["t_bin"], box)]
+            rows = known[_is_in_box(archive, known, boxes.iloc[number : number + 1], settings)]
             counts[:, number] += (len(rows), rows["obsid"].nunique())
     return {"n_regions": counts[0], "n_observations": counts[1]}
 
