@@ -20,7 +20,8 @@ N_REGIONS: Final = "n_regions_observation"
 VARIABLE: Final = "DR14_SC_VAR_FLAG"
 """Column of 4XMM-DR14 that says whether a source is variable there."""
 
-DEFECTS: Final = tuple(flag.name for flag in QUALITY_FLAGS if flag.defect)
+DEFECTS: Final = tuple(flag.name for flag in QUALITY_FLAGS if flag.kind == "defect")
+"""Flags that speak against a region; an isolated flare is a label, and 5 sigma a merit."""
 
 
 @dataclass(frozen=True)

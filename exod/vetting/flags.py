@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -31,15 +31,15 @@ class Flag:
         From rows and `parameters` to booleans; by default whether one of `needs` holds.
     parameters : mapping of str to float
         Numbers of the test.
-    defect : bool
-        Whether True speaks against the region; if not, it speaks for it.
+    kind : {"defect", "merit", "label"}
+        Whether True speaks against the region, for it, or says what it looks like.
     """
 
     name: str
     needs: tuple[str, ...]
     test: Test | None = field(default=None, repr=False)
     parameters: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
-    defect: bool = True
+    kind: Literal["defect", "merit", "label"] = "defect"
 
     @property
     def meaning(self) -> str:
@@ -103,11 +103,12 @@ QUALITY_FLAGS: Final = (
         ("max_B_peak_log", "max_B_eclipse_log"),
         _significant,
         FIVE_SIGMA,
-        defect=False,
+        kind="merit",
     ),
     Flag("filt_exclude_obsid", ("excluded",)),
     Flag("filt_hot_pixel", ("hot",)),
-    Flag("filt_isolated_flare", ("n_max_isolated",)),
+    # A short burst on a faint background is isolated, too: no reason to doubt it.
+    Flag("filt_isolated_flare", ("n_max_isolated",), kind="label"),
     Flag("filt_first_last_bin", ("n_max_first_bin", "n_max_last_bin")),
     Flag("filt_artefact", ("artefact",)),
 )

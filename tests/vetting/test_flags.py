@@ -12,15 +12,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exod.archive import Archive
+from exod.completeness.campaign import Point
+from exod.completeness.fields import burst_places, common_time, quiet_field, with_bursts
 from exod.config import Config
 from exod.errors import ArchiveError, ConfigError, InputError
 from exod.scheduler.plan import Plan
 from exod.schemas import FEATURES, FLAGS, RATES
+from exod.simulate import simulate
+from exod.stages.completeness.virtual import searched
 from exod.stages.derive import flags as stage
 from exod.stages.derive.flaginputs import no_boxes, read_boxes, read_excluded
 from exod.stages.derive.flags import FlagSettings, make_flags
 from exod.stages.derive.flagtasks import settings_of
 from exod.vetting.artefacts import ArtefactRule
+from exod.vetting.features import Curves, features
+from exod.vetting.filters import apply, where
 from exod.vetting.flags import QUALITY_FLAGS, flag_names, quality_flags, regions_of_run
 from exod.vetting.hotregions import HotSearch
 
@@ -89,7 +95,7 @@ def test_declarations_are_those_of_the_table():
     columns = {column.name: column for column in FLAGS.columns}
     for flag in QUALITY_FLAGS:
         assert columns[flag.name].description == flag.meaning
-        assert flag.meaning.startswith("Defect: " if flag.defect else "Merit: ")
+        assert flag.meaning.startswith(f"{flag.kind.title()}: ")
     assert [name for name in columns if name.startswith("filt_")] == flag_names()
 
 
@@ -539,3 +545,39 @@ def test_settings_are_described_in_full():
     assert described["hot"] == dataclasses.asdict(HotSearch())
     assert set(described) == {"hot", "artefacts", "excluded", "boxes"}
     assert set(FEATURES.schema.names) >= {"n_max", "n_max_isolated"}
+
+
+# -------------------------------------------------------------------- bursts in one frame
+
+
+def test_bursts_in_one_frame_stay_clean():
+    """Five-sigma bursts shorter than a frame; before and after them a faint field has nothing."""
+    point = Point(30.0, 2.0, 6.0, "quiet", 1, 5)
+    generator, field = point.generator(), quiet_field(point, 4000.0)
+    places = burst_places(field, point.off_axis, 12, generator)
+    # All of each burst is in one frame, counted from any start of a frame of 5 s.
+    starts = common_time(field)[0] + 101.0 + 300.0 * np.arange(len(places))
+    model = with_bursts(field, places, starts, point.duration, point.amplitude)
+    rows = []
+    config = Config.parse({"cube": {"t_bin": [5.0], "bands": [[0.2, 12.0]]}})
+    (run,) = searched(simulate(model, 3), config)
+    for item in run.regions:
+        curve = item.light_curve
+        one = features(
+            Curves(
+                np.array([0, len(curve.n)]),
+                np.array([run.t_bin]),
+                *(curve.n, curve.mu, curve.bti, curve.bccd),
+                *(curve.B_peak_log, curve.B_eclipse_log),
+            )
+        )
+        rows.append({name: values[0] for name, values in one.items()})
+    found = pd.DataFrame(rows).assign(t_bin=run.t_bin, n_regions_run=len(rows))
+    found = found.assign(excluded=False, hot=False, artefact=False)
+    found = found.join(quality_flags(found))
+    bursts = found[found["filt_5sig"] & found["filt_isolated_flare"]]
+    assert len(bursts) >= 5
+    kept, _ = apply(where(clean=True), bursts)
+    assert len(kept) == len(bursts)
+    kept, _ = apply(where(clean=True, without="isolated_flare"), bursts)
+    assert kept.empty
