@@ -70,7 +70,6 @@ class Method:
     """A search, and how it is measured."""
 
     name: str
-    method: str
     config: Config
     levels: tuple[float, ...]
     observations: int = 1
@@ -84,11 +83,12 @@ def methods() -> tuple[Method, ...]:
         Config.load(overrides=["detect.false_alarm_rate=1"], preset=name)
         for name in ("deep", "published")
     )
+    older = Config.load(overrides=["detect.method=exod1"])
     return (
-        Method("deep", "search", deep, (1.0,)),
-        Method("published", "search", published, (1.0, 1.6)),
+        Method("deep", deep, (1.0,)),
+        Method("published", published, (1.0, 1.6)),
         # Its bursts compete with each other, and it looks at good time only.
-        Method("EXOD I", "exod1", Config(), (13.0, 16.0, 19.0), 2, 4, ("quiet",)),
+        Method("EXOD I", older, (13.0, 16.0, 19.0), 2, 4, ("quiet",)),
     )
 
 
@@ -117,7 +117,6 @@ def _campaigns(method: Method) -> Iterator[Campaign]:
                 backgrounds=(background,),  # type: ignore[arg-type]
                 observations=method.observations,
                 bursts=method.bursts,
-                method=method.method,  # type: ignore[arg-type]
                 levels=method.levels,
                 config=method.config,
             )

@@ -13,13 +13,28 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from exod.errors import ConfigError
 from exod.files.text import read_text
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Band = tuple[float, float]
+Method = Literal["search", "exod1", "exod1-ks"]
+
+EXOD1_SIGMA: Final = 4.0
+"""Threshold of EXOD I, standard deviations of the variability image above its mean."""
+
+LARGEST_SIGMA: Final = 10.0
+"""Threshold in equivalent Gaussian sigmas up to which Bayes factors are tabulated."""
 
 
 class _Settings(BaseModel):
@@ -110,8 +125,13 @@ class Detect(_Settings):
 
     Attributes
     ----------
+    method : {"search", "exod1", "exod1-ks"}
+        Compare counts with what is expected; or the older method of EXOD I, the variability image
+        (method.md, EXOD I), of which ``exod1-ks`` keeps the regions that fail its last test. It
+        searches good time, in cells that do not overlap.
     sigma : float
-        Threshold in equivalent Gaussian sigmas, 1 to 10.
+        Threshold in equivalent Gaussian sigmas, 1 to 10, by default 3. Of EXOD I standard
+        deviations of the variability image, 1 to 100, by default 4.
     rule : {"exod2", "exact"}
         The published threshold rule, or the exact one. The conditional null hypothesis compares
         exact probabilities: with it the rule is ``exact``, and ``exod2`` is refused.
@@ -126,10 +146,18 @@ class Detect(_Settings):
         ``"none"`` leaves it to `sigma`.
     """
 
-    sigma: Annotated[float, Field(ge=1, le=10)] = 3.0
+    method: Method = "search"
+    sigma: Annotated[float, Field(ge=1, le=100)] = 3.0
     rule: Literal["exod2", "exact"] = "exod2"
     null: Literal["auto", "template", "conditional"] = "auto"
     false_alarm_rate: Annotated[float, Field(ge=1e-6, le=1000)] | None = None
+
+    @field_validator("sigma")
+    @classmethod
+    def _tabulated(cls, value: float, info: ValidationInfo) -> float:
+        if value > LARGEST_SIGMA and info.data.get("method", "search") == "search":
+            raise ValueError(f"input should be less than or equal to {LARGEST_SIGMA:g}")
+        return value
 
     @field_validator("false_alarm_rate", mode="before")
     @classmethod
@@ -178,7 +206,10 @@ class Config(_Settings):
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        """Refuse what the null hypothesis cannot do, so that no setting is without effect."""
+        """Refuse what the search cannot do, so that no setting is without effect."""
+        if self.detect.method != "search":
+            self._fit_to_exod1()
+            return self
         if self.null == "template" and self.cube.slides:
             raise ValueError(
                 "detect.null = template has no windows that overlap; use conditional or auto, or "
@@ -193,6 +224,31 @@ class Config(_Settings):
                 )
             object.__setattr__(self, "detect", self.detect.model_copy(update={"rule": "exact"}))
         return self
+
+    def _fit_to_exod1(self) -> None:
+        """Check and complete the settings of a search by variability."""
+        method, cube, detect = self.detect.method, self.cube, self.detect
+        without = {
+            "cube.window": cube.window != 1,
+            "cube.frame_shifts": cube.frame_shifts != 1,
+            "cube.psf_weights": cube.psf_weights,
+            "detect.null": detect.null != "auto",
+            "detect.rule": detect.rule != "exod2",
+            "detect.false_alarm_rate": detect.false_alarm_rate is not None,
+        }
+        if wrong := [name for name, is_set in without.items() if is_set]:
+            raise ValueError(
+                f"detect.method = {method} has no {', '.join(wrong)}: it compares the variability "
+                f"of cells that do not overlap with detect.sigma; leave out what is named, and the "
+                f"preset if that sets it"
+            )
+        if "gti_only" in cube.model_fields_set and not cube.gti_only:
+            raise ValueError(
+                f"detect.method = {method} searches good time only; leave cube.gti_only out"
+            )
+        object.__setattr__(self, "cube", cube.model_copy(update={"gti_only": True}))
+        if "sigma" not in detect.model_fields_set:
+            object.__setattr__(self, "detect", detect.model_copy(update={"sigma": EXOD1_SIGMA}))
 
     @classmethod
     def load(

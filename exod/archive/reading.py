@@ -139,6 +139,7 @@ class ArchiveReader(ProductReader):
     regions = LazyTable("regions")
     lightcurves = LazyTable("lightcurves")
     images = LazyTable("images")
+    variability = LazyTable("variability")
     rates = LazyTable("rates")
 
     def table(

@@ -42,6 +42,12 @@ Band = Annotated[
     typer.Option(metavar="LO-HI,...", help="Energy bands in keV [0.2-2,2-12,0.2-12]."),
 ]
 Sigma = Annotated[float | None, typer.Option(help="Threshold in equivalent sigmas [3].")]
+Method = Annotated[
+    str | None,
+    typer.Option(
+        help="search, or as in EXOD I exod1, or exod1-ks with its last test, too [search]."
+    ),
+]
 
 Scheduler = Annotated[str, typer.Option(help="sync, local or tcp://host:port.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes of local.")]
@@ -173,6 +179,7 @@ def read_config(
     band: str | None,
     sigma: float | None,
     preset: str | None = None,
+    method: str | None = None,
 ) -> Config:
     """Settings of a preset, changed by a file, changed by options."""
     from exod.config import Config
@@ -187,6 +194,8 @@ def read_config(
     if sigma is not None:
         # The threshold is one of the two; the last word is the user's.
         overrides = ["detect.false_alarm_rate=none", *overrides, f"detect.sigma={sigma}"]
+    if method is not None:
+        overrides.append(f"detect.method={method}")
     found = Config.load(path, overrides, preset or "published")
     if found.selection.hot_pixels not in {"find", "off"}:
         from exod.tablefiles.pixeltable import hot_pixel_table, read_hot_pixel_table

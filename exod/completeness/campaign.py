@@ -4,36 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from itertools import product
 from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 
-from exod.config import Config
+from exod.config import Config, Method
 from exod.errors import ConfigError, plural
 from exod.simulate.models import require
 from exod.simulate.weather import BACKGROUNDS, Background
 
-Method = Literal["search", "exod1", "exod1-ks"]
-
-METHODS: Final = MappingProxyType(
+METHODS: Final[Mapping[Method, str]] = MappingProxyType(
     {
         "search": "the search, as configured; its level is sigma, or the false alarm rate if set",
-        "exod1": "the variability image of EXOD I; its level is s, standard deviations",
+        "exod1": "the variability image of EXOD I; its level is sigma, standard deviations of it",
         "exod1-ks": "the same, of which those remain whose light curve fails the test of EXOD I",
     }
 )
-"""Ways to search."""
+"""Ways to search, `detect.method` of the settings."""
 
 MAX_OFF_AXIS: Final = 11.0
 """Largest off-axis angle in arcmin; beyond it little is on the chips of all cameras."""
-
-EXOD1_LEVEL: Final = 4.0
-"""s of EXOD I."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +54,11 @@ class Campaign:
         Of an observation, in seconds.
     seed : int
         Seed of everything random.
-    method : {"search", "exod1", "exod1-ks"}
-        How to search.
     levels : tuple of float
-        Thresholds to search with: of the search sigma, or the false alarm rate if the settings
-        have one; of EXOD I s. By default that of the settings, and 4.
+        Thresholds to search with: sigma, or the false alarm rate if the settings have one. By
+        default that of the settings.
     config : Config
-        Settings of the search.
+        Settings of the search, its method among them.
 
     Raises
     ------
@@ -81,29 +74,27 @@ class Campaign:
     bursts: int = 25
     length: float = 20_000.0
     seed: int = 1
-    method: Method = "search"
     levels: tuple[float, ...] = ()
     config: Config = field(default_factory=Config)
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise ConfigError(f"There is no method {self.method!r}; use {', '.join(METHODS)}.")
         for name in ("amplitudes", "durations", "off_axis", "levels"):
             _check_numbers(name.replace("_", "-"), getattr(self, name), empty=name == "levels")
         _check_backgrounds(self.backgrounds)
         _check_extents(self)
         if not self.levels:
-            usual = getattr(self.config.detect, self.knob) if self.knob else EXOD1_LEVEL
-            object.__setattr__(self, "levels", (usual,))
-        if self.method == "search":
-            for level in self.levels:
-                self.config_at(level)
+            object.__setattr__(self, "levels", (getattr(self.config.detect, self.knob),))
+        for level in self.levels:
+            self.config_at(level)
+
+    @property
+    def method(self) -> Method:
+        """How to search, one of `METHODS`."""
+        return self.config.detect.method
 
     @property
     def knob(self) -> str:
-        """The setting of the search that the levels are for; empty for the older method."""
-        if self.method != "search":
-            return ""
+        """The setting of the search that the levels are for."""
         return "sigma" if self.config.detect.false_alarm_rate is None else "false_alarm_rate"
 
     def config_at(self, level: float) -> Config:
@@ -117,11 +108,10 @@ class Campaign:
         """What a result at a point of the grid depends on, apart from the point and the seed."""
         config = self.config.model_dump(mode="json")
         # The levels take its place.
-        config["detect"].pop(self.knob or "sigma")
+        config["detect"].pop(self.knob)
         return {
             "bursts": self.bursts,
             "length": self.length,
-            "method": self.method,
             "levels": list(self.levels),
             "config": config,
         }

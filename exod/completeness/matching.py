@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from exod.completeness.campaign import Campaign
-from exod.completeness.exod1 import CONSTANT, variable_places
 from exod.schemas.arrays import Floats, Mask
 from exod.search.subset import Run, VariableRegion
 
@@ -79,31 +77,6 @@ def _place(run: Run, variable: VariableRegion) -> tuple[float, float]:
     return (box.x_lo + 0.5 + region.x_weighted) * width, (
         box.y_lo + 0.5 + region.y_weighted
     ) * width
-
-
-def places_of_exod1(run: Run, level: float, *, test: bool) -> list[FoundPlace]:
-    """What EXOD I finds in the cube of a run, in good time; `test` applies its last test."""
-    use = ~run.bad_time.frames & ~run.cube.masked
-    starts = run.cube.frames.starts
-    places = []
-    for place in variable_places(run.cube, use, level):
-        if test and not place.p_constant < CONSTANT:
-            continue
-        start = starts[place.brightest : place.brightest + 1]
-        places.append(FoundPlace(place.x, place.y, start, start + run.t_bin))
-    return places
-
-
-def search_again(
-    runs: Iterable[Run], campaign: Campaign, level: float
-) -> Iterator[tuple[str, list[FoundPlace]]]:
-    """Kind and found places of each run, by the campaign's method."""
-    for run in runs:
-        if campaign.method == "search":
-            yield kind_of(run), regions_found(run)
-        else:
-            test = campaign.method == "exod1-ks"
-            yield kind_of(run), places_of_exod1(run, level, test=test)
 
 
 def match(places: Sequence[FoundPlace], bursts: TrueBursts) -> tuple[Mask, int]:

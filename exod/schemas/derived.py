@@ -218,8 +218,7 @@ FLAG_MEANINGS: Final = MappingProxyType(
         ),
         "filt_hot_pixel": "Defect: in a hot region of the detector, table hot_regions",
         "filt_isolated_flare": (
-            "Label: the frames before and after the highest frame of the light curve have no "
-            "counts"
+            "Label: the frames before and after the highest frame of the light curve have no counts"
         ),
         "filt_first_last_bin": (
             "Defect: the highest frame of the light curve is its first or its last"

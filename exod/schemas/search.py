@@ -175,16 +175,24 @@ RUNS = Table(
     "One row for each run: one subset, time bin and energy band of an observation",
     (
         *RUN_KEY,
-        kinds.significance("sigma", "Significance threshold, equivalent Gaussian sigmas"),
-        Column("rule", _S, "", "Threshold rule: exod2 or exact; exact where probabilities decide"),
+        kinds.significance(
+            "sigma",
+            "Threshold, equivalent Gaussian sigmas; of EXOD I standard deviations of the image",
+        ),
+        Column(
+            "rule",
+            _S,
+            "",
+            "Threshold rule: exod2 or exact, exact where probabilities decide; else the method",
+        ),
         kinds.probability(
             "p_log",
             "log10 of the largest probability that is significant; NaN where Bayes factors decide",
         ),
         Column("window", _I16, "", "Cells along the side of a searched window"),
         Column("frame_shifts", _I16, "", "Frames start at every 1/frame_shifts of their length"),
-        Column("false_peaks", _F64, "", "Peak regions that chance is expected to make"),
-        Column("false_eclipses", _F64, "", "Eclipse regions that chance is expected to make"),
+        Column("false_peaks", _F64, "", "Peak regions that chance should make, or NaN"),
+        Column("false_eclipses", _F64, "", "Eclipse regions that chance should make, or NaN"),
         Column("n50", _F64, "ct", "Median over the cells of the image n50; NaN if there is none"),
         Column("n90", _F64, "ct", "Median over the cells of the image n90; NaN if there is none"),
         kinds.angular_resolution("size_arcsec", "True size of a cell"),
@@ -271,7 +279,8 @@ REGIONS = Table(
         kinds.significance("sigma_eclipse", "Equivalent sigma of max_B_eclipse_log, 0 to 10"),
         kinds.likelihood(
             "strength",
-            "Of its strongest cell: log10 of the Bayes factor that the rule compares, or -p_log",
+            "Of its strongest cell: log10 of the Bayes factor that the rule compares, -p_log, or "
+            "the variability",
         ),
         kinds.false_alarm("fap_run", "Probability that chance makes one as strong in its run"),
         kinds.false_alarm("fap_obs", "Probability that chance makes one as strong in any run"),
@@ -315,6 +324,22 @@ IMAGES = Table(
     ("runid",),
 )
 
+VARIABILITY = Table(
+    "variability",
+    "Variability image of each run of EXOD I; flattened in order of y, then x, of its box",
+    (
+        RUNID,
+        OBSID,
+        Column(
+            "variability",
+            pa.list_(_F32),
+            "",
+            "(Largest - mean counts) * standard deviation of the counts of the frames of each cell",
+        ),
+    ),
+    ("runid",),
+)
+
 RATES = Table(
     "rates",
     "Light curve of each exposure that was searched, for an overview of the observation",
@@ -345,6 +370,7 @@ TABLES = MappingProxyType(
             REGIONS,
             LIGHTCURVES,
             IMAGES,
+            VARIABILITY,
             RATES,
         )
     }

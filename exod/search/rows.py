@@ -64,7 +64,7 @@ def _empty(name: str) -> pd.DataFrame:
 
 
 def run_rows(obsid: str, subset: MergedEvents, run: Run, config: Config, notes: str = "") -> Rows:
-    """Rows of one run for the tables runs, bti, cells, regions, lightcurves and images.
+    """Rows of one run for the tables runs, bti, cells, regions, lightcurves and those of images.
 
     Parameters
     ----------
@@ -99,6 +99,7 @@ def run_rows(obsid: str, subset: MergedEvents, run: Run, config: Config, notes: 
         "regions": pd.DataFrame([_region(key, subset.plane, run, r) for r in run.regions]),
         "lightcurves": _light_curves(obsid, run),
         "images": _images(obsid, run),
+        "variability": _variability(obsid, run),
     }
 
 
@@ -115,7 +116,7 @@ def _run(
     row = {
         **key,
         "sigma": run.threshold.sigma,
-        "rule": config.detect.rule,
+        "rule": config.detect.rule if config.detect.method == "search" else config.detect.method,
         "p_log": run.threshold.p_log,
         "window": config.cube.window,
         "frame_shifts": config.cube.frame_shifts,
@@ -299,6 +300,12 @@ def _images(obsid: str, run: Run) -> pd.DataFrame:
     }
     flat = {name: [image.ravel()] for name, image in images.items()}
     return _named(obsid, run, **flat)
+
+
+def _variability(obsid: str, run: Run) -> pd.DataFrame:
+    if run.variability is None:
+        return pd.DataFrame()
+    return _named(obsid, run, variability=[run.variability.ravel().astype(np.float32)])
 
 
 def rate_rows(obsid: str, subset: MergedEvents) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from exod.config import Config
 from exod.counts.cube import Grid
 from exod.observation.subsets import MergedEvents
 from exod.search.nulls.conditionalnull import ConditionalNull
+from exod.search.nulls.exod1null import Exod1Null
 from exod.search.nulls.null import CountedRun, NullHypothesis, Subset
 from exod.search.nulls.templatenull import TemplateNull
 from exod.search.runs import Run, VariableRegion, describe_regions, run_id
@@ -92,4 +93,6 @@ def _hypothesis(
     grid = Grid.of_size(config.cube.size_arcsec, events.sky_extent, events.plane.pixel_arcsec)
     flat = grid.flat_index(events.x, events.y)
     subset = Subset(events, sources, config, grid, flat, n_subsets, chunk_frames)
+    if config.detect.method != "search":
+        return Exod1Null(subset)
     return ConditionalNull(subset) if config.null == "conditional" else TemplateNull(subset)

@@ -19,6 +19,7 @@ from exod.cli.options import (
     Input,
     Listed,
     Memory,
+    Method,
     Paths,
     PictureFormat,
     PictureSize,
@@ -61,6 +62,7 @@ def detect(
     t_bin: TBin = None,
     band: Band = None,
     sigma: Sigma = None,
+    method: Method = None,
     preset: Preset = None,
     config: ConfigFile = None,
     settings: Set = None,
@@ -92,6 +94,9 @@ def detect(
     Deeper, with half a false alarm an observation: `exod detect 0001730201/ --archive deep
     --preset deep --set detect.false_alarm_rate=0.5`
 
+    As EXOD I did, by the variability of each cell: `exod detect 0001730201/ --archive exod1
+    --method exod1`
+
     From the public archive: `exod detect --from obsids.txt --data
     s3://nasa-heasarc/xmm/data/rev0 --archive results`
     """
@@ -99,7 +104,7 @@ def detect(
     from exod.pps import find_observations
     from exod.scheduler.plan import Plan
 
-    wanted = read_config(config, settings, t_bin, band, sigma, preset)
+    wanted = read_config(config, settings, t_bin, band, sigma, preset, method)
     options = storage_options(storage)
     plan = Plan(scheduler, workers, memory_bytes(memory))
     # A style that cannot be read is told before the search, not after it.

@@ -2,13 +2,14 @@
 
 A null hypothesis says what the counts of a subset are by chance: how many each cell expects, which
 are significant, how many regions chance alone makes, and how many counts a burst needs.
-`templatenull` and `conditionalnull` beside it have the two that there are.
+`templatenull` and `conditionalnull` beside it have the two that there are; `exod1null` is an older
+search in the same form, which knows neither false alarms nor counts needed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
@@ -129,7 +130,7 @@ class Threshold:
     Attributes
     ----------
     sigma : float
-        In equivalent Gaussian sigmas.
+        In equivalent Gaussian sigmas, or standard deviations of the variability image.
     p_log : float
         log10 of the largest probability of a significant window; NaN where the Bayes factor
         decides.
@@ -189,9 +190,11 @@ class TestedRun(CountedRun[Expectation | ConditionalExpectation]):
         Regions that chance is expected to make.
     alarms : AlarmsByStrength
         The same by strength: log10 of the Bayes factor that the rule compares with its threshold,
-        or -log10 of the probability.
+        -log10 of the probability, or variability.
     needed : DetectionCounts
         Counts that a short burst needs to be found in each cell.
+    variability : ndarray of float64, shape (y, x), or None
+        The variability image, if cells were compared with that.
     """
 
     cells: SignificantCells
@@ -199,6 +202,7 @@ class TestedRun(CountedRun[Expectation | ConditionalExpectation]):
     false_alarms: FalseAlarms
     alarms: AlarmsByStrength
     needed: DetectionCounts
+    variability: Floats | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)

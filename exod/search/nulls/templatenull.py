@@ -15,8 +15,8 @@ import numpy as np
 from exod.counts.bayes import Thresholds, log10_b_peak, threshold
 from exod.counts.cube import Box, CountCube
 from exod.counts.template import Expectation, expect
-from exod.observation.gti import Frames, bad_time
 from exod.schemas.arrays import Floats, Mask
+from exod.search.nulls.binning import counted_runs
 from exod.search.nulls.null import CountedRun, Searched, Subset, TestedRun, Threshold
 from exod.search.regions import SignificantCells, significant_cells
 from exod.sensitivity.cellalarms import (
@@ -49,30 +49,15 @@ class TemplateNull:
 
     def counted(self) -> Iterator[CountedRun[Expectation]]:
         """Count every time bin and band."""
-        subset, events, settings = self.subset, self.subset.events, self.subset.config.cube
         known: dict[Box, Mask] = {}
-        for t_bin in settings.t_bin:
-            frames = Frames.covering(events.t_lo, events.t_hi, t_bin)
-            frame = frames.index(events.time)
-            bad = bad_time(events.time, events.pi, frames, events.t_hi, events.n_monitors)
-            off = subset.camera_off(frames, frame, bad.frames)
-            masked = subset.masked(off, bad.frames)
-            for band in settings.bands:
-                used = subset.in_band(band)
-                cube = CountCube.from_events(
-                    frames,
-                    subset.grid,
-                    frame,
-                    subset.flat,
-                    masked,
-                    used,
-                    chunk_frames=subset.chunk_frames,
-                )
-                if cube.box not in known:
-                    size = settings.size_arcsec
-                    known[cube.box] = subset.known_sources(cube.box, size, size)
-                expectation = expect(cube, bad.frames, known[cube.box])
-                yield CountedRun(band, int(used.sum()), bad, off, cube, expectation)
+
+        def expectation(cube: CountCube, is_bad: Mask) -> Expectation:
+            if cube.box not in known:
+                size = self.subset.config.cube.size_arcsec
+                known[cube.box] = self.subset.known_sources(cube.box, size, size)
+            return expect(cube, is_bad, known[cube.box])
+
+        return counted_runs(self.subset, expectation)
 
     def _tested(self, counted: CountedRun[Expectation]) -> tuple[TestedRun, Searched]:
         cube, expectation = counted.cube, counted.expectation

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -29,14 +29,13 @@ from exod.completeness.fields import (
     selected_photons,
     with_bursts,
 )
-from exod.completeness.matching import ANY, TrueBursts, match, search_again
+from exod.completeness.matching import ANY, TrueBursts, kind_of, match, regions_found
 from exod.completeness.report import report
 from exod.errors import ConfigError, ExodError
 from exod.files.whole import whole_file, write_whole
 from exod.scheduler import Done
 from exod.scheduler import run as run_tasks
 from exod.scheduler.plan import RETRIES, Plan
-from exod.search.subset import Run
 from exod.simulate import SimulatedObservation, simulate
 from exod.stages.completeness.virtual import detections, predict, searched
 from exod.stages.detect.observation import Outcome
@@ -187,17 +186,11 @@ def measure(point: Point, campaign: Campaign) -> tuple[pd.DataFrame, int]:
     made = _inject(point, campaign)
     rows: list[dict[str, Any]] = []
     n_regions = 0
-    kept: list[Run] = []
     for level in campaign.levels:
-        if campaign.method == "search":
-            runs: Iterable[Run] = searched(made.observation, campaign.config_at(level))
-        else:
-            # The cubes of the older method do not depend on its level.
-            kept = kept or list(searched(made.observation, campaign.config))
-            runs = kept
         results = {}
-        for kind, places in search_again(runs, campaign, level):
-            results[kind] = match(places, made.bursts)
+        for run in searched(made.observation, campaign.config_at(level)):
+            places = regions_found(run)
+            results[kind_of(run)] = match(places, made.bursts)
             n_regions += len(places)
         found = np.logical_or.reduce([own for own, _ in results.values()])
         results[ANY] = found, sum(n_false for _, n_false in results.values())

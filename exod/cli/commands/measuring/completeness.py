@@ -14,6 +14,7 @@ from exod.cli.app import app, out, say
 from exod.cli.options import (
     Band,
     ConfigFile,
+    Method,
     PictureFormat,
     PictureSize,
     PictureStyle,
@@ -55,14 +56,12 @@ def completeness(
     ] = 25,
     length: Annotated[float, typer.Option(help="Length of an observation in seconds.")] = 20_000.0,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 1,
-    method: Annotated[
-        str, typer.Option(help="search, or as baselines exod1 or exod1-ks.")
-    ] = "search",
+    method: Method = None,
     levels: Annotated[
         str,
         typer.Option(
             metavar="X,...",
-            help="Thresholds: sigmas or false alarm rates; of exod1 s [those of the settings; 4].",
+            help="Thresholds: sigmas or false alarm rates [that of the settings].",
         ),
     ] = "",
     t_bin: TBin = None,
@@ -99,9 +98,8 @@ def completeness(
         bursts=bursts,
         length=length,
         seed=seed,
-        method=method,  # type: ignore[arg-type]
         levels=_numbers("--levels", levels),
-        config=read_config(config, settings, t_bin, band, sigma, preset),
+        config=read_config(config, settings, t_bin, band, sigma, preset, method),
     )
     outcomes = _run(campaign, folder, Plan(scheduler, workers))
     if any(outcome.status != "FAILED" for outcome in outcomes):
