@@ -29,7 +29,7 @@ def make_rows(table: Table, n: int, obsid: str = OBSID, seed: int = 0) -> pd.Dat
     n = min(n, 1) if table.name == "observations" else n
     random = np.random.default_rng(seed)
     labels = random.permutation(n)
-    is_run = table.name in ("runs", "images")
+    is_run = table.name in ("runs", "images", "variability")
     runids = [f"{obsid}_{i if is_run else 0}_50_0.2_12.0" for i in labels]
     values: dict[str, Any] = {}
     for column in table.columns:
