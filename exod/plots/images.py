@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -28,6 +29,7 @@ from exod.plots.style import (
     Row,
     as_it_is,
     run_text,
+    threshold_text,
 )
 from exod.schemas.arrays import Floats
 from exod.sky.plane import TangentPlane
@@ -43,6 +45,21 @@ _COLOURS = LinearSegmentedColormap.from_list("counts", ["#FAFAFA", "#1C1C1C"])
 _NO_DATA = "#F5E6C8"
 
 
+@dataclass(frozen=True)
+class _Shown:
+    """What an image shows: its column, the label of its colours, the least power of ten there."""
+
+    column: str
+    label: str
+    least_tick: int
+
+
+_COUNTS: Final = _Shown("n", "Counts per cell (ct, {:.1f}″ cells, all frames)", 0)
+_VARIABILITY: Final = _Shown(
+    "variability", "Variability, (max − mean) × standard deviation (ct$^2$, {:.1f}″ cells)", -2
+)
+
+
 def detection_image(
     run: Row,
     image: Row,
@@ -51,6 +68,8 @@ def detection_image(
     plane: TangentPlane,
     sources: pd.DataFrame | None = None,
     target: str = "",
+    *,
+    variability: bool = False,
 ) -> Figure:
     """Counts of a run, its significant cells and regions; north is up and east left.
 
@@ -59,7 +78,7 @@ def detection_image(
     run : mapping or Series
         Row of the table runs.
     image : mapping or Series
-        Its row of the table images; n is flattened in order of y, then x.
+        Its row of the table images, or variability; flattened in order of y, then x.
     cells, regions : DataFrame
         Its rows of the tables cells and regions; may be empty.
     plane : TangentPlane
@@ -68,16 +87,19 @@ def detection_image(
         Known sources (table sources), drawn as circles of their mask's radius.
     target : str
         Name of the target.
+    variability : bool
+        Draw the variability of the cells, not their counts.
 
     Returns
     -------
     Figure
     """
+    shown = _VARIABILITY if variability else _COUNTS
     box = Box(*(int(run[name]) for name in ("y_lo", "y_hi", "x_lo", "x_hi")))
     figure = Figure(figsize=(8.5, 7.9), layout="constrained")
     wcs = cell_wcs(plane, float(run["size_arcsec"]))
     axes = figure.add_subplot(projection=wcs)
-    _draw_counts(figure, axes, np.asarray(image["n"]).reshape(box.shape), box, run)
+    _draw_values(figure, axes, np.asarray(image[shown.column]).reshape(box.shape), box, run, shown)
     handles = [Patch(facecolor=_NO_DATA, edgecolor=GREY, hatch="....", label="no data")]
     if sources is not None and len(sources):
         handles += _draw_sources(axes, sources, wcs, float(run["size_arcsec"]))
@@ -117,8 +139,8 @@ def cell_wcs(plane: TangentPlane, size_arcsec: float) -> WCS:
     return wcs
 
 
-def _draw_counts(
-    figure: Figure, axes: WCSAxes, counts: NDArray[np.integer], box: Box, run: Row
+def _draw_values(
+    figure: Figure, axes: WCSAxes, values: NDArray[Any], box: Box, run: Row, shown: _Shown
 ) -> None:
     """The image with its colour bar; where nothing was ever counted the ground shows."""
     axes.add_patch(
@@ -134,7 +156,7 @@ def _draw_counts(
             zorder=-2,
         )
     )
-    if not counts.any():
+    if not values.any():
         # The reference pixel is in the middle of the field; FITS counts it from 1.
         x, y = 2 * axes.wcs.wcs.crpix
         axes.set(xlim=(-0.5, x - 0.5), ylim=(-0.5, y - 0.5), aspect="equal")
@@ -143,10 +165,10 @@ def _draw_counts(
         )
         return
     # Linear up to the typical cell, so the background keeps its contrast beside bright sources.
-    typical = float(np.median(counts[counts > 0]))
-    norm = AsinhNorm(typical, vmin=0, vmax=max(float(np.percentile(counts, 99.9)), 5 * typical))
+    typical = float(np.median(values[values > 0]))
+    norm = AsinhNorm(typical, vmin=0, vmax=max(float(np.percentile(values, 99.9)), 5 * typical))
     picture = axes.imshow(
-        np.ma.masked_equal(counts, 0),
+        np.ma.masked_equal(values, 0),
         cmap=_COLOURS,
         norm=norm,
         extent=(box.x_lo - 0.5, box.x_hi - 0.5, box.y_lo - 0.5, box.y_hi - 0.5),
@@ -160,18 +182,18 @@ def _draw_counts(
         ax=axes,
         shrink=0.85,
         pad=0.02,
-        ticks=_ticks(norm),
-        format="{x:,.0f}",
-        extend="max" if counts.max() > norm.vmax else "neither",
+        ticks=_ticks(norm, shown.least_tick),
+        format="{x:,.12g}",
+        extend="max" if values.max() > norm.vmax else "neither",
     )
     bar.ax.minorticks_off()
-    bar.set_label(f"Counts per cell (ct, {float(run['size_arcsec']):.1f}″ cells, all frames)")
+    bar.set_label(shown.label.format(float(run["size_arcsec"])))
 
 
-def _ticks(norm: AsinhNorm) -> list[float]:
-    """0, 1, 2, 5, 10, ... as far as they stand apart on the colour bar."""
+def _ticks(norm: AsinhNorm, least: int) -> list[float]:
+    """0 and 1, 2, 5, 10, ... from a power of ten on, as far as they stand apart."""
     chosen = [0.0]
-    for step in (m * 10.0**e for e in range(10) for m in (1, 2, 5)):
+    for step in (m * 10.0**e for e in range(least, 10) for m in (1, 2, 5)):
         if step <= float(norm.vmax or 0) and norm(step) - norm(chosen[-1]) > 0.05:
             chosen.append(step)
     return chosen
@@ -295,7 +317,7 @@ def _decorate(figure: Figure, axes: WCSAxes, run: Row, target: str) -> None:
     first = " · ".join(filter(None, [as_it_is(target), f"{run['obsid']}, subset {run['subset']}"]))
     second = f"{run_text(run)} · {plural(int(run['n_regions']), 'variable region')}"
     # A title of the axes would not be given space by the layout: WCSAxes leaves it out.
-    figure.suptitle(f"{first}\n{second} at {run['sigma']:.3g}σ", fontsize=12)
+    figure.suptitle(f"{first}\n{second} {threshold_text(run)}", fontsize=12)
     size_arcsec = float(run["size_arcsec"])
     left, right = axes.get_xlim()
     minutes = 5 if 300 / size_arcsec < 0.6 * (right - left) else 1

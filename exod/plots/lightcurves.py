@@ -20,6 +20,7 @@ from exod.plots.style import (
     ORANGE,
     SMALL,
     Row,
+    has_variability,
     legend_below,
     position_text,
     run_text,
@@ -136,7 +137,7 @@ class Curve:
             masked=masked,
             b_log=b_log,
             found={
-                kind: (values >= threshold(float(run["sigma"]), kind))
+                kind: (values >= _least_b_log(run, kind))
                 | significant_frames(rows["time"].to_numpy(float), run, cells, kind)
                 for kind, values in b_log.items()
             },
@@ -416,9 +417,17 @@ def _draw_bayes_factors(axes: Axes, curve: Curve) -> None:
     axes.set_ylim(-0.03 * largest if largest <= LARGE_B else -1, largest)
 
 
+def _least_b_log(run: Row, kind: Kind) -> float:
+    """log10 of the Bayes factor that makes a frame significant; EXOD I does not ask for one."""
+    return np.inf if has_variability(run) else threshold(float(run["sigma"]), kind)
+
+
 def _mark(upper: Axes, lower: Axes, curve: Curve, run: Row) -> None:
     """Mark the significant frames, in both panels."""
     where = "in a window of" if has_windows(run) else "of"
+    what = f"{where} {float(run['sigma']):.3g}σ or more"
+    if has_variability(run):
+        what = "of a variable cell"
     for kind in _KINDS:
         passing = np.flatnonzero(curve.found[kind])
         if not len(passing):
@@ -433,7 +442,7 @@ def _mark(upper: Axes, lower: Axes, curve: Curve, run: Row) -> None:
                 markersize=7,
                 markeredgecolor="white",
                 markeredgewidth=0.6,
-                label=f"{kind} {where} {float(run['sigma']):.3g}σ or more",
+                label=f"{kind} {what}",
                 zorder=5,
                 clip_on=False,
             )

@@ -29,6 +29,7 @@ _NEEDED: Final = (
     "cells",
     "regions",
     "images",
+    "variability",
     "rates",
 )
 
@@ -167,16 +168,22 @@ def _image(tables: Frames, runid: str) -> Iterator[tuple[str, Figure]]:
     if not np.isfinite([getattr(plane, name) for name in _PLANE]).all():
         return
     cells, regions = (tables[name][tables[name]["runid"] == runid] for name in ("cells", "regions"))
-    figure = detection_image(
-        _row(tables["runs"], "runid", runid),
-        _row(tables["images"], "runid", runid),
-        cells,
-        regions,
-        plane,
-        tables["known_sources"],
-        str(observation["target"]),
-    )
-    yield f"{runid}_image", figure
+    # A run of EXOD I has a variability image, too.
+    for table, name in (("images", "image"), ("variability", "variability")):
+        images = tables[table][tables[table]["runid"] == runid]
+        if table == "variability" and images.empty:
+            continue
+        figure = detection_image(
+            _row(tables["runs"], "runid", runid),
+            _row(images, "runid", runid),
+            cells,
+            regions,
+            plane,
+            tables["known_sources"],
+            str(observation["target"]),
+            variability=table == "variability",
+        )
+        yield f"{runid}_{name}", figure
 
 
 def _light_curve(archive: Archive, tables: Frames, detid: str) -> tuple[str, Figure]:

@@ -79,6 +79,26 @@ def run_text(run: Row) -> str:
     return f"{run['e_lo']:g}–{run['e_hi']:g} keV, {run['t_bin']:g} s frames"
 
 
+def has_variability(run: Row) -> bool:
+    """Whether a run was searched as EXOD I did."""
+    return str(run.get("rule", "")).startswith("exod1")
+
+
+def threshold_text(run: Row) -> str:
+    """The threshold of a run.
+
+    Examples
+    --------
+    >>> threshold_text({"sigma": 3.0, "rule": "exod2"})
+    'at 3σ'
+    >>> threshold_text({"sigma": 4.0, "rule": "exod1"})
+    'by EXOD I, s = 4'
+    """
+    if has_variability(run):
+        return f"by EXOD I, s = {run['sigma']:.3g}"
+    return f"at {run['sigma']:.3g}σ"
+
+
 def spans(flagged: Mask) -> list[tuple[int, int]]:
     """Half-open ranges of the indices at which `flagged` holds.
 

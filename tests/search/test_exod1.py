@@ -18,6 +18,7 @@ from exod.config import Config
 from exod.counts.cube import CountCube
 from exod.errors import ArchiveError, ConfigError
 from exod.observation.gti import Frames
+from exod.plots import save_observation
 from exod.pps import find_observations
 from exod.search.nulls.exod1null import constant_expectation, varying
 from exod.search.nulls.variability import (
@@ -321,5 +322,7 @@ def test_an_archive_is_of_one_method(observation, tmp_path: Path):
     assert archive.config.detect.method == "exod1"
     assert len(archive.variability.compute()) == len(archive.runs.compute()) == 1
     assert set(archive.lightcurves.compute()["detid"]) == set(archive.regions.compute()["detid"])
+    pictures = [path.stem for path in save_observation(archive, OBSID, tmp_path / "pictures", 1)]
+    assert f"{OBSID}_0_50_0.2_12.0_variability" in pictures
     with pytest.raises(ArchiveError, match=r"detect\.method"):
         Archive.create(root, Config.parse({"cube": EXOD1.cube.model_dump()}))
