@@ -70,21 +70,53 @@ def open_catalogue(
         If a table cannot be fetched.
     """
     catalogue = wanted.catalogue
-    if catalogue.method == "table":
-        return _of_parts(import_table(wanted.where, catalogue, cache))
-    if catalogue.method == "hats":
-        return _of_parts(open_hats(wanted.where, catalogue))
+    if catalogue.method in {"table", "hats"} or catalogue.whole:
+        parts = _parts(wanted, cache, services, refresh=refresh, say=say)
+        match = partial(match_partitions, parts=parts)
+        return Opened(parts.catalogue, parts.fingerprint, match, parts.notes)
     name, ask, farthest = _SERVICES[catalogue.method]
     asker = Asker(name, ask, services, cache, refresh, say)
-    if catalogue.whole:
-        return _of_parts(_fetch(catalogue, asker))
     match = partial(match_service, catalogue=catalogue, asker=asker, farthest=farthest)
     return Opened(catalogue, catalogue.fingerprint, match)
 
 
-def _of_parts(parts: Partitions) -> Opened:
-    match = partial(match_partitions, parts=parts)
-    return Opened(parts.catalogue, parts.fingerprint, match, parts.notes)
+def read_whole(
+    wanted: Wanted,
+    cache: Path,
+    services: Services,
+    *,
+    refresh: bool = False,
+    say: Callable[[str], None] = lambda _sentence: None,
+) -> pd.DataFrame:
+    """All rows of a catalogue that is a table, HATS or whole in VizieR.
+
+    Returns
+    -------
+    DataFrame
+        The columns of `exod.counterparts.standard.standard`.
+
+    Raises
+    ------
+    InputError
+        If a table or HATS catalogue cannot be read.
+    DownloadError
+        If a table cannot be fetched.
+    """
+    parts = _parts(wanted, cache, services, refresh=refresh, say=say)
+    return pd.concat([parts.read(pixel) for pixel in parts.pixels], ignore_index=True)
+
+
+def _parts(
+    wanted: Wanted, cache: Path, services: Services, *, refresh: bool, say: Callable[[str], None]
+) -> Partitions:
+    """A catalogue of which every row can be read."""
+    catalogue = wanted.catalogue
+    if catalogue.method == "table":
+        return import_table(wanted.where, catalogue, cache)
+    if catalogue.method == "hats":
+        return open_hats(wanted.where, catalogue)
+    name, ask, _ = _SERVICES[catalogue.method]
+    return _fetch(catalogue, Asker(name, ask, services, cache, refresh, say))
 
 
 def _fetch(catalogue: Catalogue, asker: Asker) -> Partitions:

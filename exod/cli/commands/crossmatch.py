@@ -1,4 +1,4 @@
-"""The command that finds counterparts of unique sources in catalogues."""
+"""Commands that compare sources and regions with catalogues."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import typer
 from rich.markup import escape
 
 from exod.cli.app import app, complain, new_table, out, say
-from exod.cli.options import Storage, storage_options
-from exod.errors import ConfigError
+from exod.cli.options import Archive_, Storage, storage_options
+from exod.errors import ConfigError, plural
 
 if TYPE_CHECKING:
     from exod.archive import Archive
     from exod.counterparts.wanted import Wanted
     from exod.stages.derive.crossmatch import Crossmatched, MatchSettings
+    from exod.stages.derive.published import PublishedComparison
 
 
 @app.command()
@@ -138,3 +139,79 @@ def _list() -> None:
         cells = (catalogue.name, catalogue.title, where, radius, epoch)
         table.add_row(*(escape(cell) for cell in cells))
     out.print(table)
+
+
+@app.command("compare-published")
+def compare_published(
+    root: Archive_,
+    path: Annotated[
+        str, typer.Option("--with", metavar="FILE", help="Published detections [VizieR].")
+    ] = "",
+    radius: Annotated[float, typer.Option(min=0.001, help="Largest distance in arcsec.")] = 15.0,
+    to: Annotated[
+        Path | None,
+        typer.Option(help="File of the detections and new regions; .csv, .fits, .parquet, ..."),
+    ] = None,
+    refresh: Annotated[bool, typer.Option("--refresh", help="Ask VizieR again.")] = False,
+    cache: Annotated[
+        Path | None,
+        typer.Option(envvar="EXOD_CACHE", help="Folder of imported tables and answers."),
+    ] = None,
+    services: Annotated[
+        str | None,
+        typer.Option(metavar="JSON", envvar="EXOD_SERVICES", help="Addresses of services."),
+    ] = None,
+    storage: Storage = None,
+) -> None:
+    """Compare regions with the published catalogue of EXOD2, by place and run.
+
+    Which published detections of the observations of the archive are found, which are not, and
+    which regions are new.
+
+    Example: `exod compare-published results --to compared.csv`
+    """
+    from exod.archive import open_archive
+    from exod.counterparts.cache import cache_folder
+    from exod.counterparts.service import Services
+    from exod.stages.derive.published import compare_published as compare
+    from exod.stages.derive.published import save_comparison
+    from exod.tablefiles.writing import check_target
+
+    if to is not None:
+        check_target(to, overwrite=True)
+    archive = open_archive(root, storage_options(storage))
+    with out.status("Comparing") as status:
+        found = compare(
+            archive,
+            path,
+            radius,
+            cache=cache_folder(cache),
+            services=Services.of(services),
+            refresh=refresh,
+            say=lambda text: status.update(f"Comparing with {escape(text)}"),
+        )
+    _print_comparison(found, root)
+    if to is not None:
+        say(f"{plural(save_comparison(found.comparison, to), 'row')} written to {to}")
+
+
+def _print_comparison(found: PublishedComparison, root: str) -> None:
+    counts = found.comparison.counts()
+    names = [str(name) for name in counts.columns[3:]]
+    title = f"Published detections and regions of {escape(root)}"
+    table = new_table(title, "Time bin", "Energy", numbers=[name.capitalize() for name in names])
+    for row in counts.to_dict("records"):
+        energy = f"{row['e_lo']:g}-{row['e_hi']:g} keV"
+        table.add_row(f"{row['t_bin']:g} s", energy, *(f"{row[name]:,}" for name in names))
+    table.add_row("all", "", *(f"{counts[name].sum():,}" for name in names))
+    out.print(table)
+    compared = found.comparison
+    say(
+        f"{found.n_published:,} of {plural(found.n_observations, 'observation')} searched have "
+        f"published detections; {plural(compared.n_elsewhere, 'detection')} of others left out. "
+        f"{compared.n_sources_found:,} of {plural(compared.n_sources, 'published source')} found."
+    )
+    if found.n_new_sources is None:
+        say(f"To count new sources: exod cluster {root}")
+    else:
+        say(f"{plural(found.n_new_sources, 'unique source')} with new regions only.")
