@@ -10,6 +10,7 @@ import typer
 
 from exod.cli.app import app, end_if_failed, err, say
 from exod.cli.options import (
+    Archive_,
     ConfigFile,
     Input,
     PictureFormat,
@@ -23,7 +24,7 @@ from exod.cli.options import (
     read_config,
     storage_options,
 )
-from exod.errors import ConfigError
+from exod.errors import ConfigError, plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -70,7 +71,8 @@ def sheets(
     from exod.plots.diagnostics.methodfigures import method_figures
     from exod.plots.drawing import save_figures
     from exod.stages.diagnostics.archivesheets import archive_sheets
-    from exod.stages.diagnostics.asking import one_run, opened
+    from exod.stages.diagnostics.asking import one_run
+    from exod.stages.places.asking import opened
 
     drawing = drawing_of(form, size, style)
     paths, obsids = _told_apart(names or [])
@@ -136,3 +138,29 @@ def _draw_observations(
 def _say_all(paths: Iterable[Path]) -> None:
     for path in paths:
         say(str(path))
+
+
+@app.command()
+def pick(
+    root: Archive_,
+    to: Annotated[
+        Path, typer.Option(metavar="BOXES.csv", help="File of boxes; the page is beside it.")
+    ] = Path("boxes.csv"),
+    boxes: Annotated[
+        Path | None, typer.Option(help="CSV or TOML of boxes to begin with [those of the flags].")
+    ] = None,
+    storage: Storage = None,
+) -> None:
+    """Make a page to draw hot regions of the detector on with the mouse; it needs no network.
+
+    Example: `exod pick results --to boxes.csv`
+    """
+    from exod.archive import open_archive
+    from exod.stages.derive.flaginputs import read_boxes
+    from exod.stages.diagnostics.picking import page_and_boxes, write_picker
+
+    file = page_and_boxes(to)[1]
+    begin = read_boxes(boxes) if boxes else None
+    page, n = write_picker(open_archive(root, storage_options(storage)), to, begin)
+    say(f"{page} shows {plural(n, 'region')}: open it in a browser, draw, and save {file.name}.")
+    say(f"Then: exod flags {root} --boxes {file.name}")

@@ -4,26 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from exod.archive import Archive
-from exod.archive.ledger.entry import MARKER
-from exod.archive.store import Store
 from exod.config import Config, Cube
 from exod.errors import ExodError, InputError
 from exod.observation.identifiers import validate_obsid
 from exod.pps import ObservationFiles, find_observations
 from exod.stages.cube import USUAL_T_BIN
-
-
-def opened(path: str | Path, options: Mapping[str, Any] | None = None) -> Archive | None:
-    """The archive at a path or URL; None if what is there is none."""
-    try:
-        is_archive = Store.at(path, options).exists(MARKER)
-    except (OSError, ImportError):
-        is_archive = False
-    return Archive.open(path, options) if is_archive else None
+from exod.stages.places.recorded import recorded_files
 
 
 def one_run(config: Config, given: Cube, t_bin: str | None, band: str | None) -> Config:
@@ -73,20 +62,19 @@ def found_files(
     problems : list of ExodError
         One for each observation or file that cannot be drawn.
     """
-    problems: list[ExodError] = []
-    if isinstance(source, Archive):
-        paths: list[str] = []
-        for obsid in obsids:
-            entry = source.entry(validate_obsid(obsid))
-            if entry is None:
-                problems.append(InputError(f"{source.root} has no observation {obsid}."))
-                continue
-            paths += [file.path for file in entry.inputs if file.path]
-    else:
-        paths = list(source)
-    found, missing = find_observations(paths, options)
-    wanted = [files for files in found if not obsids or files.obsid in obsids]
     if not isinstance(source, Archive):
+        found, missing = find_observations(source, options)
+        wanted = [files for files in found if not obsids or files.obsid in obsids]
         gone = sorted(set(obsids) - {files.obsid for files in found})
-        problems += [InputError(f"There is no observation {obsid} there.") for obsid in gone]
-    return wanted, [*problems, *missing]
+        return wanted, [
+            *missing,
+            *(InputError(f"There is no observation {o} there.") for o in gone),
+        ]
+    kept: list[ObservationFiles] = []
+    problems: list[ExodError] = []
+    for obsid in sorted(set(obsids)):
+        try:
+            kept.append(recorded_files(source, validate_obsid(obsid), options))
+        except ExodError as error:
+            problems.append(error)
+    return kept, problems
