@@ -1,9 +1,10 @@
 """Errors of positions that are true: what pairs with a reference catalogue say of them.
 
 A separation r of a true pair has, with v = (scale error)^2 + systematic^2 the variance of each
-axis, the cumulative distribution ``1 - (1 + r^2 / (tail v))^(-tail / 2)``. For a large tail it is that of
-Rayleigh. A small one says that errors differ: a survey has fields with and without a frame. Chance
-pairs are uniform over the circle in which pairs were looked for (Pineau et al. 2017, A&A 597, A89).
+axis, the cumulative distribution ``1 - (1 + r^2 / (tail v))^(-tail / 2)``. For a large tail it is
+that of Rayleigh. A small one says that errors differ: a survey has fields with and without a
+frame. Chance pairs are uniform over the circle in which pairs were looked for (Pineau et al. 2017,
+A&A 597, A89).
 """
 
 from __future__ import annotations
