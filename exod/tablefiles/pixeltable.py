@@ -81,7 +81,9 @@ def read_hot_pixel_table(path: Path) -> pd.DataFrame:
         names = [there[name] for name in wanted]
         tables = list(file.batches(names, as_text=names))
     except InputError as error:
-        raise ConfigError(f"The hot pixel table cannot be used: {error}") from error
+        known = f"; exod itself has {', '.join(READY)}" if not Path(path).exists() else ""
+        reason = str(error).removesuffix(".")
+        raise ConfigError(f"The hot pixel table cannot be used: {reason}{known}.") from error
     rows = pa.concat_tables(tables).to_pylist() if tables else []
     if not rows:
         raise ConfigError(

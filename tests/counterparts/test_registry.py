@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from astropy.io.votable.ucd import check_ucd
+from astropy.units import Unit
 
 import exod
 from exod.counterparts.registry import declared_as, declared_in, known, registry
@@ -72,6 +74,8 @@ def test_each_says_what_a_user_must_know(name):
         assert column.name.startswith(catalogue.prefix)
         assert column.nullable
         assert column.description
+        assert not column.ucd or check_ucd(column.ucd, check_controlled_vocabulary=True)
+        Unit(column.unit, format="fits")
     sep = [f"{catalogue.prefix}{n}" for n in ("sep_arcsec", "dra_arcsec", "ddec_arcsec")]
     assert set(sep) <= set(names)
     # The positions that are matched are those that are kept.

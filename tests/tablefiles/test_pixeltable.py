@@ -74,7 +74,7 @@ def test_a_row_that_is_no_pixel_is_refused(tmp_path, row, sentence):
 
 def test_what_is_no_table_of_pixels(tmp_path):
     for name, content, sentence in (
-        ("nowhere.fits", None, "There is no file"),
+        ("nowhere.fits", None, r"There is no file .*nowhere.fits; exod itself has 4xmm-dr14\.$"),
         ("bad.fits", b"nonsense", "cannot be read as fits"),
         ("short.csv", b"INSTRUME,CCDNR,RAWY,REV2\n", "lacks the columns RAWX, REV1"),
         ("none.csv", HEAD.encode() + b"\n", "has no rows"),
