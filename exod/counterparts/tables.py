@@ -120,7 +120,7 @@ def _import(file: ForeignTable, catalogue: Catalogue, folder: Path, limit: int, 
     """Write all rows to one file, count them over the sky, and divide the file if it is large."""
     counts = np.zeros(12 * 4**_ORDER, np.int64)
     rows, fastest = 0, 0.0
-    batches = _Batches(file, catalogue)
+    batches = CatalogueRows(file, catalogue)
     first = folder / _file_of(EVERYTHING)
     with ExitStack() as stack:
         writer: pq.ParquetWriter | None = None
@@ -150,10 +150,25 @@ def _import(file: ForeignTable, catalogue: Catalogue, folder: Path, limit: int, 
     (folder / _MANIFEST).write_text(json.dumps(about), encoding="utf-8")
 
 
-class _Batches:
+class CatalogueRows:
     """The rows of a table with a position, as `standard` gives them, in batches.
 
-    `notes` are complete when all batches were taken.
+    Parameters
+    ----------
+    file : ForeignTable
+        The table.
+    catalogue : Catalogue
+        Which columns to keep.
+
+    Attributes
+    ----------
+    notes : list of str
+        What the user should know; complete when all batches were taken.
+
+    Raises
+    ------
+    InputError
+        If a column is missing or cannot be of its type.
     """
 
     def __init__(self, file: ForeignTable, catalogue: Catalogue) -> None:

@@ -25,7 +25,6 @@ from exod.plots.style import (
     KIND_MARKERS,
     SMALL,
     VERMILLION,
-    as_it_is,
     label_logarithm,
 )
 from exod.report.counterparts import Separations
@@ -39,9 +38,6 @@ DENSE: Final = ListedColormap(colormaps["viridis_r"](np.linspace(0.15, 1, 256)))
 
 LIKELY_CHANCE: Final = 0.5
 """Chance probability from which a counterpart is more likely another object."""
-
-TYPES: Final = 20
-"""Object types that are drawn."""
 
 
 def draw_sky(sky: pd.DataFrame, frame: str) -> Figure:
@@ -223,29 +219,6 @@ def error_ellipse(covariance: ArrayLike, probability: float = 0.683) -> tuple[fl
 def _ellipse(mean: Any, covariance: Any, **style: Any) -> Ellipse:
     width, height, angle = error_ellipse(covariance)
     return Ellipse(mean, width, height, angle=angle, fill=False, ec=VERMILLION, lw=1.5, **style)
-
-
-def draw_types(types: pd.Series) -> Figure:
-    """The commonest object types.
-
-    Parameters
-    ----------
-    types : Series of int
-        By type, the commonest first.
-    """
-    listed = types.head(TYPES)
-    figure = Figure(figsize=(7.5, 1.0 + 0.24 * len(listed)), layout="constrained")
-    axes = figure.subplots()
-    place, widths = np.arange(len(listed)), listed.to_numpy(float)
-    bars = axes.barh(place, widths, 0.75, color=BLUE)
-    axes.bar_label(bars, [f"{number:,.0f}" for number in widths], padding=3, fontsize=SMALL)
-    names = [as_it_is(str(name)) for name in listed.index]
-    axes.set_yticks(place, names, fontsize=SMALL + 1)
-    axes.invert_yaxis()
-    axes.set_xlim(0, 1.1 * float(widths.max()))
-    axes.set_xlabel("Sources")
-    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
-    return figure
 
 
 def draw_fluxes(fluxes: pd.DataFrame) -> Figure:

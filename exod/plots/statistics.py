@@ -19,7 +19,6 @@ from exod.plots.counterparts import (
     draw_match,
     draw_sky,
     draw_stars,
-    draw_types,
 )
 from exod.plots.distributions import (
     draw_bayes,
@@ -37,6 +36,7 @@ from exod.plots.style import (
     SMALL,
     shade_frames,
 )
+from exod.plots.survey import survey_pictures
 from exod.report.numbers import Numbers
 from exod.report.statistics import SIGMAS, time_bins
 
@@ -64,7 +64,7 @@ def report_pictures(numbers: Numbers) -> dict[str, bytes]:
     Returns
     -------
     dict of str to bytes
-        PNG by name, for `exod.report.sections.sections`; light curves by their region.
+        PNG by name, for `exod.report.sections.contents.sections`; light curves by their region.
     """
     return {name: png(draw()) for name, draw in _wanted(numbers)}
 
@@ -82,6 +82,7 @@ def _wanted(numbers: Numbers) -> Iterator[tuple[str, Callable[[], Figure]]]:
         yield "events", partial(draw_events, histograms["duration"], histograms["excess"])
     if numbers.flags is not None and numbers.flags.shape[1] and int(numbers.flags.to_numpy().sum()):
         yield "flags", partial(draw_flags, numbers.flags)
+    yield from survey_pictures(numbers)
     yield from _of_features(numbers)
     yield from _of_sources(numbers)
 
@@ -106,8 +107,6 @@ def _of_sources(numbers: Numbers) -> Iterator[tuple[str, Callable[[], Figure]]]:
     for name, match in numbers.matches.items():
         if match is not None and match.matched:
             yield f"match_{name}", partial(draw_match, name, match)
-    if numbers.types is not None and len(numbers.types):
-        yield "types", partial(draw_types, numbers.types)
     if numbers.fluxes is not None and len(numbers.fluxes):
         yield "fluxes", partial(draw_fluxes, numbers.fluxes)
     if numbers.stars is not None and len(numbers.stars):

@@ -120,12 +120,6 @@ def separations(
     )
 
 
-def type_counts(types: pd.Series) -> pd.Series:
-    """Count object types, the commonest first, equal ones by name; missing ones are left out."""
-    counts = types.dropna().astype(str).value_counts()
-    return counts.rename_axis("type").sort_index().sort_values(ascending=False, kind="stable")
-
-
 def absolute_magnitudes(
     magnitude: ArrayLike,
     colour: ArrayLike,

@@ -23,7 +23,18 @@ RUNS: Final = (
     "t_hi",
     "n_frames",
     "n_gti",
+    "n_events",
     "n_regions",
+)
+OBSERVATIONS: Final = ("obsid", "n_events", "n_exposures", "n_subsets")
+EXPOSURES: Final = (
+    "instrument",
+    "submode",
+    "filter",
+    "used",
+    "n_selected",
+    "time_min",
+    "time_max",
 )
 REGIONS: Final = (
     "t_bin",
@@ -70,6 +81,7 @@ TOP: Final = (
     "fap_obs",
 )
 MEMBERS: Final = ("detid", "region_num", "srcid")
+COMPARED: Final = ("obsid", "region_num", "ra_deg", "dec_deg", "sigma_peak", "sigma_eclipse")
 
 SIGNIFICANT_BINS: Final = MappingProxyType(
     {
@@ -84,6 +96,9 @@ SIGNIFICANT_BINS: Final = MappingProxyType(
 HARDNESS: Final = MappingProxyType({"hr": "whole observation", "hr_event": "event"})
 """Features: hardness ratios, and of what they are."""
 
+HIGHEST: Final = ("n_max", "n_max_isolated")
+"""Features: counts of the highest frame, and whether it has none beside it."""
+
 FLAG: Final = "filt_"
 """How the names of flags begin."""
 
@@ -92,6 +107,9 @@ SEPARATION: Final = "sep_arcsec"
 
 CATALOGUES: Final = MappingProxyType({"simbad": "simbad", "gaia": "gaia_dr3", "xmm": "4xmm_dr14"})
 """Cross-matches with sections of their own."""
+
+Called = Mapping[str, tuple[str, ...]]
+"""What a catalogue may call its columns, by what they are."""
 
 WANTED: Final = MappingProxyType(
     {
@@ -104,9 +122,33 @@ WANTED: Final = MappingProxyType(
         "red": ("rp_mag", "phot_rp_mean_mag", "rpmag"),
         "colour": ("bp_rp", "bp-rp"),
         "flux": ("sc_ep_8_flux", "flux8"),
+        "variable": ("sc_var_flag",),
     }
 )
 """Columns of catalogues, without their prefixes: the names that services give to them."""
+
+EXTRAS: Final = MappingProxyType(
+    {
+        "ra": ("RA", "RAdeg", "RA_ICRS", "RAJ2000"),
+        "dec": ("DEC", "DEdeg", "DE_ICRS", "DEJ2000"),
+        "obsid": ("OBS_ID", "OBSID"),
+        "source": ("SRCID", "3XMM_SRCID", "4XMM_SRCID"),
+        "p": ("UB_LC500_CO_PVAL",),
+    }
+)
+"""Columns of a table of EXTraS, one row a light curve; all are needed."""
+
+XMM: Final = MappingProxyType(
+    {
+        "ra": ("SC_RA", "RA"),
+        "dec": ("SC_DEC", "DEC"),
+        "flux": ("SC_EP_8_FLUX",),
+        "variable": ("SC_VAR_FLAG",),
+        "source": ("SRCID",),
+        "type": ("simbad_otype", "simbad_main_type", "otype", "main_type"),
+    }
+)
+"""Columns of a table of all sources of 4XMM; the last two may be missing."""
 
 
 def prefix_of(columns: Iterable[str]) -> str | None:

@@ -8,9 +8,12 @@ from typing import Any
 
 import pandas as pd
 
+from exod.report.comparisons import ExtrasComparison, FluxGroups
 from exod.report.consistency import Consistency
 from exod.report.counterparts import Separations
+from exod.report.objecttypes import ObjectTypes
 from exod.report.statistics import Histogram
+from exod.report.survey import Survey
 
 
 @dataclass(frozen=True)
@@ -73,11 +76,14 @@ class Features:
         From `exod.report.statistics.good_and_bad`.
     hardness : Histogram or None
         Hardness ratios, one group each.
+    highest : DataFrame or None
+        From `exod.report.highestframes.highest_frames`.
     """
 
     bins: pd.DataFrame | None
     regions: pd.DataFrame | None
     hardness: Histogram | None
+    highest: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +100,8 @@ class Numbers:
         Rows of the tables.
     searched, good : float
         Seconds.
+    survey : Survey
+        What was searched.
     expected : DataFrame
         From `exod.report.statistics.expected_false`.
     runs : DataFrame
@@ -108,12 +116,18 @@ class Numbers:
         From `exod.report.statistics.flag_counts`.
     matches : dict of str to Separations or None
         By catalogue; None if it has no separations.
-    types : Series, optional
-        From `exod.report.counterparts.type_counts`.
+    types : ObjectTypes, optional
+        Object types of SIMBAD.
     stars : DataFrame, optional
         From `exod.report.counterparts.absolute_magnitudes`.
     fluxes : DataFrame, optional
         From `exod.report.counterparts.flux_pairs`.
+    flux_groups : FluxGroups, optional
+        Fluxes of sources, and of all of 4XMM if its table was given.
+    extras : ExtrasComparison, optional
+        If a table of EXTraS was given.
+    given : dict of str to str
+        Tables that were given, by what they are (extras, xmm).
     checks : list of Consistency
         In the order in which they are told.
     curves : dict of str to DataFrame or str
@@ -126,6 +140,7 @@ class Numbers:
     n_regions: int
     searched: float
     good: float
+    survey: Survey
     expected: pd.DataFrame
     runs: pd.DataFrame
     histograms: dict[str, Histogram]
@@ -134,8 +149,11 @@ class Numbers:
     features: Features | None = None
     flags: pd.DataFrame | None = None
     matches: dict[str, Separations | None] = field(default_factory=dict)
-    types: pd.Series | None = None
+    types: ObjectTypes | None = None
     stars: pd.DataFrame | None = None
     fluxes: pd.DataFrame | None = None
+    flux_groups: FluxGroups | None = None
+    extras: ExtrasComparison | None = None
+    given: dict[str, str] = field(default_factory=dict)
     checks: list[Consistency] = field(default_factory=list)
     curves: dict[str, pd.DataFrame | str] = field(default_factory=dict)

@@ -15,7 +15,7 @@ from exod.archive import Archive
 from exod.archive.increments import deriving, write_part
 from exod.config import Config
 from exod.counts.bayes import sigma_equivalent
-from exod.schemas import DERIVED, FEATURES, FLAGS, MATCH, MEMBERS, UNIQUE
+from exod.schemas import DERIVED, EXPOSURES, FEATURES, FLAGS, MATCH, MEMBERS, UNIQUE
 from exod.schemas.columns import Column, Table
 from exod.schemas.derived import LINEAGE
 from helpers.survey_archives import CENTRE, fill, observation, plane
@@ -48,7 +48,11 @@ def make_archive(
         tables = {
             name: pd.concat([part[name] for part in parts], ignore_index=True) for name in parts[0]
         }
-        tables["observations"] = parts[0]["observations"].assign(n_regions=len(tables["regions"]))
+        n_events = random.integers(1000, 10**6)
+        tables["observations"] = parts[0]["observations"].assign(
+            n_regions=len(tables["regions"]), n_events=n_events
+        )
+        tables["exposures"] = exposures(obsid, n_events)
         tables["regions"] = vary(tables["regions"], random)
         counts = tables["regions"].groupby("runid")["kind"].count()
         runs = tables["runs"].assign(
@@ -56,10 +60,26 @@ def make_archive(
             false_eclipses=random.uniform(0, 0.1, len(tables["runs"])),
         )
         runs.loc[runs.index[:1], "false_peaks"] = np.nan if number == 0 else 1.0
+        runs["n_events"] = n_events // np.where(runs["e_hi"] - runs["e_lo"] > 11, 1, 2)
         runs["n_regions"] = runs["runid"].map(counts).astype("int32")
         tables["runs"] = runs
         archive.commit(obsid, "OK", tables)
     return archive
+
+
+def exposures(obsid: str, n_events: int) -> pd.DataFrame:
+    """Three event lists, of which one was left out."""
+    rows = [
+        {"obsid": obsid, "filename": f"{camera}.fits", "instrument": camera, "used": used}
+        | {"submode": mode, "filter": "Thin1", "time_min": 0.0, "time_max": 6000.0}
+        | {"n_selected": n_events // 2 if used else 0, "n_rows": n_events}
+        for camera, mode, used in (
+            ("EPN", "PrimeFullWindow", True),
+            ("EMOS1", "PrimeFullWindow", True),
+            ("EMOS2", "FastUncompressed", False),
+        )
+    ]
+    return fill(EXPOSURES, rows)
 
 
 def vary(regions: pd.DataFrame, random: np.random.Generator) -> pd.DataFrame:
@@ -129,6 +149,10 @@ def add_light_curve_products(archive: Archive) -> tuple[pd.DataFrame, pd.DataFra
     for name in features.columns:
         if "_sig_" in name:
             features[name] = random.poisson(0.6, n).astype("int32")
+        elif name == "n_max":
+            features[name] = random.poisson(6, n).astype(float)
+        elif name == "n_max_isolated":
+            features[name] = random.random(n) < 0.4
         elif name in ("hr", "hr_event"):
             features[name] = np.where(random.random(n) < 0.1, np.nan, random.uniform(-1, 1, n))
     flags = keys.assign(
@@ -208,6 +232,7 @@ def add_matches(archive: Archive) -> dict[str, pd.DataFrame]:
     absolute = 2 + 3 * colour + random.normal(0, 1, n)
     types = random.choice(TYPES, n, p=[0.3, 0.2, 0.1, 0.1, 0.1, 0.08, 0.06, 0.04, 0.02])
     flux = 10 ** random.normal(-13.5, 0.7, n)
+    varies = pd.array(np.where(random.random(n) < 0.3, True, False), "boolean")
     return {
         "simbad": add_match(
             archive,
@@ -233,7 +258,10 @@ def add_matches(archive: Archive) -> dict[str, pd.DataFrame]:
             archive,
             "4xmm_dr14",
             "DR14_",
-            {"SC_EP_8_FLUX": (pa.float32(), np.where(random.random(n) < 0.1, np.nan, flux))},
+            {
+                "SC_EP_8_FLUX": (pa.float32(), np.where(random.random(n) < 0.1, np.nan, flux)),
+                "SC_VAR_FLAG": (pa.bool_(), varies),
+            },
             density=0.5,
         ),
     }

@@ -20,7 +20,7 @@ from exod.archive import Archive, open_archive
 from exod.config import Config
 from exod.errors import ArchiveError
 from exod.report.page import Gallery, Link, Listing, Mark, Picture, Section, Text, render
-from exod.report.sections import sections
+from exod.report.sections.contents import sections
 from exod.schemas import MEMBERS
 from exod.schemas.derived import LINEAGE, UNIQUE
 from exod.stages.report.count import gather
@@ -28,16 +28,23 @@ from exod.stages.report.page import write_report
 
 TITLES = (
     "Summary",
+    "Events and rates",
+    "Cameras and read-out modes",
+    "Events in a frame",
+    "Regions of a run, subsets of an observation",
     "Runs and significance",
     "Good and bad time",
     "Sky",
     "Bayes factors",
     "Expected false alarms",
     "Durations and excess counts",
+    "Isolated flares",
     "Regions and their sources",
     "Counterparts",
     "SIMBAD types",
+    "Separations by type",
     "Fluxes of 4XMM",
+    "EXTraS",
     "Hertzsprung–Russell diagram",
     "Hardness ratios",
     "Flags",
@@ -118,7 +125,7 @@ def test_a_full_page_needs_nothing_else(full, tmp_path, command):
     text = " ".join(page.text)
     assert all(title in text for title in TITLES)
     # Pictures are inside and have words; everything else is a link to follow or within the page.
-    assert len(page.images) == 2 + 3 + 13
+    assert len(page.images) == 2 + 3 + 20
     assert all(image["alt"] for image in page.images)
     assert all(image["src"].startswith("data:image/png;base64,") for image in page.images)
     links = [address for address in page.addresses if not address.startswith("data:")]
@@ -158,9 +165,10 @@ def test_products_without_rows(tmp_path):
     add_matches(archive)
     numbers = write_report(archive.root, tmp_path / "report.html")
     text = " ".join(page_of(tmp_path / "report.html").text)
-    assert (
-        "exod " not in text.replace("exod archive", "").replace("exod 0", "").split("Versions")[1]
-    )
+    # Everything was made but what compares with whole catalogues.
+    for harmless in ("exod archive", "exod 0", f"exod report {archive.root} --"):
+        text = text.replace(harmless, "")
+    assert "exod " not in text.split("Versions")[1]
     for sentence in (
         "There are no light curves.",
         "There are no sources.",
@@ -295,7 +303,10 @@ def test_counterparts_are_counted(full, numbers):
     area = np.pi * (20 / 60) ** 2
     expected = (1 - np.exp(-area * gaia["gaia_density_arcmin2"])).sum()
     assert numbers.matches["gaia_dr3"].expected_chance == pytest.approx(expected)
-    assert numbers.types.to_dict() == simbad["simbad_otype"].value_counts().to_dict()
+    assert numbers.types.samples.loc["EXOD"].tolist() == [
+        len(unique),
+        simbad["simbad_otype"].notna().sum(),
+    ]
     good = gaia[gaia["gaia_parallax"] >= 5 * gaia["gaia_parallax_error"]]
     colours = (good["gaia_bp_mag"] - good["gaia_rp_mag"]).sort_values()
     np.testing.assert_allclose(numbers.stars["colour"].sort_values(), colours)
@@ -306,6 +317,98 @@ def test_counterparts_are_counted(full, numbers):
     )
     rate = regions.loc[numbers.fluxes["detid"], "peak_rate"].tolist()
     assert numbers.fluxes["peak_rate"].tolist() == rate
+
+
+def test_what_was_searched_is_counted(full, numbers):
+    observations = full[0].observations.compute()
+    assert numbers.survey.events == observations["n_events"].sum()
+    events = numbers.survey.spreads.loc["Events of an observation"]
+    assert events["p50"] == np.median(observations["n_events"])
+    rows = listing(numbers, "Cameras and read-out modes").rows
+    assert rows[-1][:6] == ("All", "", "", 12, "100.0 %", 8)
+    assert rows[1][:6] == ("EMOS2", "FastUncompressed", "Thin1", 4, "33.3 %", 0)
+    runs = full[0].runs.compute()
+    per_frame = runs["n_events"] / runs["n_frames"]
+    wide = per_frame[(runs["t_bin"] == 5) & (runs["e_hi"] - runs["e_lo"] > 11)]
+    assert numbers.survey.frames.loc[(5.0, 0.2, 12.0), "mean"] == pytest.approx(wide.mean())
+    counts = numbers.survey.regions.sum(axis=1)
+    assert counts[counts > 0].to_dict() == runs["n_regions"].value_counts().to_dict()
+    features = full[2]
+    alone = features["n_max_isolated"].to_numpy(bool) & (features["n_max"] > 6).to_numpy()
+    rows = listing(numbers, "Isolated flares").rows
+    assert next(row for row in rows if row[0] == 6)[1] == alone.sum()
+
+
+def given_tables(archive, folder):
+    """Tables of EXTraS, with every second region of 5 s, and of 4XMM."""
+    regions = archive.regions.compute()
+    some = regions[regions["t_bin"] == 5].iloc[::2]
+    extras = pd.DataFrame(
+        {
+            "OBS_ID": some["obsid"].astype(int),
+            "SRCID": np.arange(len(some)),
+            "RA": some["ra_deg"],
+            "DEC": some["dec_deg"] + 1 / 3600,
+            "UB_LC500_CO_PVAL": np.where(np.arange(len(some)) % 2, 0.5, 1e-7),
+        }
+    )
+    nowhere = extras.iloc[:1].assign(OBS_ID=42)
+    pd.concat([extras, nowhere]).to_csv(folder / "extras.csv", index=False)
+    xmm = pd.DataFrame(
+        {
+            "SRCID": [1, 2, 3, 3],
+            "SC_RA": [0.0, 1.0, 2.0, 2.0],
+            "SC_DEC": 0.0,
+            "SC_EP_8_FLUX": [1e-14, 1e-13, np.nan, np.nan],
+            "SC_VAR_FLAG": [False, True, True, True],
+            "main_type": ["Star", "", "QSO", "QSO"],
+        }
+    )
+    xmm.to_csv(folder / "xmm.csv", index=False)
+    return some
+
+
+def test_whole_catalogues_are_compared(full, tmp_path, command):
+    archive = full[0]
+    some = given_tables(archive, tmp_path)
+    path = tmp_path / "report.html"
+    options = ("--extras", tmp_path / "extras.csv", "--xmm", tmp_path / "xmm.csv")
+    code, _, _ = command("report", archive.root, "--to", path, "--light-curves", 0, *options)
+    assert code == 0
+    text = " ".join(page_of(path).text)
+    assert "EXTraS has 5 observations, and 4 are common" in text
+    assert "exod report" not in text
+    numbers = gather(archive, extras=tmp_path / "extras.csv", xmm=tmp_path / "xmm.csv")
+    members = archive.members.compute().set_index("detid")["region_num"]
+    counts = numbers.extras.counts
+    assert counts.loc[(0, "all"), "theirs_matched"] == len(some)
+    assert counts.loc[(0, "variable"), "theirs"] == len(some.iloc[::2])
+    assert counts.loc[(0, "all"), "ours"] == members.nunique()
+    assert counts.loc[(0, "all"), "ours_matched"] >= members[some["detid"]].nunique()
+    assert numbers.flux_groups.spreads["n"].loc[["4XMM", "4XMM variable"]].tolist() == [2, 1]
+    assert numbers.types.samples.loc["4XMM"].tolist() == [3, 2]
+    assert numbers.types.samples.loc["4XMM variable"].tolist() == [2, 1]
+
+
+def test_what_is_not_given_is_told_with_its_command(full, numbers):
+    (said,) = blocks(numbers, "EXTraS")
+    assert said.text.endswith(f"run `exod report {full[0].root} --extras FILE`.")
+    for title in ("SIMBAD types", "Fluxes of 4XMM"):
+        told = " ".join(b.text for b in blocks(numbers, title) if isinstance(b, Text) and b.missing)
+        assert f"exod report {full[0].root} --xmm FILE" in told
+
+
+@pytest.mark.parametrize("option", ["--extras", "--xmm"])
+def test_tables_that_cannot_be_used_are_told(full, tmp_path, command, option):
+    table, page = tmp_path / "table.csv", tmp_path / "report.html"
+    table.write_text("RA,DEC\n1,2\n")
+    code, _, error = command("report", full[0].root, "--to", page, option, table)
+    assert code == 1
+    assert "lacks the columns" in error
+    code, _, error = command("report", full[0].root, "--to", page, option, tmp_path / "no.fits")
+    assert code == 1
+    assert "There is no file" in error
+    assert not page.exists()
 
 
 def test_columns_that_a_catalogue_lacks_are_told(tmp_path):

@@ -20,7 +20,6 @@ from exod.report.counterparts import (
     chance_separations,
     flux_pairs,
     separations,
-    type_counts,
 )
 from exod.report.inputs import REGIONS, SIGNIFICANT_BINS, catalogue_columns, prefix_of
 from exod.report.statistics import (
@@ -250,13 +249,6 @@ def test_counterparts_are_described():
     assert np.isnan(nothing.median_arcsec)
     assert np.isnan(nothing.expected_chance)
     assert separations([], [], []).sources == 0
-
-
-def test_types_are_sorted_by_number_and_name():
-    types = pd.Series(["Star", "AGN", None, "QSO", "Star", np.nan, "QSO"])
-    assert type_counts(types).to_dict() == {"QSO": 2, "Star": 2, "AGN": 1}
-    assert list(type_counts(types).index) == ["QSO", "Star", "AGN"]
-    assert type_counts(types.iloc[2:3]).empty
 
 
 def test_absolute_magnitudes_follow_the_distance_modulus():

@@ -19,6 +19,14 @@ def report(
     top: Annotated[int, typer.Option(min=0, help="Sources to list.")] = 50,
     light_curves: Annotated[int, typer.Option(min=0, help="Light curves to show.")] = 12,
     style: PictureStyle = None,
+    extras: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Table of EXTraS to compare with, a row a light curve."),
+    ] = None,
+    xmm: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Table of all sources of 4XMM, for fluxes and types."),
+    ] = None,
     storage: Storage = None,
 ) -> None:
     """Describe an archive with statistics on one HTML page that needs no other file.
@@ -32,7 +40,15 @@ def report(
     drawing = drawing_of("png", style=style)
     archive = open_archive(root, storage_options(storage))
     with out.status("Counting"):
-        numbers = write_report(archive, to, top=top, light_curves=light_curves, drawing=drawing)
+        numbers = write_report(
+            archive,
+            to,
+            top=top,
+            light_curves=light_curves,
+            extras=extras,
+            xmm=xmm,
+            drawing=drawing,
+        )
     wrong = failed(numbers.checks)
     said = f"{wrong} did not pass" if wrong else "all passed"
     out.print(f"{to}: {plural(len(numbers.checks), 'consistency check')}, {said}.", soft_wrap=True)

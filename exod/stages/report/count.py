@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
-import numpy as np
 import pandas as pd
 
 from exod.archive import Archive
@@ -16,13 +15,7 @@ from exod.archive.products import XMATCH
 from exod.errors import ArchiveError
 from exod.report import inputs
 from exod.report.consistency import Consistency, check_tables
-from exod.report.counterparts import (
-    Separations,
-    absolute_magnitudes,
-    flux_pairs,
-    separations,
-    type_counts,
-)
+from exod.report.highestframes import highest_frames
 from exod.report.numbers import About, Features, Numbers, SourceNumbers
 from exod.report.statistics import (
     DURATION_EDGES,
@@ -42,6 +35,17 @@ from exod.report.statistics import (
     searched_time,
     source_counts,
 )
+from exod.report.survey import Survey, describe_survey
+from exod.stages.report.extras import compared_with_extras
+from exod.stages.report.giventables import read_xmm
+from exod.stages.report.matched import (
+    flux_samples,
+    fluxes,
+    object_types,
+    read_match,
+    regions_of,
+    stars,
+)
 
 if TYPE_CHECKING:
     import dask.dataframe as dd
@@ -60,22 +64,14 @@ _EDGES: Final = {
 }
 
 
-@dataclass(frozen=True)
-class _Match:
-    """What is read of a cross-match; columns has the wanted ones by their meaning."""
-
-    rows: pd.DataFrame
-    columns: Mapping[str, str]
-    separations: Separations | None
-
-    def has(self, *names: str) -> bool:
-        return all(name in self.columns for name in names)
-
-    def floats(self, name: str) -> Any:
-        return _floats(self.rows[self.columns[name]])
-
-
-def gather(archive: Archive, *, top: int = TOP, light_curves: int = CURVES) -> Numbers:
+def gather(
+    archive: Archive,
+    *,
+    top: int = TOP,
+    light_curves: int = CURVES,
+    extras: str | Path | None = None,
+    xmm: str | Path | None = None,
+) -> Numbers:
     """Count everything that the report says.
 
     Tables are read in parts, and of each only the columns that are counted. What the archive does
@@ -87,19 +83,27 @@ def gather(archive: Archive, *, top: int = TOP, light_curves: int = CURVES) -> N
         The archive.
     top, light_curves : int
         As in `write_report`.
+    extras, xmm : path, optional
+        As in `write_report`.
 
     Raises
     ------
     ArchiveError
         If something cannot be read.
+    InputError
+        If a table that is given cannot be read or lacks a column.
     """
+    # What is wrong with them is told before anything is counted.
+    given = {name: str(path) for name, path in (("extras", extras), ("xmm", xmm)) if path}
+    theirs = read_xmm(xmm) if xmm else None
     status = archive.status()
+    compared = compared_with_extras(archive, status, extras) if extras else None
     runs = archive.table("runs", columns=inputs.RUNS).compute()
     counted = _reduced(archive.table("regions", columns=inputs.REGIONS), region_counts)
     keys = archive.table("regions", columns=inputs.REGION_KEYS).compute()
     searched, good = searched_time(runs)
     sources = _sources(archive, top)
-    matched = {name: _match(archive, name) for name in archive.matched}
+    matched = {name: read_match(archive, name) for name in archive.matched}
     return Numbers(
         about=_about(archive),
         status={str(name): int(n) for name, n in status["status"].value_counts().items()},
@@ -107,6 +111,7 @@ def gather(archive: Archive, *, top: int = TOP, light_curves: int = CURVES) -> N
         n_regions=len(keys),
         searched=searched,
         good=good,
+        survey=_survey(archive, runs),
         expected=expected_false(runs),
         runs=counted["runs"],
         histograms={name: Histogram(edges, counted[name]) for name, edges in _EDGES.items()},
@@ -115,9 +120,12 @@ def gather(archive: Archive, *, top: int = TOP, light_curves: int = CURVES) -> N
         features=_features(archive) if archive.derived("features") else None,
         flags=_flags(archive) if archive.derived("flags") else None,
         matches={name: match.separations for name, match in matched.items()},
-        types=_types(matched),
-        stars=_stars(matched),
-        fluxes=_fluxes(archive, matched) if sources else None,
+        types=object_types(matched, theirs),
+        stars=stars(matched),
+        fluxes=fluxes(archive, matched) if sources else None,
+        flux_groups=flux_samples(matched, theirs),
+        extras=compared,
+        given=given,
         checks=_checks(archive, status, runs, keys),
         curves=_curves(archive, sources, light_curves),
     )
@@ -133,9 +141,10 @@ def _about(archive: Archive) -> About:
     )
 
 
-def _floats(values: pd.Series) -> Any:
-    """Floats of a column that may hold nulls."""
-    return values.to_numpy("float64", na_value=np.nan)
+def _survey(archive: Archive, runs: pd.DataFrame) -> Survey:
+    observations = archive.table("observations", columns=inputs.OBSERVATIONS).compute()
+    exposures = archive.table("exposures", columns=inputs.EXPOSURES).compute()
+    return describe_survey(observations, exposures, runs)
 
 
 def _reduced(frame: dd.DataFrame, count: Callable[[pd.DataFrame], Parts]) -> Parts:
@@ -177,19 +186,8 @@ def _top(archive: Archive, top: int) -> pd.DataFrame:
     unique = archive.derived_table("unique", "unique", columns=inputs.TOP)
     parts = dask.compute(*[dask.delayed(most_significant)(p, top) for p in unique.to_delayed()])
     found = most_significant(pd.concat(parts, ignore_index=True), top)
-    best = _regions_of(archive, found["best_detid"]).add_prefix("best_")
+    best = regions_of(archive, found["best_detid"]).add_prefix("best_")
     return found.merge(best, on="best_detid", how="left")
-
-
-def _regions_of(archive: Archive, detids: pd.Series) -> pd.DataFrame:
-    """Rows of regions with these identifiers; files of other observations are not read."""
-    wanted = set(detids.astype(str))
-    obsids = sorted({detid[:10] for detid in wanted})
-    # A condition with thousands of values is slower than reading.
-    filters = [("obsid", "in", obsids)] if 0 < len(obsids) <= TOP else ()
-    rows = archive.table("regions", columns=inputs.BEST_REGION, filters=filters)
-    kept = rows[rows["detid"].isin(list(wanted))].compute()
-    return kept.drop_duplicates("detid", ignore_index=True)
 
 
 def _features(archive: Archive) -> Features:
@@ -197,11 +195,14 @@ def _features(archive: Archive) -> Features:
     present = set(table.columns)
     bins = all(name in present for name in inputs.SIGNIFICANT_BINS.values())
     ratios = {name: text for name, text in inputs.HARDNESS.items() if name in present}
+    highest = all(name in present for name in inputs.HIGHEST)
 
     def count(rows: pd.DataFrame) -> Parts:
         found: dict[str, pd.DataFrame] = {}
         if bins:
             found |= good_and_bad(rows, inputs.SIGNIFICANT_BINS)
+        if highest:
+            found["highest"] = highest_frames(rows)
         if ratios:
             each = [histogram(rows[name], HARDNESS_EDGES) for name in ratios]
             found["hardness"] = pd.concat(each).set_axis(
@@ -210,9 +211,10 @@ def _features(archive: Archive) -> Features:
         return found
 
     columns = ["runid", *(inputs.SIGNIFICANT_BINS.values() if bins else ()), *ratios]
+    columns += inputs.HIGHEST if highest else ()
     counted = _reduced(archive.derived_table("features", "features", columns=columns), count)
     hardness = Histogram(HARDNESS_EDGES, counted["hardness"]) if ratios else None
-    return Features(counted.get("bins"), counted.get("regions"), hardness)
+    return Features(counted.get("bins"), counted.get("regions"), hardness, counted.get("highest"))
 
 
 def _flags(archive: Archive) -> pd.DataFrame:
@@ -221,58 +223,6 @@ def _flags(archive: Archive) -> pd.DataFrame:
     counted = _reduced(table[names], lambda rows: {"flags": flag_counts(rows)})["flags"]
     # Adding sorts rows by name; flags are told in the order in which they were declared.
     return counted.loc[[*names, "(none)", "(all)"]]
-
-
-def _match(archive: Archive, name: str) -> _Match:
-    product = f"{XMATCH}{name}"
-    table = archive.derived_table(product, "xmatch")
-    present = list(table.columns)
-    prefix = inputs.prefix_of(present)
-    if prefix is None:
-        return _Match(table[["region_num"]].compute(), {}, None)
-    wanted = inputs.catalogue_columns(present, prefix)
-    measured = [f"{prefix}{end}" for end in (inputs.SEPARATION, "density_arcmin2", "p_chance")]
-    own = [column for column in measured if column in present]
-    rows = table[["region_num", *own, *wanted.values()]].compute()
-    nothing = pd.Series(np.nan, index=rows.index)
-    distance, density, chance = (_floats(rows.get(column, nothing)) for column in measured)
-    derived = archive.derived(product)
-    radius = derived.parameters.get("radius_arcsec") if derived else None
-    known = float(radius) if isinstance(radius, int | float) else None
-    return _Match(rows, wanted, separations(distance, density, chance, known))
-
-
-def _types(matched: Mapping[str, _Match]) -> pd.Series | None:
-    match = matched.get(inputs.CATALOGUES["simbad"])
-    if match is None or not match.has("type"):
-        return None
-    return type_counts(match.rows[match.columns["type"]])
-
-
-def _stars(matched: Mapping[str, _Match]) -> pd.DataFrame | None:
-    match = matched.get(inputs.CATALOGUES["gaia"])
-    if match is None or not match.has("magnitude", "parallax"):
-        return None
-    if match.has("colour"):
-        colour = match.floats("colour")
-    elif match.has("blue", "red"):
-        colour = match.floats("blue") - match.floats("red")
-    else:
-        return None
-    error = match.floats("parallax_error") if match.has("parallax_error") else None
-    return absolute_magnitudes(match.floats("magnitude"), colour, match.floats("parallax"), error)
-
-
-def _fluxes(archive: Archive, matched: Mapping[str, _Match]) -> pd.DataFrame | None:
-    match = matched.get(inputs.CATALOGUES["xmm"])
-    if match is None or not match.has("flux"):
-        return None
-    rows = match.rows[match.floats("flux") > 0]
-    unique = archive.derived_table("unique", "unique", columns=["region_num", "best_detid"])
-    best = unique.compute()
-    best = best[best["region_num"].isin(rows["region_num"])]
-    regions = _regions_of(archive, best["best_detid"])
-    return flux_pairs(rows, best, regions, match.columns["flux"])
 
 
 def _checks(

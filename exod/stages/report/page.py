@@ -13,7 +13,7 @@ from exod.plots.drawing import DEFAULT, Drawing
 from exod.plots.statistics import report_pictures
 from exod.report.numbers import Numbers
 from exod.report.page import render
-from exod.report.sections import sections
+from exod.report.sections.contents import sections
 from exod.stages.report.count import CURVES, TOP, gather
 
 REPORT: Final = "report.html"
@@ -26,6 +26,8 @@ def write_report(
     *,
     top: int = TOP,
     light_curves: int = CURVES,
+    extras: str | PathLike[str] | None = None,
+    xmm: str | PathLike[str] | None = None,
     drawing: Drawing = DEFAULT,
 ) -> Numbers:
     """Describe an archive on one HTML page that needs no other file.
@@ -39,6 +41,10 @@ def write_report(
     top, light_curves : int
         How many of the most significant sources are listed, and how many of these have their
         light curve drawn.
+    extras : path, optional
+        Table of EXTraS to compare with, a row for each light curve.
+    xmm : path, optional
+        Table of all sources of 4XMM, for their fluxes and types.
     drawing : Drawing
         Style of the pictures; their format and size are those of a page.
 
@@ -51,9 +57,12 @@ def write_report(
     ------
     ArchiveError
         If the archive cannot be read or the page cannot be written.
+    InputError
+        If a table that is given cannot be read or lacks a column.
     """
     archive = open_archive(archive)
-    numbers = gather(archive, top=top, light_curves=light_curves)
+    tables = {name: Path(path) for name, path in (("extras", extras), ("xmm", xmm)) if path}
+    numbers = gather(archive, top=top, light_curves=light_curves, **tables)
     with drawing.applied():
         pictures = report_pictures(numbers)
     page = render(

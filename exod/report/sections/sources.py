@@ -13,10 +13,7 @@ from exod.report.counterparts import MIN_PARALLAX_SNR, Separations
 from exod.report.inputs import CATALOGUES
 from exod.report.numbers import Numbers
 from exod.report.page import Blocks, Cell, Gallery, Link, Listing, Picture, Text
-from exod.report.words import Pictures, drawn, missing, share
-
-TYPES_LISTED = 25
-"""Object types that are listed; the others are counted together."""
+from exod.report.words import Pictures, drawn, missing, share, unmatched
 
 SIMBAD_RADIUS_ARCSEC = 20
 """Radius of the query behind the links, that of the cross-match."""
@@ -101,55 +98,11 @@ def _match_row(name: str, found: Separations | None) -> Mapping[str, Cell]:
     }
 
 
-def _unmatched(numbers: Numbers, catalogue: str, columns: str) -> Text:
-    """Why there is nothing about a catalogue."""
-    if catalogue in numbers.matches:
-        text = f"The counterparts in {catalogue} lack {columns}"
-    else:
-        text = f"The sources were not matched with {catalogue}"
-    return missing(text, "crossmatch", numbers, f"--with {catalogue}")
-
-
-def object_types(numbers: Numbers, pictures: Pictures) -> Blocks:
-    """Object types of SIMBAD."""
-    if numbers.types is None:
-        return [_unmatched(numbers, CATALOGUES["simbad"], "an object type")]
-    if numbers.types.empty:
-        return [Text("No source has a counterpart in SIMBAD.", missing=True)]
-    total, listed = int(numbers.types.sum()), numbers.types.head(TYPES_LISTED)
-    rows = [(str(name), int(n), share(int(n), total)) for name, n in listed.items()]
-    rest = total - int(listed.sum())
-    if rest:
-        others = plural(len(numbers.types) - len(listed), "other type")
-        rows.append((others, rest, share(rest, total)))
-    return [
-        Text(f"{plural(total, 'counterpart')} of {plural(len(numbers.types), 'type')}."),
-        *drawn(pictures, "types", "Bars: sources by their commonest SIMBAD types."),
-        Listing("Sources by SIMBAD type", ("Type", "Sources", "Share"), tuple(rows)),
-    ]
-
-
-def fluxes(numbers: Numbers, pictures: Pictures) -> Blocks:
-    """Rates and counts against the fluxes of 4XMM."""
-    if numbers.fluxes is None:
-        return [_unmatched(numbers, CATALOGUES["xmm"], "a flux")]
-    if numbers.fluxes.empty:
-        return [Text("No source has a counterpart with a flux in 4XMM.", missing=True)]
-    measured = int((numbers.fluxes["peak_rate"] > 0).sum())
-    text = (
-        f"{plural(len(numbers.fluxes), 'source')} with a mean flux (0.2–12 keV) in 4XMM, against "
-        f"the peak rate ({measured:,} measured) and the counts of their best region. The rate "
-        "of steady light is proportional to its flux; sources far above the others brightened."
-    )
-    alternative = "Peak rate and excess counts of the best region against the flux in 4XMM."
-    return [Text(text), *drawn(pictures, "fluxes", alternative)]
-
-
 def stars(numbers: Numbers, pictures: Pictures) -> Blocks:
     """Absolute magnitudes and colours of Gaia."""
     if numbers.stars is None:
         columns = "a magnitude, a colour or a parallax"
-        return [_unmatched(numbers, CATALOGUES["gaia"], columns)]
+        return [unmatched(numbers, CATALOGUES["gaia"], columns)]
     if numbers.stars.empty:
         return [Text("No source has a counterpart with a usable parallax in Gaia.", missing=True)]
     text = (
