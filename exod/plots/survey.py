@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from exod.plots.distributions import GROUPS
+from exod.plots.distributions import MANY
 from exod.plots.style import (
     BLACK,
     BLUE,
@@ -25,6 +25,8 @@ from exod.plots.style import (
     SMALL,
     VERMILLION,
     as_it_is,
+    label_logarithm,
+    series_style,
 )
 from exod.report.comparisons import FluxGroups
 from exod.report.highestframes import above
@@ -82,7 +84,7 @@ def _steps(axes: Axes, shown: Histogram, label: Callable[[Any], str]) -> None:
     """Groups of a histogram with logarithmic bins as steps."""
     counts = shown.counts.to_numpy()[:, 1:-1]
     for number, (group, row) in enumerate(zip(shown.counts.index, counts, strict=True)):
-        colour, line = GROUPS[number % len(GROUPS)]
+        colour, line = series_style(number)
         text = f"{label(group)} ({row.sum():,})"
         axes.stairs(row, shown.edges, color=colour, ls=line, lw=1.6, label=text)
     filled = np.flatnonzero(counts.sum(axis=0))
@@ -90,14 +92,17 @@ def _steps(axes: Axes, shown: Histogram, label: Callable[[Any], str]) -> None:
     if len(filled):
         last = min(int(filled[-1]) + 3, len(shown.edges) - 1)
         axes.set_xlim(shown.edges[max(int(filled[0]) - 2, 0)], shown.edges[last])
+    label_logarithm(axes.xaxis)
     # Room for the legend above the highest step.
-    axes.set_ylim(0, (1.15 + 0.09 * len(counts)) * max(1, counts.max(initial=0)))
+    columns = 1 + (len(counts) > MANY)
+    room = 1.15 + 0.09 * -(-len(counts) // columns)
+    axes.set_ylim(0, room * max(1, counts.max(initial=0)))
     _whole(axes.yaxis)
-    axes.legend(frameon=False, fontsize=SMALL, loc="upper left")
+    axes.legend(frameon=False, fontsize=SMALL, loc="upper left", ncols=columns)
 
 
 def _whole(axis: Any) -> None:
-    axis.set_major_locator(MaxNLocator(integer=True))
+    axis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
     axis.set_major_formatter("{x:,.0f}")
 
 
@@ -168,13 +173,13 @@ def draw_runs(survey: Survey) -> Figure:
     width = 0.85 / max(table.shape[1], 1)
     for number, t_bin in enumerate(table.columns):
         place = table.index.to_numpy() + (number - (table.shape[1] - 1) / 2) * width
-        colour = GROUPS[number % len(GROUPS)][0]
+        colour = series_style(number)[0]
         left.bar(place, table[t_bin], width, color=colour, label=f"{t_bin:g} s")
     ends = [*(str(number) for number in range(REGIONS_LISTED)), f"{REGIONS_LISTED}+"]
     left.set_xticks(table.index, ends)
     left.set(xlabel="Regions of a run", ylabel="Runs")
     left.set_ylim(0, 1.3 * max(1, table.to_numpy().max(initial=0)))
-    left.legend(frameon=False, fontsize=SMALL + 1, ncols=2, loc="upper right")
+    left.legend(frameon=False, fontsize=SMALL, ncols=5, loc="upper right")
     step = 0.4
     named = (("subsets", survey.subsets, BLUE), ("event lists", survey.lists, ORANGE))
     for number, (name, counts, colour) in enumerate(named):
@@ -213,7 +218,7 @@ def draw_isolated(highest: pd.DataFrame) -> Figure:
         left.plot(limits, counts[name], color=colour, marker=marker, ls=line, ms=4, label=name)
     widths = [name for name in counts.columns if not isinstance(name, str)]
     for number, width in enumerate(widths):
-        colour, line = GROUPS[number % len(GROUPS)]
+        colour, line = series_style(number)
         right.plot(limits, counts[width], color=colour, ls=line, lw=1.6, label=f"{width:g} s")
     for axes in (left, right):
         axes.set(xlabel="Counts of the highest frame, more than", ylabel="Light curves")
@@ -222,7 +227,8 @@ def draw_isolated(highest: pd.DataFrame) -> Figure:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         _whole(axes.yaxis)
         axes.grid(color="0.92", lw=0.6)
-        axes.legend(frameon=False, fontsize=SMALL + 1, loc="upper right")
+        columns = 1 + (len(axes.lines) > MANY)
+        axes.legend(frameon=False, fontsize=SMALL + 1, loc="upper right", ncols=columns)
     return figure
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from exod.archive.parquet import to_pandas
-from exod.counterparts.registry import Catalogue, CatalogueColumn, catalogs_folder
+from exod.counterparts.registry import Catalogue, CatalogueColumn
 from exod.counterparts.standard import DEC, RA
 from exod.counterparts.tables import CatalogueRows
 from exod.files.text import read_text
@@ -21,6 +21,7 @@ from exod.report import inputs
 from exod.report.comparisons import merge_light_curves
 from exod.schemas.arrays import Floats, Mask
 from exod.tablefiles.reading import ForeignTable
+from exod.tablefiles.shipped import catalogs_folder
 
 TYPES: Final = "simbad_types.csv"
 """Our table of the object types of SIMBAD, in the folder of the catalogues."""
