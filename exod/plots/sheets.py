@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -15,7 +16,7 @@ from exod.counts.bayes import Kind
 from exod.plots.lightcurves import Curve, draw_counts
 from exod.plots.style import KIND_COLOURS, KIND_MARKERS, SMALL, Row, legend_below, shade_frames, utc
 
-ROWS: Final = 8
+ROWS: Final = 10
 """Light curves below each other on a sheet."""
 
 STEPS: Final = 300
@@ -37,11 +38,17 @@ class Panel:
         Columns time, n, mu, bti, bccd, B_peak_log, B_eclipse_log; a row a frame.
     note : str
         What stands above it.
+    sigma : float
+        How significant it is; NaN if it is of no region.
+    cells : DataFrame, optional
+        Significant cells, rows of the table cells, whose frames are marked.
     """
 
     run: Row
     rows: pd.DataFrame
     note: str = ""
+    sigma: float = math.nan
+    cells: pd.DataFrame | None = None
 
     @property
     def line(self) -> tuple[float, str, int, float]:
@@ -55,7 +62,9 @@ class Panel:
         return float(self.run["e_lo"]), float(self.run["e_hi"])
 
 
-def curve_sheets(panels: Sequence[Panel], title: str, absent: str = "") -> Iterator[Figure]:
+def curve_sheets(
+    panels: Sequence[Panel], title: str, absent: str = "", history: pd.DataFrame | None = None
+) -> Iterator[Figure]:
     """Light curves in a grid: a line an observation and time bin, a column a band.
 
     Parameters
@@ -66,6 +75,8 @@ def curve_sheets(panels: Sequence[Panel], title: str, absent: str = "") -> Itera
         What they are of; the sheets of several are numbered.
     absent : str
         What stands in the place of a light curve that there is not.
+    history : DataFrame, optional
+        Columns mjd, sigma and kind of detections, which are drawn above the first sheet.
 
     Yields
     ------
@@ -79,7 +90,7 @@ def curve_sheets(panels: Sequence[Panel], title: str, absent: str = "") -> Itera
     pages = [list(lines.values())[first : first + ROWS] for first in range(0, len(lines), ROWS)]
     for number, page in enumerate(pages, start=1):
         which = f" (sheet {number} of {len(pages)})" if pages[1:] else ""
-        yield _sheet(page, bands, f"{title}{which}", absent)
+        yield _sheet(page, bands, f"{title}{which}", absent, history if number == 1 else None)
 
 
 def _sheet(
@@ -87,10 +98,20 @@ def _sheet(
     bands: Sequence[tuple[float, float]],
     title: str,
     absent: str,
+    history: pd.DataFrame | None,
 ) -> Figure:
-    width, height = max(8.0, _COLUMN * len(bands)), 1.6 + _ROW * len(lines)
+    above = 0 if history is None else 1
+    width, height = max(9.0, _COLUMN * len(bands)), 1.8 + _ROW * (len(lines) + above)
     figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.subplots(len(lines), len(bands), squeeze=False)
+    grid = figure.add_gridspec(len(lines) + above, len(bands))
+    if history is not None:
+        _draw_history(figure.add_subplot(grid[0, :]), history)
+    axes = np.array(
+        [
+            [figure.add_subplot(grid[row + above, column]) for column in range(len(bands))]
+            for row in range(len(lines))
+        ]
+    )
     for line, row in zip(lines, axes, strict=True):
         first = next(iter(line.values()))
         for band, axis in zip(bands, row, strict=True):
@@ -101,12 +122,12 @@ def _sheet(
                 _draw(axis, panel)
         row[0].set_ylabel(_line_text(first), fontsize=SMALL, rotation=0, ha="right", va="center")
     for band, axis in zip(bands, axes[0], strict=True):
-        above = axis.get_title()
-        axis.set_title(f"{band[0]:g}–{band[1]:g} keV" + (f"\n{above}" if above else ""), fontsize=9)
+        note = axis.get_title()
+        axis.set_title(f"{band[0]:g}–{band[1]:g} keV" + (f"\n{note}" if note else ""), fontsize=9)
     for axis in axes[-1]:
         axis.set_xlabel("Time since the start of the run (ks)", fontsize=SMALL)
     figure.suptitle(title, fontsize=11)
-    legend_below(figure, axes.ravel(), columns=5)
+    legend_below(figure, figure.axes, columns=5)
     return figure
 
 
@@ -118,7 +139,7 @@ def _line_text(panel: Panel) -> str:
 
 
 def _draw(axes: Axes, panel: Panel) -> None:
-    curve = Curve.of(panel.run, panel.rows)
+    curve = Curve.of(panel.run, panel.rows, panel.cells)
     factor = -(-len(curve) // STEPS)
     draw_counts(axes, curve.grouped(factor) if factor > 1 else curve)
     kinds: tuple[Kind, Kind] = ("peak", "eclipse")
@@ -134,7 +155,7 @@ def _draw(axes: Axes, panel: Panel) -> None:
                 markersize=5,
                 markeredgecolor="white",
                 markeredgewidth=0.5,
-                label=f"{kind} of {float(panel.run['sigma']):.3g}σ or more",
+                label=f"significant {kind}",
                 zorder=5,
                 clip_on=False,
             )
@@ -144,6 +165,29 @@ def _draw(axes: Axes, panel: Panel) -> None:
     axes.locator_params(axis="y", nbins=4, integer=True)
     if panel.note:
         axes.set_title(panel.note, fontsize=SMALL)
+
+
+def _draw_history(axes: Axes, history: pd.DataFrame) -> None:
+    """When each region was found, and how significant it is."""
+    for kind, own in history.groupby("kind"):
+        axes.plot(
+            own["mjd"],
+            own["sigma"],
+            ls="",
+            marker=KIND_MARKERS[str(kind)],
+            color=KIND_COLOURS[str(kind)],
+            markersize=5,
+            markeredgecolor="white",
+            markeredgewidth=0.5,
+            clip_on=False,
+        )
+    axes.set_ylim(bottom=0)
+    axes.margins(x=0.03)
+    axes.ticklabel_format(axis="x", useOffset=False, style="plain")
+    axes.set_title(
+        "All regions: significance (σ) by the start of the observation (MJD)", fontsize=9
+    )
+    axes.tick_params(labelsize=SMALL)
 
 
 def _leave_empty(axes: Axes, text: str) -> None:

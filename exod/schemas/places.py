@@ -27,8 +27,8 @@ PHOTONS = Table(
     "Photons that were counted in the cells of a region",
     (
         kinds.start("TIME", "Arrival, mission elapsed time"),
-        kinds.sky_x("X", "Sky pixel"),
-        kinds.sky_y("Y", "Sky pixel"),
+        Column("X", pa.int32(), "pixel", "Sky pixel", ucd="pos.cartesian.x"),
+        Column("Y", pa.int32(), "pixel", "Sky pixel", ucd="pos.cartesian.y"),
         Column("PI", pa.int16(), "eV", "Energy", ucd="em.energy"),
         Column("CCDNR", pa.int16(), "", "Chip", ucd="meta.id;instr.det"),
         kinds.instrument("instrument", "Camera, INSTRUME of the header"),

@@ -52,7 +52,13 @@ _ALL_ONES: Final = 2**32 - 1
 _SAMPLE_ROWS: Final = 1000
 
 
-def write_fits(path: Path, table: Table, rows: Path, header: Header = MappingProxyType({})) -> None:
+def write_fits(
+    path: Path,
+    table: Table,
+    rows: Path,
+    header: Header = MappingProxyType({}),
+    own: Header = MappingProxyType({}),
+) -> None:
     """Write a Parquet file as a FITS file with one binary table.
 
     Parameters
@@ -69,6 +75,8 @@ def write_fits(path: Path, table: Table, rows: Path, header: Header = MappingPro
         ``int64`` their digits if some are missing.
     header : dict
         Further keywords of both headers; those of a table that holds times say how they count.
+    own : dict
+        Further keywords of the header of the table alone, as those of its columns.
     """
     with pq.ParquetFile(rows) as source, path.open("w+b") as target:
         layout = [_fits_column(column, source) for column in table.columns]
@@ -84,7 +92,7 @@ def write_fits(path: Path, table: Table, rows: Path, header: Header = MappingPro
             told = fits_unit(column.unit) or not column.unit
             unit = "" if told else f" ({column.unit})"
             hdu.header[f"TCOMM{number}"] = _ascii(f"{column.description}{unit}")
-        hdu.header.update(time_frame(table))
+        hdu.header.update({**time_frame(table), **own})
         for part in (primary, hdu):
             part.header.update(header)
         primary.add_checksum()

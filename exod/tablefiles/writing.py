@@ -45,7 +45,14 @@ def check_target(path: Path, *, overwrite: bool) -> None:
         raise ConfigError(f"{path} exists; give another name, or --overwrite.")
 
 
-def write_table(path: Path, table: Table, chunks: Chunks, *, overwrite: bool = False) -> int:
+def write_table(
+    path: Path,
+    table: Table,
+    chunks: Chunks,
+    *,
+    overwrite: bool = False,
+    header: Mapping[str, tuple[str | int | float, str]] = MappingProxyType({}),
+) -> int:
     """Write a table in the format that the ending of the file names.
 
     Parameters
@@ -58,6 +65,8 @@ def write_table(path: Path, table: Table, chunks: Chunks, *, overwrite: bool = F
         Its rows, with exactly these columns.
     overwrite : bool
         Whether a file of this name may be replaced.
+    header : dict
+        Keywords with value and comment, for the header of the table if it becomes FITS.
 
     Returns
     -------
@@ -82,7 +91,10 @@ def write_table(path: Path, table: Table, chunks: Chunks, *, overwrite: bool = F
     counter = _Counted(chunks)
     try:
         with whole_file(path, overwrite=overwrite) as temporary:
-            _WRITERS[suffix](temporary, table, counter)
+            if suffix == ".fits":
+                _write_fits(temporary, table, counter, header)
+            else:
+                _WRITERS[suffix](temporary, table, counter)
     except FileExistsError:
         raise ConfigError(f"{path} exists; give another name, or --overwrite.") from None
     return counter.rows
@@ -107,12 +119,17 @@ def write_parquet(path: Path, table: Table, chunks: Chunks) -> None:
             sink.write_table(chunk.cast(table.schema))
 
 
-def _write_fits(path: Path, table: Table, chunks: Chunks) -> None:
+def _write_fits(
+    path: Path,
+    table: Table,
+    chunks: Chunks,
+    header: Mapping[str, tuple[str | int | float, str]] = MappingProxyType({}),
+) -> None:
     from exod.tablefiles.fits import write_fits
 
     with scratch_file(path) as rows:
         write_parquet(rows, table, chunks)
-        write_fits(path, table, rows)
+        write_fits(path, table, rows, own=header)
 
 
 def _write_csv(path: Path, table: Table, chunks: Chunks) -> None:

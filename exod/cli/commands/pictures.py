@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -29,7 +30,10 @@ from exod.errors import ConfigError
 def plot(
     root: Archive_,
     names: Annotated[
-        list[str], typer.Argument(metavar="DETID-or-OBSID...", help="Regions or observations.")
+        list[str],
+        typer.Argument(
+            metavar="DETID-or-OBSID-or-NAME...", help="Regions, observations or unique sources."
+        ),
     ],
     to: Annotated[Path, typer.Option(help="Folder of the pictures.")] = Path("plots"),
     form: PictureFormat = "png",
@@ -37,17 +41,24 @@ def plot(
     style: PictureStyle = None,
     storage: Storage = None,
 ) -> None:
-    """Draw regions (light curve and image) or whole observations.
+    """Draw regions (light curve and image), whole observations, or sources on a sheet.
+
+    The sheet of a source has its light curves in all observations, time bins and bands.
 
     Example: `exod plot results 0001730201_0_50_0.2_12.0_0 --to plots --format pdf`
+
+    A source: `exod plot results "EXOD J173442.5-323454"`
     """
     from exod.archive import open_archive
     from exod.plots import save_detection, save_observation
+    from exod.plots.sources import is_source_name, save_source
 
     drawing = drawing_of(form, size, style)
     archive = open_archive(root, storage_options(storage))
     for name in names:
-        save = save_observation if name.isdigit() else save_detection
+        save: Callable[..., list[Path]] = save_source
+        if not is_source_name(name):
+            save = save_observation if name.isdigit() else save_detection
         for path in save(archive, name, to, drawing=drawing):
             out.print(str(path), soft_wrap=True)
 

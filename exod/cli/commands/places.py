@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from exod.cli.app import PlainConsole, app, err, new_table, out, say
 from exod.cli.options import (
+    Archive_,
     Band,
     ConfigFile,
     Input,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from exod.schemas.columns import Table
     from exod.stages.places.curves import PlaceCurve
+    from exod.tablefiles.fits import Header
 
 Between = Annotated[
     str | None,
@@ -151,6 +153,46 @@ def lightcurve(
         say(str(path))
 
 
+@app.command()
+def events(
+    root: Archive_,
+    detid: Annotated[str, typer.Argument(metavar="DETID", help="A region.")],
+    to: Annotated[
+        Path, typer.Option(metavar="FILE", help="Table to write, as .fits, .parquet or .csv.")
+    ],
+    take: Annotated[
+        str,
+        typer.Option(
+            metavar="cells|region|box",
+            help="Significant cells in their frames; those cells in all frames; the box of the "
+            "light curve in all frames.",
+        ),
+    ] = "cells",
+    between: Between = None,
+    overwrite: Overwrite = False,
+    storage: Storage = None,
+    source: Input = None,
+) -> None:
+    """Write the photons of a region, which are read again from where its event lists were.
+
+    As FITS it is an event list, with the times and the projection that DS9 and TOPCAT look for.
+
+    Example: `exod events results 0001730201_0_50_0.2_12.0_0 --to photons.fits --take box`
+    """
+    from exod.archive import open_archive
+    from exod.schemas.places import PHOTONS
+    from exod.stages.places.photons import region_photons
+
+    _check_table(to, overwrite=overwrite)
+    during = _between(between)
+    archive = open_archive(root, storage_options(storage))
+    with err.status("Reading events"):
+        found = region_photons(
+            archive, detid, take, between=during, options=storage_options(source)
+        )
+    _write(to, PHOTONS, found.rows, overwrite=overwrite, header=found.header)
+
+
 def _t_bins(text: str | None) -> list[float] | None:
     return None if text is None else numbers("--t-bin", text.split(","), "5,50,200")
 
@@ -186,12 +228,19 @@ def _check_table(to: Path | None, *, overwrite: bool) -> None:
         check_target(to, overwrite=overwrite)
 
 
-def _write(to: Path, table: Table, rows: pd.DataFrame, *, overwrite: bool) -> None:
+def _write(
+    to: Path,
+    table: Table,
+    rows: pd.DataFrame,
+    *,
+    overwrite: bool,
+    header: Header | None = None,
+) -> None:
     from exod.archive.parquet import to_arrow
     from exod.tablefiles.writing import write_table
 
     content = to_arrow(table, rows, table.name)
-    count = write_table(to, table, [content], overwrite=overwrite)
+    count = write_table(to, table, [content], overwrite=overwrite, header=header or {})
     say(f"{plural(count, 'row')} in {to}")
 
 
