@@ -124,7 +124,7 @@ def _sheet(
     for band, axis in zip(bands, axes[0], strict=True):
         note = axis.get_title()
         axis.set_title(f"{band[0]:g}–{band[1]:g} keV" + (f"\n{note}" if note else ""), fontsize=9)
-    for axis in axes[-1]:
+    for axis in (axis for axis in axes[-1] if axis.axison):
         axis.set_xlabel("Time since the start of the run (ks)", fontsize=SMALL)
     figure.suptitle(title, fontsize=11)
     legend_below(figure, figure.axes, columns=5)
@@ -191,8 +191,5 @@ def _draw_history(axes: Axes, history: pd.DataFrame) -> None:
 
 
 def _leave_empty(axes: Axes, text: str) -> None:
-    axes.set_xticks([])
-    axes.set_yticks([])
-    for side in axes.spines.values():
-        side.set_visible(False)
+    axes.set_axis_off()
     axes.text(0.5, 0.5, text, ha="center", va="center", fontsize=SMALL, transform=axes.transAxes)
