@@ -15,9 +15,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from exod.archive import Archive
 from exod.config import Config
 from exod.errors import ArchiveError, InputError
-from exod.plots import sources
-from exod.plots.sheets import ROWS, Panel, curve_sheets
-from exod.plots.sources import find_source, save_source
+from exod.plots.places import sources
+from exod.plots.places.sheets import ROWS, Panel, curve_sheets
+from exod.plots.places.sources import find_source, save_source
 from exod.scheduler.plan import Plan
 from exod.stages.derive.cluster import cluster_archive
 

@@ -51,7 +51,7 @@ def plot(
     """
     from exod.archive import open_archive
     from exod.plots import save_detection, save_observation
-    from exod.plots.sources import is_source_name, save_source
+    from exod.plots.places.sources import is_source_name, save_source
 
     drawing = drawing_of(form, size, style)
     archive = open_archive(root, storage_options(storage))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from exod.plots.drawing import DEFAULT, Drawing, save_figures
 from exod.plots.lightcurves import place_light_curve
-from exod.plots.sheets import Panel, curve_sheets
+from exod.plots.places.sheets import Panel, curve_sheets
 from exod.plots.style import position_text, run_text
 from exod.sources.naming import iau_names
 from exod.stages.places.curves import PlaceCurve, SkyPlace
