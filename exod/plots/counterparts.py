@@ -26,6 +26,7 @@ from exod.plots.style import (
     SMALL,
     VERMILLION,
     label_logarithm,
+    legend_below,
 )
 from exod.report.counterparts import Separations
 from exod.report.statistics import pixel_centres
@@ -159,7 +160,7 @@ def draw_offsets(
         draw(0, color=BLACK, lw=0.6, zorder=1)
     if likely.any():
         _draw_mean(axes, offsets[likely])
-        axes.legend(fontsize=SMALL + 1, loc="upper left", framealpha=0.85)
+        legend_below(figure, [axes], columns=2)
     else:
         axes.text(0.5, 0.6, "no counterparts", transform=axes.transAxes, ha="center")
     # Right ascension grows to the left, as on the sky.

@@ -129,7 +129,7 @@ def test_offsets_of_an_archive(tmp_path: Path) -> None:
     (figure,) = dict(archive_sheets(archive)).values()
     known = rows["gaia_dra_arcsec"].notna() & ~(rows["gaia_p_chance"] >= 0.5)
     mean = rows["gaia_dra_arcsec"][known].mean()
-    texts = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    texts = [text.get_text() for text in figure.legends[0].get_texts()]
     assert any(f"mean {mean:+.2f} ± ".replace("-", "−") in text for text in texts)
 
 

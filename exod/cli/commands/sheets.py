@@ -41,8 +41,8 @@ def sheets(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="ROOT-or-PATH... [OBSID...]",
-            help="An archive, or folders or event lists; observations of it to draw.",
+            metavar="ROOT-or-PATH-or-OBSID...",
+            help="An archive, or folders or event lists; then observations there, by obsid.",
         ),
     ] = None,
     statistics: Annotated[

@@ -54,9 +54,13 @@ def _detector(archive: Archive) -> Sheet:
     columns = ["t_bin", "X_det", "Y_det"]
     regions = archive.derived_table("flags", "detector", columns=columns).compute()
     boxes = archive.derived_table("flags", "hot_regions").compute()
-    hot = plural(len(boxes), "hot region")
+    # Boxes about a pivot of their own are at another place in each observation.
+    fixed = boxes["origin"].isin(["found", "given"])
+    hot = plural(int(fixed.sum()), "hot region")
     title = f"{plural(len(regions), 'region')} on the detector, turned by −PA_PNT; {hot}"
-    return detector_sheet(title, regions, boxes)
+    if not fixed.all():
+        title += f" ({int((~fixed).sum()):,} about another pivot not drawn)"
+    return detector_sheet(title, regions, boxes[fixed])
 
 
 def _energies(archive: Archive) -> Sheet:

@@ -75,7 +75,9 @@ def observation_sheets(files: ObservationFiles, config: Config) -> Sheets:
 def _sheets(obsid: str, events: MergedEvents, run: Run) -> Sheets:
     row = {"t_bin": run.t_bin, "e_lo": run.band[0], "e_hi": run.band[1]}
     target = as_it_is(events.exposures[0].target)
-    title = f"{target} · {obsid}, subset {events.number} · {run_text(row)}".lstrip(" ·")
+    name = f"{target} · {obsid}, subset {events.number}".lstrip(" ·")
+    title = f"{name} · {run_text(row)}"
+    all_energies = f"{name} · {run.t_bin:g} s frames"
     frames = run.cube.frames
     yield f"{run.runid}_template", _template(f"{title}\nBackground template", run)
     yield (
@@ -91,8 +93,10 @@ def _sheets(obsid: str, events: MergedEvents, run: Run) -> Sheets:
         ),
     )
     counts = _by_ccd(events, frames)
-    yield f"{run.runid}_ccds", ccd_sheet(f"{title}\nCCDs", events, frames, counts, run.camera_off)
-    yield f"{run.runid}_energies", _energies(f"{title}\nSoft against hard counts", events, run)
+    ccds = ccd_sheet(f"{all_energies}\nCCDs", events, frames, counts, run.camera_off)
+    yield f"{run.runid}_ccds", ccds
+    energies = _energies(f"{all_energies}\nSoft against hard counts", events, run)
+    yield f"{run.runid}_energies", energies
 
 
 def _all_counts(events: MergedEvents, run: Run) -> Integers:
