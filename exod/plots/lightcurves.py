@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from exod.counts.bayes import MU_MIN, Kind, Thresholds, n_peak, threshold
@@ -378,6 +379,7 @@ def draw_counts(axes: Axes, curve: Curve) -> None:
         zorder=4,
     )
     axes.set_ylim(-0.5, 1.12 * highest + 0.5)
+    axes.yaxis.set_major_locator(MaxNLocator("auto", integer=True))
 
 
 def _draw_bayes_factors(axes: Axes, curve: Curve) -> None:

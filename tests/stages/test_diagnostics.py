@@ -106,6 +106,8 @@ def test_one_run_of_presets() -> None:
         cube = with_template(one_run(config, config.cube, None, None)).cube
         assert (cube.t_bin, cube.bands) == ((t_bin,), ((0.2, 12.0),))
         assert not cube.slides
+    other = Config.load(overrides=["detect.method=exod1", "detect.sigma=8"])
+    assert with_template(one_run(other, other.cube, None, None)).detect.method == "search"
     given = Config.load(overrides=["cube.t_bin=[7]", "cube.bands=[[1,2]]"]).cube
     assert one_run(config, given, "7", "1-2").cube.bands == ((1.0, 2.0),)
 

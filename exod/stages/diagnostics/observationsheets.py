@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from exod.config import Config
+from exod.config import Config, Detect
 from exod.counts.template import Expectation, template_steps
 from exod.errors import InputError, plural
 from exod.observation.gti import Frames, ccd_counts, high_energy_counts
@@ -26,7 +26,7 @@ BANDS_EV: Final = ((200, 2000), (2000, 12_000))
 
 
 def with_template(config: Config) -> Config:
-    """The settings with the background template, which sliding windows have not.
+    """The settings with the background template, which sliding windows and EXOD I have not.
 
     Examples
     --------
@@ -34,9 +34,7 @@ def with_template(config: Config) -> Config:
     'template'
     """
     cube = config.cube.model_copy(update={"window": 1, "frame_shifts": 1, "psf_weights": False})
-    rule = {"null": "template", "false_alarm_rate": None}
-    detect = config.detect.model_copy(update=rule)
-    return config.model_copy(update={"cube": cube, "detect": detect})
+    return config.model_copy(update={"cube": cube, "detect": Detect(null="template")})
 
 
 def observation_sheets(files: ObservationFiles, config: Config) -> Sheets:
