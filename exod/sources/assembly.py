@@ -20,13 +20,21 @@ from exod.sky.healpix import DEEPEST, Pixels, sky_pixels
 from exod.sky.sphere import Vectors, positions, separations_arcsec, unit_vectors
 from exod.sources.clustering import cluster, means
 from exod.sources.footprints import Footprint, covered_by
-from exod.sources.identities import Earlier, Identities, Members, identify, shared_members
-from exod.sources.naming import iau_names, unique_names
+from exod.sources.friends import divided, friends
+from exod.sources.identities import (
+    Earlier,
+    Identities,
+    Members,
+    identify,
+    shared_members,
+    taken_over,
+)
+from exod.sources.naming import iau_names, naming_regions, unique_names
 
 ENDED: Final = ("merged", "gone")
 """Changes after which a source has no regions."""
 
-CHANGES: Final = ("new", "merged", "split", "gone", "returned")
+CHANGES: Final = ("new", "merged", "split", "gone", "returned", "adopted", "renamed")
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,11 @@ class Sky:
         Version of the product.
     generation : int
         Number of the version, from 1.
+    rule : str
+        How regions are put together: published or friends.
+    keeps_names : bool
+        Whether a name that was given stays whatever is added; otherwise it is that which a new
+        archive of the same observations would give, unless these were processed again.
     """
 
     radius_arcsec: float
@@ -50,6 +63,8 @@ class Sky:
     dec_decimals: int
     version: str
     generation: int
+    rule: str = "published"
+    keeps_names: bool = True
 
 
 @dataclass(frozen=True)
@@ -66,6 +81,11 @@ class Field:
         What observations covered.
     observations : sequence of str
         The observation of each footprint.
+    redone : frozenset of str
+        Observations of the earlier version that were processed again since, or are gone.
+    adopted : DataFrame, optional
+        Sources of another catalogue whose names count: region_num, srcid, ra_deg, dec_deg. Numbers
+        count where there is no earlier version; they are -1 where there is.
     """
 
     regions: pd.DataFrame
@@ -74,15 +94,30 @@ class Field:
     lineage: pd.DataFrame
     footprints: Sequence[Footprint]
     observations: Sequence[str]
+    redone: frozenset[str] = frozenset()
+    adopted: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True)
 class Sources:
-    """Rows by table, how many sources are new, and how many changes there are of each kind."""
+    """What is in a part of the sky.
+
+    Attributes
+    ----------
+    tables : dict of str to DataFrame
+        Rows by table.
+    n_new : int
+        How many sources are new.
+    changes : dict of str to int
+        How many changes there are of each kind.
+    n_divided : int
+        Sources that share regions of one place, by the errors of these, with another source.
+    """
 
     tables: dict[str, pd.DataFrame]
     n_new: int
     changes: Mapping[str, int]
+    n_divided: int = 0
 
 
 @dataclass(frozen=True)
@@ -91,13 +126,16 @@ class _Clusters:
 
     labels: Indices
     means: Vectors
+    is_divided: Mask
 
     @classmethod
-    def of(cls, regions: pd.DataFrame, radius_arcsec: float) -> _Clusters:
+    def of(cls, regions: pd.DataFrame, radius_arcsec: float, rule: str) -> _Clusters:
         vectors = _vectors(regions)
-        labels = cluster(vectors, radius_arcsec)
+        alike = friends(vectors, regions["pos_err_arcsec"].to_numpy(float), radius_arcsec)
+        labels = alike if rule == "friends" else cluster(vectors, radius_arcsec)
         sums = means(vectors, labels, int(labels.max(initial=-1)) + 1)
-        return cls(labels, sums / np.linalg.norm(sums, axis=-1, keepdims=True))
+        middles = sums / np.linalg.norm(sums, axis=-1, keepdims=True)
+        return cls(labels, middles, divided(labels, alike))
 
     @cached_property
     def positions(self) -> tuple[Floats, Floats]:
@@ -130,27 +168,19 @@ def sources_of(field: Field, sky: Sky, order: int, span: tuple[int, int]) -> Sou
         Rows of the tables unique, members and lineage, none if nothing is there. New sources have
         the numbers -1, -2 and so on in the order of the sky.
     """
-    if not len(field.regions) and not len(field.lineage):
+    if not len(field.regions) and not len(field.lineage) and field.adopted is None:
         # Most partitions at the edge of a field.
         return Sources({}, 0, dict.fromkeys(CHANGES, 0))
     bounds = [pixel << 2 * (DEEPEST - order) for pixel in span]
-    clusters = _Clusters.of(field.regions, sky.radius_arcsec)
+    clusters = _Clusters.of(field.regions, sky.radius_arcsec, sky.rule)
     inside = (clusters.places >= bounds[0]) & (clusters.places < bounds[1])
-    names, earlier = _earlier(field)
-    had = field.earlier_members
-    index = pd.Index(earlier.region_num).get_indexer(pd.Index(had["region_num"]))
-    near = index >= 0
-    shared = shared_members(
-        Members(had["detid"].to_numpy(object)[near], _vectors(had[near]), index[near]),
-        Members(field.regions["detid"].to_numpy(object), _vectors(field.regions), clusters.labels),
-        sky.radius_arcsec,
-    )
-    found = identify(earlier, clusters.means, shared, sky.radius_arcsec)
-    about = _about(clusters, found, earlier, names, inside, field.lineage, sky)
+    names, earlier, found = _identified(field, clusters, sky)
+    about = _about(clusters, found, earlier, names, inside, field, sky)
     was = sky_pixels(*positions(earlier.vectors)) if len(names) else np.empty(0, np.int64)
     ended = (was >= bounds[0]) & (was < bounds[1])
     changes = [
         _begun(about, found, earlier, inside),
+        _renamed(about, found, names, inside, is_adopted=_numbers_count(field)),
         _ended(found, earlier, names, ended),
     ]
     new = pd.concat(changes, ignore_index=True).assign(
@@ -166,7 +196,39 @@ def sources_of(field: Field, sky: Sky, order: int, span: tuple[int, int]) -> Sou
         tables,
         int((about.loc[inside, "region_num"] < 0).sum()),
         {change: int(counted.get(change, 0)) for change in CHANGES},
+        int((clusters.is_divided & inside).sum()),
     )
+
+
+def _numbers_count(field: Field) -> bool:
+    """Whether sources of another catalogue take the place of an earlier version."""
+    return field.adopted is not None and bool((field.adopted["region_num"] >= 0).all())
+
+
+def _identified(
+    field: Field, clusters: _Clusters, sky: Sky
+) -> tuple[NDArray[np.object_], Earlier, Identities]:
+    """Names of the earlier sources, the sources, and which of them clusters are."""
+    if field.adopted is not None and _numbers_count(field):
+        rows = field.adopted
+        numbers = rows["region_num"].to_numpy(np.int64)
+        earlier = Earlier(numbers, _vectors(rows), np.ones(len(rows), bool))
+        source = taken_over(earlier.vectors, clusters.means, sky.radius_arcsec)
+        cluster_of = np.full(len(rows), -1, np.intp)
+        cluster_of[source[source >= 0]] = np.flatnonzero(source >= 0)
+        none = np.full(len(source), -1, np.int64), np.full(len(rows), -1, np.int64)
+        found = Identities(source, none[0], cluster_of, none[1])
+        return rows["srcid"].to_numpy(object), earlier, found
+    names, earlier = _earlier(field)
+    had = field.earlier_members
+    index = pd.Index(earlier.region_num).get_indexer(pd.Index(had["region_num"]))
+    near = index >= 0
+    shared = shared_members(
+        Members(had["detid"].to_numpy(object)[near], _vectors(had[near]), index[near]),
+        Members(field.regions["detid"].to_numpy(object), _vectors(field.regions), clusters.labels),
+        sky.radius_arcsec,
+    )
+    return names, earlier, identify(earlier, clusters.means, shared, sky.radius_arcsec)
 
 
 def _vectors(frame: pd.DataFrame) -> Vectors:
@@ -193,7 +255,7 @@ def _about(
     earlier: Earlier,
     names: NDArray[np.object_],
     inside: Mask,
-    lineage: pd.DataFrame,
+    field: Field,
     sky: Sky,
 ) -> pd.DataFrame:
     """Number, name and place of each cluster; numbers of new ones outside are of no use."""
@@ -202,16 +264,66 @@ def _about(
     new = new[np.argsort(clusters.places[new], kind="stable")]
     numbers = np.full(len(clusters.means), np.iinfo(np.int64).min)
     numbers[new[inside[new]]] = -1 - np.arange(inside[new].sum())
-    srcids = np.full(len(clusters.means), "", object)
     ra, dec = clusters.positions
-    digits = sky.ra_decimals, sky.dec_decimals
-    wanted = iau_names(ra[new], dec[new], ra_decimals=digits[0], dec_decimals=digits[1])
-    # A name is of the place where it was given, so that equal ones are in the lineage near by.
-    srcids[new] = unique_names(wanted, lineage["srcid"])
     known = found.source >= 0
     numbers[known] = earlier.region_num[found.source[known]]
-    srcids[known] = names[found.source[known]]
+    srcids = np.full(len(clusters.means), "", object)
+    naming = naming_regions(field.regions, clusters.labels)
+    stays = known & (sky.keeps_names | _named_alike(field, found, earlier, naming))
+    srcids[stays] = names[found.source[stays]]
+    if field.adopted is not None:
+        source = taken_over(_vectors(field.adopted), clusters.means, sky.radius_arcsec)
+        theirs = field.adopted["srcid"].to_numpy(object)[source]
+        # A name of the other catalogue goes before one that was given here.
+        srcids[np.isin(srcids, theirs[source >= 0])] = ""
+        srcids[source >= 0] = theirs[source >= 0]
+    _name_others(srcids, numbers, clusters, field.regions.iloc[naming], field.lineage, sky)
     return pd.DataFrame({"region_num": numbers, "srcid": srcids, "ra_deg": ra, "dec_deg": dec})
+
+
+def _named_alike(field: Field, found: Identities, earlier: Earlier, naming: Indices) -> Mask:
+    """Which clusters have the name of a source for the same reason as before.
+
+    The region that names it is the same one, or another one only because its observation was
+    processed again or is gone.
+    """
+    had = field.earlier_members.reset_index(drop=True)
+    index = pd.Index(earlier.region_num).get_indexer(pd.Index(had["region_num"]))
+    had, index = had[index >= 0].reset_index(drop=True), index[index >= 0]
+    sources, labels = np.unique(index, return_inverse=True)
+    rows = had.iloc[naming_regions(had, labels)]
+    before = np.full((len(earlier.region_num) + 1, 2), None, object)
+    before[sources] = rows[["detid", "obsid"]].to_numpy(object)
+    # The last row stands for no source.
+    detid, obsid = before[found.source].T
+    same = detid == field.regions["detid"].to_numpy(object)[naming]
+    return np.asarray(same | np.isin(obsid, list(field.redone)), bool)
+
+
+def _name_others(
+    srcids: NDArray[np.object_],
+    numbers: NDArray[np.int64],
+    clusters: _Clusters,
+    rows: pd.DataFrame,
+    lineage: pd.DataFrame,
+    sky: Sky,
+) -> None:
+    """Name the clusters that have no name yet by the place of the regions that name them."""
+    unnamed = np.flatnonzero(srcids == "")
+    unnamed = unnamed[np.argsort(clusters.places[unnamed], kind="stable")]
+    wanted = iau_names(
+        rows["ra_deg"].to_numpy()[unnamed],
+        rows["dec_deg"].to_numpy()[unnamed],
+        ra_decimals=sky.ra_decimals,
+        dec_decimals=sky.dec_decimals,
+    )
+    # A name is of the place where it was given, so that equal ones are in the lineage near by.
+    given = dict(zip(lineage["srcid"], lineage["region_num"], strict=True))
+    if not sky.keeps_names:
+        # It goes with the region that it was given for.
+        given = {}
+    own = np.maximum(numbers[unnamed], -1).tolist()
+    srcids[unnamed] = unique_names(wanted, own, given, srcids[srcids != ""])
 
 
 def _members(
@@ -299,6 +411,22 @@ def _begun(about: pd.DataFrame, found: Identities, earlier: Earlier, inside: Mas
         other = found.split_from[rows] if change == "split" else -1
         parts.append(about[rows].assign(other=other, change=change))
     return pd.concat(parts, ignore_index=True)
+
+
+def _renamed(
+    about: pd.DataFrame,
+    found: Identities,
+    names: NDArray[np.object_],
+    inside: Mask,
+    *,
+    is_adopted: bool,
+) -> pd.DataFrame:
+    """Lineage of sources of another catalogue, and of those that have another name now."""
+    rows = (found.source >= 0) & inside
+    if is_adopted:
+        return about[rows].assign(other=-1, change="adopted")
+    rows[rows] = about["srcid"].to_numpy(object)[rows] != names[found.source[rows]]
+    return about[rows].assign(other=-1, change="renamed")
 
 
 def _ended(

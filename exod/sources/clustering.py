@@ -148,6 +148,24 @@ def nearest_candidates(
     return found
 
 
+def pair_chunks(
+    vectors: Vectors, radius_arcsec: float, pairs_per_chunk: int
+) -> Iterator[tuple[Indices, Indices, Floats]]:
+    """All pairs of points within a radius, each with itself too, some at a time.
+
+    Yields
+    ------
+    i, j : ndarray of intp, shape (n_pairs,)
+        Both points.
+    squared : ndarray of float64, shape (n_pairs,)
+        Squared distance.
+    """
+    tree, limit = cKDTree(vectors), float(chord(radius_arcsec))
+    for first, last in _chunks(tree, vectors, limit, pairs_per_chunk):
+        pairs = _pairs(vectors[first:last], tree, vectors, limit)
+        yield pairs.i + first, pairs.j, pairs.squared
+
+
 def _chunks(
     tree: cKDTree, vectors: Vectors, limit: float, pairs_per_chunk: int
 ) -> Iterator[tuple[int, int]]:
@@ -196,8 +214,18 @@ def cluster(
     >>> cluster(unit_vectors([10.0, 359.999, 0.001, 10.001], [0, 0, 0, 0]), 20.0)
     array([0, 1, 1, 0])
     """
-    candidate = nearest_candidates(vectors, radius_arcsec, pairs_per_chunk)
-    _, first, inverse = np.unique(candidate, return_index=True, return_inverse=True)
+    return in_order_of_rows(nearest_candidates(vectors, radius_arcsec, pairs_per_chunk))
+
+
+def in_order_of_rows(labels: Indices) -> Indices:
+    """Labels from 0 on, in the order of the first points that have them.
+
+    Examples
+    --------
+    >>> in_order_of_rows(np.array([7, 2, 7, 5]))
+    array([0, 1, 0, 2])
+    """
+    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
     rank = np.empty(len(first), np.intp)
     rank[np.argsort(first)] = np.arange(len(first))
     return rank[inverse]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import count
 from typing import Final
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
-from exod.schemas.arrays import Floats
+from exod.schemas.arrays import Floats, Indices
 
 SNAP: Final = 1e-6
 """Share of the last digit by which rounding may miss it: 0.05125 deg are 12.3 s, not 12.2."""
@@ -97,20 +99,73 @@ def suffix(number: int) -> str:
     return text
 
 
-def unique_names(wanted: Sequence[str], given: Iterable[str]) -> list[str]:
-    """The wanted names in their order, each with the first suffix that nobody has yet.
+def unique_names(
+    wanted: Sequence[str],
+    numbers: Iterable[int],
+    given: Mapping[str, int],
+    taken: Iterable[str] = (),
+) -> list[str]:
+    """The wanted names in their order, each with the first suffix that nobody else has or had.
+
+    Parameters
+    ----------
+    wanted : sequence of str
+        Names.
+    numbers : iterable of int
+        The number of the source of each; -1 for new ones.
+    given : dict of str to int
+        Numbers of the sources that names were given to: nobody else gets them.
+    taken : iterable of str
+        Names that are not to be had.
 
     Examples
     --------
-    >>> unique_names(["A", "A", "B"], ["A", "Ab"])
+    >>> unique_names(["A", "A", "B"], [-1, -1, 7], {"A": 3, "Ab": 3, "B": 7})
     ['Aa', 'Ac', 'B']
     """
-    taken = set(given)
-    names = []
-    for name in wanted:
-        number = 0
-        while name + suffix(number) in taken:
-            number += 1
-        taken.add(name + suffix(number))
-        names.append(name + suffix(number))
+    used, names = set(taken), []
+    for name, number in zip(wanted, numbers, strict=True):
+        letters = count()
+        found = next(
+            own
+            for own in (name + suffix(letter) for letter in letters)
+            if own not in used and given.get(own, number) == number
+        )
+        used.add(found)
+        names.append(found)
     return names
+
+
+def naming_regions(regions: pd.DataFrame, labels: Indices) -> Indices:
+    """The region whose position names each cluster: the best of its first observation.
+
+    That is the one of the smallest position error, then of the first detid. What is observed later
+    does not change it, and nor does the order in which observations are added.
+
+    Parameters
+    ----------
+    regions : DataFrame
+        With detid, obsid, mjd, pos_err_arcsec.
+    labels : ndarray of intp, shape (n_regions,)
+        The cluster of each, from 0 on, none left out.
+
+    Returns
+    -------
+    ndarray of intp, shape (n_clusters,)
+        Rows of regions.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"detid": ["a", "b", "c"], "obsid": ["2", "2", "1"],
+    ...     "mjd": [5.0, 5.1, 6.0], "pos_err_arcsec": [3.0, 2.0, 1.0]})
+    >>> naming_regions(rows, np.array([0, 0, 0]))
+    array([1])
+    """
+    frame = regions[["detid", "obsid"]].assign(
+        label=labels,
+        row=np.arange(len(regions)),
+        error=regions["pos_err_arcsec"].where(regions["pos_err_arcsec"] > 0),
+        start=regions["mjd"].groupby([labels, regions["obsid"]]).transform("min"),
+    )
+    first = frame.sort_values(["label", "start", "obsid", "error", "detid"], na_position="last")
+    return first.drop_duplicates("label")["row"].to_numpy(np.intp)

@@ -11,7 +11,7 @@ from exod.sky.healpix import is_among, order_for, sky_pixels
 from exod.sky.sphere import unit_vectors
 from exod.sources.identities import REACH, Earlier, Members, identify, shared_members
 
-ORDER = order_for(REACH * 20.0 + 20.0, 8)
+ORDER = order_for(REACH["published"] * 20.0 + 20.0, 8)
 A, B, C = "0000000101", "0000000201", "0000000301"
 
 
@@ -274,7 +274,7 @@ def near(rows: pd.DataFrame, source: object) -> pd.DataFrame:
         return rows
     here = unit_vectors([source.ra_deg], [source.dec_deg])
     away = separations_arcsec(unit_vectors(rows["ra_deg"], rows["dec_deg"]), here)
-    return rows[away <= REACH * 20.0 + 20.0].reset_index(drop=True)
+    return rows[away <= REACH["published"] * 20.0 + 20.0].reset_index(drop=True)
 
 
 @pytest.mark.parametrize("centre", [(45.0, 0.0), (90.0, 90.0)])

@@ -73,7 +73,7 @@ def test_bad_input(ra, dec, decimals):
 
 @given(st.lists(st.sampled_from("ABC"), max_size=80), st.sets(st.sampled_from(["A", "Aa", "Bc"])))
 def test_names_are_unique(wanted, given_):
-    names = unique_names(wanted, given_)
+    names = unique_names(wanted, [-1] * len(wanted), dict.fromkeys(given_, 5))
     assert len({*names, *given_}) == len(names) + len(given_)
     assert all(name.startswith(want) for name, want in zip(names, wanted, strict=True))
     for want in set(wanted) - given_:

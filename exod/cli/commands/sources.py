@@ -17,24 +17,54 @@ def cluster(
     radius: Annotated[
         float, typer.Option(metavar="ARCSEC", help="How far regions of one source are apart.")
     ] = 20.0,
+    rule: Annotated[
+        str | None,
+        typer.Option(
+            help="published: regions near each other; friends: those whose positions agree within "
+            "their errors [as before, or published]."
+        ),
+    ] = None,
+    names_from: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PLACE",
+            help="Take over names, and numbers in a new archive, of an archive, a release or a "
+            "table with srcid, ra_deg, dec_deg and region_num.",
+        ),
+    ] = None,
+    keep_names: Annotated[
+        bool | None,
+        typer.Option(
+            "--keep-names/--new-names",
+            help="Keep each name for ever, or name sources as a new archive would [as before].",
+        ),
+    ] = None,
     scheduler: Scheduler = "local",
     workers: Workers = None,
     storage: Storage = None,
 ) -> None:
     """Cluster the regions of all observations into sources, which keep their numbers and names.
 
-    Example: `exod cluster results --radius 20`
+    Example: `exod cluster results --rule friends --names-from release-1`
     """
     import time
 
     from exod.archive import open_archive
     from exod.scheduler.plan import Plan
+    from exod.sources.assembly import CHANGES
     from exod.stages.derive.cluster import cluster_archive
 
     began = time.perf_counter()
     with out.status("Clustering"):
         archive = open_archive(root, storage_options(storage))
-        found = cluster_archive(archive, Plan(scheduler, workers), radius_arcsec=radius)
+        found = cluster_archive(
+            archive,
+            Plan(scheduler, workers),
+            radius_arcsec=radius,
+            rule=rule,
+            names_from=names_from,
+            keep_names=keep_names,
+        )
     summary = found.counts
     sources = plural(summary["n_sources"], "source")
     regions = plural(summary["n_regions"], "region")
@@ -44,8 +74,13 @@ def cluster(
     out.print(f"{sources} of {regions}, within {radius:g} arcsec of each other.")
     if summary["n_without_position"]:
         out.print(f"{plural(summary['n_without_position'], 'region')} without a position left out.")
-    changes = ("new", "merged", "split", "gone", "returned")
-    out.print(", ".join(f"{summary[f'n_{change}']:,} {change}" for change in changes) + ".")
+    told = [c for c in CHANGES if summary[f"n_{c}"] or c not in ("adopted", "renamed")]
+    out.print(", ".join(f"{summary[f'n_{change}']:,} {change}" for change in told) + ".")
+    if summary["n_divided"]:
+        out.print(
+            f"{plural(summary['n_divided'], 'source')} may be part of another one: the positions "
+            f"agree within their errors. --rule friends keeps such sources together."
+        )
     out.print(
         f"{plural(summary['n_partitions_computed'], 'partition')} of the sky computed, "
         f"{summary['n_partitions_kept']:,} kept, in {time.perf_counter() - began:.1f} s."

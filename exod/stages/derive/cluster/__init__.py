@@ -8,6 +8,7 @@ that they touch are computed again and the files of the others are kept.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from exod.archive import Archive, open_archive
@@ -16,7 +17,9 @@ from exod.archive.increments import deriving
 from exod.errors import ArchiveError, ConfigError
 from exod.scheduler.plan import Plan
 from exod.schemas.derived import DERIVED
-from exod.stages.derive.cluster.update import Update
+from exod.sources.identities import REACH
+from exod.stages.derive.cluster.adopted import read_adopted
+from exod.stages.derive.cluster.update import KEPT, PUBLISHED, Update
 
 RADIUS_ARCSEC: Final = 20.0
 RADII: Final = (0.1, 600.0)
@@ -46,6 +49,9 @@ def cluster_archive(
     radius_arcsec: float = RADIUS_ARCSEC,
     ra_decimals: int = 1,
     dec_decimals: int = 0,
+    rule: str | None = None,
+    keep_names: bool | None = None,
+    names_from: str | Path | None = None,
     rows_per_partition: int = ROWS_PER_PARTITION,
 ) -> Clustering:
     """Make or bring up to date the product ``unique`` of an archive.
@@ -61,6 +67,17 @@ def cluster_archive(
         their numbers and names where they are the same.
     ra_decimals, dec_decimals : int
         Decimals of the seconds in the names of new sources, 0 to 4.
+    rule : str, optional
+        published (regions within the radius of each other, see method.md) or friends (regions whose
+        positions agree within their errors); by default that of the earlier version, or published.
+    keep_names : bool, optional
+        Whether a name that was given stays whatever is added. Otherwise names are always those
+        that a new archive of the same observations gives: what is observed later does not change
+        them, what was observed earlier does when it is added. By default as before; a new archive
+        does not keep them, one with names of another catalogue does.
+    names_from : path, optional
+        An archive, a release or a table whose names are taken over by the nearest sources within
+        the radius, and its numbers too if this archive has no sources yet.
     rows_per_partition : int
         A part of the sky with more regions is divided.
 
@@ -72,9 +89,11 @@ def cluster_archive(
     Raises
     ------
     ConfigError
-        If the radius or the decimals are impossible.
+        If the radius, the decimals or the rule are impossible.
+    InputError
+        If a table of names cannot be used.
     ArchiveError
-        If the archive cannot be read or written.
+        If an archive cannot be read or written.
     """
     if not RADII[0] <= radius_arcsec <= RADII[1]:
         raise ConfigError(
@@ -83,15 +102,28 @@ def cluster_archive(
         )
     if not (0 <= ra_decimals <= 4 and 0 <= dec_decimals <= 4):
         raise ConfigError(f"Names have 0 to 4 decimals, not {ra_decimals} and {dec_decimals}.")
+    if rule not in (None, *REACH):
+        raise ConfigError(f"Sources are clustered by the rule {' or '.join(REACH)}, not {rule!r}.")
     archive = open_archive(archive)
+    adopted = None if names_from is None else read_adopted(names_from)
+    earlier = archive.derived("unique")
+    if earlier:
+        # Names that an earlier program gave stay.
+        had = {"rule": PUBLISHED, "names": KEPT} | earlier.parameters
+    else:
+        had = {"rule": PUBLISHED, "names": "first"}
+    if keep_names is None:
+        keep_names = adopted is not None or had["names"] == KEPT
     asked = {
         "radius_arcsec": float(radius_arcsec),
         "ra_decimals": ra_decimals,
         "dec_decimals": dec_decimals,
         # Of products of earlier versions dates are those of observations.
         "dates": "events",
+        "rule": rule or str(had["rule"]),
+        "names": KEPT if keep_names else "first",
     }
-    update = Update.of(archive, asked, plan or Plan())
+    update = Update.of(archive, asked, plan or Plan(), adopted)
     if update.changes.earlier and update.changes.are_none:
         return Clustering(update.changes.earlier, is_new=False)
     with deriving(archive.store, "unique", DERIVED["unique"]) as new:

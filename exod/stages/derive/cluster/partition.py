@@ -48,6 +48,10 @@ class Work:
     changed : frozenset of str, optional
         Observations whose earlier rows do not count; None if no earlier row does, except to tell
         which source is which.
+    redone : frozenset of str
+        Those of them that the earlier version had.
+    adopted : DataFrame, optional
+        Sources of another catalogue in and around the partition whose names are taken over.
     """
 
     partition: Partition
@@ -57,6 +61,8 @@ class Work:
     earlier: tuple[DerivedFile, ...]
     covering: tuple[str, ...]
     changed: frozenset[str] | None
+    redone: frozenset[str] = frozenset()
+    adopted: pd.DataFrame | None = None
 
     @cached_property
     def cover(self) -> Pixels:
@@ -66,13 +72,14 @@ class Work:
 
 @dataclass(frozen=True)
 class Draft:
-    """What a partition became: draft files, files, new sources, and changes of each kind."""
+    """What a partition became: draft files, files, and numbers of sources and changes."""
 
     partition: Partition
     drafts: tuple[DerivedFile, ...]
     files: tuple[DerivedFile, ...]
     n_new: int
     changes: Mapping[str, int]
+    n_divided: int
 
 
 def compute(work: Work, store: Store, folder: str, sky: Sky) -> Draft:
@@ -90,6 +97,8 @@ def compute(work: Work, store: Store, folder: str, sky: Sky) -> Draft:
         lineage=earlier[LINEAGE.name],
         footprints=[_footprint(row) for row in footprints.to_pylist()],
         observations=footprints["obsid"].to_pylist(),
+        redone=work.redone,
+        adopted=work.adopted,
     )
     span = work.partition.span(work.order)
     found = sources_of(field, sky, work.order, span)
@@ -100,7 +109,9 @@ def compute(work: Work, store: Store, folder: str, sky: Sky) -> Draft:
         if len(rows)
     ]
     files = [write_part(store, folder, FOOTPRINTS, footprints, name)] if len(footprints) else []
-    return Draft(work.partition, tuple(drafts), tuple(files), found.n_new, found.changes)
+    return Draft(
+        work.partition, tuple(drafts), tuple(files), found.n_new, found.changes, found.n_divided
+    )
 
 
 _SOUGHT = {table.name: table for table in (UNIQUE, MEMBERS, LINEAGE)}

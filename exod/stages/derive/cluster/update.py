@@ -21,18 +21,25 @@ from exod.schemas.derived import LINEAGE, MEMBERS, PLACES, UNIQUE
 from exod.sky.healpix import (
     WHOLE_SKY,
     Partition,
+    Pixels,
     is_among,
     located,
     order_for,
     overlapping,
     refined,
+    sky_pixels,
     with_margin,
     with_neighbours,
 )
 from exod.sources.assembly import CHANGES, Sky
 from exod.sources.identities import REACH
+from exod.stages.derive.cluster.adopted import Adopted
 from exod.stages.derive.cluster.gather import Gathered, batches, gather
 from exod.stages.derive.cluster.partition import Draft, Numbered, Work, compute, number
+
+PUBLISHED: Final = "published"
+KEPT: Final = "kept"
+"""The rule of METHOD, and names that stay whatever is added, among the parameters."""
 
 FINEST_ORDER: Final = 8
 """Order of the pixels of 14 arcmin that make margins, half a field of view."""
@@ -61,24 +68,36 @@ class Update:
         source is which.
     parameters : dict
         What the version is made with.
+    adopted : Adopted, optional
+        Sources of another catalogue whose names are taken over, and their numbers if there is no
+        earlier version.
     """
 
     store: Store
     plan: Plan
     changes: Changes
     parameters: dict[str, Any]
+    adopted: Adopted | None = None
 
     @classmethod
-    def of(cls, archive: Archive, asked: dict[str, Any], plan: Plan) -> Update:
+    def of(
+        cls, archive: Archive, asked: dict[str, Any], plan: Plan, adopted: Adopted | None = None
+    ) -> Update:
         """Compare the earlier version with the ledger and with what is asked for."""
         earlier = archive.derived("unique")
-        changes = Changes.since(earlier, archive.entries(), asked)
+        changes = Changes.since(earlier, archive.entries(), asked, force=adopted is not None)
         had = earlier.parameters if earlier else {}
         before = had.get("radius_arcsec", 0.0)
-        widest = max(asked["radius_arcsec"], float(before) if isinstance(before, float) else 0.0)
-        order = order_for(REACH * widest + NAME_ARCSEC, FINEST_ORDER)
+        reach = REACH[str(had.get("rule", PUBLISHED))] * (
+            float(before) if isinstance(before, float) else 0.0
+        )
+        widest = max(REACH[asked["rule"]] * asked["radius_arcsec"], reach)
+        order = order_for(widest + NAME_ARCSEC, FINEST_ORDER)
         parameters = {**asked, "order": order} if changes.anew else dict(had)
-        return cls(archive.store, plan, changes, parameters)
+        if adopted is not None and earlier is not None:
+            # Numbers stay within an archive.
+            adopted = adopted.names_only
+        return cls(archive.store, plan, changes, parameters, adopted)
 
     @property
     def order(self) -> int:
@@ -103,6 +122,9 @@ class Update:
             start, rows.index.to_numpy(np.int64), rows.to_numpy(), self.order, rows_per_partition
         )
         touched = self._touched(pd.concat([left, *added], ignore_index=True), start, partitions)
+        touched = sorted(
+            {*touched, *located(partitions, self._adopted_pixels, self.order).tolist()}
+        )
         works = [self._work(partitions[i], gathered, places) for i in touched]
         at = located(partitions, rows.index.to_numpy(np.int64), self.order)
         drafts = self._compute(new, works, int(rows[np.isin(at, touched)].sum()))
@@ -111,6 +133,25 @@ class Update:
         self.store.remove([file.path for draft in drafts for file in draft.drafts])
         scratch = (file for item in gathered for file in (item.regions, item.footprints))
         self.store.remove([file.path for file in scratch if file])
+
+    @cached_property
+    def _redone(self) -> frozenset[str]:
+        """Observations of the earlier version that are otherwise now, or gone."""
+        earlier = self.changes.earlier
+        return self.changes.obsids & earlier.attempts.keys() if earlier else frozenset()
+
+    @cached_property
+    def _adopted_pixels(self) -> Pixels:
+        """Where the sources of another catalogue are."""
+        if self.adopted is None or not len(self.adopted.rows):
+            return np.empty(0, np.int64)
+        rows = self.adopted.rows
+        return sky_pixels(rows["ra_deg"], rows["dec_deg"], self.order)
+
+    @property
+    def _is_reset(self) -> bool:
+        had = self.changes.earlier.parameters if self.changes.earlier else {}
+        return self.changes.anew and had.get("names", KEPT) == self.parameters["names"]
 
     def _gather(self, new: NewVersion) -> list[Gathered]:
         todo = list(batches(self.changes.todo))
@@ -173,6 +214,10 @@ class Update:
             tuple(file for file in self._earlier_files if file.part in near),
             tuple(covering),
             None if self.changes.anew else self.changes.obsids,
+            self._redone,
+            self.adopted.rows[is_among(self._adopted_pixels, cover)].reset_index(drop=True)
+            if self.adopted
+            else None,
         )
 
     @property
@@ -194,6 +239,9 @@ class Update:
             dec_decimals=self.parameters["dec_decimals"],
             version=new.version,
             generation=self._summary("generation") + 1,
+            rule=self.parameters["rule"],
+            # With other settings no observation has come that could name a source otherwise.
+            keeps_names=self.parameters["names"] == KEPT or self._is_reset,
         )
         task = partial(compute, store=self.store, folder=new.folder, sky=sky)
         plan = self._plan(small=n_regions <= SMALL or len(works) == 1)
@@ -201,7 +249,9 @@ class Update:
 
     def _number(self, new: NewVersion, drafts: Sequence[Draft]) -> list[DerivedFile]:
         """Number new sources on from those that there were, in the order of the sky."""
-        first = self._summary("next_region_num")
+        first = max(
+            self._summary("next_region_num"), self.adopted.next_number if self.adopted else 0
+        )
         numbered = []
         for draft in drafts:
             numbered.append(Numbered(draft, first))
@@ -226,7 +276,12 @@ class Update:
         new.files.append(write_part(self.store, new.folder, PLACES, places, "all"))
         new.attempts = {entry.obsid: entry.attempt for entry in self.changes.entries}
         names = [partition.name for partition in partitions]
-        new.parameters = {**self.parameters, "partitions": names}
+        had = self.changes.earlier.parameters.get("divided") if self.changes.earlier else None
+        kept = had.items() if isinstance(had, dict) else ()
+        divided = {name: int(str(number)) for name, number in kept if name in names}
+        divided |= {draft.partition.name: draft.n_divided for draft in drafts}
+        divided = {name: number for name, number in divided.items() if number}
+        new.parameters = {**self.parameters, "partitions": names, "divided": divided}
         rows = {
             table.name: sum(file.rows for file in new.files if file.table == table.name)
             for table in (UNIQUE, MEMBERS, LINEAGE)
@@ -240,6 +295,7 @@ class Update:
             "n_regions": rows[MEMBERS.name],
             "n_without_position": searched - rows[MEMBERS.name],
             **{f"n_{change}": sum(d.changes[change] for d in drafts) for change in CHANGES},
+            "n_divided": sum(divided.values()),
             "n_observations_changed": len(self.changes.obsids),
             "n_partitions_computed": len(computed),
             "n_partitions_kept": len(used - computed),

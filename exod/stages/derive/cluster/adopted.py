@@ -1,0 +1,126 @@
+"""Adopted: names and numbers of another archive, a release or a table, to go on with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from exod.archive import open_archive
+from exod.archive.parquet import to_pandas
+from exod.catalogue.readme import is_release
+from exod.errors import ArchiveError, InputError
+from exod.sky.sphere import is_position
+from exod.tablefiles.reading import ForeignTable, table_place
+
+_NEEDED = ("srcid", "ra_deg", "dec_deg")
+_NUMBER = "region_num"
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """Sources whose names, and numbers where nothing has one yet, are taken over.
+
+    Attributes
+    ----------
+    rows : DataFrame
+        region_num, srcid, ra_deg, dec_deg; number -1 where it does not count.
+    next_number : int
+        The first number that none of them had.
+    """
+
+    rows: pd.DataFrame
+    next_number: int
+
+    @property
+    def names_only(self) -> Adopted:
+        """The same without the numbers."""
+        return replace(self, rows=self.rows.assign(region_num=np.int64(-1)), next_number=0)
+
+
+def read_adopted(place: str | Path, storage: Mapping[str, Any] | None = None) -> Adopted:
+    """Read the sources of an archive, of the folder of a release, or of a file with a table.
+
+    Parameters
+    ----------
+    place : path
+        An archive whose regions were clustered; a folder that `exod catalogue` wrote; or a FITS,
+        Parquet, CSV or VOTable file with the columns srcid, ra_deg, dec_deg and, if numbers are to
+        stay too, region_num.
+    storage : dict, optional
+        Options of the file system of an archive.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, lacks a column, or has a name or number twice, or a source
+        without a position.
+    ArchiveError
+        If there is no such archive, or it has no sources.
+    """
+    path, _ = table_place(place)
+    if is_release(path):
+        return _of_table(ForeignTable(path / "sources.parquet"))
+    if path.is_file():
+        return _of_table(ForeignTable(place, [[name] for name in _NEEDED]))
+    archive = open_archive(str(place), storage)
+    found = archive.derived("unique")
+    if found is None:
+        raise ArchiveError(
+            f"The archive {archive.root} has no sources whose names could be taken over; run "
+            f"`exod cluster {archive.root}` first."
+        )
+    rows = archive.unique[[_NUMBER, *_NEEDED]].compute()
+    return Adopted(rows.reset_index(drop=True), int(str(found.summary["next_region_num"])))
+
+
+def _of_table(table: ForeignTable) -> Adopted:
+    there = {column.name.strip().lower(): column.name for column in table.columns}
+    lacking = [name for name in _NEEDED if name not in there]
+    if lacking:
+        raise InputError(
+            f"{table.path} has no column {', '.join(lacking)}; names are taken over from a table "
+            f"with srcid, ra_deg, dec_deg and, for numbers, region_num."
+        )
+    names = [name for name in (*_NEEDED, _NUMBER) if name in there]
+    parts = list(table.batches([there[name] for name in names], as_text=[there["srcid"]]))
+    frame = to_pandas(pa.concat_tables(parts)) if parts else pd.DataFrame(columns=names)
+    frame = frame.set_axis(names, axis=1)
+    try:
+        rows = pd.DataFrame(
+            {
+                "srcid": frame["srcid"].fillna("").astype(str).str.strip().astype(object),
+                "ra_deg": frame["ra_deg"].astype(float) % 360.0,
+                "dec_deg": frame["dec_deg"].astype(float),
+            }
+        )
+        numbers = frame[_NUMBER].astype("int64") if _NUMBER in frame else np.arange(len(rows))
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            f"{table.path} has a position or a number that is none ({error}); each source needs "
+            f"them."
+        ) from error
+    rows.insert(0, _NUMBER, np.asarray(numbers, np.int64))
+    _check(rows, table.path)
+    return Adopted(rows, int(rows[_NUMBER].max()) + 1 if len(rows) else 0)
+
+
+def _check(rows: pd.DataFrame, path: Path) -> None:
+    for name in ("srcid", _NUMBER):
+        twice = rows.loc[rows[name].duplicated(), name]
+        if len(twice):
+            raise InputError(
+                f"{path} has the {name} {twice.iloc[0]} twice; each source needs its own."
+            )
+    wrong = ~is_position(rows["ra_deg"], rows["dec_deg"])
+    wrong |= (rows["srcid"] == "").to_numpy() | (rows[_NUMBER] < 0).to_numpy()
+    if wrong.any():
+        raise InputError(
+            f"{path} has {wrong.sum():,} sources without a name, a position on the sky or a number "
+            f"from 0 on, the first in row {int(np.flatnonzero(wrong)[0]) + 1}; leave them out."
+        )
