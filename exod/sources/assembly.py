@@ -56,6 +56,8 @@ class Sky:
     keeps_names : bool
         Whether a name that was given stays whatever is added; otherwise it is that which a new
         archive of the same observations would give, unless these were processed again.
+    names_anew : bool
+        Whether no name stays.
     """
 
     radius_arcsec: float
@@ -65,6 +67,7 @@ class Sky:
     generation: int
     rule: str = "published"
     keeps_names: bool = True
+    names_anew: bool = False
 
 
 @dataclass(frozen=True)
@@ -269,7 +272,8 @@ def _about(
     numbers[known] = earlier.region_num[found.source[known]]
     srcids = np.full(len(clusters.means), "", object)
     naming = naming_regions(field.regions, clusters.labels)
-    stays = known & (sky.keeps_names | _named_alike(field, found, earlier, naming))
+    alike = _named_alike(field, found, earlier, naming)
+    stays = known & (sky.keeps_names | (alike & (not sky.names_anew)))
     srcids[stays] = names[found.source[stays]]
     if field.adopted is not None:
         source = taken_over(_vectors(field.adopted), clusters.means, sky.radius_arcsec)

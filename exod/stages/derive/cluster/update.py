@@ -149,7 +149,8 @@ class Update:
         return sky_pixels(rows["ra_deg"], rows["dec_deg"], self.order)
 
     @property
-    def _is_reset(self) -> bool:
+    def _names_alike(self) -> bool:
+        """Whether sources are made anew for another reason than their names."""
         had = self.changes.earlier.parameters if self.changes.earlier else {}
         return self.changes.anew and had.get("names", KEPT) == self.parameters["names"]
 
@@ -241,7 +242,8 @@ class Update:
             generation=self._summary("generation") + 1,
             rule=self.parameters["rule"],
             # With other settings no observation has come that could name a source otherwise.
-            keeps_names=self.parameters["names"] == KEPT or self._is_reset,
+            keeps_names=self.parameters["names"] == KEPT or self._names_alike,
+            names_anew=self.changes.anew and not self._names_alike,
         )
         task = partial(compute, store=self.store, folder=new.folder, sky=sky)
         plan = self._plan(small=n_regions <= SMALL or len(works) == 1)

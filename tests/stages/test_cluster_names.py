@@ -1,0 +1,151 @@
+"""Names and numbers of sources: in any order of observations, and from one archive to another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from helpers.cluster_archives import FIELD, HERE, add, spots, tables
+
+from exod.archive import Archive
+from exod.config import Config
+from exod.errors import ArchiveError, ConfigError, InputError
+from exod.stages.derive.cluster import cluster_archive
+
+PLACES = spots((0, 0), (60, 10), (-70, 40), (12, -90))
+NUMBERS = (3, 1, 2)
+
+
+def made(path: Path, order=NUMBERS, *, each: bool = False, **options) -> Archive:
+    """An archive of observations in an order, clustered after each or at the end."""
+    archive = Archive.create(path, Config())
+    for number in order:
+        # The third observation does not have the last source.
+        rows = PLACES[:-1] if number == 3 else PLACES
+        add(archive, number, rows, FIELD, jitter_arcsec=2.0)
+        if each:
+            cluster_archive(archive.root, HERE, **options)
+    cluster_archive(archive.root, HERE, **options)
+    return archive
+
+
+def names(archive: Archive) -> dict[tuple[str, ...], str]:
+    """The name of each source, by its regions."""
+    groups = archive.members.compute().groupby("region_num")
+    return {tuple(sorted(rows["detid"])): rows["srcid"].iloc[0] for _, rows in groups}
+
+
+def numbered(archive: Archive) -> pd.DataFrame:
+    rows = archive.unique.compute().sort_values("srcid", ignore_index=True)
+    return rows[["region_num", "srcid"]]
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory) -> Archive:
+    return made(tmp_path_factory.mktemp("fresh") / "archive")
+
+
+@pytest.mark.parametrize("order", [(1, 2, 3), (3, 2, 1)])
+@pytest.mark.parametrize("rule", ["published", "friends"])
+def test_names_do_not_depend_on_the_order(fresh, tmp_path, order, rule):
+    archive = made(tmp_path / "archive", order, each=True, rule=rule)
+    assert len(names(archive)) == len(PLACES)
+    assert names(archive) == names(fresh)
+    lineage = archive.lineage.compute()
+    renamed = lineage[lineage["change"] == "renamed"]
+    # Only an observation before those that were there names sources otherwise.
+    assert bool(len(renamed)) == (order == (3, 2, 1))
+    assert set(renamed["region_num"]) <= set(lineage.loc[lineage["change"] == "new", "region_num"])
+
+
+def test_names_stay_for_ever_if_they_are_to(tmp_path):
+    archive = made(tmp_path / "archive", (3,), keep_names=True)
+    before = numbered(archive)
+    for number in (2, 1):
+        add(archive, number, PLACES, FIELD, jitter_arcsec=2.0)
+        cluster_archive(archive.root, HERE)
+    after = numbered(archive).set_index("region_num")["srcid"]
+    assert after[before["region_num"]].tolist() == before["srcid"].tolist()
+    cluster_archive(archive.root, HERE, keep_names=False)
+    assert set(archive.lineage.compute()["change"]) == {"new", "renamed"}
+
+
+def test_an_observation_that_is_processed_again_names_nothing_anew(tmp_path):
+    archive = made(tmp_path / "archive", (1,))
+    before = numbered(archive)
+    add(archive, 1, PLACES, FIELD, jitter_arcsec=2.0, seed=99)
+    cluster_archive(archive.root, HERE)
+    pd.testing.assert_frame_equal(numbered(archive), before)
+    add(archive, 2, PLACES, FIELD, jitter_arcsec=2.0)
+    cluster_archive(archive.root, HERE)
+    pd.testing.assert_frame_equal(numbered(archive), before)
+
+
+@pytest.mark.parametrize("kind", ["archive", "fits", "parquet", "csv"])
+def test_names_and_numbers_come_from_elsewhere(fresh, tmp_path, kind):
+    """Numbers in another order, a name by hand, and one source that is not here any more."""
+    sources = fresh.unique.compute()[["srcid", "ra_deg", "dec_deg", "region_num"]]
+    place: str = fresh.root
+    if kind != "archive":
+        from astropy.table import Table
+
+        sources["region_num"] = [40, 7, 12, 30]
+        sources.loc[0, "srcid"] = "EXOD J1"
+        gone = {"srcid": "EXOD J0", "ra_deg": 10.0, "dec_deg": 5.0, "region_num": 50}
+        sources = pd.concat([sources, pd.DataFrame([gone])], ignore_index=True)
+        place = str(tmp_path / f"names.{kind}")
+        Table.from_pandas(sources.astype({"srcid": object})).write(place)
+    archive = made(tmp_path / "archive", names_from=place)
+    expected = sources[sources["srcid"] != "EXOD J0"].sort_values("srcid", ignore_index=True)
+    expected = expected[["region_num", "srcid"]]
+    pd.testing.assert_frame_equal(numbered(archive), expected, check_dtype=False)
+    # They stay, and what is new goes on after them.
+    add(archive, 5, spots((300, 300)), FIELD)
+    cluster_archive(archive.root, HERE)
+    after = numbered(archive).set_index("region_num")["srcid"]
+    assert after[expected["region_num"]].tolist() == expected["srcid"].tolist()
+    assert after.index.max() == (len(PLACES) if kind == "archive" else 51)
+    if kind == "csv":
+        add(archive, 6, spots((0, 0), centre=(10.0, 5.0)), (10.0, 5.0))
+        cluster_archive(archive.root, HERE)
+        assert numbered(archive).set_index("region_num")["srcid"][50] == "EXOD J0"
+
+
+def test_numbers_stay_where_there_are_some(fresh, tmp_path):
+    archive = made(tmp_path / "archive", (3, 2))
+    before = tables(archive)["unique"]
+    rows = before[["srcid", "ra_deg", "dec_deg"]].assign(srcid=[f"EXOD J{n}" for n in range(4)])
+    rows.to_csv(tmp_path / "names.csv", index=False)
+    cluster_archive(archive.root, HERE, names_from=tmp_path / "names.csv")
+    after = tables(archive)
+    assert after["unique"]["srcid"].tolist() == rows["srcid"].tolist()
+    same = ["region_num", "ra_deg", "dec_deg", "n_detections"]
+    pd.testing.assert_frame_equal(after["unique"][same], before[same])
+    assert after["lineage"]["change"].value_counts().to_dict() == {"new": 4, "renamed": 4}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("srcid,ra_deg\nA,1\n", "has no column dec_deg"),
+        ("srcid,ra_deg,dec_deg\nA,1,2\nA,3,4\n", "has the srcid A twice"),
+        ("srcid,ra_deg,dec_deg,region_num\nA,1,2,3\nB,3,4,3\n", "has the region_num 3 twice"),
+        ("srcid,ra_deg,dec_deg\nA,1,2\nB,3,94\n", "without a name, a position .* in row 2"),
+        ("srcid,ra_deg,dec_deg\nA,1,2\nB,x,4\n", "position or a number that is none"),
+    ],
+)
+def test_bad_tables_are_told(fresh, tmp_path, text, reason):
+    (tmp_path / "names.csv").write_text(text)
+    with pytest.raises(InputError, match=reason):
+        cluster_archive(fresh.root, HERE, names_from=tmp_path / "names.csv")
+
+
+def test_bad_requests_are_told(fresh, tmp_path):
+    with pytest.raises(ConfigError, match="rule published or friends, not 'best'"):
+        cluster_archive(fresh.root, HERE, rule="best")
+    with pytest.raises(ArchiveError, match="no archive"):
+        cluster_archive(fresh.root, HERE, names_from=tmp_path / "nowhere")
+    other = Archive.create(tmp_path / "other", Config())
+    with pytest.raises(ArchiveError, match="no sources whose names could be taken over"):
+        cluster_archive(fresh.root, HERE, names_from=other.root)
