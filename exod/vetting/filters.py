@@ -251,9 +251,16 @@ def subset_counts(rows: pd.DataFrame, *lists: Sequence[Filter]) -> pd.DataFrame:
 
 
 def subset_table(
-    choices: Sequence[Sequence[Filter]], n_rows: int, kept: Sequence[int]
+    choices: Sequence[Sequence[Filter]],
+    n_rows: int,
+    kept: Sequence[int],
+    sources: Sequence[int] | None = None,
 ) -> pd.DataFrame:
-    """The counts of `subset_counts`, from the rows that each choice keeps."""
+    """The counts of `subset_counts`, from the rows that each choice keeps.
+
+    If the sources of these rows are known, they are a column of their own.
+    """
     names = [" ".join(map(str, choice)) or "all" for choice in choices]
     counts = np.asarray(kept, dtype=np.int64)
-    return pd.DataFrame({"filters": names, "kept": counts, "removed": n_rows - counts})
+    found = pd.DataFrame({"filters": names, "kept": counts, "removed": n_rows - counts})
+    return found if sources is None else found.assign(sources=np.asarray(sources, dtype=np.int64))

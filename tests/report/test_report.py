@@ -339,6 +339,21 @@ def test_what_was_searched_is_counted(full, numbers):
     assert next(row for row in rows if row[0] == 6)[1] == alone.sum()
 
 
+def test_observations_that_were_not_searched_are_not_in_the_percentiles(tmp_path):
+    archive = make_archive(tmp_path / "archive", 2, 2, t_bins=(50.0,))
+    before = gather(archive).survey
+    left = {name: archive.observation("0700000001")[name] for name in ("observations", "exposures")}
+    left = {name: rows.assign(obsid="0799999999") for name, rows in left.items()}
+    left["observations"] = left["observations"].assign(n_events=0, n_exposures=0, n_subsets=0)
+    left["exposures"] = left["exposures"].assign(used=False, reason="It is a slew.")
+    archive.commit("0799999999", "SKIPPED", left, reason="It is a slew.")
+    after = gather(open_archive(archive.root)).survey
+    pd.testing.assert_frame_equal(after.spreads, before.spreads)
+    assert after.subsets.to_dict() == before.subsets.to_dict() == {1: 2}
+    assert after.modes["lists"].sum() == before.modes["lists"].sum() + 3
+    assert after.modes["searched"].sum() == before.modes["searched"].sum() == 4
+
+
 def given_tables(archive, folder):
     """Tables of EXTraS, with every second region of 5 s, and of 4XMM."""
     regions = archive.regions.compute()

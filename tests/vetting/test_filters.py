@@ -5,6 +5,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from helpers.flag_archives import add_features
+from helpers.query_archives import make_queried
 from helpers.survey_archives import fill, make_survey, observation
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -256,11 +257,73 @@ def test_the_command(survey, tmp_path, command):
     assert all(name in said for name in FILTERS)
 
 
+@pytest.fixture(scope="module")
+def clustered(tmp_path_factory) -> Archive:
+    """Six observations with sources, features and flags; not to be changed."""
+    return make_queried(tmp_path_factory.mktemp("clustered") / "archive")
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [{}, {"min_length": 12}, {"five_sigma": True, "band": "0.2-2"}, {"min_sigma": 99}],
+)
+def test_sources_and_light_curves_of_what_is_kept(clustered, tmp_path, command, conditions):
+    filters = where(**conditions)
+    rows = clustered.detections.compute()
+    kept, _ = apply(filters, rows)
+    names = [f"--filter={item}" for item in filters]
+    files = {name: tmp_path / f"{name}.parquet" for name in ("to", "sources", "light-curves")}
+    options = [text for name, path in files.items() for text in (f"--{name}", path)]
+    code, said, _ = command("filter", clustered.root, *names, *options)
+    assert code == 0
+    numbers = kept.groupby("region_num")["detid"].agg("count")
+    assert f"{len(kept)} of {len(rows)} regions kept, of {len(numbers)} unique source" in said
+    found = pd.read_parquet(files["sources"])
+    assert found["region_num"].tolist() == sorted(numbers.index)
+    assert found["n_kept"].tolist() == numbers.sort_index().tolist()
+    seen = kept.groupby("region_num")["obsid"].nunique().sort_index()
+    assert found["n_kept_observations"].tolist() == seen.tolist()
+    sources = clustered.unique.compute().set_index("region_num").loc[found["region_num"]]
+    assert found["srcid"].tolist() == sources["srcid"].tolist()
+    curves = clustered.lightcurves.compute()
+    expected = curves[curves["detid"].isin(set(kept["detid"]))]
+    expected = expected.sort_values(["runid", "label", "time"], ignore_index=True)
+    written = pd.read_parquet(files["light-curves"])
+    assert list(written.columns) == list(expected.columns)
+    assert written["detid"].tolist() == expected["detid"].tolist()
+    for name in ("time", "n", "mu", "B_peak_log"):
+        np.testing.assert_array_equal(written[name], expected[name])
+    assert pd.read_parquet(files["to"])["detid"].tolist() == sorted(kept["detid"])
+
+
+def test_sources_of_each_subset_are_counted(clustered, command):
+    lists = [where(min_length=12), [*where(band="0.2-2"), *where(five_sigma=True)]]
+    found = filter_archive(clustered.root, where(min_length=3), lists)
+    rows, _ = apply(where(min_length=3), clustered.detections.compute())
+    for choice, number in zip(subsets(*lists), found.subsets["sources"], strict=True):
+        assert number == apply(choice, rows)[0]["region_num"].nunique()
+    assert found.n_sources == rows["region_num"].nunique()
+    code, said, _ = command("filter", clustered.root, "--subsets", "min_length=12")
+    assert code == 0
+    assert "sources" in said
+
+
+def test_sources_need_a_clustering(survey, tmp_path, command):
+    code, said, _ = command("filter", survey.root, "--subsets", "t_bin=5")
+    assert code == 0
+    assert "run `exod cluster" in said.replace("\n", " ")
+    code, _, error = command("filter", survey.root, "--sources", tmp_path / "sources.csv")
+    assert code == 1
+    assert "exod cluster" in error
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--filter", "colour=red"], "There is no filter 'colour'"),
         (["--to", "kept.doc"], "kept.doc ends in no known format"),
+        (["--sources", "kept.doc"], "kept.doc ends in no known format"),
+        (["--light-curves", "kept.doc"], "kept.doc ends in no known format"),
         (["--subsets", "t_bin=5 colour=red"], "There is no filter 'colour'"),
     ],
 )

@@ -130,10 +130,14 @@ class Rows:
         where = f" WHERE {' AND '.join(self._conditions)}" if self._conditions else ""
         return f"{' '.join(self._source)}{where}"
 
-    def counts(self, conditions: Iterable[str]) -> list[int]:
-        """The number of rows, and of those for which each condition holds."""
-        filters = (f"count(*) FILTER (WHERE {condition})" for condition in conditions)
-        text = " ".join(("SELECT", ", ".join(("count(*)", *filters)), "FROM", self.source))
+    def counts(self, conditions: Iterable[str], name: str = "") -> list[int]:
+        """The number of rows, and of those for which each condition holds.
+
+        With the name of a column it is the number of its different values in these rows.
+        """
+        what = f"count(DISTINCT {self.names[name]})" if name else "count(*)"
+        filters = (f"{what} FILTER (WHERE {condition})" for condition in conditions)
+        text = " ".join(("SELECT", ", ".join((what, *filters)), "FROM", self.source))
         with connected(self.snapshot, self.files, statement=text) as connection, explained():
             return list(connection.execute(text).fetchall()[0])
 

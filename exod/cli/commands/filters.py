@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from exod.archive import Archive
+    from exod.archive.questions.sql import Question
+    from exod.stages.query.filters import Filtered
+    from exod.vetting.filters import Filter
+
 
 @app.command()
 def flags(
@@ -102,41 +107,94 @@ def filter_(
     to: Annotated[
         Path | None, typer.Option(help="File of what is kept; .csv, .fits, .parquet, ...")
     ] = None,
+    sources: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="File of the unique sources of what is kept."),
+    ] = None,
+    light_curves: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="File of the light curves of what is kept.")
+    ] = None,
     show: Annotated[bool, typer.Option("--list", help="List all filters.")] = False,
     storage: Storage = None,
 ) -> None:
     """Keep the regions that fulfil conditions, and count what each of them removes.
 
-    Example: `exod filter results --filter t_bin=5,50 --filter clean=yes --to kept.csv`
+    Example: `exod filter results --filter t_bin=5,50 --filter clean=yes --to kept.csv
+    --sources sources.fits --light-curves curves.parquet`
     """
     from exod.archive import open_archive
     from exod.errors import ConfigError
-    from exod.stages.query.filters import filter_archive, save_rows
+    from exod.stages.query.filters import filter_archive
     from exod.tablefiles.writing import check_target
-    from exod.vetting.filterkinds import FILTERS
     from exod.vetting.filters import parse
 
     if show:
-        table = new_table("Filters", "Filter", "Value", "Keeps")
-        for kind in FILTERS.values():
-            table.add_row(kind.name, escape(kind.value), escape(kind.meaning))
-        out.print(table)
+        _list_filters()
         return
     if root is None:
         raise ConfigError("Give an archive to filter, or --list to see all filters.")
     chosen = [parse(text) for text in filters or ()]
     lists = [[parse(text) for text in one.split()] for one in subsets or ()]
-    if to is not None:
-        check_target(to, overwrite=True)
-    found = filter_archive(open_archive(root, storage_options(storage)), chosen, lists)
+    for path in (to, sources, light_curves):
+        if path is not None:
+            check_target(path, overwrite=True)
+    archive = open_archive(root, storage_options(storage))
+    with out.status("Filtering"):
+        found = filter_archive(archive, chosen, lists)
+    _tell(found, root, with_subsets=bool(lists))
+    _write(archive, chosen, found, to, sources, light_curves)
+
+
+def _list_filters() -> None:
+    from exod.vetting.filterkinds import FILTERS
+
+    table = new_table("Filters", "Filter", "Value", "Keeps")
+    for kind in FILTERS.values():
+        table.add_row(kind.name, escape(kind.value), escape(kind.meaning))
+    out.print(table)
+
+
+def _tell(found: Filtered, root: str, *, with_subsets: bool) -> None:
+    """Show what is kept, and what is left out."""
     _print_rows(f"Filters of {escape(root)}", found.counts.drop(columns="meaning"))
-    if lists:
+    if with_subsets:
         _print_rows("Combinations, of what is kept", found.subsets)
-    out.print(f"{len(found.kept):,} of {plural(found.n_regions, 'region')} kept.")
+    whose = "" if found.n_sources is None else f", of {plural(found.n_sources, 'unique source')}"
+    out.print(f"{len(found.kept):,} of {plural(found.n_regions, 'region')} kept{whose}.")
     for product, obsids in found.left_out.items():
         _note_left_out(obsids, product, root)
+    if with_subsets and found.n_sources is None:
+        sentence = (
+            "Unique sources are not counted, since regions were not joined to sources; run "
+            f"`exod cluster {root}` first."
+        )
+        say(sentence, style="yellow")
+
+
+def _write(
+    archive: Archive,
+    filters: Sequence[Filter],
+    found: Filtered,
+    to: Path | None,
+    sources: Path | None,
+    light_curves: Path | None,
+) -> None:
+    """Write what is kept to the files that are wanted; rows come as they are read."""
+    from exod.stages.query.filters import save_rows
+    from exod.stages.query.kept import light_curves_kept, sources_kept
+    from exod.tablefiles.writing import write_table
+
     if to is not None:
         say(f"Written to {save_rows(found, to)}")
+    questions: dict[Path, Question] = {}
+    if sources is not None:
+        questions[sources] = sources_kept(archive, filters)
+    if light_curves is not None:
+        questions[light_curves] = light_curves_kept(archive, filters, found.kept["obsid"])
+    for path, question in questions.items():
+        with out.status(f"Writing {escape(str(path))}"):
+            rows = write_table(path, question.table, question.chunks(), overwrite=True)
+        say(f"{plural(rows, 'row')} of {question.table.name} in {path}")
 
 
 @app.command()

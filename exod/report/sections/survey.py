@@ -79,9 +79,10 @@ def cameras(numbers: Numbers, pictures: Pictures) -> Blocks:
     named = {"Camera": "All", "Read-out mode": "", "Filter": ""}
     modes.append({**named, **_mode_cells(total.to_dict(), float(total["lists"]))})
     left = int(total["lists"] - total["searched"])
+    how_many = f"{left:,} {'was' if left == 1 else 'were'}" if left else "none was"
     text = (
-        f"{plural(int(total['lists']), 'event list')}, of which {left:,} were left out; the table "
-        "exposures of the archive says why. The rate of an event list is its selected events over "
+        f"{plural(int(total['lists']), 'event list')}, of which {how_many} left out (the table "
+        "exposures of the archive says why). The rate of an event list is its selected events over "
         "the time from its first to its last event."
     )
     blocks: Blocks = [

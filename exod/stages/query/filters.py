@@ -44,7 +44,10 @@ class Filtered:
     counts : DataFrame
         As `exod.vetting.filters.apply` gives.
     subsets : DataFrame
-        As `exod.vetting.filters.subset_counts` gives, of the rows that are kept.
+        As `exod.vetting.filters.subset_counts` gives, of the rows that are kept; with the column
+        sources, their unique sources, if regions were joined to sources.
+    n_sources : int or None
+        Unique sources of the rows that are kept, likewise.
     n_regions : int
         Regions before.
     left_out : dict of str to tuple of str
@@ -56,6 +59,7 @@ class Filtered:
     counts: pd.DataFrame
     subsets: pd.DataFrame
     n_regions: int
+    n_sources: int | None = None
     left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -83,26 +87,48 @@ def filter_archive(
     archive = open_archive(archive)
     every = [*filters, *(item for one in lists for item in one)]
     rows = open_regions(archive, [name for item in every for name in item.needs])
-    kinds = {name: kind_of(column) for name, column in rows.columns.items()}
-    tests = {item: f"({parse(item.text, kinds).sql(rows.names)})" for item in every}
+    tests = tests_of(rows, every)
     own = [tests[item] for item in filters]
     choices = subsets(*lists)
+    chosen_tests = [
+        _rows_with_filters([*own, *(tests[item] for item in choice)]) for choice in choices
+    ]
     counted = [
         *(_rows_with_filters(own[: i + 1]) for i in range(len(own))),
         *own,
-        *(_rows_with_filters([*own, *(tests[item] for item in choice)]) for choice in choices),
+        *chosen_tests,
     ]
     n_rows, *counts = rows.counts(counted)
     kept, alone, chosen = np.split(counts, [len(own), 2 * len(own)])
     table = Table("regions", "Regions that filters keep", tuple(rows.columns.values()), ())
+    sources, behind = _sources(archive, every, chosen_tests)
     return Filtered(
         table,
         rows.selected(table, own, [rows.names["detid"]]).computed(),
         count_table(filters, n_rows, kept.tolist(), alone.tolist()),
-        subset_table(choices, int(chosen[0]), chosen.tolist()),
+        subset_table(choices, int(chosen[0]), chosen.tolist(), sources),
         n_rows,
-        rows.behind,
+        None if sources is None else sources[0],
+        rows.behind | behind,
     )
+
+
+def tests_of(rows: Rows, filters: Iterable[Filter]) -> dict[Filter, str]:
+    """What each filter asks of rows, in SQL."""
+    kinds = {name: kind_of(column) for name, column in rows.columns.items()}
+    return {item: f"({parse(item.text, kinds).sql(rows.names)})" for item in filters}
+
+
+def _sources(
+    archive: Archive, filters: Sequence[Filter], tests: Sequence[str]
+) -> tuple[list[int] | None, dict[str, tuple[str, ...]]]:
+    """Unique sources of the rows of each test, and what is left out; None without sources."""
+    if archive.derived("unique") is None:
+        return None, {}
+    rows = open_regions(archive, [name for item in filters for name in item.needs])
+    if "members" not in rows.files:
+        rows.add_part("members")
+    return rows.counts(tests, "region_num")[1:], rows.behind
 
 
 def _rows_with_filters(conditions: Sequence[str]) -> str:

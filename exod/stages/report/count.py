@@ -36,7 +36,7 @@ from exod.report.statistics import (
     source_counts,
 )
 from exod.report.survey import Survey, describe_survey
-from exod.stages.report.extras import compared_with_extras
+from exod.stages.report.extras import compared_with_extras, searched_observations
 from exod.stages.report.giventables import read_xmm
 from exod.stages.report.matched import (
     flux_samples,
@@ -111,7 +111,7 @@ def gather(
         n_regions=len(keys),
         searched=searched,
         good=good,
-        survey=_survey(archive, runs),
+        survey=_survey(archive, status, runs),
         expected=expected_false(runs),
         runs=counted["runs"],
         histograms={name: Histogram(edges, counted[name]) for name, edges in _EDGES.items()},
@@ -141,8 +141,10 @@ def _about(archive: Archive) -> About:
     )
 
 
-def _survey(archive: Archive, runs: pd.DataFrame) -> Survey:
-    observations = archive.table("observations", columns=inputs.OBSERVATIONS).compute()
+def _survey(archive: Archive, status: pd.DataFrame, runs: pd.DataFrame) -> Survey:
+    rows = archive.table("observations", columns=inputs.OBSERVATIONS).compute()
+    # Observations that were not searched have rows too, without events.
+    observations = rows[rows["obsid"].isin(searched_observations(status))]
     exposures = archive.table("exposures", columns=inputs.EXPOSURES).compute()
     return describe_survey(observations, exposures, runs)
 

@@ -36,8 +36,8 @@ def compared_with_extras(
     InputError
         If the table cannot be read or lacks a column.
     """
-    searched = status["obsid"][status["status"].isin(["OK", "EMPTY"])]
-    theirs = read_extras(path, searched.tolist())
+    searched = searched_observations(status)
+    theirs = read_extras(path, searched)
     if archive.derived("unique") is None:
         return None
     return ExtrasComparison(
@@ -47,6 +47,12 @@ def compared_with_extras(
         counts=compare_extras(theirs.rows, _regions(archive)),
         unknown=int(np.isnan(theirs.rows["p"].to_numpy(float)).sum()),
     )
+
+
+def searched_observations(status: pd.DataFrame) -> list[str]:
+    """The observations that were searched, whatever was found."""
+    found: list[str] = status["obsid"][status["status"].isin(["OK", "EMPTY"])].tolist()
+    return found
 
 
 def _regions(archive: Archive) -> Iterator[pd.DataFrame]:

@@ -1,0 +1,105 @@
+"""Kept: regions that filters keep -> their unique sources and their light curves, as questions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import pyarrow as pa
+
+from exod.archive import Archive
+from exod.archive.questions.detections import Rows
+from exod.archive.questions.sql import Question
+from exod.schemas import LIGHTCURVES
+from exod.schemas.columns import Column, Table
+from exod.stages.query.filters import open_regions, tests_of
+from exod.vetting.filters import Filter
+
+KEPT: Final = (
+    Column("n_kept", pa.int64(), "", "Regions of the source that the filters keep"),
+    Column("n_kept_observations", pa.int64(), "", "Observations with such a region"),
+)
+"""Columns of the sources that filters keep, besides those of all sources."""
+
+_KEYS: Final = ("detid", "obsid", "region_num")
+
+
+def sources_kept(archive: Archive, filters: Sequence[Filter]) -> Question:
+    """The unique sources with a region that all filters keep, by their number.
+
+    Parameters
+    ----------
+    archive : Archive
+        The archive.
+    filters : sequence of Filter
+        All of them must keep a region.
+
+    Returns
+    -------
+    Question
+        The columns of sources, and `KEPT`; nothing is read before its rows are taken.
+
+    Raises
+    ------
+    ArchiveError
+        If the regions were not joined to sources, or a product that a filter needs was not made.
+    """
+    kept = _kept(archive, filters, _KEYS)
+    sources = Rows(kept.snapshot, "sources")
+    columns = tuple(sources.columns.values())
+    all_sources = sources.selected(Table("sources", "", columns, ())).text
+    numbers = "count(*) AS n_kept, count(DISTINCT obsid) AS n_kept_observations"
+    counted = f"SELECT region_num, {numbers} FROM ({kept.text}) GROUP BY region_num"  # noqa: S608
+    text = f"SELECT * FROM ({all_sources}) JOIN ({counted}) USING (region_num)"  # noqa: S608
+    about = "Unique sources with a region that filters keep"
+    first, *others = columns
+    table = Table("sources", about, (first, *others, *KEPT), ("region_num",))
+    names = ", ".join(table.schema.names)
+    text = f"SELECT {names} FROM ({text})"  # noqa: S608
+    files = {**kept.files, **sources.files}
+    return Question(kept.snapshot, table, text, " ORDER BY region_num", "sources", files)
+
+
+def light_curves_kept(
+    archive: Archive, filters: Sequence[Filter], obsids: Iterable[str]
+) -> Question:
+    """The light curves of the regions that all filters keep, as the table lightcurves has them.
+
+    Parameters
+    ----------
+    archive : Archive
+        The archive.
+    filters : sequence of Filter
+        All of them must keep a region.
+    obsids : iterable of str
+        Observations with such a region: the files of others are not opened.
+
+    Returns
+    -------
+    Question
+        Its rows come in order of run, region and time, some at a time: there may be more of them
+        than fit in memory.
+
+    Raises
+    ------
+    ArchiveError
+        If a product that a filter needs was not made.
+    """
+    kept = _kept(archive, filters, _KEYS[:1])
+    curves = Rows(kept.snapshot, LIGHTCURVES.name, sorted(set(obsids)))
+    every = curves.selected(LIGHTCURVES).text
+    text = f"SELECT * FROM ({every}) WHERE detid IN ({kept.text})"  # noqa: S608
+    files = {**kept.files, **curves.files}
+    ordered = " ORDER BY runid, label, time"
+    return Question(kept.snapshot, LIGHTCURVES, text, ordered, LIGHTCURVES.name, files)
+
+
+def _kept(archive: Archive, filters: Sequence[Filter], names: Iterable[str]) -> Question:
+    """Some columns of the regions that all filters keep."""
+    names = tuple(names)
+    rows = open_regions(archive, [name for item in filters for name in item.needs])
+    if "region_num" in names and "members" not in rows.files:
+        rows.add_part("members")
+    columns = tuple(rows.columns[name] for name in names)
+    tests = tests_of(rows, filters)
+    return rows.selected(Table("kept", "", columns, ()), [tests[item] for item in filters])
