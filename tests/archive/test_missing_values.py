@@ -16,6 +16,7 @@ from exod.archive.increments import deriving, write_part
 from exod.archive.questions.connection import connected
 from exod.archive.snapshot import PRODUCTS, Snapshot
 from exod.config import Config
+from exod.observation.times import mjd_of
 from exod.schemas import DERIVED, TABLES
 from exod.schemas.columns import Column, Table
 from exod.schemas.conditions import parse
@@ -101,7 +102,11 @@ def floats(table: Table) -> list[str]:
 
 def expected(archive: Archive, table: Table) -> pd.DataFrame:
     obsids = [entry.obsid for entry in archive.entries()]
-    return pd.concat([filled(table, obsid) for obsid in obsids])
+    rows = pd.concat([filled(table, obsid) for obsid in obsids])
+    for column in table.columns:
+        if column.dates and pa.types.is_floating(column.type):
+            rows[column.name] = mjd_of(rows[column.dates].to_numpy())
+    return rows
 
 
 def counting(name: str, conditions: list[str], scanned: str) -> str:
