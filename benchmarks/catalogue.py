@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +22,13 @@ from astropy.table import Table as AstropyTable
 
 from benchmarks.features import fill, timed
 from exod.archive import Archive, open_archive
+from exod.catalogue import skyrows
 from exod.catalogue.columns import CatalogueTable, detections
+from exod.catalogue.hats import Collection, cut, plan_partitions
 from exod.config import Config
 from exod.scheduler.plan import Plan
 from exod.schemas import LIGHTCURVES, OBSERVATIONS, REGIONS, RUNS
+from exod.stages.catalogue import hats
 from exod.stages.catalogue.release import write_catalogue
 from exod.stages.derive.update import bring_up_to_date
 from exod.stages.detect.observation import peak_memory_mb
@@ -44,20 +47,21 @@ CURVES = 30
 _APART = """
 import json, sys
 from benchmarks import catalogue
-print(json.dumps(catalogue.write(sys.argv[1], sys.argv[2])))
+print(json.dumps(getattr(catalogue, sys.argv[1])(*sys.argv[2:])))
 """
 
 
 # -------------------------------------------------------------------- the tables
 
 
-def random_rows(table: CatalogueTable, n_rows: int) -> pa.Table:
-    """Rows of the right types."""
-    random = np.random.default_rng(1)
+def random_rows(table: CatalogueTable, n_rows: int, start: int = 0) -> pa.Table:
+    """Rows of the right types, numbered from `start`."""
+    random = np.random.default_rng(1 + start)
     columns = []
     for field in table.schema:
         if pa.types.is_string(field.type):
-            text = np.char.add("0700000001_0_50_0.2_12_", np.arange(n_rows).astype(str))
+            number = np.arange(start, start + n_rows).astype(str)
+            text = np.char.add("0700000001_0_50_0.2_12_", number)
             columns.append(pa.array(text))
         elif pa.types.is_boolean(field.type):
             columns.append(pa.array(random.random(n_rows) < 0.1))
@@ -134,6 +138,14 @@ def write(root: str, folder: str) -> tuple[float, float]:
     return seconds, peak_memory_mb() - before
 
 
+def apart(*arguments: str) -> tuple[float, float]:
+    """What a function of this module returns in a process of its own."""
+    command = [sys.executable, "-W", "ignore", "-c", _APART, *arguments]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    first, second = json.loads(done.stdout)
+    return first, second
+
+
 def read(archive: Archive) -> int:
     """Frames of all light curves, read once, a part at a time."""
     return int(archive.lightcurves.map_partitions(len).compute(scheduler="sync").sum())
@@ -148,9 +160,7 @@ def streaming(folder: Path, n_observations: int) -> Iterator[tuple[str, float]]:
             commit(archive, one)
         bring_up_to_date(archive.root, Plan("sync"))
         frames, reading = timed(lambda: read(open_archive(root)))  # noqa: B023 - called here
-        command = [sys.executable, "-W", "ignore", "-c", _APART, str(root), str(root / "release")]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
-        seconds, peak = json.loads(done.stdout)
+        seconds, peak = apart("write", str(root), str(root / "release"))
         files = (root / "release" / "hats").rglob("*.parquet")
         what = f"{number} observations"
         yield f"{what}: million frames", frames / 1e6
@@ -164,6 +174,54 @@ def streaming(folder: Path, n_observations: int) -> Iterator[tuple[str, float]]:
     yield "29 GB at this speed, one process (minutes)", whole
 
 
+# -------------------------------------------------------------------- many detections
+
+PIECE = 20_000
+"""Rows of random detections that are made at a time."""
+SORTED_MB = 200
+"""What DuckDB may have: little, so that what grows with the rows shows beside it."""
+
+
+def order(folder: str, n_rows: str) -> tuple[float, float]:
+    """Put detections in order of the sky, divide them, take all partitions: seconds, peak MB."""
+    import lsdb  # noqa: F401 - counts as an import
+
+    skyrows.MEMORY = f"{SORTED_MB}MB"  # type: ignore[misc]
+    table, path = detections(), Path(folder, f"{n_rows}.parquet")
+    pieces = (random_rows(table, PIECE, start) for start in range(0, int(n_rows), PIECE))
+    write_parquet(path, table, pieces)
+    before = peak_memory_mb()
+    _, seconds = timed(lambda: _divide(path, table))
+    return seconds, peak_memory_mb() - before
+
+
+def _divide(path: Path, table: CatalogueTable) -> None:
+    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+        rows = hats._on_sky(path, Path(scratch), "detid")
+        frames = hats._frames(rows, "detid", path) + FRAMES
+        collection = Collection(path.parent, table, ())
+        for part in plan_partitions(collection, rows.place, frames):
+            cut(collection.folder, part, rows.take, "detid", frames)
+
+
+def bounded(folder: Path, sizes: Sequence[int]) -> Iterator[tuple[str, float]]:
+    """Memory for HATS of more and more detections, without light curves."""
+    peaks = []
+    for n_rows in sizes:
+        seconds, peak = apart("order", str(folder), str(n_rows))
+        peaks.append(peak)
+        yield f"{n_rows:,} detections in order of the sky (s)", seconds
+        yield f"{n_rows:,} detections: peak memory above imports and making them (MB)", peak
+    slope, least = np.polyfit(sizes, peaks, 1)
+    yield "each million detections more (MB)", 1e6 * slope
+    yield "without any (MB)", least
+    limit = float(skyrows.MEMORY.removesuffix("GB")) * 1000 / 1.048576
+    yield (
+        f"10 million detections at this slope, with {skyrows.MEMORY} for DuckDB (MB)",
+        least - SORTED_MB / 1.048576 + limit + 1e7 * slope,
+    )
+
+
 def _size(files: Iterator[Path]) -> float:
     return sum(file.stat().st_size for file in files) / 1e9
 
@@ -171,12 +229,16 @@ def _size(files: Iterator[Path]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--observations", type=int, default=20, help="With 30 light curves each.")
+    parser.add_argument(
+        "--detections", type=int, nargs="+", default=[], help="Only the memory for so many."
+    )
     arguments = parser.parse_args()
     os.fsync = lambda _: None  # type: ignore[assignment]
     print(f"Load before: {os.getloadavg()[0]:.1f}\n\n| what | value |\n|---|---|", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        parts = tables(Path(folder), MISSION), streaming(Path(folder), arguments.observations)
-        for part in parts:
+        whole = tables(Path(folder), MISSION), streaming(Path(folder), arguments.observations)
+        some = bounded(Path(folder), arguments.detections)
+        for part in [some] if arguments.detections else whole:
             for what, value in part:
                 shown = f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
                 print(f"| {what} | {shown} |", flush=True)
