@@ -29,11 +29,14 @@ PARTITION_BYTES = 32_000_000
 PARTITION_FILES = 256
 """Largest size and number of files of a partition; 32 MB become some 0.3 GB in memory."""
 
+_BATCH_ROWS = 10_000
+"""Observations of the ledger that are Python's objects at a time."""
+
 _remembered: dict[Hashable, Holdings] = {}
 """Those of the archive that was asked last: many questions are about the same moment."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Piece:
     """A file, or some of its row groups.
 
@@ -114,7 +117,7 @@ class Holdings:
             outdated = obsids.filter(pc.invert(pc.is_in(own, value_set=keys)))
             self._layers.append((layer, sorted(outdated.to_pylist())))
             single = pc.and_(single, pc.invert(pc.is_in(keys, value_set=own)))
-        self._single = ledger.filter(single)
+        self._single = single
 
     def pieces(self, name: str, obsids: Iterable[str] | None = None) -> list[Piece]:
         """Whole files of a table: large ones, and those of observations that these lack.
@@ -132,16 +135,17 @@ class Holdings:
             for file in layer.tables[name]
         ]
         sizes = (f"{name}.{what}" for what in ("rows", "bytes", "digest"))
-        columns = self._single.select(["obsid", "attempt", *sizes])
+        columns = self.ledger.select(["obsid", "attempt", *sizes]).filter(self._single)
         if obsids is not None:
             wanted = sorted(obsids)
             found = [piece for piece in found if _has_any(wanted, piece)]
             columns = columns.filter(pc.is_in(columns["obsid"], arrow_texts(wanted)))
-        for row in zip(*(c.to_pylist() for c in columns), strict=True):
-            obsid, attempt, rows, size, digest = row
-            if rows and (path := table_path(name, obsid, attempt, rows)):
-                file = StoredFile(path, rows, Seal(size, digits_of(digest)), obsid, obsid)
-                found.append(Piece(file, rows, size, obsid, obsid))
+        for batch in columns.to_batches(_BATCH_ROWS):
+            for row in zip(*(c.to_pylist() for c in batch), strict=True):
+                obsid, attempt, rows, size, digest = row
+                if rows and (path := table_path(name, obsid, attempt, rows)):
+                    file = StoredFile(path, rows, Seal(size, digits_of(digest)), obsid, obsid)
+                    found.append(Piece(file, rows, size, obsid, obsid))
         return found
 
     def parts(self, name: str, obsids: Iterable[str] | None = None) -> list[Part]:

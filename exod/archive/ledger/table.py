@@ -245,7 +245,7 @@ def read_saved(store: Store) -> LedgerTable:
         data = store.read(SAVED)
     except FileNotFoundError:
         data = b""
-    digest, content = data[:_DIGEST], data[_DIGEST:]
+    digest, content = data[:_DIGEST], memoryview(data)[_DIGEST:]
     if hashlib.sha256(content).digest() == digest:
         # `pq.read_table` loads pandas, which takes a third of the time of a short command.
         rows = pq.ParquetFile(pa.BufferReader(content)).read()

@@ -94,7 +94,7 @@ def connected(
                     if not statement or column.name == "obsid" or quoted(column.name) in statement
                 ]
                 stored = list(dict.fromkeys(column.dates or column.name for column in columns))
-                parts = [*_parts(connection, places, own, stored, f"{folder}/{name}")]
+                parts = [*_parts(places, own, stored, f"{folder}/{name}")]
                 view = _view(name, columns, parts, plain=views is not None)
                 connection.execute(f"CREATE VIEW {quoted(name)} AS {view}")
                 paths += (path for _, some in parts for path in some)
@@ -108,7 +108,6 @@ def connected(
 
 
 def _parts(
-    connection: duckdb.DuckDBPyConnection,
     places: _Places,
     pieces: Sequence[Piece],
     columns: Sequence[str],
@@ -131,7 +130,11 @@ def _parts(
             gathered = f"{target}-{number}-{start}.parquet"
             scan = _scan(paths[start : start + GATHERED_FILES])
             selected = " ".join(("SELECT", listed, "FROM", scan))
-            connection.execute(f"COPY ({selected}) TO {literal(gathered)} (FORMAT parquet)")
+            # A connection keeps something of each file that it has read.
+            with duckdb.connect(config=_SETTINGS) as connection:
+                if places.system:
+                    connection.register_filesystem(places.system)
+                connection.execute(f"COPY ({selected}) TO {literal(gathered)} (FORMAT parquet)")
             paths[start] = gathered
         yield without, paths[::GATHERED_FILES]
 
