@@ -178,7 +178,7 @@ def streaming(folder: Path, n_observations: int) -> Iterator[tuple[str, float]]:
 
 PIECE = 20_000
 """Rows of random detections that are made at a time."""
-SORTED_MB = 200
+SORTED_MB = 400
 """What DuckDB may have: little, so that what grows with the rows shows beside it."""
 
 

@@ -6,12 +6,11 @@ of the files, and lengths come from the ledger.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dask.dataframe as dd
 import numpy as np
@@ -22,13 +21,10 @@ from dask.dataframe.dask_expr._reductions import Len
 from dask.dataframe.dask_expr.io.parquet import _DNF, ReadParquet
 
 from exod.archive.parquet import Conditions, Filters, checked
-from exod.archive.parts import Part, read_part
+from exod.archive.parts import Part, no_rows, read_part
 from exod.archive.store import Store
 from exod.errors import ArchiveError
 from exod.schemas.columns import Table
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -92,7 +88,9 @@ class ReadTable(ReadParquet):
 
     @cached_property
     def _meta(self) -> Any:
-        meta = _empty(self.plan.table, indexed=bool(self.plan.divisions))
+        meta = no_rows(self.plan.table)
+        if self.plan.divisions:
+            meta = meta.set_index("obsid")
         names = self.operand("columns")
         if self._series:
             return meta[names[0]]
@@ -138,13 +136,6 @@ class ReadTable(ReadParquet):
             name = "obsid" if "obsid" in self.columns else self.columns[0]
             return Len(self.substitute_parameters({"columns": [name]}))
         return found
-
-
-@functools.cache
-def _empty(table: Table, *, indexed: bool) -> pd.DataFrame:
-    """No rows; making the columns takes longer than counting an archive."""
-    frame = table.frame()
-    return frame.set_index("obsid") if indexed else frame
 
 
 def _read(part: Part, *, indexed: bool, series: bool, columns: list[str], **about: Any) -> Any:

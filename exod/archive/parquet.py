@@ -400,11 +400,12 @@ def arrow_rows(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table
 
 def arrow_texts(values: Iterable[str]) -> pa.Array:
     """Text as Arrow, without pandas."""
-    texts = [value.encode() for value in values]
-    ends = np.cumsum([0, *map(len, texts)], dtype=np.int32)
-    return pa.StringArray.from_buffers(
-        len(texts), pa.py_buffer(ends), pa.py_buffer(b"".join(texts))
-    )
+    texts = list(values)
+    content, sizes = "".join(texts).encode(), [*map(len, texts)]
+    if len(content) > sum(sizes):
+        sizes = [len(text.encode()) for text in texts]
+    ends = np.cumsum([0, *sizes], dtype=np.int32)
+    return pa.StringArray.from_buffers(len(texts), pa.py_buffer(ends), pa.py_buffer(content))
 
 
 def to_pandas(rows: pa.Table) -> pd.DataFrame:

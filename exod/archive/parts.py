@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from bisect import bisect_left, bisect_right
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -254,6 +255,12 @@ def _grouped(pieces: Iterable[Piece]) -> Iterator[Part]:
         yield Part(tuple(group))
 
 
+@functools.cache
+def no_rows(table: Table) -> pd.DataFrame:
+    """A table without rows; making the columns takes longer than reading a partition."""
+    return table.frame()
+
+
 def read_part(
     part: Part, *, store: Store, table: Table, rows: Conditions, columns: list[str] | None = None
 ) -> pd.DataFrame:
@@ -266,7 +273,7 @@ def read_part(
         if (conditions := _narrowed(rows, piece, part)) is not None
     ]
     if not found:
-        return table.frame()[names]
+        return no_rows(table)[names]
     together = pa.concat_tables(found)
     if part.low is not None:
         # Of equal obsids the order stays.
