@@ -46,8 +46,8 @@ DOTS_PER_INCH: Final = 130
 STEPS: Final = 300
 """Steps of a small light curve at most; longer ones are grouped by the largest counts."""
 
-FEW_RUNS: Final = 9
-"""Runs whose names fit under an axis side by side; those of more are turned."""
+AXIS_LETTERS: Final = 66
+"""Letters of the smallest size that fit side by side under one of two panels."""
 
 _SIGMA_COLOURS: Final = (SKY_BLUE, BLUE, BLACK)
 _KINDS: tuple[Kind, Kind] = ("peak", "eclipse")
@@ -125,8 +125,14 @@ def png(figure: Figure) -> bytes:
     return sink.getvalue()
 
 
+def _fit_side_by_side(runs: pd.Index) -> bool:
+    """Whether the names of runs fit under an axis without being turned."""
+    widths = (max(len(f"{t_bin:g} s"), len(f"{lo:g}–{hi:g}")) + 1 for t_bin, lo, hi in runs)
+    return len(runs) * max(widths, default=0) <= AXIS_LETTERS
+
+
 def _run_axis(axes: Axes, frame: pd.DataFrame) -> None:
-    if len(frame) <= FEW_RUNS:
+    if _fit_side_by_side(frame.index):
         labels = [f"{t_bin:g} s\n{lo:g}–{hi:g}" for t_bin, lo, hi in frame.index]
         axes.set_xticks(range(len(frame)), labels, fontsize=SMALL)
     else:
@@ -136,9 +142,9 @@ def _run_axis(axes: Axes, frame: pd.DataFrame) -> None:
     axes.set_xlim(-0.6, len(frame) - 0.4)
 
 
-def _two_panels(n_runs: int) -> Figure:
+def _two_panels(runs: pd.Index) -> Figure:
     """Panels of peaks and of eclipses, higher if names of runs are turned."""
-    figure = Figure(figsize=(10, 3.6 if n_runs <= FEW_RUNS else 4.2), layout="constrained")
+    figure = Figure(figsize=(10, 3.6 if _fit_side_by_side(runs) else 4.2), layout="constrained")
     figure.subplots(1, 2)
     return figure
 
@@ -151,7 +157,7 @@ def draw_significance(runs: pd.DataFrame) -> Figure:
     runs : DataFrame
         From `exod.report.statistics.run_counts`.
     """
-    figure = _two_panels(len(runs))
+    figure = _two_panels(runs.index)
     for axes, kind in zip(figure.axes, _KINDS, strict=True):
         for sigma, colour in zip(SIGMAS, _SIGMA_COLOURS, strict=True):
             heights = runs[f"{kind}_{sigma}"].to_numpy(float)
@@ -173,7 +179,7 @@ def draw_false_alarms(runs: pd.DataFrame, expected: pd.DataFrame) -> Figure:
     runs, expected : DataFrame
         From `exod.report.statistics.run_counts` and `expected_false`.
     """
-    figure = _two_panels(len(expected))
+    figure = _two_panels(expected.index)
     counts = runs.reindex(expected.index, fill_value=0)
     place = np.arange(len(expected), dtype=float)
     for axes, kind in zip(figure.axes, _KINDS, strict=True):

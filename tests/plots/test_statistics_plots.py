@@ -81,6 +81,23 @@ def test_bars_are_regions_at_each_significance():
     assert [label.get_text() for label in right.get_xticklabels()] == ["5 s\n0.2–2", "50 s\n0.2–12"]
 
 
+@pytest.mark.parametrize(
+    "t_bins",
+    [(50.0,), (5.0, 50.0, 200.0), (1.0, 31.6228, 1000.0), tuple(2.0 ** np.arange(10))],
+)
+def test_names_of_runs_do_not_meet(t_bins):
+    bands = ((0.2, 2.0), (0.2, 12.0), (2.0, 12.0))
+    keys = [(t_bin, *band) for t_bin in t_bins for band in bands]
+    index = pd.MultiIndex.from_tuples(keys, names=RUN)
+    columns = {f"{kind}_{sigma}": 1 for kind in ("peak", "eclipse") for sigma in (3, 4, 5)}
+    figure = draw_significance(pd.DataFrame(columns, index=index))
+    png(figure)
+    for axes in figure.axes:
+        boxes = [text.get_window_extent() for text in axes.get_xticklabels()]
+        assert len(boxes) == 3 * len(t_bins)
+        assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+
+
 def test_expectations_that_are_not_known_are_not_drawn():
     found = runs(peaks=[12, 3], eclipses=[0, 0])
     expected = runs(runs=[2, 1], unknown=[1, 1], false_peaks=[4.0, 0.0], false_eclipses=[0.1, 0.0])

@@ -233,7 +233,7 @@ def test_boxes_drawn_with_the_mouse_are_saved(tmp_path: Path) -> None:
         columns=COLUMNS,
     )
     pd.testing.assert_frame_equal(read_boxes(path), expected)
-    assert (name, n, words) == ("hot.csv", 4, "1 regions, 1 in boxes")
+    assert (name, n, words) == ("hot.csv", 4, "1 region, 1 in boxes")
     assert bins == ["", "5", "50"]
 
 

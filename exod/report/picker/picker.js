@@ -139,7 +139,7 @@ function start(document, window) {
       const [px, py] = Boxes.toScreen(view, data.x[i], data.y[i]);
       pen.fillRect(px - size / 2, py - size / 2, size, size);
     }
-    element("number").textContent = n + " regions, " + hot.length + " in boxes";
+    element("number").textContent = n + (n === 1 ? " region, " : " regions, ") + hot.length + " in boxes";
     pen.lineWidth = 1.4;
     data.found.filter(shown).forEach((box) => frame(box, "#000", [5, 4]));
     boxes.forEach((box, number) => {
