@@ -11,7 +11,6 @@ from rich.markup import escape
 from exod.cli.app import PlainConsole, app, err, new_table, out, say
 from exod.cli.options import (
     Archive_,
-    Band,
     ConfigFile,
     Input,
     PictureFormat,
@@ -71,7 +70,12 @@ def lightcurve(
         str | None,
         typer.Option(metavar="S,...", help="Time bins in seconds [of a region there, or 50]."),
     ] = None,
-    band: Band = None,
+    band: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LO-HI,...", help="Energy bands in keV [of a region there, or 0.2-12]."
+        ),
+    ] = None,
     radius: Annotated[
         float | None,
         typer.Option(
