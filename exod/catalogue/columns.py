@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from exod.errors import ArchiveError
 from exod.schemas import FEATURES, FLAGS, LIGHTCURVES, MATCH, MEMBERS, REGIONS, UNIQUE
@@ -38,6 +39,16 @@ _DETECTIONS = (
 
 _SOURCES = ("region_num", "srcid", "ra_deg", "dec_deg", "n_detections")
 """The published columns of a unique source, in their order."""
+
+BEST: Final = "best_"
+"""How columns of a source begin that are those of its best detection; flags keep their names."""
+
+_OF_THE_BEST = (
+    *("obsid", "t_bin", "e_lo", "e_hi", "kind", "t_start", "t_start_mjd", "t_start_utc"),
+    *("t_stop", "t_stop_mjd", "t_stop_utc", "duration", "event_n", "event_mu", "excess"),
+    *("excess_lo", "excess_hi", "peak_rate", "peak_rate_err"),
+)
+"""What a source has of the region of its best detection; of features and flags it has all."""
 
 _NAMES = {
     ("members", "region_num"): "unique_reg_id",
@@ -108,7 +119,7 @@ def sources(matches: Mapping[str, Table] | None = None) -> CatalogueTable:
     >>> sources().schema.names[:5]
     ['region_num', 'srcid', 'ra_deg', 'dec_deg', 'n_detections']
     """
-    entries = [*_entries("unique", UNIQUE.columns)]
+    entries = [*_entries("unique", UNIQUE.columns), *_entries_of_the_best()]
     common = {column.name for column in MATCH}
     for name, table in (matches or {}).items():
         columns = [column for column in table.columns if column.name not in common]
@@ -125,6 +136,24 @@ def _entries(table: str, columns: Iterable[Column]) -> Iterable[_Entry]:
         if table == "features" and not _NOT_OF_THE_LIGHT_CURVE.fullmatch(name):
             name = f"lc_{name}"
         yield replace(column, name=name), (table, column.name)
+
+
+def best_columns() -> dict[str, tuple[Column, ...]]:
+    """The columns that a source has of its best detection, by table of the archive."""
+    keys = {"detid", "runid", "obsid"}
+    return {
+        "regions": tuple(c for c in REGIONS.shown.columns if c.name in _OF_THE_BEST),
+        "features": tuple(c for c in FEATURES.columns if c.name not in keys),
+        "flags": tuple(c for c in FLAGS.columns if c.name not in keys),
+    }
+
+
+def _entries_of_the_best() -> Iterable[_Entry]:
+    for table, columns in best_columns().items():
+        for column, (_, name) in _entries(table, columns):
+            text = f"Of best_detid: {column.description}"
+            shown = column.name if table == "flags" else f"{BEST}{column.name}"
+            yield replace(column, name=shown, description=text, dates=""), (table, f"{BEST}{name}")
 
 
 def _ordered(

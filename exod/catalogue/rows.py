@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from exod.archive.questions.detections import PARTS, Rows, detections
 from exod.archive.snapshot import MATCHES, Snapshot
-from exod.catalogue.columns import CatalogueTable
+from exod.catalogue.columns import BEST, CatalogueTable, best_columns
 from exod.errors import ArchiveError
 from exod.schemas.columns import Table
 
@@ -30,7 +30,9 @@ def detection_rows(snapshot: Snapshot, table: CatalogueTable) -> Iterator[pa.Tab
 def source_rows(
     snapshot: Snapshot, table: CatalogueTable, matches: Iterable[str]
 ) -> Iterator[pa.Table]:
-    """Unique sources with their counterparts, sorted by number; null where there is none.
+    """Unique sources with what is known of their best detection and with their counterparts.
+
+    They are sorted by number; of counterparts there is null where there is none.
 
     Parameters
     ----------
@@ -42,6 +44,8 @@ def source_rows(
         Catalogues that the sources were matched with.
     """
     rows = Rows(snapshot, "sources")
+    for name, columns in best_columns().items():
+        rows.add_by(name, {"detid": "best_detid"}, {f"{BEST}{c.name}": c for c in columns})
     for name in matches:
         rows.add_matches(f"{MATCHES}{name}")
     return _selected(rows, table, ("region_num",))

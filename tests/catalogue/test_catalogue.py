@@ -74,7 +74,13 @@ def test_no_column_of_the_archive_is_lost():
     for table in (REGIONS, FEATURES, FLAGS):
         names = {column.name for column in table.columns} - {"runid", "obsid", "detid"}
         assert {(table.name, name) for name in names} <= there
-    assert {name for _, name in declared.sources().origins} == {c.name for c in UNIQUE.columns}
+    origins = declared.sources().origins
+    assert {name for table, name in origins if table == "unique"} == {
+        column.name for column in UNIQUE.columns
+    }
+    for table in (FEATURES, FLAGS):
+        names = {column.name for column in table.columns} - {"runid", "obsid", "detid"}
+        assert {(table.name, f"best_{name}") for name in names} <= set(origins)
     assert TABLES[1].schema.names[-1] == "gaia_sep_arcsec"
 
 
@@ -137,6 +143,19 @@ def test_detections_are_those_of_the_archive(survey):
     assert detections["unique_reg_id"].nunique() > 1
     order = detections.sort_values(["unique_reg_id", "detid"], ignore_index=True)
     pd.testing.assert_frame_equal(detections, order)
+
+
+def test_sources_have_what_is_known_of_their_best_detection(survey):
+    """So that clean ones with a dated event are selected in one table."""
+    _, _, _, detections, sources = survey
+    best = detections.set_index("detid").loc[sources["best_detid"]]
+    names = [name for name in sources.columns if name.startswith(("best_", "filt_"))]
+    names.remove("best_detid")
+    assert {"best_t_start_mjd", "best_t_start_utc", "best_lc_n_max", "filt_5sig"} <= set(names)
+    assert {name for name in detections.columns if name.startswith("filt_")} <= set(names)
+    for name in names:
+        expected = best[name.removeprefix("best_")].to_numpy()
+        np.testing.assert_array_equal(sources[name].to_numpy(), expected, name)
 
 
 def test_rows_fit_their_tables(survey):

@@ -94,6 +94,25 @@ class Rows:
         """Join a cross-match by the number of a source; the names of its columns."""
         return self._join("LEFT JOIN", name, [("region_num", "region_num")], only, nullable=True)
 
+    def add_by(self, name: str, keys: Mapping[str, str], columns: Mapping[str, Column]) -> None:
+        """Join a table of which each row has one row.
+
+        Parameters
+        ----------
+        name : str
+            The table.
+        keys : dict of str to str
+            Columns of it, and those of the rows that are equal.
+        columns : dict of str to Column
+            What is added, under the name that it gets.
+        """
+        own = quoted(name)
+        equal = (f"{own}.{quoted(there)} = {self.names[here]}" for there, here in keys.items())
+        self._source.append(f"JOIN {own} ON {' AND '.join(equal)}")
+        for shown, column in columns.items():
+            self.add(replace(column, name=shown), f"{own}.{quoted(column.name)}")
+        self._open(name)
+
     def add_count(self, column: Column) -> None:
         """Add the number of regions of the observation, all runs together."""
         own, base = quoted(f"#{column.name}"), quoted(self.base)
