@@ -1,0 +1,63 @@
+"""Tables in HDF5, one compound table a node under the root, as PyTables writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from exod.astromon.storage import damaged
+from exod.astromon.tables import Rows
+from exod.errors import InputError
+from exod.files.whole import whole_file
+
+try:
+    import tables as pytables
+except ImportError as cause:
+    raise InputError(
+        "Files of HDF5 need PyTables, which is not installed: pip install 'exod[astromon]'."
+    ) from cause
+
+
+class HDF5Storage:
+    """A file that the original reads and writes too; see `exod.astromon.storage.Storage`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def names(self) -> list[str]:
+        """Tables that are there."""
+        with self._opened() as file:
+            return sorted(node.name for node in file.list_nodes("/", "Table"))
+
+    def read(self, name: str, obsids: tuple[int, int] | None = None) -> Rows:
+        """Rows of a table, all or those of observations from one to another."""
+        with self._opened() as file:
+            try:
+                node = file.get_node("/", name, "Table")
+                if obsids is None:
+                    return node[:]
+                low, high = obsids
+                return node.read_where(f"(obsid >= {low}) & (obsid <= {high})")
+            except pytables.HDF5ExtError as error:
+                raise damaged(self.path, "a part of it is damaged") from error
+
+    def write(self, tables: Mapping[str, Rows]) -> None:
+        """Put tables in the place of those of the same names; others stay."""
+        with whole_file(self.path, error=InputError) as temporary:
+            # A new file has no space that replaced tables have left.
+            with pytables.open_file(str(temporary), "w") as file:
+                if self.path.exists():
+                    with self._opened() as old:
+                        for node in old.list_nodes("/"):
+                            if node._v_name not in tables:
+                                old.copy_node(node, file.root, recursive=True)
+                for name, rows in tables.items():
+                    file.create_table("/", name, rows)
+
+    def _opened(self) -> pytables.File:
+        try:
+            return pytables.open_file(str(self.path), "r")
+        except (pytables.HDF5ExtError, OSError) as error:
+            if not self.path.exists():
+                raise
+            raise damaged(self.path, "it is no sound HDF5 file") from error

@@ -1,0 +1,66 @@
+"""Where tables of astromon are kept: one interface, and the form that the suffix of a path names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from exod.astromon.tables import Rows
+from exod.errors import InputError
+from exod.files.locks import locked
+
+
+class Storage(Protocol):
+    """Tables in a file or folder; a change of several tables is made whole or not at all."""
+
+    path: Path
+
+    def names(self) -> list[str]:
+        """Tables that are there."""
+
+    def read(self, name: str, obsids: tuple[int, int] | None = None) -> Rows:
+        """Rows of a table, all or those of observations from one to another, in their order."""
+
+    def write(self, tables: Mapping[str, Rows]) -> None:
+        """Put tables in the place of those of the same names; others stay."""
+
+
+def storage_at(path: Path) -> Storage:
+    """The form that the suffix names: HDF5, SQLite, otherwise a folder of Parquet files.
+
+    Raises
+    ------
+    InputError
+        If HDF5 is asked for and PyTables is not installed.
+    """
+    if path.suffix in (".h5", ".hdf5"):
+        from exod.astromon.hdf5 import HDF5Storage
+
+        return HDF5Storage(path)
+    if path.suffix in (".db3", ".sqlite", ".db"):
+        from exod.astromon.sqlite import SQLiteStorage
+
+        return SQLiteStorage(path)
+    if path.is_file():
+        raise InputError(
+            f"{path} is a file whose suffix says nothing; tables of astromon are .h5, .hdf5, .db3, "
+            f".sqlite or .db files, or folders of Parquet files."
+        )
+    from exod.astromon.parquet import ParquetStorage
+
+    return ParquetStorage(path)
+
+
+@contextmanager
+def changing(path: Path) -> Iterator[Storage]:
+    """A storage that nobody else changes meanwhile; its folder is made if it is missing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with locked(path):
+        yield storage_at(path)
+
+
+def damaged(path: Path, error: Any) -> InputError:
+    """The sentence on a file that cannot be read."""
+    return InputError(f"{path} cannot be read as tables of astromon ({error}); restore it from a copy.")

@@ -1,0 +1,193 @@
+"""Columns of the tables of astromon, and what brings any table into their form."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+from astropy.table import Table
+from numpy.typing import NDArray
+
+from exod.errors import InputError
+
+Rows = NDArray[Any]
+"""A structured array; text is bytes, as on disk."""
+
+DTYPES: Final = MappingProxyType(
+    {
+        "astromon_obs": np.dtype(
+            [
+                ("obsid", "i4"),
+                ("version", "f4"),
+                ("detector", "S6"),
+                ("target", "S28"),
+                ("grating", "S4"),
+                ("sim_z", "f4"),
+                ("date_obs", "S20"),
+                ("tstart", "f4"),
+                ("ascdsver", "S32"),
+                ("ra", "f8"),
+                ("dec", "f8"),
+                ("roll", "f8"),
+                ("category_id", "i4"),
+            ]
+        ),
+        "astromon_xray_src": np.dtype(
+            [
+                ("obsid", "i4"),
+                ("id", "i4"),
+                ("ra", "f8"),
+                ("dec", "f8"),
+                ("net_counts", "f4"),
+                ("y_angle", "f4"),
+                ("z_angle", "f4"),
+                ("r_angle", "f4"),
+                ("snr", "f4"),
+                ("near_neighbor_dist", "f4"),
+                ("pileup", "f4"),
+                ("acis_streak", "i4"),
+                ("caldb_version", "S10"),
+            ]
+        ),
+        "astromon_cat_src": np.dtype(
+            [
+                ("obsid", "i4"),
+                ("id", "i4"),
+                ("x_id", "i4"),
+                ("catalog", "S16"),
+                ("name", "S24"),
+                ("ra", "f8"),
+                ("dec", "f8"),
+                ("separation", "f4"),
+                ("mag", "f4"),
+                ("y_angle", "f4"),
+                ("z_angle", "f4"),
+            ]
+        ),
+        "astromon_xcorr": np.dtype(
+            [
+                ("select_name", "S14"),
+                ("obsid", "i4"),
+                ("c_id", "i4"),
+                ("x_id", "i4"),
+                ("dy", "f4"),
+                ("dz", "f4"),
+                ("dr", "f4"),
+            ]
+        ),
+        "astromon_regions": np.dtype(
+            [
+                ("region_id", "i4"),
+                ("region_id_str", "S10"),
+                ("last_modified", "S21"),
+                ("ra", "f8"),
+                ("dec", "f8"),
+                ("radius", "f4"),
+                ("obsid", "i4"),
+                ("user", "S50"),
+                ("comments", "S200"),
+            ]
+        ),
+        "astromon_meta": np.dtype([("last_region_id", "i4")]),
+    }
+)
+"""Every table with the types of its columns; angles ra, dec, roll in deg, others in arcsec."""
+
+UNITS: Final = MappingProxyType(
+    {
+        **dict.fromkeys(("ra", "dec", "roll"), "deg"),
+        **dict.fromkeys(
+            ("y_angle", "z_angle", "r_angle", "near_neighbor_dist", "separation"), "arcsec"
+        ),
+        **dict.fromkeys(("dy", "dz", "dr", "radius"), "arcsec"),
+        "sim_z": "mm",
+        "tstart": "s",
+        "mag": "mag",
+    }
+)
+"""Units of columns; others have none. Tables that are read carry none, as those of astromon."""
+
+_PRECISE: Final = ("ra", "dec", "pileup")
+
+
+def empty(table_name: str) -> Rows:
+    """No rows of a table.
+
+    Raises
+    ------
+    InputError
+        If there is no such table.
+    """
+    if table_name not in DTYPES:
+        raise InputError(f"{table_name!r} is no table of astromon; there are {', '.join(DTYPES)}.")
+    return np.zeros(0, DTYPES[table_name])
+
+
+def as_rows(table_name: str, table: Table) -> Rows:
+    """Rows of a table in its declared types; of unknown tables in their own.
+
+    Columns that are not declared are dropped, text is cut to its length, masked floating-point
+    values become NaN.
+
+    Raises
+    ------
+    InputError
+        If a column is missing, or has values that its type cannot hold.
+    """
+    dtype = DTYPES.get(table_name)
+    if dtype is None:
+        plain = Table(table, copy=True)
+        plain.convert_unicode_to_bytestring()
+        return np.asarray(plain.filled().as_array())
+    missing = [name for name in dtype.names or () if name not in table.colnames]
+    if missing:
+        raise InputError(f"{table_name} cannot be saved: column {', '.join(missing)} is missing.")
+    rows = np.zeros(len(table), dtype)
+    for name in dtype.names or ():
+        try:
+            rows[name] = _values(table[name], dtype[name])
+        except (TypeError, ValueError, OverflowError) as error:
+            raise InputError(
+                f"{table_name} cannot be saved: column {name} has values that are no {dtype[name]} "
+                f"({error})."
+            ) from error
+    return rows
+
+
+def _values(column: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """A column as an array of the type; whole numbers must stay what they are."""
+    if dtype.kind == "f":
+        values = np.ma.asarray(getattr(column, "value", column))
+        return np.asarray(values.astype(dtype).filled(np.nan))
+    if np.ma.is_masked(column):
+        raise ValueError("some are missing")
+    values = np.asarray(column)
+    if dtype.kind == "S":
+        if values.dtype.kind == "S":
+            return values.astype(dtype)
+        # A character of several bytes is not cut in two.
+        texts = [str(value).encode()[: dtype.itemsize] for value in values]
+        return np.array([text.decode(errors="ignore").encode() for text in texts], dtype)
+    whole = values.astype(dtype)
+    if values.dtype.kind not in "iub" and not (values.astype(float) == whole).all():
+        raise ValueError("some are not whole numbers")
+    if values.dtype.kind in "iu" and not (values == whole).all():
+        raise ValueError("some are too large")
+    return whole
+
+
+def as_table(rows: Rows) -> Table:
+    """Rows as people use them: text instead of bytes, numbers in a readable format."""
+    table = Table(rows)
+    table.convert_bytestring_to_unicode()
+    return with_formats(table)
+
+
+def with_formats(table: Table) -> Table:
+    """The same table, whose floating-point columns are printed with 2 decimals, some with 4."""
+    for name in table.colnames:
+        column = table[name]
+        if getattr(column, "dtype", np.dtype(object)).kind == "f":
+            column.info.format = ".4f" if name.removeprefix("x_").removeprefix("c_") in _PRECISE else ".2f"
+    return table
