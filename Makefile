@@ -15,7 +15,7 @@ $(RUN): pyproject.toml constraints.txt
 
 $(DEV): $(RUN)
 	@echo "Adding what tests need ..."
-	@$(PIP) -e ".[catalogue,dev,docs,s3]"
+	@$(PIP) -e ".[astromon,catalogue,dev,docs,s3]"
 	@touch $@
 
 demo: $(RUN)

@@ -34,6 +34,7 @@ PLAN = {
     "pps": Room(0, 6, "pipeline files/of XMM-Newton", "files"),
     "plots": Room(4.2, 2, "the pictures", "files"),
     "report": Room(3.35, 3, "words and numbers/of an archive", "files"),
+    "astromon": Room(6.2, 2, "astrometry of/Chandra", "files"),
     "catalogue": Room(5.2, 3, "releases: FITS,/Parquet, HATS", "files"),
     "counterparts": Room(6.2, 3, "catalogues to/match with", "files"),
     "tablefiles": Room(6.2, 4, "tables as files", "files"),

@@ -29,7 +29,7 @@ ACCEPTED_LOG_ODDS: Final = 8.0
 ACCEPTED_EVIDENCE: Final = 3.0
 """Log evidence from which a frame is believed, against chance and all other frames together.
 
-docs/astrometry.md says how often chance passes both.
+Chance passes both in fewer than one of a thousand fields (docs/astrometry.md).
 """
 
 

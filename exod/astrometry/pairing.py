@@ -1,7 +1,8 @@
 """X-ray sources and their counterparts in catalogues: the standard cross-match, vectorised.
 
 Only counterparts that were found around a source are its candidates: rows of the catalogues name
-the source with (obsid, x_id). Of each source the first by (order of the catalogue, distance) is kept.
+the source with (obsid, x_id). Of each source the first by order of the catalogue, then by distance,
+is kept.
 """
 
 from __future__ import annotations

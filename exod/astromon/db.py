@@ -120,7 +120,12 @@ def create_table(table_name: str) -> Table:
     return as_table(empty(table_name))
 
 
-def save(table_name: str, data: Table, dbfile: Any = None, ignore_obsid: bool = False) -> None:
+def save(
+    table_name: str,
+    data: Table,
+    dbfile: Any = None,
+    ignore_obsid: bool = False,  # noqa: FBT001, FBT002 - as in the original
+) -> None:
     """Save rows: those of the same observations are replaced, others stay.
 
     Parameters
@@ -142,7 +147,9 @@ def save(table_name: str, data: Table, dbfile: Any = None, ignore_obsid: bool = 
         If a column is missing or does not fit.
     """
     if not isinstance(data, Table):
-        raise TypeError(f"data of {table_name} must be an astropy Table, not {type(data).__name__}.")
+        raise TypeError(
+            f"data of {table_name} must be an astropy Table, not {type(data).__name__}."
+        )
     rows = as_rows(table_name, data)
     if _is_open(dbfile):
         names = {node.name for node in dbfile.list_nodes("/", "Table")}
@@ -185,7 +192,11 @@ def lazy(table_name: str, dbfile: Any = None, *, rows: int = 100_000) -> dd.Data
     path = file_of(dbfile)
     _storage_with(table_name, path)
     return dd.from_map(
-        _part, _ranges(table_name, path, rows), table_name=table_name, path=path, meta=_part((0, -1), table_name, path)
+        _part,
+        _ranges(table_name, path, rows),
+        table_name=table_name,
+        path=path,
+        meta=_part((0, -1), table_name, path),
     )
 
 

@@ -43,16 +43,18 @@ class HDF5Storage:
 
     def write(self, tables: Mapping[str, Rows]) -> None:
         """Put tables in the place of those of the same names; others stay."""
-        with whole_file(self.path, error=InputError) as temporary:
-            # A new file has no space that replaced tables have left.
-            with pytables.open_file(str(temporary), "w") as file:
-                if self.path.exists():
-                    with self._opened() as old:
-                        for node in old.list_nodes("/"):
-                            if node._v_name not in tables:
-                                old.copy_node(node, file.root, recursive=True)
-                for name, rows in tables.items():
-                    file.create_table("/", name, rows)
+        # A new file has no space that replaced tables have left.
+        with (
+            whole_file(self.path, error=InputError) as temporary,
+            pytables.open_file(str(temporary), "w") as file,
+        ):
+            if self.path.exists():
+                with self._opened() as old:
+                    for node in old.list_nodes("/"):
+                        if node._v_name not in tables:
+                            old.copy_node(node, file.root, recursive=True)
+            for name, rows in tables.items():
+                file.create_table("/", name, rows)
 
     def _opened(self) -> pytables.File:
         try:

@@ -49,7 +49,9 @@ class ParquetStorage:
                 column,
                 declared[column]
                 if declared is not None and column in (declared.names or ())
-                else _bytes(values) if values.dtype.kind == "O" else values.dtype,
+                else _bytes(values)
+                if values.dtype.kind == "O"
+                else values.dtype,
             )
             for column, values in columns.items()
         ]
@@ -67,7 +69,9 @@ class ParquetStorage:
                 else np.ascontiguousarray(rows[column])
                 for column in rows.dtype.names or ()
             }
-            kinds = {column: pa.string() for column, values in arrays.items() if isinstance(values, list)}
+            kinds = {
+                column: pa.string() for column, values in arrays.items() if isinstance(values, list)
+            }
             table = pa.table(
                 {column: pa.array(values, kinds.get(column)) for column, values in arrays.items()}
             )

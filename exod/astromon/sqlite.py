@@ -34,7 +34,7 @@ class SQLiteStorage:
         """Rows of a table, all or those of observations from one to another."""
         where = " WHERE obsid BETWEEN ? AND ?" if obsids else ""
         with self._opened() as connection:
-            query = f"SELECT * FROM {_quoted(name)}{where} ORDER BY rowid"
+            query = f"SELECT * FROM {_quoted(name)}{where} ORDER BY rowid"  # noqa: S608 - quoted
             found = connection.execute(query, obsids or ())
             columns = [column for column, *_ in found.description]
             content = found.fetchall()
@@ -51,7 +51,7 @@ class SQLiteStorage:
                 connection.execute(f"CREATE TABLE {_quoted(name)} ({declared})")
                 marks = ", ".join("?" * len(names))
                 connection.executemany(
-                    f"INSERT INTO {_quoted(name)} VALUES ({marks})",
+                    f"INSERT INTO {_quoted(name)} VALUES ({marks})",  # noqa: S608 - quoted
                     zip(*(_plain(rows[column]) for column in names), strict=True),
                 )
                 if "obsid" in names:
@@ -88,7 +88,7 @@ def _plain(values: np.ndarray) -> list[Any]:
     if values.dtype.kind == "S":
         return [text.decode() for text in values]
     if values.dtype.kind == "f":
-        return [None if value != value else value for value in values.tolist()]
+        return [None if np.isnan(value) else value for value in values.tolist()]
     return values.tolist()
 
 
@@ -104,7 +104,7 @@ def _rows(name: str, columns: list[str], content: list[tuple[Any, ...]]) -> Rows
             kind = _kind(column_values)
         types.append((column, kind))
         filled = [np.nan if value is None else value for value in column_values]
-        arrays.append([v.encode() for v in filled] if kind.kind == "S" else filled)
+        arrays.append([str(v).encode() for v in filled] if kind.kind == "S" else filled)
     rows = np.zeros(len(content), types)
     for column, filled in zip(columns, arrays, strict=True):
         rows[column] = filled

@@ -1,4 +1,4 @@
-"""Where tables of astromon are kept: one interface, and the form that the suffix of a path names."""
+"""Where tables of astromon are kept: one interface, and the form that a suffix names."""
 
 from __future__ import annotations
 
@@ -63,4 +63,6 @@ def changing(path: Path) -> Iterator[Storage]:
 
 def damaged(path: Path, error: Any) -> InputError:
     """The sentence on a file that cannot be read."""
-    return InputError(f"{path} cannot be read as tables of astromon ({error}); restore it from a copy.")
+    return InputError(
+        f"{path} cannot be read as tables of astromon ({error}); restore it from a copy."
+    )

@@ -158,8 +158,8 @@ def as_rows(table_name: str, table: Table) -> Rows:
 def _values(column: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
     """A column as an array of the type; whole numbers must stay what they are."""
     if dtype.kind == "f":
-        values = np.ma.asarray(getattr(column, "value", column))
-        return np.asarray(values.astype(dtype).filled(np.nan))
+        floats = np.ma.asarray(getattr(column, "value", column)).astype(dtype)
+        return np.asarray(np.ma.filled(floats, np.nan))
     if np.ma.is_masked(column):
         raise ValueError("some are missing")
     values = np.asarray(column)
@@ -189,5 +189,7 @@ def with_formats(table: Table) -> Table:
     for name in table.colnames:
         column = table[name]
         if getattr(column, "dtype", np.dtype(object)).kind == "f":
-            column.info.format = ".4f" if name.removeprefix("x_").removeprefix("c_") in _PRECISE else ".2f"
+            column.info.format = (
+                ".4f" if name.removeprefix("x_").removeprefix("c_") in _PRECISE else ".2f"
+            )
     return table

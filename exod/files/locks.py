@@ -1,4 +1,4 @@
-"""One writer at a time: a lock among the processes of a machine, gone with the process that has it."""
+"""One writer at a time: a lock among processes of a machine, gone with the process that has it."""
 
 from __future__ import annotations
 
