@@ -96,18 +96,18 @@ def _rows(name: str, columns: list[str], content: list[tuple[Any, ...]]) -> Rows
     declared = DTYPES.get(name)
     values = list(zip(*content, strict=True)) or [()] * len(columns)
     types: list[tuple[str, Any]] = []
-    arrays = []
+    arrays: list[list[Any]] = []
     for column, column_values in zip(columns, values, strict=True):
         if declared is not None and column in (declared.names or ()):
             kind = declared[column]
         else:
             kind = _kind(column_values)
         types.append((column, kind))
-        filled = [np.nan if value is None else value for value in column_values]
+        filled: list[Any] = [np.nan if value is None else value for value in column_values]
         arrays.append([str(v).encode() for v in filled] if kind.kind == "S" else filled)
     rows = np.zeros(len(content), types)
-    for column, filled in zip(columns, arrays, strict=True):
-        rows[column] = filled
+    for column, array in zip(columns, arrays, strict=True):
+        rows[column] = array
     return rows
 
 
