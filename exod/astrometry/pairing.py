@@ -21,7 +21,7 @@ Columns = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
-class Selection:
+class PairLimits:
     """Which sources and counterparts are paired; every limit excludes its own value.
 
     Attributes
@@ -73,7 +73,7 @@ def standard_pairs(
     observations: Columns,
     sources: Columns,
     counterparts: Columns,
-    selection: Selection,
+    selection: PairLimits,
     in_time: Mask,
 ) -> Pairs:
     """Pair sources with counterparts.
@@ -86,7 +86,7 @@ def standard_pairs(
         Columns obsid, id, snr, r_angle, near_neighbor_dist, y_angle, z_angle.
     counterparts : mapping
         Columns obsid, x_id, catalog, y_angle, z_angle.
-    selection : Selection
+    selection : PairLimits
         The limits.
     in_time : ndarray of bool
         Observations that are taken.
