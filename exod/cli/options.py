@@ -113,6 +113,22 @@ def drawing_of(form: str, size: str | None = None, style: str | None = None) -> 
     )
 
 
+def time_range(option: str, text: str | None) -> tuple[float, float] | None:
+    """Start and stop in mission elapsed seconds, None if there is no text."""
+    from exod.observation.times import mission_time
+
+    if text is None:
+        return None
+    try:
+        start, stop = (mission_time(part) for part in text.split(","))
+    except ValueError as error:
+        raise ConfigError(
+            f"{option} takes START,STOP in mission elapsed seconds or as UTC, as "
+            f"2001-03-09T13:00,2001-03-09T14:30, not {text!r}."
+        ) from error
+    return start, stop
+
+
 def storage_options(text: str | None) -> dict[str, Any] | None:
     """Storage options from JSON text, None if there is none."""
     if not text:

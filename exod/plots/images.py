@@ -130,13 +130,7 @@ def cell_wcs(plane: TangentPlane, size_arcsec: float) -> WCS:
     >>> bool(np.allclose((ra, dec), plane.to_sky(61.5 * width, 59.5 * width), atol=1e-9))
     True
     """
-    width = size_arcsec / plane.pixel_arcsec
-    wcs = plane.wcs.deepcopy()
-    # Cell i covers the sky pixels from i to i + 1 widths, and FITS counts from 1.
-    wcs.wcs.crpix = [plane.x_ref / width + 0.5, plane.y_ref / width + 0.5]
-    wcs.wcs.cdelt = [plane.x_delta * width, plane.y_delta * width]
-    wcs.wcs.set()
-    return wcs
+    return plane.in_cells(size_arcsec / plane.pixel_arcsec).wcs
 
 
 def _draw_values(

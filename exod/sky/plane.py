@@ -77,6 +77,32 @@ class TangentPlane:
         wcs.wcs.set()
         return wcs
 
+    def in_cells(self, width: float, x_lo: int = 0, y_lo: int = 0) -> TangentPlane:
+        """The same projection in units of cells, which FITS counts from 1.
+
+        Parameters
+        ----------
+        width : float
+            Width of a cell in sky pixels; cell i covers the sky pixels from i to i + 1 widths.
+        x_lo, y_lo : int
+            Column and row that are the first ones of an image.
+
+        Examples
+        --------
+        >>> plane = TangentPlane(25921, 25921, 263.6579, -32.556, -1.3888889e-05, 1.3888889e-05)
+        >>> cells = plane.in_cells(400, 10, 20)
+        >>> bool(np.allclose(cells.to_sky(1, 1), plane.to_sky(10.5 * 400, 20.5 * 400), atol=1e-9))
+        True
+        """
+        return TangentPlane(
+            self.x_ref / width + 0.5 - x_lo,
+            self.y_ref / width + 0.5 - y_lo,
+            self.ra_ref,
+            self.dec_ref,
+            self.x_delta * width,
+            self.y_delta * width,
+        )
+
     def to_sky(self, x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
         """Right ascension and declination in degrees of sky pixels (same shape as the input)."""
         ra, dec = self.wcs.wcs_pix2world(x, y, 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -10,42 +9,17 @@ import dask
 import dask.array as da
 import zarr
 
-from exod.config import PRESETS, Band, Config
+from exod.config import Config
 from exod.counts.cube import CountCube
 from exod.errors import ConfigError, ExodError, InputError
 from exod.files.whole import whole_folder
 from exod.pps import ObservationFiles, local_copies
-from exod.search.subset import Run, search_subset
+from exod.search.subset import Run
 from exod.sky.plane import TangentPlane
-from exod.stages.detect.read import read_observation
-
-USUAL_T_BIN = 50.0
-USUAL_BAND: Band = (0.2, 12.0)
-"""The run of a cube if nobody says which, seconds and keV."""
+from exod.stages.images.onerun import one_run
 
 INNER_FRAMES = 64
 """Frames of a Zarr chunk; a shard holds a whole number of them."""
-
-
-def with_one_run(config: Config, given: Collection[str] = ()) -> Config:
-    """The settings with the usual time bin and band in place of those of a preset.
-
-    Those that are `given`, ``t_bin`` or ``bands``, stay whatever they are.
-
-    Examples
-    --------
-    >>> with_one_run(Config.preset("deep")).cube.t_bin
-    (50.0,)
-    """
-    presets = [Config.preset(name).cube for name in PRESETS]
-    usual = {"t_bin": (USUAL_T_BIN,), "bands": (USUAL_BAND,)}
-    changed = {
-        name: value
-        for name, value in usual.items()
-        if name not in given
-        and any(getattr(config.cube, name) == getattr(preset, name) for preset in presets)
-    }
-    return config.model_copy(update={"cube": config.cube.model_copy(update=changed)})
 
 
 def export_cube(files: ObservationFiles, config: Config, to: str | Path, subset: int = 0) -> str:
@@ -77,30 +51,17 @@ def export_cube(files: ObservationFiles, config: Config, to: str | Path, subset:
     ExodError
         If there is no such subset, the run is empty, or the disk refuses.
     """
-    for option, values in (("--t-bin", config.cube.t_bin), ("--band", config.cube.bands)):
-        if len(values) > 1:
-            raise ConfigError(
-                f"A cube is of one run, and the settings have {len(values)} values of {option}; "
-                f"give one."
-            )
     final = Path(to).absolute()
     # What is there is replaced, so it must be something that came from here.
     if final.exists() and not (final / "zarr.json").is_file():
         raise ConfigError(f"{final} exists and is not a Zarr group; name a new one, as cube.zarr.")
     with local_copies(files) as here:
-        observation = read_observation(here, config)
-    if not 0 <= subset < len(observation.subsets):
-        reasons = " ".join(item.reason for item in observation.rejected)
-        raise InputError(
-            f"Observation {files.obsid} has no subset {subset}: there are "
-            f"{len(observation.subsets)}, numbered from 0. {reasons}".strip()
-        )
-    events = observation.subsets[subset]
-    (run,) = search_subset(files.obsid, events, observation.sources, config)
+        found = one_run(here, config, subset)
+    run = found.run
     if not run.cube.n_sum:
         raise InputError(f"The run {run.runid} has no counts, so there is no cube to write.")
     with whole_folder(final) as folder:
-        _write(folder, run, events.plane)
+        _write(folder, run, found.events.plane)
     return run.runid
 
 
@@ -152,6 +113,7 @@ def _store(group: zarr.Group, name: str, cube: CountCube, source: da.Array) -> N
 
 def _attributes(run: Run, plane: TangentPlane) -> dict[str, Any]:
     grid, box, frames = run.cube.grid, run.cube.box, run.cube.frames
+    cells = plane.in_cells(grid.width, box.x_lo, box.y_lo)
     return {
         "runid": run.runid,
         "t_lo": frames.t_lo,
@@ -167,11 +129,11 @@ def _attributes(run: Run, plane: TangentPlane) -> dict[str, Any]:
             "CTYPE2": "DEC--TAN",
             "CUNIT1": "deg",
             "CUNIT2": "deg",
-            "CRPIX1": (plane.x_ref - grid.edges[box.x_lo]) / grid.width + 0.5,
-            "CRPIX2": (plane.y_ref - grid.edges[box.y_lo]) / grid.width + 0.5,
+            "CRPIX1": cells.x_ref,
+            "CRPIX2": cells.y_ref,
             "CRVAL1": plane.ra_ref,
             "CRVAL2": plane.dec_ref,
-            "CDELT1": plane.x_delta * grid.width,
-            "CDELT2": plane.y_delta * grid.width,
+            "CDELT1": cells.x_delta,
+            "CDELT2": cells.y_delta,
         },
     }

@@ -16,8 +16,9 @@ from exod.counts.cube import CountCube
 from exod.errors import ConfigError, ExodError, InputError
 from exod.pps import ObservationFiles, find_observations
 from exod.search.subset import search_subset
-from exod.stages.cube import INNER_FRAMES, export_cube, with_one_run
+from exod.stages.cube import INNER_FRAMES, export_cube
 from exod.stages.detect.read import read_observation
+from exod.stages.images.onerun import with_one_run
 
 CONFIG = Config.load(overrides=["cube.t_bin=[5]", "cube.bands=[[0.2,12]]"])
 

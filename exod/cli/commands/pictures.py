@@ -1,17 +1,29 @@
-"""Commands that show: pictures and cubes."""
+"""Commands that show: pictures, images, videos and cubes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from exod.cli.app import app, out
+from exod.cli.onerun import (
+    OneBand,
+    OneTimeBin,
+    Pixel,
+    Places,
+    Settings,
+    Span,
+    Subset,
+    archive_of,
+    one_observation,
+)
 from exod.cli.options import (
     Archive_,
     ConfigFile,
+    Input,
     PictureFormat,
     PictureSize,
     PictureStyle,
@@ -19,11 +31,12 @@ from exod.cli.options import (
     Set,
     Storage,
     drawing_of,
-    existing,
-    read_config,
     storage_options,
+    time_range,
 )
-from exod.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 @app.command()
@@ -64,16 +77,67 @@ def plot(
 
 
 @app.command()
+def image(
+    places: Places,
+    to: Annotated[Path, typer.Option(help="Folder of the images.")] = Path("images"),
+    kinds: Annotated[
+        str,
+        typer.Option(
+            "--kind",
+            metavar="KIND,...",
+            help="field (sky), statistics (over time), ccd (detector), cube (3-D), or all.",
+        ),
+    ] = "field",
+    t_bin: OneTimeBin = None,
+    band: OneBand = None,
+    span: Span = None,
+    pixel: Pixel = None,
+    subset: Subset = 0,
+    preset: Preset = None,
+    config: ConfigFile = None,
+    settings: Set = None,
+    form: PictureFormat = "png",
+    size: PictureSize = None,
+    style: PictureStyle = None,
+    storage: Storage = None,
+    source: Input = None,
+) -> None:
+    """Write images of the field as FITS with sky coordinates, regions for DS9, and pictures.
+
+    Example: `exod image results 0001730201`, then `ds9 images/*_field.fits -regions images/*.reg`
+
+    From event files, an hour in CCD pixels: `exod image 0001730201/ --kind ccd --time
+    2001-03-09T13:00,2001-03-09T14:00`
+    """
+    from exod.stages.images.imaging import KINDS, Wanted, images_of_archive, images_of_files
+
+    drawing = drawing_of(form, size, style)
+    chosen = KINDS if kinds == "all" else tuple(filter(None, map(str.strip, kinds.split(","))))
+    wanted = Wanted(chosen, time_range("--time", span), subset, drawing)
+    given = Settings(preset, config, settings, t_bin, band, pixel)
+    archive, obsids = archive_of(places, storage)
+    if archive is not None:
+        for obsid in obsids:
+            paths = images_of_archive(archive, obsid, given.of_archive(archive), to, wanted)
+            _say_all(paths)
+    else:
+        _say_all(
+            images_of_files(one_observation("image", places, source), given.of_files(), to, wanted)
+        )
+
+
+def _say_all(paths: Iterable[Path]) -> None:
+    for path in paths:
+        out.print(str(path), markup=False, soft_wrap=True)
+
+
+@app.command()
 def cube(
     path: Annotated[list[str], typer.Argument(help="Folder of one observation, or its files.")],
     to: Annotated[Path, typer.Option(help="Zarr group to write, by custom *.zarr.")],
-    subset: Annotated[int, typer.Option(min=0, help="Group of overlapping exposures.")] = 0,
-    t_bin: Annotated[
-        str | None, typer.Option(metavar="S", help="One time bin in seconds [50].")
-    ] = None,
-    band: Annotated[
-        str | None, typer.Option(metavar="LO-HI", help="One energy band in keV [0.2-12].")
-    ] = None,
+    subset: Subset = 0,
+    t_bin: OneTimeBin = None,
+    band: OneBand = None,
     preset: Preset = None,
     config: ConfigFile = None,
     settings: Set = None,
@@ -82,16 +146,8 @@ def cube(
 
     Example: `exod cube 0001730201/ --to cube.zarr --t-bin 50 --band 0.2-12`
     """
-    from exod.pps import find_observations
-    from exod.stages.cube import export_cube, with_one_run
+    from exod.stages.cube import export_cube
 
-    wanted = read_config(config, settings, t_bin, band, None, preset)
-    given = [name for name, value in (("t_bin", t_bin), ("bands", band)) if value is not None]
-    wanted = with_one_run(wanted, given)
-    observations, problems = find_observations(existing(path))
-    if problems:
-        raise problems[0]
-    if len(observations) != 1:
-        raise ConfigError(f"exod cube takes one observation, not {len(observations)}.")
-    runid = export_cube(observations[0], wanted, to, subset)
+    wanted = Settings(preset, config, settings, t_bin, band).of_files()
+    runid = export_cube(one_observation("cube", path), wanted, to, subset)
     out.print(f"{runid} written to {to}", soft_wrap=True)
