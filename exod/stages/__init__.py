@@ -10,6 +10,7 @@
 * detect: merged events -> cube -> expectation -> cells -> regions -> committed tables
 * survey: many observations -> detect, each a task on a cluster; resumed and retried
 * plot: committed tables -> pictures
+* images: one run, as committed or searched again -> images as FITS, regions for DS9, videos
 * cube: merged events -> dense counts and expectation of one run, as Zarr
 * completeness: simulated bursts -> which are found, of which counts and durations
 * cluster: regions of all observations -> unique sources with lasting numbers and names

@@ -47,8 +47,8 @@ def ccd_sheet(
         figsize=(11, min(1.2 + rows * 11 / columns * tall * 0.8, 11)), layout="constrained"
     )
     high = max((int(image.max()) for image in images.values()), default=0)
-    # The lightest grey is below one count, so that single counts stand out from the ground.
-    norm = LogNorm(0.3, max(high, 3))
+    # White is far below one count, so that single counts stand out from the ground.
+    norm = LogNorm(0.05, max(high, 3))
     picture, panels = None, []
     for place, (number, image) in enumerate(images.items()):
         axes = figure.add_subplot(rows, columns, place + 1)
@@ -72,6 +72,7 @@ def ccd_sheet(
         axes.set_ylabel("RAWY" if place % columns == 0 else "", fontsize=SMALL)
     if picture is not None:
         bar = figure.colorbar(picture, ax=panels, shrink=0.8, pad=0.01, format="{x:,.3g}")
+        bar.ax.set_ylim(bottom=0.5)
         step = _coarser(next(iter(images.values())))[1]
         block = f", largest of {step} × {step} pixels" if step > 1 else ""
         bar.set_label(f"Counts per pixel (ct{block})")

@@ -76,7 +76,7 @@ def cube_picture(
                 marker=KIND_MARKERS[kind],
                 color=KIND_COLOURS[kind],
                 edgecolors="white",
-                linewidths=0.5,
+                linewidths=0.3,
                 depthshade=False,
                 label=f"{plural(len(own), 'significant cell')}: {kind}",
             )

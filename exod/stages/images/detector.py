@@ -16,9 +16,9 @@ from exod.counts.frameimages import ImageLayer
 from exod.observation.detectorimages import ccd_images
 from exod.observation.events import Exposure, select_events
 from exod.observation.limits import without_impossible
-from exod.observation.times import TIME_ZERO_MJD
 from exod.pps import ObservationFiles, read_event_list
 from exod.stages.detect.read import remove_hot_pixels
+from exod.stages.images.field import time_header
 from exod.stages.images.onerun import OneRun
 from exod.tablefiles.images import write_images
 
@@ -98,10 +98,7 @@ def write_detector(found: Detector, band: tuple[float, float], path: Path) -> Pa
         "OBJECT": (exposure.target, "Target"),
         "E_MIN": (band[0], "[keV] Lower end of the energy band"),
         "E_MAX": (band[1], "[keV] Upper end of the energy band"),
-        "MJDREF": (TIME_ZERO_MJD, "[d] Zero of the times"),
-        "TIMESYS": ("TT", "Time system"),
-        "TSTART": (found.start, "[s] Start"),
-        "TSTOP": (found.stop, "[s] End"),
+        **time_header(found.start, found.stop),
         "CREATOR": (f"exod {__version__}", "Program"),
     }
     return write_images(path, layers, header, keywords)

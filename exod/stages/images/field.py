@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from astropy.time import Time
 
 from exod import __version__
 from exod.archive import Archive
@@ -291,19 +292,29 @@ def header_of(found: Field) -> Header:
         "RUNID": (found.runid, "Run"),
         "E_MIN": (float(run["e_lo"]), "[keV] Lower end of the energy band"),
         "E_MAX": (float(run["e_hi"]), "[keV] Upper end of the energy band"),
-        "MJDREF": (TIME_ZERO_MJD, "[d] Zero of the times"),
-        "TIMESYS": ("TT", "Time system"),
-        "TIMEUNIT": ("s", "Unit of the times"),
-        "TSTART": (found.start, "[s] Start of the first frame"),
-        "TSTOP": (found.stop, "[s] End of the last frame"),
+        **time_header(found.start, found.stop),
         "TIMEDEL": (float(run["t_bin"]), "[s] Length of a frame"),
-        # DATE-OBS would have to be in TT, like the other times, and read as if it were UTC.
-        "MJD-BEG": (TIME_ZERO_MJD + found.start / 86400, "[d] Start of the first frame, TT"),
-        "MJD-END": (TIME_ZERO_MJD + found.stop / 86400, "[d] End of the last frame, TT"),
-        "UTC-BEG": (utc_date(found.start), "Start of the first frame, UTC"),
-        "UTC-END": (utc_date(found.stop), "End of the last frame, UTC"),
         "CREATOR": (f"exod {__version__}", "Program"),
     }
+
+
+def time_header(start: float, stop: float) -> Header:
+    """Keywords of a time range in mission elapsed seconds, complete as wcslib wants them."""
+    keywords: dict[str, tuple[str | int | float, str]] = {
+        "MJDREF": (TIME_ZERO_MJD, "[d] Zero of the times, TT"),
+        "DATEREF": ("1998-01-01", "Zero of the times, TT"),
+        "TIMESYS": ("TT", "Time system"),
+        "TIMEUNIT": ("s", "Unit of the times"),
+        "TSTART": (start, "[s] Start"),
+        "TSTOP": (stop, "[s] End"),
+    }
+    for name, words, seconds in (("BEG", "Start", start), ("END", "End", stop)):
+        date = Time(TIME_ZERO_MJD, seconds / 86400, format="mjd", scale="tt")
+        keywords[f"MJD-{name}"] = (float(date.mjd), f"[d] {words}, TT")
+        # Dates are in the time system of the file; DATE-OBS would be read as UTC by some.
+        keywords[f"DATE-{name}"] = (str(date.isot), f"{words}, TT")
+        keywords[f"UTC-{name}"] = (utc_date(seconds), f"{words}, UTC")
+    return keywords
 
 
 def write_field(found: Field, path: Path, layers: tuple[ImageLayer, ...] | None = None) -> Path:

@@ -85,6 +85,5 @@ def _numbers(ra_deg: Floats, dec_deg: Floats) -> str:
 
 def _plain(text: str) -> str:
     """Text without what would end it."""
-    return "".join(
-        letter if " " <= letter <= "~" and letter not in "{}" else "?" for letter in text
-    )
+    fine = ("" if letter in "{}" else letter if " " <= letter <= "~" else "?" for letter in text)
+    return "".join(fine)
