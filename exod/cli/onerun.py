@@ -29,19 +29,13 @@ OneTimeBin = Annotated[str | None, typer.Option(metavar="S", help="One time bin 
 OneBand = Annotated[
     str | None, typer.Option(metavar="LO-HI", help="One energy band in keV [0.2-12].")
 ]
-Span = Annotated[
-    str | None,
-    typer.Option(
-        "--time", metavar="START,STOP", help="Mission elapsed seconds, or UTC (ISO 8601) [all]."
-    ),
-]
 Pixel = Annotated[
     float | None, typer.Option(metavar="ARCSEC", help="Width of a cell, 5 to 300 [20].")
 ]
 
 
 @dataclass(frozen=True)
-class Settings:
+class RunOptions:
     """Options that choose one run and its settings."""
 
     preset: str | None
@@ -52,7 +46,7 @@ class Settings:
     pixel: float | None = None
 
     def of_files(self) -> Config:
-        """Settings of a search of event files, with one run unless the user wants several."""
+        """RunOptions of a search of event files, with one run unless the user wants several."""
         from exod.stages.images.onerun import with_one_run
 
         changes = list(self.changes or [])
@@ -87,13 +81,12 @@ class Settings:
 
 def archive_of(places: list[str], storage: str | None) -> tuple[Archive | None, list[str]]:
     """The archive that is given first, and the observations of it; none if files are given."""
-    root, *obsids = places
-    remote = "://" in root and bool(obsids) and all(name.isdigit() for name in obsids)
-    if not remote and not Path(root, "archive.json").is_file():
-        return None, []
-    from exod.archive import open_archive
+    from exod.stages.places.asking import opened
 
-    archive = open_archive(root, storage_options(storage))
+    root, *obsids = places
+    archive = opened(root, storage_options(storage))
+    if archive is None:
+        return None, []
     if not obsids:
         obsids = [entry.obsid for entry in archive.entries()]
         if len(obsids) != 1:

@@ -101,6 +101,14 @@ PictureStyle = Annotated[
     typer.Option("--style", metavar="FILE", help="Style file of matplotlib, or the name of one."),
 ]
 
+Between = Annotated[
+    str | None,
+    typer.Option(
+        metavar="START,STOP",
+        help="Only this time: mission elapsed seconds, or UTC as 2001-03-09T14:00:00.",
+    ),
+]
+
 
 def drawing_of(form: str, size: str | None = None, style: str | None = None) -> Drawing:
     """How pictures are drawn, from the options of a command."""
@@ -113,19 +121,18 @@ def drawing_of(form: str, size: str | None = None, style: str | None = None) -> 
     )
 
 
-def time_range(option: str, text: str | None) -> tuple[float, float] | None:
-    """Start and stop in mission elapsed seconds, None if there is no text."""
-    from exod.observation.times import mission_time
+def time_range(text: str | None) -> tuple[float, float] | None:
+    """Start and stop in mission elapsed seconds, from such or from dates; None without a text."""
+    from exod.observation.times import mission_seconds
+    from exod.stages.places.asking import check_between
 
     if text is None:
         return None
-    try:
-        start, stop = (mission_time(part) for part in text.split(","))
-    except ValueError as error:
-        raise ConfigError(
-            f"{option} takes START,STOP in mission elapsed seconds or as UTC, as "
-            f"2001-03-09T13:00,2001-03-09T14:30, not {text!r}."
-        ) from error
+    ends = [end.strip() for end in text.split(",")]
+    if len(ends) != 2:
+        raise ConfigError(f"--between takes START,STOP, not {text!r}.")
+    start, stop = (mission_seconds(end) for end in ends)
+    check_between((start, stop))
     return start, stop
 
 

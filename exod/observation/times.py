@@ -154,32 +154,6 @@ def mission_seconds(text: str) -> float:
     return found
 
 
-def mission_time(text: str) -> float:
-    """Mission elapsed seconds of what a person wrote: such seconds, or a UTC date in ISO 8601.
-
-    Raises
-    ------
-    ValueError
-        If it is neither.
-
-    Examples
-    --------
-    >>> mission_time("809873689.94")
-    809873689.94
-    >>> utc_date(mission_time("2023-08-31T12:53:41"))
-    '2023-08-31T12:53:41'
-    """
-    try:
-        seconds = float(text)
-    except ValueError:
-        date = Time(text.strip(), scale="utc").tt
-        whole, part = date.jd1 - 2400000.5 - TIME_ZERO_MJD, date.jd2
-        seconds = float((whole + part) * 86400)
-    if not math.isfinite(seconds):
-        raise ValueError(f"{text!r} is no time")
-    return seconds
-
-
 @dataclass(frozen=True)
 class TimeFrame:
     """How the times of an event list count; those of other clocks cannot be compared.

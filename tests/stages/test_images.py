@@ -17,7 +17,7 @@ from exod.config import Config
 from exod.pps import find_observations
 from exod.stages.detect.survey import detect_many
 from exod.stages.images.field import field_of_run
-from exod.stages.images.imaging import Wanted, images_of_archive, images_of_files
+from exod.stages.images.imaging import WantedImages, images_of_archive, images_of_files
 from exod.stages.images.onerun import OneRun, one_run
 
 CONFIG = Config.load(overrides=["cube.t_bin=[50]", "cube.bands=[[0.2,12]]"])
@@ -43,7 +43,7 @@ def archive(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def written(small: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("written")
     (files,), _ = find_observations([small / GOOD])
-    wanted = Wanted(("field", "statistics", "ccd", "cube"))
+    wanted = WantedImages(("field", "statistics", "ccd", "cube"))
     paths = list(images_of_files(files, CONFIG, folder, wanted))
     assert sorted(folder.iterdir()) == sorted(paths)
     return {path.name.removeprefix(RUNID): path for path in paths}
@@ -120,7 +120,7 @@ def test_ccds_have_the_events_of_the_run(written: dict[str, Path], one: OneRun) 
 
 def test_an_archive_gives_the_same(archive: Path, written: dict[str, Path], tmp_path: Path) -> None:
     opened = open_archive(archive)
-    paths = list(images_of_archive(opened, GOOD, CONFIG, tmp_path, Wanted()))
+    paths = list(images_of_archive(opened, GOOD, CONFIG, tmp_path, WantedImages()))
     assert [path.name for path in paths] == [
         f"{RUNID}{kind}" for kind in ("_field.fits", ".reg", "_field.png")
     ]
@@ -136,7 +136,7 @@ def test_an_archive_gives_the_same(archive: Path, written: dict[str, Path], tmp_
             ]
             assert headers[0] == headers[1]
     # What the tables do not have is made of the files that the archive was made of.
-    more = Wanted(("statistics",))
+    more = WantedImages(("statistics",))
     (path, _) = images_of_archive(opened, GOOD, CONFIG, tmp_path, more)
     assert path.read_bytes() == written["_statistics.fits"].read_bytes()
 
@@ -177,11 +177,11 @@ def test_by_command(archive: Path, small: Path, tmp_path: Path, command: Command
 @pytest.mark.parametrize(
     ("options", "code", "sentence"),
     [
-        (["--time", "5,1"], 2, "The time range from 5 to 1 is empty"),
-        (["--time", "1,1"], 2, "is empty"),
-        (["--time", "tomorrow,later"], 2, "--time takes START,STOP"),
-        (["--time", "1"], 2, "--time takes START,STOP"),
-        (["--time", "0,1"], 1, "has no frames between 0.0 and 1.0; it lasts from"),
+        (["--between", "5,1"], 2, "The time range from 5 to 1 s is empty"),
+        (["--between", "1,1"], 2, "is empty"),
+        (["--between", "tomorrow,later"], 2, "tomorrow"),
+        (["--between", "1"], 2, "--between takes START,STOP"),
+        (["--between", "0,1"], 1, "has no frames between 0.0 and 1.0; it lasts from"),
         (["--kind", "film"], 2, "no kind film of images; give some of field"),
         (["--kind", ""], 2, "no kind (none) of images"),
         (["--subset", "7"], 1, "has no subset 7"),

@@ -8,7 +8,7 @@ from astropy.io import fits
 
 from exod.counts.frameimages import ImageLayer
 from exod.errors import ExodError
-from exod.tablefiles.images import Mark, region_text, write_images
+from exod.tablefiles.images import SkyMark, region_text, write_images
 
 LAYERS = [
     ImageLayer("COUNTS", np.arange(6, dtype=np.int32).reshape(2, 3), "ct", "Counts"),
@@ -47,9 +47,9 @@ def test_images_appear_whole_or_not_at_all(tmp_path):
 def test_regions():
     corners = np.array([10.0, 10.1, 10.1]), np.array([-5.0, -5.0, -5.1])
     marks = [
-        Mark(*corners, colour="#123456", text="3: {peak}\n", tag="region"),
-        Mark(np.array([np.nan]), np.array([1.0]), 20.0),
-        Mark(np.array([11.0]), np.array([2.0]), 20.0, dashed=True),
+        SkyMark(*corners, colour="#123456", text="3: {peak}\n", tag="region"),
+        SkyMark(np.array([np.nan]), np.array([1.0]), 20.0),
+        SkyMark(np.array([11.0]), np.array([2.0]), 20.0, dashed=True),
     ]
     *head, polygon, circle = region_text(marks, "of {an} archive").splitlines()
     assert head[0] == "# Region file format: DS9 version 4.1"

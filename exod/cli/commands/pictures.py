@@ -14,14 +14,14 @@ from exod.cli.onerun import (
     OneTimeBin,
     Pixel,
     Places,
-    Settings,
-    Span,
+    RunOptions,
     Subset,
     archive_of,
     one_observation,
 )
 from exod.cli.options import (
     Archive_,
+    Between,
     ConfigFile,
     Input,
     PictureFormat,
@@ -90,7 +90,7 @@ def image(
     ] = "field",
     t_bin: OneTimeBin = None,
     band: OneBand = None,
-    span: Span = None,
+    between: Between = None,
     pixel: Pixel = None,
     subset: Subset = 0,
     preset: Preset = None,
@@ -106,15 +106,15 @@ def image(
 
     Example: `exod image results 0001730201`, then `ds9 images/*_field.fits -regions images/*.reg`
 
-    From event files, an hour in CCD pixels: `exod image 0001730201/ --kind ccd --time
-    2001-03-09T13:00,2001-03-09T14:00`
+    From event files, an hour in CCD pixels: `exod image 0001730201/ --kind ccd
+    --between 2001-03-09T13:00,2001-03-09T14:00`
     """
-    from exod.stages.images.imaging import KINDS, Wanted, images_of_archive, images_of_files
+    from exod.stages.images.imaging import KINDS, WantedImages, images_of_archive, images_of_files
 
     drawing = drawing_of(form, size, style)
     chosen = KINDS if kinds == "all" else tuple(filter(None, map(str.strip, kinds.split(","))))
-    wanted = Wanted(chosen, time_range("--time", span), subset, drawing)
-    given = Settings(preset, config, settings, t_bin, band, pixel)
+    wanted = WantedImages(chosen, time_range(between), subset, drawing)
+    given = RunOptions(preset, config, settings, t_bin, band, pixel)
     archive, obsids = archive_of(places, storage)
     if archive is not None:
         for obsid in obsids:
@@ -148,6 +148,6 @@ def cube(
     """
     from exod.stages.cube import export_cube
 
-    wanted = Settings(preset, config, settings, t_bin, band).of_files()
+    wanted = RunOptions(preset, config, settings, t_bin, band).of_files()
     runid = export_cube(one_observation("cube", path), wanted, to, subset)
     out.print(f"{runid} written to {to}", soft_wrap=True)

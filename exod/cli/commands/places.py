@@ -11,6 +11,8 @@ from rich.markup import escape
 from exod.cli.app import PlainConsole, app, err, new_table, out, say
 from exod.cli.options import (
     Archive_,
+    Band,
+    Between,
     ConfigFile,
     Input,
     PictureFormat,
@@ -24,6 +26,7 @@ from exod.cli.options import (
     numbers,
     read_config,
     storage_options,
+    time_range,
 )
 from exod.errors import ConfigError, plural
 
@@ -36,13 +39,6 @@ if TYPE_CHECKING:
     from exod.stages.places.curves import PlaceCurve
     from exod.tablefiles.fits import Header
 
-Between = Annotated[
-    str | None,
-    typer.Option(
-        metavar="START,STOP",
-        help="Only this time: mission elapsed seconds, or UTC as 2001-03-09T14:00:00.",
-    ),
-]
 ToTable = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Table to write, as .csv, .fits or .parquet [none]."),
@@ -128,7 +124,7 @@ def lightcurve(
         "bands": _bands(band),
         "options": storage_options(source),
     }
-    during = _between(between)
+    during = time_range(between)
     archive = opened(paths[0], storage_options(storage)) if len(paths) == 1 else None
     if archive is None and like:
         raise ConfigError(f"--like takes a region of an archive, which {paths[0]} is not.")
@@ -208,21 +204,6 @@ def _bands(text: str | None) -> list[tuple[float, float]] | None:
     if any(len(pair) != 2 for pair in pairs):
         raise ConfigError(f"--band takes pairs of energies as 0.2-2,2-12, not {text!r}.")
     return [(pair[0], pair[1]) for pair in pairs]
-
-
-def _between(text: str | None) -> tuple[float, float] | None:
-    """A range of time in mission elapsed seconds, from such or from dates."""
-    from exod.observation.times import mission_seconds
-    from exod.stages.places.asking import check_between
-
-    if text is None:
-        return None
-    ends = [end.strip() for end in text.split(",")]
-    if len(ends) != 2:
-        raise ConfigError(f"--between takes START,STOP, not {text!r}.")
-    start, stop = (mission_seconds(end) for end in ends)
-    check_between((start, stop))
-    return start, stop
 
 
 def _check_table(to: Path | None, *, overwrite: bool) -> None:

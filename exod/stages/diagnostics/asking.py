@@ -11,7 +11,7 @@ from exod.config import Config, Cube
 from exod.errors import ExodError, InputError
 from exod.observation.identifiers import validate_obsid
 from exod.pps import ObservationFiles, find_observations
-from exod.stages.cube import USUAL_T_BIN
+from exod.stages.images.onerun import USUAL_T_BIN
 from exod.stages.places.recorded import recorded_files
 
 

@@ -24,7 +24,7 @@ from exod.tablefiles.images import write_images
 
 
 @dataclass(frozen=True)
-class Detector:
+class DetectorImages:
     """The CCDs of an exposure.
 
     Attributes
@@ -45,7 +45,7 @@ class Detector:
 
 def detectors(
     files: ObservationFiles[Path], one: OneRun, span: tuple[float, float] | None = None
-) -> Iterator[Detector]:
+) -> Iterator[DetectorImages]:
     """The CCDs of each exposure of a run, with the events of its band that the search uses.
 
     Parameters
@@ -67,7 +67,9 @@ def detectors(
         yield _detector(exposure, rows, one.config, start, stop)
 
 
-def _detector(exposure: Exposure, rows: Any, config: Config, start: float, stop: float) -> Detector:
+def _detector(
+    exposure: Exposure, rows: Any, config: Config, start: float, stop: float
+) -> DetectorImages:
     rows, _ = without_impossible(exposure, rows)
     selected = select_events(exposure, rows, use_flags=config.selection.flags == "header")
     selected, _ = remove_hot_pixels(selected, config)
@@ -76,10 +78,10 @@ def _detector(exposure: Exposure, rows: Any, config: Config, start: float, stop:
     chosen = (events.pi > low) & (events.pi < high)
     chosen &= (events.time >= start) & (events.time < stop)
     selected = replace(selected, events=events.take(chosen))
-    return Detector(exposure, ccd_images(selected.events, exposure.camera), start, stop)
+    return DetectorImages(exposure, ccd_images(selected.events, exposure.camera), start, stop)
 
 
-def write_detector(found: Detector, band: tuple[float, float], path: Path) -> Path:
+def write_detector(found: DetectorImages, band: tuple[float, float], path: Path) -> Path:
     """Write the images of the CCDs as FITS, in the coordinates RAWX and RAWY."""
     header = fits.Header()
     for axis, name in enumerate(("RAWX", "RAWY"), start=1):

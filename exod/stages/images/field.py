@@ -30,7 +30,7 @@ from exod.search.rows import run_rows
 from exod.search.runs import run_id
 from exod.sky.plane import TangentPlane
 from exod.stages.images.onerun import OneRun
-from exod.tablefiles.images import Mark, region_text, write_images
+from exod.tablefiles.images import SkyMark, region_text, write_images
 from exod.tablefiles.images.imagefiles import Header
 
 _PLANE = ("x_ref", "y_ref", "ra_ref", "dec_ref", "x_delta", "y_delta")
@@ -38,7 +38,7 @@ _NEEDED = ("observations", "exposures", "known_sources", "runs", "cells", "regio
 
 
 @dataclass(frozen=True)
-class Field:
+class SkyField:
     """A run on the sky.
 
     Attributes
@@ -93,7 +93,7 @@ class Field:
 
 def field_of_archive(
     archive: Archive, obsid: str, subset: int, t_bin: float, band: tuple[float, float]
-) -> Field:
+) -> SkyField:
     """The field of a run as the archive has it.
 
     Parameters
@@ -134,7 +134,7 @@ def field_of_archive(
         tables[name][tables[name]["runid"] == run["runid"]]
         for name in ("cells", "regions", "images")
     )
-    found = Field(
+    found = SkyField(
         run,
         plane,
         (),
@@ -155,7 +155,7 @@ def field_of_archive(
     return replace(found, layers=tuple(_layers(found, images.iloc[0], live)))
 
 
-def field_of_run(one: OneRun, span: tuple[float, float] | None = None) -> Field:
+def field_of_run(one: OneRun, span: tuple[float, float] | None = None) -> SkyField:
     """The field of a run that was searched now.
 
     Parameters
@@ -183,7 +183,7 @@ def field_of_run(one: OneRun, span: tuple[float, float] | None = None) -> Field:
         cells = cells[(cells["TIME_lo"] < last) & (cells["TIME_lo"] + run.t_bin > first)]
         regions = regions[regions["label"].isin(cells["label"])] if len(regions) else regions
     starts = cube.frames.starts[which]
-    found = Field(
+    found = SkyField(
         rows["runs"].iloc[0],
         one.events.plane,
         (),
@@ -222,13 +222,13 @@ def frames_in(one: OneRun, span: tuple[float, float] | None) -> np.ndarray:
     return which
 
 
-def _check(found: Field) -> None:
+def _check(found: SkyField) -> None:
     """Refuse what has no image."""
     if not found.box.size:
         raise InputError(f"The run {found.runid} has no counts, so there is no image of it.")
 
 
-def _layers(found: Field, image: Any, live: float | None) -> Iterator[ImageLayer]:
+def _layers(found: SkyField, image: Any, live: float | None) -> Iterator[ImageLayer]:
     shape = found.box.shape
     n, mu, mask = (np.asarray(image[name]).reshape(shape) for name in ("n", "mu", "source_mask"))
     yield ImageLayer("COUNTS", n.astype(np.int32), "ct", "Counts, summed over the frames")
@@ -280,7 +280,7 @@ def statistics_layers(one: OneRun, span: tuple[float, float] | None = None) -> l
     ]
 
 
-def header_of(found: Field) -> Header:
+def header_of(found: SkyField) -> Header:
     """Keywords of the images of a field."""
     run = found.run
     observatories = {instrument_of(name).observatory.name for name in found.instruments}
@@ -317,34 +317,34 @@ def time_header(start: float, stop: float) -> Header:
     return keywords
 
 
-def write_field(found: Field, path: Path, layers: tuple[ImageLayer, ...] | None = None) -> Path:
+def write_field(found: SkyField, path: Path, layers: tuple[ImageLayer, ...] | None = None) -> Path:
     """Write images of a field, its own unless others are given, as FITS."""
     header = found.projection.wcs.to_header()
     return write_images(path, found.layers if layers is None else layers, header, header_of(found))
 
 
-def write_regions(found: Field, path: Path) -> Path:
+def write_regions(found: SkyField, path: Path) -> Path:
     """Write the regions and the known sources of a field for DS9."""
     title = f"exod {__version__}, {found.runid}: {len(found.regions)} regions"
     write_whole(path, region_text(_marks(found), title))
     return path
 
 
-def _marks(found: Field) -> Iterator[Mark]:
+def _marks(found: SkyField) -> Iterator[SkyMark]:
     for source in found.sources.to_dict("records"):
         place = np.array([source["ra_deg"]]), np.array([source["dec_deg"]])
         radius = float(source["mask_radius_arcsec"])
-        yield Mark(*place, radius, GREEN, tag="known source", dashed=True)
+        yield SkyMark(*place, radius, GREEN, tag="known source", dashed=True)
     for region in found.regions.to_dict("records"):
         colour = KIND_COLOURS[_kind(region)]
         sigma = max(region["sigma_peak"], region["sigma_eclipse"])
         x = found.width * np.array([region[f"x_{end}"] for end in ("lo", "hi", "hi", "lo")])
         y = found.width * np.array([region[f"y_{end}"] for end in ("lo", "lo", "hi", "hi")])
         text = f"{region['label']}: {_kind(region)}, {sigma:.1f} sigma"
-        yield Mark(*found.plane.to_sky(x, y), colour=colour, text=text, tag="region")
+        yield SkyMark(*found.plane.to_sky(x, y), colour=colour, text=text, tag="region")
         place = np.array([region["ra_deg"]]), np.array([region["dec_deg"]])
         error = float(np.nan_to_num(region["pos_err_arcsec"])) or 1.0
-        yield Mark(*place, error, colour, tag="position")
+        yield SkyMark(*place, error, colour, tag="position")
 
 
 def _kind(region: dict[Any, Any]) -> str:

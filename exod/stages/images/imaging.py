@@ -10,15 +10,15 @@ from typing import Any, Final
 from exod.archive import Archive
 from exod.config import Config
 from exod.counts.frameimages import ImageLayer
-from exod.errors import ConfigError, InputError
+from exod.errors import ConfigError
 from exod.plots.drawing import DEFAULT, Drawing, save_figures
 from exod.plots.fields.ccds import ccd_sheet
 from exod.plots.fields.sheets import field_sheet
 from exod.plots.fields.space import cube_picture
-from exod.pps import ObservationFiles, find_observations, local_copies
+from exod.pps import ObservationFiles, local_copies
 from exod.stages.images.detector import detectors, write_detector
 from exod.stages.images.field import (
-    Field,
+    SkyField,
     field_of_archive,
     field_of_run,
     frames_in,
@@ -27,6 +27,7 @@ from exod.stages.images.field import (
     write_regions,
 )
 from exod.stages.images.onerun import OneRun, one_run, only_run
+from exod.stages.places.recorded import recorded_files
 
 KINDS: Final = ("field", "statistics", "ccd", "cube")
 """What there is: images on the sky, statistics over time, CCDs, the cube in three dimensions."""
@@ -36,7 +37,7 @@ NOT_DRAWN: Final = frozenset({"SOURCES", "N90"})
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedImages:
     """What is wanted.
 
     Attributes
@@ -53,7 +54,7 @@ class Wanted:
     Raises
     ------
     ConfigError
-        If a kind is unknown, or the range is empty.
+        If a kind is unknown.
     """
 
     kinds: tuple[str, ...] = ("field",)
@@ -68,15 +69,10 @@ class Wanted:
                 f"There is no kind {', '.join(unknown) or '(none)'} of images; give some of "
                 f"{', '.join(KINDS)}."
             )
-        if self.span is not None and not self.span[0] < self.span[1]:
-            raise ConfigError(
-                f"The time range from {self.span[0]:g} to {self.span[1]:g} is empty; its start "
-                f"must be before its stop."
-            )
 
 
 def images_of_archive(
-    archive: Archive, obsid: str, config: Config, folder: Path, wanted: Wanted
+    archive: Archive, obsid: str, config: Config, folder: Path, wanted: WantedImages
 ) -> Iterator[Path]:
     """Write images of an observation as an archive has it.
 
@@ -93,7 +89,7 @@ def images_of_archive(
         Settings of the archive, with one time bin and one band.
     folder : Path
         Where the files go.
-    wanted : Wanted
+    wanted : WantedImages
         What is wanted.
 
     Yields
@@ -107,35 +103,11 @@ def images_of_archive(
         found = field_of_archive(archive, obsid, wanted.subset, t_bin, band)
         yield from field_files(found, folder, wanted.drawing)
         return
-    yield from images_of_files(files_of_archive(archive, obsid), config, folder, wanted)
-
-
-def files_of_archive(archive: Archive, obsid: str) -> ObservationFiles:
-    """The files that an observation of an archive was searched in.
-
-    Raises
-    ------
-    InputError
-        If nobody knows where they are, or they are there no more.
-    """
-    entry = archive.entry(obsid)
-    if entry is None:
-        raise InputError(f"There is no observation {obsid} in {archive.root}.")
-    other = Path(archive.config.selection.hot_pixels).name
-    paths = [file.path for file in entry.inputs if file.path and file.name != other]
-    observations, problems = find_observations(paths)
-    mine = [files for files in observations if files.obsid == obsid]
-    if problems or not mine:
-        why = str(problems[0]) if problems else "The ledger does not say where they are."
-        raise InputError(
-            f"The event lists of {obsid} are needed, and cannot be read: {why} Give their folder "
-            f"in place of the archive."
-        )
-    return mine[0]
+    yield from images_of_files(recorded_files(archive, obsid), config, folder, wanted)
 
 
 def images_of_files(
-    files: ObservationFiles, config: Config, folder: Path, wanted: Wanted
+    files: ObservationFiles, config: Config, folder: Path, wanted: WantedImages
 ) -> Iterator[Path]:
     """Write images of an observation, searched for the purpose with one time bin and band.
 
@@ -147,7 +119,7 @@ def images_of_files(
         Settings.
     folder : Path
         Where the files go.
-    wanted : Wanted
+    wanted : WantedImages
         What is wanted.
 
     Yields
@@ -170,14 +142,14 @@ def images_of_files(
             yield from _ccds(here, one, folder, wanted)
 
 
-def field_files(found: Field, folder: Path, drawing: Drawing) -> Iterator[Path]:
+def field_files(found: SkyField, folder: Path, drawing: Drawing) -> Iterator[Path]:
     """Write the images of a field, its regions for DS9, and the picture of it."""
     yield write_field(found, folder / f"{found.runid}_field.fits")
     yield write_regions(found, folder / f"{found.runid}.reg")
     yield from save_figures(_field(found), folder, drawing)
 
 
-def _field(found: Field) -> Iterator[tuple[str, Any]]:
+def _field(found: SkyField) -> Iterator[tuple[str, Any]]:
     layers = [layer for layer in found.layers if layer.name not in NOT_DRAWN]
     about = (found.target, found.start, found.stop)
     marks = (found.regions, found.sources)
@@ -187,14 +159,14 @@ def _field(found: Field) -> Iterator[tuple[str, Any]]:
     )
 
 
-def _statistics(found: Field, layers: Sequence[ImageLayer]) -> Iterator[tuple[str, Any]]:
+def _statistics(found: SkyField, layers: Sequence[ImageLayer]) -> Iterator[tuple[str, Any]]:
     about = (found.target, found.start, found.stop)
     sheet = field_sheet(found.run, layers, found.projection.wcs, about, found.regions)
     yield f"{found.runid}_statistics", sheet
 
 
 def _space(
-    one: OneRun, found: Field, span: tuple[float, float] | None
+    one: OneRun, found: SkyField, span: tuple[float, float] | None
 ) -> Iterator[tuple[str, Any]]:
     which = frames_in(one, span)
     cells, regions = found.cells, found.regions
@@ -205,7 +177,7 @@ def _space(
 
 
 def _ccds(
-    files: ObservationFiles[Path], one: OneRun, folder: Path, wanted: Wanted
+    files: ObservationFiles[Path], one: OneRun, folder: Path, wanted: WantedImages
 ) -> Iterator[Path]:
     """FITS and picture of the CCDs of each exposure."""
     band = one.run.band

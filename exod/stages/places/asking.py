@@ -14,7 +14,7 @@ from exod.archive.store import Store
 from exod.config import Band, Config
 from exod.errors import ConfigError, InputError
 from exod.pps import ObservationFiles, find_observations
-from exod.stages.cube import with_one_run
+from exod.stages.images.onerun import with_one_run
 from exod.stages.places.choosing import CoveringObservation, covering_observations, region_of
 from exod.stages.places.curves import (
     PlaceCurve,

@@ -22,7 +22,7 @@ _HEAD = (
 
 
 @dataclass(frozen=True)
-class Mark:
+class SkyMark:
     """A circle or a polygon on the sky.
 
     Attributes
@@ -61,12 +61,12 @@ class Mark:
         return f"{shape} # {' '.join(words)}"
 
 
-def region_text(marks: Iterable[Mark], title: str = "") -> str:
+def region_text(marks: Iterable[SkyMark], title: str = "") -> str:
     r"""A region file; marks without a position are left out.
 
     Examples
     --------
-    >>> mark = Mark(np.array([10.5]), np.array([-3.0]), 20.0, text="source")
+    >>> mark = SkyMark(np.array([10.5]), np.array([-3.0]), 20.0, text="source")
     >>> print(region_text([mark]).splitlines()[-1])
     circle(10.5000000,-3.0000000,20.000") # color=#D55E00 text={source}
     """
