@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
@@ -150,6 +151,16 @@ def _bar(console: Console, doing: str, *columns: ProgressColumn) -> Iterator[Pro
     always = (TextColumn(f"[bold]{doing}"), BarColumn(bar_width=30), MofNCompleteColumn())
     with Progress(*always, *columns, console=console) as progress:
         yield progress
+
+
+@contextmanager
+def advancing(total: int, doing: str, console: Console) -> Iterator[Callable[[], None]]:
+    """Give what is to be called after each of `total` steps; it moves a bar on a terminal."""
+    with _bar(console, doing, TimeRemainingColumn()) as progress:
+        if progress is None:
+            yield lambda: None
+        else:
+            yield partial(progress.advance, progress.add_task(doing, total=total))
 
 
 @contextmanager

@@ -34,6 +34,7 @@ from exod.cli.options import (
     storage_options,
     time_range,
 )
+from exod.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -129,6 +130,59 @@ def image(
 def _say_all(paths: Iterable[Path]) -> None:
     for path in paths:
         out.print(str(path), markup=False, soft_wrap=True)
+
+
+@app.command()
+def video(
+    places: Places,
+    to: Annotated[
+        Path | None, typer.Option(help="The video, *.mp4 (made by ffmpeg) or *.gif [RUN.mp4].")
+    ] = None,
+    t_bin: OneTimeBin = None,
+    band: OneBand = None,
+    between: Between = None,
+    pixel: Pixel = None,
+    per_second: Annotated[
+        float, typer.Option("--rate", min=0.1, max=60, help="Frames a second.")
+    ] = 10.0,
+    subset: Subset = 0,
+    preset: Preset = None,
+    config: ConfigFile = None,
+    settings: Set = None,
+    size: PictureSize = None,
+    style: PictureStyle = None,
+    storage: Storage = None,
+    source: Input = None,
+) -> None:
+    """Write the count cube of one run as a video, a picture a frame.
+
+    Example: `exod video 0001730201/ --to cube.gif --t-bin 100 --between
+    2001-03-09T13:00,2001-03-09T14:00`
+    """
+    from exod.cli.progress import advancing
+    from exod.stages.images.video import make_video
+    from exod.stages.places.recorded import recorded_files
+
+    drawing, span = drawing_of("png", size, style), time_range(between)
+    given = RunOptions(preset, config, settings, t_bin, band, pixel)
+    archive, obsids = archive_of(places, storage)
+    if archive is None:
+        files, wanted = one_observation("video", places, source), given.of_files()
+    elif len(obsids) == 1:
+        files, wanted = recorded_files(archive, obsids[0]), given.of_archive(archive)
+    else:
+        raise ConfigError(f"exod video takes one observation, not {len(obsids)}.")
+    path = make_video(
+        files,
+        wanted,
+        to,
+        lambda n: advancing(n, "Drawing", out),
+        subset=subset,
+        span=span,
+        per_second=per_second,
+        drawing=drawing,
+    )
+    out.print(str(path), markup=False, soft_wrap=True)
 
 
 @app.command()
