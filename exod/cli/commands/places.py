@@ -184,7 +184,7 @@ def events(
     from exod.stages.places.photons import region_photons
 
     _check_table(to, overwrite=overwrite)
-    during = _between(between)
+    during = time_range(between)
     archive = open_archive(root, storage_options(storage))
     with err.status("Reading events"):
         found = region_photons(
