@@ -8,9 +8,9 @@ archive holds, in the format, size and style of a `Drawing`.
 from __future__ import annotations
 
 from exod.plots.drawing import Drawing, read_style, save_figure
+from exod.plots.fields.overviews import observation_overview
 from exod.plots.images import detection_image
 from exod.plots.lightcurves import region_light_curve, significance_limits
-from exod.plots.overviews import observation_overview
 from exod.plots.saving import save_detection, save_observation
 
 __all__ = [

@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from exod.archive import Archive
 from exod.errors import ArchiveError, InputError
 from exod.plots.drawing import DEFAULT, Drawing, save_figures
+from exod.plots.fields.overviews import observation_overview
 from exod.plots.images import detection_image
 from exod.plots.lightcurves import region_light_curve
-from exod.plots.overviews import observation_overview
 from exod.sky.plane import TangentPlane
 
 _PLANE = ("x_ref", "y_ref", "ra_ref", "dec_ref", "x_delta", "y_delta")
