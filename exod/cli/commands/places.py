@@ -11,7 +11,6 @@ from rich.markup import escape
 from exod.cli.app import PlainConsole, app, err, new_table, out, say
 from exod.cli.options import (
     Archive_,
-    Band,
     Between,
     ConfigFile,
     Input,

@@ -1,1 +1,1 @@
-"""Pictures of whole observations and fields: rates, sheets of images, CCDs, the cube in three dimensions, and in motion."""
+"""Pictures of whole fields: rates of an observation, images, CCDs, the cube still and in motion."""
