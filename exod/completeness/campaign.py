@@ -31,6 +31,10 @@ MAX_OFF_AXIS: Final = 11.0
 """Largest off-axis angle in arcmin; beyond it little is on the chips of all cameras."""
 
 
+MAX_RATE: Final = 30.0
+"""Largest rate of a source with eclipses, ct/s; a brighter one is most of the observation."""
+
+
 @dataclass(frozen=True)
 class Campaign:
     """Settings of a campaign: the grid, and how each point of it is simulated and searched.
@@ -39,7 +43,8 @@ class Campaign:
     ----------
     amplitudes : tuple of float
         Expected good counts of a burst over all cameras, in the whole point spread function and
-        without losses between chips.
+        without losses between chips. Of eclipses the rate of the source outside of them, in good
+        counts a second, likewise.
     durations : tuple of float
         Lengths of the bursts in seconds; their rate is constant.
     off_axis : tuple of float
@@ -57,6 +62,9 @@ class Campaign:
     levels : tuple of float
         Thresholds to search with: sigma, or the false alarm rate if the settings have one. By
         default that of the settings.
+    depths : tuple of float
+        If given, the signals are eclipses of constant sources, which lose this share of their
+        light, above 0 and at most 1; where bursts are spoken of, read eclipses.
     config : Config
         Settings of the search, its method among them.
 
@@ -75,11 +83,13 @@ class Campaign:
     length: float = 20_000.0
     seed: int = 1
     levels: tuple[float, ...] = ()
+    depths: tuple[float, ...] = ()
     config: Config = field(default_factory=Config)
 
     def __post_init__(self) -> None:
-        for name in ("amplitudes", "durations", "off_axis", "levels"):
-            _check_numbers(name.replace("_", "-"), getattr(self, name), empty=name == "levels")
+        for name in ("amplitudes", "durations", "off_axis", "levels", "depths"):
+            can_be_empty = name in ("levels", "depths")
+            _check_numbers(name.replace("_", "-"), getattr(self, name), empty=can_be_empty)
         _check_backgrounds(self.backgrounds)
         _check_extents(self)
         if not self.levels:
@@ -130,15 +140,25 @@ class Campaign:
             self.off_axis,
             self.durations,
             self.amplitudes,
+            self.depths or (0.0,),
         )
         return [
-            Point(amplitude, duration, off_axis, background, number, self.seed)
-            for number, background, off_axis, duration, amplitude in grid
+            Point(amplitude, duration, off_axis, background, number, self.seed, depth)
+            for number, background, off_axis, duration, amplitude, depth in grid
         ]
 
 
 def _check_extents(campaign: Campaign) -> None:
     length = campaign.length
+    for depth in campaign.depths:
+        require("depths", depth, 0, 1)
+    if campaign.depths and campaign.method != "search":
+        raise ConfigError(f"The method {campaign.method} finds no eclipses; leave --depths out.")
+    if campaign.depths and max(campaign.amplitudes) > MAX_RATE:
+        raise ConfigError(
+            f"amplitudes has {max(campaign.amplitudes):g}; with depths that is the rate of a "
+            f"source in counts a second, at most {MAX_RATE:g}."
+        )
     require("length", length, 2000, 1e6)
     if max(campaign.durations) > 0.2 * length:
         raise ConfigError(
@@ -190,6 +210,8 @@ class Point:
         Number of the observation, from 1.
     seed : int
         Seed of the campaign.
+    depth : float
+        Of eclipses; 0 for bursts.
     """
 
     amplitude: float
@@ -198,6 +220,7 @@ class Point:
     background: Background
     number: int
     seed: int
+    depth: float = 0.0
 
     @property
     def name(self) -> str:
@@ -208,14 +231,20 @@ class Point:
         >>> Point(8.0, 2.0, 6.0, "quiet", 1, 7).name
         'quiet-o6-t2-a8-n1-s7'
         """
+        depth = f"-d{self.depth:g}" if self.depth else ""
         return (
-            f"{self.background}-o{self.off_axis:g}-t{self.duration:g}-a{self.amplitude:g}"
+            f"{self.background}-o{self.off_axis:g}-t{self.duration:g}-a{self.amplitude:g}{depth}"
             f"-n{self.number}-s{self.seed}"
         )
 
     @property
     def text(self) -> str:
         """What a person reads while it is being done."""
+        if self.depth:
+            return (
+                f"{self.depth:.0%} of {self.amplitude:g} ct/s for {self.duration:g} s at "
+                f"{self.off_axis:g}', {self.background}, {self.number}"
+            )
         return (
             f"{plural(round(self.amplitude), 'count')} in {self.duration:g} s at "
             f"{self.off_axis:g}', {self.background}, {self.number}"

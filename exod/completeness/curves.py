@@ -22,7 +22,9 @@ PUBLISHED: Final = MappingProxyType(
 FALSE_REGIONS: Final = 1.0
 """False regions in an observation, all runs together, at which methods are compared."""
 
-SERIES: Final = ["method", "level", "source", "background", "off_axis", "duration", "kind"]
+SERIES: Final = [
+    *("method", "level", "source", "background", "off_axis", "depth", "duration", "kind")
+]
 """What a completeness curve belongs to."""
 
 _DRAWS: Final = 400
@@ -47,6 +49,8 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
         of all tasks of the point.
     """
     keys = [*SERIES, "amplitude"]
+    depth = rows["depth"].fillna(0.0) if "depth" in rows else 0.0
+    rows = rows.assign(depth=depth)
     grouped = rows.groupby(keys, dropna=False, sort=True)
     table = grouped.agg(
         observations=("number", "size"),

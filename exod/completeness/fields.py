@@ -16,6 +16,7 @@ from exod.observation.events import select_events
 from exod.schemas.arrays import Floats, Mask
 from exod.simulate import (
     BoxBurst,
+    Eclipse,
     ObservationModel,
     SimulatedObservation,
     SourceModel,
@@ -146,6 +147,27 @@ def with_bursts(
         rate = {camera: r * counts / seen for camera, r in burst.rate.items()}
         bursts.append(replace(burst, rate=rate))
     return replace(model, sources=(*model.sources, *bursts))
+
+
+def with_eclipses(
+    model: ObservationModel,
+    places: Sequence[Place],
+    starts: Floats,
+    point: Point,
+) -> ObservationModel:
+    """The field with a constant source at each place that is eclipsed once, after the others.
+
+    Parameters are those of `with_bursts`; the rate is over all cameras, as its counts are.
+    """
+    sources = []
+    for number, ((x, y), start) in enumerate(zip(places, starts, strict=True)):
+        ra, dec = model.plane.to_sky(x, y)
+        curve = Eclipse(float(start), point.duration, point.depth)
+        source = SourceModel(f"trial-{number + 1}", float(ra), float(dec), TYPICAL_RATES, curve)
+        seen = sum(source.rate[e.instrument] * model.area(source, e) for e in model.exposures)
+        rate = {camera: r * point.amplitude / seen for camera, r in source.rate.items()}
+        sources.append(replace(source, rate=rate))
+    return replace(model, sources=(*model.sources, *sources))
 
 
 def selected_photons(

@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from exod.counts.bayes import Kind
 from exod.schemas.arrays import Floats, Mask
 from exod.search.subset import Run, VariableRegion
 
@@ -58,12 +59,13 @@ def kind_of(run: Run) -> str:
     return run.runid.split("_", 2)[2]
 
 
-def regions_found(run: Run) -> list[FoundPlace]:
-    """Regions of a run with significant peaks."""
+def regions_found(run: Run, kind: Kind = "peak") -> list[FoundPlace]:
+    """Regions of a run with significant peaks, or eclipses."""
     places = []
+    wanted = run.cells.is_peak if kind == "peak" else ~run.cells.is_peak
     for variable in run.regions:
         members = variable.region.members
-        start = np.unique(run.cells.start[members[run.cells.is_peak[members]]])
+        start = np.unique(run.cells.start[members[wanted[members]]])
         if len(start):
             places.append(FoundPlace(*_place(run, variable), start, start + run.t_bin))
     return places

@@ -15,6 +15,20 @@ from exod.completeness.matching import ANY
 CLOSE = 0.05
 """Difference of detection fractions that counts as agreement even if errors are smaller."""
 
+PREDICTION = (
+    "Prediction: photons of bursts and of the expected background, binned and tested as the runs "
+    "do, without simulated event lists."
+)
+FORMULA = (
+    "Prediction: Poisson chance of few enough counts in a frame of one of 3 x 3 cells, without "
+    "simulated event lists."
+)
+_DIFFERENCE = (
+    "Difference: injected minus predicted fraction. Pull: difference over its binomial error; its "
+    "standard deviation is 1 if nothing else differs. Agrees: within 5 points or two standard "
+    "deviations."
+)
+
 
 def report(
     table: pd.DataFrame, needed: pd.DataFrame, command: str, picture: str = "completeness.png"
@@ -58,9 +72,54 @@ def report(
         _false_table(injected),
         *_comparison(table, needed),
         "## Prediction and injection",
-        _agreement_text(table),
+        _agreement_text(table, PREDICTION),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def eclipse_report(table: pd.DataFrame, command: str, picture: str) -> str:
+    """Text of the report on eclipses.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `exod.completeness.curves.summarise`, rows with a depth.
+    command : str
+        What made the results.
+    picture : str
+        File name of the picture.
+    """
+    injected = table[(table["source"] == "injected") & (table["kind"] == ANY)]
+    keys = ["level", "background", "off_axis", "amplitude", "depth", "duration"]
+    rows = []
+    for key, own in table[table["kind"] == ANY].groupby(keys, sort=True):
+        level, background, off_axis, rate, depth, duration = key
+        shares = own.set_index("source")["fraction"].to_dict()
+        measured = own[own["source"] == "injected"].iloc[0]
+        found = f"{int(measured['detected'])} of {int(measured['trials'])}"
+        predicted = shares.get("predicted", np.nan)
+        row = [f"{level:g}", str(background), f"{off_axis:g}'", f"{rate:g} ct/s", f"{depth:.0%}"]
+        rows.append([*row, f"{duration:g} s", found, _percent(predicted)])
+    names = ["Level", "Background", "Off-axis", "Rate", "Depth", "Duration", "Found", "Formula"]
+    parts = [
+        "# Completeness of the search: eclipses",
+        f"Made by\n\n    {command}",
+        f"{int(injected['trials'].sum()):,} eclipses of constant sources in "
+        f"{int(injected['observations'].sum()):,} simulated observations (three cameras), each of "
+        "which loses a share of its light once. Found: a region with an eclipse lies within 20 "
+        "arcsec and is significant while the eclipse lasts. Formula: the best single run, a lower "
+        "limit of any run.",
+        f"![eclipses]({picture})",
+        "## Found in any run",
+        _table(names, rows),
+        "## Formula and injection",
+        _agreement_text(table[table["kind"] != ANY], FORMULA),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}" if np.isfinite(share) else ""
 
 
 def _grid(rows: pd.DataFrame) -> list[str]:
@@ -142,7 +201,7 @@ def _comparison(table: pd.DataFrame, needed: pd.DataFrame) -> list[str]:
     ]
 
 
-def _agreement_text(table: pd.DataFrame) -> str:
+def _agreement_text(table: pd.DataFrame, intro: str) -> str:
     """How prediction and injection agree, in words and numbers."""
     pairs = agreement(table)
     if pairs.empty:
@@ -162,14 +221,8 @@ def _agreement_text(table: pd.DataFrame) -> str:
                 f"{own['agrees'].mean():.0%}",
             ]
         )
-    intro = (
-        "Prediction: photons of bursts and of the expected background, binned and tested as the "
-        "runs do, without simulated event lists. Difference: injected minus predicted fraction. "
-        "Pull: difference over its binomial error; its standard deviation is 1 if nothing else "
-        "differs. Agrees: within 5 points or two standard deviations."
-    )
     names = ["Run", "Points", "Mean difference", "Standard deviation of pull", "Agrees"]
-    return intro + "\n\n" + _table(names, rows)
+    return f"{intro} {_DIFFERENCE}\n\n{_table(names, rows)}"
 
 
 def _table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

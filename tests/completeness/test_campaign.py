@@ -28,6 +28,7 @@ from exod.completeness.fields import (
     measured_sites,
     quiet_field,
     with_bursts,
+    with_eclipses,
 )
 from exod.completeness.matching import ANY, FoundPlace, TrueBursts, match
 from exod.completeness.report import report
@@ -37,7 +38,7 @@ from exod.plots.completeness import completeness_figure
 from exod.scheduler.plan import Plan
 from exod.simulate import simulate
 from exod.stages.completeness.measure import collect, measure, run_campaign, write_results
-from exod.stages.completeness.virtual import predict
+from exod.stages.completeness.virtual import predict, predict_eclipses
 
 SMALL = Config.parse({"cube": {"t_bin": [50.0], "bands": [[0.2, 12.0]]}})
 
@@ -81,6 +82,11 @@ def small(**changes: object) -> Campaign:
         ({"length": 100.0}, "length is 100"),
         ({"seed": -1}, "seed is -1"),
         ({"levels": (0.5,)}, "sigma"),
+        ({"depths": (1.5,)}, "depths is 1.5; it must be between 0 and 1"),
+        ({"depths": (0.0,)}, "depths has 0"),
+        ({"depths": (0.5, 0.5)}, "depths has the same value twice"),
+        ({"depths": (0.5,)}, "with depths that is the rate of a"),
+        ({"depths": (0.5,), "config": older("exod1")}, "method exod1 finds no eclipses"),
         ({"levels": (0.0,)}, "levels has 0"),
     ],
 )
@@ -352,3 +358,61 @@ def test_command_line(tmp_path: Path):
     assert (tmp_path / "out" / "completeness.md").is_file()
     again = runner.invoke(app, ["completeness", str(tmp_path / "out"), *options.split()])
     assert "1 of them before" in again.output
+
+
+# -------------------------------------------------------------------- eclipses
+
+
+def eclipses(**changes: object) -> Campaign:
+    settings: dict[str, object] = {"amplitudes": (1.0,), "depths": (1.0,), "durations": (200.0,)}
+    return small(**(settings | changes))
+
+
+def test_a_source_with_an_eclipse_has_the_rate_of_the_point():
+    point = eclipses().points()[0]
+    assert point.name == "quiet-o6-t200-a1-d1-n1-s1"
+    model = quiet_field(point, 3000.0)
+    places = burst_places(model, 6.0, 3, np.random.default_rng(2))
+    start, _ = common_time(model)
+    lit = with_eclipses(model, places, np.full(3, start + 500.0), point)
+    truth = simulate(lit, 1).truth.tail(3)
+    exposed = np.mean([exposure.stop - exposure.start for exposure in model.exposures])
+    np.testing.assert_allclose(truth["expected_total"], exposed - 200.0, rtol=0.03)
+
+
+def test_eclipses_are_found_and_predicted(tmp_path: Path):
+    """A total eclipse of a bright source is found; one of a tenth of its light is not."""
+    campaign = eclipses(depths=(0.1, 1.0), bursts=4)
+    outcomes = list(run_campaign(campaign, tmp_path, Plan("sync")))
+    assert [outcome.status for outcome in outcomes] == ["OK", "OK"]
+    table = summarise(collect(tmp_path)).set_index(["source", "kind", "depth"])["fraction"]
+    for source in ("injected", "predicted"):
+        assert table[source, ANY, 0.1] <= 0.25
+        assert table[source, ANY, 1.0] >= 0.75
+    names = [path.name for path in write_results(tmp_path, "exod completeness OUT")]
+    assert names[2:] == ["eclipses.png", "completeness.md"]
+    text = (tmp_path / "completeness.md").read_text()
+    assert "eclipses of constant sources" in text
+    assert "| 100% | 200 s |" in text
+
+
+@pytest.mark.slow
+def test_injected_eclipses_agree_with_the_formula():
+    """Within a tenth or 2.5 standard deviations in 9 of 10 runs."""
+    campaign = eclipses(
+        amplitudes=(0.5, 2.0),
+        depths=(0.5, 0.8),
+        durations=(50.0, 400.0),
+        bursts=10,
+        length=10_000.0,
+        config=Config.parse({"cube": {"t_bin": [50, 200]}}),
+    )
+    rows = [
+        rows.assign(**point.columns(), method="search", seconds=0.0)
+        for point in campaign.points()
+        for rows in (measure(point, campaign)[0], predict_eclipses(point, campaign))
+    ]
+    both = agreement(summarise(pd.concat(rows, ignore_index=True)))
+    both = both[both["kind"] != ANY]
+    assert both["fraction_predicted"].between(0.05, 0.95).sum() >= 4
+    assert (both["difference"].abs() <= np.maximum(0.1, 2.5 * both["error"])).mean() >= 0.9

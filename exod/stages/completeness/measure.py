@@ -28,16 +28,17 @@ from exod.completeness.fields import (
     quiet_field,
     selected_photons,
     with_bursts,
+    with_eclipses,
 )
 from exod.completeness.matching import ANY, TrueBursts, kind_of, match, regions_found
-from exod.completeness.report import report
+from exod.completeness.report import eclipse_report, report
 from exod.errors import ConfigError, ExodError
 from exod.files.whole import whole_file, write_whole
 from exod.scheduler import Done
 from exod.scheduler import run as run_tasks
 from exod.scheduler.plan import RETRIES, Plan
 from exod.simulate import SimulatedObservation, simulate
-from exod.stages.completeness.virtual import detections, predict, searched
+from exod.stages.completeness.virtual import detections, predict, predict_eclipses, searched
 from exod.stages.detect.observation import Outcome
 from exod.tablefiles.csvtext import csv_text
 
@@ -134,7 +135,8 @@ def do_point(point: Point, campaign: Campaign, tasks: Path) -> Outcome:
     began = time.perf_counter()
     rows, n_regions = measure(point, campaign)
     if campaign.method == "search" and not campaign.config.cube.psf_weights:
-        rows = pd.concat([rows, predict(point, campaign)], ignore_index=True)
+        predicted = predict_eclipses if point.depth else predict
+        rows = pd.concat([rows, predicted(point, campaign)], ignore_index=True)
     rows.insert(0, "method", campaign.method)
     for number, (name, value) in enumerate(point.columns().items()):
         rows.insert(1 + number, name, value)
@@ -189,7 +191,7 @@ def measure(point: Point, campaign: Campaign) -> tuple[pd.DataFrame, int]:
     for level in campaign.levels:
         results = {}
         for run in searched(made.observation, campaign.config_at(level)):
-            places = regions_found(run)
+            places = regions_found(run, "eclipse" if point.depth else "peak")
             results[kind_of(run)] = match(places, made.bursts)
             n_regions += len(places)
         found = np.logical_or.reduce([own for own, _ in results.values()])
@@ -206,7 +208,10 @@ def _inject(point: Point, campaign: Campaign) -> _Injected:
     model = quiet_field(point, campaign.length)
     places = burst_places(model, point.off_axis, campaign.bursts, generator)
     starts = burst_starts(model, point.duration, len(places), generator)
-    model = with_bursts(model, places, starts, point.duration, point.amplitude)
+    if point.depth:
+        model = with_eclipses(model, places, starts, point)
+    else:
+        model = with_bursts(model, places, starts, point.duration, point.amplitude)
     observation = simulate(model, int(generator.integers(2**31)))
     is_burst = np.arange(len(model.sources)) >= len(model.sources) - len(places)
     x, y = np.array(places).T
@@ -257,22 +262,29 @@ def write_results(folder: str | Path, command: str, drawing: Drawing | None = No
     Returns
     -------
     list of Path
-        completeness.parquet, completeness.csv, completeness.png (or of another format) and
-        completeness.md.
+        completeness.parquet, completeness.csv, the picture of bursts completeness.png and of
+        eclipses eclipses.png (or of another format), if there are any, and completeness.md.
     """
     # matplotlib takes a second to load, and tasks do not draw.
     from exod.plots.completeness import completeness_figure
     from exod.plots.drawing import DEFAULT, save_figure
+    from exod.plots.eclipses import eclipse_figure
 
     folder = Path(folder)
     table = summarise(collect(folder))
-    needed = counts_needed(table)
-    paths = [folder / f"completeness.{ending}" for ending in ("parquet", "csv", "png", "md")]
+    bursts, eclipses = (table[table["depth"].gt(0) == is_eclipse] for is_eclipse in (False, True))
+    paths = [folder / f"completeness.{ending}" for ending in ("parquet", "csv")]
     with whole_file(paths[0]) as temporary:
         table.to_parquet(temporary, index=False)
     write_whole(paths[1], csv_text(table))
-    drawing = drawing or DEFAULT
+    drawing, texts = drawing or DEFAULT, []
     with drawing.applied():
-        paths[2] = save_figure(completeness_figure(table), paths[2], drawing)
-    write_whole(paths[3], report(table, needed, command, paths[2].name))
+        if len(bursts):
+            paths.append(save_figure(completeness_figure(bursts), folder / "completeness", drawing))
+            texts.append(report(bursts, counts_needed(bursts), command, paths[-1].name))
+        if len(eclipses):
+            paths.append(save_figure(eclipse_figure(eclipses), folder / "eclipses", drawing))
+            texts.append(eclipse_report(eclipses, command, paths[-1].name))
+    paths.append(folder / "completeness.md")
+    write_whole(paths[-1], "\n".join(texts))
     return paths

@@ -15,6 +15,8 @@ from exod.completeness.campaign import Campaign, Point
 from exod.completeness.fields import burst_places, burst_starts, measured_sites, quiet_field
 from exod.completeness.matching import ANY, kind_of
 from exod.completeness.virtual import VirtualRun, virtual_injection, virtual_run
+from exod.completeness.virtualcells import VirtualCells
+from exod.completeness.virtualeclipses import eclipse_chances
 from exod.config import Config
 from exod.schemas.arrays import Mask
 from exod.search.subset import Run, search_subset
@@ -69,6 +71,35 @@ def predict(point: Point, campaign: Campaign) -> pd.DataFrame:
         found = virtual_injection(runs.runs, *bursts)
         for kind, own in (*zip(runs.kinds, found.T, strict=True), (ANY, found.any(axis=1))):
             rows.append(detections("predicted", level, kind, own))
+    return pd.DataFrame(rows)
+
+
+def predict_eclipses(point: Point, campaign: Campaign) -> pd.DataFrame:
+    """Predict by formula which part of the eclipses of a point is found.
+
+    Returns
+    -------
+    DataFrame
+        One row a level and kind of run; for any run that of the best run, a lower limit. None for
+        the conditional null hypothesis.
+    """
+    rows: list[dict[str, Any]] = []
+    if campaign.config.null == "conditional":
+        return pd.DataFrame(rows)
+    ring = replace(point, amplitude=0.0, duration=0.0, depth=0.0)
+    sites = _sites(ring, campaign.length, campaign.bursts, campaign.config)
+    eclipse = (sites, point.amplitude, point.depth, point.duration)
+    for level in campaign.levels:
+        field = replace(ring, off_axis=0.0)
+        found = searched_field(field, campaign.length, campaign.config_at(level))
+        chances = {
+            kind: float(eclipse_chances(run, *eclipse).mean())
+            for kind, run in zip(found.kinds, found.runs, strict=True)
+            if isinstance(run, VirtualCells)
+        }
+        for kind, chance in (*chances.items(), (ANY, max(chances.values()))):
+            share = np.arange(VIRTUAL_BURSTS) < round(VIRTUAL_BURSTS * chance)
+            rows.append(detections("predicted", level, kind, share))
     return pd.DataFrame(rows)
 
 

@@ -37,15 +37,37 @@ if TYPE_CHECKING:
     from exod.stages.detect.observation import Outcome
 
 
+# Of bursts, and of eclipses.
+_AMPLITUDES = ("5,8,12,20,35,60", "0.3,1,3")
+_DURATIONS = ("2,5,10,20,50,100,200,500,1000", "20,50,200,500,1000")
+
+
 @app.command()
 def completeness(
     folder: Annotated[Path, typer.Argument(metavar="OUT", help="Gets the results.")],
     amplitudes: Annotated[
-        str, typer.Option(metavar="N,...", help="Expected counts of a burst, all cameras.")
-    ] = "5,8,12,20,35,60",
+        str | None,
+        typer.Option(
+            metavar="N,...",
+            help="Expected counts of a burst, all cameras [5,8,12,20,35,60]; with --depths rates "
+            "of the source, ct/s [0.3,1,3].",
+        ),
+    ] = None,
     durations: Annotated[
-        str, typer.Option(metavar="S,...", help="Lengths of bursts in seconds.")
-    ] = "2,5,10,20,50,100,200,500,1000",
+        str | None,
+        typer.Option(
+            metavar="S,...",
+            help="Lengths in seconds [2,5,10,20,50,100,200,500,1000; with --depths "
+            "20,50,200,500,1000].",
+        ),
+    ] = None,
+    depths: Annotated[
+        str,
+        typer.Option(
+            metavar="D,...",
+            help="Eclipses of constant sources, not bursts: shares of the light that are lost.",
+        ),
+    ] = "",
     off_axis: Annotated[
         str, typer.Option(metavar="ARCMIN,...", help="Off-axis angles, up to 11.")
     ] = "2,6,10",
@@ -83,6 +105,9 @@ def completeness(
 
     Example: `exod completeness sim --amplitudes 8,20,60 --durations 5,50 --off-axis 6
     --backgrounds quiet --observations 1`
+
+    Eclipses: `exod completeness dim --depths 0.5,0.8,1 --durations 50,200,500 --off-axis 6
+    --backgrounds quiet --observations 1 --bursts 10`
     """
     from exod.completeness.campaign import Campaign
     from exod.scheduler.plan import Plan
@@ -90,8 +115,9 @@ def completeness(
 
     drawing = drawing_of(form, size, style)
     campaign = Campaign(
-        amplitudes=_numbers("--amplitudes", amplitudes),
-        durations=_numbers("--durations", durations),
+        amplitudes=_numbers("--amplitudes", amplitudes or _AMPLITUDES[bool(depths)]),
+        durations=_numbers("--durations", durations or _DURATIONS[bool(depths)]),
+        depths=_numbers("--depths", depths),
         off_axis=_numbers("--off-axis", off_axis),
         backgrounds=tuple(name.strip() for name in backgrounds.split(",") if name.strip()),  # type: ignore[misc]
         observations=observations,
