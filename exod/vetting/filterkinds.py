@@ -148,6 +148,13 @@ FILTERS: Final[Mapping[str, Kind]] = MappingProxyType(
                 "observations with at most N regions, all runs together",
             ),
             _limit("max_intensity", "intensity_mean", "<=", "mean counts of its cells at most N"),
+            Kind(
+                "max_pixel_intensity",
+                "N",
+                "mean counts of its cells, divided by the cells of its bounding box, at most N",
+                _number,
+                lambda limit: f"intensity_mean <= {limit!r} * area_bbox",
+            ),
             _limit("max_area", "area_bbox", "<=", "bounding box of at most N cells"),
             _limit("min_sigma_peak", "sigma_peak", ">=", "a peak of at least N sigma"),
             _limit("min_sigma_eclipse", "sigma_eclipse", ">=", "an eclipse of at least N sigma"),

@@ -29,6 +29,7 @@ TESTS = {
     "band=0.2-2,0.2-12": lambda r: (r["e_lo"], r["e_hi"]) in ((0.2, 2.0), (0.2, 12.0)),
     "max_regions=2": lambda r: r[N_REGIONS] <= 2,
     "max_intensity=10": lambda r: r["intensity_mean"] <= 10,
+    "max_pixel_intensity=0.5": lambda r: r["intensity_mean"] <= 0.5 * r["area_bbox"],
     "max_area=36": lambda r: r["area_bbox"] <= 36,
     "min_sigma_peak=5": lambda r: r["sigma_peak"] >= 5,
     "min_sigma_eclipse=5": lambda r: r["sigma_eclipse"] >= 5,
