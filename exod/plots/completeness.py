@@ -1,4 +1,4 @@
-"""Completeness: fraction against counts, counts against duration, eclipses by depth and duration."""
+"""Completeness: fractions and counts needed of bursts, eclipses by depth and duration."""
 
 from __future__ import annotations
 
