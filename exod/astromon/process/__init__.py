@@ -1,0 +1,1 @@
+"""How observations of Chandra are processed: with CIAO where it is, and natively without it."""
