@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exod.astrometry.readout import counts_per_frame, largest_around, on_streak
+from exod.astrometry.ccdreadout import counts_per_frame, largest_around, on_streak
 from exod.astrometry.slidingcell import (
     cell_signal,
     chandra_spread,

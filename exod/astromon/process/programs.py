@@ -60,9 +60,9 @@ def communicate(
 
 def lasting_folder(owner: object) -> Path:
     """A temporary folder that lasts as long as its owner."""
-    folder = tempfile.mkdtemp()
-    weakref.finalize(owner, shutil.rmtree, folder, ignore_errors=True)
-    return Path(folder)
+    folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+    weakref.finalize(owner, folder.cleanup)
+    return Path(folder.name)
 
 
 class Ciao:
