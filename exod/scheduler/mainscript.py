@@ -27,6 +27,9 @@ def check_guard() -> None:
     if path is None:
         # A notebook or an interpreter, of which nothing is run again.
         return
+    if getattr(getattr(main, "__spec__", None), "name", "").endswith(".__main__"):
+        # What ``python -m package`` runs is not run again (multiprocessing.spawn).
+        return
     frame = _frame_of(vars(main))
     is_child = getattr(multiprocessing.current_process(), "_inheriting", False)
     if is_child or (frame is not None and not is_guarded(Path(path), frame.f_lineno)):

@@ -137,6 +137,20 @@ def test_guards(tmp_path: Path, text: str, guarded: bool) -> None:
     assert is_guarded(path, line) == guarded
 
 
+@pytest.mark.parametrize(("arguments", "refused"), [(["-m", "tool"], False), (["tool"], True)])
+def test_a_module_that_is_run_is_not_run_again(tmp_path, arguments, refused):
+    """Processes that ``python -m`` starts do not import it; those of a script do."""
+    (tmp_path / "tool").mkdir()
+    (tmp_path / "tool" / "__init__.py").touch()
+    text = "from exod.scheduler.mainscript import check_guard\n\ncheck_guard()\n"
+    (tmp_path / "tool" / "__main__.py").write_text(text)
+    run = subprocess.run(
+        [sys.executable, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert ("starts processes" in run.stderr) == refused
+    assert (run.returncode != 0) == refused, run.stderr
+
+
 def by_value(function: Any) -> Any:
     """Workers cannot import test modules: send the function itself."""
     from distributed.protocol.pickle import cloudpickle
