@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from exod.astromon.storage import damaged
-from exod.astromon.tables import Rows
+from exod.astromon.tables import Rows, damaged
 from exod.errors import InputError
 from exod.files.whole import whole_file
 

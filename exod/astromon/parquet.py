@@ -9,8 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from exod.astromon.storage import damaged
-from exod.astromon.tables import DTYPES, Rows
+from exod.astromon.tables import DTYPES, Rows, damaged
 from exod.errors import InputError
 from exod.files.whole import whole_file
 

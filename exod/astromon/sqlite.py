@@ -10,8 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from exod.astromon.storage import damaged
-from exod.astromon.tables import DTYPES, Rows
+from exod.astromon.tables import DTYPES, Rows, damaged
 from exod.errors import InputError
 
 _WAIT_S: Final = 600.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from exod.astromon.tables import Rows
 from exod.errors import InputError
@@ -59,10 +59,3 @@ def changing(path: Path) -> Iterator[Storage]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with locked(path):
         yield storage_at(path)
-
-
-def damaged(path: Path, error: Any) -> InputError:
-    """The sentence on a file that cannot be read."""
-    return InputError(
-        f"{path} cannot be read as tables of astromon ({error}); restore it from a copy."
-    )

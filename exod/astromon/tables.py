@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -193,3 +194,10 @@ def with_formats(table: Table) -> Table:
                 ".4f" if name.removeprefix("x_").removeprefix("c_") in _PRECISE else ".2f"
             )
     return table
+
+
+def damaged(path: Path, error: object) -> InputError:
+    """The sentence on a file that cannot be read."""
+    return InputError(
+        f"{path} cannot be read as tables of astromon ({error}); restore it from a copy."
+    )
