@@ -31,6 +31,9 @@ from exod.schemas.columns import Column
 INDEX = "_healpix_29"
 """Column of the pixel by which rows are sorted, as hats calls it."""
 
+POSITION = ("ra_deg", "dec_deg")
+"""The columns that pixel is of."""
+
 MARGIN_ARCSEC = 60.0
 """Width of the margins: a cross-match within this is right at the borders of the partitions."""
 
@@ -159,7 +162,7 @@ def spatial_index(batch: pa.RecordBatch) -> np.ndarray:
     """The pixel of order 29 of each row, int64."""
     from hats.pixel_math.spatial_index import compute_spatial_index
 
-    found = compute_spatial_index(batch["ra_deg"].to_numpy(), batch["dec_deg"].to_numpy())
+    found = compute_spatial_index(*(batch[name].to_numpy() for name in POSITION))
     return np.asarray(found, np.int64)
 
 

@@ -17,6 +17,7 @@ from exod.catalogue.checks import ReleaseCheck, hats_checks
 from exod.catalogue.columns import LIGHT_CURVE, CatalogueTable
 from exod.catalogue.hats import (
     INDEX,
+    POSITION,
     Collection,
     HatsPartition,
     Nested,
@@ -98,7 +99,7 @@ def write_hats(
 
 
 def _on_sky(path: Path, scratch: Path, then: str) -> SkyRows:
-    return sort_rows(path, scratch / path.name, INDEX, spatial_index, then)
+    return sort_rows(path, scratch / path.name, INDEX, spatial_index, POSITION, then)
 
 
 def _with_detections(sources: SkyRows, detected: Path, scratch: Path, inner: Nested) -> Taker:
@@ -114,7 +115,8 @@ def _with_detections(sources: SkyRows, detected: Path, scratch: Path, inner: Nes
         found = np.searchsorted(numbers, batch["unique_reg_id"].to_numpy(), sorter=order)
         return np.asarray(order[found], np.int64)
 
-    members = sort_rows(detected, scratch / "members.parquet", "#source", place, "detid")
+    path = scratch / "members.parquet"
+    members = sort_rows(detected, path, "#source", place, ["unique_reg_id"], "detid")
 
     def take(rows: np.ndarray) -> pa.Table:
         own = sources.take(rows)
