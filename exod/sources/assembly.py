@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -29,12 +28,9 @@ from exod.sources.identities import (
     shared_members,
     taken_over,
 )
+from exod.sources.lineage import CHANGES, ENDED, begun, ended, lineage_rows, renamed
 from exod.sources.naming import iau_names, naming_regions, unique_names
-
-ENDED: Final = ("merged", "gone")
-"""Changes after which a source has no regions."""
-
-CHANGES: Final = ("new", "merged", "split", "gone", "returned", "adopted", "renamed")
+from exod.sources.summaries import best_regions, position_errors
 
 
 @dataclass(frozen=True)
@@ -180,11 +176,11 @@ def sources_of(field: Field, sky: Sky, order: int, span: tuple[int, int]) -> Sou
     names, earlier, found = _identified(field, clusters, sky)
     about = _about(clusters, found, earlier, names, inside, field, sky)
     was = sky_pixels(*positions(earlier.vectors)) if len(names) else np.empty(0, np.int64)
-    ended = (was >= bounds[0]) & (was < bounds[1])
+    inside_before = (was >= bounds[0]) & (was < bounds[1])
     changes = [
-        _begun(about, found, earlier, inside),
-        _renamed(about, found, names, inside, is_adopted=_numbers_count(field)),
-        _ended(found, earlier, names, ended),
+        begun(about, found, earlier, inside),
+        renamed(about, found, names, inside, is_adopted=_numbers_count(field)),
+        ended(found, earlier, names, inside_before),
     ]
     new = pd.concat(changes, ignore_index=True).assign(
         version=sky.version, generation=np.int32(sky.generation)
@@ -192,7 +188,7 @@ def sources_of(field: Field, sky: Sky, order: int, span: tuple[int, int]) -> Sou
     tables = {
         UNIQUE.name: _unique(field, clusters.labels, inside, about),
         MEMBERS.name: _members(field.regions, clusters, inside, about),
-        LINEAGE.name: _lineage(field.lineage, new, bounds),
+        LINEAGE.name: lineage_rows(field.lineage, new, bounds),
     }
     counted = new["change"].value_counts()
     return Sources(
@@ -244,9 +240,9 @@ def _earlier(field: Field) -> tuple[NDArray[np.object_], Earlier]:
     last = field.lineage.sort_values("generation", kind="stable").drop_duplicates(
         "region_num", keep="last"
     )
-    ended = last[last["change"].isin(ENDED)]
-    ended = ended[~ended["region_num"].isin(field.earlier_sources["region_num"])]
-    every = pd.concat([field.earlier_sources[columns], ended[columns]], ignore_index=True)
+    gone = last[last["change"].isin(ENDED)]
+    gone = gone[~gone["region_num"].isin(field.earlier_sources["region_num"])]
+    every = pd.concat([field.earlier_sources[columns], gone[columns]], ignore_index=True)
     alive = np.arange(len(every)) < len(field.earlier_sources)
     numbers = every["region_num"].to_numpy(np.int64)
     return every["srcid"].to_numpy(object), Earlier(numbers, _vectors(every), alive)
@@ -364,35 +360,6 @@ def _unique(field: Field, labels: Indices, inside: Mask, about: pd.DataFrame) ->
     return UNIQUE.frame(frame.assign(n_undetected=frame["n_covered"] - frame["n_observations"]))
 
 
-def best_regions(rows: pd.DataFrame) -> pd.Series:
-    """The detid of the most significant region of each `source`.
-
-    It is the least likely by chance, then that of the largest sigma, of the largest Bayes factor,
-    and the first detid.
-    """
-    sigma = rows[["sigma_peak", "sigma_eclipse"]].max(axis=1)
-    bayes = rows[["max_B_peak_log", "max_B_eclipse_log"]].max(axis=1)
-    ranked = rows.assign(sigma=sigma, bayes=bayes).sort_values(
-        ["source", "fap_obs", "sigma", "bayes", "detid"], ascending=[True, True, False, False, True]
-    )
-    return ranked.drop_duplicates("source").set_index("source")["detid"]
-
-
-def position_errors(rows: pd.DataFrame) -> pd.Series:
-    """Error of the mean position of each `source` in arcsec; NaN if no region has an error.
-
-    Notes
-    -----
-    The runs of an observation see the same photons, so that their errors do not average out: that
-    of its mean is the mean of theirs. Observations are independent: their errors add in quadrature,
-    each weighted with its share of the regions, since that is its share of the mean position.
-    """
-    known = rows[rows["pos_err_arcsec"] > 0]
-    groups = known.groupby(["source", "obsid"])["pos_err_arcsec"]
-    weighted = (groups.sum() ** 2).groupby("source").sum() ** 0.5
-    return weighted / known.groupby("source").size()
-
-
 def _covered(rows: pd.DataFrame, field: Field, ra: Floats, dec: Floats) -> pd.Series:
     """Observations that covered each source or have a region of it."""
     source, footprint = covered_by(field.footprints, ra, dec)
@@ -401,53 +368,3 @@ def _covered(rows: pd.DataFrame, field: Field, ra: Floats, dec: Floats) -> pd.Se
     # A region at the edge of the field can lie just beyond the last cell.
     detected = rows[["source", "obsid"]].astype({"obsid": object})
     return pd.concat([pairs, detected]).drop_duplicates().groupby("source").size()
-
-
-def _begun(about: pd.DataFrame, found: Identities, earlier: Earlier, inside: Mask) -> pd.DataFrame:
-    """Lineage of clusters that are new, split off, or a source that had ended."""
-    returned = found.source >= 0
-    returned[returned] = ~earlier.alive[found.source[returned]]
-    split = (found.split_from >= 0) & ((found.source < 0) | returned)
-    new = (found.source < 0) & ~split
-    parts = []
-    for change, which in (("new", new), ("split", split), ("returned", returned)):
-        rows = which & inside
-        other = found.split_from[rows] if change == "split" else -1
-        parts.append(about[rows].assign(other=other, change=change))
-    return pd.concat(parts, ignore_index=True)
-
-
-def _renamed(
-    about: pd.DataFrame,
-    found: Identities,
-    names: NDArray[np.object_],
-    inside: Mask,
-    *,
-    is_adopted: bool,
-) -> pd.DataFrame:
-    """Lineage of sources of another catalogue, and of those that have another name now."""
-    rows = (found.source >= 0) & inside
-    if is_adopted:
-        return about[rows].assign(other=-1, change="adopted")
-    rows[rows] = about["srcid"].to_numpy(object)[rows] != names[found.source[rows]]
-    return about[rows].assign(other=-1, change="renamed")
-
-
-def _ended(
-    found: Identities, earlier: Earlier, names: NDArray[np.object_], inside: Mask
-) -> pd.DataFrame:
-    """Lineage of sources that have no regions any more."""
-    rows = np.flatnonzero(earlier.alive & (found.cluster < 0) & inside)
-    ra, dec = positions(earlier.vectors[rows])
-    other = found.merged_into[rows]
-    about = {"region_num": earlier.region_num[rows], "srcid": names[rows], "other": other}
-    change = np.where(other >= 0, "merged", "gone")
-    return pd.DataFrame({**about, "ra_deg": ra, "dec_deg": dec, "change": change})
-
-
-def _lineage(before: pd.DataFrame, new: pd.DataFrame, bounds: Sequence[int]) -> pd.DataFrame:
-    """Rows of the table lineage: the earlier ones of the part, and the new ones."""
-    if len(before):
-        places = sky_pixels(before["ra_deg"], before["dec_deg"])
-        before = before[(places >= bounds[0]) & (places < bounds[1])]
-    return LINEAGE.frame(pd.concat([before, new], ignore_index=True) if len(before) else new)

@@ -51,7 +51,7 @@ def cluster(
 
     from exod.archive import open_archive
     from exod.scheduler.plan import Plan
-    from exod.sources.assembly import CHANGES
+    from exod.sources.lineage import CHANGES
     from exod.stages.derive.cluster import cluster_archive
 
     began = time.perf_counter()

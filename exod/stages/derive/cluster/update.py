@@ -31,8 +31,9 @@ from exod.sky.healpix import (
     with_margin,
     with_neighbours,
 )
-from exod.sources.assembly import CHANGES, Sky
+from exod.sources.assembly import Sky
 from exod.sources.identities import REACH
+from exod.sources.lineage import CHANGES
 from exod.stages.derive.cluster.adopted import Adopted
 from exod.stages.derive.cluster.gather import Gathered, batches, gather
 from exod.stages.derive.cluster.partition import Draft, Numbered, Work, compute, number
