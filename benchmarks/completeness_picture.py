@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from exod.plots.completeness import draw_published, error_bars, logarithmic_counts
+from exod.plots.efficiency.completeness import draw_published, error_bars, logarithmic_counts
 from exod.plots.style import BLUE, ORANGE, SMALL, VERMILLION
 
 _SEVERAL_COLOURS: Final = {"deep": BLUE, "published": VERMILLION, "EXOD I": ORANGE}

@@ -26,6 +26,9 @@ HALF_YEAR: Final = 0.5
 ALERT_PROBABILITY: Final = 3e-3
 """Probability of chance below which a step is an alert; docs/astrometry.md has what it gives."""
 
+ALERT_SIZE: Final = 0.1
+"""Smallest step that is told, arcsec; with thousands of observations chance has none so small."""
+
 LEAST: Final = 5
 """Observations that there must be before and after a step."""
 
@@ -159,6 +162,7 @@ def find_steps(
     values: ArrayLike,
     probability: float = ALERT_PROBABILITY,
     *,
+    smallest: float = ALERT_SIZE,
     least: int = LEAST,
     permutations: int = PERMUTATIONS,
     seed: int = 0,
@@ -175,6 +179,8 @@ def find_steps(
         left out.
     probability : float
         Largest probability of chance of a step.
+    smallest : float
+        Smallest difference of the medians before and after, arcsec, at which a part is divided.
     least : int
         Observations before and after a step at least.
     permutations : int
@@ -207,9 +213,12 @@ def find_steps(
             continue
         ranks = rankdata(part) - (len(part) + 1) / 2
         place, largest = (item[0] for item in _divided(ranks[None], least))
+        middle = first + int(place)
+        size = np.median(offsets[middle:last]) - np.median(offsets[first:middle])
+        if abs(size) < smallest:
+            continue
         chance = _chance(ranks, float(largest), least, permutations, random)
         if chance <= probability:
-            middle = first + int(place)
             found[middle] = chance
             edges.append(middle)
             todo += [(first, middle), (middle, last)]

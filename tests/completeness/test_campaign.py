@@ -34,7 +34,7 @@ from exod.completeness.matching import ANY, FoundPlace, TrueBursts, match
 from exod.completeness.report import report
 from exod.config import Config
 from exod.errors import ConfigError, ExodError
-from exod.plots.completeness import completeness_figure
+from exod.plots.efficiency.completeness import completeness_figure
 from exod.scheduler.plan import Plan
 from exod.simulate import simulate
 from exod.stages.completeness.measure import collect, measure, run_campaign, write_results

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from exod.archive import Archive
 from exod.config import Config
 from exod.errors import InputError
-from exod.plots.recovery import recovery_figure
+from exod.plots.efficiency.recovery import recovery_figure
 from exod.sources.recovery import RUN, Recovery, histograms, kinds_of_runs, recovery
 from exod.stages.query.filters import recovery_of_archive
 

@@ -216,7 +216,7 @@ def recovery(
     from exod.archive import open_archive
     from exod.files.whole import whole_file
     from exod.plots.drawing import save_figure
-    from exod.plots.recovery import recovery_figure
+    from exod.plots.efficiency.recovery import recovery_figure
     from exod.stages.query.filters import recovery_of_archive
     from exod.tablefiles.csvtext import csv_text
 

@@ -266,8 +266,8 @@ def write_results(folder: str | Path, command: str, drawing: Drawing | None = No
         eclipses eclipses.png (or of another format), if there are any, and completeness.md.
     """
     # matplotlib takes a second to load, and tasks do not draw.
-    from exod.plots.completeness import completeness_figure, eclipse_figure
     from exod.plots.drawing import DEFAULT, save_figure
+    from exod.plots.efficiency.completeness import completeness_figure, eclipse_figure
 
     folder = Path(folder)
     table = summarise(collect(folder))
