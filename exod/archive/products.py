@@ -30,7 +30,7 @@ def not_made(store: Store, product: str, what: str) -> ArchiveError:
             f"The sources of {store.root} were not matched with {catalogue!r} yet; run "
             f"`exod crossmatch {store.root} --with {catalogue}`."
         )
-    command = "cluster" if product == "unique" else product
+    command = {"unique": "cluster", "frames": "rectify"}.get(product, product)
     return ArchiveError(
         f"The archive {store.root} has no {what} yet; run `exod {command} {store.root}`."
     )
@@ -74,6 +74,9 @@ class ProductReader(ABC):
     lineage = LazyTable("lineage", "unique")
     features = LazyTable("features", "features")
     flags = LazyTable("flags", "flags")
+    frames = LazyTable("frames", "frames")
+    offsets = LazyTable("offsets", "frames")
+    positions = LazyTable("positions", "frames")
 
     @property
     def store(self) -> Store:
@@ -86,7 +89,7 @@ class ProductReader(ABC):
         Parameters
         ----------
         product : str
-            ``unique``, ``features``, ``flags`` or ``xmatch-NAME``.
+            ``unique``, ``features``, ``flags``, ``frames`` or ``xmatch-NAME``.
 
         Raises
         ------

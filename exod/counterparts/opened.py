@@ -16,6 +16,7 @@ from exod.archive.parquet import to_pandas
 from exod.counterparts import cds
 from exod.counterparts.hats import open_hats
 from exod.counterparts.matching import Positions
+from exod.counterparts.nearby import near_partitions, near_service
 from exod.counterparts.partitions import Partitions, match_partitions
 from exod.counterparts.registry import Catalogue
 from exod.counterparts.service import Ask, Asker, ServiceQuestion, Services, match_service
@@ -42,6 +43,8 @@ class Opened:
         Of its content, as far as it can be known: matches with another are made anew.
     match : callable
         The matches of positions, as `exod.counterparts.partitions.match_partitions`.
+    near : callable
+        All rows near positions, as `exod.counterparts.nearby.near_partitions`.
     notes : tuple of str
         As of `exod.counterparts.partitions.Partitions`.
     """
@@ -49,6 +52,7 @@ class Opened:
     catalogue: Catalogue
     fingerprint: str
     match: Callable[[Positions], pd.DataFrame]
+    near: Callable[[Positions, float], pd.DataFrame]
     notes: tuple[str, ...] = ()
 
 
@@ -73,11 +77,13 @@ def open_catalogue(
     if catalogue.method in {"table", "hats"} or catalogue.whole:
         parts = _parts(wanted, cache, services, refresh=refresh, say=say)
         match = partial(match_partitions, parts=parts)
-        return Opened(parts.catalogue, parts.fingerprint, match, parts.notes)
+        near = partial(near_partitions, parts=parts)
+        return Opened(parts.catalogue, parts.fingerprint, match, near, parts.notes)
     name, ask, farthest = _SERVICES[catalogue.method]
     asker = Asker(name, ask, services, cache, refresh, say)
     match = partial(match_service, catalogue=catalogue, asker=asker, farthest=farthest)
-    return Opened(catalogue, catalogue.fingerprint, match)
+    near = partial(near_service, catalogue=catalogue, asker=asker, farthest=farthest)
+    return Opened(catalogue, catalogue.fingerprint, match, near)
 
 
 def read_whole(

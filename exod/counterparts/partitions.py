@@ -79,8 +79,8 @@ def match_partitions(sources: Positions, parts: Partitions) -> pd.DataFrame:
     # Stars that move far may have left the part that they are in.
     blocks = [_none(parts)]
     read: dict[tuple[int, int], Positions] = {}
-    touched = _touched(sources, parts.pixels, radius + _farthest(sources, parts))
-    for pixel, near, rows in _read_ahead(parts, touched):
+    touched = touched_parts(sources, parts.pixels, radius + farthest_moved(sources, parts))
+    for pixel, near, rows in read_ahead(parts, touched):
         there = positions(rows, catalogue)
         if sum(map(len, read.values())) + len(there) <= _KEPT:
             read[pixel] = there
@@ -92,7 +92,7 @@ def match_partitions(sources: Positions, parts: Partitions) -> pd.DataFrame:
     matched = sources.take(best["source"].to_numpy(np.int64))
     outer = np.full((len(best), catalogue.neighbours), np.inf)
     reach = catalogue.density_radius_arcsec
-    for pixel, near in _touched(matched, parts.pixels, reach):
+    for pixel, near in touched_parts(matched, parts.pixels, reach):
         others = read.get(pixel) or positions(parts.read(pixel), catalogue)
         more = outer_distances(matched.take(near), others, radius, reach, catalogue.neighbours)
         outer[near] = nearest_of(outer[near], more)
@@ -107,7 +107,7 @@ def _none(parts: Partitions) -> pd.DataFrame:
     return pd.concat([found, rows[[ROW, *parts.catalogue.kept]]], axis=1)
 
 
-def _farthest(sources: Positions, parts: Partitions) -> float:
+def farthest_moved(sources: Positions, parts: Partitions) -> float:
     """How far a row may have moved between its epoch and that of a source, in arcsec."""
     catalogue = parts.catalogue
     if catalogue.motion is None or catalogue.epoch is None or sources.year is None:
@@ -116,7 +116,7 @@ def _farthest(sources: Positions, parts: Partitions) -> float:
     return float(years.max(initial=0.0)) * parts.fastest_arcsec_yr
 
 
-def _read_ahead(
+def read_ahead(
     parts: Partitions, touched: Iterable[tuple[tuple[int, int], Integers]]
 ) -> Iterator[tuple[tuple[int, int], Integers, pd.DataFrame]]:
     """Parts with their sources and rows; a thread reads the next one meanwhile."""
@@ -131,7 +131,7 @@ def _read_ahead(
             yield ready, its_sources, rows.result()
 
 
-def _touched(
+def touched_parts(
     sources: Positions, pixels: list[tuple[int, int]], reach_arcsec: float
 ) -> Iterator[tuple[tuple[int, int], Integers]]:
     """The parts that circles around sources touch, each with these sources."""

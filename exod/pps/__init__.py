@@ -4,7 +4,12 @@ The only package that knows how event lists and source lists look as files (meth
 """
 
 from exod.pps.find import ObservationFiles, find_observations, local_copies
-from exod.pps.lists import list_extent, read_event_list, read_source_list
+from exod.pps.lists import (
+    list_extent,
+    read_event_list,
+    read_listed_sources,
+    read_source_list,
+)
 from exod.pps.names import SUFFIXES
 from exod.pps.remote import RemoteFile
 
@@ -16,5 +21,6 @@ __all__ = [
     "list_extent",
     "local_copies",
     "read_event_list",
+    "read_listed_sources",
     "read_source_list",
 ]

@@ -95,11 +95,16 @@ def write_rejected(path: Path, reason: str, origin: dict[str, Any]) -> None:
 
 
 def write_sources(
-    path: Path, sources: pd.DataFrame, notes: Sequence[str], origin: dict[str, Any]
+    path: Path,
+    sources: pd.DataFrame,
+    notes: Sequence[str],
+    keywords: Mapping[str, Any],
+    origin: dict[str, Any],
 ) -> None:
-    """Write a source list as `exod.pps.read_source_list` returns it."""
+    """Write a source list, with the attributes of `exod.pps.lists.ListedSources`."""
     table = pa.Table.from_pandas(sources, preserve_index=False).replace_schema_metadata(None)
-    _write(path, table, {"kind": "sources", "notes": list(notes)}, origin, [0, len(sources)])
+    header = {"kind": "sources", "notes": list(notes), "keywords": dict(keywords)}
+    _write(path, table, header, origin, [0, len(sources)])
 
 
 def _write(
@@ -175,11 +180,19 @@ def extent(path: Path | RemoteFile) -> tuple[int, float, float]:
         return file.metadata.num_rows, start, stop
 
 
-def read_sources(path: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Read an ingested source list; see `exod.pps.read_source_list`."""
+def read_sources(
+    path: Path | RemoteFile,
+) -> tuple[pd.DataFrame, tuple[str, ...], dict[str, Any]]:
+    """Read an ingested source list: the attributes of `exod.pps.lists.ListedSources`.
+
+    One that an earlier version wrote has neither errors nor keywords.
+    """
     header = _header(path)
     with _reported(path):
-        return _read(path, header).to_pandas(ignore_metadata=True), tuple(header["notes"])
+        sources = _read(path, header).to_pandas(ignore_metadata=True)
+        if "error_arcsec" not in sources:
+            sources["error_arcsec"] = np.nan
+        return sources, tuple(header["notes"]), dict(header.get("keywords", {}))
 
 
 def _header(path: Path | RemoteFile) -> dict[str, Any]:
@@ -203,8 +216,9 @@ def _open(path: Path | RemoteFile) -> pq.ParquetFile:
     return pq.ParquetFile(path if isinstance(path, Path) else path.open())
 
 
-def _read(path: Path, header: Mapping[str, Any]) -> pa.Table:
-    table = pq.read_table(path, partitioning=None, page_checksum_verification=True)
+def _read(path: Path | RemoteFile, header: Mapping[str, Any]) -> pa.Table:
+    place = path if isinstance(path, Path) else path.open("rb")
+    table = pq.read_table(place, partitioning=None, page_checksum_verification=True)
     if table.num_rows != header["n_rows"]:
         raise ValueError(f"it has {table.num_rows:,} of {header['n_rows']:,} rows")
     return table

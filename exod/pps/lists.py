@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -29,6 +29,12 @@ _WANTED: Final = {
     for name, dtype in EVENT_DTYPES.items()
 }
 _SOURCE_COLUMNS: Final = ("RA", "DEC", "EP_DET_ML")
+_FRAME_KEYWORDS: Final = (
+    *("RA_PNT", "DEC_PNT", "POSCOROK", "REFCAT", "NMATCHES", "LIK_HOOD"),
+    *("RAOFFSET", "DEOFFSET", "ROT_CORR", "RAOFFERR", "DEOFFERR", "ROT_ERR"),
+)
+"""What `exod.astrometry.rectification.header_frame` reads."""
+
 _ARCSEC: Final = {
     "": IMAGE_PIXEL_ARCSEC,
     "pixel": IMAGE_PIXEL_ARCSEC,
@@ -117,6 +123,27 @@ def list_extent(path: Path | RemoteFile) -> tuple[int, float, float]:
         return hdu.n_rows, header.number("TSTART"), header.number("TSTOP")
 
 
+@dataclass(frozen=True, eq=False)
+class ListedSources:
+    """A source list with what it says of its positions.
+
+    Attributes
+    ----------
+    sources : DataFrame
+        The columns of `read_source_list`, and error_arcsec, RADEC_ERR: the root of the summed
+        squares of the errors along the axes, without that of the frame; NaN if unknown. Positions
+        are those that were measured, RA and DEC, whatever RA_CORR says.
+    notes : tuple of str
+        What was left out, one sentence each.
+    keywords : dict
+        Those of its frame, as `exod.astrometry.rectification.header_frame` takes them.
+    """
+
+    sources: pd.DataFrame
+    notes: tuple[str, ...]
+    keywords: dict[str, Any]
+
+
 def read_source_list(path: Path, obsid: str = "") -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Read an EPIC source list (OBSMLI).
 
@@ -145,30 +172,37 @@ def read_source_list(path: Path, obsid: str = "") -> tuple[pd.DataFrame, tuple[s
     -----
     EP_EXTENT is in 4 arcsec image pixels unless its unit says another (method.md, Source mask).
     """
+    found = read_listed_sources(path, obsid)
+    return found.sources.drop(columns="error_arcsec"), found.notes
+
+
+def read_listed_sources(path: Path | RemoteFile, obsid: str = "") -> ListedSources:
+    """Read an EPIC source list with the errors of its positions and its frame.
+
+    Parameters
+    ----------
+    path, obsid
+        As `read_source_list` takes them.
+
+    Raises
+    ------
+    InputError
+        As `read_source_list` does.
+    """
     if path.suffix == ingested.SUFFIX:
-        return ingested.read_sources(path)
+        return ListedSources(*ingested.read_sources(path))
     with open_fits(path) as file:
         hdu = next((hdu for hdu in file.extensions() if is_source_table(hdu)), None)
         if hdu is None:
             raise InputError(f"{path.name} has no table with the columns RA, DEC and EP_DET_ML.")
-        said = Header(hdu.header, file.primary).text("OBS_ID")
+        header = Header(hdu.header, file.primary)
+        said = header.text("OBS_ID")
         if obsid and said and said != obsid:
             raise InputError(f"{path.name} is of observation {said}, not of {obsid}.")
         arcsec = _source_units(path.name, hdu)
-        names = [*_SOURCE_COLUMNS, *({"EP_EXTENT", "EP_TOT"} & set(hdu.columns))]
+        names = [*_SOURCE_COLUMNS, *({"EP_EXTENT", "EP_TOT", "RADEC_ERR"} & set(hdu.columns))]
         columns = hdu.read({name: Conversion("f8") for name in names})
-    size = hdu.n_rows
-    extent = np.nan_to_num(columns.get("EP_EXTENT", np.zeros(size)), nan=0.0)
-    beyond = 2 * LARGEST_EXTENT_ARCSEC  # In any unit, and far from overflow.
-    frame = pd.DataFrame(
-        {
-            "ra_deg": columns["RA"],
-            "dec_deg": columns["DEC"],
-            "det_ml": columns["EP_DET_ML"],
-            "extent_arcsec": np.clip(extent, -beyond, beyond) * arcsec,
-            "rate": columns.get("EP_TOT", np.full(size, np.nan)),
-        }
-    )
+    frame = _source_rows(columns, hdu.n_rows, arcsec)
     notes = [f"{path.name}: {note}" for note in file.notes]
     possible = _is_possible(frame)
     if n := int((~possible).sum()):
@@ -176,7 +210,26 @@ def read_source_list(path: Path, obsid: str = "") -> tuple[pd.DataFrame, tuple[s
             f"{path.name}: {plural(n, 'source')} without a possible position, EP_DET_ML, "
             f"EP_EXTENT or EP_TOT {'was' if n == 1 else 'were'} left out."
         )
-    return frame[possible].reset_index(drop=True), tuple(notes)
+    said_of_frame = {name: header.get(name) for name in _FRAME_KEYWORDS}
+    keywords = {name: value for name, value in said_of_frame.items() if value is not None}
+    return ListedSources(frame[possible].reset_index(drop=True), tuple(notes), keywords)
+
+
+def _source_rows(columns: dict[str, NDArray[Any]], size: int, arcsec: float) -> pd.DataFrame:
+    extent = np.nan_to_num(columns.get("EP_EXTENT", np.zeros(size)), nan=0.0)
+    beyond = 2 * LARGEST_EXTENT_ARCSEC  # In any unit, and far from overflow.
+    unknown = np.full(size, np.nan)
+    error = columns.get("RADEC_ERR", unknown)
+    return pd.DataFrame(
+        {
+            "ra_deg": columns["RA"],
+            "dec_deg": columns["DEC"],
+            "det_ml": columns["EP_DET_ML"],
+            "extent_arcsec": np.clip(extent, -beyond, beyond) * arcsec,
+            "rate": columns.get("EP_TOT", unknown),
+            "error_arcsec": np.where((error > 0) & np.isfinite(error), error, np.nan),
+        }
+    )
 
 
 def _is_possible(frame: pd.DataFrame) -> NDArray[np.bool_]:

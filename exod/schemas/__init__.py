@@ -6,6 +6,7 @@ those of the search in `exod.schemas.search`, what is derived from them in `exod
 
 from exod.schemas.columns import FORMAT_VERSION, Column, Table
 from exod.schemas.derived import DERIVED, FEATURES, FLAGS, LINEAGE, MATCH, MEMBERS, UNIQUE
+from exod.schemas.frames import FRAMES, OFFSETS, POSITIONS
 from exod.schemas.search import (
     BTI,
     CELLS,
@@ -29,6 +30,7 @@ __all__ = [
     "FEATURES",
     "FLAGS",
     "FORMAT_VERSION",
+    "FRAMES",
     "HOT_PIXELS",
     "IMAGES",
     "KNOWN_SOURCES",
@@ -37,6 +39,8 @@ __all__ = [
     "MATCH",
     "MEMBERS",
     "OBSERVATIONS",
+    "OFFSETS",
+    "POSITIONS",
     "RATES",
     "REGIONS",
     "RUNS",

@@ -1,8 +1,9 @@
 """The tables that are derived from the results of many observations.
 
 A product is a folder of the archive: ``unique`` (with the tables unique, members, lineage,
-footprints, places), ``features``, ``flags`` (with hot_regions), and one ``xmatch-<catalogue>`` a
-catalogue, whose columns its declaration in ``catalogs/`` adds to `MATCH`.
+footprints, places), ``features``, ``flags`` (with hot_regions), ``frames`` (with offsets,
+positions), and one ``xmatch-<catalogue>`` a catalogue, whose columns its declaration in
+``catalogs/`` adds to `MATCH`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import pyarrow as pa
 
 from exod.schemas import kinds
 from exod.schemas.columns import Column, Table
+from exod.schemas.frames import FRAMES, OFFSETS, POSITIONS
 from exod.schemas.search import DETID, OBSID, REGION_KEY
 
 _S, _B = pa.string(), pa.bool_()
@@ -294,6 +296,7 @@ DERIVED = MappingProxyType(
         "unique": (UNIQUE, MEMBERS, LINEAGE, FOOTPRINTS, PLACES),
         "features": (FEATURES,),
         "flags": (FLAGS, HOT_REGIONS, DETECTOR),
+        "frames": (FRAMES, OFFSETS, POSITIONS),
     }
 )
 """The products with fixed columns, by name, with their tables."""

@@ -18,7 +18,7 @@ from exod.pps import (
     ingested,
     local_copies,
     read_event_list,
-    read_source_list,
+    read_listed_sources,
 )
 from exod.scheduler import run as run_tasks
 from exod.scheduler.plan import RETRIES, Plan
@@ -108,8 +108,9 @@ def ingest_observation(
             target = Path(store.path(name)) if store.is_local else Path(temporary, path.name)
             try:
                 if path in files.source_lists:
+                    found = read_listed_sources(copy, files.obsid)
                     ingested.write_sources(
-                        target, *read_source_list(copy, files.obsid), origins[path]
+                        target, found.sources, found.notes, found.keywords, origins[path]
                     )
                 else:
                     n_events += _ingest_events(copy, target, origins[path])

@@ -1,0 +1,389 @@
+"""Rectify: frames of source lists, or own fits to a catalogue -> positions on the sky.
+
+Observations are read in batches, each a task that writes a part of the tables frames, offsets and
+positions. What an earlier version has of observations that did not change is kept; if new pairs
+change what circles hold, the circles of all positions are written again, which reads no list.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, cast
+
+import numpy as np
+import pandas as pd
+
+from exod.archive import Archive, LedgerEntry, open_archive
+from exod.archive.derived import Derived, DerivedFile
+from exod.archive.increments import Changes, NewVersion, batches, deriving, write_part
+from exod.archive.parts import Part, derived_pieces, read_part
+from exod.archive.store import Store
+from exod.astrometry.framefit import NO_PRIOR, Prior
+from exod.counterparts.cache import cache_folder
+from exod.counterparts.opened import open_catalogue
+from exod.counterparts.service import Services
+from exod.counterparts.wanted import Own, Wanted, wanted_catalogues
+from exod.errors import ArchiveError, ConfigError
+from exod.files.whole import unique_mark
+from exod.scheduler import run as run_tasks
+from exod.scheduler.plan import Plan
+from exod.schemas import DERIVED, FRAMES, OFFSETS, POSITIONS
+from exod.schemas.columns import Table
+from exod.stages.derive.rectify.calibration import (
+    DOCUMENTED,
+    are_alike,
+    calibrations,
+    with_circles,
+)
+from exod.stages.derive.rectify.fitting import ARCHIVE, WITHOUT, Fitting, prior_of, rectified
+from exod.stages.derive.rectify.rows import SHIFTS, frame_row, offset_rows, position_rows
+from exod.stages.derive.rectify.sourcelists import ListPlaces
+
+PRODUCT: Final = "frames"
+
+NO_CATALOGUE: Final = "none"
+"""In place of a catalogue: only frames of headers."""
+
+BATCH_SOURCES: Final = 10_000
+BATCH_OBSERVATIONS: Final = 100
+"""Known sources and observations of a batch at most; a single one may have more."""
+
+_VERSION: Final = 1
+"""Of what the tables mean; with another one they are made anew."""
+
+
+@dataclass(frozen=True)
+class RectifySettings:
+    """How an archive is rectified.
+
+    Attributes
+    ----------
+    catalogue : str, optional
+        As `exod crossmatch --with` takes it, or `NO_CATALOGUE`; by default that of the earlier
+        version, or none.
+    prior : str
+        archive (frames of headers tell what others may be) or none.
+    lists : Path, optional
+        Folder of source lists that are not where the search read them; all is then made anew.
+    cache : Path
+        Where imported tables and answers are kept.
+    services : Services
+        Where the services are.
+    options : dict
+        Of the fsspec file systems of source lists.
+    say : callable
+        Is told how far a service is, a sentence.
+    """
+
+    catalogue: str | None = None
+    prior: str = ARCHIVE
+    lists: Path | None = None
+    cache: Path = field(default_factory=cache_folder)
+    services: Services = field(default_factory=Services)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    say: Callable[[str], None] = lambda _sentence: None
+
+
+@dataclass(frozen=True)
+class FramesDone:
+    """What became of a batch.
+
+    Attributes
+    ----------
+    files : tuple of DerivedFile
+        What was written.
+    attempts : dict of str to str
+        Attempt of each observation that was read.
+    failures : dict of str to str
+        Why the others were not, a sentence each.
+    """
+
+    files: tuple[DerivedFile, ...]
+    attempts: dict[str, str]
+    failures: dict[str, str]
+
+
+@dataclass(frozen=True)
+class FramesMade:
+    """What became of the frames of an archive.
+
+    Attributes
+    ----------
+    derived : Derived
+        The version that is current now.
+    n_read, n_kept, n_waiting : int
+        Observations that were read, that an earlier version had already, and that are not done
+        since the work was interrupted.
+    failures : dict of str to str
+        Observations left out, with the reason.
+    """
+
+    derived: Derived
+    n_read: int
+    n_kept: int
+    n_waiting: int = 0
+    failures: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Observations with each kind of frame, and other numbers of the summary."""
+        return {k: v for k, v in self.derived.summary.items() if isinstance(v, int)}
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """The most common reasons why there is no better frame, with how many have them."""
+        return cast("dict[str, int]", self.derived.summary["reasons"])
+
+    @property
+    def calibration(self) -> dict[str, dict[str, float]]:
+        """What circles are made with, for each kind of frame."""
+        return cast("dict[str, dict[str, float]]", self.derived.parameters["calibration"])
+
+
+def rectify_archive(
+    archive: Archive | str,
+    plan: Plan | None = None,
+    settings: RectifySettings | None = None,
+    *,
+    on_total: Callable[[int], None] = lambda _n: None,
+    on_batch: Callable[[FramesDone], None] = lambda _done: None,
+) -> FramesMade:
+    """Bring the product ``frames`` of an archive up to date.
+
+    Parameters
+    ----------
+    archive : Archive or str
+        The archive, or its path.
+    plan : Plan, optional
+        Where and how; by default all cores of this machine.
+    settings : RectifySettings, optional
+        What is fitted to, and where things are.
+    on_total, on_batch : callable
+        Are told how many observations are to be read, and of each batch that ended.
+
+    Raises
+    ------
+    ConfigError
+        If a setting is impossible or the catalogue is not known.
+    InputError
+        If the catalogue cannot be read.
+    ArchiveError
+        If the archive cannot be opened, the earlier version is damaged, or nothing can be written.
+    """
+    plan, settings = plan or Plan(), settings or RectifySettings()
+    if settings.prior not in (ARCHIVE, WITHOUT):
+        raise ConfigError(f"The prior is {ARCHIVE} or {WITHOUT}, not {settings.prior!r}.")
+    archive = open_archive(archive)
+    earlier, entries = archive.derived(PRODUCT), archive.entries()
+    text = settings.catalogue or (str(earlier.parameters["with"]) if earlier else NO_CATALOGUE)
+    wanted = _wanted(text)
+    parameters = {
+        "version": _VERSION,
+        "catalogue": _fingerprint(wanted, settings),
+        "prior": settings.prior if wanted else WITHOUT,
+    }
+    changes = Changes.since(earlier, entries, parameters, force=settings.lists is not None)
+    on_total(len(changes.todo))
+    if earlier and changes.are_none:
+        return FramesMade(earlier, 0, len(entries))
+    places = ListPlaces.of(settings.lists, settings.options)
+    fitting = Fitting(wanted, NO_PRIOR, places, settings.cache, settings.services)
+    work = _Work(archive, plan, changes, fitting)
+    prior = work.prior(settings.prior if wanted else WITHOUT)
+    work = replace(work, fitting=replace(fitting, prior=prior))
+    failures: dict[str, str] = {}
+    with deriving(archive.store, PRODUCT, DERIVED[PRODUCT]) as new:
+        new.attempts = changes.attempts
+        new.files = [f for table in DERIVED[PRODUCT] for f in changes.kept(table.name)]
+        n_kept = len(new.attempts)
+        for done in work.run(new):
+            new.attempts |= done.attempts
+            new.files += done.files
+            failures |= done.failures
+            on_batch(done)
+        calibration = _calibrate(archive.store, new)
+        _write_circles(archive.store, new, work.calibration, calibration)
+        new.parameters = {
+            **parameters,
+            "with": text,
+            "fitted_with": [prior.shift_arcsec, prior.rotation_deg, prior.reach_arcsec],
+            "calibration": calibration,
+        }
+        new.summary = _summary(archive.store, new)
+    found = archive.derived(PRODUCT)
+    if found is None:
+        raise ArchiveError(f"The frames of {archive.root} are gone; run the same command again.")
+    n_read = len(new.attempts) - n_kept
+    waiting = len(changes.todo) - n_read - len(failures)
+    return FramesMade(found, n_read, n_kept, waiting, failures)
+
+
+def _wanted(text: str) -> Wanted | None:
+    return None if text == NO_CATALOGUE else wanted_catalogues([text], Own())[0]
+
+
+def _fingerprint(wanted: Wanted | None, settings: RectifySettings) -> str:
+    """Of the content of the catalogue; whatever is wrong with it is told before any work."""
+    if wanted is None:
+        return ""
+    opened = open_catalogue(wanted, settings.cache, settings.services, say=settings.say)
+    return f"{opened.catalogue.fingerprint} {opened.fingerprint}"
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What is to be done."""
+
+    archive: Archive
+    plan: Plan
+    changes: Changes
+    fitting: Fitting
+
+    @property
+    def calibration(self) -> Mapping[str, Any]:
+        """What the circles of the earlier version were written with."""
+        if self.changes.anew or self.changes.earlier is None:
+            return DOCUMENTED
+        return self.changes.earlier.parameters["calibration"]  # type: ignore[return-value]
+
+    @property
+    def divided(self) -> list[tuple[str, ...]]:
+        todo: Sequence[LedgerEntry] = self.changes.todo
+        return [
+            tuple(entry.obsid for entry in batch)
+            for batch in batches(todo, "known_sources", BATCH_SOURCES, BATCH_OBSERVATIONS)
+        ]
+
+    def prior(self, kind: str) -> Prior:
+        """The prior of fits: that of the earlier version, or what all headers say."""
+        if kind == WITHOUT:
+            return NO_PRIOR
+        if not self.changes.anew and self.changes.earlier is not None:
+            return Prior(*self.changes.earlier.parameters["fitted_with"])  # type: ignore[misc]
+        headers = replace(self.fitting, wanted=None)
+        task = partial(_headers, archive=self.archive, fitting=headers)
+        found = [np.empty((0, 3))]
+        divided = self.divided
+        for done in run_tasks(task, divided, self.plan.fitting(len(divided)), name=_header_name):
+            # What cannot be read is told when it is fitted.
+            found += [done.result] if done.result is not None else []
+        return prior_of(np.concatenate(found))
+
+    def run(self, new: NewVersion) -> Iterator[FramesDone]:
+        """The observations in batches, each a task."""
+        task = partial(
+            _derive,
+            archive=self.archive,
+            fitting=self.fitting,
+            folder=new.folder,
+            calibration=dict(self.calibration),
+        )
+        divided = self.divided
+        for done in run_tasks(task, divided, self.plan.fitting(len(divided)), name=_name):
+            # No observation is to blame for the error of a batch.
+            yield done.result or FramesDone((), {}, dict.fromkeys(done.item, done.reason))
+
+
+def _name(batch: tuple[str, ...]) -> str:
+    return f"rectify-{batch[0]}-{batch[-1]}"
+
+
+def _header_name(batch: tuple[str, ...]) -> str:
+    return f"headers-{batch[0]}-{batch[-1]}"
+
+
+def _headers(batch: tuple[str, ...], archive: Archive, fitting: Fitting) -> np.ndarray:
+    """Shifts and rotations of the headers of a batch."""
+    found = (one.known.header.frame for _, one in rectified(archive, batch, fitting)[0])
+    return np.array(
+        [[getattr(frame, name) for name in SHIFTS] for frame in found if frame]
+    ).reshape(-1, 3)
+
+
+def _derive(
+    batch: tuple[str, ...],
+    archive: Archive,
+    fitting: Fitting,
+    folder: str,
+    calibration: Mapping[str, Any],
+) -> FramesDone:
+    """Read the observations of a batch and write their parts of the tables."""
+    found, failures = rectified(archive, batch, fitting)
+    if not found:
+        return FramesDone((), {}, failures)
+    regions = {
+        str(one.about["obsid"]): archive.observation(str(one.about["obsid"]), "regions")["regions"]
+        for _, one in found
+    }
+    rows = {
+        FRAMES: FRAMES.frame([frame_row(one) for _, one in found]),
+        OFFSETS: pd.concat([offset_rows(one) for _, one in found], ignore_index=True),
+        POSITIONS: with_circles(
+            pd.concat(
+                [position_rows(one, regions[str(one.about["obsid"])]) for _, one in found],
+                ignore_index=True,
+            ),
+            calibration,
+        ),
+    }
+    # A task that is tried again must not find the file of the first try in its way.
+    part = f"{unique_mark()}-{batch[0]}-{batch[-1]}"
+    files = tuple(
+        write_part(archive.store, folder, table, table.frame(some), part)
+        for table, some in rows.items()
+        if len(some)
+    )
+    return FramesDone(files, {str(one.about["obsid"]): attempt for attempt, one in found}, failures)
+
+
+def _read(
+    store: Store, table: Table, files: Sequence[DerivedFile], columns: Sequence[str] | None = None
+) -> pd.DataFrame:
+    part = Part(tuple(derived_pieces(files)))
+    names = list(columns) if columns else None
+    return read_part(part, store=store, table=table, rows=[], columns=names)
+
+
+def _calibrate(store: Store, new: NewVersion) -> dict[str, dict[str, float]]:
+    files = [file for file in new.files if file.table == OFFSETS.name]
+    columns = ("source", "pos_err_arcsec", "frame_err_arcsec")
+    offsets = ("east_corr_arcsec", "north_corr_arcsec")
+    return calibrations(_read(store, OFFSETS, files, (*columns, *offsets)))
+
+
+def _write_circles(
+    store: Store, new: NewVersion, before: Mapping[str, Any], now: Mapping[str, Any]
+) -> None:
+    """Write the circles of all positions again if the calibration has changed."""
+    if are_alike(before, now):
+        return
+    for number, file in enumerate(new.files):
+        if file.table == POSITIONS.name:
+            rows = with_circles(_read(store, POSITIONS, [file]), now)
+            span = file.part[-21:]
+            part = f"{unique_mark()}-{span}"
+            new.files[number] = write_part(store, new.folder, POSITIONS, rows, part)
+            if file.path.startswith(f"{new.folder}/"):
+                store.remove([file.path])
+
+
+def _summary(store: Store, new: NewVersion) -> dict[str, Any]:
+    """Numbers of observations with each kind of frame, of the reasons why not, and of regions."""
+    files = {
+        table.name: [file for file in new.files if file.table == table.name]
+        for table in DERIVED[PRODUCT]
+    }
+    frames = _read(store, FRAMES, files[FRAMES.name], ("source", "reason"))
+    kinds = Counter(frames["source"])
+    reasons = Counter(reason for reason in frames["reason"] if reason)
+    return {
+        "observations": len(frames),
+        **{kind: kinds.get(kind, 0) for kind in DOCUMENTED},
+        "pairs": len(_read(store, OFFSETS, files[OFFSETS.name], ("obsid",))),
+        "regions": len(_read(store, POSITIONS, files[POSITIONS.name], ("obsid",))),
+        "reasons": dict(reasons.most_common(20)),
+    }

@@ -1,0 +1,121 @@
+"""Errors of corrected positions that hold what they say, for each kind of frame."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from exod.astrometry.poserrors import NO_TAIL, Calibration, calibrate
+from exod.astrometry.rectification import UNRECTIFIED_ARCSEC
+from exod.schemas.arrays import Floats
+
+RADIUS_ARCSEC: Final = 5.0
+"""Farthest counterpart of a corrected position."""
+
+FEWEST_PAIRS: Final = 200
+"""Of a kind of frame from which its errors are calibrated."""
+
+MOSTLY_CHANCE: Final = 0.8
+"""Share of chance pairs from which on pairs say nothing of errors."""
+
+Described = Mapping[str, float]
+"""A calibration: systematic_arcsec (each axis), tail, n_pairs; without pairs it is documented."""
+
+DOCUMENTED: Final[Mapping[str, Described]] = MappingProxyType(
+    {
+        kind: {"systematic_arcsec": radial / np.sqrt(2), "tail": NO_TAIL, "n_pairs": 0}
+        for kind, radial in (("header", 0.28), ("fit", 0.28), ("none", UNRECTIFIED_ARCSEC))
+    }
+)
+"""Radial 0.28 arcsec beside the error of a frame, from 4XMM and Gaia (docs/astrometry.md): both
+together are half an arcsec for most. Without a frame, 1.29 arcsec (catcorr)."""
+
+
+def calibrations(offsets: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """What pairs say of the errors of each kind of frame.
+
+    Parameters
+    ----------
+    offsets : DataFrame
+        source, pos_err_arcsec, frame_err_arcsec, east_corr_arcsec, north_corr_arcsec of the table
+        offsets.
+
+    Returns
+    -------
+    dict
+        One a kind; `DOCUMENTED` where there are too few pairs, or most are there by chance. Values
+        are rounded, so that a few more pairs do not change every error.
+    """
+    found = {}
+    for kind, documented in DOCUMENTED.items():
+        some = offsets[offsets["source"] == kind]
+        found[kind] = dict(documented)
+        if len(some) < FEWEST_PAIRS:
+            continue
+        apart = some[["east_corr_arcsec", "north_corr_arcsec"]].to_numpy(float)
+        separation = np.hypot(*apart.T)
+        error = _axis(some["pos_err_arcsec"], some["frame_err_arcsec"])
+        usable = (separation <= RADIUS_ARCSEC) & np.isfinite(error)
+        one = calibrate(separation[usable], error[usable], RADIUS_ARCSEC)
+        if one.chance_fraction < MOSTLY_CHANCE:
+            found[kind] = {
+                "systematic_arcsec": round(one.systematic_arcsec / 0.02) * 0.02,
+                "tail": float(f"{one.tail:.1g}"),
+                "n_pairs": float(one.n_pairs),
+            }
+    return found
+
+
+def are_alike(one: Mapping[str, Described], other: Mapping[str, Described]) -> bool:
+    """Whether two calibrations give the same errors."""
+    names = ("systematic_arcsec", "tail")
+    return all(one[kind][name] == other[kind][name] for kind in DOCUMENTED for name in names) and [
+        one[kind]["n_pairs"] > 0 for kind in DOCUMENTED
+    ] == [other[kind]["n_pairs"] > 0 for kind in DOCUMENTED]
+
+
+def with_circles(positions: pd.DataFrame, found: Mapping[str, Described]) -> pd.DataFrame:
+    """Rows of the table positions with `pos_err_corr_arcsec` by a calibration."""
+    circles = np.full(len(positions), np.nan)
+    for kind, one in found.items():
+        own = (positions["source"] == kind).to_numpy()
+        some = positions[own]
+        circles[own] = circle(some["pos_err_arcsec"], some["frame_err_arcsec"], one)
+    return positions.assign(pos_err_corr_arcsec=circles)
+
+
+def circle(pos_err_arcsec: ArrayLike, frame_err_arcsec: ArrayLike, one: Described) -> Floats:
+    """Radius that holds a corrected position with 63 % probability.
+
+    Parameters
+    ----------
+    pos_err_arcsec : array_like
+        That of the search, which has `UNRECTIFIED_ARCSEC` for the frame in it.
+    frame_err_arcsec : array_like
+        Radial error of the frame; 0 without one.
+    one : dict
+        The calibration.
+
+    Examples
+    --------
+    >>> float(circle(1.29, 0.4, DOCUMENTED["header"]).round(3))
+    0.488
+    >>> float(circle(2.0, 0.0, DOCUMENTED["none"]).round(3))
+    2.0
+    """
+    squared = np.asarray(pos_err_arcsec, float) ** 2 - UNRECTIFIED_ARCSEC**2
+    error = _axis(np.sqrt(np.maximum(squared, 0.0)), frame_err_arcsec)
+    if not one["n_pairs"]:
+        return np.asarray(np.sqrt(2) * np.hypot(error, one["systematic_arcsec"]))
+    made = Calibration(one["systematic_arcsec"], 1.0, one["tail"], 0.0, RADIUS_ARCSEC, 0.0, 0)
+    return made.radius_of(error)
+
+
+def _axis(radial: Any, frame: Any) -> Floats:
+    """Standard deviation of each axis."""
+    return np.asarray(np.hypot(np.asarray(radial, float), np.asarray(frame, float)) / np.sqrt(2))
