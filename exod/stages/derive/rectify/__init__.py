@@ -192,7 +192,7 @@ def rectify_archive(
         return FramesMade(earlier, 0, len(entries))
     places = ListPlaces.of(settings.lists, settings.options)
     fitting = Fitting(wanted, NO_PRIOR, places, settings.cache, settings.services)
-    work = _Work(archive, plan, changes, fitting)
+    work = _Rectifying(archive, plan, changes, fitting)
     prior = work.prior(settings.prior if wanted else WITHOUT)
     work = replace(work, fitting=replace(fitting, prior=prior))
     failures: dict[str, str] = {}
@@ -235,7 +235,7 @@ def _fingerprint(wanted: Wanted | None, settings: RectifySettings) -> str:
 
 
 @dataclass(frozen=True)
-class _Work:
+class _Rectifying:
     """What is to be done."""
 
     archive: Archive
