@@ -119,7 +119,8 @@ def standard_pairs(
     source, order = source[row], order[row]
     dy = sources["y_angle"][source] - counterparts["y_angle"][row]
     dz = sources["z_angle"][source] - counterparts["z_angle"][row]
-    dr = np.hypot(dy, dz)
+    # As the tables have it to the last bit, which np.hypot does not.
+    dr = np.sqrt(dy**2 + dz**2)
     near = dr < selection.dr
     row, source, order, dy, dz, dr = (values[near] for values in (row, source, order, dy, dz, dr))
 

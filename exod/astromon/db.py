@@ -1,283 +1,74 @@
 """Tables of astromon in a file: read, save, join, regions. See docs/astromon.md.
 
-The file is HDF5, SQLite or a folder of Parquet files, as its suffix says (`storage_at`). Changes
-are made whole or not at all, and by one process at a time.
+The file is HDF5, SQLite or a folder of Parquet files, as its suffix says. Changes are made whole or
+not at all, and by one process at a time.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 from astropy.table import Table
 
-from exod.astromon.storage import Storage, changing, storage_at
-from exod.astromon.tables import DTYPES, Rows, as_rows, as_table, empty
-from exod.astromon.utils import MissingTableException
-from exod.errors import InputError
+from exod.astromon.regions import (
+    add_regions,
+    get_regions,
+    is_in_excluded_region,
+    remove_regions,
+    sync_regions,
+    update_regions,
+)
+from exod.astromon.stored import connect, create_table, get_table, lazy, save
+from exod.astromon.tables import DTYPES
 
-if TYPE_CHECKING:
-    import dask.dataframe as dd
-
-__all__ = ["DTYPES", "connect", "create_table", "get_table", "lazy", "save"]
-
-
-def default_file() -> Path | None:
-    """The file that is used where none is given, from the environment of this moment.
-
-    It is $ASTROMON_FILE; else none if NO_DEFAULT_ASTROMON is set; else that of $SKA.
-    """
-    if os.environ.get("ASTROMON_FILE"):
-        return Path(os.environ["ASTROMON_FILE"])
-    if "NO_DEFAULT_ASTROMON" in os.environ or not os.environ.get("SKA"):
-        return None
-    return Path(os.environ["SKA"], "data", "astromon", "astromon.h5")
-
-
-def file_of(dbfile: Any) -> Path:
-    """The path of a file that was given, or of the default one.
-
-    Raises
-    ------
-    InputError
-        If there is neither.
-    """
-    path = default_file() if dbfile is None else Path(dbfile)
-    if path is None:
-        raise InputError(
-            "There is no file of astromon tables: give dbfile, or set ASTROMON_FILE (or SKA)."
-        )
-    return path
+__all__ = [
+    "DTYPES",
+    "add_regions",
+    "connect",
+    "create_table",
+    "get_cross_matches",
+    "get_regions",
+    "get_table",
+    "is_in_excluded_region",
+    "lazy",
+    "remove_regions",
+    "save",
+    "sync_regions",
+    "update_regions",
+]
 
 
-@contextmanager
-def connect(dbfile: Any = None, mode: str = "r") -> Iterator[Any]:
-    """An open file: `tables.File` for HDF5, otherwise a `Storage`.
+def get_cross_matches(name: str = "astromon_21", dbfile: Any = None, **kwargs: Any) -> Table:
+    """Matches that are stored, with the columns of what they match.
 
     Parameters
     ----------
-    dbfile : path or tables.File, optional
-        The file; one that is open is passed through, and stays open.
-    mode : str
-        "r", "r+" or "w"; "r+" makes a file that is missing. Who writes has the file alone.
-
-    Raises
-    ------
-    InputError
-        If there is no such file, or it is damaged.
-    """
-    if _is_open(dbfile):
-        yield dbfile
-        return
-    path = file_of(dbfile)
-    if mode == "r":
-        yield _readable(path)
-        return
-    with changing(path) as storage:
-        if path.suffix not in (".h5", ".hdf5"):
-            yield storage
-            return
-        import tables as pytables
-
-        with pytables.open_file(str(path), mode if path.exists() else "w") as file:
-            yield file
-
-
-def get_table(table_name: str, dbfile: Any = None) -> Table:
-    """A whole table, in its declared types, with an index on obsid.
-
-    Parameters
-    ----------
-    table_name : str
-        Name of the table, for instance ``"astromon_xray_src"``.
+    name : str
+        Of the selection, for instance one of `exod.astromon.cross_match.CROSS_MATCHES`.
     dbfile : path or tables.File, optional
         The file; by default that of the environment.
+    **kwargs
+        Filters, of `exod.astromon.cross_match.filter_matches`.
 
     Returns
     -------
     Table
-        Its rows in the order of the file; text is unicode, NaN is not known.
+        A row for each match, by obsid and source, with an index on obsid; columns of
+        astromon_xcorr, astromon_obs, category, columns of the counterpart (c_) and of the source
+        (x_), time (UTC), c_loc, x_loc. Without rows if none is stored or is left.
 
     Raises
     ------
     MissingTableException
-        If the file has no such table.
-    InputError
-        If there is no such file, or it is damaged.
+        If the file lacks one of the tables.
     """
-    table = as_table(_declared(table_name, rows_of(table_name, dbfile)))
-    if "obsid" in table.colnames:
-        table.add_index("obsid")
-    return table
+    from exod.astromon.cross_match import filter_matches
+    from exod.astromon.matches import stored_table, with_places
 
-
-def create_table(table_name: str) -> Table:
-    """A table without rows, in its declared types."""
-    return as_table(empty(table_name))
-
-
-def save(
-    table_name: str,
-    data: Table,
-    dbfile: Any = None,
-    ignore_obsid: bool = False,  # noqa: FBT001, FBT002 - as in the original
-) -> None:
-    """Save rows: those of the same observations are replaced, others stay.
-
-    Parameters
-    ----------
-    table_name : str
-        Name of the table.
-    data : Table
-        Its rows; columns that are not declared are dropped, text is cut to its length.
-    dbfile : path or tables.File, optional
-        The file, which is made if it is missing.
-    ignore_obsid : bool
-        Whether the whole table is replaced.
-
-    Raises
-    ------
-    TypeError
-        If `data` is no astropy table.
-    InputError
-        If a column is missing or does not fit.
-    """
-    if not isinstance(data, Table):
-        raise TypeError(
-            f"data of {table_name} must be an astropy Table, not {type(data).__name__}."
-        )
-    rows = as_rows(table_name, data)
-    if _is_open(dbfile):
-        names = {node.name for node in dbfile.list_nodes("/", "Table")}
-        old = dbfile.get_node("/", table_name)[:] if table_name in names else None
-        merged = _merged(table_name, old, rows, ignore_obsid=ignore_obsid)
-        if old is not None:
-            dbfile.remove_node("/", table_name)
-        dbfile.create_table("/", table_name, merged)
-        return
-    with changing(file_of(dbfile)) as storage:
-        there = storage.path.exists() and table_name in storage.names()
-        old = storage.read(table_name) if there else None
-        storage.write({table_name: _merged(table_name, old, rows, ignore_obsid=ignore_obsid)})
-
-
-def lazy(table_name: str, dbfile: Any = None, *, rows: int = 100_000) -> dd.DataFrame:
-    """A table as a Dask frame; nothing of it is read but the observations that it has.
-
-    Parameters
-    ----------
-    table_name : str
-        Name of the table.
-    dbfile : path, optional
-        The file; by default that of the environment.
-    rows : int
-        Rows of a partition at most, as long as an observation does not have more.
-
-    Returns
-    -------
-    dask.dataframe.DataFrame
-        Partitions of whole observations in the order of obsid.
-
-    Raises
-    ------
-    MissingTableException
-        If the file has no such table.
-    """
-    import dask.dataframe as dd
-
-    path = file_of(dbfile)
-    _storage_with(table_name, path)
-    return dd.from_map(
-        _part,
-        _ranges(table_name, path, rows),
-        table_name=table_name,
-        path=path,
-        meta=_part((0, -1), table_name, path),
-    )
-
-
-def rows_of(table_name: str, dbfile: Any = None, obsids: tuple[int, int] | None = None) -> Rows:
-    """Rows of a table as they are in the file.
-
-    Raises
-    ------
-    MissingTableException
-        If the file has no such table.
-    """
-    if _is_open(dbfile):
-        names = sorted(node.name for node in dbfile.list_nodes("/", "Table"))
-        if table_name not in names:
-            raise MissingTableException(_not_there(table_name, names))
-        return np.asarray(dbfile.get_node("/", table_name)[:])
-    return _storage_with(table_name, file_of(dbfile)).read(table_name, obsids)
-
-
-def _storage_with(table_name: str, path: Path) -> Storage:
-    storage = _readable(path)
-    names = storage.names()
-    if table_name not in names:
-        raise MissingTableException(_not_there(table_name, names))
-    return storage
-
-
-def _not_there(table_name: str, names: list[str]) -> str:
-    return f"{table_name} not in file. Available tables: [{', '.join(names)}]"
-
-
-def _readable(path: Path) -> Any:
-    if not path.exists():
-        raise InputError(f"There is no file {path} of astromon tables; give another with dbfile.")
-    return storage_at(path)
-
-
-def _is_open(dbfile: Any) -> bool:
-    """Whether it is an open file of PyTables, without importing that."""
-    return hasattr(dbfile, "list_nodes") and hasattr(dbfile, "isopen")
-
-
-def _declared(table_name: str, rows: Rows) -> Rows:
-    dtype = DTYPES.get(table_name)
-    if dtype is None or rows.dtype == dtype:
-        return rows
-    missing = [name for name in dtype.names or () if name not in (rows.dtype.names or ())]
-    if missing:
-        raise InputError(f"{table_name} in the file lacks column {', '.join(missing)}.")
-    declared = np.zeros(len(rows), dtype)
-    for name in dtype.names or ():
-        declared[name] = rows[name]
-    return declared
-
-
-def _merged(table_name: str, old: Rows | None, rows: Rows, *, ignore_obsid: bool) -> Rows:
-    if old is None or ignore_obsid or "obsid" not in (rows.dtype.names or ()):
-        return rows
-    old = _declared(table_name, old)
-    if old.dtype != rows.dtype:
-        raise InputError(
-            f"{table_name} cannot be saved: its columns are not those of the table in the file."
-        )
-    return np.concatenate([old[~np.isin(old["obsid"], rows["obsid"])], rows])
-
-
-def _ranges(table_name: str, path: Path, rows: int) -> list[tuple[int, int]]:
-    """First and last obsid of parts with so many rows."""
-    obsids, counts = np.unique(rows_of(table_name, path)["obsid"], return_counts=True)
-    ranges: list[tuple[int, int]] = []
-    filled = rows
-    for obsid, count in zip(obsids.tolist(), counts.tolist(), strict=True):
-        if filled + count > rows:
-            ranges.append((obsid, obsid))
-            filled = 0
-        ranges[-1] = ranges[-1][0], obsid
-        filled += count
-    return ranges or [(0, -1)]
-
-
-def _part(obsids: tuple[int, int], table_name: str, path: Path) -> Any:
-    rows = rows_of(table_name, path, obsids)
-    order = np.argsort(rows["obsid"], kind="stable")
-    return as_table(_declared(table_name, rows[order])).to_pandas()
+    stored = get_table("astromon_xcorr", dbfile)
+    tables = (get_table(f"astromon_{part}", dbfile) for part in ("obs", "xray_src", "cat_src"))
+    matches = with_places(stored_table(stored[stored["select_name"] == name], *tables))
+    if kwargs:
+        matches = matches[filter_matches(matches, dbfile=dbfile, **kwargs)]
+    matches.add_index("obsid")
+    return matches

@@ -109,6 +109,23 @@ UNITS: Final = MappingProxyType(
 )
 """Units of columns; others have none. Tables that are read carry none, as those of astromon."""
 
+CATEGORIES: Final = MappingProxyType(
+    {
+        10: "Normal Stars and WD",
+        20: "WD Binaries and CVs",
+        30: "BH and NS Binaries",
+        40: "Normal Galaxies",
+        50: "Active Galaxies and Quasars",
+        60: "Extragalactic Diffuse Emission & Surveys",
+        70: "Galactic Diffuse Emission & Surveys",
+        100: "Solar System and Misc",
+        110: "SN, SNR, and Isolated NS",
+        120: "Clusters of Galaxies",
+        200: "Unknown",
+    }
+)
+"""Names of the categories of observations, by category_id."""
+
 _PRECISE: Final = ("ra", "dec", "pileup")
 
 

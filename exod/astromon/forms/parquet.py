@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +19,7 @@ ROWS: int = 100_000
 
 
 class ParquetStorage:
-    """A folder; see `exod.astromon.storage.Storage`.
+    """A folder; see `exod.astromon.forms.storage.Storage`.
 
     A table is replaced in one step. Of several tables that change together the later ones of the
     mapping follow one by one, so what others refer to must come first.
@@ -28,19 +29,18 @@ class ParquetStorage:
         self.path = path
 
     def names(self) -> list[str]:
-        """Tables that are there."""
+        """Tables that are there; none if there is no folder."""
         return sorted(file.stem for file in self.path.glob("*.parquet"))
+
+    def observations(self, name: str) -> Rows:
+        """The column obsid of a table."""
+        return self._stored(self.path / f"{name}.parquet", columns=["obsid"])["obsid"].to_numpy()
 
     def read(self, name: str, obsids: tuple[int, int] | None = None) -> Rows:
         """Rows of a table, all or those of observations from one to another."""
         file = self.path / f"{name}.parquet"
         bounds = [("obsid", ">=", obsids[0]), ("obsid", "<=", obsids[1])] if obsids else None
-        try:
-            table = pq.read_table(file, filters=bounds)
-        except (pa.ArrowException, OSError) as error:
-            if not file.exists():
-                raise
-            raise damaged(file, "it is no sound Parquet file") from error
+        table = self._stored(file, filters=bounds)
         columns = {column: table[column].to_numpy() for column in table.column_names}
         declared = DTYPES.get(name)
         types = [
@@ -76,6 +76,14 @@ class ParquetStorage:
             )
             with whole_file(self.path / f"{name}.parquet", error=InputError) as temporary:
                 pq.write_table(table, temporary, row_group_size=ROWS, compression="zstd")
+
+    def _stored(self, file: Path, **what: Any) -> pa.Table:
+        try:
+            return pq.read_table(file, **what)
+        except (pa.ArrowException, OSError) as error:
+            if not file.exists():
+                raise
+            raise damaged(file, "it is no sound Parquet file") from error
 
 
 def _bytes(values: np.ndarray) -> str:

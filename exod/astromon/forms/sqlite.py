@@ -18,16 +18,24 @@ _KINDS: Final = {"S": "TEXT", "i": "INTEGER", "u": "INTEGER", "b": "INTEGER", "f
 
 
 class SQLiteStorage:
-    """A file; a change is one transaction. See `exod.astromon.storage.Storage`."""
+    """A file; a change is one transaction. See `exod.astromon.forms.storage.Storage`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def names(self) -> list[str]:
-        """Tables that are there."""
+        """Tables that are there; none if there is no file."""
+        if not self.path.exists():
+            return []
         with self._opened() as connection:
             found = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
             return sorted(name for (name,) in found)
+
+    def observations(self, name: str) -> Rows:
+        """The column obsid of a table."""
+        with self._opened() as connection:
+            found = connection.execute(f"SELECT obsid FROM {_quoted(name)}")  # noqa: S608 - quoted
+            return np.array([obsid for (obsid,) in found], np.int64)
 
     def read(self, name: str, obsids: tuple[int, int] | None = None) -> Rows:
         """Rows of a table, all or those of observations from one to another."""

@@ -15,10 +15,11 @@ from exod.files.locks import locked
 class Storage(Protocol):
     """Tables in a file or folder; a change of several tables is made whole or not at all."""
 
-    path: Path
-
     def names(self) -> list[str]:
-        """Tables that are there."""
+        """Tables that are there; none if there is no file."""
+
+    def observations(self, name: str) -> Rows:
+        """The column obsid of a table."""
 
     def read(self, name: str, obsids: tuple[int, int] | None = None) -> Rows:
         """Rows of a table, all or those of observations from one to another, in their order."""
@@ -36,11 +37,11 @@ def storage_at(path: Path) -> Storage:
         If HDF5 is asked for and PyTables is not installed.
     """
     if path.suffix in (".h5", ".hdf5"):
-        from exod.astromon.hdf5 import HDF5Storage
+        from exod.astromon.forms.hdf5 import HDF5Storage
 
         return HDF5Storage(path)
     if path.suffix in (".db3", ".sqlite", ".db"):
-        from exod.astromon.sqlite import SQLiteStorage
+        from exod.astromon.forms.sqlite import SQLiteStorage
 
         return SQLiteStorage(path)
     if path.is_file():
@@ -48,7 +49,7 @@ def storage_at(path: Path) -> Storage:
             f"{path} is a file whose suffix says nothing; tables of astromon are .h5, .hdf5, .db3, "
             f".sqlite or .db files, or folders of Parquet files."
         )
-    from exod.astromon.parquet import ParquetStorage
+    from exod.astromon.forms.parquet import ParquetStorage
 
     return ParquetStorage(path)
 

@@ -1,0 +1,1 @@
+"""The forms in which tables of astromon are kept, behind one interface: see `storage`."""
