@@ -10,6 +10,8 @@ from typing import Any
 
 from astropy.table import Table
 
+from exod.astromon.filters import filter_matches
+from exod.astromon.matches import stored_table, with_places
 from exod.astromon.regions import (
     add_regions,
     get_regions,
@@ -62,9 +64,6 @@ def get_cross_matches(name: str = "astromon_21", dbfile: Any = None, **kwargs: A
     MissingTableException
         If the file lacks one of the tables.
     """
-    from exod.astromon.cross_match import filter_matches
-    from exod.astromon.matches import stored_table, with_places
-
     stored = get_table("astromon_xcorr", dbfile)
     tables = (get_table(f"astromon_{part}", dbfile) for part in ("obs", "xray_src", "cat_src"))
     matches = with_places(stored_table(stored[stored["select_name"] == name], *tables))
