@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from astropy import units
 from astropy.coordinates import SkyCoord
-from astropy.table import Table
+from astropy.table import MaskedColumn, Table
 from astropy.time import Time
 
 from exod.astromon.forms.storage import Storage
@@ -269,6 +269,8 @@ def _rows_given(regions: Any) -> Rows:
     for name, value in _ASSUMED.items():
         if name not in table.colnames:
             table[name] = value
+        elif isinstance(table[name], MaskedColumn):
+            table[name] = table[name].filled(value)
     if missing := [name for name in _GIVEN if name not in table.colnames]:
         raise InputError(f"Regions cannot be added: column {', '.join(missing)} is missing.")
     for name in ("region_id", "region_id_str", "last_modified"):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import pandas as pd
 from astropy.table import Table
 
 from exod.astromon.forms.storage import Storage, changing, storage_at
@@ -296,4 +297,4 @@ def _part(obsids: tuple[int, int], table_name: str, path: Path) -> Any:
     rows = rows_of(table_name, path, obsids)
     order = np.argsort(rows["obsid"], kind="stable")
     frame = as_table(declared(table_name, rows[order])).to_pandas()
-    return frame.set_index(frame["obsid"].rename(OBSERVATION))
+    return frame.set_index(pd.Index(frame["obsid"], name=OBSERVATION))

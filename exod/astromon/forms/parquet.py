@@ -56,7 +56,8 @@ class ParquetStorage:
         ]
         rows = np.zeros(table.num_rows, types)
         for column, values in columns.items():
-            rows[column] = values
+            text = values.dtype.kind == "O"
+            rows[column] = [str(value).encode() for value in values] if text else values
         return rows
 
     def write(self, tables: Mapping[str, Rows]) -> None:
