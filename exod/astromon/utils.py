@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from pathlib import Path
-from types import TracebackType
 from typing import Any, TypeVar
 
 from exod.astromon.process.calalign import calalign_from_files, get_calalign_offsets
-from exod.astromon.process.programs import Ciao, CIAOContext, ciao_context, communicate
+from exod.astromon.process.programs import Ciao, CIAOContext, chdir, ciao_context, communicate
 from exod.errors import InputError
 
 __all__ = [
@@ -37,29 +33,6 @@ class MissingTableException(InputError):  # noqa: N818 - the name of the origina
 
 class FlowException(Exception):  # noqa: N818 - the name of the original
     """A step of the processing ends the rest of it, for a reason that is no error."""
-
-
-class chdir(AbstractContextManager["chdir"]):  # noqa: N801 - the name of the original
-    """A folder as the current one, from the making of this until the end of the block.
-
-    Parameters
-    ----------
-    directory : path
-        The folder.
-    """
-
-    def __init__(self, directory: str | Path) -> None:
-        self.cwd = Path.cwd()
-        self.directory = directory
-        os.chdir(directory)
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        os.chdir(self.cwd)
 
 
 class LoggingCallDecorator:

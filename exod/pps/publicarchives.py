@@ -173,7 +173,7 @@ class Heasarc:
             if not names and re.search(rf"{pattern}\.gpg", index):
                 raise ProtectedError(_ENCRYPTED)
             for name in names:
-                _fetch_file(place + name, folder, name, transport)
+                fetch_whole(place + name, folder, name, transport)
             yield product, names
 
 
@@ -210,7 +210,16 @@ def is_whole(path: Path) -> bool:
     return is_fits
 
 
-def _fetch_file(url: str, folder: Path, name: str, transport: Transport) -> None:
+def fetch_whole(url: str, folder: Path, name: str, transport: Transport) -> None:
+    """Fetch a file of FITS into a folder, whole or not at all, unless it is there and whole.
+
+    Raises
+    ------
+    TransferError
+        If the service does not give it, or something that is no data, or damaged.
+    OSError
+        If it cannot be written.
+    """
     if (folder / name).exists() and is_whole(folder / name):
         return
     with whole_file(folder / name, error=None) as temporary:

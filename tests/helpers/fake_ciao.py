@@ -12,7 +12,7 @@ PROGRAMS = (
     "download_chandra_obsid",
 )
 
-_HEAD = f"""#!{sys.executable}
+_HEAD = f"""#!{sys.executable} -IS
 import json
 import os
 import sys

@@ -133,8 +133,8 @@ class Ciao:
                 raise
         _check(name, process.returncode, last[-1] if last else "", logging_tag)
 
-    def output(self, name: str, *args: Any, logging_tag: str = "") -> str:
-        """What a program writes to its standard output.
+    def output(self, name: str, *args: Any, logging_tag: str = "", cwd: Path | None = None) -> str:
+        """What a program writes to its standard output, run in a folder if one is given.
 
         Raises
         ------
@@ -143,7 +143,7 @@ class Ciao:
         """
         command = [name, *map(str, args)]
         self.logger.info("%s", f"{logging_tag} {' '.join(command)}")
-        process = self._started(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process = self._started(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=cwd)
         with process:
             try:
                 said, complained = process.communicate()
@@ -228,6 +228,29 @@ class CIAOContext(AbstractContextManager["CIAOContext"]):
 
 
 ciao_context = CIAOContext
+
+
+class chdir(AbstractContextManager["chdir"]):  # noqa: N801 - the name of the original
+    """A folder as the current one, from the making of this until the end of the block.
+
+    Parameters
+    ----------
+    directory : path
+        The folder.
+    """
+
+    def __init__(self, directory: str | Path) -> None:
+        self.cwd = Path.cwd()
+        self.directory = directory
+        os.chdir(directory)
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        os.chdir(self.cwd)
 
 
 def _context(directory: Path, environment: Mapping[str, str]) -> dict[str, str]:

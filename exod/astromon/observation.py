@@ -1,0 +1,418 @@
+"""An observation of Chandra: downloaded, imaged, searched for sources, kept."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from astropy.io import fits
+from astropy.table import Table
+from numpy.typing import NDArray
+
+from exod.astromon.process.chandraarchive import ChandraArchive
+from exod.astromon.process.ciaosteps import CiaoSteps
+from exod.astromon.process.description import (
+    ID_CATEGORY_MAP,
+    observation_parameters,
+    sequence_summary,
+)
+from exod.astromon.process.nativesteps import NativeSteps
+from exod.astromon.process.observatory import PLACES, by_arc5gl, by_download_program
+from exod.astromon.process.programs import Ciao, CiaoError, lasting_folder
+from exod.astromon.process.sourcelists import read_source_list, source_rows
+from exod.astromon.process.workfiles import found, subfolder, the_file
+from exod.astromon.utils import FlowException, logging_call_decorator
+from exod.errors import ConfigError, InputError
+from exod.files.whole import whole_file, write_whole
+from exod.pps.transfer import Transport
+
+__all__ = ["ID_CATEGORY_MAP", "ChandraObservation", "Observation", "Skipped", "SkippedWithWarning"]
+
+logger = logging.getLogger("astromon")
+
+MULTI_OBI_OBSIDS: Final = frozenset(
+    {
+        *(82, 108, 279, 380, 400, 433, 800, 861, 897, 906, 943, 1411, 1431, 1456, 1561, 1578),
+        *(2010, 2042, 2077, 2365, 2783, 3057, 3182, 3764, 4175),
+        *(60879, 60880, 62249, 62264, 62796),
+    }
+)
+"""Observations of more than one interval, which the steps are not made for."""
+
+ARCHIVE_PATTERNS: Final = (
+    *("*.par.gz", "seq_summary.json", "cache", "*_wide_flux.img", "*_broad_flux.img"),
+    *("*_acis_streaks.*", "*.src", "calalign.json", "*_psf_size_*.fits"),
+)
+"""What is kept of an observation, unless other patterns are given."""
+
+_FTYPES: Final = ("evt2", "asol", "msk", "fov", "bpix", "dtf")
+_ALIGNMENTS: Final = ("aca_align", "aca_misalign", "fts_misalign")
+
+
+class Skipped(FlowException):
+    """An observation is not of a kind that is processed."""
+
+
+class SkippedWithWarning(FlowException):
+    """An observation has nothing that can be processed."""
+
+
+class ChandraObservation:
+    """An observation of Chandra, with its files in a folder.
+
+    Parameters
+    ----------
+    obsid : int or str
+        Its number.
+    workdir : path, optional
+        The files are in ``{workdir}/obs{obsid // 1000:02d}/{obsid}``; by default in a temporary
+        folder, which is gone with this object.
+    source : {"arc5gl", "archive"} or None
+        Where to download from: by arc5gl of the observatory, where it is installed, or from the
+        public archive.
+    ciao_prefix : path, optional
+        Where CIAO is, by default /soft/ciao. Without CIAO there the steps are done natively; a
+        prefix that is given must be one.
+    archive_dir : path, optional
+        Where `archive` copies to, in folders as those below `workdir`.
+    archive_regex : sequence of str, optional
+        Patterns of files to archive, by default `ARCHIVE_PATTERNS`.
+    use_ciao : bool
+        Whether CIAO is used if it is there.
+    archive_url : str, optional
+        Address of the public archive.
+
+    Raises
+    ------
+    InputError
+        If the obsid is no number.
+    """
+
+    def __init__(
+        self,
+        obsid: int | str,
+        workdir: str | Path | None = None,
+        source: str | None = "arc5gl",
+        ciao_prefix: str | Path | None = None,
+        archive_dir: str | Path | None = None,
+        archive_regex: Sequence[str] | None = None,
+        use_ciao: bool = True,  # noqa: FBT001, FBT002 - a call of the original
+        *,
+        archive_url: str | None = None,
+    ) -> None:
+        below = subfolder(obsid)
+        self.obsid = below.name
+        place = lasting_folder(self) if workdir is None else Path(workdir).expanduser()
+        self.workdir = place / below
+        self.archive_dir = Path(archive_dir).expanduser() / below if archive_dir else None
+        self.archive_regex = list(ARCHIVE_PATTERNS if archive_regex is None else archive_regex)
+        self.ciao_prefix = ciao_prefix
+        self.use_ciao = bool(use_ciao or ciao_prefix)
+        self._source = source
+        self._public = ChandraArchive(archive_url) if archive_url else ChandraArchive()
+        self.transport: Transport | None = None
+        logger.info("%s starting. Context: %s", self, self.workdir)
+        self.workdir.mkdir(parents=True, exist_ok=True)
+
+    def __str__(self) -> str:
+        return f"OBSID={self.obsid}"
+
+    @cached_property
+    def ciao(self) -> Ciao | None:
+        """Programs of CIAO; None where there is no CIAO, or it is not to be used."""
+        if not self.use_ciao:
+            return None
+        try:
+            return Ciao(self.ciao_prefix, self.workdir / "param", "astromon")
+        except CiaoError as error:
+            if self.ciao_prefix is not None:
+                raise
+            logger.warning("%s is processed without CIAO: %s", self, error)
+            return None
+
+    @property
+    def is_multi_obi(self) -> bool:
+        """Whether it has more than one interval."""
+        return int(self.obsid) in MULTI_OBI_OBSIDS
+
+    @property
+    def is_hrc(self) -> bool:
+        """Whether its instrument is HRC."""
+        return bool(self.get_obspar()["instrument"] == "hrc")
+
+    @property
+    def is_acis(self) -> bool:
+        """Whether its instrument is ACIS."""
+        return bool(self.get_obspar()["instrument"] == "acis")
+
+    @property
+    def steps(self) -> CiaoSteps | NativeSteps:
+        """The steps with CIAO, or without it."""
+        if self.ciao is None:
+            return NativeSteps(self.workdir, self.obsid, self.is_hrc)
+        return CiaoSteps(self.workdir, self.obsid, self.is_hrc, self.ciao)
+
+    def file_glob(self, pattern: str) -> list[Path]:
+        """Files of a pattern, those of the working folder before those of the archive."""
+        places = [place for place in (self.archive_dir, self.workdir) if place is not None]
+        files = {
+            path.relative_to(place): path for place in places for path in found(place, pattern)
+        }
+        return list(files.values())
+
+    def file_path(self, path: str | Path) -> Path:
+        """Where a file is: in the working folder, or in the archive if it is only there.
+
+        Raises
+        ------
+        InputError
+            If the path is not relative.
+        """
+        if Path(path).is_absolute():
+            raise InputError(f"{path} is not relative to the folder of the observation.")
+        here = self.workdir / path
+        kept = None if self.archive_dir is None else self.archive_dir / path
+        return kept if kept is not None and kept.exists() and not here.exists() else here
+
+    @logging_call_decorator
+    def download(self, ftypes: Sequence[str] | None = None) -> None:
+        """Download files that are not there.
+
+        Parameters
+        ----------
+        ftypes : sequence of str, optional
+            By default evt2, asol, msk, fov, bpix and dtf.
+
+        Raises
+        ------
+        ConfigError
+            If the source is not known.
+        DownloadError
+            If they cannot be fetched.
+        """
+        wanted = list(_FTYPES if ftypes is None else ftypes)
+        if not wanted:
+            return
+        if self._source == "arc5gl":
+            if by_arc5gl(self.workdir, self.obsid, wanted):
+                return
+            logger.info("%s arc5gl is not installed; the public archive is asked", self)
+        elif self._source != "archive":
+            said = "no source" if self._source is None else f"the unknown source {self._source!r}"
+            raise ConfigError(f"{self} has {said} of data; give archive or arc5gl.")
+        if self.ciao is not None:
+            by_download_program(self.workdir, self.obsid, wanted, self.ciao)
+        else:
+            self._public.fetch(self.obsid, wanted, self.workdir, self.transport)
+
+    @property
+    def archive_file_locations(self) -> dict[str, tuple[str, str]]:
+        """What arc5gl is asked for by type, and the folder that gets it."""
+        instrument = self.get_obspar()["instrument"]
+        return {
+            kind: (what.format(instrument=instrument), folder)
+            for kind, (what, folder) in PLACES.items()
+        }
+
+    def get_obspar(self) -> dict[str, Any]:
+        """Parameters of the observation, of its parameter file or the header of its event list.
+
+        Raises
+        ------
+        InputError
+            If what is there cannot be read.
+        DownloadError
+            If nothing is there and nothing can be fetched.
+        """
+        if not (found(self.workdir, "*obs0*") or found(self.workdir, "primary/*_evt2.fits*")):
+            has_arc5gl = self._source == "arc5gl" and by_arc5gl(
+                self.workdir, self.obsid, ["obspar"]
+            )
+            if not has_arc5gl:
+                self.download(["evt2"])
+        return observation_parameters(self.workdir, int(self.obsid))
+
+    def get_info(self) -> dict[str, Any]:
+        """Parameters of the observation, and Title, PI, Observer, category of its proposal."""
+        parameters = self.get_obspar()
+        kept = self.file_path("seq_summary.json")
+        return parameters | sequence_summary(kept.parent, parameters, transport=self.transport)
+
+    @logging_call_decorator
+    def process(self) -> None:
+        """Do all steps: events near the axis, images, sources.
+
+        Raises
+        ------
+        Skipped
+            If it is of another kind than those that are processed: in more than one interval, no
+            pointing, or with ACIS neither timed nor without alternating exposures.
+        SkippedWithWarning
+            If there are no events.
+        """
+        self.download(None if self.ciao is not None else self._missing_events())
+        info = self.get_info()
+        is_timed = (
+            info["instrument"] == "acis"
+            and info.get("readmode") == "TIMED"
+            and int(info.get("dtycycle", 0)) == 0
+        )
+        is_pointing = info.get("obs_mode") == "POINTING"
+        if self.is_multi_obi or not is_pointing or not (info["instrument"] == "hrc" or is_timed):
+            raise Skipped("does not fulfill observation requirements")
+        self.filter_events()
+        self.make_images()
+        if self.ciao is not None:
+            self.run_wavdetect("baseline", skip_exist=True)
+        self.run_celldetect()
+
+    def _missing_events(self) -> list[str]:
+        return [] if found(self.workdir, "primary/*_evt2.fits*") else ["evt2"]
+
+    @logging_call_decorator
+    def repro(self) -> None:
+        """Process the data again with chandra_repro, unless there are images of them."""
+        self.steps.repro()
+
+    @logging_call_decorator
+    def filter_events(self, radius: float = 180, psfratio: float = 1) -> str:
+        """Leave out events further than `radius` arcsec from the pointing: the new event list."""
+        del psfratio  # An argument of the original, which has no use for it either.
+        return str(self.steps.filter_events(radius))
+
+    @logging_call_decorator
+    def make_images(self, evt: str | Path | None = None) -> None:
+        """Make images of an event list, by default of the filtered one.
+
+        Raises
+        ------
+        SkippedWithWarning
+            If there are no events.
+        """
+        events = None if evt is None else Path(evt)
+        if not self.steps.make_images(events):
+            raise SkippedWithWarning(f"{self} has no events in {events or 'the filtered list'}")
+
+    @logging_call_decorator
+    def run_wavdetect(
+        self,
+        edition: str,
+        skip_exist: bool = False,  # noqa: FBT001, FBT002 - a call of the original
+        scales: str = "1.4 2 4 8 16 32",
+    ) -> None:
+        """Find sources with wavelets of some scales, pixels: the list ``{obsid}_{edition}.src``."""
+        self.steps.run_wavdetect(edition, scales.split(), skip_exist=skip_exist)
+
+    @logging_call_decorator
+    def run_celldetect(self, snr: float = 3) -> None:
+        """Find sources of a signal-to-noise ratio with a sliding cell."""
+        self.steps.run_celldetect(snr)
+
+    @logging_call_decorator
+    def filter_sources(self, radius: float = 180, psfratio: float = 1) -> str:
+        """Leave out sources further than `radius` arcsec from the pointing, or extended."""
+        return str(self.steps.filter_sources(radius, psfratio))
+
+    @logging_call_decorator
+    def calculate_centroids(self) -> NDArray[np.void]:
+        """Centroids of the sources: x and y in sky pixels, shape (n,)."""
+        return self.steps.centroids()
+
+    @logging_call_decorator
+    def get_sources(self, version: str = "celldetect") -> Table:
+        """Sources as rows of astromon_xray_src, with psfratio.
+
+        Parameters
+        ----------
+        version : str
+            Which list: celldetect, or the edition of `run_wavdetect`.
+
+        Returns
+        -------
+        Table
+            No rows where nothing was found.
+
+        Raises
+        ------
+        InputError
+            If there is no such list, or it cannot be read.
+        """
+        path = self.file_path(f"sources/{self.obsid}_{version}.src")
+        table = read_source_list(path)
+        folder = self.file_path("images").parent
+        return source_rows(table, folder, self.get_obspar(), self._caldb_version())
+
+    def _caldb_version(self) -> str:
+        """With which CalDB the data were processed, from what is there."""
+        kept = self.file_path("calalign.json").exists() or found(self.workdir, "secondary/*acal*")
+        if kept:
+            return str(self.get_calalign()["caldb_version"])
+        return str(self.get_obspar().get("caldbver", "0.0"))
+
+    def get_calalign(self) -> dict[str, Any]:
+        """Alignments of the aspect camera: aca_align, aca_misalign, fts_misalign, caldb_version.
+
+        Raises
+        ------
+        InputError
+            If they cannot be read.
+        """
+        path = self.file_path("calalign.json")
+        if path.exists():
+            try:
+                kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            except ValueError as error:
+                raise InputError(f"{path} is damaged ({error}); remove it.") from error
+            return kept
+        if not found(self.workdir, "secondary/*acal*fits*"):
+            self.download(["acal"])
+        file = the_file(self.workdir, "secondary/*acal*fits*", "file of alignments")
+        try:
+            with fits.open(file, memmap=False) as hdus:
+                rows, header = hdus[1].data, hdus[1].header
+                alignments = {name: np.asarray(rows[name]).tolist() for name in _ALIGNMENTS}
+                version = str(header["CALDBVER"]).strip()
+        except (OSError, EOFError, KeyError, IndexError, TypeError, ValueError) as error:
+            raise InputError(f"{file} cannot be read as alignments ({error}).") from error
+        calalign = {**alignments, "obsid": int(self.obsid), "caldb_version": version}
+        write_whole(self.workdir / "calalign.json", json.dumps(calalign))
+        return calalign
+
+    @logging_call_decorator
+    def archive(self, *regex: str, destination: str | Path | None = None) -> None:
+        """Copy files to an archive, each whole.
+
+        Parameters
+        ----------
+        regex : str
+            Patterns of names of files and folders; by default those of this object.
+        destination : path, optional
+            Gets a folder named after the obsid; by default the archive of this object.
+
+        Raises
+        ------
+        InputError
+            If there is no place to copy to, or it cannot be written.
+        """
+        place = self.archive_dir if destination is None else Path(destination) / self.obsid
+        if place is None:
+            raise InputError(f"{self} has no archive; give archive_dir, or a destination.")
+        for pattern in regex or self.archive_regex:
+            for matched in sorted(self.workdir.rglob(pattern)):
+                inside = sorted(matched.rglob("*")) if matched.is_dir() else [matched]
+                for path in inside:
+                    if path.is_file():
+                        target = place / path.relative_to(self.workdir)
+                        logger.debug("%s   - %s", self, path)
+                        with whole_file(target, error=InputError) as temporary:
+                            shutil.copy(path, temporary)
+
+
+Observation = ChandraObservation
+"""The name of the original; elsewhere in exod an observation is one of XMM-Newton."""
