@@ -145,7 +145,7 @@ def test_categories_and_rows():
         "CLUSTERS OF GALAXIES",
         "BH AND NS BINARIES",
     ]
-    assert [category_id(name) for name in names] == [60, 120, 200]
+    assert [category_id(name) for name in names] == [60, 120, 30]
     assert category_id("SN, SNR AND ISOLATED NS") == 110
     with pytest.raises(InputError, match="has no obsid 3"):
         catalogue_row("", 3)
