@@ -32,6 +32,7 @@ from rich.text import Text
 from exod.errors import ExodError, plural, without_credentials
 
 if TYPE_CHECKING:
+    from exod.astromon.process.manyobservations import Processed
     from exod.stages.detect.observation import Outcome
     from exod.stages.inputs.download import Download
 
@@ -212,3 +213,21 @@ def follow_downloads(total: int, console: Console | None = None) -> Iterator[Dow
     size = TextColumn("{task.fields[text]}")
     with _bar(console, "Downloading", size, TimeRemainingColumn()) as progress:
         yield DownloadFollower(console, total, progress)
+
+
+class ProcessFollower(_Steps):
+    """Reports observations of Chandra as they are processed."""
+
+    def report(self, done: Processed) -> Processed:
+        """Show one observation and return it."""
+        how = f"{done.route}, {done.seconds:.1f} s" if done.is_new else "done before"
+        sources = plural(done.n_sources, "source")
+        self._step(f"{done.obsid} {done.status}: {sources}, {how.lstrip(', ')}. {done.reason}")
+        return done
+
+
+@contextmanager
+def follow_processing(total: int, console: Console) -> Iterator[ProcessFollower]:
+    """A follower of `total` observations, with a bar if the console is a terminal."""
+    with _bar(console, "Processing", TimeElapsedColumn(), _TimeLeft()) as progress:
+        yield ProcessFollower(console, total, progress)
