@@ -1,0 +1,120 @@
+"""Many observations of Chandra: statuses, records, resumption, rows, the command."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from exod.astromon import db
+from exod.astromon.process.manyobservations import (
+    RECORD,
+    ProcessSettings,
+    process_many,
+    wanted_obsids,
+)
+from exod.errors import ConfigError
+from exod.scheduler.plan import Plan
+from helpers.chandra_files import place_events
+
+HERE = Plan("sync")
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> ProcessSettings:
+    """Four observations: with sources, without, of a kind that is skipped, damaged."""
+    place_events(tmp_path / "work", 8007)
+    place_events(tmp_path / "work", 8008, sources=(), n_background=300)
+    place_events(tmp_path / "work", 8009, obs_mode="SECONDARY")
+    damaged = place_events(tmp_path / "work", 8010)
+    damaged.write_bytes(damaged.read_bytes()[:3000])
+    for obsid in (8007, 8008, 8009, 8010):
+        folder = tmp_path / "work" / "obs08" / str(obsid)
+        (folder / "seq_summary.json").write_text(json.dumps({"category_id": 50}))
+    return ProcessSettings(tmp_path / "work", use_ciao=False, archive_dir=tmp_path / "kept")
+
+
+OBSIDS = ["8007", "8008", "8009", "8010"]
+
+
+def test_statuses_rows_and_resumption(work, tmp_path):
+    tables = tmp_path / "astromon.db3"
+    done = list(process_many(OBSIDS, work, HERE, dbfile=tables))
+    assert [(one.obsid, one.status, one.n_sources) for one in done] == [
+        ("8007", "OK", 2),
+        ("8008", "EMPTY", 0),
+        ("8009", "SKIPPED", 0),
+        ("8010", "FAILED", 0),
+    ]
+    assert done[2].reason == "It is skipped: does not fulfill observation requirements."
+    assert "cannot be read as an event list" in done[3].reason
+    observations = db.get_table("astromon_obs", tables)
+    assert observations["obsid"].tolist() == [8007, 8008]
+    assert observations["detector"].tolist() == ["ACIS-S", "ACIS-S"]
+    assert observations["category_id"].tolist() == [50, 50]
+    assert observations["version"][0] == pytest.approx(10.0902)
+    sources = db.get_table("astromon_xray_src", tables)
+    assert sources["obsid"].tolist() == [8007, 8007]
+    assert (tmp_path / "kept" / "obs08" / "8007" / "sources" / "8007_celldetect.src").exists()
+
+    image = tmp_path / "work" / "obs08" / "8007" / "images" / "8007_broad_thresh.img"
+    before = image.stat().st_mtime_ns
+    again = list(process_many(OBSIDS, work, HERE, dbfile=tables))
+    assert [one.is_new for one in again] == [False] * 4
+    assert [one.status for one in again] == [one.status for one in done]
+    assert image.stat().st_mtime_ns == before
+    retried = list(process_many(OBSIDS, work, HERE, retry_failed=True))
+    assert [one.obsid for one in retried if one.is_new] == ["8010"]
+    forced = list(process_many(["8007"], work, HERE, force=True))
+    assert forced[0].is_new
+    assert image.stat().st_mtime_ns > before
+
+
+def test_other_events_and_other_settings_are_processed_again(work, tmp_path):
+    list(process_many(["8007"], work, HERE))
+    folder = tmp_path / "work" / "obs08" / "8007"
+    place_events(tmp_path / "other", 8007, sources=((0.0, 0.0, 500),))
+    new = next((tmp_path / "other").rglob("*evt2*")).read_bytes()
+    (folder / "primary" / "acisf08007N002_evt2.fits.gz").write_bytes(new)
+    (again,) = process_many(["8007"], work, HERE)
+    assert (again.is_new, again.n_sources) == (True, 1)
+    (folder / RECORD).write_text("{}")
+    (again,) = process_many(["8007"], work, HERE)
+    assert again.is_new
+
+
+def test_rows_that_were_not_saved_are_saved_later(work, tmp_path):
+    list(process_many(["8007"], work, HERE))
+    list(process_many(["8007"], work, HERE, dbfile=tmp_path / "tables"))
+    assert len(db.get_table("astromon_xray_src", tmp_path / "tables")) == 2
+
+
+@pytest.mark.parametrize("scheduler", ["local"])
+def test_on_processes(work, scheduler):
+    done = list(process_many(OBSIDS[:2], work, Plan(scheduler, 1)))
+    assert sorted((one.obsid, one.status) for one in done) == [("8007", "OK"), ("8008", "EMPTY")]
+
+
+def test_lists_of_observations(tmp_path):
+    listed = tmp_path / "list.txt"
+    listed.write_text("8007\n# a comment\n\n8008 # another\n")
+    assert wanted_obsids(["8009", "08007"], listed) == ["8009", "8007", "8008"]
+    with pytest.raises(ConfigError, match="No observation is given"):
+        wanted_obsids([])
+    with pytest.raises(ConfigError, match="'x' is no obsid of Chandra"):
+        wanted_obsids(["x"])
+
+
+def test_the_command(work, tmp_path, command):
+    options = ["--workdir", str(work.workdir), "--no-ciao", "--scheduler", "sync"]
+    run = command("astromon", "process", "8007", "8009", *options, "--db", str(tmp_path / "t.db3"))
+    assert run.exit_code == 0, run.output
+    assert "[1/2] 8007 OK: 2 sources, native" in run.output
+    assert "1 OK, 1 SKIPPED; 2 sources." in run.output
+    run = command("astromon", "process", "8007", "8010", *options)
+    assert run.exit_code == 1
+    assert "8007 OK: 2 sources, done before" in run.output
+    assert "exod: 8010 failed: " in run.output
+    assert command("astromon", "process", *options).exit_code == 2
+    assert command("astromon", "process", "nine", *options).exit_code == 2
