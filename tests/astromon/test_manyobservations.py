@@ -104,17 +104,3 @@ def test_lists_of_observations(tmp_path):
         wanted_obsids([])
     with pytest.raises(ConfigError, match="'x' is no obsid of Chandra"):
         wanted_obsids(["x"])
-
-
-def test_the_command(work, tmp_path, command):
-    options = ["--workdir", str(work.workdir), "--no-ciao", "--scheduler", "sync"]
-    run = command("astromon", "process", "8007", "8009", *options, "--db", str(tmp_path / "t.db3"))
-    assert run.exit_code == 0, run.output
-    assert "[1/2] 8007 OK: 2 sources, native" in run.output
-    assert "1 OK, 1 SKIPPED; 2 sources." in run.output
-    run = command("astromon", "process", "8007", "8010", *options)
-    assert run.exit_code == 1
-    assert "8007 OK: 2 sources, done before" in run.output
-    assert "exod: 8010 failed: " in run.output
-    assert command("astromon", "process", *options).exit_code == 2
-    assert command("astromon", "process", "nine", *options).exit_code == 2
