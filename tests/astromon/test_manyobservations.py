@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from helpers.chandra_files import place_events
 
 from exod.astromon import db
 from exod.astromon.process.manyobservations import (
@@ -16,7 +17,6 @@ from exod.astromon.process.manyobservations import (
 )
 from exod.errors import ConfigError
 from exod.scheduler.plan import Plan
-from helpers.chandra_files import place_events
 
 HERE = Plan("sync")
 
