@@ -104,3 +104,18 @@ def test_lists_of_observations(tmp_path):
         wanted_obsids([])
     with pytest.raises(ConfigError, match="'x' is no obsid of Chandra"):
         wanted_obsids(["x"])
+
+
+def test_the_command(work, tmp_path, command):
+    options = ["--workdir", work.workdir, "--no-ciao", "--scheduler", "sync"]
+    code, said, _ = command("astromon", "process", "8007", "8009", *options, "--db", tmp_path / "t")
+    assert code == 0
+    assert "[1/2] 8007 OK: 2 sources, native" in said
+    assert "1 OK, 1 SKIPPED; 2 sources." in said
+    code, said, complained = command("astromon", "process", "8007", "8010", *options)
+    assert code == 1
+    assert "8007 OK: 2 sources, done before" in said
+    assert "exod: 8010 failed: " in complained
+    code, _, complained = command("astromon", "process", *options)
+    assert (code, complained.count("\n")) == (2, 1)
+    assert command("astromon", "process", "nine", *options)[0] == 2

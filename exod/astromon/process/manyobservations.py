@@ -152,7 +152,7 @@ def process_many(
         }
     )
     waiting = [obsid for obsid in wanted if obsid not in earlier]
-    rows = _Rows(settings, dbfile)
+    rows = _RowsOfObservations(settings, dbfile)
     try:
         for record in earlier.values():
             rows.add(record)
@@ -263,7 +263,7 @@ def _failed(done: Done[str, Processed], settings: ProcessSettings) -> Processed:
     return failed
 
 
-class _Rows:
+class _RowsOfObservations:
     """Rows of the tables, saved some observations at a time."""
 
     def __init__(self, settings: ProcessSettings, dbfile: Path | None) -> None:
