@@ -16,7 +16,16 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from exod.errors import ArchiveError
-from exod.schemas import FEATURES, FLAGS, LIGHTCURVES, MATCH, MEMBERS, REGIONS, UNIQUE
+from exod.schemas import (
+    FEATURES,
+    FLAGS,
+    LIGHTCURVES,
+    MATCH,
+    MEMBERS,
+    POSITIONS,
+    REGIONS,
+    UNIQUE,
+)
 from exod.schemas.columns import Column, Table
 
 LIGHT_CURVE = tuple(
@@ -80,8 +89,23 @@ class CatalogueTable(Table):
     origins: tuple[tuple[str, str], ...] = ()
 
 
-def detections() -> CatalogueTable:
+def corrected_columns() -> tuple[Column, ...]:
+    """What detections have of corrected positions, beside those that were measured."""
+    names = ("ra_corr_deg", "dec_corr_deg", "pos_err_corr_arcsec")
+    return tuple(
+        replace(column, ucd=column.ucd.removesuffix(";meta.main"))
+        for column in POSITIONS.columns
+        if column.name in names
+    )
+
+
+def detections(*, rectified: bool = False) -> CatalogueTable:
     """Declare the table of detections.
+
+    Parameters
+    ----------
+    rectified : bool
+        Whether they have corrected positions too.
 
     Examples
     --------
@@ -95,6 +119,7 @@ def detections() -> CatalogueTable:
         *_entries("regions", REGIONS.shown.columns),
         *_entries("features", [c for c in FEATURES.columns if c.name not in keys]),
         *_entries("flags", [c for c in FLAGS.columns if c.name not in keys]),
+        *_entries("positions", corrected_columns() if rectified else ()),
     ]
     description = "Detections: variable regions of all runs and observations"
     return _ordered("detections", description, entries, _DETECTIONS)

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from exod.archive.questions.detections import PARTS, Rows, detections
 from exod.archive.snapshot import MATCHES, Snapshot
-from exod.catalogue.columns import BEST, CatalogueTable, best_columns
+from exod.catalogue.columns import BEST, CatalogueTable, best_columns, corrected_columns
 from exod.errors import ArchiveError
 from exod.schemas.columns import Table
 
@@ -24,7 +24,10 @@ def detection_rows(snapshot: Snapshot, table: CatalogueTable) -> Iterator[pa.Tab
     table : CatalogueTable
         What `exod.catalogue.columns.detections` declares.
     """
-    return _selected(detections(snapshot), table, ("region_num", "detid"))
+    rows = detections(snapshot)
+    if any(origin == "positions" for origin, _ in table.origins):
+        rows.add_by("positions", {"detid": "detid"}, {c.name: c for c in corrected_columns()})
+    return _selected(rows, table, ("region_num", "detid"))
 
 
 def source_rows(

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     from exod.plots.drawing import Drawing
 
 Archive_ = Annotated[str, typer.Argument(metavar="ROOT", help="The archive.")]
+Rectified = Annotated[
+    bool | None,
+    typer.Option(
+        "--rectified/--raw",
+        help="Sources of corrected positions (exod rectify), or as measured [as before, or raw].",
+    ),
+]
 Storage = Annotated[
     str | None,
     typer.Option(

@@ -15,12 +15,15 @@ from exod.archive import Archive
 from exod.astrometry.rectification import Frame, header_frame
 from exod.cli import app
 from exod.config import Config
-from exod.errors import ConfigError
+from exod.errors import ArchiveError, ConfigError
 from exod.pps import read_listed_sources
 from exod.scheduler.plan import Plan
 from exod.schemas import KNOWN_SOURCES
+from exod.stages.catalogue.release import write_catalogue
+from exod.stages.derive.cluster import cluster_archive
 from exod.stages.derive.rectify import RectifySettings, rectify_archive
 from exod.stages.derive.rectify.fitting import prior_of
+from exod.stages.derive.update import bring_up_to_date, sources_up_to_date
 from exod.stages.inputs.filestamps import file_identity
 
 HERE = Plan("sync")
@@ -367,3 +370,46 @@ def test_the_command_tells_what_became_of_the_observations(sky):
     assert "2 observations read, 0 kept: 1 have the frame of their source list" in text
     assert "1 observation: header: too few matches; fit: no catalogue was given" in text
     assert 'Systematic error of header: 0.28", as documented.' in text
+
+
+def test_sources_of_corrected_positions(sky):
+    """Two observations of a source whose frames are 8 arcsec apart, one with each kind."""
+    sky.observe(1, None, header=keywords(3.0, 1.0, 0.0))
+    sky.observe(2, None)
+    with pytest.raises(ArchiveError, match="no corrected positions yet; run `exod rectify"):
+        cluster_archive(sky.archive, HERE, rectified=True)
+    raw = cluster_archive(sky.archive, HERE)
+    assert "positions" not in raw.derived.parameters
+    measured = sky.archive.unique.compute().set_index("region_num")
+    made = sources_up_to_date(sky.archive, HERE, rectified=True)
+    assert made == ["frames", "unique"]
+    sources = sky.archive.unique.compute().set_index("region_num")
+    moved = (sources["dec_deg"] - measured["dec_deg"]) * 3600
+    near_first = sources["ra_deg"] < 11.5
+    np.testing.assert_allclose(moved, np.where(near_first, 1.0, 0.0), atol=1e-3)
+    assert (sources["pos_err_arcsec"] <= measured["pos_err_arcsec"]).all()
+    members = sky.archive.members.compute().set_index("detid")
+    positions = sky.archive.positions.compute().set_index("detid").loc[members.index]
+    np.testing.assert_array_equal(members["ra_deg"], positions["ra_corr_deg"])
+    np.testing.assert_array_equal(members["pos_err_arcsec"], positions["pos_err_corr_arcsec"])
+    # It stays so until raw positions are asked for.
+    assert sources_up_to_date(sky.archive, HERE) == []
+    sky.observe(3, None, header=keywords(3.0, 1.0, 0.0))
+    with pytest.raises(ArchiveError, match="are behind by 1 observation; run `exod rectify"):
+        cluster_archive(sky.archive, HERE)
+    assert sources_up_to_date(sky.archive, HERE) == ["frames", "unique"]
+    assert sources_up_to_date(sky.archive, HERE, rectified=False) == ["unique"]
+    again = sky.archive.unique.compute().set_index("region_num").loc[measured.index]
+    pd.testing.assert_series_equal(again["ra_deg"], measured["ra_deg"])
+
+
+def test_the_catalogue_has_corrected_positions_beside_the_raw_ones(sky):
+    sky.observe(1, None, header=keywords(3.0, 1.0, 0.0))
+    bring_up_to_date(sky.archive, HERE, rectified=True)
+    folder = sky.folder / "release"
+    write_catalogue(sky.archive, folder, HERE, hats=False)
+    rows = pd.read_parquet(folder / "detections.parquet").set_index("detid")
+    regions = sky.archive.regions.compute().set_index("detid").loc[rows.index]
+    np.testing.assert_array_equal(rows["dec_deg"], regions["dec_deg"])
+    np.testing.assert_allclose((rows["dec_corr_deg"] - rows["dec_deg"]) * 3600, 1.0, atol=1e-3)
+    assert (rows["pos_err_corr_arcsec"] < rows["pos_err_arcsec"]).all()

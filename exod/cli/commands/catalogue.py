@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from exod.cli.app import app, out
-from exod.cli.options import Archive_, Scheduler, Storage, Workers, storage_options
+from exod.cli.options import Archive_, Rectified, Scheduler, Storage, Workers, storage_options
 from exod.errors import plural
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def catalogue(
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace the catalogue that is in the folder.")
     ] = False,
+    rectified: Rectified = None,
     scheduler: Scheduler = "local",
     workers: Workers = None,
     storage: Storage = None,
@@ -55,7 +56,7 @@ def catalogue(
     check_target(to.absolute(), replace=replace)
     archive = open_archive(root, storage_options(storage))
     plan = Plan(scheduler, workers=workers, on_note=out.print)
-    bring_up_to_date(archive, plan, say=out.print)
+    bring_up_to_date(archive, plan, rectified=rectified, say=out.print)
     _match(archive, matches or [])
     with out.status("Writing the catalogue"):
         release = write_catalogue(

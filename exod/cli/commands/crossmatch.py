@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from exod.cli.app import app, complain, new_table, out, say
-from exod.cli.options import Archive_, Storage, storage_options
+from exod.cli.options import Archive_, Rectified, Storage, storage_options
 from exod.errors import ConfigError, plural
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ def crossmatch(
             help="Addresses of services, attempts, wait, timeout and batch.",
         ),
     ] = None,
+    rectified: Rectified = None,
     storage: Storage = None,
 ) -> None:
     """Find counterparts of the unique sources in catalogues, with the probability of chance.
@@ -97,6 +98,11 @@ def crossmatch(
     wanted = wanted_catalogues(catalogues, own)
     archive = open_archive(root, storage_options(storage))
     settings = MatchSettings(cache_folder(cache), Services.of(services), refresh)
+    if rectified is not None:
+        from exod.scheduler.plan import Plan
+        from exod.stages.derive.update import sources_up_to_date
+
+        sources_up_to_date(archive, Plan("sync"), rectified=rectified, say=say)
     _match(archive, wanted, settings)
 
 

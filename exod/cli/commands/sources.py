@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from exod.cli.app import app, out
-from exod.cli.options import Archive_, Scheduler, Storage, Workers, storage_options
+from exod.cli.options import Archive_, Rectified, Scheduler, Storage, Workers, storage_options
 from exod.errors import plural
 
 
@@ -39,6 +39,7 @@ def cluster(
             help="Keep each name for ever, or name sources as a new archive would [as before].",
         ),
     ] = None,
+    rectified: Rectified = None,
     scheduler: Scheduler = "local",
     workers: Workers = None,
     storage: Storage = None,
@@ -64,6 +65,7 @@ def cluster(
             rule=rule,
             names_from=names_from,
             keep_names=keep_names,
+            rectified=rectified,
         )
     summary = found.counts
     sources = plural(summary["n_sources"], "source")

@@ -100,9 +100,12 @@ def write_catalogue(
     check_target(target, replace=replace)
     matches = _matches(archive, without)
     products = {name: _current(archive, name) for name in PRODUCTS}
+    rectified = bool(products["unique"].parameters.get("positions"))
+    if rectified:
+        products["frames"] = _current(archive, "frames")
     products |= {f"xmatch-{name}": _match(archive, name) for name in matches}
     with whole_folder(target, error=ArchiveError) as staging:
-        tables = _write_rows(archive, matches, staging)
+        tables = _write_rows(archive, matches, staging, rectified=rectified)
         checks = list(table_checks(staging, _numbers(archive, matches)))
         require(checks)
         facts = _facts(archive, products, tables, hats=hats)
@@ -148,7 +151,7 @@ def check_target(target: Path, *, replace: bool) -> None:
 def _current(archive: Archive, product: str) -> Derived:
     """A product that has all observations as they are now."""
     found = archive.derived(product)
-    command = "cluster" if product == "unique" else product
+    command = {"unique": "cluster", "frames": "rectify"}.get(product, product)
     if found is None:
         raise ArchiveError(
             f"The archive {archive.root} has no {product} yet; run `exod {command} {archive.root}`."
@@ -186,7 +189,7 @@ def _match(archive: Archive, name: str) -> Derived:
 
 
 def _write_rows(
-    archive: Archive, matches: Sequence[str], staging: Path
+    archive: Archive, matches: Sequence[str], staging: Path, *, rectified: bool
 ) -> Mapping[CatalogueTable, int]:
     """Write the Parquet files; the tables with their numbers of rows."""
     snapshot, shapes = Snapshot(archive), {}
@@ -194,7 +197,7 @@ def _write_rows(
         pointer = archive.derived(f"xmatch-{name}")
         if pointer is not None:
             shapes[name] = table_of(archive.store, pointer.of("xmatch")[0])
-    found, unique = declared.detections(), declared.sources(shapes)
+    found, unique = declared.detections(rectified=rectified), declared.sources(shapes)
     n_detections = count_detections(snapshot)
     write_parquet(_parquet(staging, found), found, detection_rows(snapshot, found))
     write_parquet(_parquet(staging, unique), unique, source_rows(snapshot, unique, matches))

@@ -7,15 +7,17 @@ from collections.abc import Callable
 from exod.archive import Archive, open_archive
 from exod.errors import ArchiveError
 from exod.scheduler.plan import Plan
-from exod.stages.derive.cluster import RADIUS_ARCSEC, cluster_archive
+from exod.stages.derive.cluster import POSITIONS, RADIUS_ARCSEC, cluster_archive
 from exod.stages.derive.features import make_features
 from exod.stages.derive.flags import make_flags
+from exod.stages.derive.rectify import rectify_archive
 
 
 def bring_up_to_date(
     archive: Archive | str,
     plan: Plan | None = None,
     *,
+    rectified: bool | None = None,
     say: Callable[[str], None] = lambda _sentence: None,
 ) -> list[str]:
     """Make the products that are missing or behind the observations.
@@ -28,13 +30,16 @@ def bring_up_to_date(
         The archive, or its path.
     plan : Plan, optional
         Where and how; by default all cores of this machine.
+    rectified : bool, optional
+        Whether sources are of corrected positions, which are then made first; by default as
+        before, or not.
     say : callable
         Is told what is going on.
 
     Returns
     -------
     list of str
-        Those that were made, of unique, features, flags.
+        Those that were made, of frames, unique, features, flags.
 
     Raises
     ------
@@ -42,12 +47,11 @@ def bring_up_to_date(
         If one cannot be made, or the light curves of an observation cannot be read.
     """
     archive = open_archive(archive)
+    made = sources_up_to_date(archive, plan or Plan(), rectified=rectified, say=say)
     steps = {
-        "unique": ("Clustering regions into sources ...", _cluster),
         "features": ("Measuring light curves ...", _features),
         "flags": ("Flagging regions ...", _flags),
     }
-    made = []
     for product, (sentence, make) in steps.items():
         found = archive.derived(product)
         if found is None or found.outdated(archive.entries()):
@@ -57,10 +61,32 @@ def bring_up_to_date(
     return made
 
 
-def _cluster(archive: Archive, plan: Plan) -> None:
-    earlier = archive.derived("unique")
-    radius = float(str(earlier.parameters["radius_arcsec"])) if earlier else RADIUS_ARCSEC
-    cluster_archive(archive, plan, radius_arcsec=radius)
+def sources_up_to_date(
+    archive: Archive,
+    plan: Plan,
+    *,
+    rectified: bool | None = None,
+    say: Callable[[str], None] = lambda _sentence: None,
+) -> list[str]:
+    """Make the sources, and corrected positions if they are of these, as `bring_up_to_date`."""
+    made = []
+    earlier, entries = archive.derived("unique"), archive.entries()
+    had = str(earlier.parameters.get(POSITIONS, "")) if earlier else ""
+    wanted = bool(had) if rectified is None else rectified
+    frames = archive.derived("frames")
+    if wanted and (frames is None or frames.outdated(entries)):
+        say("Rectifying positions ...")
+        for obsid, reason in rectify_archive(archive, plan).failures.items():
+            raise ArchiveError(f"Observation {obsid} has no corrected positions: {reason}")
+        frames = archive.derived("frames")
+        made.append("frames")
+    version = frames.version if wanted and frames else ""
+    if earlier is None or earlier.outdated(entries) or had != version:
+        say("Clustering regions into sources ...")
+        radius = float(str(earlier.parameters["radius_arcsec"])) if earlier else RADIUS_ARCSEC
+        cluster_archive(archive, plan, radius_arcsec=radius, rectified=wanted)
+        made.append("unique")
+    return made
 
 
 def _features(archive: Archive, plan: Plan) -> None:

@@ -14,7 +14,7 @@ from typing import Final
 from exod.archive import Archive, open_archive
 from exod.archive.derived import Derived
 from exod.archive.increments import deriving
-from exod.errors import ArchiveError, ConfigError
+from exod.errors import ArchiveError, ConfigError, plural
 from exod.scheduler.plan import Plan
 from exod.schemas.derived import DERIVED
 from exod.sources.identities import REACH
@@ -24,6 +24,9 @@ from exod.stages.derive.cluster.update import KEPT, PUBLISHED, Update
 RADIUS_ARCSEC: Final = 20.0
 RADII: Final = (0.1, 600.0)
 """Clustering radius by default, and its limits, in arcsec (method.md, Clustering)."""
+
+POSITIONS: Final = "positions"
+"""Among the parameters: the version of corrected positions that sources are made of, or nothing."""
 
 ROWS_PER_PARTITION: Final = 20_000
 """Regions of a partition at most: it is computed in a second."""
@@ -52,6 +55,7 @@ def cluster_archive(
     rule: str | None = None,
     keep_names: bool | None = None,
     names_from: str | Path | None = None,
+    rectified: bool | None = None,
     rows_per_partition: int = ROWS_PER_PARTITION,
 ) -> Clustering:
     """Make or bring up to date the product ``unique`` of an archive.
@@ -78,6 +82,10 @@ def cluster_archive(
     names_from : path, optional
         An archive, a release or a table whose names are taken over by the nearest sources within
         the radius, and its numbers too if this archive has no sources yet.
+    rectified : bool, optional
+        Whether sources are made of the corrected positions and errors of `exod rectify`, rather
+        than of those that were measured; by default as before, or not. With other corrected
+        positions all sources are made anew.
     rows_per_partition : int
         A part of the sky with more regions is divided.
 
@@ -123,7 +131,11 @@ def cluster_archive(
         "rule": rule or str(had["rule"]),
         "names": KEPT if keep_names else "first",
     }
-    update = Update.of(archive, asked, plan or Plan(), adopted)
+    frames = _frames(archive) if rectified or (rectified is None and had.get(POSITIONS)) else None
+    if frames or POSITIONS in had:
+        asked[POSITIONS] = frames.version if frames else ""
+    positions = tuple(frames.of("positions")) if frames else None
+    update = Update.of(archive, asked, plan or Plan(), adopted, positions)
     if update.changes.earlier and update.changes.are_none:
         return Clustering(update.changes.earlier, is_new=False)
     with deriving(archive.store, "unique", DERIVED["unique"]) as new:
@@ -132,3 +144,26 @@ def cluster_archive(
     if found is None:
         raise ArchiveError(f"The sources of {archive.root} are gone; run the same command again.")
     return Clustering(found, is_new=True)
+
+
+def _frames(archive: Archive) -> Derived:
+    """The corrected positions of all observations.
+
+    Raises
+    ------
+    ArchiveError
+        If there are none yet, or they are behind.
+    """
+    found = archive.derived("frames")
+    if found is None:
+        raise ArchiveError(
+            f"The archive {archive.root} has no corrected positions yet; run "
+            f"`exod rectify {archive.root}`."
+        )
+    behind = found.outdated(archive.entries())
+    if behind:
+        raise ArchiveError(
+            f"The corrected positions of {archive.root} are behind by "
+            f"{plural(len(behind), 'observation')}; run `exod rectify {archive.root}`."
+        )
+    return found

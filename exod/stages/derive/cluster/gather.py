@@ -17,14 +17,17 @@ import pyarrow.parquet as pq
 from astropy.time import Time
 
 from exod.archive import increments
+from exod.archive.derived import DerivedFile
 from exod.archive.ledger.entry import LedgerEntry, StoredFile
 from exod.archive.parquet import read_file, writer
+from exod.archive.parts import Part, derived_pieces, read_part
 from exod.archive.store import Store, reported
 from exod.counts.cube import Box
 from exod.errors import ArchiveError
 from exod.observation.times import mjd_of
 from exod.schemas.columns import Column, Table
 from exod.schemas.derived import FOOTPRINTS, MEMBERS, PLACES
+from exod.schemas.frames import POSITIONS
 from exod.schemas.search import IMAGES, OBSERVATIONS, REGIONS, RUNS
 from exod.sky.healpix import Pixels, is_among, sky_pixels
 from exod.sky.plane import TangentPlane
@@ -85,13 +88,25 @@ def batches(entries: Iterable[LedgerEntry]) -> Iterator[GatherBatch]:
         yield GatherBatch(f"{number:05d}", group)
 
 
-def gather(batch: GatherBatch, store: Store, folder: str, order: int) -> Gathered:
-    """Read the observations of a batch and write their regions and footprints into two files."""
+def gather(
+    batch: GatherBatch,
+    store: Store,
+    folder: str,
+    order: int,
+    positions: Sequence[DerivedFile] | None = None,
+) -> Gathered:
+    """Read the observations of a batch and write their regions and footprints into two files.
+
+    Regions are where the table positions says, of which `positions` are the files, or where they
+    were measured.
+    """
+    corrected = None if positions is None else _corrected(batch, store, positions)
     regions, footprints, places = [], [], []
     for entry in batch.entries:
         file = entry.file(OBSERVATIONS.name)
         about = read_file(store, file, OBSERVATIONS, ("date_obs", *_PLANE)).to_pylist()
-        found = _regions(store, entry, order, mjd(about[0]["date_obs"]) if about else np.nan)
+        date = mjd(about[0]["date_obs"]) if about else np.nan
+        found = _regions(store, entry, order, date, corrected)
         seen = list(_footprints(store, entry, about[0])) if about else []
         regions.append(found)
         footprints += [_footprint_row(entry.obsid, subset, item) for subset, item in seen]
@@ -119,10 +134,33 @@ def mjd(date: str) -> float:
         return float("nan")
 
 
-def _regions(store: Store, entry: LedgerEntry, order: int, date: float) -> pa.Table:
+_CORRECTED: Final = {
+    "ra_deg": "ra_corr_deg",
+    "dec_deg": "dec_corr_deg",
+    "pos_err_arcsec": "pos_err_corr_arcsec",
+}
+
+
+def _corrected(batch: GatherBatch, store: Store, files: Sequence[DerivedFile]) -> pd.DataFrame:
+    """Corrected positions of the regions of a batch, by detid, under the names of measured ones."""
+    conditions = [[("obsid", "in", [entry.obsid for entry in batch.entries])]]
+    columns = ["detid", *_CORRECTED.values()]
+    part = Part(tuple(derived_pieces(files)))
+    rows = read_part(part, store=store, table=POSITIONS, rows=conditions, columns=columns)
+    return rows.set_axis(["detid", *_CORRECTED], axis=1).set_index("detid")
+
+
+def _regions(
+    store: Store, entry: LedgerEntry, order: int, date: float, corrected: pd.DataFrame | None
+) -> pa.Table:
     """The regions that have a position, with the date of their event and their pixel."""
     columns = [name for name in CARRIED if name != "mjd"]
     rows = read_file(store, entry.file(REGIONS.name), REGIONS, [*columns, "t_start"])
+    if corrected is not None:
+        own = corrected.reindex(rows["detid"].to_pylist())
+        for name in _CORRECTED:
+            values = pa.array(own[name].to_numpy(float))
+            rows = rows.set_column(rows.schema.get_field_index(name), name, values)
     rows = rows.filter(pa.array(is_position(rows["ra_deg"], rows["dec_deg"])))
     ra, dec = rows["ra_deg"].to_numpy() % 360.0, rows["dec_deg"].to_numpy()
     events = mjd_of(rows["t_start"].to_numpy())

@@ -72,6 +72,8 @@ class Update:
     adopted : Adopted, optional
         Sources of another catalogue whose names are taken over, and their numbers if there is no
         earlier version.
+    positions : tuple of DerivedFile, optional
+        Files of the table positions, if corrected positions are clustered.
     """
 
     store: Store
@@ -79,10 +81,16 @@ class Update:
     changes: Changes
     parameters: dict[str, Any]
     adopted: Adopted | None = None
+    positions: tuple[DerivedFile, ...] | None = None
 
     @classmethod
     def of(
-        cls, archive: Archive, asked: dict[str, Any], plan: Plan, adopted: Adopted | None = None
+        cls,
+        archive: Archive,
+        asked: dict[str, Any],
+        plan: Plan,
+        adopted: Adopted | None = None,
+        positions: tuple[DerivedFile, ...] | None = None,
     ) -> Update:
         """Compare the earlier version with the ledger and with what is asked for."""
         earlier = archive.derived("unique")
@@ -98,7 +106,7 @@ class Update:
         if adopted is not None and earlier is not None:
             # Numbers stay within an archive.
             adopted = adopted.names_only
-        return cls(archive.store, plan, changes, parameters, adopted)
+        return cls(archive.store, plan, changes, parameters, adopted, positions)
 
     @property
     def order(self) -> int:
@@ -160,7 +168,13 @@ class Update:
         regions = sum(entry.rows("regions") for batch in todo for entry in batch.entries)
         observations = sum(len(batch.entries) for batch in todo)
         small = regions <= SMALL and observations <= SMALL_OBSERVATIONS
-        task = partial(gather, store=self.store, folder=new.folder, order=self.order)
+        task = partial(
+            gather,
+            store=self.store,
+            folder=new.folder,
+            order=self.order,
+            positions=self.positions,
+        )
         plan = self._plan(small=small)
         return compute_all(task, todo, plan, lambda batch: f"gather-{batch.name}")
 
