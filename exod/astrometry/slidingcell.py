@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import KDTree
 from scipy.special import erf, erfinv
 
+from exod.astrometry.centroids import CENTROID_ERROR, windowed_centroid
 from exod.schemas.arrays import Floats
 
 CELL_SHARE: Final = 0.9
@@ -22,14 +23,8 @@ CELL_SHARE: Final = 0.9
 
 _GAUSSIAN_90: Final = 2.146
 """Radius with 90 % of a round Gaussian, in its standard deviation: sqrt(-2 ln 0.1)."""
-_WINDOW: Final = 2.0
-"""Square of the width of the window of a centroid, in that of the point spread."""
-_CENTROID_ERROR: Final = (1.0 + 1.0 / _WINDOW) ** 2 / (1.0 + 2.0 / _WINDOW)
-"""Error of a centroid in sigma / sqrt(N), the least possible: from the variance of its equation."""
 _SMALLEST_CELL: Final = 3
 _LARGEST_IMAGE: Final = 10_000
-_STEPS: Final = 50
-_STILL: Final = 1e-3
 
 
 @dataclass(frozen=True)
@@ -282,7 +277,7 @@ def _centred(
     excess, _ = cell_signal(inside, around - inside, sides, frames)
     alpha, beta = square_share(sides, spread), square_share(frames, spread)
     net = excess / (alpha * frames**2.0 - beta * sides**2.0)
-    error = _CENTROID_ERROR * spread / np.sqrt(np.maximum(net, 1.0))
+    error = CENTROID_ERROR * spread / np.sqrt(np.maximum(net, 1.0))
     sources = CellSources(
         centres[:, 0], centres[:, 1], error, net, found[:, 2], sides, spread, ratio
     )
@@ -296,61 +291,3 @@ def _squares(tree: KDTree, centres: Floats, sides: NDArray[np.int64]) -> NDArray
         near = tree.query_ball_point(centre, side / 2.0, p=np.inf)
         counts[row] = len(near)
     return counts
-
-
-def windowed_centroid(
-    places: ArrayLike, start: ArrayLike, spread: float, reach: float
-) -> tuple[Floats, float]:
-    """Centroid of photons, each weighted by a Gaussian around the centroid itself.
-
-    The window is 1.4 times as wide as the source: the error is 1.12 times the least possible, and
-    an even background or a neighbour some widths away does not move it.
-
-    Parameters
-    ----------
-    places : array_like, shape (n, 2)
-        Photons.
-    start : array_like, shape (2,)
-        Where to begin.
-    spread : float
-        Standard deviation of the point spread.
-    reach : float
-        How far from the beginning it may come; beyond, the beginning is the answer.
-
-    Returns
-    -------
-    centre : ndarray, shape (2,)
-        The centroid.
-    ratio : float
-        Size of the source in that of the point spread, from the photons within the window; NaN if
-        the photons are no more concentrated than an even background.
-
-    References
-    ----------
-    The iteration is that of XWIN_IMAGE in SExtractor, Bertin and Arnouts 1996, A&AS 117, 393.
-
-    Examples
-    --------
-    >>> centre, _ = windowed_centroid([[1.0, 2.0], [2.0, 2.0]], [1.2, 2.0], 1.0, 3.0)
-    >>> centre.round(2)
-    array([1.5, 2. ])
-    """
-    photons, begun = np.asarray(places, float).reshape(-1, 2), np.asarray(start, float)
-    centre, wide = begun, spread**2 * _WINDOW
-    for _ in range(_STEPS):
-        away = photons - centre
-        weights = np.exp(-0.5 * (away**2).sum(axis=1) / wide)
-        if not weights.sum() > 0.0:
-            return begun, float("nan")
-        step = (1.0 + 1.0 / _WINDOW) * weights @ away / weights.sum()
-        centre = centre + step
-        if np.hypot(*(centre - begun)) > reach:
-            return begun, float("nan")
-        if np.hypot(*step) < _STILL:
-            break
-    away = photons - centre
-    square = (away**2).sum(axis=1)
-    weights = np.exp(-0.5 * square / wide)
-    seen = weights @ square / weights.sum() / 2.0
-    left = 1.0 / seen - 1.0 / wide if seen > 0.0 else np.inf
-    return centre, float(1.0 / np.sqrt(left) / spread) if left > 0.0 else float("nan")

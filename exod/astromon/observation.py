@@ -325,6 +325,24 @@ class ChandraObservation:
         return self.steps.centroids()
 
     @logging_call_decorator
+    def dmcoords(self, name: str, **kwargs: Any) -> float:
+        """A coordinate by dmcoords of CIAO, along the aspect solution.
+
+        Parameters
+        ----------
+        name : str
+            Which parameter, as x, y, ra, dec or theta.
+        **kwargs
+            Parameters of dmcoords, as op, ra and dec.
+
+        Raises
+        ------
+        CiaoError
+            If there is no CIAO, or it fails.
+        """
+        return self.steps.coordinate(name, kwargs)
+
+    @logging_call_decorator
     def get_sources(self, version: str = "celldetect") -> Table:
         """Sources as rows of astromon_xray_src, with psfratio.
 

@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exod.astrometry.ccdreadout import counts_per_frame, largest_around, on_streak
+from exod.astrometry.centroids import windowed_centroid
 from exod.astrometry.slidingcell import (
     cell_signal,
     chandra_spread,
     detect_cells,
     frame_of,
     square_share,
-    windowed_centroid,
 )
 
 AXIS = (4096.5, 4096.5)

@@ -151,6 +151,22 @@ def test_calls_of_the_other_steps(made, fake):
     ]
 
 
+def test_coordinates_along_the_aspect_solution(made, fake):
+    observation = made()
+    events = observation.workdir / "primary" / "acisf08007N002_evt2.fits.gz"
+    aspect = observation.workdir / "secondary" / "pcadf08007_000N001_asol1.fits.gz"
+    aspect.touch()
+    assert observation.dmcoords("x", op="cel", ra=150.0, dec=2) == 4096.5
+    assert fake.calls == [
+        ["punlearn", "dmcoords"],
+        ["dmcoords", f"{events}", f"asolfile={aspect}", "op=cel", "ra=150.0", "dec=2"],
+        ["pget", "dmcoords", "x"],
+    ]
+    fake.make("pget", "print('INDEF')")
+    with pytest.raises(CiaoError, match="dmcoords of CIAO gave 'INDEF' as x"):
+        observation.dmcoords("x")
+
+
 def test_reprocessing_is_called_before_there_are_images(made, fake):
     observation = made()
     observation.repro()

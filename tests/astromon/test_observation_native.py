@@ -146,6 +146,8 @@ def test_what_needs_ciao(made):
         observation.run_wavdetect("baseline")
     with pytest.raises(CiaoError, match="chandra_repro needs CIAO"):
         observation.repro()
+    with pytest.raises(CiaoError, match="dmcoords needs CIAO"):
+        observation.dmcoords("x")
 
 
 @pytest.mark.parametrize("size", [0, 100, 5000])

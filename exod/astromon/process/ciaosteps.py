@@ -7,7 +7,7 @@ observation.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -16,11 +16,13 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
+from exod.astromon.process.chandraarchive import FOLDERS
 from exod.astromon.process.programs import Ciao, CiaoError
 from exod.astromon.process.workfiles import (
     begun,
     event_file,
     filtered_event_file,
+    found,
     name_of_filtered,
     the_file,
 )
@@ -94,6 +96,18 @@ class CiaoSteps:
         self.run("dmcoords", events, op="cel", celfmt="deg", ra=ra, dec=dec)
         x, y = self.asked("dmcoords", "x"), self.asked("dmcoords", "y")
         return f"(x,y)=circle({x},{y},{radius / PIXELS[self.is_hrc]})"
+
+    def coordinate(self, name: str, parameters: Mapping[str, Any]) -> float:
+        """A coordinate by dmcoords along the aspect solution."""
+        aspect = [path for part in FOLDERS for path in found(self.folder, f"{part}/*asol*.fits*")]
+        solution = {"asolfile": ",".join(map(str, aspect))} if aspect else {}
+        self.run("punlearn", "dmcoords")
+        self.run("dmcoords", event_file(self.folder), **solution, **parameters)
+        value = self.asked("dmcoords", name)
+        try:
+            return float(value)
+        except ValueError as error:
+            raise CiaoError(f"{self.tag} dmcoords of CIAO gave {value!r} as {name}.") from error
 
     def filter_events(self, radius: float) -> Path:
         """Leave out events that are far from the pointing."""

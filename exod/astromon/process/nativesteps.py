@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -65,6 +66,11 @@ class NativeSteps:
     def _near(self, events: ChandraEvents, sky: NDArray[Any], radius: float) -> NDArray[np.bool_]:
         away = np.hypot(*(sky - np.array(events.axis)).T)
         return np.asarray(away <= radius / PIXELS[self.is_hrc])
+
+    def coordinate(self, name: str, parameters: Mapping[str, Any]) -> float:
+        """Coordinates of detectors are CIAO's."""
+        del name, parameters
+        raise CiaoError(f"OBSID={self.obsid} dmcoords needs CIAO; give its prefix.")
 
     def filter_events(self, radius: float) -> Path:
         """Leave out events that are far from the pointing."""
