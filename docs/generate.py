@@ -25,7 +25,7 @@ from exod.schemas import DERIVED, FORMAT_VERSION, MATCH, TABLES, Table
 ROOT = Path(__file__).resolve().parent.parent
 DATA_MODEL = ROOT / "docs" / "data_model.md"
 PAGES_WITH_BLOCKS = (ROOT / "docs" / "user_guide.md",)
-PICTURES = ("architecture", "method")
+PICTURES = ("angles", "architecture", "method")
 
 _BLOCK = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _ATTRIBUTE = re.compile(r"^(\w+) : (.+)$")

@@ -414,3 +414,128 @@ def _table() -> list[str]:
             parts.append(_text(x, y, words, 11, anchor="start", weight=weight))
         parts.append(_lines([(14, y + 9), (212, y + 9)], "#c9c9c9", 1.0))
     return parts
+
+
+_ROLL = 28.0
+"""Roll angle of the drawing of angles, degrees."""
+
+
+def angles() -> str:
+    """Axes, angles and signs of offsets and frames, as SVG; north is up, east to the left."""
+    panels = (
+        ("axes", "Y = cos r E + sin r N/Z = −sin r E + cos r N", _axes()),
+        ("angles", "y = atan2(v·Y, v·X)/z = atan2(v·Z, v·X)", _body_angles()),
+        ("offset", "X-ray minus catalogue,/along Y and Z", _offset()),
+        ("frame", "what is added to measured places:/a shift, a turn from E to N", _frame()),
+    )
+    parts = []
+    for number, (title, words, drawing) in enumerate(panels):
+        parts.append(f"<g transform='translate({22 + 260 * number} 18)'>")
+        parts.append(_rectangle(0, 0, 226, 226, "#fafafa", "#d8d8d8", 9))
+        parts += drawing
+        parts.append(_text(113, 176, title, 16, weight="bold"))
+        parts += [_text(113, 196 + 16 * n, line, 13) for n, line in enumerate(words.split("/"))]
+        parts.append("</g>")
+    return _svg(1050, 262, "Angles and signs of offsets and frames", parts)
+
+
+def _along(start: tuple[float, float], degrees: float, length: float) -> tuple[float, float]:
+    """A point so far from another; degrees count from east (left) towards north (up)."""
+    angle = np.radians(degrees)
+    return start[0] - length * float(np.cos(angle)), start[1] - length * float(np.sin(angle))
+
+
+def _pointer(
+    start: tuple[float, float], end: tuple[float, float], colour: str, dashes: str = ""
+) -> str:
+    style = f"stroke-dasharray='{dashes}' {_HEAD}/>" if dashes else f"{_HEAD}/>"
+    return _lines([start, end], colour, 2.0).replace("/>", f" {style}")
+
+
+def _turn(centre: tuple[float, float], radius: float, first: float, last: float) -> str:
+    """A part of a circle with a head, from one direction to another."""
+    points = [_along(centre, degrees, radius) for degrees in np.linspace(first, last, 25)]
+    return _lines(points, _RED, 1.6).replace("/>", f" {_HEAD}/>")
+
+
+def _axes() -> list[str]:
+    centre = (132.0, 118.0)
+    parts = []
+    for degrees, words, colour in (
+        (0.0, "E", _FAINT),
+        (90.0, "N", _FAINT),
+        (_ROLL, "Y", _BLUE),
+        (90.0 + _ROLL, "Z", _BLUE),
+    ):
+        parts.append(_pointer(centre, _along(centre, degrees, 86.0), colour))
+        x, y = _along(centre, degrees, 99.0)
+        parts.append(_text(x, y + 5, words, 14, weight="bold"))
+    for first in (0.0, 90.0):
+        parts.append(_turn(centre, 58.0, first + 3, first + _ROLL - 4))
+        x, y = _along(centre, first + _ROLL / 2, 71.0)
+        parts.append(_text(x, y + 4, "r", 14))
+    parts.append(f"<circle cx='{centre[0]:g}' cy='{centre[1]:g}' r='4' fill='{_INK}'/>")
+    parts.append(_text(centre[0] + 30, centre[1] + 20, "pointing", 12))
+    return parts
+
+
+def _body_angles() -> list[str]:
+    centre = (34.0, 140.0)
+    parts = []
+    for end, words, colour in (
+        ((34.0, 30.0), "Y", _BLUE),
+        ((190.0, 140.0), "X, pointing", _BLUE),
+        ((170.0, 62.0), "v", _INK),
+    ):
+        parts.append(_pointer(centre, end, colour))
+        shift = {"Y": (16, 8), "v": (8, -6)}.get(words, (-36, -10 + 26))
+        parts.append(_text(end[0] + shift[0], end[1] + shift[1], words, 14, weight="bold"))
+    parts.append(_lines([(170.0, 62.0), (170.0, 140.0)], _FAINT, 1.2))
+    parts.append(_text(190.0, 104.0, "v·Y", 12))
+    parts.append(_turn(centre, 70.0, 180.0 - 2, 180.0 - 26))
+    parts.append(_text(120.0, 122.0, "y", 15))
+    return parts
+
+
+def _star(x: float, y: float) -> str:
+    points = [
+        _along((x, y), 90.0 + 36.0 * number, 9.0 if number % 2 == 0 else 4.0)
+        for number in range(10)
+    ]
+    path = " ".join(f"{a:.1f},{b:.1f}" for a, b in points)
+    return f"<polygon points='{path}' fill='{_YELLOW}' stroke='{_INK}'/>"
+
+
+def _offset() -> list[str]:
+    star = (152.0, 130.0)
+    corner = _along(star, _ROLL, 104.0)
+    source = _along(corner, 90.0 + _ROLL, 54.0)
+    sides = (star, corner), (corner, source)
+    middles = [((a[0] + b[0]) / 2, (a[1] + b[1]) / 2) for a, b in sides]
+    return [
+        _lines([star, corner], _BLUE, 1.5),
+        _lines([corner, source], _BLUE, 1.5),
+        _text(middles[0][0] - 8, middles[0][1] + 20, "dy", 14),
+        _text(middles[1][0] - 16, middles[1][1], "dz", 14),
+        _pointer(star, source, _RED),
+        _text(130.0, 76.0, "dr", 14),
+        _star(*star),
+        _text(star[0] + 6, star[1] + 25, "catalogue", 12),
+        f"<circle cx='{source[0]:.1f}' cy='{source[1]:.1f}' r='6' fill='{_RED}'/>",
+        _text(source[0] - 8, source[1] - 13, "X-ray", 12),
+    ]
+
+
+def _frame() -> list[str]:
+    centre = (112.0, 84.0)
+    parts = [f"<circle cx='{centre[0]:g}' cy='{centre[1]:g}' r='4' fill='{_INK}'/>"]
+    for degrees, distance in ((15.0, 82.0), (125.0, 66.0), (195.0, 82.0), (262.0, 44.0)):
+        measured = _along(centre, degrees, distance)
+        true = _along(centre, degrees + 24.0, distance)
+        true = (true[0] - 6.0, true[1] - 4.0)
+        parts.append(_pointer(measured, true, _FAINT, "4 3"))
+        parts.append(f"<circle cx='{measured[0]:.1f}' cy='{measured[1]:.1f}' r='5' fill='{_RED}'/>")
+        parts.append(_star(*true))
+    parts.append(_turn(centre, 30.0, 5.0, 75.0))
+    parts.append(_text(centre[0] + 32, centre[1] + 5, "pointing", 12))
+    return parts

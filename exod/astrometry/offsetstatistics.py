@@ -23,7 +23,7 @@ BOOTSTRAPS: Final = 500
 PERIODS: Final = (
     ("all", np.inf, 0.0),
     ("last 5 years", 5.0, 0.0),
-    ("4 to 2 years before", 4.0, 2.0),
+    ("4 to 2 years", 4.0, 2.0),
     ("last 2 years", 2.0, 0.0),
 )
 """Periods of the table of rms: name, and years before the end at which they begin and end."""
@@ -142,19 +142,20 @@ def rms_table(offsets: pd.DataFrame, end: float | None = None) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row for each of `PERIODS` and for all detectors and each of them: period, detector
+        A row for each of `PERIODS` and for all detectors and, of several, each: period, detector
         ("all" first), n, rms, q90 (arcsec; NaN without offsets) and beyond, the per cent of
         offsets that are longer than 1 arcsec.
     """
     known = offsets[np.isfinite(offsets["dr"].to_numpy(float))]
     year = known["year"].to_numpy(float)
     last = float(year.max(initial=-np.inf)) if end is None else end
+    detectors = sorted(set(known["detector"]))
     rows = []
     for name, begin, until in PERIODS:
         # Also the first instant of a period that begins so long before its end.
         within = (year >= last - begin) & ((year < last - until) | (until == 0.0))
         within &= year <= last
-        for detector in ("all", *sorted(set(known["detector"]))):
+        for detector in ("all", *(detectors if len(detectors) > 1 else ())):
             chosen = within & ((known["detector"] == detector) | (detector == "all"))
             rows.append({"period": name, "detector": detector, **_rms(known["dr"][chosen])})
     return pd.DataFrame(rows)

@@ -51,7 +51,7 @@ def outputs(notebook: nbformat.NotebookNode, name: str) -> str:
 
 
 def test_there_are_notebooks():
-    assert [path.name for path in NOTEBOOKS] == ["five_questions.ipynb"]
+    assert [path.name for path in NOTEBOOKS] == ["astrometry.ipynb", "five_questions.ipynb"]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -82,3 +82,17 @@ def test_five_questions_are_answered(kernel, tmp_path):
     assert "0900000301" in outputs(notebook, "limits")
     assert "0900000101" not in outputs(notebook, "limits")
     assert list(work.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_offsets_are_described(kernel, tmp_path):
+    notebook = executed(FOLDER / "astrometry.ipynb", kernel, tmp_path)
+    said = [out for cell in notebook.cells for out in cell.get("outputs", [])]
+    assert not [out for out in said if out.get("name") == "stderr"]
+    assert outputs(notebook, "angles") == "(5.0, 8.66)"
+    (alert,) = [line.split() for line in outputs(notebook, "alerts").splitlines()[1:]]
+    assert alert[1:3] == ["all", "dy"]
+    assert float(alert[3]) == pytest.approx(2016.2, abs=0.3)
+    assert "'amplitude (arcsec)': 0.1" in outputs(notebook, "season")
+    (cell,) = [cell for cell in notebook.cells if cell["id"] == "history"]
+    assert any("image/png" in out.get("data", {}) for out in cell.outputs)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from exod.astrometry.drift import BOX
 from exod.astrometry.offsetstatistics import RADIAL_EDGES
-from exod.plots.offsets.histories import COLOURS, SHOWN, scatter_offsets
+from exod.plots.offsets.histories import COLOURS, SHOWN, reach_of, scatter_offsets
 from exod.plots.style import BLACK, SMALL, as_it_is, series_style
 from exod.report.offsets.offsetnumbers import AXES, SEASON, Version, in_bins
 
@@ -25,7 +25,7 @@ DEPENDENCES: Final = MappingProxyType(
 """What offsets are drawn against, and how it is called."""
 
 REACH: Final = 1.1
-"""Largest offset that is drawn, arcsec."""
+"""Largest offset that is drawn, arcsec, or twice that."""
 
 
 def draw_dependence(version: Version, name: str) -> Figure:
@@ -33,6 +33,7 @@ def draw_dependence(version: Version, name: str) -> Figure:
     figure = Figure(figsize=(10, 3.3), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
     offsets = version.offsets
+    reach = reach_of(version, REACH)
     shown = offsets.iloc[:: -(-len(offsets) // SHOWN)]
     for axes, axis in zip(panels, AXES, strict=True):
         scatter_offsets(axes, shown[name], shown[axis], COLOURS[axis])
@@ -43,7 +44,7 @@ def draw_dependence(version: Version, name: str) -> Figure:
             marks: dict[str, Any] = {"fmt": "s", "color": BLACK, "ms": 4, "capsize": 2, "lw": 1.2}
             axes.errorbar(bins["place"], bins["median"], ends, **marks, label=label)
         axes.axhline(0, color="0.7", lw=0.8, zorder=0.5)
-        axes.set(xlabel=DEPENDENCES[name], ylabel=f"{axis} (″)", ylim=(-REACH, REACH))
+        axes.set(xlabel=DEPENDENCES[name], ylabel=f"{axis} (″)", ylim=(-reach, reach))
         axes.tick_params(labelleft=True)
         axes.legend(frameon=False, fontsize=SMALL, loc="upper right", ncols=2)
     return figure
@@ -61,6 +62,6 @@ def draw_detectors(version: Version) -> Figure:
         share = np.concatenate([[0.0], radial.share])
         axes.step(RADIAL_EDGES, share, where="post", color=colour, ls=line, lw=1.6, label=label)
     axes.set(xlabel="Radial offset (″)", ylabel="Share within the radius")
-    axes.set(xlim=(0, 1.6), ylim=(0, 1.02))
+    axes.set(xlim=(0, reach_of(version, 1.6)), ylim=(0, 1.02))
     axes.legend(frameon=False, fontsize=SMALL, loc="lower right")
     return figure

@@ -14,7 +14,7 @@ from exod.plots.style import BLACK, BLUE, GREEN, ORANGE, SMALL, VERMILLION, as_i
 from exod.report.offsets.offsetnumbers import AXES, Version
 
 REACH: Final = 2.0
-"""Largest offset that is drawn, arcsec; what is beyond is drawn at the edge."""
+"""Largest offset of a history, arcsec, or twice that; what is beyond is drawn at the edge."""
 
 COLOURS: Final = {"dy": BLUE, "dz": ORANGE}
 """Those of the pages of astromon."""
@@ -38,6 +38,7 @@ def draw_history(version: Version, detector: str, alerts: pd.DataFrame) -> Figur
     alerts : DataFrame
         Steps to mark, from `exod.report.offsets.offsetnumbers.drift_alerts`.
     """
+    reach = reach_of(version, REACH)
     figure = Figure(figsize=(10, 5.0), layout="constrained")
     panels = figure.subplots(2, 1, sharex=True)
     offsets = version.offsets
@@ -46,7 +47,7 @@ def draw_history(version: Version, detector: str, alerts: pd.DataFrame) -> Figur
     every = -(-len(offsets) // SHOWN)
     shown, bins = offsets.iloc[::every], version.history[detector]
     for axes, name in zip(panels, AXES, strict=True):
-        _points(axes, shown["year"], shown[name], COLOURS[name])
+        _points(axes, shown["year"], shown[name], COLOURS[name], reach)
         _boxes(axes, bins[bins["axis"] == name])
         if detector == "all" and (fit := version.seasonal[name]) is not None:
             years = np.linspace(offsets["year"].min(), offsets["year"].max(), 1000)
@@ -61,16 +62,16 @@ def draw_history(version: Version, detector: str, alerts: pd.DataFrame) -> Figur
                 "color": VERMILLION,
                 "textcoords": "offset points",
             }
-            axes.annotate(text, (step["year"], 0.86 * REACH), (4, 0), **style)
+            axes.annotate(text, (step["year"], 0.86 * reach), (4, 0), **style)
         axes.axhline(0, color="0.7", lw=0.8, zorder=0.5)
-        axes.set_ylim(-REACH, REACH)
+        axes.set_ylim(-reach, reach)
         axes.set_ylabel(f"{name} (″)")
         # Beside the axes, where it hides no offset.
         axes.legend(frameon=False, fontsize=SMALL, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     low, high = offsets["year"].min(), offsets["year"].max()
-    margin = max(0.04 * (high - low), 0.3)
+    margin = max(0.04 * (high - low), 0.6)
     panels[-1].set_xlim(low - margin, high + margin)
-    panels[-1].xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+    panels[-1].xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
     panels[-1].xaxis.set_major_formatter("{x:.0f}")
     panels[-1].set_xlabel("Year")
     name = "All detectors" if detector == "all" else as_it_is(detector)
@@ -78,6 +79,11 @@ def draw_history(version: Version, detector: str, alerts: pd.DataFrame) -> Figur
         f"{name}, {len(offsets):,} offset{'' if len(offsets) == 1 else 's'}", fontsize=10
     )
     return figure
+
+
+def reach_of(version: Version, usual: float) -> float:
+    """The usual largest offset of a picture, or twice that if one in ten is beyond."""
+    return usual if version.radial["all"].quantiles["radius"][90.0] < usual else 2 * usual
 
 
 def scatter_offsets(axes: Axes, places: pd.Series, values: pd.Series, colour: str) -> None:
@@ -88,15 +94,15 @@ def scatter_offsets(axes: Axes, places: pd.Series, values: pd.Series, colour: st
     axes.scatter([], [], 14, color=colour, lw=0, label="offset")
 
 
-def _points(axes: Axes, years: pd.Series, values: pd.Series, colour: str) -> None:
-    beyond = values.abs() > REACH
+def _points(axes: Axes, years: pd.Series, values: pd.Series, colour: str, reach: float) -> None:
+    beyond = values.abs() > reach
     scatter_offsets(axes, years[~beyond], values[~beyond], colour)
     for sign, marker in ((1, "^"), (-1, "v")):
         out = beyond & (np.sign(values) == sign)
-        place = np.full(int(out.sum()), sign * 0.97 * REACH)
+        place = np.full(int(out.sum()), sign * 0.97 * reach)
         axes.scatter(years[out], place, 14, marker=marker, color=colour, lw=0)
     if beyond.any():
-        axes.scatter([], [], 14, marker="^", color=colour, lw=0, label=f"beyond ±{REACH:g}″")
+        axes.scatter([], [], 14, marker="^", color=colour, lw=0, label=f"beyond ±{reach:g}″")
 
 
 def _boxes(axes: Axes, bins: pd.DataFrame) -> None:

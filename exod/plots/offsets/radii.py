@@ -11,7 +11,7 @@ from matplotlib.patches import Circle
 
 from exod.astrometry.drift import HALF_YEAR
 from exod.astrometry.offsetstatistics import MARKS, RADIAL_EDGES, RadialDistribution
-from exod.plots.offsets.histories import MANY
+from exod.plots.offsets.histories import MANY, reach_of
 from exod.plots.style import BLACK, BLUE, SMALL, VERMILLION, as_it_is, series_style
 from exod.report.offsets.offsetnumbers import HALVES, Version, half_year
 
@@ -90,9 +90,9 @@ def draw_components(version: Version) -> Figure:
     offsets = version.offsets
     number = np.floor(offsets["year"].to_numpy() / HALF_YEAR).astype(int)
     halves = np.unique(number)[-HALVES:]
-    for axes, name, low, high in zip(
-        panels, ("dy", "dz", "dr"), (-1.1, -1.1, 0.0), (1.1, 1.1, 1.6), strict=True
-    ):
+    wide, long = reach_of(version, REACH), reach_of(version, 1.6)
+    ends = {"dy": (-wide, wide), "dz": (-wide, wide), "dr": (0.0, long)}
+    for axes, (name, (low, high)) in zip(panels, ends.items(), strict=True):
         axes.set(xlabel=f"{name} (″)", xlim=(low, high), ylim=(0, 1.02))
         if low < 0:
             axes.axvline(0, color="0.8", lw=0.8)

@@ -1,0 +1,212 @@
+"""Monitor: offsets from the sky, their statistics and alerts, as tables and a page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from io import StringIO
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+
+from exod import __version__
+from exod.errors import InputError
+from exod.files.text import read_text
+from exod.files.whole import write_whole
+from exod.plots.drawing import DEFAULT, Drawing
+from exod.plots.offsets import offset_pictures
+from exod.report.offsets.offsetnumbers import WITHIN, OffsetNumbers, Wording, offset_numbers
+from exod.report.offsets.offsetsections import offset_sections
+from exod.report.page import render
+from exod.stages.report.offsetsources import chandra_offsets, read_offsets
+
+PAGE: Final = "index.html"
+"""Name of the page of the monitor in its folder."""
+
+CAL: Final = (5.0, 5.0)
+"""Least signal to noise and years of the page cal."""
+
+MTA: Final = (3.0, None)
+"""Least signal to noise and years of the page mta, which has all."""
+
+
+@dataclass(frozen=True)
+class Monitored:
+    """What the monitor has found.
+
+    Attributes
+    ----------
+    numbers : OffsetNumbers
+        What the page says.
+    new : DataFrame
+        Alerts that the alert file did not have.
+    """
+
+    numbers: OffsetNumbers
+    new: pd.DataFrame
+
+
+def monitor(
+    source: str,
+    folder: Path,
+    *,
+    snr: float = 3.0,
+    years: float | None = None,
+    calalign: Path | None = None,
+    temperatures: Path | None = None,
+    alert_file: Path | None = None,
+    drawing: Drawing = DEFAULT,
+    storage_options: Mapping[str, Any] | None = None,
+) -> Monitored:
+    """Describe offsets on a page and in tables.
+
+    Parameters
+    ----------
+    source : str
+        File or folder of tables of astromon, or an archive with offsets.
+    folder : Path
+        Where the page, statistics.csv, radii.csv, half_years.csv and alerts.csv go.
+    snr : float
+        Least signal to noise of the sources of Chandra.
+    years : float, optional
+        How many years before the last offset are described; alerts look at all.
+    calalign, temperatures : Path, optional
+        As of `exod.stages.report.offsetsources.read_offsets`.
+    alert_file : Path, optional
+        JSON of alerts; those that it has are not new.
+    drawing : Drawing
+        Style of the pictures.
+    storage_options : dict, optional
+        Of the archive.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read.
+    ArchiveError
+        If the archive has no offsets.
+    ExodError
+        If something cannot be written.
+    """
+    # Before anything is written, so that a damaged file is told at once.
+    known = read_alerts(alert_file) if alert_file and alert_file.exists() else []
+    offsets, words = read_offsets(
+        source,
+        snr=snr,
+        calalign=calalign,
+        temperatures=temperatures,
+        storage_options=storage_options,
+    )
+    numbers = offset_numbers(offsets, words, years=years)
+    for name, table in tables_of(numbers).items():
+        write_whole(folder / f"{name}.csv", table.to_csv(index=False, float_format="%.6g"))
+    new = [alert for alert in _alerts(numbers) if not _is_known(alert, known)]
+    if alert_file is not None:
+        write_whole(alert_file, json.dumps({"alerts": [*known, *new]}, indent=1) + "\n")
+    _write_page(folder / PAGE, "Offsets from the sky", source, numbers, drawing)
+    return Monitored(numbers, pd.DataFrame(new))
+
+
+def write_pages(
+    dbfile: Any, folder: Path, *, calalign: Path | None = None, drawing: Drawing = DEFAULT
+) -> dict[str, OffsetNumbers]:
+    """Write the pages cal.html and mta.html of tables of astromon.
+
+    Parameters
+    ----------
+    dbfile : path or None
+        The file; by default that of the environment.
+    folder : Path
+        Where the pages go.
+    calalign : Path, optional
+        Folder of alignment files.
+    drawing : Drawing
+        Style of the pictures.
+
+    Returns
+    -------
+    dict of str to OffsetNumbers
+        What each page says.
+    """
+    found = {}
+    titles = {"cal": "Offsets for calibration", "mta": "Offsets for monitoring and trends"}
+    for name, (snr, years) in {"cal": CAL, "mta": MTA}.items():
+        offsets, words = chandra_offsets(dbfile, snr=snr, calalign=calalign)
+        if years is not None:
+            more = f"{words.selection} Shown are the {years:g} years before the last offset."
+            words = Wording(more, words.before, words.after, words.correction)
+        found[name] = offset_numbers(offsets, words, years=years)
+        shown = "the default file" if dbfile is None else str(dbfile)
+        _write_page(folder / f"{name}.html", titles[name], shown, found[name], drawing)
+    return found
+
+
+def tables_of(numbers: OffsetNumbers) -> dict[str, pd.DataFrame]:
+    """Statistics, radii and half-year medians of both versions, and the alerts."""
+    versions = {"before": numbers.before, "after": numbers.after}
+    there = {name: version for name, version in versions.items() if version is not None}
+    radii = [
+        radial.quantiles.rename_axis("percent")
+        .reset_index()
+        .assign(version=name, detector=detector, n=radial.n)
+        for name, version in there.items()
+        for detector, radial in version.radial.items()
+    ]
+    columns = ["percent", "radius", "low", "high", "version", "detector", "n"]
+    history = [
+        bins.assign(version=name, detector=detector)
+        for name, version in there.items()
+        for detector, bins in version.history.items()
+    ]
+    return {
+        "statistics": pd.concat([one.rms.assign(version=name) for name, one in there.items()]),
+        "radii": pd.concat(radii) if radii else pd.DataFrame(columns=columns),
+        "half_years": pd.concat(history),
+        "alerts": numbers.alerts,
+    }
+
+
+def read_alerts(path: Path) -> list[dict[str, Any]]:
+    """Alerts of an alert file.
+
+    Raises
+    ------
+    InputError
+        If it is none.
+    """
+    try:
+        found = json.load(StringIO(read_text(path, "The alert file")))["alerts"]
+        return [{**alert, "year": float(alert["year"])} for alert in found]
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(
+            f"{path} is no alert file ({error}); remove it, or give another with --alert-file."
+        ) from error
+
+
+def _alerts(numbers: OffsetNumbers) -> list[dict[str, Any]]:
+    told = datetime.now(UTC).isoformat(timespec="seconds")
+    return [
+        {**{str(key): value for key, value in row.items()}, "told": told}
+        for row in numbers.alerts.to_dict("records")
+    ]
+
+
+def _is_known(alert: Mapping[str, Any], known: list[dict[str, Any]]) -> bool:
+    """Whether there is one of the same detector and axis at nearly the same time."""
+    return any(
+        abs(alert["year"] - other["year"]) < WITHIN
+        and all(alert[name] == other.get(name) for name in ("detector", "axis"))
+        for other in known
+    )
+
+
+def _write_page(
+    path: Path, title: str, source: str, numbers: OffsetNumbers, drawing: Drawing
+) -> None:
+    with drawing.applied():
+        pictures = offset_pictures(numbers)
+    made = f"{source}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, exod {__version__}"
+    write_whole(path, render(title, made, offset_sections(numbers, pictures)))
