@@ -271,13 +271,13 @@ class ArchiveReader(ProductReader):
             entry = None
         file = entry.file(LIGHTCURVES.name) if entry else None
         if entry is None or file is None:
-            return LIGHTCURVES.frame()
+            return LIGHTCURVES.shown.frame()
         compacted = read_pointer(self._store)
         files = compacted.files_with(LIGHTCURVES.name, entry) if compacted else None
         stored = [file] if files is None else [file.stored for file in files]
         # Files are sorted by runid, so their statistics leave few row groups to read.
         wanted = [[("runid", "==", detid.rpartition("_")[0]), ("detid", "==", detid)]]
-        found = [read_file(self._store, file, LIGHTCURVES, rows=wanted) for file in stored]
+        found = [read_file(self._store, file, LIGHTCURVES.shown, rows=wanted) for file in stored]
         return to_pandas(pa.concat_tables(found))
 
     def cone(self, ra_deg: float, dec_deg: float, radius_arcsec: float) -> dd.DataFrame:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pyarrow as pa
 
 from exod.schemas import kinds
 from exod.schemas.columns import Column, Table
 from exod.schemas.search import LIGHTCURVES, OBSID, RUN_KEY
 
-_OF_FRAMES = ("time", "n", "mu", "bti", "bccd", "B_peak_log", "B_eclipse_log")
+_OF_FRAMES = ("time", "time_mjd", "n", "mu", "bti", "bccd", "B_peak_log", "B_eclipse_log")
 
 PLACE_CURVES = Table(
     "place",
@@ -17,7 +19,12 @@ PLACE_CURVES = Table(
         *RUN_KEY,
         Column("taken", pa.string(), "", "Cells that were summed: cell, radius, or a region"),
         Column("n_cells", pa.int32(), "", "How many they are"),
-        *(column for column in LIGHTCURVES.columns if column.name in _OF_FRAMES),
+        # They are made at once, so that their dates are in them.
+        *(
+            replace(column, dates="")
+            for column in LIGHTCURVES.shown.columns
+            if column.name in _OF_FRAMES
+        ),
     ),
     ("runid", "time"),
 )
@@ -27,6 +34,7 @@ PHOTONS = Table(
     "Photons that were counted in the cells of a region",
     (
         kinds.start("TIME", "Arrival, mission elapsed time"),
+        kinds.start_day("TIME_mjd", "Arrival, MJD (TT)"),
         Column("X", pa.int32(), "pixel", "Sky pixel", ucd="pos.cartesian.x"),
         Column("Y", pa.int32(), "pixel", "Sky pixel", ucd="pos.cartesian.y"),
         Column("PI", pa.int16(), "eV", "Energy", ucd="em.energy"),

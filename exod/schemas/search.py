@@ -61,6 +61,8 @@ _EVENT_DATES = (
     replace(kinds.end_date("t_stop_utc", "t_stop in UTC; empty if NaN"), dates="t_stop"),
 )
 
+FRAME_DAY = replace(kinds.start_day("time_mjd", "Start of the frame, MJD (TT)"), dates="time")
+
 OBSERVATIONS = Table(
     "observations",
     "One row for each observation that was searched",
@@ -307,6 +309,7 @@ LIGHTCURVES = Table(
         kinds.likelihood("B_eclipse_log", "log10 B_eclipse of n and mu; NaN where mu is 0"),
     ),
     ("runid", "label", "time"),
+    computed=(FRAME_DAY,),
 )
 
 IMAGES = Table(

@@ -10,8 +10,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from astropy.io import fits
 from astropy.table import Table
-from helpers.faults import GOOD, OTHER, copy, event_lists, set_keys, source_list
+from helpers.faults import (
+    GOOD,
+    OTHER,
+    copy,
+    event_lists,
+    set_column,
+    set_keys,
+    source_list,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -225,6 +234,87 @@ def test_event_lists_that_are_gone_or_other_ones(small: Path, tmp_path: Path) ->
     shutil.rmtree(folder)
     with pytest.raises(InputError, match=r"are not where its search read them .*give the event"):
         light_curve_at(root, *place)
+
+
+def two_observations(small: Path, again: Path, tmp_path: Path) -> tuple[Archive, dict[str, Path]]:
+    """An archive of two observations of one field, whose files a test may spoil."""
+    folders = {GOOD: copy(small / GOOD, tmp_path), AGAIN: tmp_path / "again"}
+    shutil.copytree(again, folders[AGAIN])
+    config = Config.load(overrides=["cube.t_bin=[200]", "cube.bands=[[0.2,12]]"])
+    root = str(tmp_path / "archive")
+    for files in find_observations(list(folders.values()))[0]:
+        detect_to_archive(files, config, root)
+    return open_archive(root), folders
+
+
+@pytest.mark.parametrize(
+    ("source", "fault"), [("archive", "gone"), ("archive", "damaged"), ("folders", "damaged")]
+)
+def test_the_others_are_shown_where_one_cannot_be_read(
+    small: Path,
+    again: Path,
+    tmp_path: Path,
+    command: Callable[..., tuple[int, str, str]],
+    source: str,
+    fault: str,
+) -> None:
+    archive, folders = two_observations(small, again, tmp_path)
+    row = archive.observations.compute().iloc[0]
+    place = float(row["ra_pnt"]), float(row["dec_pnt"])
+    whole = light_curve_at(archive, *place, t_bin=[200], radius_arcsec=60)
+    if fault == "gone":
+        shutil.rmtree(folders[GOOD])
+    else:
+        for path in event_lists(folders[GOOD]):
+            path.write_bytes(path.read_bytes()[:4000])
+    given = [archive.root] if source == "archive" else list(folders.values())
+    asked = {"t_bin": [200], "radius_arcsec": 60}
+    with pytest.warns(UserWarning, match=GOOD):
+        found = light_curve_at(archive if source == "archive" else given, *place, **asked)
+    expected = whole[whole["obsid"] == AGAIN].reset_index(drop=True)
+    pd.testing.assert_frame_equal(found, expected)
+    at = ("--at", f"{place[0]},{place[1]}", "--t-bin", "200", "--radius", "60")
+    code, said, complaint = command(
+        "lightcurve", *given, *at, "--plots", tmp_path / "plots", "--to", tmp_path / "t.csv"
+    )
+    assert code == 1
+    assert f"{AGAIN}_0_200" in said
+    assert complaint.count("exod:") == 1
+    assert GOOD in complaint
+    assert set(pd.read_csv(tmp_path / "t.csv", dtype={"obsid": str})["obsid"]) == {AGAIN}
+    for path in event_lists(folders[AGAIN]):
+        path.write_bytes(path.read_bytes()[:4000])
+    with pytest.raises(InputError, match=f"None of the 2 observations.*{GOOD}.*{AGAIN}"):
+        light_curve_at(archive if source == "archive" else given, *place, **asked)
+
+
+def test_observations_outside_of_the_time_are_left_out(
+    archives: dict[str, Archive], small: Path, again: Path, tmp_path: Path
+) -> None:
+    later = tmp_path / AGAIN
+    shutil.copytree(again, later)
+    for path in event_lists(later):
+        header = fits.getheader(path, "EVENTS")
+        set_column(path, "TIME", lambda times: times + 1e6)
+        set_keys(path, **{name: header[name] + 1e6 for name in ("TSTART", "TSTOP")})
+    place = inside(archives["published"])
+    one = light_curve_at(small / GOOD, *place, t_bin=[200])
+    between = float(one["time"].iloc[0]), float(one["time"].iloc[-1]) + 1
+    found = light_curve_at([small / GOOD, later], *place, t_bin=[200], between=between)
+    pd.testing.assert_frame_equal(found, one)
+    with pytest.raises(InputError, match=r"None of the 2 observations.*begins between 1 and 2 s"):
+        light_curve_at([small / GOOD, later], *place, between=(1, 2))
+
+
+def test_frames_have_dates(archives: dict[str, Archive]) -> None:
+    archive = archives["published"]
+    found = light_curve_at(archive, *inside(archive), t_bin=[200])
+    regions = archive.regions.compute()
+    stored = archive.lightcurve(str(regions["detid"].iloc[0]))
+    everything = archive.lightcurves.compute()
+    for curve in (found, stored, everything):
+        days = 50814 + curve["time"].to_numpy() / 86400
+        np.testing.assert_allclose(curve["time_mjd"], days, rtol=0, atol=1e-9)
 
 
 def test_the_command(

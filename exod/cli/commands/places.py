@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from exod.cli.app import PlainConsole, app, err, new_table, out, say
+from exod.cli.app import PlainConsole, app, end_if_failed, err, new_table, out, say
 from exod.cli.options import (
     Archive_,
     Between,
@@ -27,7 +27,7 @@ from exod.cli.options import (
     storage_options,
     time_range,
 )
-from exod.errors import ConfigError, plural
+from exod.errors import ConfigError, InputError, plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -132,6 +132,7 @@ def lightcurve(
             f"The settings of {paths[0]} are those of its search; give the event lists in place of "
             f"the archive to choose others than --t-bin and --band."
         )
+    failures: list[str] = []
     with err.status("Reading events") as status:
         if archive is not None and like:
             place, curves = region_curves(archive, like, between=during, **runs)
@@ -142,6 +143,9 @@ def lightcurve(
             curves = []
             found = asked_curves(given, place, obsids=obsid or (), config=wanted, **runs)
             for name, own in found:
+                if isinstance(own, InputError):
+                    failures.append(str(own))
+                    continue
                 curves += own
                 status.update(f"Reading events: {name} is done")
         pictures = draw_curves(curves, place, plots, drawing)
@@ -150,6 +154,7 @@ def lightcurve(
         _write(to, PLACE_CURVES, curve_rows(curves), overwrite=overwrite)
     for path in pictures:
         say(str(path))
+    end_if_failed(failures)
 
 
 @app.command()

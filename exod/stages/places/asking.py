@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from exod.pps import ObservationFiles, find_observations
 from exod.stages.images.onerun import with_one_run
 from exod.stages.places.choosing import CoveringObservation, covering_observations, region_of
 from exod.stages.places.curves import (
+    NoFramesError,
     PlaceCurve,
     SkyPlace,
     curve_rows,
@@ -25,8 +28,8 @@ from exod.stages.places.curves import (
 )
 from exod.stages.places.recorded import recorded_files
 
-Found = tuple[str, list[PlaceCurve]]
-"""An observation and its light curves."""
+Found = tuple[str, list[PlaceCurve] | InputError]
+"""An observation and its light curves, or why it has none though others may."""
 
 
 def opened(path: str | Path, options: Mapping[str, Any] | None = None) -> Archive | None:
@@ -90,6 +93,11 @@ def light_curve_at(
     ConfigError
         If the settings are impossible.
 
+    Warns
+    -----
+    UserWarning
+        For each observation that cannot be read, if there is a light curve of another.
+
     Examples
     --------
     >>> import exod
@@ -108,7 +116,13 @@ def light_curve_at(
         config=config,
         options=options,
     )
-    return curve_rows([curve for _, curves in found for curve in curves])
+    curves: list[PlaceCurve] = []
+    for _, own in found:
+        if isinstance(own, InputError):
+            warnings.warn(str(own), stacklevel=2)
+        else:
+            curves += own
+    return curve_rows(curves)
 
 
 def asked_curves(
@@ -127,8 +141,13 @@ def asked_curves(
     ------
     obsid : str
         An observation that covers the place.
-    curves : list of PlaceCurve
-        Its light curves.
+    curves : list of PlaceCurve or InputError
+        Its light curves; or why it cannot be read, at the end and only if others have some.
+
+    Raises
+    ------
+    InputError
+        If no observation has a light curve.
     """
     if isinstance(source, Archive):
         yield from _archive_curves(source, place, t_bin, bands, obsids, options)
@@ -143,7 +162,8 @@ def asked_curves(
     given = [name for name, asked in (("t_bin", t_bin), ("bands", bands)) if asked]
     wanted = with_one_run(with_runs(config or Config(), t_bin, bands), given)
     chosen = [files for files in observations if not obsids or files.obsid in obsids]
-    yield from _seen(((files, None) for files in chosen), place, wanted)
+    asked_of = ((files.obsid, partial(lambda found: found, files), None) for files in chosen)
+    yield from _seen(asked_of, place, wanted)
 
 
 def _archive_curves(
@@ -159,29 +179,53 @@ def _archive_curves(
     config = with_runs(archive.config, t_bin, bands)
     covering = covering_observations(archive, place.ra_deg, place.dec_deg, radius, obsids)
     wanted = _runs_wanted(config, covering, place, t_bin, bands)
-    files = ((recorded_files(archive, item.obsid, options), item.regions) for item in covering)
-    yield from _seen(files, place, wanted)
+    asked_of = (
+        (item.obsid, partial(recorded_files, archive, item.obsid, options), item.regions)
+        for item in covering
+    )
+    yield from _seen(asked_of, place, wanted)
 
 
 def _seen(
-    observations: Iterable[tuple[ObservationFiles, pd.DataFrame | None]],
+    observations: Iterable[tuple[str, Callable[[], ObservationFiles], pd.DataFrame | None]],
     place: SkyPlace,
     config: Config,
 ) -> Iterator[Found]:
-    """Light curves of the observations that have a photon at the place, which one must have."""
-    looked = []
+    """Light curves of the observations that have a photon at the place, which one must have.
+
+    What is wrong with one of several observations is no reason to show none of the others.
+    """
+    looked: list[str] = []
+    left_out: list[tuple[str, InputError]] = []
+    outside_time: list[tuple[str, InputError]] = []
     is_seen = False
-    for files, regions in observations:
-        looked.append(files.obsid)
-        curves = observation_curves(files, config, place, regions)
+    for obsid, files, regions in observations:
+        looked.append(obsid)
+        try:
+            curves = observation_curves(files(), config, place, regions)
+        except InputError as error:
+            # Of many observations few are in a time that is asked for.
+            is_expected = isinstance(error, NoFramesError) and place.between is not None
+            (outside_time if is_expected else left_out).append((obsid, error))
+            continue
         is_seen = is_seen or bool(curves)
-        yield files.obsid, curves
-    if not is_seen:
-        which = looked[0] if len(looked) == 1 else f"any of {', '.join(looked)}"
+        yield obsid, curves
+    if is_seen:
+        yield from left_out
+        return
+    reasons = [error for _, error in (*left_out, *outside_time)]
+    if len(reasons) == 1:
+        raise reasons[0]
+    if reasons:
         raise InputError(
-            f"The position {place.text} is outside the field of {which}: no photon fell on it or "
-            f"on the cells beside it."
+            f"None of the {len(looked)} observations of {place.text} has a light curve of it. "
+            f"{' '.join(str(reason) for reason in reasons[:3])}{' ...' if reasons[3:] else ''}"
         )
+    which = looked[0] if len(looked) == 1 else f"any of {', '.join(looked)}"
+    raise InputError(
+        f"The position {place.text} is outside the field of {which}: no photon fell on it or "
+        f"on the cells beside it."
+    )
 
 
 def region_curves(

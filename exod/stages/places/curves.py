@@ -14,7 +14,7 @@ from exod.counts.cube import Box, Cells
 from exod.errors import InputError
 from exod.observation.observations import Observation
 from exod.observation.subsets import MergedEvents
-from exod.observation.times import utc_date
+from exod.observation.times import mjd_of, utc_date
 from exod.pps import ObservationFiles, local_copies
 from exod.schemas.places import PLACE_CURVES
 from exod.search.lightcurves import LightCurve
@@ -22,6 +22,10 @@ from exod.search.nulls.null import CountedRun
 from exod.search.places import cells_near, cells_within, light_curve_at
 from exod.search.subset import count_subset, run_id
 from exod.stages.detect.read import read_observation
+
+
+class NoFramesError(InputError):
+    """A sound observation saw the place, but has no frame there in the time that is asked for."""
 
 
 @dataclass(frozen=True)
@@ -98,9 +102,9 @@ class PlaceCurve:
     def rows(self) -> pd.DataFrame:
         """Rows of the table `exod.schemas.places.PLACE_CURVES`."""
         key = {name: value for name, value in self.run.items() if name not in ("sigma", "t_lo")}
-        return PLACE_CURVES.frame(
-            pd.DataFrame(vars(self.curve)).assign(**key, taken=self.taken, n_cells=self.n_cells)
-        )
+        about = key | {"taken": self.taken, "n_cells": self.n_cells}
+        frames = pd.DataFrame(vars(self.curve))
+        return PLACE_CURVES.frame(frames.assign(**about, time_mjd=mjd_of(self.curve.time)))
 
 
 def with_runs(
@@ -149,8 +153,10 @@ def observation_curves(
 
     Raises
     ------
+    NoFramesError
+        If it saw the place, but there is no frame to show.
     InputError
-        If an event list is damaged, or there is no subset or no frame to show.
+        If an event list is damaged, or there is no subset.
     """
     with local_copies(files) as here:
         observation = read_observation(here, config)
@@ -174,7 +180,7 @@ def observation_curves(
         found += sorted(curves, key=lambda item: _order(item, config))
     shown = [item for item in found if len(item.curve.time)]
     if reached and not shown:
-        raise InputError(_no_frames(observation, place, config))
+        raise NoFramesError(_no_frames(observation, place, config))
     return shown
 
 

@@ -14,6 +14,7 @@ from exod.counts.cube import Box, CountCube
 from exod.errors import ConfigError, InputError
 from exod.observation.gti import Frames
 from exod.observation.subsets import MergedEvents
+from exod.observation.times import mjd_of
 from exod.pps import local_copies
 from exod.schemas.arrays import Indices
 from exod.schemas.places import PHOTONS
@@ -158,6 +159,7 @@ def _rows(
         pd.DataFrame(
             {
                 "TIME": events.time[index],
+                "TIME_mjd": mjd_of(events.time[index]),
                 "X": events.x[index],
                 "Y": events.y[index],
                 "PI": events.pi[index],

@@ -87,11 +87,11 @@ def light_curves_kept(
     """
     kept = _kept(archive, filters, _KEYS[:1])
     curves = Rows(kept.snapshot, LIGHTCURVES.name, sorted(set(obsids)))
-    every = curves.selected(LIGHTCURVES).text
+    every = curves.selected(LIGHTCURVES.shown).text
     text = f"SELECT * FROM ({every}) WHERE detid IN ({kept.text})"  # noqa: S608
     files = {**kept.files, **curves.files}
     ordered = " ORDER BY runid, label, time"
-    return Question(kept.snapshot, LIGHTCURVES, text, ordered, LIGHTCURVES.name, files)
+    return Question(kept.snapshot, LIGHTCURVES.shown, text, ordered, LIGHTCURVES.name, files)
 
 
 def _kept(archive: Archive, filters: Sequence[Filter], names: Iterable[str]) -> Question:
