@@ -201,7 +201,9 @@ def sources_of(field: Field, sky: Sky, order: int, span: tuple[int, int]) -> Sou
 
 def _numbers_count(field: Field) -> bool:
     """Whether sources of another catalogue take the place of an earlier version."""
-    return field.adopted is not None and bool((field.adopted["region_num"] >= 0).all())
+    # Of none that is near all would have a number.
+    adopted = field.adopted
+    return adopted is not None and len(adopted) > 0 and bool((adopted["region_num"] >= 0).all())
 
 
 def _identified(
@@ -273,10 +275,11 @@ def _about(
     srcids[stays] = names[found.source[stays]]
     if field.adopted is not None:
         source = taken_over(_vectors(field.adopted), clusters.means, sky.radius_arcsec)
-        theirs = field.adopted["srcid"].to_numpy(object)[source]
+        found_there = source >= 0
+        theirs = field.adopted["srcid"].to_numpy(object)[source[found_there]]
         # A name of the other catalogue goes before one that was given here.
-        srcids[np.isin(srcids, theirs[source >= 0])] = ""
-        srcids[source >= 0] = theirs[source >= 0]
+        srcids[np.isin(srcids, theirs)] = ""
+        srcids[found_there] = theirs
     _name_others(srcids, numbers, clusters, field.regions.iloc[naming], field.lineage, sky)
     return pd.DataFrame({"region_num": numbers, "srcid": srcids, "ra_deg": ra, "dec_deg": dec})
 

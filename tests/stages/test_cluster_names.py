@@ -112,6 +112,29 @@ def test_names_and_numbers_come_from_elsewhere(fresh, tmp_path, kind):
         assert numbered(archive).set_index("region_num")["srcid"][50] == "EXOD J0"
 
 
+@pytest.mark.parametrize("place", ["beside", "far", "none"])
+def test_sources_elsewhere_give_no_names(fresh, tmp_path, place):
+    """Also none of the others is near a partition of the sky, or the other table is empty."""
+    away = {"beside": 40 / 3600, "far": 60.0, "none": 0.0}[place]
+    there = fresh.unique[["region_num", "srcid", "ra_deg", "dec_deg"]].compute()
+    there["dec_deg"] -= away * (1 if there["dec_deg"].min() > 0 else -1)
+    there["srcid"] = [f"EXOD elsewhere {number}" for number in range(len(there))]
+    there.head(0 if place == "none" else None).to_csv(tmp_path / "there.csv", index=False)
+    for earlier in (False, True):
+        archive = made(tmp_path / f"archive-{earlier}") if earlier else None
+        if archive is None:
+            archive = Archive.create(tmp_path / "new", Config())
+            add(archive, 1, PLACES, FIELD, jitter_arcsec=2.0)
+        expected = (names(archive), numbered(archive)) if earlier else None
+        cluster_archive(archive.root, HERE, names_from=tmp_path / "there.csv")
+        found = names(archive)
+        assert len(found) == len(PLACES)
+        assert not any("elsewhere" in name for name in found.values())
+        if expected is not None:
+            assert found == expected[0]
+            pd.testing.assert_frame_equal(numbered(archive), expected[1])
+
+
 def test_numbers_stay_where_there_are_some(fresh, tmp_path):
     archive = made(tmp_path / "archive", (3, 2))
     before = tables(archive)["unique"]

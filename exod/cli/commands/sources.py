@@ -73,7 +73,10 @@ def cluster(
     if not found.is_new:
         out.print(f"Nothing has changed: {sources} of {regions}.")
         return
-    out.print(f"{sources} of {regions}, within {radius:g} arcsec of each other.")
+    together = f"within {radius:g} arcsec of each other"
+    if found.derived.parameters["rule"] == "friends":
+        together = "whose positions agree within their errors"
+    out.print(f"{sources} of {regions}, {together}.")
     if summary["n_without_position"]:
         out.print(f"{plural(summary['n_without_position'], 'region')} without a position left out.")
     told = [c for c in CHANGES if summary[f"n_{c}"] or c not in ("adopted", "renamed")]
