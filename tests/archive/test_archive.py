@@ -657,7 +657,7 @@ def test_one_light_curve_costs_one_file_and_few_row_groups(
     )
     for detid, expected in frames.groupby("detid"):
         found = archive.lightcurve(detid)
-        pd.testing.assert_frame_equal(found, expected.reset_index(drop=True))
+        pd.testing.assert_frame_equal(stored(found, "lightcurves"), expected.reset_index(drop=True))
     assert set(opened) == {entry.path("lightcurves")}
     assert len(opened) == frames["detid"].nunique()
 
