@@ -21,6 +21,7 @@ from exod.astromon.filters import (
 from exod.astromon.frames import matched_frames
 from exod.astromon.matches import categories, columns_of, matched_table, with_places
 from exod.astromon.moments import as_time, observed_at
+from exod.astromon.rough import rough_match
 from exod.errors import ConfigError
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "filter_matches",
     "get_bad_target_mask",
     "get_excluded_regions_mask",
+    "rough_match",
     "simple_cross_match",
 ]
 

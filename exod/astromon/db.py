@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from astropy.table import Table
 
 from exod.astromon.filters import filter_matches
@@ -20,8 +21,8 @@ from exod.astromon.regions import (
     sync_regions,
     update_regions,
 )
-from exod.astromon.stored import connect, create_table, get_table, lazy, save
-from exod.astromon.tables import DTYPES
+from exod.astromon.stored import connect, create_table, declared, edited, get_table, lazy, save
+from exod.astromon.tables import DTYPES, as_rows, empty
 
 __all__ = [
     "DTYPES",
@@ -35,6 +36,7 @@ __all__ = [
     "lazy",
     "remove_regions",
     "save",
+    "save_cross_matches",
     "sync_regions",
     "update_regions",
 ]
@@ -71,3 +73,29 @@ def get_cross_matches(name: str = "astromon_21", dbfile: Any = None, **kwargs: A
         matches = matches[filter_matches(matches, dbfile=dbfile, **kwargs)]
     matches.add_index("obsid")
     return matches
+
+
+def save_cross_matches(matches: Table, name: str, dbfile: Any = None) -> None:
+    """Store matches in the place of all that are stored under the name of their selection.
+
+    Parameters
+    ----------
+    matches : Table
+        Of `exod.astromon.cross_match.compute_cross_matches`.
+    name : str
+        Of the selection.
+    dbfile : path or tables.File, optional
+        The file; by default that of the environment.
+
+    Raises
+    ------
+    InputError
+        If a column is missing.
+    """
+    rows = as_rows("astromon_xcorr", matches)
+    with edited(dbfile) as storage:
+        there = "astromon_xcorr" in storage.names()
+        old = storage.read("astromon_xcorr") if there else empty("astromon_xcorr")
+        others = declared("astromon_xcorr", old)
+        others = others[others["select_name"] != name.encode()]
+        storage.write({"astromon_xcorr": np.concatenate([others, rows])})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -23,10 +23,11 @@ from exod.cli.options import (
     storage_options,
 )
 from exod.cli.outcomes import FINISHING, end_if_stopped
-from exod.errors import plural
+from exod.errors import ConfigError, plural
 
 if TYPE_CHECKING:
     import pandas as pd
+    from astropy.table import Table
 
     from exod.archive import Archive
     from exod.report.offsets.offsetnumbers import OffsetNumbers
@@ -41,6 +42,23 @@ astromon = typer.Typer(
     "Example: `exod astromon process 8007 --db astromon.db3`",
 )
 app.add_typer(astromon, name="astromon")
+regions = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    help="Regions of the sky whose sources are left out.\n\n"
+    "Example: `exod astromon regions list --db astromon.db3`",
+)
+astromon.add_typer(regions, name="regions")
+
+DbFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--db",
+        metavar="DBFILE",
+        help="Tables of astromon: .h5, .db3 or a folder of Parquet files [ASTROMON_FILE].",
+    ),
+]
+Obsid = Annotated[int | None, typer.Option(metavar="OBSID", help="Only this observation.")]
 
 Database = Annotated[
     Path | None,
@@ -352,3 +370,152 @@ def _rms_table(statistics: pd.DataFrame) -> object:
 def _tell_page(page: Path, numbers: OffsetNumbers) -> None:
     offsets = plural(len(numbers.before.offsets), "offset")
     say(f"{page}: {offsets}, {plural(len(numbers.alerts), 'alert')}.")
+
+
+@astromon.command("cross-match")
+def cross_match(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Standard selection, or simple.")
+    ] = None,
+    dbfile: DbFile = None,
+    catalogs: Annotated[
+        str | None, typer.Option(metavar="NAME,...", help="Catalogues, the preferred first.")
+    ] = None,
+    snr: Annotated[float | None, typer.Option(help="Least signal to noise.")] = None,
+    r_angle: Annotated[float | None, typer.Option(help="Largest off-axis angle, arcsec.")] = None,
+    dr: Annotated[float | None, typer.Option(help="Largest offset, arcsec.")] = None,
+    exclude_regions: Annotated[
+        bool, typer.Option("--exclude-regions", help="Leave out sources in regions of the file.")
+    ] = False,
+    exclude_bad_targets: Annotated[
+        bool, typer.Option("--exclude-bad-targets", help="Leave out targets known to be bad.")
+    ] = False,
+    save: Annotated[
+        bool, typer.Option("--save", help="Store the matches in the file, in place of earlier.")
+    ] = False,
+    to: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the matches as .ecsv, .fits or .csv.")
+    ] = None,
+) -> None:
+    """Match the X-ray sources of a file with counterparts.
+
+    Example: `exod astromon cross-match astromon_21 --db astromon.h5 --save`
+    """
+    from exod.astromon.cross_match import CROSS_MATCHES_ARGS, compute_cross_matches
+
+    if to is not None and to.suffix not in (".ecsv", ".fits", ".csv"):
+        raise ConfigError(f"--to takes a name that ends in .ecsv, .fits or .csv, not {to}.")
+    given = {"snr": snr, "r_angle": r_angle, "dr": dr}
+    arguments: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    if catalogs is not None:
+        arguments["catalogs"] = [text.strip() for text in catalogs.split(",")]
+    with out.status("Matching"):
+        found = compute_cross_matches(
+            name,
+            dbfile=dbfile,
+            exclude_regions=exclude_regions,
+            exclude_bad_targets=exclude_bad_targets,
+            **arguments,
+        )
+    if save:
+        from exod.astromon.db import save_cross_matches
+
+        standard = CROSS_MATCHES_ARGS.get(name or ("simple" if arguments else "default"), {})
+        save_cross_matches(found, standard.get("name", "simple"), dbfile)
+    if to is not None:
+        _write(found, to)
+    _show(found, ("obsid", "x_id", "catalog", "name", "dy", "dz", "dr", "snr"))
+    say("1 match" if len(found) == 1 else f"{len(found):,} matches")
+
+
+def _write(found: Table, to: Path) -> None:
+    from exod.errors import ExodError
+    from exod.files.whole import whole_file
+
+    plain = found.copy()
+    plain.remove_columns(["c_loc", "x_loc"])
+    plain["time"] = plain["time"].isot
+    with whole_file(to, error=ExodError) as temporary:
+        form = {".ecsv": "ascii.ecsv", ".fits": "fits", ".csv": "ascii.csv"}[to.suffix]
+        plain.write(temporary, format=form, overwrite=True)
+
+
+@regions.command("add")
+def add(
+    position: Annotated[
+        str, typer.Argument(metavar="RA,DEC", help="Degrees, or as 17:34:42.5,-32:34:55.")
+    ],
+    dbfile: DbFile = None,
+    radius: Annotated[float, typer.Option(min=0.001, help="Radius in arcsec.")] = 5.0,
+    obsid: Annotated[int, typer.Option(help="Only this observation; 0 is any.")] = 0,
+    user: Annotated[str, typer.Option(help="Who adds it.")] = "",
+    comment: Annotated[str, typer.Option(help="Why.")] = "",
+) -> None:
+    """Add a region to a file.
+
+    Example: `exod astromon regions add 187.7026,12.3921 --comment "jet of M 87"`
+    """
+    from exod.astromon import db
+    from exod.schemas.conditions.query import parse_position
+
+    ra, dec = parse_position(position)
+    row = {"ra": ra, "dec": dec, "radius": radius, "obsid": obsid}
+    added = db.add_regions([row | {"user": user, "comments": comment}], dbfile)
+    say(f"Region {added['region_id'][0]} is added.")
+
+
+@regions.command("remove")
+def remove(
+    numbers: Annotated[list[int], typer.Argument(metavar="NUMBER...", help="Numbers of regions.")],
+    dbfile: DbFile = None,
+) -> None:
+    """Remove regions from a file.
+
+    Example: `exod astromon regions remove 12 13`
+    """
+    from exod.astromon import db
+
+    there = set(db.get_regions(dbfile=dbfile)["region_id"].tolist())
+    db.remove_regions(numbers, dbfile)
+    say(f"{plural(len(there & set(numbers)), 'region')} removed.")
+
+
+@regions.command("list")
+def list_regions(obsid: Obsid = None, dbfile: DbFile = None) -> None:
+    """List the regions of a file, all or those of an observation and around its pointing.
+
+    Example: `exod astromon regions list --obsid 13276`
+    """
+    from exod.astromon import db
+
+    found = db.get_regions(obsid, dbfile)
+    _show(found, ("region_id", "ra", "dec", "radius", "obsid", "user", "comments"))
+    say(plural(len(found), "region"))
+
+
+@regions.command("sync")
+def sync(
+    from_file: Annotated[Path, typer.Argument(metavar="FROM", help="File with regions.")],
+    to_file: Annotated[Path, typer.Argument(metavar="TO", help="File that gets them.")],
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Remove those that FROM has not.")
+    ] = False,
+) -> None:
+    """Bring the regions of one file into another; of those in both the newer stay.
+
+    Example: `exod astromon regions sync theirs.h5 mine.h5`
+    """
+    from exod.astromon import db
+
+    db.sync_regions(from_file, to_file, remove)
+    say(f"{to_file} has {plural(len(db.get_regions(dbfile=to_file)), 'region')}.")
+
+
+def _show(found: Table, names: tuple[str, ...]) -> None:
+    if not len(found):
+        return
+    table = new_table("", *names)
+    for row in found:
+        cells = (format(row[name], found[name].info.format or "") for name in names)
+        table.add_row(*(escape(cell) for cell in cells))
+    out.print(table)

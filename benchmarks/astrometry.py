@@ -1,0 +1,134 @@
+"""Cross-matches of astromon's tables: vectorised, row by row, and lazily, in one run.
+
+Run ``python -m benchmarks.astrometry --observations 5000``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from astropy.table import Table, vstack
+
+from exod.astromon import db
+from exod.astromon.cross_match import compute_cross_matches
+from exod.astromon.tables import DTYPES
+
+PARTS = ("astromon_obs", "astromon_xray_src", "astromon_cat_src")
+MANY = {"catalogs": ["2MASS", "USNO-B1.0", "Tycho2"], "snr": 0, "r_angle": 1e4, "dr": 1e4}
+SOURCES = 18
+
+
+def tables(first: int, n: int) -> list[Table]:
+    """Observations of 18 sources with two counterparts each, a few of Tycho2."""
+    random = np.random.default_rng(first)
+    made = [np.zeros(n * size, DTYPES[name]) for name, size in zip(PARTS, (1, 18, 36), strict=True)]
+    observations, sources, counterparts = made
+    observations["obsid"] = first + np.arange(n)
+    observations["grating"], observations["detector"] = "NONE", "ACIS-S"
+    observations["date_obs"], observations["target"] = "2013-02-11T07:39:09", "NGC 1624"
+    sources["obsid"] = np.repeat(observations["obsid"], SOURCES)
+    sources["id"] = np.tile(np.arange(SOURCES), n)
+    for name in ("y_angle", "z_angle"):
+        sources[name] = random.uniform(-170, 170, len(sources))
+    sources["r_angle"] = np.hypot(sources["y_angle"], sources["z_angle"])
+    sources["snr"] = random.exponential(6, len(sources))
+    sources["near_neighbor_dist"] = random.uniform(0, 60, len(sources))
+    pick = np.repeat(np.arange(len(sources)), 2)
+    counterparts["obsid"], counterparts["x_id"] = sources["obsid"][pick], sources["id"][pick]
+    counterparts["id"] = np.tile(np.arange(36), n)
+    counterparts["catalog"] = random.choice(MANY["catalogs"], len(pick), p=[0.5, 0.4, 0.1])
+    for name in ("y_angle", "z_angle"):
+        counterparts[name] = sources[name][pick] + random.normal(0, 0.7, len(pick))
+    found = [Table(rows) for rows in made]
+    for table in found:
+        table.convert_bytestring_to_unicode()
+    return found
+
+
+def row_by_row(
+    given: list[Table], catalogs: list[str], snr: float, r_angle: float, dr: float
+) -> int:
+    """How many matches there are, from plain rows, one after the other."""
+    gratings = {row["obsid"]: row["grating"] for row in given[0]}
+    good = {
+        (row["obsid"], row["id"]): (row["y_angle"], row["z_angle"])
+        for row in given[1]
+        if row["snr"] > snr
+        and row["near_neighbor_dist"] > 6
+        and row["r_angle"] < (r_angle if gratings[row["obsid"]] == "NONE" else 24)
+    }
+    best: dict[tuple[int, int], tuple[int, float]] = {}
+    for row in given[2]:
+        key = row["obsid"], row["x_id"]
+        if key in good and row["catalog"] in catalogs:
+            y, z = good[key]
+            apart = float(np.hypot(y - row["y_angle"], z - row["z_angle"]))
+            if apart < dr:
+                found = catalogs.index(row["catalog"]), apart
+                best[key] = min(best.get(key, found), found)
+    return len(best)
+
+
+LAZY = """
+import json, resource, sys, time
+import dask
+from exod.astromon import db
+from exod.astromon.cross_match import compute_cross_matches
+file, rows, options = sys.argv[1], int(sys.argv[2]), json.loads(sys.argv[3])
+dask.config.set(scheduler="synchronous")
+began = time.perf_counter()
+frames = [db.lazy(name, file, rows=rows) for name in db.DTYPES if name in sys.argv[4:]]
+found = compute_cross_matches(None, *frames, **options)
+counts = sum(len(found.partitions[i].compute()) for i in range(found.npartitions))
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+print(json.dumps([counts, found.npartitions, time.perf_counter() - began, peak]))
+"""
+
+
+def lazily(folder: Path, n: int) -> list[float]:
+    """Matches, partitions, seconds and peak memory (MB) of a process of its own."""
+    parts = [tables(1 + start, min(5000, n - start)) for start in range(0, n, 5000)]
+    for number, name in enumerate(PARTS):
+        db.save(name, vstack([part[number] for part in parts]), folder, ignore_obsid=True)
+    command = [sys.executable, "-c", LAZY, str(folder), "50000", json.dumps(MANY), *PARTS]
+    return json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+
+
+def main() -> None:
+    """Measure and report."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--observations", type=int, default=5000)
+    n = parser.parse_args().observations
+    given = tables(1, n)
+    print("| what | matches | seconds | row by row | ratio |\n|---|---|---|---|---|")
+    for what, options in (
+        ("standard", {"catalogs": ["ICRS", "Tycho2"], "snr": 3, "r_angle": 120.0, "dr": 3.0}),
+        ("all", MANY),
+    ):
+        seconds = []
+        for _ in range(3):
+            began = time.perf_counter()
+            found = compute_cross_matches("simple", *given, **options)
+            seconds.append(time.perf_counter() - began)
+        began = time.perf_counter()
+        slow = row_by_row(given, **options)
+        reference = time.perf_counter() - began
+        assert slow == len(found)
+        quick = sorted(seconds)[1]
+        print(f"| {what} | {slow:,} | {quick:.2f} | {reference:.2f} | {quick / reference:.3f} |")
+    print("\n| lazily | matches | partitions | seconds | peak MB |\n|---|---|---|---|---|")
+    for times in (1, 10):
+        with tempfile.TemporaryDirectory() as name:
+            counts, parts, took, peak = lazily(Path(name) / "tables", times * n)
+        print(f"| {times * n:,} | {counts:,} | {parts} | {took:.1f} | {peak:.0f} |")
+
+
+if __name__ == "__main__":
+    main()
