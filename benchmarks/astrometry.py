@@ -77,7 +77,7 @@ def row_by_row(
 
 
 LAZY = """
-import json, resource, sys, time
+import json, sys, time
 import dask
 from exod.astromon import db
 from exod.astromon.cross_match import compute_cross_matches
@@ -87,7 +87,7 @@ began = time.perf_counter()
 frames = [db.lazy(name, file, rows=rows) for name in db.DTYPES if name in sys.argv[4:]]
 found = compute_cross_matches(None, *frames, **options)
 counts = sum(len(found.partitions[i].compute()) for i in range(found.npartitions))
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+peak = next(int(line.split()[1]) for line in open("/proc/self/status") if "VmHWM" in line) / 1024
 print(json.dumps([counts, found.npartitions, time.perf_counter() - began, peak]))
 """
 
