@@ -9,7 +9,8 @@ __all__ = ["app", "main"]
 # Commands are listed in the order of these names: that in which people need them.
 for _name in (
     *("data", "search", "archives", "pictures", "places", "sheets", "sources", "features"),
-    *("filters", "astrometry", "crossmatch", "catalogue", "report", "query"),
+    *("filters", "astrometry.frames", "astrometry.observations", "astrometry.monitoring"),
+    *("astrometry.matches", "astrometry.regions", "crossmatch", "catalogue", "report", "query"),
     *("measuring.simulations", "measuring.completeness", "measuring.injection"),
 ):
     import_module(f"exod.cli.commands.{_name}")

@@ -115,7 +115,8 @@ def save_detection(
         tables = _observation(archive, detid[:10])
     except InputError as error:
         raise ArchiveError(
-            f"{detid!r} is not a region identifier; it starts with the ten digits of an obsid."
+            f"{detid!r} is no region, observation or source: a region begins with the ten digits "
+            f"of its obsid, a source with EXOD J."
         ) from error
     return save_figures(_figures_of_region(archive, tables, detid), Path(folder), drawing)
 

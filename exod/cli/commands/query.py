@@ -198,4 +198,9 @@ def _visible(selection: Question) -> list[str]:
 def _cell(value: Any) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    # Times in seconds and days have many digits before the point, and what counts stands after it.
+    if 1000.0 <= abs(value) < 1e12:
+        return f"{value:.5f}".rstrip("0").rstrip(".")
+    return f"{value:.6g}"

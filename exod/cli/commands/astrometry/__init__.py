@@ -1,0 +1,1 @@
+"""Commands about positions against the sky, those of astromon among them."""
