@@ -27,6 +27,7 @@ from helpers.archives import (
     make_rows,
     make_tables,
     plain,
+    stored,
 )
 from helpers.processes import running, wait_for_changes
 from hypothesis import given, settings
@@ -625,12 +626,12 @@ def test_one_light_curve_without_a_scan(
     for obsid in OBSIDS:
         for detid, rows in list(curves[obsid].groupby("detid"))[::3]:
             read.clear()
-            found = archive.lightcurve(detid)
+            found = stored(archive.lightcurve(detid), "lightcurves")
             pd.testing.assert_frame_equal(found, rows.reset_index(drop=True))
             (name,) = read
             assert name in {file.path for file in files}
-            stored = pq.ParquetFile(f"{archive.root}/{name}").metadata
-            groups = [stored.row_group(i) for i in range(stored.num_row_groups)]
+            metadata = pq.ParquetFile(f"{archive.root}/{name}").metadata
+            groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
             assert len(groups) >= 5
             statistics = [group.column(0).statistics for group in groups]
             hits = [s.min <= detid <= s.max for s in statistics]
