@@ -134,7 +134,8 @@ def test_an_archive_lives_in_a_bucket(
         pd.testing.assert_frame_equal(plain(stored(found, name)), plain(expected))
     assert archive.status()["status"].tolist() == ["OK", "SKIPPED"]
     curve = tables["lightcurves"].iloc[[0]]
-    assert_same_rows(archive.lightcurve(curve["detid"].item()), curve)
+    found = archive.lightcurve(curve["detid"].item())
+    assert_same_rows(stored(found, "lightcurves"), curve)
     region = tables["regions"].iloc[0]
     near = archive.cone(region.ra_deg, region.dec_deg, 1).compute(scheduler="sync")
     assert near["detid"].tolist() == [region.detid]
