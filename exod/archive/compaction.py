@@ -14,12 +14,12 @@ import re
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import chain, pairwise
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from exod.archive.ledger.entry import LedgerEntry, Record, StoredFile, read_entry, versions
 from exod.archive.ledger.pointers import VERSION, Pointer, new_version, parsed, unused_files
@@ -30,6 +30,7 @@ from exod.archive.store import Store, reported
 from exod.errors import ArchiveError
 from exod.files.seals import Seal
 from exod.schemas import TABLES, Table
+from exod.schemas.search import VARIABILITY
 
 POINTER = "compact.json"
 
@@ -96,6 +97,10 @@ class CompactFile(Record):
         return StoredFile(self.path, self.rows, seal, self.first, self.last)
 
 
+YOUNGER_TABLES: Final = (VARIABILITY.name,)
+"""Tables that an archive of this format may have been compacted without."""
+
+
 class Layer(Record):
     """Large files with the rows of some observations, which no other layer has.
 
@@ -113,6 +118,14 @@ class Layer(Record):
     version: str
     attempts: dict[str, str]
     tables: dict[str, tuple[CompactFile, ...]]
+
+    @field_validator("tables")
+    @classmethod
+    def _with_younger_tables(
+        cls, tables: dict[str, tuple[CompactFile, ...]]
+    ) -> dict[str, tuple[CompactFile, ...]]:
+        """A table that came later had no rows when the files were written."""
+        return {**dict.fromkeys(YOUNGER_TABLES, ()), **tables}
 
     def covers(self, entry: LedgerEntry) -> bool:
         """Whether its files hold the observation as the ledger has it."""

@@ -862,6 +862,13 @@ def test_one_kind_of_parquet_file(archive: Archive) -> None:
     assert parquet.ROW_GROUP_ROWS < compaction.GROUP_ROWS
 
 
+def test_a_layer_from_before_a_table_was_added_has_no_rows_of_it() -> None:
+    tables = {name: () for name in TABLES if name not in compaction.YOUNGER_TABLES}
+    layer = compaction.Layer(version="a", attempts={}, tables=tables)
+    assert set(layer.tables) == set(TABLES)
+    assert not layer.tables["variability"]
+
+
 @pytest.mark.slow
 def test_the_benchmark_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from benchmarks import archive_scale
