@@ -82,7 +82,7 @@ def compute_cross_matches(
         without arguments and ``"simple"`` with some.
     astromon_obs, astromon_xray_src, astromon_cat_src : Table, DataFrame or Dask frame, optional
         The tables; by default those of `dbfile`.
-    dbfile : path or tables.File, optional
+    dbfile : path or open file, optional
         The file; by default that of the environment.
     exclude_regions, exclude_bad_targets : bool
         Whether matches of `get_excluded_regions_mask` (with the regions of `dbfile`) and
@@ -140,7 +140,7 @@ def _arguments(name: str | None, kwargs: dict[str, Any]) -> dict[str, Any]:
         if kwargs:
             logger.warning("%s is a standard cross-match: other arguments are ignored.", name)
         standard = CROSS_MATCHES_ARGS[name]
-        return {key: value for key, value in standard.items() if key != "method"}
+        return {"name": name} | {k: value for k, value in standard.items() if k != "method"}
     if name != "simple":
         raise ConfigError(
             f"Unknown cross-match {name!r}: there are {', '.join(CROSS_MATCHES)} and simple."

@@ -23,6 +23,7 @@ from exod.astromon.regions import (
 )
 from exod.astromon.stored import connect, create_table, declared, edited, get_table, lazy, save
 from exod.astromon.tables import DTYPES, as_rows, empty
+from exod.errors import InputError
 
 __all__ = [
     "DTYPES",
@@ -49,7 +50,7 @@ def get_cross_matches(name: str = "astromon_21", dbfile: Any = None, **kwargs: A
     ----------
     name : str
         Of the selection, for instance one of `exod.astromon.cross_match.CROSS_MATCHES`.
-    dbfile : path or tables.File, optional
+    dbfile : path or open file, optional
         The file; by default that of the environment.
     **kwargs
         Filters, of `exod.astromon.cross_match.filter_matches`.
@@ -83,16 +84,19 @@ def save_cross_matches(matches: Table, name: str, dbfile: Any = None) -> None:
     matches : Table
         Of `exod.astromon.cross_match.compute_cross_matches`.
     name : str
-        Of the selection.
-    dbfile : path or tables.File, optional
+        Of the selection, up to 14 letters: what select_name is in the file.
+    dbfile : path or open file, optional
         The file; by default that of the environment.
 
     Raises
     ------
     InputError
-        If a column is missing.
+        If a column is missing, or the name is too long.
     """
     rows = as_rows("astromon_xcorr", matches)
+    rows["select_name"] = name.encode()
+    if (rows["select_name"] != name.encode()).any():
+        raise InputError(f"{name!r} is too long for select_name, which has 14 letters.")
     with edited(dbfile) as storage:
         there = "astromon_xcorr" in storage.names()
         old = storage.read("astromon_xcorr") if there else empty("astromon_xcorr")

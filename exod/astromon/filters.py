@@ -8,12 +8,12 @@ from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
-from astropy.table import Table
+from astropy.table import Column, Table
 
 from exod.astromon.matches import columns_of
 from exod.astromon.moments import seconds_of
 from exod.astromon.regions import in_regions
-from exod.astromon.stored import get_table
+from exod.astromon.stored import looked_up
 from exod.schemas.arrays import Mask
 
 SIM_Z: Final = MappingProxyType(
@@ -63,10 +63,10 @@ def filter_matches(
         Whether targets of `get_bad_target_mask` are left out.
     exclude_categories : sequence of str
         Categories that are left out.
-    dbfile : path or tables.File, optional
+    dbfile : path or open file, optional
         The file with the regions; by default that of the environment.
     **kwargs
-        Values of columns: one of a list, or equal to another value.
+        Values of columns: one of several, or equal to one.
 
     Returns
     -------
@@ -94,13 +94,13 @@ def filter_matches(
     if sim_z is not None:
         ok &= _sim_z_offset(plain("detector"), plain("sim_z")) <= sim_z
     if len(exclude_categories):
-        ok &= ~np.isin(plain("category"), list(exclude_categories))
+        ok &= ~_is_one(plain("category"), exclude_categories)
     for name, value in kwargs.items():
-        ok &= np.isin(plain(name), value) if isinstance(value, list) else plain(name) == value
+        ok &= _is_one(plain(name), value)
     if exclude_bad_targets:
         ok &= ~get_bad_target_mask(matches)
     if exclude_regions:
-        ok &= ~get_excluded_regions_mask(matches, get_table("astromon_regions", dbfile))
+        ok &= ~get_excluded_regions_mask(matches, looked_up("astromon_regions", dbfile))
     return ok
 
 
@@ -114,6 +114,12 @@ def _between(
     if most is not None:
         ok = ok & (plain(name) <= most)
     return ok
+
+
+def _is_one(values: Any, wanted: Any) -> Any:
+    """Whether each is a value, or one of several."""
+    several = isinstance(wanted, list | tuple | set | frozenset | np.ndarray | Column)
+    return np.isin(values, list(wanted) if several else [wanted])
 
 
 def _column(matches: Any, name: str) -> Any:
@@ -154,7 +160,7 @@ def get_excluded_regions_mask(matches: Any, regions: Any = None) -> Mask:
         less is of any observation.
     """
     if regions is None:
-        regions = get_table("astromon_regions")
+        regions = looked_up("astromon_regions")
     there = matches.colnames if isinstance(matches, Table) else list(matches.columns)
     if "x_loc" in there:
         places = matches["x_loc"].icrs

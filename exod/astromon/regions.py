@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from astropy import units
 from astropy.coordinates import SkyCoord
 from astropy.table import MaskedColumn, Table
 from astropy.time import Time
 
 from exod.astromon.forms.storage import Storage
-from exod.astromon.stored import declared, edited, get_table, rows_of, with_table
+from exod.astromon.stored import declared, edited, looked_up, rows_of, with_table
 from exod.astromon.tables import DTYPES, Rows, as_rows, as_table, empty
 from exod.counterparts.matching import Positions, pairs
 from exod.errors import InputError
@@ -35,7 +36,7 @@ def add_regions(regions: Any, dbfile: Any = None) -> Table:
     ----------
     regions : Table or what makes one
         Columns ra and dec (deg), radius (arcsec); obsid (0, any, by default), user, comments.
-    dbfile : path or tables.File, optional
+    dbfile : path or open file, optional
         The file; by default that of the environment.
 
     Returns
@@ -68,10 +69,16 @@ def remove_regions(regions: int | Sequence[int], dbfile: Any = None) -> None:
     ------
     MissingTableException
         If the file has no table of regions.
+    InputError
+        If they are no numbers.
     """
+    try:
+        numbers = np.atleast_1d(np.asarray(regions, np.int64))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"Regions are removed by their numbers ({error}).") from error
     with edited(dbfile) as storage:
         there = _regions_in(storage)
-        left = ~np.isin(there["region_id"], np.atleast_1d(np.asarray(regions, np.int64)))
+        left = ~np.isin(there["region_id"], numbers)
         _write(storage, there[left], _last_number(storage, there))
 
 
@@ -82,7 +89,7 @@ def update_regions(regions: Any, dbfile: Any = None) -> Any:
     ----------
     regions : Table or what makes one
         The column region_id_str and those that change. region_id and last_modified are not taken.
-    dbfile : path or tables.File, optional
+    dbfile : path or open file, optional
         The file; by default that of the environment.
 
     Returns
@@ -97,7 +104,7 @@ def update_regions(regions: Any, dbfile: Any = None) -> Any:
     InputError
         If a region is not in the file or is no circle on the sky.
     """
-    given = Table(regions)
+    given = _as_given(regions)
     if not len(given):
         return regions
     if "region_id_str" not in given.colnames:
@@ -127,7 +134,7 @@ def sync_regions(from_file: Any, to_file: Any, remove: bool = False) -> None:  #
 
     Parameters
     ----------
-    from_file, to_file : path or tables.File
+    from_file, to_file : path or open file
         The files; only `to_file` changes.
     remove : bool
         Whether regions that `from_file` has not are removed.
@@ -168,7 +175,7 @@ def get_regions(
     ----------
     obsid : int, optional
         The observation.
-    dbfile : path or tables.File, optional
+    dbfile : path or open file, optional
         The file; by default that of the environment.
     radius : Quantity or float
         Distance from the nominal pointing; a number is in arcmin.
@@ -180,17 +187,17 @@ def get_regions(
     InputError
         If the observation is not in the file.
     """
-    regions = get_table(REGIONS, dbfile)
+    regions = looked_up(REGIONS, dbfile)
     if obsid is None:
         return regions
-    observations = get_table("astromon_obs", dbfile)
-    row = np.flatnonzero(np.asarray(observations["obsid"]) == obsid)
+    observations = looked_up("astromon_obs", dbfile)
+    row = np.flatnonzero(np.asarray(observations["obsid"]).astype(str) == str(obsid))
     if not len(row):
         raise InputError(f"There is no observation {obsid} in astromon_obs.")
     pointing = unit_vectors(observations["ra"][row[0]], observations["dec"][row[0]])
     apart = separations_arcsec(pointing, unit_vectors(regions["ra"], regions["dec"]))
     near = apart < units.Quantity(radius, units.arcmin).to_value(units.arcsec)
-    return regions[near | (np.asarray(regions["obsid"]) == obsid)]
+    return regions[near | (np.asarray(regions["obsid"]) == observations["obsid"][row[0]])]
 
 
 def is_in_excluded_region(
@@ -206,7 +213,7 @@ def is_in_excluded_region(
         Their observations; without, regions of any observation count.
     regions : Table, optional
         The regions; by default those of the file. They are not changed.
-    dbfile : path or tables.File, optional
+    dbfile : path or open file, optional
         The file; by default that of the environment.
 
     Returns
@@ -222,7 +229,7 @@ def is_in_excluded_region(
     if obsid is not None and np.shape(obsid) != np.shape(position):
         raise ValueError("obsid and position must have the same shape")
     if regions is None:
-        regions = get_table(REGIONS, dbfile)
+        regions = looked_up(REGIONS, dbfile)
     places = position.icrs
     ra, dec = (np.atleast_1d(np.asarray(part.deg)).ravel() for part in (places.ra, places.dec))
     numbers = None if obsid is None else np.atleast_1d(np.asarray(obsid)).ravel()
@@ -262,8 +269,22 @@ def in_regions(ra_deg: Any, dec_deg: Any, obsid: Any, regions: Any) -> Mask:
     return inside
 
 
+def _as_given(regions: Any) -> Table:
+    """What a user gives as regions, as a table of their own."""
+    if regions is None:
+        raise InputError("No regions are given; give a table, or a list of dictionaries.")
+    if isinstance(regions, Mapping):
+        regions = {name: np.atleast_1d(values) for name, values in regions.items()}
+    if isinstance(regions, pd.DataFrame):
+        return Table.from_pandas(regions)
+    try:
+        return Table(regions)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"Regions are a table, or a list of dictionaries ({error}).") from error
+
+
 def _rows_given(regions: Any) -> Rows:
-    table = Table(regions)
+    table = _as_given(regions)
     if not len(table):
         return empty(REGIONS)
     for name, value in _ASSUMED.items():

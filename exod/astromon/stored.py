@@ -16,7 +16,14 @@ import numpy as np
 import pandas as pd
 from astropy.table import Table
 
-from exod.astromon.forms.storage import Storage, changing, storage_at
+from exod.astromon.forms.storage import (
+    HDF5_SUFFIXES,
+    SQLITE_SUFFIXES,
+    Storage,
+    changing,
+    is_held,
+    storage_at,
+)
 from exod.astromon.tables import DTYPES, Rows, as_rows, as_table, empty
 from exod.astromon.utils import MissingTableException
 from exod.errors import InputError
@@ -48,45 +55,68 @@ def file_of(dbfile: Any) -> Path:
     InputError
         If there is neither.
     """
-    path = default_file() if dbfile is None else Path(dbfile)
+    try:
+        path = default_file() if dbfile is None else Path(dbfile)
+    except TypeError as error:
+        raise InputError(
+            f"dbfile must be a path or an open file, not {type(dbfile).__name__}."
+        ) from error
     if path is None:
         raise InputError(
             "There is no file of astromon tables: give dbfile, or set ASTROMON_FILE (or SKA)."
         )
-    return path
+    return path.expanduser()
 
 
 @contextmanager
 def connect(dbfile: Any = None, mode: str = "r") -> Iterator[Any]:
-    """An open file: `tables.File` for HDF5, otherwise a `Storage`.
+    """An open file, which all functions take as dbfile: `tables.File` for HDF5, else a `Storage`.
 
     Parameters
     ----------
-    dbfile : path or tables.File, optional
+    dbfile : path, tables.File or Storage, optional
         The file; one that is open is passed through, and stays open.
     mode : str
-        "r", "r+" or "w"; "r+" makes a file that is missing. Who writes has the file alone.
+        "r", "r+", "a" or "w". "r+" and "a" make a file that is missing, "w" makes a new one. Who
+        writes has the file alone.
 
     Raises
     ------
     InputError
-        If there is no such file, or it is damaged.
+        If there is no such file, it is damaged, or the mode is none.
     """
+    if mode not in ("r", "r+", "a", "w"):
+        raise InputError(f"Files are opened with the mode r, r+, a or w, not {mode!r}.")
     if _is_open(dbfile):
         yield dbfile
         return
     path = file_of(dbfile)
     if mode == "r":
-        yield _readable(path)
+        with _opened(path, mode, _readable(path)) as file:
+            yield file
         return
     with changing(path) as storage:
-        if path.suffix not in (".h5", ".hdf5"):
-            yield storage
-            return
-        import tables as pytables
-
-        with pytables.open_file(str(path), mode if path.exists() else "w") as file:
+        if mode == "w" and path.suffix.lower() not in HDF5_SUFFIXES:
+            _emptied(path)
+        with _opened(path, mode if path.exists() else "w", storage) as file:
             yield file
+
+
+@contextmanager
+def _opened(path: Path, mode: str, storage: Storage) -> Iterator[Any]:
+    if path.suffix.lower() not in HDF5_SUFFIXES:
+        yield storage
+        return
+    from exod.astromon.forms.hdf5 import opened
+
+    with opened(path, mode) as file:
+        yield file
+
+
+def _emptied(path: Path) -> None:
+    is_file = path.suffix.lower() in SQLITE_SUFFIXES
+    for part in [path] if is_file else path.glob("*.parquet"):
+        part.unlink(missing_ok=True)
 
 
 def get_table(table_name: str, dbfile: Any = None) -> Table:
@@ -96,7 +126,7 @@ def get_table(table_name: str, dbfile: Any = None) -> Table:
     ----------
     table_name : str
         Name of the table, for instance ``"astromon_xray_src"``.
-    dbfile : path or tables.File, optional
+    dbfile : path or open file, optional
         The file; by default that of the environment.
 
     Returns
@@ -118,8 +148,8 @@ def get_table(table_name: str, dbfile: Any = None) -> Table:
 
 
 def create_table(table_name: str) -> Table:
-    """A table without rows, in its declared types."""
-    return as_table(empty(table_name))
+    """A table without rows, in the types of `DTYPES`: text is bytes, as on disk."""
+    return Table(empty(table_name))
 
 
 def save(
@@ -136,7 +166,7 @@ def save(
         Name of the table.
     data : Table
         Its rows; columns that are not declared are dropped, text is cut to its length.
-    dbfile : path or tables.File, optional
+    dbfile : path or open file, optional
         The file, which is made if it is missing.
     ignore_obsid : bool
         Whether the whole table is replaced.
@@ -162,9 +192,11 @@ def save(
 def edited(dbfile: Any = None) -> Iterator[Storage]:
     """The tables of a file, which nobody else changes meanwhile; a missing file has none."""
     if _is_open(dbfile):
-        from exod.astromon.forms.hdf5 import OpenHDF5
-
-        yield OpenHDF5(dbfile)
+        storage = _storage_of(dbfile)
+        path = getattr(storage, "path", None)
+        if path is not None and not is_held(path):
+            raise InputError(f"{path} is open for reading only; open it with mode r+.")
+        yield storage
         return
     with changing(file_of(dbfile)) as storage:
         yield storage
@@ -216,8 +248,7 @@ def rows_of(table_name: str, dbfile: Any = None, obsids: tuple[int, int] | None 
         If the file has no such table.
     """
     if _is_open(dbfile):
-        with edited(dbfile) as storage:
-            return with_table(storage, table_name).read(table_name, obsids)
+        return with_table(_storage_of(dbfile), table_name).read(table_name, obsids)
     return with_table(_readable(file_of(dbfile)), table_name).read(table_name, obsids)
 
 
@@ -244,8 +275,32 @@ def _readable(path: Path) -> Any:
 
 
 def _is_open(dbfile: Any) -> bool:
-    """Whether it is an open file of PyTables, without importing that."""
-    return hasattr(dbfile, "list_nodes") and hasattr(dbfile, "isopen")
+    """Whether it is what `connect` gives: a file of PyTables, without importing that, or a storage.
+
+    Raises
+    ------
+    InputError
+        If it is closed.
+    """
+    is_file = hasattr(dbfile, "list_nodes") and hasattr(dbfile, "isopen")
+    if is_file and not dbfile.isopen:
+        raise InputError("The file that was given as dbfile is closed; give its path.")
+    return is_file or isinstance(dbfile, Storage)
+
+
+def _storage_of(dbfile: Any) -> Storage:
+    if isinstance(dbfile, Storage):
+        return dbfile
+    from exod.astromon.forms.hdf5 import OpenHDF5
+
+    return OpenHDF5(dbfile)
+
+
+def looked_up(table_name: str, dbfile: Any = None) -> Table:
+    """A table by `exod.astromon.db.get_table`, which is asked where it is, as people replace it."""
+    from exod.astromon import db
+
+    return db.get_table(table_name, dbfile)
 
 
 def declared(table_name: str, rows: Rows) -> Rows:
@@ -272,11 +327,15 @@ def _merged(table_name: str, old: Rows | None, rows: Rows, *, ignore_obsid: bool
     if old is None or ignore_obsid or "obsid" not in (rows.dtype.names or ()):
         return rows
     old = declared(table_name, old)
-    if old.dtype != rows.dtype:
+    if old.dtype.names != rows.dtype.names:
         raise InputError(
             f"{table_name} cannot be saved: its columns are not those of the table in the file."
         )
-    return np.concatenate([old[~np.isin(old["obsid"], rows["obsid"])], rows])
+    # Of tables that are not declared text may become longer, and numbers of another type.
+    names = rows.dtype.names or ()
+    types = [(name, np.result_type(old.dtype[name], rows.dtype[name])) for name in names]
+    left = old[~np.isin(old["obsid"], rows["obsid"])]
+    return np.concatenate([left.astype(types), rows.astype(types)])
 
 
 def _ranges(observations: Rows, rows: int) -> list[tuple[int, int]]:

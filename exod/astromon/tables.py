@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
+from astropy import units
 from astropy.table import Table
 from numpy.typing import NDArray
 
@@ -146,7 +147,7 @@ def as_rows(table_name: str, table: Table) -> Rows:
     """Rows of a table in its declared types; of unknown tables in their own.
 
     Columns that are not declared are dropped, text is cut to its length, masked floating-point
-    values become NaN.
+    values become NaN, masked text is empty, and columns with a unit are converted to `UNITS`.
 
     Raises
     ------
@@ -155,17 +156,15 @@ def as_rows(table_name: str, table: Table) -> Rows:
     """
     dtype = DTYPES.get(table_name)
     if dtype is None:
-        plain = Table(table, copy=True)
-        plain.convert_unicode_to_bytestring()
-        return np.asarray(plain.filled().as_array())
+        dtype = np.dtype([(name, _kind_of(table_name, table[name])) for name in table.colnames])
     missing = [name for name in dtype.names or () if name not in table.colnames]
     if missing:
         raise InputError(f"{table_name} cannot be saved: column {', '.join(missing)} is missing.")
     rows = np.zeros(len(table), dtype)
     for name in dtype.names or ():
         try:
-            rows[name] = _values(table[name], dtype[name])
-        except (TypeError, ValueError, OverflowError) as error:
+            rows[name] = _values(_in_unit(table[name], UNITS.get(name)), dtype[name])
+        except (TypeError, ValueError, OverflowError, units.UnitConversionError) as error:
             raise InputError(
                 f"{table_name} cannot be saved: column {name} has values that are no {dtype[name]} "
                 f"({error})."
@@ -173,26 +172,56 @@ def as_rows(table_name: str, table: Table) -> Rows:
     return rows
 
 
+def _kind_of(table_name: str, column: Any) -> np.dtype[Any]:
+    """The type of a column that is not declared; text gets the room that it needs."""
+    dtype: np.dtype[Any] = getattr(column, "dtype", np.dtype(object))
+    if dtype.kind in "iufb" and column.ndim == 1:
+        return dtype
+    if dtype.kind in "SUO" and column.ndim == 1:
+        texts = _values(column, np.dtype(f"S{max(4 * dtype.itemsize, 4096)}"))
+        return np.dtype(f"S{max(map(len, texts), default=0) or 1}")
+    raise InputError(
+        f"{table_name} cannot be saved: column {column.info.name} has neither numbers nor text, "
+        f"or several in a row."
+    )
+
+
+def _in_unit(column: Any, unit: str | None) -> Any:
+    """A column in the unit that it is stored in; one without a unit is."""
+    own = getattr(column, "unit", None)
+    if unit is None or own is None or own == units.Unit(unit):
+        return column
+    factor = units.Unit(own).to(unit)
+    return np.ma.asarray(getattr(column, "value", column)) * factor
+
+
 def _values(column: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
     """A column as an array of the type; whole numbers must stay what they are."""
     if dtype.kind == "f":
         floats = np.ma.asarray(getattr(column, "value", column)).astype(dtype)
         return np.asarray(np.ma.filled(floats, np.nan))
+    if dtype.kind == "S":
+        # Text that is missing is empty: there is no other mark for it on disk.
+        given = np.ma.asarray(column)
+        if given.dtype.kind == "S":
+            return np.asarray(np.ma.filled(given, b"")).astype(dtype)
+        plain = np.ma.filled(given.astype(object), "").tolist()
+        # A character of several bytes is not cut in two.
+        texts = [b"" if text is None else _bytes(text)[: dtype.itemsize] for text in plain]
+        return np.array([text.decode(errors="ignore").encode() for text in texts], dtype)
     if np.ma.is_masked(column):
         raise ValueError("some are missing")
     values = np.asarray(column)
-    if dtype.kind == "S":
-        if values.dtype.kind == "S":
-            return values.astype(dtype)
-        # A character of several bytes is not cut in two.
-        texts = [str(value).encode()[: dtype.itemsize] for value in values]
-        return np.array([text.decode(errors="ignore").encode() for text in texts], dtype)
     whole = values.astype(dtype)
     if values.dtype.kind not in "iub" and not (values.astype(float) == whole).all():
         raise ValueError("some are not whole numbers")
     if values.dtype.kind in "iu" and not (values == whole).all():
         raise ValueError("some are too large")
     return whole
+
+
+def _bytes(text: Any) -> bytes:
+    return text if isinstance(text, bytes) else str(text).encode()
 
 
 def as_table(rows: Rows) -> Table:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from exod.astromon.tables import Rows, damaged
 from exod.errors import InputError
@@ -18,6 +20,46 @@ except ImportError as cause:
     ) from cause
 
 
+RETRIES: Final = 10
+"""How often a file that another process has open for writing is tried, as in the original."""
+
+RETRY_S: float = 1.0
+"""Seconds between tries."""
+
+
+def opened(path: Path, mode: str = "r") -> pytables.File:
+    """Open a file, waiting for a process that has it open for writing.
+
+    Raises
+    ------
+    InputError
+        If it is damaged, cannot be written, or stays open elsewhere.
+    FileNotFoundError
+        If there is none.
+    """
+    for left in reversed(range(RETRIES)):
+        try:
+            return pytables.open_file(str(path), mode)
+        except ValueError as error:
+            raise InputError(
+                f"{path} is open in this process already ({error}); pass the open file on as "
+                f"dbfile."
+            ) from error
+        except (pytables.HDF5ExtError, OSError) as error:
+            if not path.exists():
+                raise FileNotFoundError(path) from error
+            if isinstance(error, PermissionError):
+                raise InputError(f"{path} cannot be opened ({error.strerror or error}).") from error
+            if "lock file" not in str(error):
+                raise damaged(path, "it is no sound HDF5 file") from error
+            if not left:
+                raise InputError(
+                    f"{path} is being written by another process; try again when it has ended."
+                ) from error
+        time.sleep(RETRY_S)
+    raise AssertionError  # The last try returns or raises.
+
+
 class HDF5Storage:
     """A file that the original reads and writes too; see `exod.astromon.forms.storage.Storage`."""
 
@@ -28,17 +70,17 @@ class HDF5Storage:
         """Tables that are there; none if there is no file."""
         if not self.path.exists():
             return []
-        with self._opened() as file:
+        with opened(self.path) as file:
             return OpenHDF5(file).names()
 
     def observations(self, name: str) -> Rows:
         """The column obsid of a table."""
-        with self._opened() as file:
+        with opened(self.path) as file:
             return OpenHDF5(file).observations(name)
 
     def read(self, name: str, obsids: tuple[int, int] | None = None) -> Rows:
         """Rows of a table, all or those of observations from one to another."""
-        with self._opened() as file:
+        with opened(self.path) as file:
             return OpenHDF5(file).read(name, obsids)
 
     def write(self, tables: Mapping[str, Rows]) -> None:
@@ -49,20 +91,12 @@ class HDF5Storage:
             pytables.open_file(str(temporary), "w") as file,
         ):
             if self.path.exists():
-                with self._opened() as old:
+                with opened(self.path) as old:
                     for node in old.list_nodes("/"):
                         if node._v_name not in tables:
                             old.copy_node(node, file.root, recursive=True)
             for name, rows in tables.items():
                 file.create_table("/", name, rows)
-
-    def _opened(self) -> pytables.File:
-        try:
-            return pytables.open_file(str(self.path), "r")
-        except (pytables.HDF5ExtError, OSError) as error:
-            if not self.path.exists():
-                raise
-            raise damaged(self.path, "it is no sound HDF5 file") from error
 
 
 class OpenHDF5:
@@ -91,6 +125,10 @@ class OpenHDF5:
 
     def write(self, tables: Mapping[str, Rows]) -> None:
         """Put tables in the place of those of the same names; others stay."""
+        if self.file.mode == "r":
+            raise InputError(
+                f"{self.file.filename} is open for reading only; open it with mode r+."
+            )
         for name, rows in tables.items():
             if name in self.names():
                 self.file.remove_node("/", name)

@@ -13,6 +13,7 @@ from astropy.time import Time
 
 from exod.archive import Archive, open_archive
 from exod.astromon import cross_match, db
+from exod.astromon.forms.storage import HDF5_SUFFIXES, SQLITE_SUFFIXES
 from exod.astromon.utils import MissingTableException
 from exod.errors import InputError, plural
 from exod.report.offsets.offsetnumbers import Wording
@@ -39,7 +40,6 @@ MATCHED: Final = 0.5
 
 _ALIGNMENT: Final = ("calalign_dy", "calalign_dz", "ref_calalign_dy", "ref_calalign_dz")
 _CHANDRA_TABLES: Final = ("astromon_obs", "astromon_xcorr", "astromon_xray_src")
-_SUFFIXES: Final = (".h5", ".hdf5", ".db3", ".sqlite", ".db")
 
 
 def read_offsets(
@@ -92,7 +92,7 @@ def read_offsets(
 def is_chandra(source: str) -> bool:
     """Whether a file or folder holds tables of astromon, by its suffix or the files in it."""
     path = Path(source)
-    if path.suffix in _SUFFIXES:
+    if path.suffix.lower() in (*HDF5_SUFFIXES, *SQLITE_SUFFIXES):
         return True
     return path.is_dir() and any(item.name.startswith(_CHANDRA_TABLES) for item in path.iterdir())
 
