@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from itertools import pairwise
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -122,6 +123,12 @@ def complain(sentence: str) -> None:
 def say(sentence: str, style: str | None = None) -> None:
     """Say something on standard output, in one line however narrow the terminal is."""
     out.print(without_credentials(sentence), style=style, markup=False, soft_wrap=True)
+
+
+def say_paths(paths: Iterable[Path]) -> None:
+    """Say what was written, a file a line."""
+    for path in paths:
+        say(str(path))
 
 
 def end_if_failed(failures: Sequence[str]) -> None:

@@ -75,6 +75,21 @@ Input = Annotated[
         help="Options of the fsspec file system of the event lists.",
     ),
 ]
+Cache = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="EXOD_CACHE", help="Folder of imported tables and answers [~/.cache/exod]."
+    ),
+]
+ServiceAddresses = Annotated[
+    str | None,
+    typer.Option(
+        "--services",
+        metavar="JSON",
+        envvar="EXOD_SERVICES",
+        help="Addresses of services, attempts, wait, timeout and batch.",
+    ),
+]
 Paths = Annotated[
     list[str] | None,
     typer.Argument(
@@ -93,6 +108,7 @@ Data = Annotated[
         help="Where the folders of observations are that are given by obsid [here].",
     ),
 ]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")]
 
 PictureFormat = Annotated[
     str, typer.Option("--format", metavar="png|pdf|svg", help="Format of the pictures.")

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 from rich.markup import escape
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from exod.pps import ObservationFiles
     from exod.scheduler.interrupts import Stop
     from exod.scheduler.plan import Plan
+    from exod.stages.derive.batched import BatchedMade
     from exod.stages.detect.observation import Outcome
+
+Made = TypeVar("Made", bound="BatchedMade")
 
 FINISHING = "Finishing what has begun; Ctrl-C again stops at once."
 
@@ -42,6 +45,32 @@ def watch(
     ):
         outcomes.extend(progress.report(outcome) for outcome in tasks)
     return outcomes, stop
+
+
+def watch_batches(make: Callable[..., Made], plan: Plan, doing: str, done: str) -> Made:
+    """Make a product, observations in batches, and show how it goes until it is interrupted.
+
+    Parameters
+    ----------
+    make : callable
+        Makes it with a plan; tells `on_total` and `on_batch` how far it is.
+    plan : Plan
+        Where and how.
+    doing, done : str
+        What a bar says is done to observations, and what a line says was.
+    """
+    from exod.cli.progress import follow_batches
+    from exod.scheduler.interrupts import stoppable
+
+    with (
+        follow_batches(out, doing, done) as progress,
+        stoppable(lambda: progress.say(FINISHING)) as stop,
+    ):
+        watched = plan.watched(progress.link, progress.say, stop)
+        made = make(watched, on_total=progress.begin, on_batch=progress.report)
+    n_done = made.n_read + len(made.failures)
+    end_if_stopped(stop, n_done, n_done + made.n_waiting)
+    return made
 
 
 def summary(outcomes: Sequence[Outcome], archive: str, seconds: float) -> None:

@@ -33,6 +33,7 @@ from exod.errors import ExodError, plural, without_credentials
 
 if TYPE_CHECKING:
     from exod.astromon.process.manyobservations import Processed
+    from exod.stages.derive.batched import BatchDone
     from exod.stages.detect.observation import Outcome
     from exod.stages.inputs.download import Download
 
@@ -74,6 +75,10 @@ class _Steps:
         """Say something beside the progress; from any thread."""
         self._console.print(without_credentials(sentence), markup=False, soft_wrap=True)
 
+    def link(self, dashboard: str) -> None:
+        """Say where the dashboard is."""
+        self.say(f"Dashboard: {dashboard}")
+
     def _step(self, sentence: str, n: int = 1, **bar: Any) -> None:
         """Show that `n` observations more are done: move the bar, or say the sentence."""
         self._done += n
@@ -99,7 +104,7 @@ class Follower(_Steps):
     def link(self, dashboard: str) -> None:
         """Say where the dashboard is."""
         self._began = time.monotonic()
-        self.say(f"Dashboard: {dashboard}")
+        super().link(dashboard)
 
     def report(self, outcome: Outcome) -> Outcome:
         """Show one outcome and return it.
@@ -173,6 +178,40 @@ def follow(
     state = TextColumn("{task.fields[text]}")
     with _bar(console, "Searching", state, TimeElapsedColumn(), _TimeLeft()) as progress:
         yield Follower(console, total, progress, log)
+
+
+class BatchFollower(_Steps):
+    """Reports batches of observations; how many there are in all is known when work begins."""
+
+    def __init__(self, console: Console, progress: Progress | None, done: str) -> None:
+        super().__init__(console, 0, progress)
+        self._name = done
+
+    def begin(self, total: int) -> None:
+        """Say how many observations there are."""
+        self._total = total
+        if self._progress is not None:
+            self._progress.update(self._task, total=total)
+
+    def report(self, batch: BatchDone) -> None:
+        """Show a batch that ended."""
+        n = len(batch.attempts) + len(batch.failures)
+        self._step(f"{plural(n, 'observation')} {self._name}", n)
+
+
+@contextmanager
+def follow_batches(console: Console, doing: str, done: str) -> Iterator[BatchFollower]:
+    """A follower of batches, with a bar if the console is a terminal.
+
+    Parameters
+    ----------
+    console : Console
+        Where to write.
+    doing, done : str
+        What the bar says is done to observations, and what a line says was, as Reading and read.
+    """
+    with _bar(console, doing, TimeRemainingColumn()) as progress:
+        yield BatchFollower(console, progress, done)
 
 
 class DownloadFollower(_Steps):

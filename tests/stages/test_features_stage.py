@@ -171,7 +171,7 @@ def test_what_is_current_is_left_alone(archive, reads):
     reads.clear()
     second = make_features(archive.root, HERE)
     assert reads == []
-    assert (second.version, second.n_rows, second.n_read) == (first.version, 36, 0)
+    assert (second.derived.version, second.n_rows, second.n_read) == (first.derived.version, 36, 0)
     assert second.n_kept == 4
 
 

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from exod.cli.app import app, complain, new_table, out, say
-from exod.cli.options import Archive_, Rectified, Storage, storage_options
+from exod.cli.options import Archive_, Cache, Rectified, ServiceAddresses, Storage, storage_options
 from exod.errors import ConfigError, plural
 
 if TYPE_CHECKING:
@@ -59,20 +59,8 @@ def crossmatch(
     refresh: Annotated[
         bool, typer.Option("--refresh", help="Match all sources anew, and ask services again.")
     ] = False,
-    cache: Annotated[
-        Path | None,
-        typer.Option(
-            envvar="EXOD_CACHE", help="Folder of imported tables and answers [~/.cache/exod]."
-        ),
-    ] = None,
-    services: Annotated[
-        str | None,
-        typer.Option(
-            metavar="JSON",
-            envvar="EXOD_SERVICES",
-            help="Addresses of services, attempts, wait, timeout and batch.",
-        ),
-    ] = None,
+    cache: Cache = None,
+    services: ServiceAddresses = None,
     rectified: Rectified = None,
     storage: Storage = None,
 ) -> None:
@@ -159,14 +147,8 @@ def compare_published(
         typer.Option(help="File of the detections and new regions; .csv, .fits, .parquet, ..."),
     ] = None,
     refresh: Annotated[bool, typer.Option("--refresh", help="Ask VizieR again.")] = False,
-    cache: Annotated[
-        Path | None,
-        typer.Option(envvar="EXOD_CACHE", help="Folder of imported tables and answers."),
-    ] = None,
-    services: Annotated[
-        str | None,
-        typer.Option(metavar="JSON", envvar="EXOD_SERVICES", help="Addresses of services."),
-    ] = None,
+    cache: Cache = None,
+    services: ServiceAddresses = None,
     storage: Storage = None,
 ) -> None:
     """Compare regions with the published catalogue of EXOD2, by place and run.

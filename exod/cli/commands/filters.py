@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from exod.cli.app import app, new_table, out, say
+from exod.cli.app import app, new_table, out, say, say_paths
 from exod.cli.options import (
     Archive_,
     PictureFormat,
@@ -232,8 +232,7 @@ def recovery(
     with drawing.applied():
         figure = recovery_figure(found.recovery, found.histograms, found.edges, label, radius)
         picture = save_figure(figure, to / "recovery.png", drawing)
-    for path in (counts, picture):
-        say(str(path))
+    say_paths((counts, picture))
 
 
 def _note_left_out(obsids: Sequence[str], product: str, root: str) -> None:

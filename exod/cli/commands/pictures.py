@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from exod.cli.app import app, out
+from exod.cli.app import app, out, say_paths
 from exod.cli.onerun import (
     OneBand,
     OneTimeBin,
@@ -35,9 +35,6 @@ from exod.cli.options import (
     time_range,
 )
 from exod.errors import ConfigError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 
 @app.command()
@@ -73,8 +70,7 @@ def plot(
         save: Callable[..., list[Path]] = save_source
         if not is_source_name(name):
             save = save_observation if name.isdigit() else save_detection
-        for path in save(archive, name, to, drawing=drawing):
-            out.print(str(path), soft_wrap=True)
+        say_paths(save(archive, name, to, drawing=drawing))
 
 
 @app.command()
@@ -120,16 +116,11 @@ def image(
     if archive is not None:
         for obsid in obsids:
             paths = images_of_archive(archive, obsid, given.of_archive(archive), to, wanted)
-            _say_all(paths)
+            say_paths(paths)
     else:
-        _say_all(
+        say_paths(
             images_of_files(one_observation("image", places, source), given.of_files(), to, wanted)
         )
-
-
-def _say_all(paths: Iterable[Path]) -> None:
-    for path in paths:
-        out.print(str(path), markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -182,7 +173,7 @@ def video(
         per_second=per_second,
         drawing=drawing,
     )
-    out.print(str(path), markup=False, soft_wrap=True)
+    say_paths([path])
 
 
 @app.command()

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from exod.cli.app import PlainConsole, app, end_if_failed, err, new_table, out, say
+from exod.cli.app import PlainConsole, app, end_if_failed, err, new_table, out, say, say_paths
 from exod.cli.options import (
     Archive_,
     Between,
     ConfigFile,
     Input,
+    Overwrite,
     PictureFormat,
     PictureSize,
     PictureStyle,
@@ -42,7 +43,6 @@ ToTable = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Table to write, as .csv, .fits or .parquet [none]."),
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")]
 
 
 @app.command()
@@ -152,8 +152,7 @@ def lightcurve(
     _show_curves(curves)
     if to is not None:
         _write(to, PLACE_CURVES, curve_rows(curves), overwrite=overwrite)
-    for path in pictures:
-        say(str(path))
+    say_paths(pictures)
     end_if_failed(failures)
 
 

@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 
 from exod.cli.app import PlainConsole, app, new_table, out, say
-from exod.cli.options import Archive_, Storage, storage_options
+from exod.cli.options import Archive_, Overwrite, Storage, storage_options
 from exod.errors import plural
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ To = Annotated[
         metavar="FILE", help="Write .csv, .ecsv, .fits, .parquet, .vot or .jsonl [show the first]."
     ),
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")]
 
 SHOWN_ROWS = 20
 """Rows that a terminal shows."""

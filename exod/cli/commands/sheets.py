@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exod.cli.app import app, end_if_failed, err, say
+from exod.cli.app import app, end_if_failed, err, say, say_paths
 from exod.cli.options import (
     Archive_,
     ConfigFile,
@@ -27,7 +27,7 @@ from exod.cli.options import (
 from exod.errors import ConfigError, plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from exod.archive import Archive
@@ -79,7 +79,7 @@ def sheets(
     if not paths and not statistics:
         raise ConfigError("Give an archive or event lists to draw, or --statistics.")
     if statistics:
-        _say_all(save_figures(method_figures(), to, drawing))
+        say_paths(save_figures(method_figures(), to, drawing))
     if not paths:
         return
     archive = opened(paths[0], storage_options(storage)) if len(paths) == 1 else None
@@ -90,7 +90,7 @@ def sheets(
     options = storage_options(source)
     if archive is not None:
         with err.status("Reading the archive"):
-            _say_all(save_figures(archive_sheets(archive), to, drawing))
+            say_paths(save_figures(archive_sheets(archive), to, drawing))
     _draw_observations(archive or paths, obsids, wanted, to, drawing, options)
 
 
@@ -131,13 +131,8 @@ def _draw_observations(
         except ExodError as error:
             failures.append(f"{one.obsid} cannot be drawn: {error}")
         else:
-            _say_all(paths)
+            say_paths(paths)
     end_if_failed(failures)
-
-
-def _say_all(paths: Iterable[Path]) -> None:
-    for path in paths:
-        say(str(path))
 
 
 @app.command()

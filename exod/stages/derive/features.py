@@ -6,24 +6,31 @@ version has of observations that did not change is kept as it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 import pandas as pd
 
 from exod.archive import Archive, LedgerEntry, open_archive
 from exod.archive.derived import DerivedFile
-from exod.archive.increments import Changes, NewVersion, batches, deriving, write_part
+from exod.archive.increments import Changes, NewVersion, deriving, write_part
 from exod.archive.parquet import FileReplacedError, read_file, to_pandas
 from exod.archive.store import Store
 from exod.errors import ArchiveError
-from exod.files.whole import unique_mark
-from exod.scheduler import run as run_tasks
 from exod.scheduler.plan import Plan
 from exod.schemas import DERIVED, FEATURES
+from exod.stages.derive.batched import (
+    BatchDone,
+    BatchedMade,
+    Obsids,
+    collect,
+    divided,
+    part_name,
+    published,
+    run_batches,
+)
 from exod.stages.derive.observation_features import observation_features
 from exod.vetting.episodes import ECLIPSE_LIMIT, PEAK_LIMIT
 from exod.vetting.eventbands import Columns, Pair, with_ratios
@@ -43,49 +50,13 @@ _VERSION: Final = 1
 """Of what the features mean; with another one they are made anew."""
 
 
-@dataclass(frozen=True)
-class BatchDone:
-    """What became of a batch.
+class FeaturesMade(BatchedMade):
+    """What became of the features of an archive."""
 
-    Attributes
-    ----------
-    file : DerivedFile or None
-        What was written.
-    attempts : dict of str to str
-        Attempt of each observation that was read.
-    failures : dict of str to str
-        Why the others were not, a sentence each.
-    """
-
-    file: DerivedFile | None
-    attempts: dict[str, str]
-    failures: dict[str, str]
-
-
-@dataclass(frozen=True)
-class FeaturesMade:
-    """What became of the features of an archive.
-
-    Attributes
-    ----------
-    version : str
-        The version that is current now.
-    n_rows : int
-        Regions in it.
-    n_read, n_kept : int
-        Observations that were read, and that an earlier version had already.
-    n_waiting : int
-        Observations not done since the work was interrupted.
-    failures : dict of str to str
-        Observations left out, with the reason.
-    """
-
-    version: str
-    n_rows: int
-    n_read: int
-    n_kept: int
-    n_waiting: int = 0
-    failures: dict[str, str] = field(default_factory=dict)
+    @property
+    def n_rows(self) -> int:
+        """Regions in the version that is current."""
+        return cast("int", self.derived.summary["regions"])
 
 
 def make_features(
@@ -127,24 +98,17 @@ def make_features(
     todo = changes.todo
     on_total(len(todo))
     if changes.earlier and changes.are_none:
-        n_rows = int(changes.earlier.summary["regions"])  # type: ignore[arg-type]
-        return FeaturesMade(changes.earlier.version, n_rows, 0, len(entries))
-    failures: dict[str, str] = {}
+        return FeaturesMade(changes.earlier, 0, len(entries))
     with deriving(archive.store, PRODUCT, DERIVED[PRODUCT]) as new:
         new.parameters, new.attempts = parameters, changes.attempts
         new.files, n_rows = _still_right(archive.store, changes.kept(FEATURES.name), new.folder)
-        kept = len(new.attempts)
-        for done in _run(archive, todo, new, bands, plan):
-            new.attempts |= done.attempts
-            if done.file:
-                new.files.append(done.file)
-                n_rows += done.file.rows
-            failures |= done.failures
-            on_batch(done)
+        n_files, n_kept = len(new.files), len(new.attempts)
+        failures = collect(new, _run(archive, todo, new, bands, plan), on_batch)
+        n_rows += sum(file.rows for file in new.files[n_files:])
         new.summary = {"regions": n_rows, "observations": len(new.attempts)}
-    n_read = len(new.attempts) - kept
+    n_read = len(new.attempts) - n_kept
     waiting = len(todo) - n_read - len(failures)
-    return FeaturesMade(new.version, n_rows, n_read, kept, waiting, failures)
+    return FeaturesMade(published(archive, PRODUCT), n_read, n_kept, waiting, failures)
 
 
 def _parameters(bands: Pair | None) -> dict[str, Any]:
@@ -165,23 +129,14 @@ def _run(
     """Read the observations in batches, each a task; those without regions take none."""
     empty = {entry.obsid: entry.attempt for entry in todo if not entry.rows("regions")}
     if empty:
-        yield BatchDone(None, empty, {})
+        yield BatchDone((), empty, {})
     some = (entry for entry in todo if entry.obsid not in empty)
-    divided = [
-        tuple(entry.obsid for entry in batch)
-        for batch in batches(some, "lightcurves", BATCH_ROWS, BATCH_OBSERVATIONS)
-    ]
-
-    def name(batch: tuple[str, ...]) -> str:
-        return f"features-{batch[0]}-{batch[-1]}"
-
+    wanted = divided(some, "lightcurves", BATCH_ROWS, BATCH_OBSERVATIONS)
     task = partial(_derive, archive=archive, folder=new.folder, bands=bands)
-    for done in run_tasks(task, divided, plan.fitting(len(divided)), name=name):
-        # No observation is to blame for the error of a batch.
-        yield done.result or BatchDone(None, {}, dict.fromkeys(done.item, done.reason))
+    yield from run_batches(task, wanted, plan, "features")
 
 
-def _derive(batch: tuple[str, ...], archive: Archive, folder: str, bands: Pair | None) -> BatchDone:
+def _derive(batch: Obsids, archive: Archive, folder: str, bands: Pair | None) -> BatchDone:
     """Read the observations of a batch and write their part of the table."""
     attempts: dict[str, str] = {}
     failures: dict[str, str] = {}
@@ -194,11 +149,11 @@ def _derive(batch: tuple[str, ...], archive: Archive, folder: str, bands: Pair |
         else:
             parts.append(columns)
     if not attempts:
-        return BatchDone(None, attempts, failures)
+        return BatchDone((), attempts, failures)
     joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     rows = pd.DataFrame(with_ratios(joined))
-    file = write_part(archive.store, folder, FEATURES, rows, _part(batch))
-    return BatchDone(file, attempts, failures)
+    file = write_part(archive.store, folder, FEATURES, rows, part_name(batch))
+    return BatchDone((file,), attempts, failures)
 
 
 def _observation(archive: Archive, obsid: str, bands: Pair | None) -> tuple[str, Columns]:
@@ -236,13 +191,8 @@ def _still_right(
     files = [file for file in kept if 2 * live[file] >= file.rows and file not in join]
     if again:
         rows = pd.concat([_rows(store, file) for file in again], ignore_index=True)
-        files.append(write_part(store, folder, FEATURES, rows, _part(rows["obsid"])))
+        files.append(write_part(store, folder, FEATURES, rows, part_name(rows["obsid"])))
     return files, sum(live.values())
-
-
-def _part(obsids: Iterable[str]) -> str:
-    """Name of a part; a task that is tried again must not find that of the first try in its way."""
-    return f"{unique_mark()}-{min(obsids)}-{max(obsids)}"
 
 
 def _rows(store: Store, file: DerivedFile, columns: list[str] | None = None) -> pd.DataFrame:

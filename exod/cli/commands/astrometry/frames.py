@@ -7,24 +7,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
-from rich.progress import Progress, TaskID
 
 from exod.cli.app import app, end_if_failed, out, say
 from exod.cli.options import (
     Archive_,
+    Cache,
     Input,
     Scheduler,
+    ServiceAddresses,
     Storage,
     Workers,
     storage_options,
 )
-from exod.cli.outcomes import FINISHING, end_if_stopped
+from exod.cli.outcomes import watch_batches
 from exod.errors import plural
 
 if TYPE_CHECKING:
-    from exod.archive import Archive
-    from exod.scheduler.plan import Plan
-    from exod.stages.derive.rectify import FramesDone, FramesMade, RectifySettings
+    from exod.stages.derive.rectify import FramesMade
 
 
 @app.command()
@@ -49,16 +48,8 @@ def rectify(
             metavar="DIR", help="Folder of source lists that are not where the search read them."
         ),
     ] = None,
-    cache: Annotated[
-        Path | None,
-        typer.Option(
-            envvar="EXOD_CACHE", help="Folder of imported tables and answers [~/.cache/exod]."
-        ),
-    ] = None,
-    services: Annotated[
-        str | None,
-        typer.Option(metavar="JSON", envvar="EXOD_SERVICES", help="Addresses of services."),
-    ] = None,
+    cache: Cache = None,
+    services: ServiceAddresses = None,
     scheduler: Scheduler = "local",
     workers: Workers = None,
     storage: Storage = None,
@@ -75,7 +66,7 @@ def rectify(
     from exod.counterparts.cache import cache_folder
     from exod.counterparts.service import Services
     from exod.scheduler.plan import RETRIES, Plan
-    from exod.stages.derive.rectify import RectifySettings
+    from exod.stages.derive.rectify import RectifySettings, rectify_archive
 
     settings = RectifySettings(
         catalogue,
@@ -85,55 +76,16 @@ def rectify(
         Services.of(services),
         storage_options(inputs) or {},
     )
+    archive = open_archive(root, storage_options(storage))
     plan = Plan(scheduler, workers, retries=RETRIES)
-    made = _rectify(open_archive(root, storage_options(storage)), plan, settings)
+    made = watch_batches(
+        lambda watched, **told: rectify_archive(archive, watched, settings, **told),
+        plan,
+        "Rectifying",
+        "rectified",
+    )
     _tell(made)
     end_if_failed([f"{obsid} failed: {why}" for obsid, why in sorted(made.failures.items())])
-
-
-def _rectify(archive: Archive, plan: Plan, settings: RectifySettings) -> FramesMade:
-    """Rectify and show how it goes."""
-    from exod.scheduler.interrupts import stoppable
-    from exod.stages.derive.rectify import rectify_archive
-
-    with (
-        Progress(console=out, disable=not out.is_terminal) as progress,
-        stoppable(lambda: say(FINISHING)) as stop,
-    ):
-        bar = _FramesBar(progress)
-        made = rectify_archive(
-            archive,
-            plan.watched(lambda link: say(f"Dashboard: {link}"), say, stop),
-            settings,
-            on_total=bar.begin,
-            on_batch=bar.advance,
-        )
-    done = made.n_read + len(made.failures)
-    end_if_stopped(stop, done, done + made.n_waiting)
-    return made
-
-
-class _FramesBar:
-    """Observations that are done: a bar on a terminal, a line a batch elsewhere."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._task: TaskID | None = None
-        self._done = self._total = 0
-
-    def begin(self, total: int) -> None:
-        """Say how many there are."""
-        self._total = total
-        self._task = self._progress.add_task("Rectifying", total=total)
-
-    def advance(self, done: FramesDone) -> None:
-        """Show a batch that ended."""
-        n = len(done.attempts) + len(done.failures)
-        self._done += n
-        if self._task is not None and not self._progress.disable:
-            self._progress.update(self._task, advance=n)
-        else:
-            say(f"[{self._done}/{self._total}] {plural(n, 'observation')} rectified")
 
 
 def _tell(made: FramesMade) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exod.cli.app import app, out, say
+from exod.cli.app import app, out, say_paths
 from exod.cli.options import (
     Band,
     ConfigFile,
@@ -129,8 +129,7 @@ def completeness(
     )
     outcomes = _run(campaign, folder, Plan(scheduler, workers))
     if any(outcome.status != "FAILED" for outcome in outcomes):
-        for path in write_results(folder, shlex.join(["exod", *sys.argv[1:]]), drawing):
-            say(str(path))
+        say_paths(write_results(folder, shlex.join(["exod", *sys.argv[1:]]), drawing))
     finish(outcomes, [])
 
 

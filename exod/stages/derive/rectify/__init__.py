@@ -17,9 +17,9 @@ from typing import Any, Final, cast
 import numpy as np
 import pandas as pd
 
-from exod.archive import Archive, LedgerEntry, open_archive
-from exod.archive.derived import Derived, DerivedFile
-from exod.archive.increments import Changes, NewVersion, batches, deriving, write_part
+from exod.archive import Archive, open_archive
+from exod.archive.derived import DerivedFile
+from exod.archive.increments import Changes, NewVersion, deriving, write_part
 from exod.archive.parts import Part, derived_pieces, read_part
 from exod.archive.store import Store
 from exod.astrometry.framefit import NO_PRIOR, Prior
@@ -27,12 +27,23 @@ from exod.counterparts.cache import cache_folder
 from exod.counterparts.opened import open_catalogue
 from exod.counterparts.service import Services
 from exod.counterparts.wanted import Own, Wanted, wanted_catalogues
-from exod.errors import ArchiveError, ConfigError
+from exod.errors import ConfigError
 from exod.files.whole import unique_mark
 from exod.scheduler import run as run_tasks
 from exod.scheduler.plan import Plan
 from exod.schemas import DERIVED, FRAMES, OFFSETS, POSITIONS
 from exod.schemas.columns import Table
+from exod.stages.derive.batched import (
+    BatchDone,
+    BatchedMade,
+    Obsids,
+    collect,
+    divided,
+    part_name,
+    published,
+    run_batches,
+    task_name,
+)
 from exod.stages.derive.rectify.calibration import (
     DOCUMENTED,
     are_alike,
@@ -88,45 +99,8 @@ class RectifySettings:
     say: Callable[[str], None] = lambda _sentence: None
 
 
-@dataclass(frozen=True)
-class FramesDone:
-    """What became of a batch.
-
-    Attributes
-    ----------
-    files : tuple of DerivedFile
-        What was written.
-    attempts : dict of str to str
-        Attempt of each observation that was read.
-    failures : dict of str to str
-        Why the others were not, a sentence each.
-    """
-
-    files: tuple[DerivedFile, ...]
-    attempts: dict[str, str]
-    failures: dict[str, str]
-
-
-@dataclass(frozen=True)
-class FramesMade:
-    """What became of the frames of an archive.
-
-    Attributes
-    ----------
-    derived : Derived
-        The version that is current now.
-    n_read, n_kept, n_waiting : int
-        Observations that were read, that an earlier version had already, and that are not done
-        since the work was interrupted.
-    failures : dict of str to str
-        Observations left out, with the reason.
-    """
-
-    derived: Derived
-    n_read: int
-    n_kept: int
-    n_waiting: int = 0
-    failures: Mapping[str, str] = field(default_factory=dict)
+class FramesMade(BatchedMade):
+    """What became of the frames of an archive."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -150,7 +124,7 @@ def rectify_archive(
     settings: RectifySettings | None = None,
     *,
     on_total: Callable[[int], None] = lambda _n: None,
-    on_batch: Callable[[FramesDone], None] = lambda _done: None,
+    on_batch: Callable[[BatchDone], None] = lambda _done: None,
 ) -> FramesMade:
     """Bring the product ``frames`` of an archive up to date.
 
@@ -195,16 +169,11 @@ def rectify_archive(
     work = _Rectifying(archive, plan, changes, fitting)
     prior = work.prior(settings.prior if wanted else WITHOUT)
     work = replace(work, fitting=replace(fitting, prior=prior))
-    failures: dict[str, str] = {}
     with deriving(archive.store, PRODUCT, DERIVED[PRODUCT]) as new:
         new.attempts = changes.attempts
         new.files = [f for table in DERIVED[PRODUCT] for f in changes.kept(table.name)]
         n_kept = len(new.attempts)
-        for done in work.run(new):
-            new.attempts |= done.attempts
-            new.files += done.files
-            failures |= done.failures
-            on_batch(done)
+        failures = collect(new, work.run(new), on_batch)
         calibration = _calibrate(archive.store, new)
         _write_circles(archive.store, new, work.calibration, calibration)
         new.parameters = {
@@ -214,12 +183,9 @@ def rectify_archive(
             "calibration": calibration,
         }
         new.summary = _summary(archive.store, new)
-    found = archive.derived(PRODUCT)
-    if found is None:
-        raise ArchiveError(f"The frames of {archive.root} are gone; run the same command again.")
     n_read = len(new.attempts) - n_kept
     waiting = len(changes.todo) - n_read - len(failures)
-    return FramesMade(found, n_read, n_kept, waiting, failures)
+    return FramesMade(published(archive, PRODUCT), n_read, n_kept, waiting, failures)
 
 
 def _wanted(text: str) -> Wanted | None:
@@ -251,12 +217,8 @@ class _Rectifying:
         return self.changes.earlier.parameters["calibration"]  # type: ignore[return-value]
 
     @property
-    def divided(self) -> list[tuple[str, ...]]:
-        todo: Sequence[LedgerEntry] = self.changes.todo
-        return [
-            tuple(entry.obsid for entry in batch)
-            for batch in batches(todo, "known_sources", BATCH_SOURCES, BATCH_OBSERVATIONS)
-        ]
+    def divided(self) -> list[Obsids]:
+        return divided(self.changes.todo, "known_sources", BATCH_SOURCES, BATCH_OBSERVATIONS)
 
     def prior(self, kind: str) -> Prior:
         """The prior of fits: that of the earlier version, or what all headers say."""
@@ -267,13 +229,13 @@ class _Rectifying:
         headers = replace(self.fitting, wanted=None)
         task = partial(_headers, archive=self.archive, fitting=headers)
         found = [np.empty((0, 3))]
-        divided = self.divided
-        for done in run_tasks(task, divided, self.plan.fitting(len(divided)), name=_header_name):
+        wanted, name = self.divided, partial(task_name, "headers")
+        for done in run_tasks(task, wanted, self.plan.fitting(len(wanted)), name=name):
             # What cannot be read is told when it is fitted.
             found += [done.result] if done.result is not None else []
         return prior_of(np.concatenate(found))
 
-    def run(self, new: NewVersion) -> Iterator[FramesDone]:
+    def run(self, new: NewVersion) -> Iterator[BatchDone]:
         """The observations in batches, each a task."""
         task = partial(
             _derive,
@@ -282,21 +244,10 @@ class _Rectifying:
             folder=new.folder,
             calibration=dict(self.calibration),
         )
-        divided = self.divided
-        for done in run_tasks(task, divided, self.plan.fitting(len(divided)), name=_name):
-            # No observation is to blame for the error of a batch.
-            yield done.result or FramesDone((), {}, dict.fromkeys(done.item, done.reason))
+        return run_batches(task, self.divided, self.plan, "rectify")
 
 
-def _name(batch: tuple[str, ...]) -> str:
-    return f"rectify-{batch[0]}-{batch[-1]}"
-
-
-def _header_name(batch: tuple[str, ...]) -> str:
-    return f"headers-{batch[0]}-{batch[-1]}"
-
-
-def _headers(batch: tuple[str, ...], archive: Archive, fitting: Fitting) -> np.ndarray:
+def _headers(batch: Obsids, archive: Archive, fitting: Fitting) -> np.ndarray:
     """Shifts and rotations of the headers of a batch."""
     found = (one.known.header.frame for _, one in rectified(archive, batch, fitting)[0])
     return np.array(
@@ -305,16 +256,16 @@ def _headers(batch: tuple[str, ...], archive: Archive, fitting: Fitting) -> np.n
 
 
 def _derive(
-    batch: tuple[str, ...],
+    batch: Obsids,
     archive: Archive,
     fitting: Fitting,
     folder: str,
     calibration: Mapping[str, Any],
-) -> FramesDone:
+) -> BatchDone:
     """Read the observations of a batch and write their parts of the tables."""
     found, failures = rectified(archive, batch, fitting)
     if not found:
-        return FramesDone((), {}, failures)
+        return BatchDone((), {}, failures)
     regions = {
         str(one.about["obsid"]): archive.observation(str(one.about["obsid"]), "regions")["regions"]
         for _, one in found
@@ -330,14 +281,13 @@ def _derive(
             calibration,
         ),
     }
-    # A task that is tried again must not find the file of the first try in its way.
-    part = f"{unique_mark()}-{batch[0]}-{batch[-1]}"
+    part = part_name(batch)
     files = tuple(
         write_part(archive.store, folder, table, table.frame(some), part)
         for table, some in rows.items()
         if len(some)
     )
-    return FramesDone(files, {str(one.about["obsid"]): attempt for attempt, one in found}, failures)
+    return BatchDone(files, {str(one.about["obsid"]): attempt for attempt, one in found}, failures)
 
 
 def _read(
