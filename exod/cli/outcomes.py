@@ -41,7 +41,7 @@ def watch(
         follow(total, out, log) as progress,
         stoppable(lambda: progress.say(FINISHING)) as stop,
         # An interruption must end the workers before anything else is said.
-        closing(work(plan.watched(progress.link, progress.say, stop))) as tasks,
+        closing(work(plan.watched(progress.dashboard, progress.say, stop))) as tasks,
     ):
         outcomes.extend(progress.report(outcome) for outcome in tasks)
     return outcomes, stop
@@ -66,7 +66,7 @@ def watch_batches(make: Callable[..., Made], plan: Plan, doing: str, done: str) 
         follow_batches(out, doing, done) as progress,
         stoppable(lambda: progress.say(FINISHING)) as stop,
     ):
-        watched = plan.watched(progress.link, progress.say, stop)
+        watched = plan.watched(progress.dashboard, progress.say, stop)
         made = make(watched, on_total=progress.begin, on_batch=progress.report)
     n_done = made.n_read + len(made.failures)
     end_if_stopped(stop, n_done, n_done + made.n_waiting)

@@ -75,9 +75,9 @@ class _Steps:
         """Say something beside the progress; from any thread."""
         self._console.print(without_credentials(sentence), markup=False, soft_wrap=True)
 
-    def link(self, dashboard: str) -> None:
+    def dashboard(self, link: str) -> None:
         """Say where the dashboard is."""
-        self.say(f"Dashboard: {dashboard}")
+        self.say(f"Dashboard: {link}")
 
     def _step(self, sentence: str, n: int = 1, **bar: Any) -> None:
         """Show that `n` observations more are done: move the bar, or say the sentence."""
@@ -101,10 +101,10 @@ class Follower(_Steps):
         self._began = time.monotonic()
         self._failures = 0
 
-    def link(self, dashboard: str) -> None:
+    def dashboard(self, link: str) -> None:
         """Say where the dashboard is."""
         self._began = time.monotonic()
-        super().link(dashboard)
+        super().dashboard(link)
 
     def report(self, outcome: Outcome) -> Outcome:
         """Show one outcome and return it.

@@ -32,7 +32,7 @@ def said(console: Console) -> str:
 def test_the_bar_counts_what_is_to_be_searched() -> None:
     console = terminal()
     with follow(4, console) as follower:
-        follower.link("http://127.0.0.1:8787/status")
+        follower.dashboard("http://127.0.0.1:8787/status")
         for outcome in (BEFORE, FOUND, FAILED):
             assert follower.report(outcome) is outcome
     shown = said(console)

@@ -72,7 +72,7 @@ def process(
         follow_processing(len(wanted), out) as progress,
         stoppable(lambda: progress.say(FINISHING)) as stop,
     ):
-        plan = Plan(scheduler, workers).watched(progress.link, progress.say, stop)
+        plan = Plan(scheduler, workers).watched(progress.dashboard, progress.say, stop)
         with closing(
             process_many(
                 wanted, settings, plan, dbfile=dbfile, force=force, retry_failed=retry_failed
