@@ -12,16 +12,12 @@ from astropy.table import Table
 
 from exod.astrometry.pairing import PairLimits, shared_counterparts, standard_pairs
 from exod.astromon import db
-from exod.astromon.filters import (
-    SIM_Z,
-    filter_matches,
-    get_bad_target_mask,
-    get_excluded_regions_mask,
-)
+from exod.astromon.filters import filter_matches, get_bad_target_mask, get_excluded_regions_mask
 from exod.astromon.frames import matched_frames
 from exod.astromon.matches import categories, columns_of, matched_table, with_places
 from exod.astromon.moments import as_time, observed_at
 from exod.astromon.rough import rough_match
+from exod.astromon.tables import SIM_Z
 from exod.errors import ConfigError
 
 __all__ = [

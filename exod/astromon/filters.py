@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -14,12 +13,8 @@ from exod.astromon.matches import columns_of
 from exod.astromon.moments import seconds_of
 from exod.astromon.regions import in_regions
 from exod.astromon.stored import looked_up
+from exod.astromon.tables import SIM_Z
 from exod.schemas.arrays import Mask
-
-SIM_Z: Final = MappingProxyType(
-    {"ACIS-I": -233.587, "ACIS-S": -190.143, "HRC-I": 126.983, "HRC-S": 250.466}
-)
-"""Nominal places of the detectors along Z, in mm."""
 
 BAD_TARGETS: Final = (*("rwaur", "tauboo", "70oph", "16cyg", "m87", "orion", "hd97950", "hd4915"),)
 """How the names of targets begin whose sources are known to be far from their counterparts."""

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-from astropy.io import fits
 from astropy.table import Table
-from numpy.typing import NDArray
 
+from exod.astromon.process.calalign import read_applied_alignments
 from exod.astromon.process.chandraarchive import ChandraArchive
 from exod.astromon.process.ciaosteps import CiaoSteps
 from exod.astromon.process.description import (
@@ -23,16 +20,26 @@ from exod.astromon.process.description import (
     sequence_summary,
 )
 from exod.astromon.process.nativesteps import NativeSteps
+from exod.astromon.process.observationfiles import ARCHIVE_PATTERNS
+from exod.astromon.process.observationsteps import ObservationSteps, Skipped, SkippedWithWarning
 from exod.astromon.process.observatory import PLACES, by_arc5gl, by_download_program
-from exod.astromon.process.programs import Ciao, CiaoError, lasting_folder
+from exod.astromon.process.programs import Ciao, CiaoError
 from exod.astromon.process.sourcelists import read_source_list, source_rows
-from exod.astromon.process.workfiles import found, subfolder, the_file
-from exod.astromon.utils import FlowException, logging_call_decorator
+from exod.astromon.process.workfiles import found, the_file
+from exod.astromon.utils import logging_call_decorator
 from exod.errors import ConfigError, InputError
-from exod.files.whole import whole_file, write_whole
+from exod.files.whole import write_whole
 from exod.pps.transfer import Transport
 
-__all__ = ["ID_CATEGORY_MAP", "ChandraObservation", "Observation", "Skipped", "SkippedWithWarning"]
+__all__ = [
+    "ARCHIVE_PATTERNS",
+    "ID_CATEGORY_MAP",
+    "MULTI_OBI_OBSIDS",
+    "ChandraObservation",
+    "Observation",
+    "Skipped",
+    "SkippedWithWarning",
+]
 
 logger = logging.getLogger("astromon")
 
@@ -45,25 +52,10 @@ MULTI_OBI_OBSIDS: Final = frozenset(
 )
 """Observations of more than one interval, which the steps are not made for."""
 
-ARCHIVE_PATTERNS: Final = (
-    *("*.par.gz", "seq_summary.json", "cache", "*_wide_flux.img", "*_broad_flux.img"),
-    *("*_acis_streaks.*", "*.src", "calalign.json", "*_psf_size_*.fits"),
-)
-"""What is kept of an observation, unless other patterns are given."""
-
 _FTYPES: Final = ("evt2", "asol", "msk", "fov", "bpix", "dtf")
-_ALIGNMENTS: Final = ("aca_align", "aca_misalign", "fts_misalign")
 
 
-class Skipped(FlowException):
-    """An observation is not of a kind that is processed."""
-
-
-class SkippedWithWarning(FlowException):
-    """An observation has nothing that can be processed."""
-
-
-class ChandraObservation:
+class ChandraObservation(ObservationSteps):
     """An observation of Chandra, with its files in a folder.
 
     Parameters
@@ -106,22 +98,13 @@ class ChandraObservation:
         *,
         archive_url: str | None = None,
     ) -> None:
-        below = subfolder(obsid)
-        self.obsid = below.name
-        place = lasting_folder(self) if workdir is None else Path(workdir).expanduser()
-        self.workdir = place / below
-        self.archive_dir = Path(archive_dir).expanduser() / below if archive_dir else None
-        self.archive_regex = list(ARCHIVE_PATTERNS if archive_regex is None else archive_regex)
+        super().__init__(obsid, workdir, archive_dir, archive_regex)
         self.ciao_prefix = ciao_prefix
         self.use_ciao = bool(use_ciao or ciao_prefix)
         self._source = source
         self._public = ChandraArchive(archive_url) if archive_url else ChandraArchive()
         self.transport: Transport | None = None
         logger.info("%s starting. Context: %s", self, self.workdir)
-        self.workdir.mkdir(parents=True, exist_ok=True)
-
-    def __str__(self) -> str:
-        return f"OBSID={self.obsid}"
 
     @cached_property
     def ciao(self) -> Ciao | None:
@@ -157,28 +140,6 @@ class ChandraObservation:
         if self.ciao is None:
             return NativeSteps(self.workdir, self.obsid, self.is_hrc)
         return CiaoSteps(self.workdir, self.obsid, self.is_hrc, self.ciao)
-
-    def file_glob(self, pattern: str) -> list[Path]:
-        """Files of a pattern, those of the working folder before those of the archive."""
-        places = [place for place in (self.archive_dir, self.workdir) if place is not None]
-        files = {
-            path.relative_to(place): path for place in places for path in found(place, pattern)
-        }
-        return list(files.values())
-
-    def file_path(self, path: str | Path) -> Path:
-        """Where a file is: in the working folder, or in the archive if it is only there.
-
-        Raises
-        ------
-        InputError
-            If the path is not relative.
-        """
-        if Path(path).is_absolute():
-            raise InputError(f"{path} is not relative to the folder of the observation.")
-        here = self.workdir / path
-        kept = None if self.archive_dir is None else self.archive_dir / path
-        return kept if kept is not None and kept.exists() and not here.exists() else here
 
     @logging_call_decorator
     def download(self, ftypes: Sequence[str] | None = None) -> None:
@@ -276,73 +237,6 @@ class ChandraObservation:
         return [] if found(self.workdir, "primary/*_evt2.fits*") else ["evt2"]
 
     @logging_call_decorator
-    def repro(self) -> None:
-        """Process the data again with chandra_repro, unless there are images of them."""
-        self.steps.repro()
-
-    @logging_call_decorator
-    def filter_events(self, radius: float = 180, psfratio: float = 1) -> str:
-        """Leave out events further than `radius` arcsec from the pointing: the new event list."""
-        del psfratio  # An argument of the original, which has no use for it either.
-        return str(self.steps.filter_events(radius))
-
-    @logging_call_decorator
-    def make_images(self, evt: str | Path | None = None) -> None:
-        """Make images of an event list, by default of the filtered one.
-
-        Raises
-        ------
-        SkippedWithWarning
-            If there are no events.
-        """
-        events = None if evt is None else Path(evt)
-        if not self.steps.make_images(events):
-            raise SkippedWithWarning(f"{self} has no events in {events or 'the filtered list'}")
-
-    @logging_call_decorator
-    def run_wavdetect(
-        self,
-        edition: str,
-        skip_exist: bool = False,  # noqa: FBT001, FBT002 - a call of the original
-        scales: str = "1.4 2 4 8 16 32",
-    ) -> None:
-        """Find sources with wavelets of some scales, pixels: the list ``{obsid}_{edition}.src``."""
-        self.steps.run_wavdetect(edition, scales.split(), skip_exist=skip_exist)
-
-    @logging_call_decorator
-    def run_celldetect(self, snr: float = 3) -> None:
-        """Find sources of a signal-to-noise ratio with a sliding cell."""
-        self.steps.run_celldetect(snr)
-
-    @logging_call_decorator
-    def filter_sources(self, radius: float = 180, psfratio: float = 1) -> str:
-        """Leave out sources further than `radius` arcsec from the pointing, or extended."""
-        return str(self.steps.filter_sources(radius, psfratio))
-
-    @logging_call_decorator
-    def calculate_centroids(self) -> NDArray[np.void]:
-        """Centroids of the sources: x and y in sky pixels, shape (n,)."""
-        return self.steps.centroids()
-
-    @logging_call_decorator
-    def dmcoords(self, name: str, **kwargs: Any) -> float:
-        """A coordinate by dmcoords of CIAO, along the aspect solution.
-
-        Parameters
-        ----------
-        name : str
-            Which parameter, as x, y, ra, dec or theta.
-        **kwargs
-            Parameters of dmcoords, as op, ra and dec.
-
-        Raises
-        ------
-        CiaoError
-            If there is no CIAO, or it fails.
-        """
-        return self.steps.coordinate(name, kwargs)
-
-    @logging_call_decorator
     def get_sources(self, version: str = "celldetect") -> Table:
         """Sources as rows of astromon_xray_src, with psfratio.
 
@@ -391,45 +285,9 @@ class ChandraObservation:
         if not found(self.workdir, "secondary/*acal*fits*"):
             self.download(["acal"])
         file = the_file(self.workdir, "secondary/*acal*fits*", "file of alignments")
-        try:
-            with fits.open(file, memmap=False) as hdus:
-                rows, header = hdus[1].data, hdus[1].header
-                alignments = {name: np.asarray(rows[name]).tolist() for name in _ALIGNMENTS}
-                version = str(header["CALDBVER"]).strip()
-        except (OSError, EOFError, KeyError, IndexError, TypeError, ValueError) as error:
-            raise InputError(f"{file} cannot be read as alignments ({error}).") from error
-        calalign = {**alignments, "obsid": int(self.obsid), "caldb_version": version}
+        calalign = {**read_applied_alignments(file), "obsid": int(self.obsid)}
         write_whole(self.workdir / "calalign.json", json.dumps(calalign))
         return calalign
-
-    @logging_call_decorator
-    def archive(self, *regex: str, destination: str | Path | None = None) -> None:
-        """Copy files to an archive, each whole.
-
-        Parameters
-        ----------
-        regex : str
-            Patterns of names of files and folders; by default those of this object.
-        destination : path, optional
-            Gets a folder named after the obsid; by default the archive of this object.
-
-        Raises
-        ------
-        InputError
-            If there is no place to copy to, or it cannot be written.
-        """
-        place = self.archive_dir if destination is None else Path(destination) / self.obsid
-        if place is None:
-            raise InputError(f"{self} has no archive; give archive_dir, or a destination.")
-        for pattern in regex or self.archive_regex:
-            for matched in sorted(self.workdir.rglob(pattern)):
-                inside = sorted(matched.rglob("*")) if matched.is_dir() else [matched]
-                for path in inside:
-                    if path.is_file():
-                        target = place / path.relative_to(self.workdir)
-                        logger.debug("%s   - %s", self, path)
-                        with whole_file(target, error=InputError) as temporary:
-                            shutil.copy(path, temporary)
 
 
 Observation = ChandraObservation

@@ -127,6 +127,11 @@ CATEGORIES: Final = MappingProxyType(
 )
 """Names of the categories of observations, by category_id."""
 
+SIM_Z: Final = MappingProxyType(
+    {"ACIS-I": -233.587, "ACIS-S": -190.143, "HRC-I": 126.983, "HRC-S": 250.466}
+)
+"""Nominal places of the detectors along Z, in mm."""
+
 _PRECISE: Final = ("ra", "dec", "pileup")
 
 

@@ -63,6 +63,7 @@ class LoggingCallDecorator:
 
         @functools.wraps(func)
         def logged(*args: Any, **kwargs: Any) -> Result | None:
+            """The function between its messages."""
             given = [str(value) for value in args[1:]]
             given += [f"{name}={value}" for name, value in kwargs.items()]
             first = f"{args[0]} " if args else ""

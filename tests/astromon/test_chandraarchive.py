@@ -6,7 +6,7 @@ import pytest
 from helpers.chandra_files import event_list
 from helpers.fake_archive import FakeArchive, Reply, ftz
 
-from exod.astromon.observation import Observation
+from exod.astromon.observation import ID_CATEGORY_MAP, Observation
 from exod.astromon.process.chandraarchive import ChandraArchive
 from exod.astromon.process.description import catalogue_row, category_id, sequence_summary
 from exod.errors import DownloadError, InputError
@@ -57,6 +57,30 @@ def test_what_is_asked_for_comes_and_comes_once(filled, transport, tmp_path):
     filled.requests.clear()
     assert len(archive.fetch("8007", ["evt2", "asol", "msk"], tmp_path, transport)) == 3
     assert filled.requests == []
+
+
+def test_aspect_files_that_are_named_after_their_time(filled, transport, tmp_path):
+    old = ["pcadf053035261N003_asol1.fits.gz", "pcadf053036614N003_asol1.fits.gz"]
+    filled.replies["7/8007/primary/"] = [page(EVENTS, *old, "orbitf052920300N001_eph1.fits.gz")]
+    for name in old:
+        filled.replies[f"7/8007/primary/{name}"] = [Reply(ftz(name, 50_000))]
+    archive = ChandraArchive(filled.heasarc)
+    files = archive.fetch("8007", ["asol", "evt2"], tmp_path, transport)
+    assert [path.name for path in files] == [*old, EVENTS]
+    filled.requests.clear()
+    assert len(archive.fetch("8007", ["asol"], tmp_path, transport)) == 2
+    assert filled.requests == []
+    # Where there are files of both names, they are the same.
+    filled.replies["7/8007/primary/"] = [page(EVENTS, *old, ASPECT)]
+    files = archive.fetch("8007", ["asol"], tmp_path / "both", transport)
+    assert [path.name for path in files] == [ASPECT]
+
+
+def test_index_pages_with_whole_addresses(filled, transport, tmp_path):
+    links = "".join(f'<a href="/cdaftp/byobsid/7/8007/primary/{n}">x</a>' for n in (EVENTS, ASPECT))
+    filled.replies["7/8007/primary/"] = [Reply(links.encode())]
+    files = ChandraArchive(filled.heasarc).fetch("8007", ["evt2", "asol"], tmp_path, transport)
+    assert [path.name for path in files] == [EVENTS, ASPECT]
 
 
 def test_an_interrupted_download_goes_on(filled, transport, tmp_path):
@@ -147,5 +171,17 @@ def test_categories_and_rows():
     ]
     assert [category_id(name) for name in names] == [60, 120, 30]
     assert category_id("SN, SNR AND ISOLATED NS") == 110
+    # As the catalogue of observations and proposals of several years write them.
+    for name, number in {
+        **{"STARS AND WD": 10, "WD BINARIES AND CV": 20, "NORMAL GALAXIES": 40},
+        **{"NORMAL GALAXIES: DIFFUSE EMISSION": 40, "NORMAL GALAXIES: X-RAY POPULATIONS": 40},
+        **{"EXTRAGALACTIC DIFFUSE EMISSION": 60, "GALACTIC DIFFUSE EMISSION": 70},
+        **{"GALACTIC DIFFUSE EMISSION AND SURVEYS": 70, "SOLAR SYSTEM": 100},
+        **{"Solar System and Misc.": 100, "SN, SNR, and isolated NS": 110, "": 200, "NONE": 200},
+        **{"ACTIVE GALAXIES AND QUASARS": 50, "EXTRAGALACTIC DIFFUSE EMISSION AND SURVEYS": 60},
+    }.items():
+        assert category_id(name) == number, name
+    for number, name in ID_CATEGORY_MAP.items():
+        assert category_id(name) == category_id(name.upper()) == number
     with pytest.raises(InputError, match="has no obsid 3"):
         catalogue_row("", 3)

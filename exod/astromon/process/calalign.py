@@ -30,6 +30,7 @@ _UNRELEASED: Final = ("", "2050-01-01T00:00:00")
 _LATEST: Final = (10**9,)
 _OPEN_END: Final = "2050-01-01T00:00:00"
 _NAME: Final = re.compile(r"(\d{4}-\d{2}-\d{2})align(N\d{4})\.fits(\.gz)?$")
+_APPLIED: Final = ("aca_align", "aca_misalign", "fts_misalign")
 _COLUMNS: Final = ("calalign_dy", "calalign_dz", "aca_misalign", "fts_misalign", "calalign_version")
 
 
@@ -172,6 +173,28 @@ def _version(text: Any) -> tuple[int, ...]:
 def _known(text: Any) -> tuple[int, ...]:
     """The same for a match, which has no alignment if its version is unknown."""
     return tuple(int(part) for part in re.findall(r"\d+", str(text)))
+
+
+def read_applied_alignments(path: Path) -> dict[str, Any]:
+    """Alignments with which an observation was processed, of its file of type acal.
+
+    Returns
+    -------
+    dict
+        aca_align, aca_misalign and fts_misalign as lists, and caldb_version.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    """
+    try:
+        with fits.open(path, memmap=False) as hdus:
+            rows, header = hdus[1].data, hdus[1].header
+            alignments = {name: np.asarray(rows[name]).tolist() for name in _APPLIED}
+            return alignments | {"caldb_version": str(header["CALDBVER"]).strip()}
+    except (OSError, EOFError, KeyError, IndexError, TypeError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as alignments ({error}).") from error
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:

@@ -26,12 +26,20 @@ LEVELS: Final = {
 }
 """Types of files, and the end of their names."""
 
+_TIME: Final = r"\d{9}N\d{3}_"
+"""What names have instead of the obsid: seconds since 1998, and the version."""
+
 _logger = logging.getLogger("astromon")
 
 
 @dataclass(frozen=True)
 class ChandraArchive:
     """The archive by obsid: ``<last digit>/<obsid>/{primary,secondary}/``, each with an index.
+
+    Primary are events of level 2, aspect solution, field of view, bad pixels and livetime;
+    secondary what level 2 was made of. Names are ``<instrument>f<obsid>[_<interval>]N<version>_``
+    and the type, as ``acisf08007N002_evt2.fits.gz``. Files of the aspect that were processed long
+    ago have the nine digits of their time instead, as ``pcadf053035261N003_asol1.fits.gz``.
 
     Parameters
     ----------
@@ -40,7 +48,8 @@ class ChandraArchive:
 
     References
     ----------
-    https://cxc.cfa.harvard.edu/cda/public.html
+    https://cxc.cfa.harvard.edu/cda/public.html, 00README.byobsid there, and A. Rots, "FITS File
+    Names for the Chandra Data Archive".
     """
 
     url: str = "https://cxc.cfa.harvard.edu/cdaftp/byobsid"
@@ -113,7 +122,7 @@ class ChandraArchive:
         for part in FOLDERS:
             names = index_names(client.text(f"{place}/{part}/"), obsid)
             for kind in wanted:
-                for name in [name for name in names if _is_of(kind, name)]:
+                for name in _of_kind(kind, names):
                     target = folder / part
                     target.mkdir(parents=True, exist_ok=True)
                     for remains in [path for path in target.iterdir() if is_temporary(path.name)]:
@@ -142,9 +151,15 @@ def index_names(page: str, obsid: str) -> list[str]:
     >>> index_names('<a href="acisf08007N002_evt2.fits.gz">a</a> <a href="../">up</a>', "8007")
     ['acisf08007N002_evt2.fits.gz']
     """
-    names = re.findall(r'href="([A-Za-z0-9_.+-]+)"', page)
-    own = re.compile(rf"(?:acis|hrc|pcad|axaf)f0*{int(obsid)}(?!\d)")
+    names = re.findall(r'href="(?:[^"]*/)?([A-Za-z0-9_.+-]+)"', page)
+    own = re.compile(rf"(?:acis|hrc|pcad|axaf)f(?:0*{int(obsid)}(?!\d)|{_TIME})")
     return sorted({name for name in names if own.match(name)})
+
+
+def _of_kind(kind: str, names: list[str]) -> list[str]:
+    """Names of a type; those with the obsid where the archive has both kinds of names."""
+    every = [name for name in names if _is_of(kind, name)]
+    return [name for name in every if not re.search(f"f{_TIME}", name)] or every
 
 
 def _is_of(kind: str, name: str) -> bool:

@@ -15,32 +15,19 @@ from urllib.parse import urlencode
 from astropy.io import fits
 
 from exod.astromon.process.workfiles import event_file, found
+from exod.astromon.tables import CATEGORIES, SIM_Z
 from exod.errors import InputError
 from exod.files.whole import write_whole
 from exod.pps.transfer import TransferError, Transport
 
-ID_CATEGORY_MAP: Final = {
-    10: "Normal Stars and WD",
-    20: "WD Binaries and CVs",
-    30: "BH and NS Binaries",
-    40: "Normal Galaxies",
-    50: "Active Galaxies and Quasars",
-    60: "Extragalactic Diffuse Emission & Surveys",
-    70: "Galactic Diffuse Emission & Surveys",
-    100: "Solar System and Misc",
-    110: "SN, SNR, and Isolated NS",
-    120: "Clusters of Galaxies",
-    200: "Unknown",
-}
-"""Categories of observations by their numbers."""
+ID_CATEGORY_MAP: Final = CATEGORIES
+"""Categories of observations by their numbers, under the name of the original."""
 
 UNKNOWN: Final = 200
 OCAT: Final = "https://cda.harvard.edu/srservices/ocatDetails.do"
 """The public catalogue of observations."""
 
 SUMMARY: Final = "seq_summary.json"
-SIM_Z: Final = {"ACIS-I": -233.587, "ACIS-S": -190.143, "HRC-I": 126.983, "HRC-S": 250.466}
-"""Positions in mm of the science instrument module."""
 
 _WANTED: Final = {
     "Title": ("title", "prop_title"),
@@ -64,13 +51,20 @@ def category_id(name: str) -> int:
     --------
     >>> category_id("SN, SNR, and Isolated NS"), category_id("STARS AND WD"), category_id("none")
     (110, 10, 200)
+    >>> category_id("SOLAR SYSTEM"), category_id("NORMAL GALAXIES: X-RAY POPULATIONS")
+    (100, 40)
     """
-    return _NUMBERS.get(_plain(name), UNKNOWN)
+    words = f"{_plain(name)} "
+    return next(
+        (number for key, number in _NUMBERS.items() if words.startswith(f"{key} ")), UNKNOWN
+    )
 
 
 def _plain(name: str) -> str:
-    words = re.findall(r"[a-z]+", name.lower().replace("&", " and "))
-    return " ".join(word for word in words if word not in {"and", "normal"})
+    """What the ways in which a category is written have in common; some say more after it."""
+    words = re.findall(r"[a-z]+", name.lower())
+    left = {"and", "normal", "misc", "surveys"}
+    return " ".join(word.replace("cvs", "cv") for word in words if word not in left)
 
 
 _NUMBERS: Final = {_plain(name): number for number, name in ID_CATEGORY_MAP.items()}

@@ -182,6 +182,7 @@ class _Remembering(logging.LoggerAdapter[logging.Logger]):
         self._last = last
 
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
+        """Pass a message on, and keep it if it says something."""
         said = str(args[0]).strip() if args else ""
         if said:
             self._last[:] = [said]
