@@ -13,6 +13,8 @@ from astropy.table import Table
 
 from exod.astromon.process.calalign import read_applied_alignments
 from exod.astromon.process.chandraarchive import ChandraArchive
+from exod.astromon.process.chandrafiles import ARCHIVE_PATTERNS
+from exod.astromon.process.chandrasteps import ChandraSteps, Skipped, SkippedWithWarning
 from exod.astromon.process.ciaosteps import CiaoSteps
 from exod.astromon.process.description import (
     ID_CATEGORY_MAP,
@@ -20,8 +22,6 @@ from exod.astromon.process.description import (
     sequence_summary,
 )
 from exod.astromon.process.nativesteps import NativeSteps
-from exod.astromon.process.observationfiles import ARCHIVE_PATTERNS
-from exod.astromon.process.observationsteps import ObservationSteps, Skipped, SkippedWithWarning
 from exod.astromon.process.observatory import PLACES, by_arc5gl, by_download_program
 from exod.astromon.process.programs import Ciao, CiaoError
 from exod.astromon.process.sourcelists import read_source_list, source_rows
@@ -55,7 +55,7 @@ MULTI_OBI_OBSIDS: Final = frozenset(
 _FTYPES: Final = ("evt2", "asol", "msk", "fov", "bpix", "dtf")
 
 
-class ChandraObservation(ObservationSteps):
+class ChandraObservation(ChandraSteps):
     """An observation of Chandra, with its files in a folder.
 
     Parameters

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from exod.astromon.process.chandrafiles import ChandraFiles
 from exod.astromon.process.ciaosteps import CiaoSteps
 from exod.astromon.process.nativesteps import NativeSteps
-from exod.astromon.process.observationfiles import ObservationFiles
 from exod.astromon.utils import FlowException, logging_call_decorator
 
 
@@ -23,7 +23,7 @@ class SkippedWithWarning(FlowException):
     """An observation has nothing that can be processed."""
 
 
-class ObservationSteps(ObservationFiles, ABC):
+class ChandraSteps(ChandraFiles, ABC):
     """Steps of an observation, as methods; see `exod.astromon.observation.ChandraObservation`."""
 
     @property

@@ -23,7 +23,7 @@ ARCHIVE_PATTERNS: Final = (
 """What is kept of an observation, unless other patterns are given."""
 
 
-class ObservationFiles:
+class ChandraFiles:
     """Files of an observation; see `exod.astromon.observation.ChandraObservation`.
 
     Parameters
