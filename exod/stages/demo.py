@@ -101,7 +101,7 @@ def run_demo(
                 observations,
                 Config(),
                 str(archive),
-                Plan(scheduler, on_start=progress.link),
+                Plan(scheduler, on_start=progress.dashboard),
             )
         ]
     seconds = time.monotonic() - began
