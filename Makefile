@@ -10,12 +10,12 @@ PIP = $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraint
 $(RUN): pyproject.toml constraints.txt
 	@echo "Making the environment in .venv (about a minute) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(PIP) -e ".[catalogue]"
+	@$(PIP) -e ".[catalogue,web]"
 	@touch $@
 
 $(DEV): $(RUN)
 	@echo "Adding what tests need ..."
-	@$(PIP) -e ".[astromon,catalogue,dev,docs,s3]"
+	@$(PIP) -e ".[astromon,catalogue,dev,docs,s3,web]"
 	@touch $@
 
 demo: $(RUN)

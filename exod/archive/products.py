@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from exod.archive.derived import Derived, derived_products, read_derived, table_of
+from exod.archive.derived import EXPLORER, Derived, derived_products, read_derived, table_of
 from exod.archive.ledger.entry import LedgerEntry
 from exod.archive.parquet import Filters
 from exod.archive.parts import derived_parts
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 XMATCH = "xmatch-"
 """How the names of cross-matches begin."""
+
+
+_MAIN = {EXPLORER: "detections"}
+"""The tables whose rows are counted, of products that have none of their own name."""
 
 
 def not_made(store: Store, product: str, what: str) -> ArchiveError:
@@ -183,7 +187,7 @@ class ProductReader(ABC):
             behind = len(found.outdated(entries))
             if product.startswith(XMATCH):
                 behind = int(sources is not None and sources.finished > found.finished)
-            main = "xmatch" if product.startswith(XMATCH) else product
+            main = _MAIN.get(product, "xmatch" if product.startswith(XMATCH) else product)
             n_rows = sum(file.rows for file in found.of(main))
             rows.append((product, n_rows, found.finished, behind))
         return pd.DataFrame(rows, columns=["product", "rows", "finished", "behind"])

@@ -11,7 +11,14 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from exod.archive.derived import Derived, DerivedFile, derived_products, read_derived, table_of
+from exod.archive.derived import (
+    EXPLORER,
+    Derived,
+    DerivedFile,
+    derived_products,
+    read_derived,
+    table_of,
+)
 from exod.archive.parts import Holdings, Piece, derived_pieces, holdings
 from exod.archive.products import XMATCH, not_made
 from exod.archive.store import Store
@@ -60,6 +67,7 @@ class Snapshot:
         return {
             _shown(product, name): tuple(pointer.of(name))
             for product, pointer in self._products.items()
+            if product != EXPLORER
             for name in sorted({file.table for file in pointer.files})
         }
 

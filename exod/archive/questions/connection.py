@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import groupby
-from typing import Final
+from typing import Final, Protocol
 
 import duckdb
 import pyarrow as pa
@@ -22,11 +22,10 @@ from exod.archive.dates import date_sql
 from exod.archive.ledger.entry import StoredFile
 from exod.archive.parquet import COMPACT, check_files, open_stored
 from exod.archive.parts import Piece
-from exod.archive.snapshot import Snapshot
 from exod.archive.store import Store
 from exod.errors import ArchiveError, ConfigError
 from exod.files.storage import one_line
-from exod.schemas.columns import Column
+from exod.schemas.columns import Column, Table
 from exod.schemas.conditions.compiling import literal, quoted
 
 POSITION: Final = ("#part", "#file", "#row")
@@ -52,9 +51,19 @@ def without_bar(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute("SET enable_progress_bar = false")
 
 
+class Tables(Protocol):
+    """Tables by name in files of a store, as a `Snapshot` has them."""
+
+    store: Store
+
+    def table(self, name: str) -> Table:
+        """The declaration of a table."""
+        ...
+
+
 @contextmanager
 def connected(
-    snapshot: Snapshot,
+    snapshot: Tables,
     files: Mapping[str, Sequence[Piece]],
     views: Mapping[str, str] | None = None,
     statement: str = "",
@@ -63,7 +72,7 @@ def connected(
 
     Parameters
     ----------
-    snapshot : Snapshot
+    snapshot : Tables
         The archive.
     files : Mapping of str to sequence of Piece
         The files of each table.

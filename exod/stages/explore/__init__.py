@@ -1,0 +1,1 @@
+"""Explore: tables of an archive -> what the explorer's pages read, product ``explorer``."""

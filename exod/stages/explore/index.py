@@ -1,0 +1,150 @@
+"""The index of the explorer: a byte a facet, single precision where rows are sorted by it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from astropy_healpix import HEALPix
+
+from exod.catalogue.columns import BEST
+from exod.schemas import FLAGS
+from exod.schemas.columns import Table
+from exod.schemas.facets import FACETS, SORTABLE, Facet
+
+ORDER: Final = 6
+"""Of the HEALPix pixels that the sky map counts in."""
+
+FLAG_NAMES: Final = tuple(column.name for column in FLAGS.columns if column.name.startswith("filt_"))
+"""The flags, in the order of the bits of the mask."""
+
+MOST_CODES: Final = 254
+
+_SKY: Final = HEALPix(nside=2**ORDER, order="nested")
+
+
+def sky_pixel(rows: pa.RecordBatch) -> np.ndarray:
+    """The HEALPix pixel of each row, nested, int64."""
+    position = (rows[name].to_numpy() * u.deg for name in ("ra_deg", "dec_deg"))
+    return np.asarray(_SKY.lonlat_to_healpix(*position), np.int64)
+
+
+@dataclass(frozen=True)
+class IndexTable:
+    """What the index of a table holds.
+
+    Attributes
+    ----------
+    facets : tuple of (Facet, str)
+        The facets, and the column of each.
+    labels : dict of str to list
+        The values that have codes, by facet.
+    numbers : dict of str to str
+        Columns in single precision, and the columns that they are of.
+    """
+
+    facets: tuple[tuple[Facet, str], ...]
+    labels: Mapping[str, Sequence[Any]]
+    numbers: Mapping[str, str]
+
+    @classmethod
+    def of(cls, table: Table, labels: Mapping[str, Sequence[Any]]) -> IndexTable:
+        """The index of a table, of whose facets with codes the values are given."""
+        there = {column.name for column in table.columns} | {"#latitude"}
+        found = []
+        for facet in (*FACETS[table.name], *_types(table)):
+            own = next((name for name in facet.column.split("|") if name in there), "")
+            if own and (facet.kind == "bins" or facet.name in labels):
+                found.append((facet, own))
+        best = {name: next((n for n in _names(name) if n in there), "") for name in SORTABLE}
+        return cls(tuple(found), labels, {name: own for name, own in best.items() if own})
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns of the index; edges and labels are in the metadata of each facet."""
+        fields = [
+            pa.field(facet.name, pa.uint8(), False, {"facet": json.dumps(self.described(facet))})
+            for facet, _ in self.facets
+        ]
+        fields += [
+            pa.field("flags", pa.uint16(), False, {"labels": json.dumps(FLAG_NAMES)}),
+            pa.field("hp6", pa.uint16(), False),
+            *(pa.field(f"{name}_f4", pa.float32(), True) for name in self.numbers),
+        ]
+        return pa.schema(fields)
+
+    def described(self, facet: Facet) -> dict[str, Any]:
+        """A facet in words that a browser reads."""
+        column = next(own for one, own in self.facets if one == facet)
+        about = {"name": facet.name, "label": facet.label, "kind": facet.kind, "column": column}
+        if facet.kind == "codes":
+            return {**about, "labels": list(self.labels[facet.name])}
+        return {**about, "edges": facet.edges.tolist(), "log": facet.log}
+
+    def rows(self, rows: pa.Table, pixel: np.ndarray) -> pa.Table:
+        """The rows of the index."""
+        columns: list[Any] = []
+        for facet, own in self.facets:
+            if facet.kind == "codes":
+                columns.append(facet.coded(rows[own].to_pylist(), self.labels[facet.name]))
+            else:
+                values = _latitude(rows) if own == "#latitude" else _floats(rows[own])
+                columns.append(facet.binned(values))
+        columns += [_mask(rows), pixel.astype(np.uint16)]
+        columns += [rows[own].cast(pa.float32()) for own in self.numbers.values()]
+        return pa.Table.from_arrays(list(map(_column, columns)), schema=self.schema)
+
+
+def labels_of(table: Table, chunks: Iterator[pa.Table]) -> dict[str, list[Any]]:
+    """The values of the facets that have codes; facets with too many are left out."""
+    facets = [facet for facet in (*FACETS[table.name], *_types(table)) if facet.kind == "codes"]
+    names = {column.name for column in table.columns}
+    own = {f.name: next((n for n in f.column.split("|") if n in names), "") for f in facets}
+    found: dict[str, set[Any]] = {name: set() for name, column in own.items() if column}
+    for chunk in chunks:
+        for name, values in found.items():
+            if len(values) <= MOST_CODES:
+                values |= set(pc.unique(chunk[own[name]]).to_pylist()) - {None, ""}
+    return {name: sorted(values) for name, values in found.items() if len(values) <= MOST_CODES}
+
+
+def _names(name: str) -> tuple[str, ...]:
+    of_the_best = {"sigma_peak": "lc_sigma_max_B_peak", "sigma_eclipse": "lc_sigma_max_B_eclipse"}
+    return name, f"{BEST}{of_the_best.get(name, name)}"
+
+
+def _types(table: Table) -> Iterator[Facet]:
+    """Facets of the types of counterparts, one a catalogue that has them."""
+    for column in table.columns:
+        prefix, _, name = column.name.rpartition("_")
+        if name == "otype" and prefix:
+            yield Facet("otype", column.name, f"Type in {prefix}", "codes")
+
+
+def _floats(values: pa.ChunkedArray) -> np.ndarray:
+    return np.asarray(values.cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
+
+
+def _latitude(rows: pa.Table) -> np.ndarray:
+    position = SkyCoord(rows["ra_deg"].to_numpy(), rows["dec_deg"].to_numpy(), unit="deg")
+    return np.asarray(position.galactic.b.deg)
+
+
+def _mask(rows: pa.Table) -> np.ndarray:
+    mask = np.zeros(len(rows), np.uint16)
+    for bit, name in enumerate(FLAG_NAMES):
+        if name in rows.schema.names:
+            mask |= np.asarray(rows[name].to_numpy(zero_copy_only=False), bool) * np.uint16(1 << bit)
+    return mask
+
+
+def _column(values: Any) -> pa.Array:
+    column = values if isinstance(values, pa.ChunkedArray) else pa.array(values)
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

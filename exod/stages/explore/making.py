@@ -1,0 +1,269 @@
+"""The product ``explorer``: the tables that its pages read, in order of the sky."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from exod.archive import Archive, open_archive
+from exod.archive.derived import EXPLORER, Derived, DerivedFile, derived_products
+from exod.archive.increments import NewVersion, deriving
+from exod.archive.questions.detections import detections
+from exod.archive.snapshot import MATCHES, Snapshot
+from exod.archive.store import Store, reported
+from exod.catalogue.columns import sources
+from exod.catalogue.rows import source_rows
+from exod.catalogue.skyrows import sort_rows
+from exod.errors import ArchiveError
+from exod.schemas.columns import Column, Table
+from exod.stages.explore.index import FLAG_NAMES, IndexTable, labels_of, sky_pixel
+from exod.tablefiles.fits import row_groups
+
+NEEDED: Final = ("unique", "features", "flags")
+"""The products that it is made of, besides cross-matches."""
+
+DETAIL_ROWS: Final = 4_096
+INDEX_ROWS: Final = 122_880
+"""Rows of a row group, of the tables that are read row by row, and of the index."""
+
+_VERSION: Final = 1
+"""Of what its files mean; with another one they are made anew."""
+
+Rows = Iterator[pa.Table]
+Told = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class ExplorerMade:
+    """What became of the product.
+
+    Attributes
+    ----------
+    version : str
+        The version that is current now.
+    made : bool
+        Whether it was made now; otherwise it was up to date.
+    n_detections, n_sources : int
+        Rows.
+    """
+
+    version: str
+    made: bool
+    n_detections: int
+    n_sources: int
+
+
+def make_explorer(
+    archive: Archive | str, *, force: bool = False, on_step: Told = lambda _what: None
+) -> ExplorerMade:
+    """Bring the product ``explorer`` of an archive up to date.
+
+    Parameters
+    ----------
+    archive : Archive or str
+        The archive, or its path.
+    force : bool
+        Whether it is made anew in any case.
+    on_step : callable
+        Is told what is being made.
+
+    Raises
+    ------
+    ArchiveError
+        If sources, features or flags were not made yet, or something cannot be read or written.
+    """
+    archive = open_archive(archive)
+    parts = parts_of(archive)
+    earlier = archive.derived(EXPLORER)
+    parameters = {"version": _VERSION, "parts": parts}
+    attempts = {entry.obsid: entry.attempt for entry in archive.entries()}
+    if earlier and not force and earlier.is_made_with(parameters) and earlier.attempts == attempts:
+        return _made(earlier, made=False)
+    snapshot = Snapshot(archive)
+    matches = [name.removeprefix("xmatch-") for name in parts if name.startswith("xmatch-")]
+    with deriving(archive.store, EXPLORER, ()) as new:
+        new.parameters, new.attempts = parameters, attempts
+        with tempfile.TemporaryDirectory(prefix="exod-explorer-") as folder:
+            writer = _Writer(archive.store, new, Path(folder), on_step)
+            writer.write(*_detections(snapshot, matches), "detid")
+            writer.write(*_sources(snapshot, matches), "region_num")
+        new.summary = {"tables": writer.described, "catalogues": matches}
+    made = archive.derived(EXPLORER)
+    if made is None:
+        raise ArchiveError(f"The product {EXPLORER} of {archive.root} was removed meanwhile.")
+    return _made(made, made=True)
+
+
+def parts_of(archive: Archive) -> dict[str, str]:
+    """The versions of the products that the explorer shows.
+
+    Raises
+    ------
+    ArchiveError
+        If one that it needs was not made yet.
+    """
+    wanted = [*NEEDED, *(name for name in derived_products(archive.store) if name.startswith("xmatch-"))]
+    found = {}
+    for name in wanted:
+        pointer = archive.derived(name)
+        if pointer is None:
+            command = {"unique": "cluster"}.get(name, name)
+            raise ArchiveError(
+                f"The archive {archive.root} has no {name} yet, which its pages show; run "
+                f"`exod {command} {archive.root}`."
+            )
+        found[name] = pointer.version
+    return found
+
+
+def _made(pointer: Derived, *, made: bool) -> ExplorerMade:
+    rows = {file.table: file.rows for file in pointer.files}
+    return ExplorerMade(pointer.version, made, rows["detections"], rows["sources"])
+
+
+def _detections(snapshot: Snapshot, matches: Sequence[str]) -> tuple[Table, Rows]:
+    rows = detections(snapshot)
+    for name in matches:
+        rows.add_matches(f"{MATCHES}{name}")
+    table = Table("detections", "Regions with their source", tuple(rows.columns.values()), ())
+    return table, rows.selected(table).chunks()
+
+
+def _sources(snapshot: Snapshot, matches: Sequence[str]) -> tuple[Table, Rows]:
+    table = sources({name: snapshot.table(f"{MATCHES}{name}") for name in matches})
+    return table, source_rows(snapshot, table, matches)
+
+
+class _Writer:
+    """Writes a table and its index in order of the sky.
+
+    Attributes
+    ----------
+    described : dict
+        What a reader is told of the tables that were written.
+    """
+
+    def __init__(self, store: Store, new: NewVersion, scratch: Path, on_step: Told) -> None:
+        self._store, self._new, self._scratch, self._on_step = store, new, scratch, on_step
+        self.described: dict[str, Any] = {}
+
+    def write(self, table: Table, chunks: Rows, then: str) -> None:
+        """Write the rows to files ``<table>`` and ``<table>_index``, sorted by place and `then`."""
+        self._on_step(f"Reading {table.name}")
+        plain = [replace_nullable(column) for column in table.columns]
+        table = Table(table.name, table.description, tuple(plain), ())
+        source = self._scratch / f"{table.name}-read.parquet"
+        first = next(chunks)
+        with pq.ParquetWriter(source, table.schema, compression="zstd") as sink:
+
+            def kept() -> Rows:
+                for chunk in chain([first], chunks):
+                    rows = without_nan(chunk, table)
+                    sink.write_table(rows)
+                    yield rows
+
+            labels = labels_of(table, kept())
+        self._on_step(f"Sorting {table.name}")
+        target = self._scratch / f"{table.name}-sorted.parquet"
+        sort_rows(source, target, "#pixel", sky_pixel, ["ra_deg", "dec_deg"], then)
+        index = IndexTable.of(table, labels)
+        self._on_step(f"Writing {table.name}")
+        self._write_files(table, index, target)
+        self.described[table.name] = {
+            "key": then,
+            "facets": [index.described(facet) for facet, _ in index.facets],
+            "flags": list(FLAG_NAMES),
+            "sortable": list(index.numbers),
+            "columns": [
+                {"name": c.name, "type": str(c.type), "unit": c.unit, "description": c.description}
+                for c in table.columns
+            ],
+        }
+
+    def _write_files(self, table: Table, index: IndexTable, path: Path) -> None:
+        with pq.ParquetFile(path) as file:
+
+            def parts() -> Iterator[tuple[pa.Table, np.ndarray]]:
+                for batch in row_groups(file):
+                    rows = pa.Table.from_batches([batch])
+                    yield rows.drop_columns("#pixel"), rows["#pixel"].to_numpy()
+
+            detail = (rows for rows, _ in parts())
+            self._file(table.name, table.schema, detail, DETAIL_ROWS)
+            own = (index.rows(rows, pixel) for rows, pixel in parts())
+            self._file(f"{table.name}_index", index.schema, own, INDEX_ROWS)
+
+    def _file(self, name: str, schema: pa.Schema, parts: Rows, group_rows: int) -> None:
+        path = f"{self._new.folder}/{name}-all.parquet"
+        rows = 0
+        with (
+            reported(f"{self._store.path(path)} cannot be written"),
+            self._store.writing(path) as sink,
+        ):
+            with pq.ParquetWriter(sink, schema, compression="zstd", write_page_index=True) as file:
+                for part in regrouped(parts, group_rows):
+                    rows += len(part)
+                    file.write_table(part, row_group_size=group_rows)
+        seal = sink.seal()
+        self._new.files.append(
+            DerivedFile(
+                path=path,
+                table=name,
+                part="all",
+                rows=rows,
+                bytes=seal.size,
+                sha256=seal.sha256,
+                blocks=seal.blocks,
+            )
+        )
+
+
+def replace_nullable(column: Column) -> Column:
+    """The column as the explorer has it: a missing number is null."""
+    return Column(
+        column.name, column.type, column.unit, column.description, nullable=True, ucd=column.ucd
+    )
+
+
+def without_nan(rows: pa.Table, table: Table) -> pa.Table:
+    """The rows with null for NaN."""
+    columns = []
+    for field in table.schema:
+        values = rows[field.name]
+        if pa.types.is_floating(field.type):
+            values = pc.if_else(pc.is_nan(values), None, values)
+        columns.append(values.cast(field.type))
+    return pa.Table.from_arrays(columns, schema=table.schema)
+
+
+def regrouped(parts: Rows, size: int) -> Rows:
+    """The same rows, `size` at a time.
+
+    Examples
+    --------
+    >>> parts = (pa.table({"n": [k, k + 1, k + 2]}) for k in (0, 3, 6))
+    >>> [len(part) for part in regrouped(parts, 4)]
+    [4, 4, 1]
+    """
+    waiting: list[pa.Table] = []
+    rows = 0
+    for part in parts:
+        waiting.append(part)
+        rows += len(part)
+        if rows >= size:
+            whole = pa.concat_tables(waiting)
+            full = rows - rows % size
+            for start in range(0, full, size):
+                yield whole.slice(start, size)
+            waiting, rows = [whole.slice(full)], rows - full
+    if rows:
+        yield pa.concat_tables(waiting)
