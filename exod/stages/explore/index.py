@@ -10,14 +10,13 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from astropy import units as u
 from astropy.coordinates import SkyCoord
-from astropy_healpix import HEALPix
 
 from exod.catalogue.columns import BEST
 from exod.schemas import FLAGS
 from exod.schemas.columns import Table
 from exod.schemas.facets import FACETS, SORTABLE, Facet
+from exod.sky.healpix import sky_pixels
 
 ORDER: Final = 6
 """Of the HEALPix pixels that the sky map counts in."""
@@ -27,13 +26,10 @@ FLAG_NAMES: Final = tuple(column.name for column in FLAGS.columns if column.name
 
 MOST_CODES: Final = 254
 
-_SKY: Final = HEALPix(nside=2**ORDER, order="nested")
-
 
 def sky_pixel(rows: pa.RecordBatch) -> np.ndarray:
     """The HEALPix pixel of each row, nested, int64."""
-    position = (rows[name].to_numpy() * u.deg for name in ("ra_deg", "dec_deg"))
-    return np.asarray(_SKY.lonlat_to_healpix(*position), np.int64)
+    return sky_pixels(*(rows[name].to_numpy() for name in ("ra_deg", "dec_deg")), ORDER)
 
 
 @dataclass(frozen=True)

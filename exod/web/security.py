@@ -1,0 +1,111 @@
+"""Who may ask the explorer what: hosts, origins, the token of a start, and what pages may load."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any, Final
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Message, Receive, Send], Awaitable[None]]
+
+LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
+
+TOKEN_HEADER: Final = "x-exod-token"
+"""The header in which a page sends the token that it was given, to change something."""
+
+CDS: Final = "https://*.cds.unistra.fr https://*.u-strasbg.fr"
+"""Where Aladin Lite takes its images from, if a reader has agreed to that."""
+
+POLICY: Final = "; ".join(
+    (
+        "default-src 'self'",
+        "script-src 'self' 'wasm-unsafe-eval'",
+        "style-src 'self' 'unsafe-inline'",
+        "connect-src 'self' data:{outside}",
+        "img-src 'self' data: blob:{outside}",
+        "object-src 'none'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+        "form-action 'self'",
+    )
+)
+
+
+class Guard:
+    """Answers requests to other hosts and from other origins itself, and adds headers to answers.
+
+    Parameters
+    ----------
+    application : callable
+        The ASGI application that it guards.
+    hosts : iterable of str
+        Names without port by which the server may be asked; those of the loopback always.
+    token : str
+        What a request that changes something must bring; a new one by default.
+    """
+
+    def __init__(
+        self, application: Application, hosts: Iterable[str] = (), token: str = ""
+    ) -> None:
+        self._application = application
+        self._hosts = LOOPBACK | set(hosts)
+        self.token = token or secrets.token_urlsafe(32)
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Handle a request."""
+        if scope["type"] != "http":
+            await self._application(scope, receive, send)
+            return
+        headers = {key.decode("latin1").lower(): value for key, value in scope["headers"]}
+        refused = self._refused(scope, headers)
+        if refused:
+            status, text = refused
+            await _answer(send, status, text)
+            return
+        outside = f" {CDS}" if b"exod-outside=yes" in headers.get("cookie", b"") else ""
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", []), *_protecting(outside)]
+            await send(message)
+
+        await self._application(scope, receive, with_headers)
+
+    def _refused(self, scope: Message, headers: MutableMapping[str, bytes]) -> Any:
+        host = headers.get("host", b"").decode("latin1")
+        name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+        if name not in self._hosts:
+            return 421, f"This server is not {name[:100]!r}; start it with --allow-host NAME."
+        if scope["method"] in {"GET", "HEAD", "OPTIONS"}:
+            return None
+        if scope["path"].startswith("/vo/"):
+            # Clients of the Virtual Observatory are no browsers, and change nothing of an archive.
+            return None
+        origin = headers.get("origin", b"").decode("latin1")
+        if origin.partition("//")[2] != host:
+            return 403, "The request comes from another page than those of this server."
+        given = headers.get(TOKEN_HEADER, b"").decode("latin1")
+        if not secrets.compare_digest(given.encode(), self.token.encode()):
+            return 403, "The server was started anew since this page was opened; reload the page."
+        return None
+
+
+def _protecting(outside: str) -> Iterable[tuple[bytes, bytes]]:
+    policy = POLICY.format(outside=outside)
+    yield b"content-security-policy", policy.encode()
+    yield b"x-content-type-options", b"nosniff"
+    yield b"referrer-policy", b"no-referrer"
+    yield b"cross-origin-opener-policy", b"same-origin"
+
+
+async def _answer(send: Send, status: int, text: str) -> None:
+    body = f"{text}\n".encode()
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", str(len(body)).encode()),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,162 @@
+"""What a reader has chosen, as an address has it: the same text for pages, API and command line.
+
+``sigma=14-63`` are bins, ``otype=3.7`` codes, ``flag=0.2`` and ``noflag=5`` bits of the flags that
+are set and are not; ``where`` is a condition of `exod.schemas.conditions`, ``cone`` is
+RA,DEC,ARCSEC, ``obsid`` one or more observations, ``sort`` a column, with ``-`` for largest first.
+What an address says besides is for the pages, and is not looked at here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from exod.archive.questions.cone import box_sql, separation_sql
+from exod.errors import ConfigError
+from exod.schemas.conditions import Cone, parse
+from exod.schemas.conditions.compiling import literal, quoted
+from exod.schemas.conditions.grammar import Kind
+from exod.schemas.facets import BINS, MISSING
+
+_BINS: Final = re.compile(r"(\d{1,2})-(\d{1,2})")
+_CODES: Final = re.compile(r"\d{1,3}(\.\d{1,3})*")
+
+TABLES: Final = ("sources", "detections")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Rows of a table of the explorer.
+
+    Attributes
+    ----------
+    table : str
+        sources or detections.
+    facets : dict of str to str
+        Conditions on the index, by facet; flags are among them.
+    others : tuple of str
+        Conditions on the columns of the table.
+    sort : str
+        What rows are sorted by, in SQL; empty for their own order.
+    """
+
+    table: str
+    facets: Mapping[str, str] = field(default_factory=dict)
+    others: tuple[str, ...] = ()
+    sort: str = ""
+
+    def condition(self, without: str = "") -> str:
+        """All conditions in SQL, but for those of a facet; the index is ``i``, the rows are ``d``."""
+        chosen = [text for name, text in self.facets.items() if name != without]
+        return " AND ".join([*chosen, *self.others]) or "true"
+
+    @property
+    def source(self) -> str:
+        """What follows FROM: the index alone where that is enough."""
+        index = f"{quoted(f'{self.table}_index')} AS i"
+        if not self.others and not self.sort:
+            return index
+        return f'{index} JOIN {quoted(self.table)} AS d ON i."#row" = d."#row"'
+
+
+def selection(about: Mapping[str, Any], table: str, state: Mapping[str, str]) -> Selection:
+    """Read the state of an address.
+
+    Parameters
+    ----------
+    about : dict
+        What the product tells of the table: facets, flags, columns.
+    table : str
+        sources or detections.
+    state : dict of str to str
+        What the address says.
+
+    Raises
+    ------
+    ConfigError
+        If something of it cannot be: the facet or value is named.
+    """
+    facets = {}
+    for facet in about["facets"]:
+        text = state.get(facet["name"], "")
+        if text:
+            facets[facet["name"]] = _facet(facet, text)
+    flags = [_flags(about["flags"], state.get(name, ""), name) for name in ("flag", "noflag")]
+    if any(flags):
+        facets["flags"] = " AND ".join(filter(None, flags))
+    return Selection(table, facets, tuple(_others(about, state)), _sort(about, state))
+
+
+def _facet(facet: Mapping[str, Any], text: str) -> str:
+    name = f"i.{quoted(facet['name'])}"
+    if facet["kind"] == "bins":
+        found = _BINS.fullmatch(text)
+        if not found or not int(found[1]) <= int(found[2]) < BINS:
+            raise ConfigError(
+                f"{facet['name']}={text} is no range of bins; write two numbers of 0 to "
+                f"{BINS - 1}, as {facet['name']}=14-63."
+            )
+        return f"{name} BETWEEN {int(found[1])} AND {int(found[2])}"
+    return f"{name} IN ({', '.join(map(str, _codes(facet['name'], text, MISSING + 1)))})"
+
+
+def _codes(name: str, text: str, limit: int) -> list[int]:
+    codes = [int(code) for code in text.split(".")] if _CODES.fullmatch(text) else [limit]
+    if max(codes) >= limit:
+        raise ConfigError(
+            f"{name}={text} is no list of codes; write numbers below {limit} with points between "
+            f"them, as {name}=0.2."
+        )
+    return codes
+
+
+def _flags(names: Iterable[str], text: str, what: str) -> str:
+    if not text:
+        return ""
+    mask = sum(1 << code for code in set(_codes(what, text, len([*names]))))
+    return f'(i."flags" & {mask}) = {mask if what == "flag" else 0}'
+
+
+def _others(about: Mapping[str, Any], state: Mapping[str, str]) -> Iterable[str]:
+    kinds = {column["name"]: _kind(column["type"]) for column in about["columns"]}
+    names = {name: f"d.{quoted(name)}" for name in kinds}
+    if state.get("where", "").strip():
+        expression = parse(state["where"], kinds)
+        yield f"({expression.sql(names)}) IS TRUE"
+    if state.get("cone"):
+        cone = Cone.parse(state["cone"])
+        place = (names["ra_deg"], names["dec_deg"], cone.ra_deg, cone.dec_deg)
+        yield f"{box_sql(*place, cone.radius_arcsec)}"
+        yield f"{separation_sql(*place)} <= {literal(cone.radius_arcsec)}"
+    if state.get("obsid"):
+        obsids = state["obsid"].split(",")
+        for obsid in obsids:
+            if not re.fullmatch(r"[0-9]{10}", obsid):
+                raise ConfigError(f"{obsid!r} is not an observation identifier, ten digits.")
+        own = names.get("obsid", names.get("best_obsid"))
+        yield f"{own} IN ({', '.join(map(literal, obsids))})"
+    if state.get("name"):
+        wanted = state["name"]
+        wanted = wanted if wanted.startswith("EXOD") else f"EXOD {wanted}"
+        yield f"starts_with({names['srcid']}, {literal(wanted)})"
+
+
+def _sort(about: Mapping[str, Any], state: Mapping[str, str]) -> str:
+    text = state.get("sort", "")
+    if not text:
+        return ""
+    name = text.removeprefix("-")
+    if name not in {column["name"] for column in about["columns"]}:
+        raise ConfigError(f"There is no column {name!r} to sort by.")
+    order = "DESC" if text.startswith("-") else "ASC"
+    return f"d.{quoted(name)} {order} NULLS LAST, d.{quoted(about['key'])}"
+
+
+def _kind(type_: str) -> Kind:
+    if type_ == "bool":
+        return "boolean"
+    if type_.startswith(("int", "uint")):
+        return "whole"
+    return "number" if type_ in {"float", "double"} else "text"
