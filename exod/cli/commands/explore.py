@@ -1,0 +1,66 @@
+"""The command that shows an archive in a browser."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from exod.cli.app import app, out
+from exod.cli.options import Archive_, Storage, storage_options
+from exod.errors import ConfigError, plural
+
+
+@app.command()
+def explore(
+    root: Archive_,
+    host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen at; 0 for a free one.")
+    ] = 8765,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A name by which it may be asked; repeatable."),
+    ] = None,
+    public: Annotated[
+        bool, typer.Option("--public", help="Nothing can be changed: no votes, no SAMP.")
+    ] = False,
+    make_only: Annotated[
+        bool, typer.Option("--make-only", help="Prepare the pages, and do not serve them.")
+    ] = False,
+    storage: Storage = None,
+) -> None:
+    """Look at the sources of an archive in a browser, and judge them.
+
+    Example: `exod explore results --port 0`
+    """
+    from exod.archive import open_archive
+    from exod.stages.explore.making import make_explorer
+
+    web = _web()
+    archive = open_archive(root, storage_options(storage))
+    with out.status("Preparing the pages") as status:
+        made = make_explorer(archive, on_step=status.update)
+    sources = plural(made.n_sources, "source")
+    out.print(f"{root}: pages of {sources} and {plural(made.n_detections, 'detection')}.")
+    if make_only:
+        return
+    make_app, settings, serve = web
+    guard = make_app(archive, settings(hosts=tuple(allow_host or ()), public=public))
+
+    def ready(address: str) -> None:
+        out.print(f"Open {address} in a browser; Ctrl-C ends it.", soft_wrap=True)
+
+    serve(guard, host, port, ready)
+
+
+def _web():  # type: ignore[no-untyped-def]
+    try:
+        from exod.web.app import WebSettings, make_app
+        from exod.web.serving import serve
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"The explorer needs {error.name}, which is not installed; run "
+            f"`pip install 'exod[web]'`."
+        ) from error
+    return make_app, WebSettings, serve

@@ -1,0 +1,84 @@
+"""The application: routes over one archive, guarded; errors are sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Final
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from fastapi.staticfiles import StaticFiles
+
+from exod import __version__
+from exod.archive import Archive
+from exod.errors import ArchiveError, ConfigError, ExodError, InputError
+from exod.web.current import Current
+from exod.web.pages import STATIC
+from exod.web.security import Guard
+
+ROUTES: Final = ("catalogue", "files", "pages")
+"""The modules of `exod.web.routes`; pages come last, since they answer for every other address."""
+
+
+@dataclass(frozen=True)
+class WebSettings:
+    """How the explorer is served.
+
+    Attributes
+    ----------
+    hosts : tuple of str
+        Names by which it may be asked, besides those of the loopback.
+    public : bool
+        Whether nothing can be changed: no votes, no SAMP.
+    """
+
+    hosts: tuple[str, ...] = ()
+    public: bool = False
+
+
+def make_app(archive: Archive, settings: WebSettings | None = None) -> Guard:
+    """Put the explorer of an archive together.
+
+    Parameters
+    ----------
+    archive : Archive
+        The archive; it is only read, but for votes.
+    settings : WebSettings, optional
+        How it is served.
+
+    Raises
+    ------
+    ArchiveError
+        If the product ``explorer`` was not made yet.
+    """
+    settings = settings or WebSettings()
+    app = FastAPI(
+        title="exod explorer", version=__version__, docs_url=None, redoc_url=None, openapi_url=None
+    )
+    guard = Guard(app, settings.hosts)
+    app.state.current, app.state.settings = Current(archive), settings
+    app.state.token = guard.token
+    for kind, status in _STATUS.items():
+        app.add_exception_handler(kind, _sentence(status))
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    for name in ROUTES:
+        app.include_router(import_module(f"exod.web.routes.{name}").router)
+    return guard
+
+
+_STATUS: Final[dict[type[ExodError], int]] = {ConfigError: 400, InputError: 404, ArchiveError: 503}
+
+
+def _sentence(status: int):  # type: ignore[no-untyped-def]
+    def answer(request: Request, error: Exception) -> JSONResponse:
+        del request
+        return JSONResponse({"detail": str(error)}, status)
+
+    return answer
+
+
+def routes_of(app: FastAPI) -> Iterable[str]:
+    """The addresses that the application answers, sorted."""
+    return sorted({getattr(route, "path", "") for route in app.routes})

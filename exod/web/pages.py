@@ -1,0 +1,27 @@
+"""The page that every address begins with: one file, which the scripts fill."""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+from typing import Final
+
+STATIC: Final = Path(__file__).parent / "static"
+
+
+def shell(base: str, mode: str, token: str = "") -> str:
+    """The page.
+
+    Parameters
+    ----------
+    base : str
+        What all addresses of the site begin with, with a slash at its end.
+    mode : {"server", "static"}
+        Whether there is a server that answers questions.
+    token : str
+        What a page sends to change something; empty if it cannot.
+    """
+    page = (STATIC / "index.html").read_text(encoding="utf-8")
+    for name, value in (("base", base), ("mode", mode), ("token", token)):
+        page = page.replace(f"{{{{{name}}}}}", escape(value))
+    return page

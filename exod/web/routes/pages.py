@@ -1,0 +1,33 @@
+"""The page that all other addresses begin with."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, JSONResponse, Response
+
+from exod.web.pages import shell
+
+router = APIRouter(include_in_schema=False)
+
+PAGES = (
+    *("/", "/source/{number}", "/name/{name}", "/detection/{detid}", "/obs/{obsid}", "/vet"),
+    *("/compare", "/runs", "/stats", "/columns", "/api", "/about"),
+)
+
+
+def page(request: Request) -> Response:
+    """The shell, which the scripts fill."""
+    token = "" if request.app.state.settings.public else request.app.state.token
+    return HTMLResponse(shell("/", "server", token))
+
+
+for _path in PAGES:
+    router.add_api_route(_path, page, methods=["GET"])
+
+
+@router.get("/{path:path}")
+def other(path: str, request: Request) -> Response:
+    """Every other address: a sentence, for a reader as a page."""
+    if "text/html" in request.headers.get("accept", ""):
+        return HTMLResponse(shell("/", "server"), 404)
+    return JSONResponse({"detail": f"There is nothing at /{path[:200]}."}, 404)

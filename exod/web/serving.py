@@ -1,0 +1,79 @@
+"""Run the explorer's server."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+import uvicorn
+
+from exod.errors import ConfigError
+from exod.web.security import Guard
+
+
+def serve(
+    guard: Guard,
+    host: str = "127.0.0.1",
+    port: int = 8765,
+    on_ready: Callable[[str], None] = lambda _address: None,
+) -> None:
+    """Serve until it is interrupted.
+
+    Parameters
+    ----------
+    guard : Guard
+        The application.
+    host, port : str, int
+        Where; with port 0 a free one is taken.
+    on_ready : callable
+        Is told the address as soon as it answers.
+
+    Raises
+    ------
+    ConfigError
+        If the port is taken, or may not be used.
+    """
+    with bound(host, port) as listening:
+        own_host, own_port = listening.getsockname()[:2]
+        config = uvicorn.Config(guard, log_level="warning", access_log=False, server_header=False)
+        server = _Server(config, lambda: on_ready(address(own_host, own_port)))
+        server.run(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_ready()
+
+
+def address(host: str, port: int) -> str:
+    """The address of a server, for people.
+
+    Examples
+    --------
+    >>> address("::1", 8765)
+    'http://[::1]:8765/'
+    """
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """A socket that listens.
+
+    Raises
+    ------
+    ConfigError
+        If the port is taken, or may not be used.
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family)
+    except (OSError, OverflowError) as error:
+        raise ConfigError(
+            f"The server cannot listen at {host}, port {port} ({error}); give another --port, or "
+            f"--port 0 for a free one."
+        ) from error
