@@ -1,0 +1,117 @@
+// What the site knows: files of the product, read in ranges, and answers of the server if there is one.
+
+import { asyncBufferFromUrl, cachedAsyncBuffer, parquetMetadataAsync, parquetRead } from "../vendor/hyparquet/index.js";
+import { decompress } from "../vendor/fzstd/index.mjs";
+import { base, mode, token } from "./site.js";
+
+const compressors = { ZSTD: (input, length) => decompress(input, new Uint8Array(length)) };
+
+class SiteError extends Error {}
+
+/** Fetch something of the site; an error is the sentence that the server gives. */
+export async function ask(path, options = {}) {
+  let answer;
+  try {
+    answer = await fetch(base + path, options);
+  } catch {
+    throw new SiteError("The server does not answer; is `exod explore` still running?");
+  }
+  if (!answer.ok) {
+    const about = await answer.json().catch(() => ({}));
+    throw new SiteError(typeof about.detail === "string" ? about.detail : `${path}: ${answer.status} ${answer.statusText}`);
+  }
+  return answer;
+}
+
+/** A question to the API; only where `mode` is "server". */
+export async function api(path, state) {
+  const query = state ? `?${new URLSearchParams(state)}` : "";
+  return (await ask(`api/v1/${path}${query}`)).json();
+}
+
+/** Tell the server something. */
+export async function tell(path, content) {
+  const headers = { "content-type": "application/json", "x-exod-token": token };
+  return (await ask(`api/v1/${path}`, { method: "POST", headers, body: JSON.stringify(content) })).json();
+}
+
+let known;
+
+/** What is known of the product: tables, facets, columns, files. */
+export function meta() {
+  known ??= ask(mode === "server" ? "api/v1/meta" : "data/meta.json").then((answer) => answer.json());
+  return known;
+}
+
+const files = new Map();
+
+async function open(name) {
+  const about = (await meta()).files[name];
+  if (!about) throw new SiteError(`The pages have no file ${name}.`);
+  const url = `${base}data/${name}?v=${about.sha256.slice(0, 12)}`;
+  const file = cachedAsyncBuffer(await asyncBufferFromUrl({ url, byteLength: about.bytes }));
+  return { file, metadata: await parquetMetadataAsync(file) };
+}
+
+function opened(name) {
+  if (!files.has(name)) files.set(name, open(name));
+  return files.get(name);
+}
+
+/** Whether the product has a file. */
+export async function hasFile(name) {
+  return name in (await meta()).files;
+}
+
+/** Whole columns of a file: typed arrays where the values are numbers that are never missing. */
+export async function columns(name, names) {
+  const { file, metadata } = await opened(name);
+  const length = Number(metadata.num_rows);
+  const found = {};
+  await parquetRead({
+    file, metadata, compressors, columns: names,
+    onChunk({ columnName, columnData, rowStart }) {
+      if (!(columnName in found)) {
+        const kind = columnData.constructor;
+        found[columnName] = kind === Array ? new Array(length) : new kind(length);
+      }
+      const target = found[columnName];
+      if (Array.isArray(target)) for (let i = 0; i < columnData.length; i++) target[rowStart + i] = columnData[i];
+      else target.set(columnData, rowStart);
+    },
+  });
+  return found;
+}
+
+/** Some rows of a file as objects. */
+export async function rows(name, start, stop, names) {
+  const { file, metadata } = await opened(name);
+  return new Promise((resolve, reject) => {
+    parquetRead({
+      file, metadata, compressors, columns: names, rowStart: start, rowEnd: stop, rowFormat: "object", onComplete: resolve,
+    }).catch(reject);
+  });
+}
+
+/** The rows of a file whose column `key` has a value: all its values are read once. */
+export async function rowsWhere(name, key, value, names) {
+  const values = (await column(name, key));
+  const found = [];
+  for (let row = 0; row < values.length; row++) {
+    if (same(values[row], value)) found.push(...(await rows(name, row, row + 1, names)));
+  }
+  return found;
+}
+
+const kept = new Map();
+
+/** One column of a file, read once. */
+export function column(name, key) {
+  const id = `${name} ${key}`;
+  if (!kept.has(id)) kept.set(id, columns(name, [key]).then((found) => found[key] ?? []));
+  return kept.get(id);
+}
+
+function same(one, other) {
+  return typeof one === "bigint" ? one === BigInt(other) : one === other;
+}
