@@ -29,7 +29,8 @@ class Room(NamedTuple):
 
 
 PLAN = {
-    "cli": Room(3.1, 0, "the commands: parse, call, print", "use", 7.2),
+    "cli": Room(2.55, 0, "the commands: parse, call, print", "use", 6.1),
+    "web": Room(6.2, 0.27, "pages, API,/VO protocols", "use"),
     "stages": Room(3.1, 1, "read, map, commit: in the order of the data flow", "use", 7.2),
     "pps": Room(0, 6, "pipeline files/of XMM-Newton", "files"),
     "plots": Room(4.2, 2, "the pictures", "files"),

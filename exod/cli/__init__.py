@@ -10,7 +10,8 @@ __all__ = ["app", "main"]
 for _name in (
     *("data", "search", "archives", "pictures", "places", "sheets", "sources", "features"),
     *("filters", "astrometry.frames", "astrometry.observations", "astrometry.monitoring"),
-    *("astrometry.matches", "astrometry.regions", "crossmatch", "catalogue", "report", "query", "explore"),
+    *("astrometry.matches", "astrometry.regions", "crossmatch", "catalogue"),
+    *("showing.report", "query", "showing.explore"),
     *("measuring.simulations", "measuring.completeness", "measuring.injection"),
 ):
     import_module(f"exod.cli.commands.{_name}")

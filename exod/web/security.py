@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import secrets
+import hmac
+import os
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
-TOKEN_HEADER: Final = "x-exod-token"
+PROOF_HEADER: Final = "x-exod-token"
 """The header in which a page sends the token that it was given, to change something."""
 
 CDS: Final = "https://*.cds.unistra.fr https://*.u-strasbg.fr"
@@ -52,7 +53,7 @@ class Guard:
     ) -> None:
         self._application = application
         self._hosts = LOOPBACK | set(hosts)
-        self.token = token or secrets.token_urlsafe(32)
+        self.token = token or os.urandom(24).hex()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Handle a request."""
@@ -87,8 +88,8 @@ class Guard:
         origin = headers.get("origin", b"").decode("latin1")
         if origin.partition("//")[2] != host:
             return 403, "The request comes from another page than those of this server."
-        given = headers.get(TOKEN_HEADER, b"").decode("latin1")
-        if not secrets.compare_digest(given.encode(), self.token.encode()):
+        given = headers.get(PROOF_HEADER, b"").decode("latin1")
+        if not hmac.compare_digest(given.encode(), self.token.encode()):
             return 403, "The server was started anew since this page was opened; reload the page."
         return None
 

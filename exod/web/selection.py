@@ -27,7 +27,7 @@ TABLES: Final = ("sources", "detections")
 
 
 @dataclass(frozen=True)
-class Selection:
+class RowChoice:
     """Rows of a table of the explorer.
 
     Attributes
@@ -48,20 +48,26 @@ class Selection:
     sort: str = ""
 
     def condition(self, without: str = "") -> str:
-        """All conditions in SQL, but for those of a facet; the index is ``i``, the rows are ``d``."""
+        """All conditions in SQL, of index ``i`` and rows ``d``, but for those of a facet."""
         chosen = [text for name, text in self.facets.items() if name != without]
         return " AND ".join([*chosen, *self.others]) or "true"
 
     @property
     def source(self) -> str:
         """What follows FROM: the index alone where that is enough."""
-        index = f"{quoted(f'{self.table}_index')} AS i"
-        if not self.others and not self.sort:
-            return index
-        return f'{index} JOIN {quoted(self.table)} AS d ON i."#row" = d."#row"'
+        return self.joined if self.others else self._index
+
+    @property
+    def joined(self) -> str:
+        """What follows FROM for the rows themselves."""
+        return f'{self._index} JOIN {quoted(self.table)} AS d ON i."#row" = d."#row"'
+
+    @property
+    def _index(self) -> str:
+        return f"{quoted(f'{self.table}_index')} AS i"
 
 
-def selection(about: Mapping[str, Any], table: str, state: Mapping[str, str]) -> Selection:
+def selection(about: Mapping[str, Any], table: str, state: Mapping[str, str]) -> RowChoice:
     """Read the state of an address.
 
     Parameters
@@ -86,7 +92,7 @@ def selection(about: Mapping[str, Any], table: str, state: Mapping[str, str]) ->
     flags = [_flags(about["flags"], state.get(name, ""), name) for name in ("flag", "noflag")]
     if any(flags):
         facets["flags"] = " AND ".join(filter(None, flags))
-    return Selection(table, facets, tuple(_others(about, state)), _sort(about, state))
+    return RowChoice(table, facets, tuple(_others(about, state)), _sort(about, state))
 
 
 def _facet(facet: Mapping[str, Any], text: str) -> str:

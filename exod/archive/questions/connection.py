@@ -51,8 +51,8 @@ def without_bar(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute("SET enable_progress_bar = false")
 
 
-class Tables(Protocol):
-    """Tables by name in files of a store, as a `Snapshot` has them."""
+class TableSource(Protocol):
+    """TableSource by name in files of a store, as a `Snapshot` has them."""
 
     store: Store
 
@@ -63,7 +63,7 @@ class Tables(Protocol):
 
 @contextmanager
 def connected(
-    snapshot: Tables,
+    snapshot: TableSource,
     files: Mapping[str, Sequence[Piece]],
     views: Mapping[str, str] | None = None,
     statement: str = "",
@@ -72,7 +72,7 @@ def connected(
 
     Parameters
     ----------
-    snapshot : Tables
+    snapshot : TableSource
         The archive.
     files : Mapping of str to sequence of Piece
         The files of each table.

@@ -21,7 +21,9 @@ from exod.sky.healpix import sky_pixels
 ORDER: Final = 6
 """Of the HEALPix pixels that the sky map counts in."""
 
-FLAG_NAMES: Final = tuple(column.name for column in FLAGS.columns if column.name.startswith("filt_"))
+FLAG_NAMES: Final = tuple(
+    column.name for column in FLAGS.columns if column.name.startswith("filt_")
+)
 """The flags, in the order of the bits of the mask."""
 
 MOST_CODES: Final = 254
@@ -29,7 +31,7 @@ MOST_CODES: Final = 254
 
 def sky_pixel(rows: pa.RecordBatch) -> np.ndarray:
     """The HEALPix pixel of each row, nested, int64."""
-    return sky_pixels(*(rows[name].to_numpy() for name in ("ra_deg", "dec_deg")), ORDER)
+    return sky_pixels(rows["ra_deg"].to_numpy(), rows["dec_deg"].to_numpy(), ORDER)
 
 
 @dataclass(frozen=True)
@@ -66,13 +68,13 @@ class IndexTable:
     def schema(self) -> pa.Schema:
         """The columns of the index; edges and labels are in the metadata of each facet."""
         fields = [
-            pa.field(facet.name, pa.uint8(), False, {"facet": json.dumps(self.described(facet))})
+            pa.field(facet.name, pa.uint8(), metadata={"facet": json.dumps(self.described(facet))})
             for facet, _ in self.facets
         ]
         fields += [
-            pa.field("flags", pa.uint16(), False, {"labels": json.dumps(FLAG_NAMES)}),
-            pa.field("hp6", pa.uint16(), False),
-            *(pa.field(f"{name}_f4", pa.float32(), True) for name in self.numbers),
+            pa.field("flags", pa.uint16(), metadata={"labels": json.dumps(FLAG_NAMES)}),
+            pa.field("hp6", pa.uint16()),
+            *(pa.field(f"{name}_f4", pa.float32()) for name in self.numbers),
         ]
         return pa.schema(fields)
 
@@ -107,7 +109,7 @@ def labels_of(table: Table, chunks: Iterator[pa.Table]) -> dict[str, list[Any]]:
     for chunk in chunks:
         for name, values in found.items():
             if len(values) <= MOST_CODES:
-                values |= set(pc.unique(chunk[own[name]]).to_pylist()) - {None, ""}
+                values.update(set(pc.unique(chunk[own[name]]).to_pylist()) - {None, ""})
     return {name: sorted(values) for name, values in found.items() if len(values) <= MOST_CODES}
 
 
@@ -137,7 +139,9 @@ def _mask(rows: pa.Table) -> np.ndarray:
     mask = np.zeros(len(rows), np.uint16)
     for bit, name in enumerate(FLAG_NAMES):
         if name in rows.schema.names:
-            mask |= np.asarray(rows[name].to_numpy(zero_copy_only=False), bool) * np.uint16(1 << bit)
+            mask |= np.asarray(rows[name].to_numpy(zero_copy_only=False), bool) * np.uint16(
+                1 << bit
+            )
     return mask
 
 

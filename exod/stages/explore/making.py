@@ -111,7 +111,10 @@ def parts_of(archive: Archive) -> dict[str, str]:
     ArchiveError
         If one that it needs was not made yet.
     """
-    wanted = [*NEEDED, *(name for name in derived_products(archive.store) if name.startswith("xmatch-"))]
+    wanted = [
+        *NEEDED,
+        *(name for name in derived_products(archive.store) if name.startswith("xmatch-")),
+    ]
     found = {}
     for name in wanted:
         pointer = archive.derived(name)
@@ -208,11 +211,11 @@ class _Writer:
         with (
             reported(f"{self._store.path(path)} cannot be written"),
             self._store.writing(path) as sink,
+            pq.ParquetWriter(sink, schema, compression="zstd", write_page_index=True) as file,
         ):
-            with pq.ParquetWriter(sink, schema, compression="zstd", write_page_index=True) as file:
-                for part in regrouped(parts, group_rows):
-                    rows += len(part)
-                    file.write_table(part, row_group_size=group_rows)
+            for part in regrouped(parts, group_rows):
+                rows += len(part)
+                file.write_table(part, row_group_size=group_rows)
         seal = sink.seal()
         self._new.files.append(
             DerivedFile(

@@ -8,7 +8,7 @@ from fastapi import Depends, Request
 
 from exod.errors import InputError
 from exod.web.product import Product
-from exod.web.selection import TABLES, Selection, selection
+from exod.web.selection import TABLES, RowChoice, selection
 
 
 def current_product(request: Request) -> Product:
@@ -20,7 +20,7 @@ def current_product(request: Request) -> Product:
 ProductNow = Annotated[Product, Depends(current_product)]
 
 
-def chosen_rows(request: Request, product: ProductNow, table: str = "sources") -> Selection:
+def chosen_rows(request: Request, product: ProductNow, table: str = "sources") -> RowChoice:
     """What the address chooses.
 
     Raises
@@ -33,4 +33,4 @@ def chosen_rows(request: Request, product: ProductNow, table: str = "sources") -
     return selection(product.about(table), table, dict(request.query_params))
 
 
-Chosen = Annotated[Selection, Depends(chosen_rows)]
+Chosen = Annotated[RowChoice, Depends(chosen_rows)]
