@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -82,17 +83,17 @@ def date_sql(column: Column, seconds: str) -> str:
     if not pa.types.is_string(column.type):
         return f"({literal(TIME_ZERO_MJD)} + {seconds} / {literal(DAY_SECONDS)})"
     steps = leap_steps()
-    exact = f"floor({seconds} * 1000 + 0.5)"
-    known = f"{exact} >= {steps.begin[0]} AND {exact} < {steps.last}"
-    latest_first = list(zip(steps.begin.tolist(), steps.late.tolist(), strict=True))[::-1]
-    late = " ".join(f"WHEN {exact} >= {begin} THEN {late}" for begin, late in latest_first)
-    leap = " OR ".join(
-        f"{exact} BETWEEN {begin - 1000} AND {begin - 1}" for begin, _ in latest_first[:-1]
+    begin, late, following = (
+        f"CAST({literal(str(numbers.tolist()))} AS BIGINT[])"
+        for numbers in (steps.begin, steps.late, np.append(steps.begin[1:], steps.last + 1001))
     )
-    zero = "epoch_ms(TIMESTAMP '1998-01-01')"
-    utc = f"{zero} + CAST({exact} AS BIGINT) - CASE {late} END"
+    utc = f"epoch_ms(TIMESTAMP '1998-01-01') + exact - {late}[step]"
+    # Planning takes time for each constant and each branch, so there are texts of lists.
     return (
-        f"CASE WHEN NOT coalesce({known}, false) OR isnan({seconds}) THEN '' WHEN {leap} THEN "
-        f"strftime(epoch_ms({utc} - 1000), '%Y-%m-%dT%H:%M:60.%g') ELSE "
-        f"strftime(epoch_ms({utc}), '%Y-%m-%dT%H:%M:%S.%g') END"
+        f"list_transform([TRY_CAST(floor({seconds} * 1000 + 0.5) AS BIGINT)], lambda exact: CASE "
+        f"WHEN exact >= {steps.begin[0]} AND exact < {steps.last} THEN "
+        f"list_transform([len(list_filter({begin}, lambda old: old <= exact))], lambda step: CASE "
+        f"WHEN {following}[step] - exact <= 1000 THEN "
+        f"strftime(epoch_ms({utc} - 1000), '%Y-%m-%dT%H:%M:60.%g') "
+        f"ELSE strftime(epoch_ms({utc}), '%Y-%m-%dT%H:%M:%S.%g') END)[1] ELSE '' END)[1]"
     )
