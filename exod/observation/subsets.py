@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -37,6 +37,8 @@ class MergedEvents:
     t_lo, t_hi : float
         Start and end of what is searched, in seconds: the latest start and the earliest stop of
         the exposures, or of a stretch of them.
+    details : mapping of str to ndarray, shape (n_events,)
+        Other columns of `EventList`, where they were asked for; a search needs none of them.
     """
 
     number: int
@@ -49,6 +51,7 @@ class MergedEvents:
     source: NDArray[np.uint8]
     t_lo: float
     t_hi: float
+    details: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     @property
     def plane(self) -> TangentPlane:
@@ -76,11 +79,13 @@ def merge_subset(
     exposures: Sequence[SelectedEvents],
     start: float = -np.inf,
     stop: float = np.inf,
+    details: Sequence[str] = (),
 ) -> MergedEvents:
     """Merge the exposures of a subset (method.md, Merging exposures).
 
     Ties in time are ordered by exposure, so the result does not depend on the order of arrival.
-    With `start` and `stop`, events before and from then on are left out.
+    With `start` and `stop`, events before and from then on are left out. The columns `details` are
+    kept, too.
     """
     ordered = sorted(exposures, key=lambda item: item.exposure.filename)
     rows = [slice(*np.searchsorted(item.events.time, [start, stop])) for item in ordered]
@@ -101,6 +106,7 @@ def merge_subset(
         source=source[order],
         t_lo=max(start, *(item.time_min for item in ordered)),
         t_hi=min(stop, *(item.time_max for item in ordered)),
+        details={name: joined(name)[order] for name in details},
     )
 
 
@@ -220,13 +226,16 @@ class Merged:
         return sorted(items, key=lambda item: item.exposure.filename)
 
 
-def merge_exposures(exposures: Sequence[SelectedEvents]) -> Merged:
-    """Bring the exposures of an observation of one clock onto one sky, group and merge them."""
+def merge_exposures(exposures: Sequence[SelectedEvents], details: Sequence[str] = ()) -> Merged:
+    """Bring the exposures of an observation of one clock onto one sky, group and merge them.
+
+    The columns `details` of their events are kept, too.
+    """
     of_time, other_clocks = of_one_clock(exposures)
     alike, elsewhere = on_common_sky(of_time)
     groups, shorter = split_subsets(alike)
     subsets = tuple(
-        merge_subset(number, group.exposures, group.start, group.stop)
+        merge_subset(number, group.exposures, group.start, group.stop, details)
         for number, group in enumerate(groups)
     )
     used = {id(item): item for group in groups for item in group.exposures}

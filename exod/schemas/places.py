@@ -39,6 +39,20 @@ PHOTONS = Table(
         Column("Y", pa.int32(), "pixel", "Sky pixel", ucd="pos.cartesian.y"),
         Column("PI", pa.int16(), "eV", "Energy", ucd="em.energy"),
         Column("CCDNR", pa.int16(), "", "Chip", ucd="meta.id;instr.det"),
+        Column(
+            "RAWX",
+            pa.int16(),
+            "",
+            "Pixel column of the chip, from 1",
+            ucd="pos.cartesian.x;instr.det",
+        ),
+        Column(
+            "RAWY", pa.int16(), "", "Pixel row of the chip, from 1", ucd="pos.cartesian.y;instr.det"
+        ),
+        Column(
+            "PATTERN", pa.int16(), "", "Pattern of the charge, 0 for one pixel", ucd="meta.code"
+        ),
+        Column("FLAG", pa.int32(), "", "Bits of quality, 0 for a good event", ucd="meta.code.qual"),
         kinds.instrument("instrument", "Camera, INSTRUME of the header"),
         kinds.exposure_name("expid", "Exposure identifier"),
         kinds.right_ascension("ra_deg", "Right ascension"),

@@ -61,7 +61,14 @@ _EVENT_DATES = (
     replace(kinds.end_date("t_stop_utc", "t_stop in UTC; empty if NaN"), dates="t_stop"),
 )
 
-FRAME_DAY = replace(kinds.start_day("time_mjd", "Start of the frame, MJD (TT)"), dates="time")
+
+def _days(start: str, end: str = "", where: str = "") -> tuple[Column, ...]:
+    """The days of columns of seconds: of a start, and of an end if there is one."""
+    days = [replace(kinds.start_day(f"{start}_mjd", f"{start} as MJD (TT){where}"), dates=start)]
+    if end:
+        days.append(replace(kinds.end_day(f"{end}_mjd", f"{end} as MJD (TT){where}"), dates=end))
+    return tuple(days)
+
 
 OBSERVATIONS = Table(
     "observations",
@@ -121,6 +128,7 @@ EXPOSURES = Table(
         Column("n_hot_pixels", _I32, "", "Pixels or pixel episodes removed as hot or flickering"),
     ),
     ("obsid", "filename"),
+    computed=_days("time_min", "time_max", "; NaN if none"),
 )
 
 KNOWN_SOURCES = Table(
@@ -158,6 +166,7 @@ HOT_PIXELS = Table(
         ),
     ),
     ("obsid", "filename", "ccdnr", "rawx", "rawy", "time_lo"),
+    computed=_days("time_lo", "time_hi"),
 )
 
 BTI = Table(
@@ -170,6 +179,7 @@ BTI = Table(
         kinds.end("STOP", "End of the interval, mission elapsed time"),
     ),
     ("runid", "START", "STOP"),
+    computed=_days("START", "STOP"),
 )
 
 RUNS = Table(
@@ -218,6 +228,7 @@ RUNS = Table(
         Column("notes", _S, "", "What was unusual in this run; empty if nothing"),
     ),
     ("runid",),
+    computed=_days("t_lo", "t_hi"),
 )
 
 CELLS = Table(
@@ -242,6 +253,7 @@ CELLS = Table(
         _LABEL,
     ),
     ("runid", "frame", "y", "x"),
+    computed=_days("TIME_lo"),
 )
 
 REGIONS = Table(
@@ -309,7 +321,7 @@ LIGHTCURVES = Table(
         kinds.likelihood("B_eclipse_log", "log10 B_eclipse of n and mu; NaN where mu is 0"),
     ),
     ("runid", "label", "time"),
-    computed=(FRAME_DAY,),
+    computed=_days("time"),
 )
 
 IMAGES = Table(
@@ -357,6 +369,7 @@ RATES = Table(
         Column("n_hard", _I32, "ct", "Selected events between 10 and 12 keV"),
     ),
     ("obsid", "subset", "instrument", "expid", "time"),
+    computed=_days("time"),
 )
 
 TABLES = MappingProxyType(

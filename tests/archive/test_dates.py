@@ -12,11 +12,12 @@ from helpers.survey_archives import observation
 from exod.archive import Archive
 from exod.config import Config
 from exod.observation.times import leap_steps, mjd_of, utc_texts
-from exod.schemas import REGIONS
+from exod.schemas import REGIONS, TABLES
 from exod.schemas.conditions import Query
 from exod.stages.query.rows import select
 from exod.stages.query.statements import connect
 
+OF_TIME = ("time.start", "time.end")
 DATES = [column.name for column in REGIONS.computed]
 OBSIDS = ("0000000101", "0000000201")
 
@@ -89,6 +90,35 @@ def test_conditions_on_dates_select(archive, expected):
     assert set(asked.computed()["detid"]) == wanted
     leap = [("t_start_utc", "==", "2016-12-31T23:59:60.000")]
     assert len(archive.table("regions", filters=leap)) == len(OBSIDS)
+
+
+@pytest.mark.parametrize(
+    "name", ["bti", "cells", "exposures", "hot_pixels", "lightcurves", "rates", "regions", "runs"]
+)
+def test_each_time_of_a_table_has_its_day(archive, name):
+    """Whatever a search writes in mission elapsed seconds has a day beside it."""
+    table = TABLES[name]
+    seconds = [c.name for c in table.columns if c.unit == "s" and c.ucd.startswith(OF_TIME)]
+    days = {c.dates: c.name for c in table.computed if c.unit == "d"}
+    assert seconds
+    assert list(days) == seconds
+    frames = [archive.observation(obsid, name)[name] for obsid in OBSIDS]
+    rows = pd.concat(frames)
+    assert [rows.columns[rows.columns.get_loc(start) + 1] for start in days] == list(days.values())
+    for start, day in days.items():
+        np.testing.assert_array_equal(rows[day], mjd_of(rows[start]))
+    assert len(select(archive, Query(table=name, columns=tuple(days.values()))).computed()) == len(
+        rows
+    )
+
+
+def test_every_table_with_times_is_tested():
+    with_times = {
+        table.name
+        for table in TABLES.values()
+        if any(c.unit == "s" and c.ucd.startswith(OF_TIME) for c in table.columns)
+    }
+    assert with_times == {table.name for table in TABLES.values() if table.computed}
 
 
 def test_rows_that_were_read_can_be_committed_again(archive, tmp_path):

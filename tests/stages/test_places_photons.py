@@ -99,6 +99,24 @@ def test_row_for_row(archive: Archive, small: Path) -> None:
         }
 
 
+def test_each_photon_is_a_row_of_its_event_list(archive: Archive, small: Path) -> None:
+    detid = archive.regions.compute().sort_values("area_bbox", kind="stable")["detid"].iloc[-1]
+    found = region_photons(archive, detid, "box").rows
+    assert found["instrument"].nunique() > 1
+    lists = []
+    for path in sorted((small / GOOD).glob("*EVLI*")):
+        with fits.open(path) as file:
+            header, table = file["EVENTS"].header, Table(file["EVENTS"].data)
+        rows = table[[name for name in found if name in table.colnames]].to_pandas()
+        lists.append(rows.assign(instrument=header["INSTRUME"], expid=header["EXPIDSTR"]))
+    events = pd.concat(lists)
+    named = [name for name in found if name in events]
+    assert {"RAWX", "RAWY", "PATTERN", "FLAG"} < set(named)
+    rows = found[named].merge(events.drop_duplicates(named), on=named, validate="many_to_one")
+    assert len(rows) == len(found)
+    assert len(found[["RAWX", "RAWY"]].drop_duplicates()) > 5
+
+
 def test_cells_have_the_counts_that_were_tested(archive: Archive) -> None:
     regions = archive.regions.compute()
     cells = archive.cells.compute()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,7 +30,9 @@ _NO_SOURCES = pd.DataFrame(
 )
 
 
-def read_observation(files: ObservationFiles, config: Config) -> Observation:
+def read_observation(
+    files: ObservationFiles, config: Config, details: Sequence[str] = ()
+) -> Observation:
     """Read an observation.
 
     Parameters
@@ -38,6 +41,8 @@ def read_observation(files: ObservationFiles, config: Config) -> Observation:
         Its files.
     config : Config
         Settings.
+    details : sequence of str
+        Columns of event lists to keep that a search does not need.
 
     Returns
     -------
@@ -74,7 +79,7 @@ def read_observation(files: ObservationFiles, config: Config) -> Observation:
         kept.append(selected)
         notes += (*exposure.notes, *dropped)
     n_selected = {item.exposure.filename: len(item.events) for item in kept}
-    merged = merge_exposures(kept)
+    merged = merge_exposures(kept, details)
     rejected += [Rejected(s.exposure.filename, why, s.exposure, s) for s, why in merged.left_out]
     for item in merged.all_exposures:
         notes += item.notes

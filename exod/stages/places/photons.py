@@ -27,6 +27,9 @@ from exod.stages.places.curves import with_runs
 from exod.stages.places.recorded import recorded_files
 from exod.tablefiles.fits import Header
 
+_DETAILS: Final = ("rawx", "rawy", "pattern", "flag")
+"""What an event list has of a photon that the search does not need."""
+
 Take = Literal["cells", "region", "box"]
 TAKEN: Final[tuple[str, ...]] = get_args(Take)
 """What can be taken of a region."""
@@ -111,7 +114,7 @@ def _counted(
     band = float(region["e_lo"]), float(region["e_hi"])
     config = with_runs(archive.config, [t_bin / shifts], [band])
     with local_copies(recorded_files(archive, str(region["obsid"]), options)) as here:
-        observation = read_observation(here, config)
+        observation = read_observation(here, config, _DETAILS)
     events = next(item for item in observation.subsets if item.number == int(region["subset"]))
     (run,) = count_subset(events, observation.sources, config)
     return events, run.cube, Frames.covering(events.t_lo, events.t_hi, t_bin)
@@ -164,6 +167,7 @@ def _rows(
                 "Y": events.y[index],
                 "PI": events.pi[index],
                 "CCDNR": events.ccdnr[index],
+                **{name.upper(): events.details[name][index] for name in _DETAILS},
                 "instrument": exposures[source, 0],
                 "expid": exposures[source, 1],
                 "ra_deg": ra,
