@@ -129,11 +129,12 @@ def wanted(catalogue: Catalogue, there: Collection[str], origin: str) -> dict[st
     may_lack = {True, "copy"} if catalogue.method in {"table", "hats"} else {True}
     optional = {column.name for column in catalogue.columns if column.optional in may_lack}
     found = {name: find(names, there) for name, names in asked.items()}
-    missing = [
+    # A position may be a column that is asked for, too.
+    missing = dict.fromkeys(
         " or ".join(asked[name])
         for name, is_there in found.items()
         if is_there is None and name not in optional
-    ]
+    )
     if missing:
         listed = ", ".join(sorted(there)[:30])
         raise InputError(

@@ -31,6 +31,9 @@ from exod.plots.style import (
 from exod.report.counterparts import Separations
 from exod.report.statistics import pixel_centres
 
+MANY_OFFSETS: Final = 40
+"""Offsets from which the picture reaches as far as nineteen in twenty of them."""
+
 MANY: Final = 5000
 """Points above which a scatter is drawn as densities."""
 
@@ -142,7 +145,8 @@ def draw_offsets(
         Probability that one is there by chance; those of one half or more do not count in the
         mean. NaN counts.
     radius_arcsec : float
-        Radius of the cross-match.
+        Radius of the cross-match, beyond which there are none. The axes reach as far as the offsets
+        that count do, of many as far as 95 % of them; the title says how many are outside.
     """
     offsets = np.column_stack([np.asarray(east, float), np.asarray(north, float)])
     matched = np.isfinite(offsets).all(axis=1)
@@ -163,11 +167,28 @@ def draw_offsets(
         legend_below(figure, [axes], columns=2)
     else:
         axes.text(0.5, 0.6, "no counterparts", transform=axes.transAxes, ha="center")
+    reach = _reach(offsets[likely], radius_arcsec)
+    beyond = int((np.abs(offsets[matched]) > reach).any(axis=1).sum())
     # Right ascension grows to the left, as on the sky.
-    axes.set(xlim=(radius_arcsec, -radius_arcsec), ylim=(-radius_arcsec, radius_arcsec))
+    axes.set(xlim=(reach, -reach), ylim=(-reach, reach))
     axes.set(xlabel="Δ RA cos Dec (″)", ylabel="Δ Dec (″)", aspect="equal")
-    axes.set_title(f"{name}: counterpart less source", fontsize=SMALL + 3)
+    outside = f", {beyond:,} outside" if beyond else ""
+    axes.set_title(f"{name}: counterpart less source{outside}", fontsize=SMALL + 3)
     return figure
+
+
+def _reach(offsets: Any, radius_arcsec: float) -> float:
+    """Half the side of a picture that shows the offsets and the ellipse of 68.3 % of them."""
+    if not len(offsets):
+        return radius_arcsec
+    # A few chance matches far away would make a point of all others.
+    far = float(
+        np.percentile(np.abs(offsets).max(axis=1), 100 if len(offsets) < MANY_OFFSETS else 95)
+    )
+    if len(offsets) > 2:
+        width, height, _ = error_ellipse(np.cov(offsets.T))
+        far = max(far, float(np.abs(offsets.mean(axis=0)).max()) + max(width, height) / 2)
+    return min(max(1.15 * far, 0.5), radius_arcsec)
 
 
 def _draw_mean(axes: Axes, offsets: Any) -> None:

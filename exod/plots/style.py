@@ -128,6 +128,12 @@ def legend_below(figure: Figure, panels: Iterable[Axes], columns: int) -> None:
         )
 
 
+def say_nothing(axes: Axes, text: str) -> None:
+    """Say in the middle of axes why they are empty; they get no ticks, which would mean nothing."""
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center")
+    axes.tick_params(left=False, bottom=False, labelleft=False, labelbottom=False)
+
+
 def shade_bad_time(axes: Axes, starts: Floats, stops: Floats) -> None:
     """Shade bad time intervals over the whole height."""
     _shade(axes, starts, stops, label="bad time (flaring background)", color=YELLOW, alpha=0.5)

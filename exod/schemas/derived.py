@@ -83,11 +83,16 @@ MEMBERS = Table(
 
 LINEAGE = Table(
     "lineage",
-    "What became of unique sources: new, merged, split, gone, returned",
+    "What became of unique sources, and when: new, merged, split, gone and so on",
     (
         _REGION_NUM,
         _SRCID,
-        Column("change", _S, "", "new, merged, split, gone or returned"),
+        Column(
+            "change",
+            _S,
+            "",
+            "new, merged, split, gone, returned, adopted, renamed or unobserved",
+        ),
         kinds.associated_source("other", "Merged into, or split from, this source; -1 otherwise"),
         kinds.version("version", "Version of the product unique that made the change"),
         Column("generation", _I32, "", "Number of that version, from 1"),

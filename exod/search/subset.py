@@ -6,13 +6,16 @@ or tables.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
+from typing import Final
 
 import pandas as pd
 
 from exod.config import Config
 from exod.counts.cube import Grid
+from exod.errors import ConfigError
 from exod.observation.subsets import MergedEvents
 from exod.search.nulls.conditionalnull import ConditionalNull
 from exod.search.nulls.exod1null import Exod1Null
@@ -21,6 +24,13 @@ from exod.search.nulls.templatenull import TemplateNull
 from exod.search.runs import Run, VariableRegion, describe_regions, run_id
 
 __all__ = ["Run", "VariableRegion", "count_subset", "run_id", "search_subset"]
+
+
+MOST_FRAMES: Final = 2_000_000
+"""Frames of a run at most: an orbit of 146 ks in frames as short as those of EPIC pn.
+
+A run takes 360 bytes a frame and more, of so many 0.7 GB.
+"""
 
 
 def search_subset(
@@ -90,9 +100,35 @@ def _hypothesis(
     chunk_frames: int | None = None,
 ) -> NullHypothesis:
     """What chance makes of a subset, by the settings."""
+    _check_frames(events, config)
     grid = Grid.of_size(config.cube.size_arcsec, events.sky_extent, events.plane.pixel_arcsec)
     flat = grid.flat_index(events.x, events.y)
     subset = Subset(events, sources, config, grid, flat, n_subsets, chunk_frames)
     if config.detect.method != "search":
         return Exod1Null(subset)
     return ConditionalNull(subset) if config.null == "conditional" else TemplateNull(subset)
+
+
+def _check_frames(events: MergedEvents, config: Config) -> None:
+    """Refuse frames that are so short that there would be too many.
+
+    Raises
+    ------
+    ConfigError
+        If a time bin makes more than `MOST_FRAMES`.
+    """
+    length, t_bin = events.t_hi - events.t_lo, min(config.cube.t_bin)
+    shifts = config.cube.frame_shifts
+    n_frames = length * shifts / t_bin
+    if n_frames <= MOST_FRAMES:
+        return
+    # Rounded up to two digits, so that what is recommended is enough.
+    least = length * shifts / MOST_FRAMES
+    unit = 10.0 ** (math.floor(math.log10(least)) - 1)
+    fastest = min((item.camera for item in events.exposures), key=lambda camera: camera.frame_time)
+    raise ConfigError(
+        f"Time bins of {t_bin:g} s make {n_frames:,.0f} frames of {length:,.0f} s of observation, "
+        f"more than the {MOST_FRAMES:,} that are counted at most: choose "
+        f"{math.ceil(least / unit) * unit:g} s or more ({fastest.name} takes a full frame every "
+        f"{fastest.frame_time:g} s)."
+    )

@@ -180,7 +180,7 @@ def sources_of(field: Field, sky: Sky, order: int, span: tuple[int, int]) -> Sou
     changes = [
         begun(about, found, earlier, inside),
         renamed(about, found, names, inside, is_adopted=_numbers_count(field)),
-        ended(found, earlier, names, inside_before),
+        ended(found, earlier, names, inside_before, _observed(field, earlier)),
     ]
     new = pd.concat(changes, ignore_index=True).assign(
         version=sky.version, generation=np.int32(sky.generation)
@@ -204,6 +204,15 @@ def _numbers_count(field: Field) -> bool:
     # Of none that is near all would have a number.
     adopted = field.adopted
     return adopted is not None and len(adopted) > 0 and bool((adopted["region_num"] >= 0).all())
+
+
+def _observed(field: Field, earlier: Earlier) -> Mask | None:
+    """Which sources of another catalogue were observed; None for those of an earlier version."""
+    if not _numbers_count(field):
+        return None
+    seen = np.zeros(len(earlier.region_num), bool)
+    seen[covered_by(field.footprints, *positions(earlier.vectors))[0]] = True
+    return seen
 
 
 def _identified(

@@ -15,10 +15,13 @@ from exod.sky.healpix import sky_pixels
 from exod.sky.sphere import positions
 from exod.sources.identities import Earlier, Identities
 
-ENDED: Final = ("merged", "gone")
+ENDED: Final = ("merged", "gone", "unobserved")
 """Changes after which a source has no regions."""
 
-CHANGES: Final = ("new", "merged", "split", "gone", "returned", "adopted", "renamed")
+RARE: Final = ("adopted", "renamed", "unobserved")
+"""Changes that only names of other catalogues and a change of names make."""
+
+CHANGES: Final = ("new", "merged", "split", "gone", "returned", "adopted", "renamed", "unobserved")
 
 
 def begun(about: pd.DataFrame, found: Identities, earlier: Earlier, inside: Mask) -> pd.DataFrame:
@@ -52,14 +55,24 @@ def renamed(
 
 
 def ended(
-    found: Identities, earlier: Earlier, names: NDArray[np.object_], inside: Mask
+    found: Identities,
+    earlier: Earlier,
+    names: NDArray[np.object_],
+    inside: Mask,
+    observed: Mask | None = None,
 ) -> pd.DataFrame:
-    """Lineage of sources that have no regions any more."""
+    """Lineage of sources that have no regions any more.
+
+    Of sources of another catalogue, `observed` says where something was observed, shape
+    (n_sources,): the others are not gone, but nobody looked.
+    """
     rows = np.flatnonzero(earlier.alive & (found.cluster < 0) & inside)
     ra, dec = positions(earlier.vectors[rows])
     other = found.merged_into[rows]
     about = {"region_num": earlier.region_num[rows], "srcid": names[rows], "other": other}
-    change = np.where(other >= 0, "merged", "gone")
+    change = np.where(other >= 0, "merged", "gone").astype(object)
+    if observed is not None:
+        change[(other < 0) & ~observed[rows]] = "unobserved"
     return pd.DataFrame({**about, "ra_deg": ra, "dec_deg": dec, "change": change})
 
 

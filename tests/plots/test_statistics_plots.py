@@ -246,10 +246,27 @@ def test_offsets_of_counterparts(n):
     figure = draw_offsets("gaia", [*east, np.nan], [*north, 0], [*chance, 0], 20.0)
     png(figure)
     axes = figure.axes[0]
-    assert axes.get_xlim() == (20, -20), "east is left"
+    reach = axes.get_xlim()[0]
+    assert axes.get_xlim() == (reach, -reach), "east is left"
+    assert axes.get_ylim() == (-reach, reach)
+    assert 0.5 <= reach <= 20
+    outside = (np.abs(np.column_stack([east, north])) > reach).any(axis=1).sum()
+    told = axes.get_title().partition("source")[2]
+    assert told == (f", {outside} outside" if outside else "")
     if n:
+        assert reach < 10, "as far as the offsets"
         likely = chance != 0.9
         (mean,) = (line for line in axes.get_lines() if line.get_label().startswith("mean"))
         found = np.array([mean.get_xdata()[0], mean.get_ydata()[0]])
         np.testing.assert_allclose(found, [east[likely].mean(), north[likely].mean()])
+        assert outside <= 0.07 * n + (1 if n < 3 else 0)
     assert len(axes.patches) == (2 if n == 400 else 0)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 0.1, 1.0, 5.0, 40.0])
+def test_offsets_are_drawn_as_wide_as_they_are(scale):
+    """The ellipse of most of them takes up a good part of the picture, and is in it."""
+    east, north = scale * np.random.default_rng(1).normal(size=(2, 300))
+    axes = draw_offsets("gaia", east, north, np.zeros(300), 20.0).axes[0]
+    reach = axes.get_xlim()[0]
+    assert reach == pytest.approx(float(np.clip(2.5 * scale, 0.5, 20.0)), rel=0.2)

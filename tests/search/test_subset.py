@@ -1,5 +1,6 @@
 """The search of a subset: its results depend on the events alone, not on how they arrive."""
 
+import re
 from dataclasses import fields, replace
 
 import numpy as np
@@ -11,10 +12,11 @@ from hypothesis import strategies as st
 
 from exod.config import Config
 from exod.counts.cube import Box
+from exod.errors import ConfigError
 from exod.observation.events import select_events
 from exod.observation.subsets import merge_subset, split_subsets
 from exod.search.regions import SignificantCells
-from exod.search.subset import Run, run_id, search_subset
+from exod.search.subset import MOST_FRAMES, Run, count_subset, run_id, search_subset
 from exod.simulate import (
     BoxBurst,
     Eclipse,
@@ -245,6 +247,22 @@ def test_a_subset_shorter_than_a_frame(span):
         assert run.cube.shape[0] == (1 if span >= run.t_bin else 0)
         assert len(run.cells) == 0
         assert run.regions == ()
+
+
+@pytest.mark.parametrize("t_bin", [1e-6, 0.001, 0.0024])
+@pytest.mark.parametrize("shifts", [1, 2])
+def test_frames_that_are_too_many_are_refused(t_bin, shifts):
+    """In a sentence with a remedy that is accepted, before memory is taken for them."""
+    subset = merge_subset(0, [make_selected("EMOS1", "P1", 100.0, 10_100.0)])
+    empty = pd.DataFrame({name: [] for name in ("ra_deg", "dec_deg", "extent_arcsec", "rate")})
+    config = Config.parse({"cube": {"t_bin": [50.0, t_bin], "frame_shifts": shifts}})
+    for runs in (search_subset(OBSID, subset, empty, config), count_subset(subset, empty, config)):
+        with pytest.raises(ConfigError, match=f"Time bins of {t_bin:g} s make ") as caught:
+            next(runs)
+    text = str(caught.value)
+    assert f"more than the {MOST_FRAMES:,}" in text
+    remedy = float(re.search(r"choose ([\d.e-]+) s or more", text)[1])
+    assert 0.9 <= 10_000 * shifts / remedy / MOST_FRAMES <= 1
 
 
 def test_a_band_without_events(selected, sources):

@@ -112,6 +112,45 @@ def test_names_and_numbers_come_from_elsewhere(fresh, tmp_path, kind):
         assert numbered(archive).set_index("region_num")["srcid"][50] == "EXOD J0"
 
 
+def test_what_was_not_observed_is_not_gone(fresh, tmp_path):
+    """Only a source whose place was looked at can be gone; both come back with their names."""
+    beside = {"ra_deg": PLACES[0][0], "dec_deg": PLACES[0][1] + 0.03}
+    there = fresh.unique[["region_num", "srcid", "ra_deg", "dec_deg"]].compute()
+    extra = [
+        {"region_num": 50, "srcid": "EXOD looked at"} | beside,
+        {"region_num": 51, "srcid": "EXOD elsewhere", "ra_deg": 10.0, "dec_deg": 5.0},
+        {"region_num": 52, "srcid": "EXOD far", "ra_deg": 200.0, "dec_deg": -70.0},
+    ]
+    pd.concat([there, pd.DataFrame(extra)]).to_csv(tmp_path / "there.csv", index=False)
+    archive = made(tmp_path / "archive", names_from=tmp_path / "there.csv")
+    counts = archive.derived("unique").summary
+    assert (counts["n_adopted"], counts["n_gone"], counts["n_unobserved"]) == (len(PLACES), 1, 2)
+    lineage = archive.lineage.compute().set_index("region_num")["change"]
+    assert lineage[[50, 51, 52]].tolist() == ["gone", "unobserved", "unobserved"]
+    add(archive, 6, spots((0, 0), centre=(10.0, 5.0)), (10.0, 5.0))
+    cluster_archive(archive.root, HERE)
+    assert numbered(archive).set_index("region_num")["srcid"][51] == "EXOD elsewhere"
+    counts = archive.derived("unique").summary
+    assert (counts["n_returned"], counts["n_gone"], counts["n_unobserved"]) == (1, 0, 0)
+
+
+def test_decimals_of_names(tmp_path, command):
+    archive = Archive.create(tmp_path / "archive", Config())
+    add(archive, 1, PLACES, FIELD)
+    assert command("cluster", archive.root, "--name-decimals", "2,3")[0] == 0
+    before = numbered(archive)
+    assert before["srcid"].str.fullmatch(r"EXOD J\d{6}\.\d\d[+-]\d{6}\.\d{3}").all()
+    add(archive, 2, spots((300, 300)), FIELD)
+    assert command("cluster", archive.root)[0] == 0
+    after = numbered(archive)
+    assert after["srcid"].str.fullmatch(r"EXOD J\d{6}\.\d\d[+-]\d{6}\.\d{3}").all(), "as before"
+    assert set(before["srcid"]) < set(after["srcid"])
+    for wrong in ("2", "2,5", "x,y", "-1,2"):
+        code, _, said = command("cluster", archive.root, f"--name-decimals={wrong}")
+        assert code == 2
+        assert "0 to 4" in said
+
+
 @pytest.mark.parametrize("place", ["beside", "far", "none"])
 def test_sources_elsewhere_give_no_names(fresh, tmp_path, place):
     """Also none of the others is near a partition of the sky, or the other table is empty."""

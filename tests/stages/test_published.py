@@ -102,6 +102,18 @@ def test_bad_tables_are_told(archive, published, tmp_path):
         run(archive, tmp_path / "odd.csv", tmp_path)
 
 
+def test_what_a_table_lacks_is_told_once(archive, tmp_path):
+    """Positions are columns of the catalogue, too, and are named as one thing."""
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(InputError) as caught:
+        run(archive, str(tmp_path / "other.csv"), tmp_path)
+    named = str(caught.value).partition(" of exod2_detections")[0].split("lacks the columns ")[1]
+    assert len(named.split(", ")) == 4
+    assert len(set(named.replace(", ", " or ").split(" or "))) == len(
+        named.replace(", ", " or ").split(" or ")
+    )
+
+
 def test_the_command(archive, published, tmp_path, command):
     published.write(tmp_path / "published.fits")
     code, said, wrong = command(

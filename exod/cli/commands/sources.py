@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 import typer
 
 from exod.cli.app import app, out
 from exod.cli.options import Archive_, Rectified, Scheduler, Storage, Workers, storage_options
-from exod.errors import plural
+from exod.errors import ConfigError, plural
 
 
 @app.command()
@@ -39,6 +40,13 @@ def cluster(
             help="Keep each name for ever, or name sources as a new archive would [as before].",
         ),
     ] = None,
+    name_decimals: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RA,DEC",
+            help="Decimals of the seconds in names of new sources, 0 to 4 [as before, or 1,0].",
+        ),
+    ] = None,
     rectified: Rectified = None,
     scheduler: Scheduler = "local",
     workers: Workers = None,
@@ -52,9 +60,10 @@ def cluster(
 
     from exod.archive import open_archive
     from exod.scheduler.plan import Plan
-    from exod.sources.lineage import CHANGES
+    from exod.sources.lineage import CHANGES, RARE
     from exod.stages.derive.cluster import cluster_archive
 
+    ra_decimals, dec_decimals = _decimals(name_decimals)
     began = time.perf_counter()
     with out.status("Clustering"):
         archive = open_archive(root, storage_options(storage))
@@ -62,6 +71,8 @@ def cluster(
             archive,
             Plan(scheduler, workers),
             radius_arcsec=radius,
+            ra_decimals=ra_decimals,
+            dec_decimals=dec_decimals,
             rule=rule,
             names_from=names_from,
             keep_names=keep_names,
@@ -79,7 +90,7 @@ def cluster(
     out.print(f"{sources} of {regions}, {together}.")
     if summary["n_without_position"]:
         out.print(f"{plural(summary['n_without_position'], 'region')} without a position left out.")
-    told = [c for c in CHANGES if summary[f"n_{c}"] or c not in ("adopted", "renamed")]
+    told = [c for c in CHANGES if summary[f"n_{c}"] or c not in RARE]
     out.print(", ".join(f"{summary[f'n_{change}']:,} {change}" for change in told) + ".")
     if summary["n_divided"]:
         out.print(
@@ -90,3 +101,16 @@ def cluster(
         f"{plural(summary['n_partitions_computed'], 'partition')} of the sky computed, "
         f"{summary['n_partitions_kept']:,} kept, in {time.perf_counter() - began:.1f} s."
     )
+
+
+def _decimals(text: str | None) -> tuple[int | None, int | None]:
+    """Decimals of the seconds of right ascension and of declination, as users write them."""
+    if text is None:
+        return None, None
+    found = re.fullmatch(r"\s*(\d)\s*,\s*(\d)\s*", text)
+    if found is None:
+        raise ConfigError(
+            f"--name-decimals is two numbers from 0 to 4, as 2,2, and not {text!r}: decimals of "
+            f"the seconds of right ascension and of declination."
+        )
+    return int(found[1]), int(found[2])

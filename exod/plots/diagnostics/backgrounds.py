@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.colors import AsinhNorm
+from matplotlib.colors import AsinhNorm, ListedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -19,6 +19,7 @@ from exod.schemas.arrays import Mask
 
 _NO_DATA: Final = "#F5E6C8"
 _COLOURS: Final = colormaps["cividis"].with_extremes(bad=_NO_DATA)
+_MASK: Final = ListedColormap(["#00224E"]).with_extremes(bad=_NO_DATA)
 
 
 def template_sheet(
@@ -94,7 +95,8 @@ def _show(
     axes.set_title(title, fontsize=SMALL + 2)
     if not (values > 0).any():
         axes.set_facecolor(_NO_DATA)
-        axes.text(0.5, 0.5, "nothing", transform=axes.transAxes, ha="center", va="center")
+        text = "no counts" if unit else "no cells"
+        axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center")
         return
     positive = values[values > 0]
     typical = float(np.median(positive))
@@ -102,7 +104,8 @@ def _show(
     norm = AsinhNorm(typical, vmin=0, vmax=max(float(np.percentile(positive, 99.8)), typical))
     picture = axes.imshow(
         np.ma.masked_less_equal(values, 0),
-        cmap=_COLOURS,
+        # The brightest colour is hard to tell from the ground.
+        cmap=_COLOURS if unit else _MASK,
         norm=norm,
         extent=extent,
         origin="lower",

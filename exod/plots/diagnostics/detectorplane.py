@@ -81,6 +81,8 @@ def _draw(axes: Axes, regions: pd.DataFrame, boxes: pd.DataFrame, t_bin: float) 
             color=VERMILLION,
             annotation_clip=True,
         )
+    if regions.empty:
+        axes.text(0.5, 0.5, "no regions", transform=axes.transAxes, ha="center", va="center")
     ends = (-EXTENT * scale, EXTENT * scale)
     axes.set(xlim=ends, ylim=ends, aspect="equal")
     name = f"{t_bin:g} s: " if np.isfinite(t_bin) else ""

@@ -21,6 +21,7 @@ from exod.plots.style import (
     SKY_BLUE,
     SMALL,
     VERMILLION,
+    say_nothing,
 )
 from exod.schemas.arrays import Floats, Integers, Mask
 
@@ -71,7 +72,7 @@ def events_sheet(
     if len(soft):
         left.legend(fontsize=SMALL + 1, frameon=False)
     else:
-        left.text(0.5, 0.5, "no frames", transform=left.transAxes, ha="center", va="center")
+        say_nothing(left, "no frames")
     _draw_cells(right, *(image.ravel() for image in cells))
     figure.suptitle(title, fontsize=12)
     return figure
@@ -82,7 +83,7 @@ def _draw_cells(axes: Axes, soft: Integers, hard: Integers) -> None:
     axes.set_title(f"Cells with counts ({int(used.sum()):,})", fontsize=SMALL + 2)
     axes.set(xlabel=f"Counts of a cell, {SOFT}", ylabel=f"Counts of a cell, {HARD}")
     if not used.any():
-        axes.text(0.5, 0.5, "no counts", transform=axes.transAxes, ha="center", va="center")
+        say_nothing(axes, "no counts")
         return
     # One more, so that cells without soft or hard counts have a place on logarithmic axes.
     found = axes.hexbin(
@@ -126,7 +127,7 @@ def regions_sheet(title: str, regions: pd.DataFrame) -> Figure:
         if known.any():
             _draw_regions(axes, soft[known], hard[known], regions["kind"][known])
         else:
-            axes.text(0.5, 0.5, "nothing", transform=axes.transAxes, ha="center", va="center")
+            say_nothing(axes, "no regions")
         axes.set(xlabel=f"Counts, {SOFT}", ylabel=f"Counts, {HARD}")
     figure.suptitle(title, fontsize=12)
     return figure

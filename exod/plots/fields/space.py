@@ -58,10 +58,12 @@ def cube_picture(
         x + box.x_lo,
         y + box.y_lo,
         time,
-        s=3,
+        # Of few events each is to be seen, and of many the clouds that they make.
+        s=float(np.clip(30_000 / max(len(drawn), 1), 3, 12)),
         color="#404040",
-        alpha=0.3,
+        alpha=float(np.clip(6000 / max(len(drawn), 1), 0.4, 0.8)),
         linewidths=0,
+        depthshade=False,
         label=label,
         rasterized=True,
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from exod.archive import Archive, open_archive
@@ -24,6 +25,9 @@ from exod.stages.derive.cluster.update import KEPT, PUBLISHED, Update
 RADIUS_ARCSEC: Final = 20.0
 RADII: Final = (0.1, 600.0)
 """Clustering radius by default, and its limits, in arcsec (method.md, Clustering)."""
+
+USUAL_DECIMALS: Final = MappingProxyType({"ra_decimals": 1, "dec_decimals": 0})
+"""Decimals of the seconds in names, if nothing else was ever asked for."""
 
 POSITIONS: Final = "positions"
 """Among the parameters: the version of corrected positions that sources are made of, or nothing."""
@@ -50,8 +54,8 @@ def cluster_archive(
     plan: Plan | None = None,
     *,
     radius_arcsec: float = RADIUS_ARCSEC,
-    ra_decimals: int = 1,
-    dec_decimals: int = 0,
+    ra_decimals: int | None = None,
+    dec_decimals: int | None = None,
     rule: str | None = None,
     keep_names: bool | None = None,
     names_from: str | Path | None = None,
@@ -69,8 +73,9 @@ def cluster_archive(
     radius_arcsec : float
         How far neighbours are, at most. Another one than before makes all sources anew; they keep
         their numbers and names where they are the same.
-    ra_decimals, dec_decimals : int
-        Decimals of the seconds in the names of new sources, 0 to 4.
+    ra_decimals, dec_decimals : int, optional
+        Decimals of the seconds in the names of new sources, 0 to 4; by default as before, or 1
+        and 0.
     rule : str, optional
         published (regions within the radius of each other, see method.md) or friends (regions whose
         positions agree within their errors); by default that of the earlier version, or published.
@@ -108,8 +113,10 @@ def cluster_archive(
             f"Sources are clustered within {RADII[0]:g} to {RADII[1]:g} arcsec, not "
             f"{radius_arcsec:g}."
         )
-    if not (0 <= ra_decimals <= 4 and 0 <= dec_decimals <= 4):
-        raise ConfigError(f"Names have 0 to 4 decimals, not {ra_decimals} and {dec_decimals}.")
+    decimals = {"ra_decimals": ra_decimals, "dec_decimals": dec_decimals}
+    for number in decimals.values():
+        if number is not None and not 0 <= number <= 4:
+            raise ConfigError(f"Names have 0 to 4 decimals, not {number}.")
     if rule not in (None, *REACH):
         raise ConfigError(f"Sources are clustered by the rule {' or '.join(REACH)}, not {rule!r}.")
     archive = open_archive(archive)
@@ -124,8 +131,10 @@ def cluster_archive(
         keep_names = adopted is not None or had["names"] == KEPT
     asked = {
         "radius_arcsec": float(radius_arcsec),
-        "ra_decimals": ra_decimals,
-        "dec_decimals": dec_decimals,
+        **{
+            name: had.get(name, usual) if decimals[name] is None else decimals[name]
+            for name, usual in USUAL_DECIMALS.items()
+        },
         # Of products of earlier versions dates are those of observations.
         "dates": "events",
         "rule": rule or str(had["rule"]),
