@@ -23,7 +23,7 @@ from exod.astromon.process.description import (
 )
 from exod.astromon.process.nativesteps import NativeSteps
 from exod.astromon.process.observatory import PLACES, by_arc5gl, by_download_program
-from exod.astromon.process.programs import Ciao, CiaoError
+from exod.astromon.process.programs import LIMIT_H, Ciao, CiaoError
 from exod.astromon.process.sourcelists import read_source_list, source_rows
 from exod.astromon.process.workfiles import found, the_file
 from exod.astromon.utils import logging_call_decorator
@@ -79,6 +79,8 @@ class ChandraObservation(ChandraSteps):
         Whether CIAO is used if it is there.
     archive_url : str, optional
         Address of the public archive.
+    ciao_limit_h : float
+        Hours after which a program of CIAO that has not ended is stopped.
 
     Raises
     ------
@@ -97,11 +99,13 @@ class ChandraObservation(ChandraSteps):
         use_ciao: bool = True,  # noqa: FBT001, FBT002 - a call of the original
         *,
         archive_url: str | None = None,
+        ciao_limit_h: float = LIMIT_H,
     ) -> None:
         super().__init__(obsid, workdir, archive_dir, archive_regex)
         self.ciao_prefix = ciao_prefix
         self.use_ciao = bool(use_ciao or ciao_prefix)
         self._source = source
+        self._ciao_limit_h = ciao_limit_h
         self._public = ChandraArchive(archive_url) if archive_url else ChandraArchive()
         self.transport: Transport | None = None
         logger.info("%s starting. Context: %s", self, self.workdir)
@@ -112,7 +116,9 @@ class ChandraObservation(ChandraSteps):
         if not self.use_ciao:
             return None
         try:
-            return Ciao(self.ciao_prefix, self.workdir / "param", "astromon")
+            return Ciao(
+                self.ciao_prefix, self.workdir / "param", "astromon", limit_h=self._ciao_limit_h
+            )
         except CiaoError as error:
             if self.ciao_prefix is not None:
                 raise

@@ -7,7 +7,7 @@ are made whole or not at all, and by one process at a time.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -186,6 +186,35 @@ def save(
     with edited(dbfile) as storage:
         old = storage.read(table_name) if table_name in storage.names() else None
         storage.write({table_name: _merged(table_name, old, rows, ignore_obsid=ignore_obsid)})
+
+
+def replace_observations(
+    obsids: Sequence[int], tables: Mapping[str, Table], dbfile: Any = None
+) -> None:
+    """Put the rows of observations into several tables, in one change.
+
+    Parameters
+    ----------
+    obsids : sequence of int
+        All rows of them go, also if there are no new ones.
+    tables : mapping
+        The new rows by the name of their table; what others refer to comes last.
+    dbfile : path or open file, optional
+        The file, which is made if it is missing.
+
+    Raises
+    ------
+    InputError
+        If a column is missing or does not fit.
+    """
+    new = {name: as_rows(name, table) for name, table in tables.items()}
+    with edited(dbfile) as storage:
+        there = storage.names()
+        for name, rows in new.items():
+            if name in there:
+                old = declared(name, storage.read(name))
+                new[name] = np.concatenate([old[~np.isin(old["obsid"], list(obsids))], rows])
+        storage.write(new)
 
 
 @contextmanager

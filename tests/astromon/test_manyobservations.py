@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from astropy.table import Table
 from helpers.chandra_files import place_events
 
 from exod.astromon import db
@@ -88,6 +89,22 @@ def test_rows_that_were_not_saved_are_saved_later(work, tmp_path):
     list(process_many(["8007"], work, HERE))
     list(process_many(["8007"], work, HERE, dbfile=tmp_path / "tables"))
     assert len(db.get_table("astromon_xray_src", tmp_path / "tables")) == 2
+
+
+def test_no_rows_stay_of_sources_that_are_there_no_more(work, tmp_path):
+    """A later event list without sources: the rows of the former go, those of others stay."""
+    list(process_many(["8007"], work, HERE, dbfile=tmp_path / "tables"))
+    other = Table(db.get_table("astromon_xray_src", tmp_path / "tables"), copy=True)
+    other["obsid"] = 9
+    db.save("astromon_xray_src", other, tmp_path / "tables")
+    place_events(tmp_path / "later", 8007, sources=(), n_background=300)
+    new = next((tmp_path / "later").rglob("*evt2*")).read_bytes()
+    folder = tmp_path / "work" / "obs08" / "8007"
+    (folder / "primary" / "acisf08007N002_evt2.fits.gz").write_bytes(new)
+    (again,) = process_many(["8007"], work, HERE, dbfile=tmp_path / "tables")
+    assert again.status == "EMPTY"
+    assert db.get_table("astromon_xray_src", tmp_path / "tables")["obsid"].tolist() == [9, 9]
+    assert db.get_table("astromon_obs", tmp_path / "tables")["obsid"].tolist() == [8007]
 
 
 @pytest.mark.parametrize("scheduler", ["local"])

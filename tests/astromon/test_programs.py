@@ -44,6 +44,23 @@ def test_parameters_are_asked_once(fake, tmp_path):
     assert fake.calls == [["pget", "dmcoords", "x"], ["pget", "dmkeypar", "value"]]
 
 
+HANGS = """
+import subprocess
+subprocess.Popen(["/bin/sleep", "1000"])
+subprocess.Popen(["/bin/sleep", "1000"]).wait()
+"""
+
+
+def test_programs_that_hang_are_stopped_with_all_that_they_started(fake, tmp_path):
+    fake.make("wavdetect", HANGS)
+    ciao = utils.Ciao(fake.prefix, tmp_path / "work", limit_h=0.3 / 3600)
+    for call in (ciao, ciao.output):
+        with pytest.raises(CiaoError, match=r"wavdetect of CIAO had not ended after 8\.3\S* h and"):
+            call("wavdetect", logging_tag="OBSID=1")
+    fake.make("pget", "print(3)")
+    assert utils.Ciao(fake.prefix, tmp_path / "work").pget("dmcoords", "x") == "3"
+
+
 def test_programs_that_fail_or_are_not_there(fake, tmp_path):
     ciao = utils.Ciao(fake.prefix, tmp_path / "work")
     fake.make("dmcopy", "print('# dmcopy: no such file.'); sys.exit(3)")

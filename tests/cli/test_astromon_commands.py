@@ -1,10 +1,14 @@
 """Commands on tables of astromon: what they say, write and refuse."""
 
+import re
+
 import pytest
+import typer
 from astropy.table import Table
 from helpers.astromon_tables import save_real
 
 from exod.astromon import db
+from exod.cli import app
 
 
 @pytest.fixture
@@ -60,3 +64,40 @@ def test_no_file(command, tmp_path, monkeypatch):
     assert (code, "ASTROMON_FILE" in err) == (1, True)
     code, _, err = command("astromon", "cross-match", "--db", tmp_path / "none.h5")
     assert (code, "There is no file" in err) == (1, True)
+
+
+def test_regions_of_a_file_that_has_none_yet(command, file, tmp_path):
+    mine = tmp_path / "mine.db3"
+    db.save("astromon_obs", db.get_table("astromon_obs", file), mine)
+    code, said, err = command("astromon", "regions", "add", "10.5,-3", "--db", mine)
+    assert (code, "Region 1 is added" in said + err) == (0, True), err
+    code, said, err = command("astromon", "regions", "sync", mine, tmp_path / "new")
+    assert (code, "has 1 region." in said + err) == (0, True), err
+    # Neither a file that is not there nor one without regions makes another.
+    code, _, err = command("astromon", "regions", "add", "1,2", "--db", tmp_path / "typo.db3")
+    assert (code, "no file" in err) == (1, True)
+    code, _, err = command("astromon", "regions", "sync", tmp_path / "typo", tmp_path / "other")
+    assert (code, "no file" in err) == (1, True)
+    assert {path.name for path in tmp_path.iterdir()} & {"typo.db3", "typo", "other"} == set()
+
+
+def test_catalogues_that_the_file_has_not_are_told(command, file):
+    words = ("astromon", "cross-match", "--db", file, "--catalogs")
+    code, said, err = command(*words, "2mass,Tycho2")
+    assert code == 0
+    assert "no counterparts of '2mass', but of 2MASS, Tycho2, USNO-B1.0" in said + err
+    code, said, err = command(*words, "2MASS,Tycho2")
+    assert "no counterparts" not in said + err
+
+
+def helps(command):
+    yield command.help or ""
+    yield from (getattr(parameter, "help", "") or "" for parameter in command.params)
+    for other in getattr(command, "commands", {}).values():
+        yield from helps(other)
+
+
+def test_no_text_of_help_loses_its_asterisks():
+    texts = [re.sub("`[^`]*`", "", text) for text in helps(typer.main.get_command(app))]
+    assert len(texts) > 200
+    assert [text for text in texts if re.search(r"\*[^*]+\*", text)] == []

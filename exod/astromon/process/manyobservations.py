@@ -16,7 +16,9 @@ from astropy.table import Table, vstack
 from exod import __version__
 from exod.astromon import db
 from exod.astromon.observation import ChandraObservation
+from exod.astromon.process.programs import LIMIT_H
 from exod.astromon.process.workfiles import found, name_of_filtered, subfolder
+from exod.astromon.stored import replace_observations
 from exod.astromon.tables import DTYPES
 from exod.astromon.utils import FlowException, MissingTableException
 from exod.errors import ConfigError, ExodError, InputError
@@ -51,6 +53,8 @@ class ProcessSettings:
         Gets what is worth keeping.
     archive_url : str, optional
         Address of the public archive.
+    ciao_limit_h : float
+        Hours after which a program of CIAO that has not ended is stopped.
     """
 
     workdir: Path
@@ -59,6 +63,7 @@ class ProcessSettings:
     use_ciao: bool = True
     archive_dir: Path | None = None
     archive_url: str | None = None
+    ciao_limit_h: float = LIMIT_H
 
     def observation(self, obsid: str) -> ChandraObservation:
         """An observation with these settings."""
@@ -288,9 +293,15 @@ class _RowsOfObservations:
             return
         observations = [self._settings.observation(obsid) for obsid in obsids]
         sources = [observation.get_sources() for observation in observations]
-        # Observations last: who is in that table has all its rows.
-        db.save("astromon_xray_src", vstack(sources, metadata_conflicts="silent"), self._dbfile)
-        db.save("astromon_obs", observation_rows(o.get_info() for o in observations), self._dbfile)
+        replace_observations(
+            [int(obsid) for obsid in obsids],
+            # Observations last: who is in that table has all its rows.
+            {
+                "astromon_xray_src": vstack(sources, metadata_conflicts="silent"),
+                "astromon_obs": observation_rows(o.get_info() for o in observations),
+            },
+            self._dbfile,
+        )
 
 
 def _saved(dbfile: Path) -> Iterator[int]:

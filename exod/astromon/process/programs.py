@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
+import threading
 import weakref
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType, TracebackType
@@ -18,6 +20,8 @@ from typing import Any, Final
 from exod.errors import ExodError
 
 DEFAULT_PREFIX: Final = "/soft/ciao"
+LIMIT_H: Final = 12.0
+"""Hours after which a program is taken to hang; wavdetect of a deep field takes some."""
 
 _OUR_VARIABLES: Final = ("ASCDS_WORK_PATH", "PFILES")
 _SOURCED: Final = 'source "$0" > /dev/null 2>&1 < /dev/null; env -0'
@@ -76,6 +80,8 @@ class Ciao:
         Gets the parameter files of the programs; by default a temporary folder.
     logger : logging.Logger or str, optional
         Is told the calls and the output, by default the root logger.
+    limit_h : float
+        Hours after which a program that has not ended is stopped.
 
     Attributes
     ----------
@@ -93,7 +99,10 @@ class Ciao:
         prefix: str | Path | None = None,
         workdir: str | Path | None = None,
         logger: logging.Logger | str | None = None,
+        *,
+        limit_h: float = LIMIT_H,
     ) -> None:
+        self.limit_h = limit_h
         named = logging.getLogger(logger) if isinstance(logger, str) else logger
         self.logger = named or logging.getLogger()
         place = Path(prefix or DEFAULT_PREFIX).expanduser()
@@ -117,20 +126,16 @@ class Ciao:
         Raises
         ------
         CiaoError
-            If it cannot be started or fails.
+            If it cannot be started, fails or does not end.
         """
         command = [name, *map(str, args), *(f"{key}={value}" for key, value in kwargs.items())]
         self.logger.info("%s", f"{logging_tag} {' '.join(command)}")
         last: list[str] = []
         process = self._started(command, stdout=stdout, stderr=stderr)
-        with process:
-            try:
-                communicate(
-                    process, _Remembering(self.logger, last), logging.INFO, logging_tag=logging_tag
-                )
-            except BaseException:
-                process.kill()
-                raise
+        with process, self._watched(process, name, logging_tag):
+            communicate(
+                process, _Remembering(self.logger, last), logging.INFO, logging_tag=logging_tag
+            )
         _check(name, process.returncode, last[-1] if last else "", logging_tag)
 
     def output(self, name: str, *args: Any, logging_tag: str = "", cwd: Path | None = None) -> str:
@@ -144,12 +149,8 @@ class Ciao:
         command = [name, *map(str, args)]
         self.logger.info("%s", f"{logging_tag} {' '.join(command)}")
         process = self._started(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=cwd)
-        with process:
-            try:
-                said, complained = process.communicate()
-            except BaseException:
-                process.kill()
-                raise
+        with process, self._watched(process, name, logging_tag):
+            said, complained = process.communicate()
         lines = (complained or said).decode(errors="replace").strip().splitlines()
         _check(name, process.returncode, lines[-1] if lines else "", logging_tag)
         return str(said.decode(errors="replace").strip())
@@ -157,6 +158,32 @@ class Ciao:
     def pget(self, command: str, param: str = "value", logging_tag: str = "") -> str:
         """A parameter of a program that has run."""
         return self.output("pget", command, param, logging_tag=logging_tag)
+
+    @contextmanager
+    def _watched(self, process: subprocess.Popen[bytes], name: str, tag: str) -> Iterator[None]:
+        """Stop a program, with all that it has started, if it hangs or if nobody waits for it."""
+        hangs = threading.Event()
+
+        def stop() -> None:
+            """Stop a program that has had its time."""
+            hangs.set()
+            _stop(process)
+
+        clock = threading.Timer(self.limit_h * 3600.0, stop)
+        clock.daemon = True
+        clock.start()
+        try:
+            yield
+        except BaseException:
+            _stop(process)
+            raise
+        finally:
+            clock.cancel()
+        if hangs.is_set():
+            raise CiaoError(
+                f"{tag} {name} of CIAO had not ended after {self.limit_h:g} h and was stopped; "
+                f"try it by hand, or give it more time.".strip()
+            )
 
     def _started(self, command: list[str], **streams: Any) -> subprocess.Popen[bytes]:
         path = shutil.which(command[0], path=self.env.get("PATH", ""))
@@ -166,12 +193,22 @@ class Ciao:
             )
         try:
             return subprocess.Popen(  # noqa: S603 - without a shell
-                [path, *command[1:]], env=self.env, stdin=subprocess.DEVNULL, **streams
+                [path, *command[1:]],
+                env=self.env,
+                stdin=subprocess.DEVNULL,
+                # Programs start others; and an interrupt of exod lets an observation end first.
+                process_group=0,
+                **streams,
             )
         except OSError as error:
             raise CiaoError(
                 f"{command[0]} of CIAO cannot be started ({error.strerror})."
             ) from error
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 class _Remembering(logging.LoggerAdapter[logging.Logger]):

@@ -127,7 +127,7 @@ def image(
 def video(
     places: Places,
     to: Annotated[
-        Path | None, typer.Option(help="The video, *.mp4 (made by ffmpeg) or *.gif [RUN.mp4].")
+        Path | None, typer.Option(help="The video, .mp4 (made by ffmpeg) or .gif [RUN.mp4].")
     ] = None,
     t_bin: OneTimeBin = None,
     band: OneBand = None,

@@ -47,7 +47,9 @@ Database = Annotated[
 ]
 Alignments = Annotated[
     Path | None,
-    typer.Option(metavar="FOLDER", help="Alignment files of Chandra, pcadD*alignN*.fits."),
+    typer.Option(
+        metavar="FOLDER", help="Alignment files of CalDB, as pcadD2001-01-01alignN0008.fits."
+    ),
 ]
 SignalToNoise = Annotated[
     float, typer.Option("--snr", min=0, help="Least signal to noise of sources of Chandra.")

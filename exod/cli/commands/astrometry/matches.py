@@ -64,6 +64,8 @@ def cross_match(
             exclude_bad_targets=exclude_bad_targets,
             **arguments,
         )
+    if catalogs is not None:
+        _tell_absent(arguments["catalogs"], dbfile)
     if save:
         from exod.astromon.db import save_cross_matches
 
@@ -73,6 +75,18 @@ def cross_match(
         _write(found, to)
     show_rows(found, ("obsid", "x_id", "catalog", "name", "dy", "dz", "dr", "snr"))
     say("1 match" if len(found) == 1 else f"{len(found):,} matches")
+
+
+def _tell_absent(catalogs: list[str], dbfile: Path | None) -> None:
+    from exod.astromon.db import get_table
+
+    there = sorted(set(get_table("astromon_cat_src", dbfile)["catalog"].tolist()))
+    if absent := [name for name in catalogs if name not in there]:
+        say(
+            f"The file has no counterparts of {', '.join(map(repr, absent))}, but of "
+            f"{', '.join(there) or 'no catalogue'}.",
+            style="yellow",
+        )
 
 
 def _write(found: Table, to: Path) -> None:

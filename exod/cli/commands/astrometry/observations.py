@@ -46,6 +46,9 @@ def process(
         str | None, typer.Option(metavar="DIR", help="Where CIAO is [/soft/ciao, if it is there].")
     ] = None,
     ciao: Annotated[bool, typer.Option("--ciao/--no-ciao", help="Use CIAO if it is there.")] = True,
+    ciao_limit: Annotated[
+        float, typer.Option(metavar="HOURS", min=0.01, help="Time of a program of CIAO at most.")
+    ] = 12.0,
     force: Annotated[bool, typer.Option("--force", help="Process again what is done.")] = False,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Process again what failed.")
@@ -66,7 +69,9 @@ def process(
     from exod.scheduler.plan import Plan
 
     wanted = wanted_obsids(obsids or [], listed)
-    settings = ProcessSettings(workdir, source, ciao_prefix, ciao, archive_dir, archive_url)
+    settings = ProcessSettings(
+        workdir, source, ciao_prefix, ciao, archive_dir, archive_url, ciao_limit
+    )
     done = []
     with (
         follow_processing(len(wanted), out) as progress,

@@ -36,6 +36,7 @@ def add(
     from exod.schemas.conditions.query import parse_position
 
     ra, dec = parse_position(position)
+    _ensure_table(dbfile)
     row = {"ra": ra, "dec": dec, "radius": radius, "obsid": obsid}
     added = db.add_regions([row | {"user": user, "comments": comment}], dbfile)
     say(f"Region {added['region_id'][0]} is added.")
@@ -84,5 +85,23 @@ def sync(
     """
     from exod.astromon import db
 
+    db.get_regions(dbfile=from_file)
+    _ensure_table(to_file, make_file=True)
     db.sync_regions(from_file, to_file, remove)
     say(f"{to_file} has {plural(len(db.get_regions(dbfile=to_file)), 'region')}.")
+
+
+def _ensure_table(dbfile: Path | None, *, make_file: bool = False) -> None:
+    """Make the table of regions in a file that has none yet."""
+    from exod.astromon import db
+    from exod.astromon.stored import file_of
+    from exod.astromon.utils import MissingTableException
+
+    if not make_file or file_of(dbfile).exists():
+        try:
+            db.get_regions(dbfile=dbfile)
+            return
+        except MissingTableException:
+            pass
+    # Rows that somebody adds meanwhile stay: these are none.
+    db.save("astromon_regions", db.create_table("astromon_regions"), dbfile)
