@@ -883,6 +883,7 @@ def test_the_benchmark_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(archive_scale, "apart", here)
     monkeypatch.setattr(archive_scale, "REPEATS", 1)
+    monkeypatch.setattr(archive_scale, "INTERLEAVED", 1)
     found = dict(archive_scale.measure(tmp_path / "archive", observations=60, processes=1))
     assert found["observations"] == 60
     assert found["regions"] > 0

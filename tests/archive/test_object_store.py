@@ -222,6 +222,8 @@ def test_a_commit_is_whole_or_an_error_whatever_the_line_does(
             except ArchiveError as error:
                 errors.append(str(error))
             assert seed_of(direct) == shown
+            # Who reads all the time sees each of them, however slow it is.
+            wait_until(lambda shown=shown: shown in seen or not reading.is_alive())  # type: ignore[misc]
     finally:
         stop.set()
         reading.join()

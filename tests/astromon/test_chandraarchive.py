@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from helpers.chandra_files import event_list
 from helpers.fake_archive import FakeArchive, Reply, ftz
+from helpers.processes import LONGEST
 
 from exod.astromon.observation import ID_CATEGORY_MAP, Observation
 from exod.astromon.process.chandraarchive import ChandraArchive
@@ -27,7 +28,7 @@ def server():
 
 @pytest.fixture
 def transport():
-    client = Transport(attempts=3, timeout=5.0, connections=1, sleep=lambda _: None)
+    client = Transport(attempts=3, timeout=LONGEST, connections=1, sleep=lambda _: None)
     yield client
     client.close()
 

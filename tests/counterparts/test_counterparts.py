@@ -17,6 +17,7 @@ from astropy.coordinates import SkyCoord
 from astropy.io.fits import BinTableHDU, HDUList, PrimaryHDU
 from astropy.table import MaskedColumn, QTable, Table
 from helpers.fake_cds import HTML, FakeCds, Fault, gaia, simbad
+from helpers.processes import LONGEST
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -439,7 +440,7 @@ def cds():
 
 
 def opened(cds: FakeCds, name: str, cache: Path, **settings: object):
-    given = {"attempts": 3, "wait": 0.0, "timeout": 20.0, "batch": 40}
+    given = {"attempts": 3, "wait": 0.0, "timeout": LONGEST, "batch": 40}
     services = Services(**(cds.addresses | given | settings))
     return open_catalogue(Wanted(known(name)), cache, services)
 
@@ -593,7 +594,7 @@ def stranger(table: Table) -> Table:
 def test_what_a_service_does_wrong_is_one_sentence(cds, tmp_path, name, fault, sentence):
     fill(cds)
     cds.faults = [fault] * 3
-    timeout = 0.5 if fault.kind == "mute" else 20.0
+    timeout = 0.5 if fault.kind == "mute" else LONGEST
     with pytest.raises(DownloadError, match=sentence) as error:
         opened(cds, name, tmp_path, timeout=timeout, attempts=2).match(sources(20, 9))
     assert "\n" not in str(error.value)

@@ -107,14 +107,15 @@ def test_faults_of_a_reader_are_found(
 
 
 @pytest.mark.parametrize(
-    ("reader", "outcome"), [(_endless, "hang"), (_mortal, "end of the process")]
+    ("reader", "limits", "outcome"),
+    [(_endless, Limits(seconds=0.5), "hang"), (_mortal, Limits(), "end of the process")],
 )
 def test_processes_that_do_not_answer(
-    bases: list[Base], damaged: list[int], reader: Reader, outcome: str
+    bases: list[Base], damaged: list[int], reader: Reader, limits: Limits, outcome: str
 ) -> None:
     """The others go on in a new process."""
     numbers = damaged[:2]
-    verdicts = list(run(Examiner(bases, 1, reader), numbers, limits=Limits(seconds=3.0)))
+    verdicts = list(run(Examiner(bases, 1, reader), numbers, limits=limits))
     assert [verdict.number for verdict in verdicts] == numbers
     assert {verdict.outcome for verdict in verdicts} == {outcome}
 

@@ -13,6 +13,8 @@ from random import Random
 from typing import Literal
 from urllib.parse import urlsplit
 
+from helpers.processes import LONGEST
+
 Fault = Literal["500", "503", "slow", "drop", "lost", "cut"]
 """Error status; a late answer; no answer, the request undone or done; half an answer."""
 
@@ -79,7 +81,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = handle_any  # noqa: N815
 
     def ask(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
-        line = http.client.HTTPConnection(self.server.target, timeout=20)
+        line = http.client.HTTPConnection(self.server.target, timeout=LONGEST)
         try:
             headers = {k: v for k, v in self.headers.items() if k.lower() != "expect"}
             line.request(self.command, self.path, body, headers)

@@ -368,10 +368,12 @@ def test_slurm_walltime_is_checked(
 # ------------------------------------------------------------------------------ it starts
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
 
 
 @contextmanager
@@ -411,7 +413,7 @@ def test_scheduler_worker_and_driver_work_together(
     monkeypatch: pytest.MonkeyPatch,
     command: Callable[..., tuple[int, str, str]],
 ) -> None:
-    port, dashboard, metrics = free_port(), free_port(), free_port()
+    port, dashboard, metrics = free_ports(3)
     address = f"tcp://127.0.0.1:{port}"
     new = {
         "8786": str(port),

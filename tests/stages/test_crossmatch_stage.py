@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from astropy.table import Table
 from helpers.fake_cds import HTML, FakeCds, Fault, gaia, simbad
+from helpers.processes import LONGEST
 from helpers.survey_archives import fill, make_survey
 
 from exod.archive import Archive, open_archive
@@ -71,7 +72,7 @@ def cds():
 
 
 def settings(cds: FakeCds, tmp_path: Path, **options: object) -> MatchSettings:
-    services = Services(**cds.addresses, attempts=1, wait=0.0, timeout=20.0)
+    services = Services(**cds.addresses, attempts=1, wait=0.0, timeout=LONGEST)
     return MatchSettings(tmp_path / "cache", services, **options)
 
 
