@@ -58,9 +58,7 @@ def test_what_is_whole_is_not_damaged(archive: Archive) -> None:
 
 def test_no_flipped_bit_changes_an_answer(archive: Archive, truth: dict[str, str]) -> None:
     random = np.random.default_rng(12)
-    files = stored_tables(archive)
-    for number in random.integers(len(files), size=100):
-        path = files[number]
+    for path in stored_tables(archive):
         content = flipped(path.read_bytes(), random)
         assert silent(archive, path, content, truth, concerned(path, truth)) == []
 

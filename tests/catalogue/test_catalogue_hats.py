@@ -1,7 +1,7 @@
 """The HATS catalogues: valid, opened by LSDB as they are, complete at every border."""
 
 import pickle
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import pandas as pd
@@ -76,9 +76,11 @@ def releases(archive, tmp_path_factory):
 _DEG = 1 * SkyCoord(0, 0, unit="deg").ra.unit
 
 
-def read(path, **options) -> pd.DataFrame:
+@cache
+def read(path) -> pd.DataFrame:
+    """All rows of a catalogue; not to be changed."""
     with using_lsdb() as lsdb:
-        return lsdb.open_catalog(path, **options).compute(progress_bar=False)
+        return lsdb.open_catalog(path).compute(progress_bar=False)
 
 
 def test_partitions_make_no_difference(releases):

@@ -5,7 +5,7 @@ and workers are killed at random moments, drivers are interrupted, and the same 
 until all is done. With one seed in four the disk is too small at first, and with one in four the
 archive is in an object store that fails now and then.
 
-By default three seeds are run, one for each place, with 24 observations; as many as
+By default three seeds are run, one for each place, with 16 observations; as many as
 EXOD_DRILL_SEEDS says otherwise, with 60 observations. `make drill` runs 20.
 """
 
@@ -53,7 +53,7 @@ def quiet(tmp_path_factory: pytest.TempPathFactory) -> Quiet:
     # Only the search of EXOD I has images of variability.
     assert {table for table, _ in found.contents} == set(drill.TABLES) - {"variability"}
     varying = {obsid for table, obsid in found.contents if table == "lightcurves"}
-    assert len(varying) > len(OBSIDS) / 2
+    assert len(varying) >= len(OBSIDS) / 2
     return found
 
 
@@ -165,9 +165,9 @@ def test_seeds_cover_everything(seeds: Iterable[int]) -> None:
 @pytest.mark.slow
 def test_order_and_processes_do_not_matter(quiet: Quiet, tmp_path: Path) -> None:
     random = Random("order")
-    chosen = random.sample(OBSIDS, 12)
+    chosen = random.sample(OBSIDS, 8)
     found = []
-    for number, how in enumerate([["sync"], ["local", "--workers", "3"]]):
+    for number, how in enumerate([["sync"], ["local", "--workers", "2"]]):
         place = Place(str(tmp_path / str(number)))
         random.shuffle(chosen)
         search(place, [quiet.data / obsid for obsid in chosen], *how)
