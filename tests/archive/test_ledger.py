@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import pickle
 import tempfile
@@ -248,6 +249,70 @@ def test_a_damaged_copy_loses_nothing(archive: Archive, damage: Any) -> None:
         file.write_bytes(content[:-9] if damage == "cut" else damage)
     forget()
     assert archive.entries() == truth(archive)
+
+
+def with_other_tables(archive: Archive, lost: list[str], more: list[str]) -> None:
+    """The copy as a version of exod would have kept it that knew other tables."""
+    file = Path(archive.root, SAVED)
+    rows = pq.read_table(pa.BufferReader(file.read_bytes()[32:]))
+    rows = rows.drop_columns([n for n in rows.schema.names if n.partition(".")[0] in lost])
+    for name in more:
+        for what in table._ABOUT:
+            rows = rows.append_column(f"{name}.{what}", pa.array([7] * len(rows), pa.int64()))
+    sink = pa.BufferOutputStream()
+    pq.write_table(rows, sink)
+    content = sink.getvalue().to_pybytes()
+    file.write_bytes(hashlib.sha256(content).digest() + content)
+    forget()
+
+
+def test_a_copy_of_before_a_table_was_added_is_used(archive: Archive, opened: list[str]) -> None:
+    settle(archive)
+    archive.compact()
+    with_other_tables(archive, ["variability", "cells"], [])
+    del opened[:]
+    assert archive.entries() == read_ledger(archive.store, listed=True).entries()
+    assert opened == []
+    assert archive.entries() == truth(archive)
+
+
+@given(
+    lost=st.lists(st.sampled_from(["runs", "regions", "cells", "bti"]), unique=True),
+    more=st.lists(st.sampled_from(["spectra", "a_table.of_old"]), unique=True),
+    having=st.sets(st.sampled_from(OBSIDS)),
+)
+@settings(max_examples=25, deadline=None)
+def test_a_copy_of_a_version_with_other_tables_loses_no_file(
+    lost: list[str], more: list[str], having: set[str]
+) -> None:
+    with tempfile.TemporaryDirectory() as root:
+        archive = Archive.create(root, Config())
+        for obsid in OBSIDS:
+            names = ("runs", "regions") if obsid in having else ()
+            archive.commit(obsid, "OK", make_tables(obsid, 2, 2, names))
+        settle(archive)
+        forget()
+        save_ledger(archive.store)
+        with_other_tables(archive, lost, more)
+        known = read_saved(archive.store)
+        certain = having if {"runs", "regions"} & set(lost) else set()
+        assert known.rows["obsid"].to_pylist() == sorted(set(OBSIDS) - certain)
+        assert archive.entries() == truth(archive)
+        # A copy that was read is not taken for another.
+        archive.commit(OBSIDS[0], "OK", make_tables(OBSIDS[0], 1, 3, ("regions",)))
+        forget()
+        assert archive.entries() == truth(archive)
+
+
+def test_an_entry_of_a_version_with_more_tables_is_read(archive: Archive) -> None:
+    file = Path(archive.root, "ledger", f"{OBSIDS[2]}.json")
+    entry = json.loads(open_text(file.read_bytes()))
+    path = entry["files"]["runs"]["path"].replace("runs/", "spectra/")
+    entry["files"]["spectra"] = {**entry["files"]["runs"], "path": path}
+    file.write_bytes(seal_text(json.dumps(entry).encode()))
+    forget()
+    assert archive.status()["n_regions"].tolist() == list(range(6))
+    assert [dict(entry.files).keys() for entry in archive.entries()] == [{"runs", "regions"}] * 6
 
 
 @given(place=st.integers(0, 10**9), bit=st.integers(0, 7))

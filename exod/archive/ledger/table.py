@@ -4,7 +4,8 @@ An entry is known by its *stamp*, which changes whenever its file is replaced (i
 on a disk, ETag in an object store). One listing of the folder therefore says which entries have to
 be read; the others come from what this process read before, or from ``ledger.cache``, which
 `exod compact` leaves, and a search if many entries are new. That file is a copy: without it, or if
-it is damaged or older than the entries, they are read themselves.
+it is damaged or older than the entries, they are read themselves. It may be of another version of
+exod, with other tables.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ SAVED = "ledger.cache"
 """A SHA-256 digest and the Parquet file that it is of."""
 
 _DIGEST = 32
+_OBSID = 10
+"""Digits that the names of files begin with."""
 _ENTRY_NAME = re.compile(rf"{LEDGER}/(\d{{10}})\.json")
 
 _ABOUT = ("rows", "bytes", "digest")
@@ -48,6 +51,7 @@ SCHEMA = pa.schema(
 Of the SHA-256 of a file there are the first 64 bits, as a number; null if it is not known.
 """
 
+_ABOUT_ALL = set(SCHEMA.names) - set(_SIZES)
 _PLACES = {name: len(_ABOUT) * number for number, name in enumerate(TABLES)}
 _NO_TABLE = -1
 _FIELDS = set(LedgerEntry.model_fields)
@@ -187,6 +191,9 @@ def _read(store: Store, obsids: list[str], stamps: dict[str, str]) -> pa.Table:
 def _row(entry: LedgerEntry, stamp: str) -> dict[str, Any]:
     row = {name: getattr(entry, name) for name in SCHEMA.names if name in type(entry).model_fields}
     for name, file in entry.files.items():
+        # Another version of exod may have other tables.
+        if name not in TABLES:
+            continue
         row |= {f"{name}.rows": file.rows, f"{name}.bytes": file.bytes}
         if file.sha256:
             row[f"{name}.digest"] = _number_of(file.sha256)
@@ -249,7 +256,25 @@ def read_saved(store: Store) -> LedgerTable:
     if hashlib.sha256(content).digest() == digest:
         # `pq.read_table` loads pandas, which takes a third of the time of a short command.
         rows = pq.ParquetFile(pa.BufferReader(content)).read()
-        # Another version of exod may have other tables.
-        if rows.schema.equals(SCHEMA):
-            return LedgerTable(rows, rows.schema.metadata[b"folder"].decode())
+        folder = (rows.schema.metadata or {}).get(b"folder", b"").decode()
+        known = _with_our_tables(store, rows) if _ABOUT_ALL <= set(rows.schema.names) else rows
+        if known.schema.equals(SCHEMA):
+            # Those that were left out are found by a listing.
+            return LedgerTable(known, folder if len(known) == len(rows) else "")
     return LedgerTable(arrow_rows([], SCHEMA))
+
+
+def _with_our_tables(store: Store, rows: pa.Table) -> pa.Table:
+    """A ledger that was kept by a version of exod with other tables, as far as it is right.
+
+    Nothing is known of the tables that are new since; but the files of an observation are there
+    before its entry, so that entries without a file of such a table are complete.
+    """
+    for name in TABLES:
+        if f"{name}.rows" in rows.schema.names:
+            continue
+        files = arrow_texts(path.rpartition("/")[2][:_OBSID] for path in store.names(name))
+        rows = rows.filter(pc.invert(pc.is_in(rows["obsid"], value_set=files)))
+        for what in _ABOUT:
+            rows = rows.append_column(f"{name}.{what}", pa.nulls(len(rows), pa.int64()))
+    return rows.select([name for name in SCHEMA.names if name in rows.schema.names])
