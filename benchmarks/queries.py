@@ -49,7 +49,7 @@ def report(archive: Any, detid: str, cone: Cone) -> None:
         return sum(len(frame) for frame in select(archive, Query(**asked)).frames())
 
     def opened(**asked: Any) -> int:
-        files = select(archive, Query(**asked)).question.files
+        files = select(archive, Query(**asked)).files
         return sum(map(len, files.values()))
 
     def answered(statement: str) -> int:

@@ -8,13 +8,12 @@ counterpart (method.md, Filters).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from exod.errors import ConfigError, InputError
@@ -22,6 +21,9 @@ from exod.schemas.conditions import Expression
 from exod.schemas.conditions import Kind as Content
 from exod.schemas.conditions import parse as parse_condition
 from exod.vetting.filterkinds import FILTERS, N_REGIONS, VARIABLE, Kind
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Keep = NDArray[np.bool_]
 
@@ -195,6 +197,7 @@ def apply(filters: Iterable[Filter], rows: pd.DataFrame) -> tuple[pd.DataFrame, 
 
     Examples
     --------
+    >>> import pandas as pd
     >>> rows = pd.DataFrame({"t_bin": [5.0, 5.0, 50.0], "area_bbox": [1, 40, 40]})
     >>> kept, counts = apply(where(t_bin=5, max_area=36), rows)
     >>> len(kept), counts["removed"].tolist(), counts["removed_alone"].tolist()
@@ -205,18 +208,26 @@ def apply(filters: Iterable[Filter], rows: pd.DataFrame) -> tuple[pd.DataFrame, 
     stays = [np.logical_and.reduce(keeps[: i + 1]) for i in range(len(keeps))]
     kept, alone = ([int(found.sum()) for found in each] for each in (stays, keeps))
     found = rows[stays[-1]] if stays else rows[:]
-    return found, count_table(filters, len(rows), kept, alone)
+    return found, framed(count_rows(filters, len(rows), kept, alone), COUNTS)
 
 
-def count_table(
+def count_rows(
     filters: Sequence[Filter], n_rows: int, kept: Sequence[int], alone: Sequence[int]
-) -> pd.DataFrame:
+) -> list[dict[str, Any]]:
     """The counts of `apply`, from what each filter leaves of those before it, and alone."""
-    rows = [
+    rows = (
         (str(item), item.kind.meaning, before, left, before - left, own, n_rows - own)
         for item, before, left, own in zip(filters, [n_rows, *kept], kept, alone, strict=False)
-    ]
-    return pd.DataFrame(rows, columns=COUNTS)
+    )
+    return [dict(zip(COUNTS, row, strict=True)) for row in rows]
+
+
+def framed(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Rows as a frame."""
+    # A command that only counts needs not load it, which takes a third of its time.
+    import pandas as pd
+
+    return pd.DataFrame(rows, columns=columns)
 
 
 def subsets(*lists: Sequence[Filter]) -> list[tuple[Filter, ...]]:
@@ -247,20 +258,24 @@ def subset_counts(rows: pd.DataFrame, *lists: Sequence[Filter]) -> pd.DataFrame:
         int(np.logical_and.reduce([everything, *(keeps[item] for item in choice)]).sum())
         for choice in choices
     ]
-    return subset_table(choices, len(rows), kept)
+    return framed(subset_rows(choices, len(rows), kept))
 
 
-def subset_table(
+def subset_rows(
     choices: Sequence[Sequence[Filter]],
     n_rows: int,
     kept: Sequence[int],
     sources: Sequence[int] | None = None,
-) -> pd.DataFrame:
+) -> list[dict[str, Any]]:
     """The counts of `subset_counts`, from the rows that each choice keeps.
 
     If the sources of these rows are known, they are a column of their own.
     """
     names = [" ".join(map(str, choice)) or "all" for choice in choices]
-    counts = np.asarray(kept, dtype=np.int64)
-    found = pd.DataFrame({"filters": names, "kept": counts, "removed": n_rows - counts})
-    return found if sources is None else found.assign(sources=np.asarray(sources, dtype=np.int64))
+    rows = [
+        {"filters": name, "kept": left, "removed": n_rows - left}
+        for name, left in zip(names, kept, strict=True)
+    ]
+    if sources is not None:
+        rows = [{**row, "sources": number} for row, number in zip(rows, sources, strict=True)]
+    return rows

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
-import pandas as pd
 
 from exod.errors import InputError
 from exod.schemas.arrays import Mask
 from exod.schemas.derived import FLAG_MEANINGS
 
-Test = Callable[[pd.DataFrame, Mapping[str, float]], "pd.Series[bool]"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+Test = Callable[["pd.DataFrame", Mapping[str, float]], "pd.Series[bool]"]
 
 
 @dataclass(frozen=True)
@@ -70,9 +72,9 @@ class Flag:
                 f"not have; join the features of the regions first."
             )
         if self.test is None:
-            return rows[list(self.needs)].astype(pd.BooleanDtype()).any(axis=1).to_numpy(bool)
+            return rows[list(self.needs)].astype("boolean").any(axis=1).to_numpy(bool)
         found = self.test(rows, self.parameters)
-        return found.astype(pd.BooleanDtype()).to_numpy(bool, na_value=False)
+        return found.astype("boolean").to_numpy(bool, na_value=False)
 
 
 def _significant(rows: pd.DataFrame, numbers: Mapping[str, float]) -> pd.Series[bool]:
@@ -152,6 +154,7 @@ def quality_flags(rows: pd.DataFrame) -> pd.DataFrame:
 
     Examples
     --------
+    >>> import pandas as pd
     >>> row = {"t_bin": 5.0, "n_max": 4, "n_regions_run": 3, "max_B_peak_log": 14.0,
     ...        "max_B_eclipse_log": float("nan"), "excluded": False, "hot": False,
     ...        "n_max_isolated": True, "n_max_first_bin": False, "n_max_last_bin": False,
@@ -160,6 +163,9 @@ def quality_flags(rows: pd.DataFrame) -> pd.DataFrame:
     >>> [name for name in found if found[name][0]]
     ['filt_tbin_5_n_l_5', 'filt_5sig', 'filt_isolated_flare']
     """
+    # The names and meanings of flags are asked for without any rows.
+    import pandas as pd
+
     return pd.DataFrame({flag.name: flag.of(rows) for flag in QUALITY_FLAGS}, index=rows.index)
 
 

@@ -281,7 +281,7 @@ def test_a_copy_of_before_a_table_was_added_is_used(archive: Archive, opened: li
     more=st.lists(st.sampled_from(["spectra", "a_table.of_old"]), unique=True),
     having=st.sets(st.sampled_from(OBSIDS)),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_a_copy_of_a_version_with_other_tables_loses_no_file(
     lost: list[str], more: list[str], having: set[str]
 ) -> None:

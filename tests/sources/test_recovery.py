@@ -14,7 +14,7 @@ from exod.config import Config
 from exod.errors import InputError
 from exod.plots.efficiency.recovery import recovery_figure
 from exod.sources.recovery import RUN, Recovery, histograms, kinds_of_runs, recovery
-from exod.stages.query.filters import recovery_of_archive
+from exod.stages.query.recovered import recovery_of_archive
 
 RUNS = [(5.0, 0.2, 2.0), (50.0, 0.2, 2.0), (50.0, 2.0, 12.0)]
 COLUMNS = ["obsid", *RUN, "ra_deg", "dec_deg"]

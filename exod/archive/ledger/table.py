@@ -257,7 +257,7 @@ def read_saved(store: Store) -> LedgerTable:
         # `pq.read_table` loads pandas, which takes a third of the time of a short command.
         rows = pq.ParquetFile(pa.BufferReader(content)).read()
         folder = (rows.schema.metadata or {}).get(b"folder", b"").decode()
-        known = _with_our_tables(store, rows) if _ABOUT_ALL <= set(rows.schema.names) else rows
+        known = _with_our_tables(store, rows) if set(rows.schema.names) >= _ABOUT_ALL else rows
         if known.schema.equals(SCHEMA):
             # Those that were left out are found by a listing.
             return LedgerTable(known, folder if len(known) == len(rows) else "")

@@ -55,8 +55,6 @@ class Question:
         The table whose rows it selects.
     files : Mapping of str to tuple of Piece
         The files of the tables that it names.
-    added : tuple of str
-        The columns that counterparts and a cone add to those of the base table.
     """
 
     snapshot: Snapshot
@@ -65,7 +63,6 @@ class Question:
     ordered: str
     base: str
     files: Mapping[str, tuple[Piece, ...]]
-    added: tuple[str, ...] = ()
 
     def chunks(self) -> Iterator[pa.Table]:
         """The rows in their order with the types of `table`, some at a time, once at least.

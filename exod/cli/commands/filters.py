@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -23,9 +23,7 @@ from exod.cli.options import (
 from exod.errors import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import pandas as pd
+    from collections.abc import Iterable, Sequence
 
     from exod.archive import Archive
     from exod.archive.questions.sql import Question
@@ -156,11 +154,13 @@ def _list_filters() -> None:
 
 def _tell(found: Filtered, root: str, *, with_subsets: bool) -> None:
     """Show what is kept, and what is left out."""
-    _print_rows(f"Filters of {escape(root)}", found.counts.drop(columns="meaning"))
+    from exod.vetting.filters import COUNTS
+
+    _print_rows(f"Filters of {escape(root)}", COUNTS, found.count_rows)
     if with_subsets:
-        _print_rows("Combinations, of what is kept", found.subsets)
+        _print_rows("Combinations, of what is kept", [*found.subset_rows[0]], found.subset_rows)
     whose = "" if found.n_sources is None else f", of {plural(found.n_sources, 'unique source')}"
-    out.print(f"{len(found.kept):,} of {plural(found.n_regions, 'region')} kept{whose}.")
+    out.print(f"{found.n_kept:,} of {plural(found.n_regions, 'region')} kept{whose}.")
     for product, obsids in found.left_out.items():
         _note_left_out(obsids, product, root)
     if with_subsets and found.n_sources is None:
@@ -180,17 +180,17 @@ def _write(
     light_curves: Path | None,
 ) -> None:
     """Write what is kept to the files that are wanted; rows come as they are read."""
-    from exod.stages.query.filters import save_rows
     from exod.stages.query.kept import light_curves_kept, sources_kept
     from exod.tablefiles.writing import write_table
 
     if to is not None:
-        say(f"Written to {save_rows(found, to)}")
+        write_table(to, found.question.table, found.question.chunks(), overwrite=True)
+        say(f"Written to {to}")
     questions: dict[Path, Question] = {}
     if sources is not None:
         questions[sources] = sources_kept(archive, filters)
     if light_curves is not None:
-        questions[light_curves] = light_curves_kept(archive, filters, found.kept["obsid"])
+        questions[light_curves] = light_curves_kept(archive, filters)
     for path, question in questions.items():
         with out.status(f"Writing {escape(str(path))}"):
             rows = write_table(path, question.table, question.chunks(), overwrite=True)
@@ -217,7 +217,7 @@ def recovery(
     from exod.files.whole import whole_file
     from exod.plots.drawing import save_figure
     from exod.plots.efficiency.recovery import recovery_figure
-    from exod.stages.query.filters import recovery_of_archive
+    from exod.stages.query.recovered import recovery_of_archive
     from exod.tablefiles.csvtext import csv_text
 
     drawing = drawing_of(form, size, style)
@@ -246,9 +246,10 @@ def _note_left_out(obsids: Sequence[str], product: str, root: str) -> None:
         say(sentence, style="yellow")
 
 
-def _print_rows(title: str, rows: pd.DataFrame) -> None:
-    first, *numbers = (str(name).replace("_", " ") for name in rows.columns)
+def _print_rows(title: str, columns: Iterable[str], rows: Iterable[dict[str, Any]]) -> None:
+    names = [name for name in columns if name != "meaning"]
+    first, *numbers = (name.replace("_", " ") for name in names)
     table = new_table(title, first, numbers=numbers)
-    for row in rows.itertuples(index=False):
-        table.add_row(*(escape(str(value)) for value in row))
+    for row in rows:
+        table.add_row(*(escape(str(row[name])) for name in names))
     out.print(table)

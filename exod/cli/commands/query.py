@@ -17,8 +17,8 @@ from exod.errors import plural
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from exod.archive.questions.sql import Question
     from exod.schemas.columns import Table
+    from exod.stages.query.rows import PlannedQuery
 
 To = Annotated[
     Path | None,
@@ -85,7 +85,7 @@ def query(
     """
     from exod.archive import open_archive
     from exod.schemas.conditions import Cone, Query
-    from exod.stages.query.rows import select
+    from exod.stages.query.rows import PlannedQuery
 
     asked = Query(
         table=table,
@@ -101,9 +101,10 @@ def query(
         limit=limit,
     )
     _check(to, overwrite=overwrite)
-    found = select(open_archive(root, storage_options(storage)), asked)
+    found = PlannedQuery(open_archive(root, storage_options(storage)), asked)
     visible = list(asked.columns) or _visible(found)
-    _give(found.table, found.chunks(), to, overwrite=overwrite, visible=visible)
+    question = found.question(visible if to is None else None)
+    _give(found.table, question.chunks(), to, overwrite=overwrite, visible=visible)
 
 
 @app.command()
@@ -186,11 +187,11 @@ def _show(table: Table, chunks: Iterable[pa.Table], visible: Sequence[str]) -> N
     out.print(f"{said}.", soft_wrap=True)
 
 
-def _visible(selection: Question) -> list[str]:
+def _visible(found: PlannedQuery) -> list[str]:
     """The columns that fit a terminal, if the user named none."""
-    names = selection.table.schema.names
-    first = _FIRST.get(selection.table.name, " ".join(names[:8])).split()
-    wanted = {*first, *selection.added[:6]}
+    names = found.table.schema.names
+    first = _FIRST.get(found.table.name, " ".join(names[:8])).split()
+    wanted = {*first, *found.added[:6]}
     return [name for name in names if name in wanted]
 
 

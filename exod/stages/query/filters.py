@@ -4,27 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Final
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from exod.archive import Archive, open_archive
-from exod.archive.parquet import to_arrow
 from exod.archive.questions.detections import Rows
+from exod.archive.questions.sql import Question
 from exod.archive.snapshot import MATCHES, Snapshot
 from exod.errors import ArchiveError
 from exod.schemas import FEATURES, FLAGS, REGIONS
-from exod.schemas.arrays import Floats, Integers
 from exod.schemas.columns import Column, Table
 from exod.schemas.conditions import parse
-from exod.sources.recovery import RADIUS_ARCSEC, Recovery, histograms, kinds_of_runs, recovery
 from exod.stages.query.rows import kind_of
-from exod.tablefiles.writing import write_table
 from exod.vetting.filterkinds import N_REGIONS
-from exod.vetting.filters import Filter, count_table, subset_table, subsets
+from exod.vetting.filters import COUNTS, Filter, count_rows, framed, subset_rows, subsets
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _N_REGIONS: Final = Column(
     N_REGIONS, pa.int64(), "", "Regions of the observation, all runs together"
@@ -33,34 +31,49 @@ _N_REGIONS: Final = Column(
 
 @dataclass(frozen=True)
 class Filtered:
-    """What filters keep of an archive.
+    """What filters keep of an archive: it is counted, and its rows are read when they are taken.
 
     Attributes
     ----------
-    table : Table
-        The columns of regions and of the other tables that were read.
-    kept : DataFrame
-        Their rows.
-    counts : DataFrame
-        As `exod.vetting.filters.apply` gives.
-    subsets : DataFrame
-        As `exod.vetting.filters.subset_counts` gives, of the rows that are kept; with the column
-        sources, their unique sources, if regions were joined to sources.
-    n_sources : int or None
-        Unique sources of the rows that are kept, likewise.
+    question : Question
+        What gives the rows: columns of regions and of the other tables that were read.
+    n_kept : int
+        How many there are.
     n_regions : int
         Regions before.
+    count_rows, subset_rows : list of dict
+        The rows of `counts` and `subsets`.
+    n_sources : int or None
+        Unique sources of the rows that are kept, if regions were joined to sources.
     left_out : dict of str to tuple of str
         Observations that are left out, by the product that does not have them as they are now.
     """
 
-    table: Table
-    kept: pd.DataFrame
-    counts: pd.DataFrame
-    subsets: pd.DataFrame
+    question: Question
+    n_kept: int
     n_regions: int
+    count_rows: list[dict[str, Any]]
+    subset_rows: list[dict[str, Any]]
     n_sources: int | None = None
     left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @cached_property
+    def kept(self) -> pd.DataFrame:
+        """The rows that are kept."""
+        return self.question.computed()
+
+    @property
+    def counts(self) -> pd.DataFrame:
+        """As `exod.vetting.filters.apply` gives."""
+        return framed(self.count_rows, COUNTS)
+
+    @property
+    def subsets(self) -> pd.DataFrame:
+        """As `exod.vetting.filters.subset_counts` gives, of the rows that are kept.
+
+        The column sources has their unique sources, likewise.
+        """
+        return framed(self.subset_rows)
 
 
 def filter_archive(
@@ -99,15 +112,16 @@ def filter_archive(
         *chosen_tests,
     ]
     n_rows, *counts = rows.counts(counted)
-    kept, alone, chosen = np.split(counts, [len(own), 2 * len(own)])
+    kept, alone = counts[: len(own)], counts[len(own) : 2 * len(own)]
+    chosen = counts[2 * len(own) :]
     table = Table("regions", "Regions that filters keep", tuple(rows.columns.values()), ())
     sources, behind = _sources(archive, every, chosen_tests)
     return Filtered(
-        table,
-        rows.selected(table, own, [rows.names["detid"]]).computed(),
-        count_table(filters, n_rows, kept.tolist(), alone.tolist()),
-        subset_table(choices, int(chosen[0]), chosen.tolist(), sources),
+        rows.selected(table, own, [rows.names["detid"]]),
+        chosen[0],
         n_rows,
+        count_rows(filters, n_rows, kept, alone),
+        subset_rows(choices, chosen[0], chosen, sources),
         None if sources is None else sources[0],
         rows.behind | behind,
     )
@@ -177,69 +191,3 @@ def open_regions(archive: Archive, needed: Iterable[str] = ()) -> Rows:
             f"with the catalogue first: `exod crossmatch {archive.root} --with NAME`."
         )
     return rows
-
-
-def save_rows(found: Filtered, path: Path) -> Path:
-    """Write what filters keep; raises as `exod.tablefiles.writing.write_table`."""
-    rows = to_arrow(found.table, found.kept, "kept")
-    write_table(path, found.table, [rows], overwrite=True)
-    return path
-
-
-@dataclass(frozen=True)
-class RecoveryOfArchive:
-    """Recovery of runs in a whole archive.
-
-    Attributes
-    ----------
-    recovery : Recovery
-        Counts of regions recovered.
-    histograms : ndarray of int64, shape (n_runs, n_bins)
-        Regions of each run by `column`.
-    edges : ndarray of float64, shape (n_bins + 1,)
-        Edges of the bins.
-    column : str
-        ``n_mean`` if there are features, else ``intensity_mean``.
-    radius_arcsec : float
-        Largest distance.
-    """
-
-    recovery: Recovery
-    histograms: Integers
-    edges: Floats
-    column: str
-    radius_arcsec: float
-
-
-def recovery_of_archive(
-    archive: Archive | str, radius_arcsec: float = RADIUS_ARCSEC
-) -> RecoveryOfArchive:
-    """Count, observation by observation, which regions other runs find too.
-
-    Parameters
-    ----------
-    archive : Archive or str
-        The archive, or its path.
-    radius_arcsec : float
-        Largest distance.
-
-    Raises
-    ------
-    ArchiveError
-        If the archive cannot be read.
-    """
-    archive = open_archive(archive)
-    entries = [entry for entry in archive.entries() if entry.rows("regions")]
-    runs = kinds_of_runs(archive.table("runs", columns=["t_bin", "e_lo", "e_hi"]).compute())
-    features = archive.derived("features")
-    column = "n_mean" if features is not None else "intensity_mean"
-    edges = np.geomspace(1e-3, 1e4, 43)
-    total = recovery(REGIONS.frame(), runs, radius_arcsec)
-    for entry in entries:
-        regions = archive.observation(entry.obsid, "regions")["regions"]
-        total += recovery(regions, runs, radius_arcsec)
-    rows = open_regions(archive, [column])
-    wanted = tuple(rows.columns[name] for name in ("t_bin", "e_lo", "e_hi", column))
-    frames = rows.selected(Table("regions", "Their counts", wanted, ())).frames()
-    counts = sum(histograms(frame, runs, column, edges) for frame in frames)
-    return RecoveryOfArchive(total, np.asarray(counts), edges, column, radius_arcsec)

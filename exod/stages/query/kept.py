@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import pyarrow as pa
@@ -20,8 +20,6 @@ KEPT: Final = (
     Column("n_kept_observations", pa.int64(), "", "Observations with such a region"),
 )
 """Columns of the sources that filters keep, besides those of all sources."""
-
-_KEYS: Final = ("detid", "obsid", "region_num")
 
 
 def sources_kept(archive: Archive, filters: Sequence[Filter]) -> Question:
@@ -44,7 +42,7 @@ def sources_kept(archive: Archive, filters: Sequence[Filter]) -> Question:
     ArchiveError
         If the regions were not joined to sources, or a product that a filter needs was not made.
     """
-    kept = _kept(archive, filters, _KEYS)
+    (kept,) = _kept(archive, filters, ["detid", "obsid", "region_num"])
     sources = Rows(kept.snapshot, "sources")
     columns = tuple(sources.columns.values())
     all_sources = sources.selected(Table("sources", "", columns, ())).text
@@ -60,9 +58,7 @@ def sources_kept(archive: Archive, filters: Sequence[Filter]) -> Question:
     return Question(kept.snapshot, table, text, " ORDER BY region_num", "sources", files)
 
 
-def light_curves_kept(
-    archive: Archive, filters: Sequence[Filter], obsids: Iterable[str]
-) -> Question:
+def light_curves_kept(archive: Archive, filters: Sequence[Filter]) -> Question:
     """The light curves of the regions that all filters keep, as the table lightcurves has them.
 
     Parameters
@@ -70,9 +66,8 @@ def light_curves_kept(
     archive : Archive
         The archive.
     filters : sequence of Filter
-        All of them must keep a region.
-    obsids : iterable of str
-        Observations with such a region: the files of others are not opened.
+        All of them must keep a region. Their observations are looked up: the files of others are
+        not opened.
 
     Returns
     -------
@@ -85,8 +80,9 @@ def light_curves_kept(
     ArchiveError
         If a product that a filter needs was not made.
     """
-    kept = _kept(archive, filters, _KEYS[:1])
-    curves = Rows(kept.snapshot, LIGHTCURVES.name, sorted(set(obsids)))
+    kept, observations = _kept(archive, filters, ["detid"], ["obsid"])
+    obsids = {obsid for rows in observations.chunks() for obsid in rows["obsid"].to_pylist()}
+    curves = Rows(kept.snapshot, LIGHTCURVES.name, sorted(obsids))
     every = curves.selected(LIGHTCURVES.shown).text
     text = f"SELECT * FROM ({every}) WHERE detid IN ({kept.text})"  # noqa: S608
     files = {**kept.files, **curves.files}
@@ -94,12 +90,14 @@ def light_curves_kept(
     return Question(kept.snapshot, LIGHTCURVES.shown, text, ordered, LIGHTCURVES.name, files)
 
 
-def _kept(archive: Archive, filters: Sequence[Filter], names: Iterable[str]) -> Question:
-    """Some columns of the regions that all filters keep."""
-    names = tuple(names)
+def _kept(
+    archive: Archive, filters: Sequence[Filter], *choices: Sequence[str]
+) -> Iterator[Question]:
+    """The regions that all filters keep: a question for each choice of their columns."""
     rows = open_regions(archive, [name for item in filters for name in item.needs])
-    if "region_num" in names and "members" not in rows.files:
+    if any("region_num" in names for names in choices) and "members" not in rows.files:
         rows.add_part("members")
-    columns = tuple(rows.columns[name] for name in names)
     tests = tests_of(rows, filters)
-    return rows.selected(Table("kept", "", columns, ()), [tests[item] for item in filters])
+    for names in choices:
+        table = Table("kept", "", tuple(rows.columns[name] for name in names), ())
+        yield rows.selected(table, [tests[item] for item in filters])

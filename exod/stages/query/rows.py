@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -66,7 +65,7 @@ def select(archive: ArchiveReader, query: Query) -> Question:
     >>> found.frame.compute().shape
     (0, 1)
     """
-    return _Planner(archive, query).selection()
+    return PlannedQuery(archive, query).question()
 
 
 def table_name(snapshot: Snapshot, query: Query) -> str:
@@ -84,8 +83,16 @@ def table_name(snapshot: Snapshot, query: Query) -> str:
     return "sources" if wants_sources or snapshot.has("sources") else REGIONS
 
 
-class _Planner:
-    """Turns a query into a statement."""
+class PlannedQuery:
+    """A query with what is known of its answer before any row is read; arguments as of `select`.
+
+    Attributes
+    ----------
+    table : Table
+        The columns of the answer.
+    added : tuple of str
+        Those that counterparts and a cone add to the columns of the table that is asked.
+    """
 
     def __init__(self, archive: ArchiveReader, query: Query) -> None:
         self.snapshot, self.query = Snapshot(archive), query
@@ -102,7 +109,8 @@ class _Planner:
         for name in [*shown, *([query.sort_column] if query.sort else [])]:
             if name not in known:
                 raise unknown(name, known, self.what, self.elsewhere.get(name, ""))
-        self.shown, self.added = shown, tuple(name for name in added if name in shown)
+        self.table = self._answer(shown)
+        self.added = tuple(name for name in added if name in shown)
 
     def _opened(self) -> Rows:
         base = REGIONS if self.name == DETECTIONS else self.name
@@ -180,21 +188,21 @@ class _Planner:
             raise ConfigError(f"There is no flag {name!r}; {hint}")
         return full
 
-    def selection(self) -> Question:
-        """The statement and its columns."""
-        query, known = self.query, self.rows.columns
+    def _answer(self, shown: Iterable[str]) -> Table:
         description = self.snapshot.table(self.rows.base).description
         if self.name == DETECTIONS:
             description = DESCRIPTION
-        columns = tuple(known[name] for name in self.shown)
-        table = Table(self.name, description, columns, ())
+        return Table(self.name, description, tuple(self.rows.columns[name] for name in shown), ())
+
+    def question(self, only: Sequence[str] | None = None) -> Question:
+        """The statement, which reads some columns of the answer only if they are given."""
+        query, table = self.query, self.table if only is None else self._answer(only)
         order = []
         if query.sort:
             # Missing values, of which NaN is one, come last in both directions.
             way = "DESC" if query.sort.startswith("-") else "ASC"
             order = [f"{self.rows.value(query.sort_column)} {way} NULLS LAST"]
-        found = self.rows.selected(table, [*self._conditions()], order, query.limit)
-        return replace(found, added=self.added)
+        return self.rows.selected(table, [*self._conditions()], order, query.limit)
 
 
 def kind_of(column: Column) -> Kind:
