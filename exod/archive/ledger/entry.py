@@ -56,7 +56,8 @@ Count = Annotated[int, Field(ge=0)]
 class Record(BaseModel):
     """What is kept as JSON: unchangeable, without unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # A short command reads few kinds of them, and making a validator takes milliseconds.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     def to_json(self, indent: int | None = 1) -> bytes:
         """Write it as JSON text with sorted keys, sealed."""
