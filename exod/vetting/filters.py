@@ -222,7 +222,7 @@ def count_rows(
     return [dict(zip(COUNTS, row, strict=True)) for row in rows]
 
 
-def framed(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> pd.DataFrame:
+def framed(rows: Sequence[Mapping[str, Any]], columns: list[str] | None = None) -> pd.DataFrame:
     """Rows as a frame."""
     # A command that only counts needs not load it, which takes a third of its time.
     import pandas as pd

@@ -48,12 +48,13 @@ def test_a_query_loads_what_it_needs(archive, tmp_path: Path, *, compacted: bool
         root = shutil.copytree(root, tmp_path / "archive")
         open_archive(root).compact()
     code = "import sys; from exod.cli import app; app(standalone_mode=False); print(*sys.modules)"
-    for question in (
-        ["--cone", "10,20,3600"],
-        ["--table", "regions", "--where", "sigma_peak > 1"],
-        ["--table", "regions", "--obsid", archive.entries()[0].obsid],
+    for name, *question in (
+        ["query", "--cone", "10,20,3600"],
+        ["query", "--table", "regions", "--where", "sigma_peak > 1"],
+        ["query", "--table", "regions", "--obsid", archive.entries()[0].obsid],
+        ["filter", "--filter", "t_bin=5", "--filter", "clean=yes", "--subsets", "min_sigma=4"],
     ):
-        command = [sys.executable, "-c", code, "query", root, *question]
+        command = [sys.executable, "-c", code, name, root, *question]
         run = subprocess.run(command, capture_output=True, text=True, check=True)
         loaded = set(run.stdout.splitlines()[-1].split())
         assert "duckdb" in loaded

@@ -28,7 +28,8 @@ from exod.errors import ArchiveError, ConfigError
 from exod.schemas import DERIVED
 from exod.schemas.columns import Column, Table, pandas_dtype
 from exod.schemas.conditions import Cone, Query, parse
-from exod.stages.query.rows import kind_of, select
+from exod.schemas.conditions.compiling import quoted
+from exod.stages.query.rows import PlannedQuery, kind_of, select
 
 # -------------------------------------------------------------------- conditions
 
@@ -345,6 +346,23 @@ def test_building_a_query_reads_no_rows(archive, monkeypatch):
         found = select(archive, asked)
         assert len(found.table.columns) > 60
         assert found.frame.columns.tolist() == found.table.schema.names
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        Query(table="detections", where="length > 3", sort="-sigma_peak", limit=7),
+        Query(table="regions", cone=Cone(10.0, 20.0, 1e5), no_flags=("hot_pixel",)),
+        Query(matches=("gaia",), sort="gaia_sep"),
+    ],
+)
+def test_some_columns_are_those_of_the_whole_answer(archive, asked):
+    planned = PlannedQuery(archive, asked)
+    names = [name for name in planned.table.schema.names if name.startswith(("n", "d", "ra"))]
+    some, whole = planned.question(names), planned.question().computed()
+    assert len(names) < len(whole.columns)
+    assert not any(quoted(name) in some.text for name in ("region_area", "pos_err_arcsec"))
+    pd.testing.assert_frame_equal(some.computed(), whole[names])
 
 
 def test_the_table_follows_the_question(archive, tmp_path):

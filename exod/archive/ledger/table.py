@@ -273,8 +273,8 @@ def _with_our_tables(store: Store, rows: pa.Table) -> pa.Table:
     for name in TABLES:
         if f"{name}.rows" in rows.schema.names:
             continue
-        files = arrow_texts(path.rpartition("/")[2][:_OBSID] for path in store.names(name))
-        rows = rows.filter(pc.invert(pc.is_in(rows["obsid"], value_set=files)))
+        if files := [path.rpartition("/")[2][:_OBSID] for path in store.names(name)]:
+            rows = rows.filter(pc.invert(pc.is_in(rows["obsid"], value_set=arrow_texts(files))))
         for what in _ABOUT:
             rows = rows.append_column(f"{name}.{what}", pa.nulls(len(rows), pa.int64()))
     return rows.select([name for name in SCHEMA.names if name in rows.schema.names])
