@@ -135,7 +135,8 @@ def rms_table(offsets: pd.DataFrame, end: float | None = None) -> pd.DataFrame:
     Parameters
     ----------
     offsets : DataFrame
-        Columns year (decimal), detector and dr (arcsec); rows with NaN in dr are left out.
+        Columns year (decimal), detector and dr (arcsec); rows with NaN in dr are left out. With
+        a column weight that has no NaN all numbers but n are of weighted offsets.
     end : float, optional
         Decimal year that the last years count back from; by default that of the last offset.
 
@@ -157,14 +158,24 @@ def rms_table(offsets: pd.DataFrame, end: float | None = None) -> pd.DataFrame:
         within &= year <= last
         for detector in ("all", *(detectors if len(detectors) > 1 else ())):
             chosen = within & ((known["detector"] == detector) | (detector == "all"))
-            rows.append({"period": name, "detector": detector, **_rms(known["dr"][chosen])})
+            rows.append({"period": name, "detector": detector, **_rms(known[chosen])})
     return pd.DataFrame(rows)
 
 
-def _rms(lengths: pd.Series) -> dict[str, float]:
-    if lengths.empty:
-        return {"n": 0, "rms": np.nan, "q90": np.nan, "beyond": np.nan}
-    values = lengths.to_numpy(float)
+def _rms(offsets: pd.DataFrame) -> dict[str, float]:
+    values = offsets["dr"].to_numpy(float)
+    weights = offsets["weight"].to_numpy(float) if "weight" in offsets else np.array([np.nan])
+    is_weighted = bool(np.isfinite(weights).all())
+    if not len(values) or (is_weighted and not weights.sum() > 0):
+        return {"n": len(values), "rms": np.nan, "q90": np.nan, "beyond": np.nan}
+    if is_weighted:
+        q90 = np.quantile(values, 0.9, weights=weights, method="inverted_cdf")
+        return {
+            "n": len(values),
+            "rms": float(np.sqrt(np.average(values**2, weights=weights))),
+            "q90": float(q90),
+            "beyond": float(100 * np.average(values > 1.0, weights=weights)),
+        }
     return {
         "n": len(values),
         "rms": float(np.sqrt(np.square(values).mean())),

@@ -151,6 +151,57 @@ def shared_counterparts(obsid: Indices, counterpart: Indices) -> Mask:
     return np.asarray(times[place] > 1)
 
 
+def chance_probability(
+    searched: Columns,
+    counterparts: Columns,
+    pairs: Columns,
+    radius_arcsec: float = 3.0,
+) -> Floats:
+    """Probability that an unrelated row of the catalogue is as near as the counterpart of a pair.
+
+    The density of a catalogue in an observation follows from its rows in the outer three quarters
+    of the circles around all sources, where true counterparts are rare. Half a row is added to
+    their number, so that none is not taken for certainty (Jeffreys' prior of a rate).
+
+    Parameters
+    ----------
+    searched : mapping
+        Column obsid of all sources around which counterparts were looked for.
+    counterparts : mapping
+        Columns obsid, catalog and separation (arcsec) of all that was found.
+    pairs : mapping
+        Columns obsid, catalog and dr (arcsec).
+    radius_arcsec : float
+        Radius of the circles.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        ``1 - exp(-density pi dr^2)``; NaN for pairs of observations without sources.
+
+    Examples
+    --------
+    >>> found = {"obsid": [1, 1], "catalog": ["A", "A"], "separation": [0.2, 2.5]}
+    >>> pair = {"obsid": [1], "catalog": ["A"], "dr": [0.2]}
+    >>> chance_probability({"obsid": [1] * 10}, found, pair).round(4)
+    array([0.0009])
+    """
+    inner = radius_arcsec / 2.0
+    separation = np.asarray(counterparts["separation"], float)
+    outer = (separation >= inner) & (separation <= radius_arcsec)
+    there = np.asarray(counterparts["obsid"])[outer], np.asarray(counterparts["catalog"])[outer]
+    wanted = np.asarray(pairs["obsid"]), np.asarray(pairs["catalog"])
+    _, place = np.unique(np.concatenate([there[1], wanted[1]]), return_inverse=True)
+    keys, times = np.unique(_key(there[0], place[: len(there[0])]), return_counts=True)
+    found = _row_of(keys, _key(wanted[0], place[len(there[0]) :]))
+    number = np.where(found >= 0, np.append(times, 0)[found], 0) + 0.5
+    obsids, sources = np.unique(np.asarray(searched["obsid"]), return_counts=True)
+    row = _row_of(obsids, wanted[0])
+    circles = np.where(row >= 0, np.append(sources, 0)[row], np.nan)
+    density = number / (circles * np.pi * (radius_arcsec**2 - inner**2))
+    return np.asarray(-np.expm1(-density * np.pi * np.asarray(pairs["dr"], float) ** 2))
+
+
 def _key(obsid: NDArray[Any], number: NDArray[Any]) -> Indices:
     """One number for two, which are of 32 bits."""
     return (np.asarray(obsid, np.int64) << 32) + np.asarray(number, np.int64)

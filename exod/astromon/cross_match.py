@@ -10,7 +10,13 @@ from typing import Any, Final
 import numpy as np
 from astropy.table import Table
 
-from exod.astrometry.pairing import PairLimits, shared_counterparts, standard_pairs
+from exod.astrometry.pairing import (
+    PairLimits,
+    chance_probability,
+    shared_counterparts,
+    standard_pairs,
+)
+from exod.astrometry.slidingcell import chandra_spread
 from exod.astromon import db
 from exod.astromon.filters import filter_matches, get_bad_target_mask, get_excluded_regions_mask
 from exod.astromon.frames import matched_frames
@@ -30,6 +36,7 @@ __all__ = [
     "get_excluded_regions_mask",
     "rough_match",
     "simple_cross_match",
+    "with_errors",
 ]
 
 logger = logging.getLogger("astromon")
@@ -52,6 +59,10 @@ CROSS_MATCHES_ARGS["default"] = CROSS_MATCHES_ARGS["astromon_21"]
 
 CROSS_MATCHES: Final = sorted(CROSS_MATCHES_ARGS)
 """Names of the standard selections."""
+
+FRAME_ARCSEC: Final = 0.37
+"""Error of each axis of an observation's frame: 0.8 arcsec hold 90 %, as the CXC says of Chandra
+(https://cxc.cfa.harvard.edu/cal/ASPECT/celmon/)."""
 
 _OBSERVATION: Final = ("obsid", "grating", "date_obs", "category_id", "target")
 _SOURCE: Final = ("obsid", "id", "snr", "r_angle", "near_neighbor_dist", "y_angle", "z_angle")
@@ -235,3 +246,59 @@ def simple_cross_match(
     if shared.any():
         logger.warning("%s %d matches share their counterpart.", logging_tag, shared.sum())
     return matched_table(astromon_obs, astromon_xray_src, astromon_cat_src, found, name)
+
+
+def with_errors(
+    matches: Table,
+    dbfile: Any = None,
+    *,
+    astromon_xray_src: Table | None = None,
+    astromon_cat_src: Table | None = None,
+    frame_arcsec: float = FRAME_ARCSEC,
+) -> Table:
+    """Matches with the errors of their offsets, how likely they are chance, and their weights.
+
+    Parameters
+    ----------
+    matches : Table
+        Of `compute_cross_matches` or `exod.astromon.db.get_cross_matches`.
+    dbfile : path or open file, optional
+        The file of the tables that are not given; by default that of the environment.
+    astromon_xray_src, astromon_cat_src : Table, optional
+        All sources, and all counterparts that were found around them.
+    frame_arcsec : float
+        Error of each axis that all matches of an observation share.
+
+    Returns
+    -------
+    Table
+        The same rows with x_err, the standard deviation of each axis of the source (arcsec): the
+        spread of the mirrors there over the square root of its counts, NaN without counts;
+        p_chance, the probability that an unrelated row of the catalogue is as near; and weight,
+        ``(1 - p_chance) / (x_err^2 + frame_arcsec^2)``, which is 0 where either is unknown.
+
+    Raises
+    ------
+    InputError
+        If a column is missing.
+    MissingTableException
+        If a table is not in the file.
+    """
+    given = (("astromon_xray_src", astromon_xray_src), ("astromon_cat_src", astromon_cat_src))
+    sources, counterparts = (
+        db.get_table(name, dbfile) if table is None else table for name, table in given
+    )
+    plain = columns_of(
+        matches, "The table of matches", ("obsid", "catalog", "dr", "r_angle", "net_counts")
+    )
+    counts = np.where(plain["net_counts"] > 0, plain["net_counts"], np.nan).astype(float)
+    result = Table(matches, copy=True)
+    result["x_err"] = chandra_spread(plain["r_angle"] / 60.0) / np.sqrt(counts)
+    result["p_chance"] = chance_probability(
+        columns_of(sources, "astromon_xray_src", ("obsid",)),
+        columns_of(counterparts, "astromon_cat_src", ("obsid", "catalog", "separation")),
+        plain,
+    )
+    variance = np.asarray(result["x_err"]) ** 2 + frame_arcsec**2
+    result["weight"] = np.nan_to_num((1.0 - np.asarray(result["p_chance"])) / variance)
+    return result

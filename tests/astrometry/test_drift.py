@@ -254,3 +254,20 @@ def test_medians_of_observations():
     assert rows["obsid"].tolist() == ["2", "1"]
     assert rows["dy"].tolist() == [1.0, 0.2]
     assert rows["n"].tolist() == [1, 3]
+
+
+def test_weighted_rms_is_that_of_repeated_offsets():
+    random = np.random.default_rng(3)
+    offsets = pd.DataFrame(
+        {"year": random.uniform(2010, 2020, 40), "detector": "A", "dr": random.exponential(1, 40)}
+    )
+    times = random.integers(0, 4, 40)
+    weighted = rms_table(offsets.assign(weight=times * 0.5))
+    repeated = rms_table(offsets.loc[offsets.index.repeat(times)], offsets["year"].max())
+    for name in ("rms", "beyond"):
+        np.testing.assert_allclose(weighted[name], repeated[name])
+    assert weighted["n"].iloc[0] == 40
+    ranked = np.sort(offsets["dr"].to_numpy().repeat(times))
+    assert weighted["q90"].iloc[0] == ranked[int(np.ceil(0.9 * len(ranked))) - 1]
+    assert rms_table(offsets.assign(weight=0.0))["rms"].isna().all()
+    pd.testing.assert_frame_equal(rms_table(offsets.assign(weight=np.nan)), rms_table(offsets))

@@ -327,3 +327,49 @@ def test_times_in_any_form():
         assert abs((as_time(value) - wanted).sec) < 1e-3
     with pytest.raises(InputError, match="is no time"):
         as_time("soon")
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 6))
+@settings(max_examples=25)
+def test_errors_chance_and_weights_row_by_row(seed, n):
+    random = np.random.default_rng(seed)
+    made = random_tables(random, n)
+    made[1]["net_counts"] = random.choice([0.0, 4.0, 100.0, np.nan], len(made[1]))
+    made[2]["separation"] = random.uniform(0, 3.5, len(made[2]))
+    matches = cross_match.compute_cross_matches("simple", *made, catalogs=["2MASS", "ICRS"], dr=10)
+    found = cross_match.with_errors(
+        matches, astromon_xray_src=made[1], astromon_cat_src=made[2], frame_arcsec=0.5
+    )
+    assert found.colnames == [*matches.colnames, "x_err", "p_chance", "weight"]
+    for row in found:
+        outer = [
+            one
+            for one in made[2]
+            if one["obsid"] == row["obsid"]
+            and one["catalog"] == row["catalog"]
+            and 1.5 <= one["separation"] <= 3
+        ]
+        circles = sum(1 for one in made[1] if one["obsid"] == row["obsid"])
+        density = (len(outer) + 0.5) / (circles * np.pi * (9 - 2.25))
+        chance = 1 - np.exp(-density * np.pi * float(row["dr"]) ** 2)
+        np.testing.assert_allclose(row["p_chance"], chance, rtol=1e-6)
+        spread = (1 + 10 * (row["r_angle"] / 600) ** 2) / 2.145966
+        if row["net_counts"] > 0:
+            error = spread / np.sqrt(row["net_counts"])
+            np.testing.assert_allclose(row["x_err"], error, rtol=1e-4)
+            weight = (1 - chance) / (error**2 + 0.25)
+            np.testing.assert_allclose(row["weight"], weight, rtol=1e-4)
+        else:
+            assert np.isnan(row["x_err"])
+            assert row["weight"] == 0
+
+
+def test_errors_of_the_real_matches(real):
+    found = cross_match.with_errors(db.get_cross_matches(dbfile=real), real)
+    assert (found["p_chance"] < 0.01).all()
+    assert ((found["x_err"] > 0) & (found["x_err"] < 0.3)).all()
+    many = cross_match.compute_cross_matches(dbfile=real, catalogs=["2MASS"])
+    crowded = cross_match.with_errors(many, real)
+    # In fields that are full of stars, far counterparts are chance more often than near ones.
+    far = crowded["dr"] > 2
+    assert np.median(crowded["p_chance"][far]) > 10 * np.median(crowded["p_chance"][~far])

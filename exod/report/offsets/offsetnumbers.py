@@ -31,8 +31,11 @@ AXES: Final = ("dy", "dz")
 REQUIRED: Final = ("obsid", "year", "detector", *AXES)
 """Columns that offsets must have; dr and what is missing of `OPTIONAL` is added."""
 
-OPTIONAL: Final = (*("dy_new", "dz_new", "roll_deg", "off_axis_arcmin", "temperature_c", "name"),)
-"""Columns that offsets may have, NaN where not known; name is what an offset is called."""
+OPTIONAL: Final = (
+    *("dy_new", "dz_new", "roll_deg", "off_axis_arcmin", "temperature_c", "weight", "name"),
+)
+"""Columns that offsets may have, NaN where not known; name is what an offset is called. Weights
+count for `rms_table` alone."""
 
 WITHIN: Final = 0.5
 """Alerts whose dates are nearer than that, in years, are of the same step."""

@@ -98,12 +98,16 @@ def is_chandra(source: str) -> bool:
 
 
 def chandra_offsets(
-    dbfile: Any = None, *, snr: float = 3.0, calalign: Path | None = None
+    dbfile: Any = None,
+    *,
+    snr: float = 3.0,
+    calalign: Path | None = None,
+    weighted: bool = False,
 ) -> tuple[pd.DataFrame, Wording]:
     """Offsets of the standard matches, selected as on the pages of astromon.
 
     They are those that are stored; if none is, they are computed. Parameters and exceptions are
-    those of `read_offsets`.
+    those of `read_offsets`; `weighted` adds the weights of `exod.astromon.cross_match.with_errors`.
     """
     matches = _matches(dbfile)
     chosen = cross_match.filter_matches(
@@ -135,6 +139,8 @@ def chandra_offsets(
         f"({plural(len(matches) - len(left), 'match').replace('matchs', 'matches')})."
     )
     frame = _chandra_frame(left, has_alignment=has_alignment)
+    if weighted:
+        frame["weight"] = np.asarray(cross_match.with_errors(left, dbfile)["weight"])
     words = Wording(selection, "As archived", "As if reprocessed", correction)
     return frame, words
 

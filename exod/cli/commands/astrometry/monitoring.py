@@ -100,7 +100,14 @@ def pages(
 
 
 @astromon.command()
-def rms(dbfile: Database = None, snr: SignalToNoise = 3.0) -> None:
+def rms(
+    dbfile: Database = None,
+    snr: SignalToNoise = 3.0,
+    weighted: Annotated[
+        bool,
+        typer.Option("--weighted", help="Weight offsets by their errors and chance."),
+    ] = False,
+) -> None:
     """Print rms and 90 % radius of the offsets of Chandra, by years and detector.
 
     Example: `exod astromon rms astromon.h5`
@@ -108,7 +115,7 @@ def rms(dbfile: Database = None, snr: SignalToNoise = 3.0) -> None:
     from exod.report.offsets.offsetnumbers import offset_numbers
     from exod.stages.report.offsetsources import chandra_offsets
 
-    numbers = offset_numbers(*chandra_offsets(dbfile, snr=snr))
+    numbers = offset_numbers(*chandra_offsets(dbfile, snr=snr, weighted=weighted))
     out.print(_rms_table(numbers.before.rms))
 
 
