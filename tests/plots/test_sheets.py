@@ -4,9 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
+from exod.counts.frameimages import ImageLayer
 from exod.plots.diagnostics.detectorplane import detector_sheet
 from exod.plots.diagnostics.energies import regions_sheet
+from exod.plots.fields.sheets import draw_layer
 
 BINS = (1.0, 2.5, 5.0, 6.0, 15.0, 40.0, 100.0, 250.0, 600.0, 1500.0)
 
@@ -48,3 +51,44 @@ def test_soft_against_hard_of_regions(n):
     FigureCanvasAgg(figure).draw()
     shown = [sum(len(p.get_offsets()) for p in axes.collections) for axes in figure.axes]
     assert shown == [n, max(n - 101, 0)]
+
+
+def test_what_is_empty_says_why():
+    """Panels without regions have no ticks, and say whether there are none or nothing is known."""
+    unknown = pd.DataFrame(
+        {f"n_{b}{e}": [np.nan] for b in ("soft", "hard") for e in ("", "_event")}
+    ).assign(kind="peak")
+    for rows, text in (
+        (unknown, "no region with soft and hard counts"),
+        (unknown[:0], "no regions"),
+    ):
+        for axes in regions_sheet("All", rows).axes:
+            assert [item.get_text() for item in axes.texts] == [text]
+            assert not axes.xaxis.get_tick_params()["labelbottom"]
+    nowhere = pd.DataFrame({"t_bin": [], "X_det": [], "Y_det": []}, dtype=float)
+    (panel,) = detector_sheet("All", nowhere, boxes()).axes
+    assert [item.get_text() for item in panel.texts] == ["no regions"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [("MIN", 0, "0 in all cells"), ("SIGNIFICANCE", 0, "nothing"), ("N50", np.nan, "not known")],
+)
+def test_an_image_of_one_colour_says_so(name, value, text):
+    figure = Figure()
+    axes = figure.add_subplot()
+    draw_layer(figure, axes, ImageLayer(name, np.full((3, 4), value, float), "ct", "What it is"))
+    FigureCanvasAgg(figure).draw()
+    assert [item.get_text() for item in axes.texts] == [text]
+
+
+def test_whole_numbers_have_whole_ticks():
+    figure = Figure()
+    axes = figure.add_subplot()
+    image = np.arange(4.0).reshape(2, 2)
+    draw_layer(figure, axes, ImageLayer("MAX", image, "ct", "Most counts"))
+    FigureCanvasAgg(figure).draw()
+    ticks = figure.axes[1].get_yticks()
+    assert len(ticks) > 1
+    assert (ticks % 1 == 0).all()
+    assert not axes.texts

@@ -17,7 +17,7 @@ from exod.vetting.hotregions import BOX_EDGES, UNIT_ARCSEC, inside
 EXTENT: Final = 17_500.0
 """Half the side of a panel, in units of 0.05 arcsec: the field of view reaches out 15 arcmin."""
 
-MAX_POINT: Final = 14.0
+MAX_POINT: Final = 30.0
 """Area of a point if there are few, square points of the page."""
 
 PANELS_A_ROW: Final = 4

@@ -28,6 +28,9 @@ from exod.schemas.arrays import Floats, Integers, Mask
 SOFT: Final = "0.2–2 keV"
 HARD: Final = "2–12 keV"
 
+FEW: Final = 200
+"""Regions up to which their marks are large."""
+
 
 def events_sheet(
     title: str,
@@ -127,7 +130,9 @@ def regions_sheet(title: str, regions: pd.DataFrame) -> Figure:
         if known.any():
             _draw_regions(axes, soft[known], hard[known], regions["kind"][known])
         else:
-            say_nothing(axes, "no regions")
+            say_nothing(
+                axes, "no region with soft and hard counts" if len(regions) else "no regions"
+            )
         axes.set(xlabel=f"Counts, {SOFT}", ylabel=f"Counts, {HARD}")
     figure.suptitle(title, fontsize=12)
     return figure
@@ -141,7 +146,7 @@ def _draw_regions(axes: Axes, soft: Floats, hard: Floats, kinds: pd.Series) -> N
             axes.scatter(
                 soft[own],
                 hard[own],
-                s=4 if many else 14,
+                s=4 if many else 14 if len(soft) > FEW else 30,
                 alpha=0.25 if many else 0.65,
                 color=KIND_COLOURS[kind],
                 marker=KIND_MARKERS[kind],

@@ -71,7 +71,7 @@ def ccd_sheet(
         axes.set_xlabel("RAWX" if place + columns >= len(images) else "", fontsize=SMALL)
         axes.set_ylabel("RAWY" if place % columns == 0 else "", fontsize=SMALL)
     if picture is not None:
-        bar = figure.colorbar(picture, ax=panels, shrink=0.8, pad=0.01, format="{x:,.3g}")
+        bar = figure.colorbar(picture, ax=panels, shrink=0.8, pad=0.01, format=_number)
         bar.ax.set_ylim(bottom=0.5)
         step = _coarser(next(iter(images.values())))[1]
         block = f", largest of {step} × {step} pixels" if step > 1 else ""
@@ -90,3 +90,8 @@ def _coarser(image: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], int]:
     padded = np.zeros((rows * step, columns * step), image.dtype)
     padded[: image.shape[0], : image.shape[1]] = image
     return padded.reshape(rows, step, columns, step).max(axis=(1, 3)), step
+
+
+def _number(value: float, _: object) -> str:
+    """Counts as people write them, without powers of ten."""
+    return f"{value:,.0f}" if value >= 1 else f"{value:.3g}"

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, Patch, Rectangle
+from matplotlib.ticker import MaxNLocator
 
 from exod.counts.cube import Box
 from exod.counts.frameimages import ImageLayer
@@ -103,12 +104,14 @@ def draw_layer(figure: Figure, axes: Any, layer: ImageLayer) -> None:
     )
     low, high = (np.nanmin(values), np.nanmax(values)) if np.isfinite(values).any() else (0, 0)
     beyond = [bool(low < float(norm.vmin or 0) - 1e-9), bool(high > float(norm.vmax or 0) + 1e-9)]
+    finite = values[np.isfinite(values)]
+    whole = bool((finite % 1 == 0).all())
     bar = figure.colorbar(
         picture,
         ax=axes,
         shrink=0.9,
         pad=0.02,
-        ticks=_ticks(norm) if isinstance(norm, AsinhNorm) else None,
+        ticks=_ticks(norm) if isinstance(norm, AsinhNorm) else MaxNLocator("auto", integer=whole),
         format=lambda value, _: f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}",
         extend=_EXTEND[beyond[0] + 2 * beyond[1]],
     )
@@ -116,6 +119,12 @@ def draw_layer(figure: Figure, axes: Any, layer: ImageLayer) -> None:
     bar.ax.tick_params(labelsize=SMALL)
     unit = f" ({layer.unit})" if layer.unit else ""
     axes.set_title(f"{layer.name.capitalize()}{unit}\n{layer.meaning}", fontsize=SMALL + 1)
+    if low == high == 0:
+        # An image of one colour looks like a picture that went wrong.
+        text = "nothing" if layer.name in _SIGNED else "0 in all cells"
+        text = text if len(finite) else "not known"
+        ground = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 2}
+        axes.text(0.5, 0.06, text, transform=axes.transAxes, ha="center", bbox=ground, zorder=5)
 
 
 def layer_norm(name: str, values: np.ndarray[Any, Any]) -> Normalize:

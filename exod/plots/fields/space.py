@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from exod.counts.cube import CountCube
 from exod.errors import plural
@@ -44,7 +45,8 @@ def cube_picture(
     Figure
     """
     figure = Figure(figsize=(9.5, 8.5), layout="constrained")
-    axes = figure.add_subplot(projection="3d")
+    # Marks and numbers are in front of all events, wherever they are.
+    axes = figure.add_subplot(projection="3d", computed_zorder=False)
     frames, box = cube.frames, cube.box
     starts = frames.starts[which]
     start, stop = float(starts[0]), float(starts[-1]) + frames.t_bin
@@ -64,6 +66,7 @@ def cube_picture(
         alpha=float(np.clip(6000 / max(len(drawn), 1), 0.4, 0.8)),
         linewidths=0,
         depthshade=False,
+        zorder=1,
         label=label,
         rasterized=True,
     )
@@ -77,9 +80,10 @@ def cube_picture(
                 s=38,
                 marker=KIND_MARKERS[kind],
                 color=KIND_COLOURS[kind],
-                edgecolors="white",
-                linewidths=0.3,
+                # Edges of marks that lie close would cover them.
+                linewidths=0,
                 depthshade=False,
+                zorder=3,
                 label=f"{plural(len(own), 'significant cell')}: {kind}",
             )
     _label(axes, cells, regions, start, frames.t_bin)
@@ -113,4 +117,11 @@ def _label(
             first = own.iloc[0]
             time = (float(first["TIME_lo"]) + t_bin / 2 - start) / 1000
             place = (float(first["x"]) + 1.5, float(first["y"]) + 1.5, time)
-            axes.text(*place, str(label), fontsize=SMALL + 2, fontweight="bold", zorder=10)  # type: ignore[attr-defined]
+            axes.text(  # type: ignore[attr-defined]
+                *place,
+                str(label),
+                fontsize=SMALL + 2,
+                fontweight="bold",
+                zorder=10,
+                path_effects=[withStroke(linewidth=2.5, foreground="white")],
+            )

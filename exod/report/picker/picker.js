@@ -111,6 +111,22 @@ function start(document, window) {
     return [right, top];
   }
 
+  // Circles of 5, 10 and 15 arcmin around the pointing: a scale, wherever the view is.
+  function scale() {
+    const [left, top] = Boxes.toScreen(view, 0, 0);
+    pen.strokeStyle = "#ccc";
+    pen.fillStyle = "#666";
+    pen.lineWidth = 1;
+    pen.setLineDash([]);
+    for (const arcmin of [5, 10, 15]) {
+      const radius = (arcmin * 1200 * view.size) / view.span;
+      pen.beginPath();
+      pen.arc(left, top, radius, 0, 2 * Math.PI);
+      pen.stroke();
+      pen.fillText(arcmin + "\u2032", left + 3, top - radius - 3);
+    }
+  }
+
   function draw() {
     const wide = canvas.clientWidth || 600;
     const dots = window.devicePixelRatio || 1;
@@ -119,10 +135,11 @@ function start(document, window) {
     pen.setTransform(dots, 0, 0, dots, 0, 0);
     pen.fillStyle = "#fff";
     pen.fillRect(0, 0, wide, wide);
+    scale();
     const own = boxes.filter(shown);
-    // Many points are smaller, so that dense places stand out.
-    const large = data.x.length > 20000 ? 1.2 : 2.5;
-    const size = Math.min(Math.max(large * Math.sqrt(40000 / view.span), 1), 5);
+    // Many points are smaller, so that dense places stand out, and each of a few is seen.
+    const large = data.x.length > 20000 ? 1.2 : data.x.length > 1000 ? 2.5 : 5;
+    const size = Math.min(Math.max(large * Math.sqrt(40000 / view.span), 1), Math.max(large, 5));
     const hot = [];
     let n = 0;
     pen.fillStyle = "rgba(0,114,178,.55)";
