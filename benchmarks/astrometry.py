@@ -1,6 +1,10 @@
-"""Cross-matches of astromon's tables: vectorised, row by row, and lazily, in one run.
+"""Cross-matches of astromon's tables, and frames fitted to simulated references.
 
-Run ``python -m benchmarks.astrometry --observations 5000``.
+Tables are matched vectorised, row by row, and lazily, in one run. Frames of real source lists that
+have one of the pipeline are fitted to references of known truth, some of them counterparts.
+
+Run ``python -m benchmarks.astrometry --observations 5000`` or, for frames,
+``python -m benchmarks.astrometry --lists ../shared/data/obsmli --realisations 5``.
 """
 
 from __future__ import annotations
@@ -11,11 +15,17 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+from astropy.io import fits
 from astropy.table import Table, vstack
 
+from exod.astrometry.attitude import radec_to_yagzag, yagzag_to_radec
+from exod.astrometry.framefit import FrameFit, fit_frame
+from exod.astrometry.rectification import Frame, header_frame
 from exod.astromon import db
 from exod.astromon.cross_match import compute_cross_matches
 from exod.astromon.tables import DTYPES
@@ -101,11 +111,101 @@ def lazily(folder: Path, n: int) -> list[float]:
     return json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
 
 
+class Field(NamedTuple):
+    """Positions of a source list in degrees, errors of an axis in arcsec, and the true frame."""
+
+    ra: np.ndarray
+    dec: np.ndarray
+    error: np.ndarray
+    frame: Frame
+
+
+def fields_of(folder: Path) -> list[Field]:
+    """Source lists that have a frame of the pipeline, which is taken for the truth."""
+    found = []
+    for path in sorted(folder.glob("*OBSMLI*")):
+        with warnings.catch_warnings():
+            # The units of the pipeline are not all those of the FITS standard.
+            warnings.simplefilter("ignore")
+            with fits.open(path) as file:
+                rows, header = file["SRCLIST"].data, {**file[0].header, **file["SRCLIST"].header}
+                ra, dec, radial = (np.array(rows[n], float) for n in ("RA", "DEC", "RADEC_ERR"))
+        frame = header_frame(header).frame
+        if frame:
+            found.append(Field(ra, dec, radial / np.sqrt(2), frame))
+    return found
+
+
+def fitted(field: Field, density: float, matched: float, seed: list[int]) -> tuple[FrameFit, float]:
+    """The fit to chance references (a square arcmin) and counterparts, and its CPU seconds."""
+    random = np.random.default_rng([*seed, int(density), int(100 * matched)])
+    centre = (field.frame.ra_deg, field.frame.dec_deg, 0.0)
+    has = random.random(len(field.ra)) < matched
+    half = 16.0 * 60.0
+    n_chance = random.poisson(density * (2 * half / 60.0) ** 2)
+    places = [
+        np.concatenate(
+            [angle[has] + random.normal(0, field.error[has]), random.uniform(-half, half, n_chance)]
+        )
+        for angle in radec_to_yagzag(*field.frame.apply(field.ra, field.dec), centre)
+    ]
+    references = yagzag_to_radec(*places, centre)
+    began = time.process_time()
+    fit = fit_frame(field.ra, field.dec, field.error, *references, 0.05, centre=centre[:2])
+    return fit, time.process_time() - began
+
+
+def frames(folder: Path, first: int, realisations: int) -> None:
+    """How many frames are right to an arcsec, what they are believed, and how long they take."""
+    fields = fields_of(folder)
+    seeds = [[first + r, k] for r in range(realisations) for k in range(len(fields))]
+    names = "east_arcsec", "north_arcsec", "rotation_deg"
+    print(f"{len(fields)} fields, {realisations} realisations from {first}\n")
+    print(
+        "| references | matched | right | worst | accepted | of these wrong | median error ", end=""
+    )
+    print("| pulls: rms | robust | ms | slowest |\n|" + "---|" * 11)
+    for density, matched in ((5, 0.5), (20, 0.5), (50, 0.5), (100, 0.5), (20, 0.25)):
+        found = [fitted(fields[seed[1]], density, matched, seed) for seed in seeds]
+        truth = [[getattr(fields[k].frame, name) for name in names] for _, k in seeds]
+        frames = [[getattr(fit.frame, name) for name in names] for fit, _ in found]
+        differences = np.array(frames) - truth
+        errors = np.sqrt([np.diag(fit.frame.covariance) for fit, _ in found if fit.frame])
+        ok = np.array([fit.ok for fit, _ in found])
+        off = np.hypot(*differences[:, :2].T)
+        right = (off < 1).reshape(realisations, -1).sum(axis=1)
+        pulls = (differences / errors)[ok, :2]
+        milliseconds = 1e3 * np.array([seconds for _, seconds in found])
+        columns = [
+            f"{density} | {matched} | {right.mean():.1f} | {right.min()}",
+            f"{ok.sum() / realisations:.1f} | {(ok & (off >= 1)).sum() / realisations:.1f}",
+            f"{np.median(off):.2f} | {np.sqrt((pulls**2).mean()):.2f}",
+            f"{np.median(np.abs(pulls)) / 0.6745:.2f}",
+            f"{milliseconds.mean():.0f} | {milliseconds.max():.0f}",
+        ]
+        print(f"| {' | '.join(columns)} |", flush=True)
+    print("\n| chance references | fields | accepted |\n|---|---|---|")
+    for density in (5, 20, 50, 100):
+        n = sum(fitted(fields[seed[1]], density, 0.0, seed)[0].ok for seed in seeds)
+        print(f"| {density} | {len(seeds)} | {n} |", flush=True)
+
+
 def main() -> None:
     """Measure and report."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--observations", type=int, default=5000)
-    n = parser.parse_args().observations
+    parser.add_argument("--lists", type=Path, help="source lists whose frames are fitted")
+    parser.add_argument("--realisations", type=int, default=5)
+    parser.add_argument("--first-seed", type=int, default=1)
+    given = parser.parse_args()
+    if given.lists:
+        frames(given.lists, given.first_seed, given.realisations)
+    else:
+        crossmatches(given.observations)
+
+
+def crossmatches(n: int) -> None:
+    """Cross-matches of n observations, and of ten times as many lazily."""
     given = tables(1, n)
     print("| what | matches | seconds | row by row | ratio |\n|---|---|---|---|---|")
     for what, options in (

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exod.astrometry.attitude import radec_to_yagzag, yagzag_to_radec
-from exod.astrometry.framefit import FrameFit, Prior, fit_frame
+from exod.astrometry.framefit import FrameFit, fit_frame
+from exod.astrometry.frameprior import Prior
 from exod.astrometry.rectification import Frame, header_frame
 from exod.errors import ConfigError
 

@@ -22,7 +22,7 @@ from exod.archive.derived import DerivedFile
 from exod.archive.increments import Changes, NewVersion, deriving, write_part
 from exod.archive.parts import Part, derived_pieces, read_part
 from exod.archive.store import Store
-from exod.astrometry.framefit import NO_PRIOR, Prior
+from exod.astrometry.frameprior import NO_PRIOR, Prior
 from exod.counterparts.cache import cache_folder
 from exod.counterparts.opened import open_catalogue
 from exod.counterparts.service import Services

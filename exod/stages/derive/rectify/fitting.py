@@ -13,7 +13,8 @@ import pandas as pd
 
 from exod.archive import Archive
 from exod.archive.ledger.entry import FullEntry
-from exod.astrometry.framefit import FrameFit, Prior, fit_frame
+from exod.astrometry.framefit import FrameFit, fit_frame
+from exod.astrometry.frameprior import Prior
 from exod.counterparts.matching import Positions, julian_year
 from exod.counterparts.opened import Opened, open_catalogue
 from exod.counterparts.service import Services
