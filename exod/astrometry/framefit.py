@@ -6,8 +6,9 @@ chance, at their local density. With the pairs ij of a source i,
 
     L_i = 1 - f + f sum_j N2(d_ij - shift; sigma_ij) / density_i
 
-is the likelihood ratio of "some pair may be true" against "all are chance". The frame maximises
-sum ln L_i + ln prior; the log odds that are returned are this maximum over f as well.
+is the likelihood ratio of "some pair may be true" against "all are chance". Maxima of
+sum ln L_i + ln prior are looked for, over f as well. Around each of them the posterior is integrated:
+the frame is its mean where the integral is largest, and the error its spread.
 """
 
 from __future__ import annotations
@@ -27,10 +28,11 @@ from exod.schemas.arrays import Floats, Indices
 ACCEPTED_LOG_ODDS: Final = 8.0
 """Log odds at the best frame from which it is believed, if the evidence agrees."""
 
-ACCEPTED_EVIDENCE: Final = 3.0
+ACCEPTED_EVIDENCE: Final = 4.5
 """Log evidence from which a frame is believed, against chance and all other frames together.
 
-Chance passes both in fewer than one of a thousand fields (docs/astrometry.md).
+If all references are there by chance it is larger than x in fewer than exp(-x) of fields; in
+fewer than one of a thousand it is above this (docs/astrometry.md).
 """
 
 
@@ -43,10 +45,10 @@ class FrameFit:
     frame : Frame or None
         The frame, best of all; None where there was nothing to fit.
     log_odds : float
-        Maximum of the log likelihood ratio against chance alone, the prior included.
+        Log likelihood ratio against chance alone at the maximum, the prior included.
     log_evidence : float
         Logarithm of the probability of this frame over that of chance and all other frames that
-        were found, each integrated over its parameters (Laplace's approximation).
+        were found, each integrated over shift, rotation and fraction.
     n_sources : int
         Sources that took part.
     n_matched : float
