@@ -7,8 +7,8 @@ chance, at their local density. With the pairs ij of a source i,
     L_i = 1 - f + f sum_j N2(d_ij - shift; sigma_ij) / density_i
 
 is the likelihood ratio of "some pair may be true" against "all are chance". Maxima of
-sum ln L_i + ln prior are looked for, over f as well. Around each of them the posterior is integrated:
-the frame is its mean where the integral is largest, and the error its spread.
+sum ln L_i + ln prior are looked for, over f as well, and around each of them the posterior is
+integrated: where the integral is largest its mean is the frame, and its spread the error.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ BATCH_SOURCES: Final = 10_000
 BATCH_OBSERVATIONS: Final = 100
 """Known sources and observations of a batch at most; a single one may have more."""
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 """Of what the tables mean; with another one they are made anew."""
 
 
