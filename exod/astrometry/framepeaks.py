@@ -98,7 +98,7 @@ def odds_of_sources(pairs: NearPairs, frames: Frames, widened: float = 0.0) -> N
         -pairs.lever_north,
         -(pairs.lever_east**2 + pairs.lever_north**2) / 2,
     ]
-    left, right = np.stack(terms / variance, axis=1), np.stack(powers)
+    left, right = np.stack(terms, axis=1) / variance[:, None], np.stack(powers)
     odds = left.astype(np.float32) @ right.astype(np.float32)
     np.exp(odds, out=odds)
     return np.add.reduceat(odds, pairs.firsts, axis=0)
@@ -158,7 +158,7 @@ def _climb(pairs: NearPairs, frames: Frames, prior: Prior) -> tuple[Frames, Floa
         before = _FRACTION_STRENGTH
         fractions = (p_match.sum(axis=1) + before) / (pairs.n_sources + 2 * before)
         still = np.abs(moved - frames).max() < _STILL
-        frames = moved
+        frames = np.asarray(moved, float)
         if still:
             break
     ratio = memberships(pairs, frames, fractions)[1] + prior.logarithm(frames)
