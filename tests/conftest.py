@@ -43,6 +43,15 @@ def _own_port() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _disk_not_waited_for() -> Iterator[None]:
+    """Nobody cuts the power of this machine; processes that tests start do wait for its disk."""
+    with pytest.MonkeyPatch.context() as patch:
+        # It refuses what is no open file as well.
+        patch.setattr(os, "fsync", os.fstat)
+        yield
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """Real data: EXOD_TEST_DATA, or shared/data beside the checkout."""
