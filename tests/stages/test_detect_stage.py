@@ -8,6 +8,7 @@ import os
 import re
 import signal
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from subprocess import PIPE
 from typing import Any
@@ -281,8 +282,7 @@ def test_interrupted(
     tmp_path: Path,
 ) -> None:
     """What has begun is finished and committed; the same command does the rest."""
-    root = tmp_path / "archive"
-    error, output, code = interrupt(several, root, scheduler, signals)
+    root, error, output, code = interrupted(several, tmp_path, scheduler, signals)
     done = attempts(root)
     assert 1 <= len(done) < 6
     assert code == end
@@ -302,8 +302,7 @@ def test_interrupted(
 @pytest.mark.parametrize("scheduler", ["sync", "local"])
 def test_interrupted_twice(scheduler: str, several: Path, tmp_path: Path) -> None:
     """The second Ctrl-C waits for nothing."""
-    root = tmp_path / "archive"
-    error, _, code = interrupt(several, root, scheduler, ["SIGINT", "SIGINT"])
+    root, error, _, code = interrupted(several, tmp_path, scheduler, ["SIGINT", "SIGINT"])
     assert code == 130
     # It may come when what had begun is just finished.
     assert re.fullmatch(
@@ -313,6 +312,22 @@ def test_interrupted_twice(scheduler: str, several: Path, tmp_path: Path) -> Non
     )
     open_archive(root).gc(0)
     assert not list(root.rglob("*.tmp"))
+
+
+def interrupted(
+    data: Path, folder: Path, scheduler: str, signals: list[str]
+) -> tuple[Path, str, str, int | None]:
+    """Archive, errors, output and exit code of a search that gets signals before its end.
+
+    On a busy machine they may come too late. Then there is another search.
+    """
+    for number in range(5):
+        root = folder / str(number) / "archive"
+        root.parent.mkdir()
+        found = interrupt(data, root, scheduler, signals)
+        if len(attempts(root)) < 6:
+            break
+    return root, *found
 
 
 def interrupt(
@@ -334,7 +349,8 @@ def interrupt(
                 process.terminate()
             else:
                 # As a terminal does: to every process of the command.
-                os.killpg(process.pid, signal.SIGINT)
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGINT)
             # The next comes when this one has been heard.
             wait_until(lambda: FINISHING in said.read_text(), process)
         _, error = process.communicate(timeout=LONGEST)
