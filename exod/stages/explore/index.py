@@ -44,13 +44,13 @@ class IndexTable:
         The facets, and the column of each.
     labels : dict of str to list
         The values that have codes, by facet.
-    numbers : dict of str to str
-        Columns in single precision, and the columns that they are of.
+    numbers : tuple of str
+        Columns that it has in single precision, with ``_f4`` after their names.
     """
 
     facets: tuple[tuple[Facet, str], ...]
     labels: Mapping[str, Sequence[Any]]
-    numbers: Mapping[str, str]
+    numbers: tuple[str, ...]
 
     @classmethod
     def of(cls, table: Table, labels: Mapping[str, Sequence[Any]]) -> IndexTable:
@@ -61,8 +61,8 @@ class IndexTable:
             own = next((name for name in facet.column.split("|") if name in there), "")
             if own and (facet.kind == "bins" or facet.name in labels):
                 found.append((facet, own))
-        best = {name: next((n for n in _names(name) if n in there), "") for name in SORTABLE}
-        return cls(tuple(found), labels, {name: own for name, own in best.items() if own})
+        own = (next((n for n in _names(name) if n in there), "") for name in SORTABLE)
+        return cls(tuple(found), labels, tuple(filter(None, own)))
 
     @property
     def schema(self) -> pa.Schema:
@@ -96,7 +96,7 @@ class IndexTable:
                 values = _latitude(rows) if own == "#latitude" else _floats(rows[own])
                 columns.append(facet.binned(values))
         columns += [_mask(rows), pixel.astype(np.uint16)]
-        columns += [rows[own].cast(pa.float32()) for own in self.numbers.values()]
+        columns += [rows[own].cast(pa.float32()) for own in self.numbers]
         return pa.Table.from_arrays(list(map(_column, columns)), schema=self.schema)
 
 

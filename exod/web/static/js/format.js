@@ -9,8 +9,9 @@ export function number(value, digits = 4) {
   return String(Number(value.toPrecision(digits + (size >= 1000 ? 2 : 0))));
 }
 
-/** Any value of a table as text. */
-export function text(value) {
+/** Any value of a table as text; positions, in degrees, to a tenth of an arcsecond. */
+export function text(value, unit = "") {
+  if (unit === "deg" && typeof value === "number") return value.toFixed(5);
   if (value === null || value === undefined) return "–";
   if (typeof value === "number" || typeof value === "bigint") return number(value);
   if (value instanceof Date) return value.toISOString();

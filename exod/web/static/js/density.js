@@ -1,0 +1,123 @@
+// A plot of two facets: counts in bins, brushed with the mouse; the same numbers as a table for readers.
+
+import { colour, h, put } from "./dom.js";
+import { histogram, short, sizeOf } from "./engine.js";
+import { change } from "./site.js";
+import { shade } from "./skymap.js";
+
+const EDGE = { left: 52, right: 8, top: 6, bottom: 34 };
+
+/** A plot with choices of its axes; `names` are the parts of the address that hold them. */
+export function densityPlot(about, names, axes) {
+  const facets = about.facets.filter((facet) => sizeOf(facet) > 1);
+  const canvas = h("canvas", { role: "img", class: "density" });
+  const words = h("p", { class: "quiet small" });
+  const chosen = axes.map((axis, number) => h("select", {
+    "aria-label": ["Horizontal axis", "Vertical axis"][number],
+    onchange: (event) => change({ [names[number]]: event.target.value }, true),
+  }, facets.map((facet) => h("option", { value: facet.name }, facet.label))));
+  let shown = null;
+
+  function inner() {
+    return [canvas.clientWidth - EDGE.left - EDGE.right, canvas.clientHeight - EDGE.top - EDGE.bottom];
+  }
+
+  function draw() {
+    if (!shown) return;
+    const { found, x, y } = shown;
+    const ratio = devicePixelRatio || 1;
+    [canvas.width, canvas.height] = [canvas.clientWidth * ratio, canvas.clientHeight * ratio];
+    const context = canvas.getContext("2d");
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    context.clearRect(0, 0, canvas.clientWidth, canvas.clientHeight);
+    const [width, height] = inner();
+    const [dx, dy] = [width / found.columns, height / found.rows];
+    for (let row = 0; row < found.rows; row++) {
+      for (let column = 0; column < found.columns; column++) {
+        const count = found.counts[row * found.columns + column];
+        if (!count) continue;
+        context.fillStyle = shade(count, found.largest);
+        context.fillRect(EDGE.left + column * dx, EDGE.top + height - (row + 1) * dy, Math.max(dx, 2), Math.max(dy, 2));
+      }
+    }
+    context.strokeStyle = colour("--line");
+    context.strokeRect(EDGE.left, EDGE.top, width, height);
+    context.fillStyle = colour("--quiet");
+    context.font = "11px system-ui, sans-serif";
+    context.textAlign = "center";
+    for (const [at, text] of ticks(x)) context.fillText(text, EDGE.left + at * width, EDGE.top + height + 13);
+    context.fillText(x.label, EDGE.left + width / 2, EDGE.top + height + 28);
+    context.textAlign = "right";
+    for (const [at, text] of ticks(y)) context.fillText(text, EDGE.left - 4, EDGE.top + height - at * height + 4);
+    context.save();
+    context.translate(11, EDGE.top + height / 2);
+    context.rotate(-Math.PI / 2);
+    context.textAlign = "center";
+    context.fillText(y.label, 0, 0);
+    context.restore();
+  }
+
+  let start = null;
+  const place = (event) => {
+    const box = canvas.getBoundingClientRect();
+    const [width, height] = inner();
+    const { found } = shown;
+    const bin = (at, size) => Math.max(0, Math.min(size - 1, Math.floor(at * size)));
+    return [bin((event.clientX - box.left - EDGE.left) / width, found.columns), bin(1 - (event.clientY - box.top - EDGE.top) / height, found.rows)];
+  };
+  canvas.addEventListener("pointerdown", (event) => {
+    if (!shown) return;
+    start = place(event);
+    canvas.setPointerCapture(event.pointerId);
+  });
+  canvas.addEventListener("pointermove", (event) => {
+    if (!start) return;
+    draw();
+    const [width, height] = inner();
+    const { found } = shown;
+    const end = place(event);
+    const [low, high] = [0, 1].map((axis) => [Math.min(start[axis], end[axis]), Math.max(start[axis], end[axis]) + 1]).reduce((sum, pair) => [[...sum[0], pair[0]], [...sum[1], pair[1]]], [[], []]);
+    const context = canvas.getContext("2d");
+    context.strokeStyle = colour("--accent");
+    context.lineWidth = 2;
+    context.strokeRect(EDGE.left + (low[0] * width) / found.columns, EDGE.top + height - (high[1] * height) / found.rows,
+      ((high[0] - low[0]) * width) / found.columns, ((high[1] - low[1]) * height) / found.rows);
+    context.lineWidth = 1;
+  });
+  canvas.addEventListener("pointerup", (event) => {
+    if (!start) return;
+    const end = place(event);
+    const patch = {};
+    [shown.x, shown.y].forEach((facet, axis) => {
+      const [low, high] = [start[axis], end[axis]].sort((one, other) => one - other);
+      patch[facet.name] = facet.kind === "bins" ? `${low}-${high}` : Array.from({ length: high - low + 1 }, (_, code) => low + code).join(".");
+    });
+    start = null;
+    change(patch);
+  });
+  addEventListener("resize", draw);
+  addEventListener("themechange", draw);
+
+  return {
+    element: h("section", { class: "panel", "aria-label": "Plot of two facets" },
+      h("div", { class: "bar" }, chosen[0], h("span", { class: "quiet" }, "against"), chosen[1]), canvas, words),
+    update(count, state) {
+      const [x, y] = names.map((name, axis) => facets.find((facet) => facet.name === (state.get(name) || axes[axis])) ?? facets[axis]);
+      [chosen[0].value, chosen[1].value] = [x.name, y.name];
+      const found = histogram(count, x.name, y.name);
+      shown = { found, x, y };
+      const total = found.counts.reduce((sum, one) => sum + one, 0);
+      canvas.setAttribute("aria-label", `${y.label} against ${x.label}: ${total} rows have both, at most ${found.largest} in a bin.`);
+      put(words, `${total} of ${count.rows} have both. Drag over the plot to choose.`);
+      draw();
+    },
+  };
+}
+
+function ticks(facet) {
+  if (facet.kind === "codes") {
+    const size = facet.labels.length;
+    return facet.labels.map((label, code) => [(code + 0.5) / size, String(label)]).filter((_, code) => code % Math.ceil(size / 6) === 0);
+  }
+  return [0, 16, 32, 48, 64].map((edge) => [edge / 64, short(facet.edges[edge])]);
+}

@@ -1,0 +1,145 @@
+// The facets at the left: a histogram each, brushed with the mouse or the keyboard, or a list of values.
+
+import { h, put, svg } from "./dom.js";
+import { MISSING, short, sizeOf } from "./engine.js";
+import { change } from "./site.js";
+
+const WIDTH = 192;
+const HEIGHT = 36;
+
+/** Make the facets of a table once; `update(found, state)` shows other counts. */
+export function facetList(about) {
+  const parts = about.facets.map((facet) => (facet.kind === "bins" ? histogramFacet(facet) : codeFacet(facet)));
+  const flags = flagFacet(about.flags);
+  return {
+    element: h("form", { class: "facets", "aria-label": "Facets", onsubmit: (event) => event.preventDefault() },
+      parts.map((part) => part.element), flags.element),
+    update(found, state) {
+      for (const part of parts) part.update(found.counts[part.name], state.get(part.name) || "");
+      flags.update(found.flagCounts, state);
+    },
+  };
+}
+
+function histogramFacet(facet) {
+  const bars = Array.from({ length: 64 }, (_, bin) =>
+    svg("rect", { x: (bin * WIDTH) / 64, width: WIDTH / 64 - 0.4, y: 0, height: 0 }));
+  const brush = svg("rect", { class: "brush", y: 0, height: HEIGHT, x: 0, width: 0 });
+  const drawing = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "histogram", "aria-hidden": "true" }, bars, brush);
+  const words = h("span", { class: "quiet range" });
+  const [low, high] = ["from", "to"].map((what) => h("input", {
+    type: "range", min: 0, max: 63, step: 1, "aria-label": `${facet.label} ${what}`,
+    oninput: () => preview(), onchange: () => choose(),
+  }));
+  const clear = h("button", { type: "button", class: "quiet clear", onclick: () => change({ [facet.name]: null }) }, "all");
+
+  function chosen() {
+    return [Number(low.value), Number(high.value)].sort((one, other) => one - other);
+  }
+
+  function choose() {
+    const [from, to] = chosen();
+    change({ [facet.name]: from === 0 && to === 63 ? null : `${from}-${to}` });
+  }
+
+  function preview() {
+    const [from, to] = chosen();
+    brush.setAttribute("x", (from * WIDTH) / 64);
+    brush.setAttribute("width", ((to - from + 1) * WIDTH) / 64);
+    const text = `${short(facet.edges[from])} to ${short(facet.edges[to + 1])}`;
+    put(words, text);
+    low.setAttribute("aria-valuetext", short(facet.edges[from]));
+    high.setAttribute("aria-valuetext", short(facet.edges[to + 1]));
+  }
+
+  function binAt(event) {
+    const box = drawing.getBoundingClientRect();
+    return Math.max(0, Math.min(63, Math.floor(((event.clientX - box.left) / box.width) * 64)));
+  }
+
+  drawing.addEventListener("pointerdown", (event) => {
+    const start = binAt(event);
+    drawing.setPointerCapture(event.pointerId);
+    const move = (moved) => {
+      const [from, to] = [start, binAt(moved)].sort((one, other) => one - other);
+      [low.value, high.value] = [from, to];
+      preview();
+    };
+    move(event);
+    drawing.addEventListener("pointermove", move);
+    drawing.addEventListener("pointerup", () => {
+      drawing.removeEventListener("pointermove", move);
+      choose();
+    }, { once: true });
+  });
+
+  return {
+    name: facet.name,
+    element: h("fieldset", { dataset: { facet: facet.name } }, h("legend", {}, facet.label, " ", words, clear), drawing,
+      h("div", { class: "ends" }, low, high)),
+    update(counts, text) {
+      const largest = Math.max(1, ...counts.subarray(0, 64));
+      const [from, to] = text ? text.split("-").map(Number) : [0, 63];
+      bars.forEach((bar, bin) => {
+        const height = counts[bin] ? Math.max(1.5, (HEIGHT * Math.log1p(counts[bin])) / Math.log1p(largest)) : 0;
+        bar.setAttribute("height", height);
+        bar.setAttribute("y", HEIGHT - height);
+        bar.setAttribute("class", bin >= from && bin <= to ? "in" : "out");
+      });
+      [low.value, high.value] = [from, to];
+      preview();
+      brush.style.display = text ? "" : "none";
+      clear.hidden = !text;
+      const missing = counts[MISSING];
+      words.title = missing ? `${missing} without a value` : "";
+    },
+  };
+}
+
+function codeFacet(facet) {
+  const boxes = facet.labels.map((label, code) => {
+    const input = h("input", { type: "checkbox", value: code, onchange: choose });
+    const number = h("span", { class: "count" });
+    return { input, number, element: h("label", {}, input, ` ${label} `, number) };
+  });
+  function choose() {
+    const codes = boxes.filter((box) => box.input.checked).map((box) => box.input.value);
+    change({ [facet.name]: codes.join(".") || null });
+  }
+  return {
+    name: facet.name,
+    element: h("fieldset", { dataset: { facet: facet.name } }, h("legend", {}, facet.label),
+      h("div", { class: sizeOf(facet) > 8 ? "codes long" : "codes" }, boxes.map((box) => box.element))),
+    update(counts, text) {
+      const codes = new Set(text ? text.split(".") : []);
+      boxes.forEach((box, code) => {
+        box.input.checked = codes.has(String(code));
+        put(box.number, String(counts[code]));
+        box.element.classList.toggle("none", !counts[code] && !box.input.checked);
+      });
+    },
+  };
+}
+
+function flagFacet(names) {
+  const selects = names.map((name, bit) => {
+    const select = h("select", { "aria-label": name, onchange: choose },
+      h("option", { value: "" }, "any"), h("option", { value: "noflag" }, "not set"), h("option", { value: "flag" }, "set"));
+    const number = h("span", { class: "count" });
+    return { select, number, bit, element: h("label", {}, select, ` ${name.replace("filt_", "")} `, number) };
+  });
+  function choose() {
+    const bits = (value) => selects.filter(({ select }) => select.value === value).map(({ bit }) => bit).join(".") || null;
+    change({ flag: bits("flag"), noflag: bits("noflag") });
+  }
+  return {
+    element: h("fieldset", { dataset: { facet: "flags" } }, h("legend", {}, "Flags"), h("div", { class: "codes flags" }, selects.map((one) => one.element))),
+    update(counts, state) {
+      const has = (name, bit) => (state.get(name) || "").split(".").includes(String(bit));
+      selects.forEach(({ select, number, bit }) => {
+        select.value = has("flag", bit) ? "flag" : has("noflag", bit) ? "noflag" : "";
+        put(number, String(counts[bit]));
+      });
+    },
+  };
+}

@@ -1,0 +1,119 @@
+// The catalogue: facets, sky, plots and the table, all showing what the address chooses.
+
+import { h, put } from "../dom.js";
+import { meta } from "../data.js";
+import { count, inWords, ordered, skyCounts } from "../engine.js";
+import { densityPlot } from "../density.js";
+import { facetList } from "../facets.js";
+import { plural } from "../format.js";
+import { change, here, mode, visit } from "../site.js";
+import { rowTable } from "../rowtable.js";
+import { skyMap } from "../skymap.js";
+
+const COLUMNS = {
+  sources: ["srcid", "ra_deg", "dec_deg", "best_lc_sigma_max_B_peak", "best_kind", "best_duration", "best_excess", "best_hr_event", "n_detections", "n_observations", "n_undetected", "best_t_start_utc"],
+  detections: ["detid", "srcid", "ra_deg", "dec_deg", "sigma_peak", "sigma_eclipse", "kind", "t_bin", "duration", "excess", "hr_event", "fap_obs", "t_start_utc"],
+};
+
+let [parts, shownTable] = [null, ""];
+
+export async function show(main, state) {
+  const { tables } = await meta();
+  const table = tables[state.get("table")] ? state.get("table") : "sources";
+  const about = tables[table];
+  const columns = COLUMNS[table].filter((name) => about.columns.some((column) => column.name === name));
+  shownTable = table;
+  parts = {
+    facets: facetList(about),
+    sky: skyMap((ra, dec) => change({ cone: `${ra.toFixed(3)},${dec.toFixed(3)},3600` })),
+    plots: [
+      densityPlot(about, ["x", "y"], ["hr", "sigma"]),
+      densityPlot(about, ["x2", "y2"], ["duration", "excess"]),
+    ],
+    table: rowTable(about, table, columns),
+    title: h("h1", { "aria-live": "polite" }),
+    chips: h("ul", { class: "chips", "aria-label": "What is chosen" }),
+    problem: h("p", { role: "alert" }),
+    same: h("details", { class: "same" }),
+  };
+  const toggle = ["sources", "detections"].map((name) => h("button", {
+    type: "button", "aria-pressed": String(name === table), onclick: () => visit("/", name === "sources" ? {} : { table: name }),
+  }, name));
+  const where = h("input", { type: "search", name: "where", placeholder: "sigma_peak > 5 and duration < 100", "aria-label": "Condition on any column", size: 34, value: state.get("where") || "" });
+  const cone = h("input", { type: "search", name: "cone", placeholder: "RA,Dec,arcsec", "aria-label": "Circle on the sky", size: 18, value: state.get("cone") || "" });
+  const name = h("input", { type: "search", name: "name", placeholder: "J1234…", "aria-label": "Name of a source", size: 10, value: state.get("name") || "" });
+  parts.boxes = { where, cone, name };
+  const form = h("form", {
+    class: "asking", role: "search",
+    onsubmit(event) {
+      event.preventDefault();
+      change({ where: where.value.trim() || null, cone: cone.value.trim() || null, name: name.value.trim() || null });
+    },
+  }, where, cone, name, h("button", { class: "main" }, "Choose"));
+  put(main,
+    h("div", { class: "catalogue" },
+      h("details", { class: "side", open: innerWidth > 800 }, h("summary", {}, "Facets"), parts.facets.element),
+      h("div", { class: "content" },
+        h("div", { class: "bar" }, parts.title, h("div", { role: "group", "aria-label": "Rows" }, toggle)),
+        form, parts.problem, parts.chips,
+        h("div", { class: "panels" }, parts.sky.element, parts.plots.map((plot) => plot.element)),
+        parts.table.element, parts.same)));
+  await update(state);
+}
+
+export async function update(state) {
+  const table = state.get("table") || "sources";
+  if (table !== shownTable) return show(document.getElementById("main"), state);
+  for (const [name, box] of Object.entries(parts.boxes)) box.value = state.get(name) || "";
+  let found;
+  try {
+    found = await count(table, state);
+    put(parts.problem);
+  } catch (error) {
+    put(parts.problem, error.message);
+    return;
+  }
+  const { about } = found.index;
+  put(parts.title, `${found.rows.toLocaleString("en")} of ${plural(about.rows, table.slice(0, -1))}`);
+  parts.facets.update(found, state);
+  parts.sky.update(skyCounts(found));
+  for (const plot of parts.plots) plot.update(found, state);
+  chips(about, state);
+  same(about, table, state);
+  const sort = state.get("sort") || (table === "sources" ? "-best_lc_sigma_max_B_peak" : "-sigma_peak");
+  await parts.table.update(await ordered(found, sort), state);
+}
+
+/** What is chosen, each with a button that takes it away. */
+function chips(about, state) {
+  const chip = (text, patch) => h("li", {}, text, " ", h("button", { type: "button", class: "quiet", "aria-label": `Take away: ${text}`, onclick: () => change(patch) }, "×"));
+  const found = about.facets.filter((facet) => state.get(facet.name)).map((facet) => chip(inWords(facet, state.get(facet.name)).people, { [facet.name]: null }));
+  for (const [name, word] of [["flag", "set"], ["noflag", "not set"]]) {
+    if (!state.get(name)) continue;
+    const flags = state.get(name).split(".").map((bit) => about.flags[Number(bit)]?.replace("filt_", ""));
+    found.push(chip(`${flags.join(", ")} ${word}`, { [name]: null }));
+  }
+  for (const name of ["where", "cone", "name", "obsid"]) if (state.get(name)) found.push(chip(`${name}: ${state.get(name)}`, { [name]: null }));
+  if (found.length > 1) {
+    const everything = Object.fromEntries([...state.keys()].filter((key) => key !== "table").map((key) => [key, null]));
+    found.push(h("li", {}, h("button", { type: "button", class: "quiet", onclick: () => change(everything) }, "take all away")));
+  }
+  put(parts.chips, found);
+}
+
+/** The same question at the command line, in Python and in ADQL, and its rows as files. */
+function same(about, table, state) {
+  const conditions = about.facets.filter((facet) => state.get(facet.name)).map((facet) => inWords(facet, state.get(facet.name)).where);
+  for (const bit of (state.get("flag") || "").split(".").filter(Boolean)) conditions.push(about.flags[Number(bit)]);
+  for (const bit of (state.get("noflag") || "").split(".").filter(Boolean)) conditions.push(`not ${about.flags[Number(bit)]}`);
+  if (state.get("where")) conditions.push(`(${state.get("where")})`);
+  const text = conditions.join(" and ");
+  const query = new URLSearchParams(here().state);
+  query.set("table", table);
+  const formats = ["csv", "ecsv", "vot", "fits", "parquet"];
+  const downloads = mode === "server" && h("p", {}, "Download these rows: ", formats.map((format) => [
+    h("a", { href: `api/v1/export.${format}?${query}`, download: `${table}.${format}` }, format.toUpperCase()), " "]));
+  put(parts.same, h("summary", {}, "The same elsewhere, and as files"), downloads,
+    h("p", {}, "Command line"), h("pre", { tabindex: 0 }, `exod query ARCHIVE --from-url '${location.href}'`),
+    h("p", {}, "Python"), h("pre", { tabindex: 0 }, `import duckdb\n\nrows = duckdb.sql("FROM '${table}.parquet'${text ? ` WHERE ${text.replaceAll("==", "=")}` : ""}").df()`));
+}

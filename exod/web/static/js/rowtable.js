@@ -1,0 +1,104 @@
+// The table of the chosen rows: only those in view are read and drawn.
+
+import { h, put } from "./dom.js";
+import { rows as readRows } from "./data.js";
+import { text } from "./format.js";
+import { change, href } from "./site.js";
+
+const HEIGHT = 26;
+const BLOCK = 32;
+
+/** A table; `update(found, order, state)` shows other rows, `order` being their numbers. */
+export function rowTable(about, table, shownColumns, onSelect) {
+  const body = h("tbody", {});
+  const units = new Map(about.columns.map(({ name, unit }) => [name, unit]));
+  const [above, below] = [h("tr", { "aria-hidden": "true" }), h("tr", { "aria-hidden": "true" })];
+  const heads = shownColumns.map((name) => {
+    const column = about.columns.find((one) => one.name === name);
+    const sortable = about.sortable.includes(name);
+    const button = h("button", { type: "button", class: "quiet sort", title: column.description, onclick: () => sortBy(name) }, label(name), column.unit ? h("span", { class: "quiet" }, ` ${column.unit}`) : "");
+    return { name, element: h("th", { scope: "col" }, sortable ? button : h("span", { title: column.description }, label(name))) };
+  });
+  const grid = h("table", { class: "rows" }, h("caption", { class: "hidden" }, `Rows of ${table}`), h("thead", {}, h("tr", {}, heads.map((head) => head.element))), body);
+  const frame = h("div", { class: "scroll rowframe", tabindex: 0, role: "region", "aria-label": `Table of ${table}`, onscroll: () => draw(), onkeydown: keys }, grid);
+  let [order, sort, selected, asked] = [[], "", -1, 0];
+
+  function sortBy(name) {
+    change({ sort: sort === `-${name}` ? name : `-${name}` });
+  }
+
+  function address(row) {
+    return table === "sources" ? href(`/source/${row.region_num}`) : href(`/detection/${encodeURIComponent(row.detid)}`);
+  }
+
+  function keys(event) {
+    const step = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10, j: 1, k: -1 }[event.key];
+    if (step) {
+      selected = Math.max(0, Math.min(order.length - 1, selected + step));
+      const top = selected * HEIGHT;
+      if (top < frame.scrollTop) frame.scrollTop = top;
+      if (top > frame.scrollTop + frame.clientHeight - 3 * HEIGHT) frame.scrollTop = top - frame.clientHeight + 3 * HEIGHT;
+      draw();
+      event.preventDefault();
+    } else if (event.key === "Enter" && selected >= 0) {
+      frame.querySelector("tr.selected a")?.click();
+    }
+  }
+
+  async function draw() {
+    const ticket = ++asked;
+    const first = Math.max(0, Math.floor(frame.scrollTop / HEIGHT / BLOCK) * BLOCK - BLOCK);
+    const last = Math.min(order.length, first + Math.ceil((frame.clientHeight || 400) / HEIGHT) + 3 * BLOCK);
+    const found = await rowsAt(table, Array.from(order.slice(first, last)), shownColumns.concat(table === "sources" ? "region_num" : "detid"));
+    if (ticket !== asked) return;
+    above.style.height = `${first * HEIGHT}px`;
+    below.style.height = `${(order.length - last) * HEIGHT}px`;
+    put(body, above, found.map((row, number) => line(row, first + number)), below);
+  }
+
+  function line(row, number) {
+    const cells = shownColumns.map((name, place) => {
+      const value = text(row[name], units.get(name));
+      const numeric = typeof row[name] === "number" || typeof row[name] === "bigint";
+      return h("td", { class: numeric ? "number" : null }, place === 0 ? h("a", { href: address(row) }, value) : value);
+    });
+    return h("tr", { class: number === selected ? "selected" : null, onclick: () => { selected = number; onSelect?.(row); draw(); } }, cells);
+  }
+
+  return {
+    element: frame,
+    async update(numbers, state) {
+      sort = state.get("sort") || "";
+      order = numbers;
+      selected = Math.min(selected, order.length - 1);
+      for (const { name, element } of heads) {
+        element.setAttribute("aria-sort", sort === name ? "ascending" : sort === `-${name}` ? "descending" : "none");
+      }
+      frame.scrollTop = 0;
+      await draw();
+    },
+  };
+}
+
+function label(name) {
+  return name.replace("best_lc_", "").replace("best_", "").replace("_deg", "").replace("_arcsec", "");
+}
+
+const blocks = new Map();
+
+/** Rows of a table by their numbers; neighbours in the file are read together. */
+async function rowsAt(table, numbers, names) {
+  const size = 128;
+  const wanted = new Set(numbers.map((number) => Math.floor(number / size)));
+  await Promise.all([...wanted].map(async (block) => {
+    const key = `${table} ${block} ${names}`;
+    if (!blocks.has(key)) blocks.set(key, readRows(`${table}.parquet`, block * size, (block + 1) * size, names));
+    await blocks.get(key);
+  }));
+  if (blocks.size > 400) blocks.clear();
+  return Promise.all(numbers.map(async (number) => {
+    const key = `${table} ${Math.floor(number / size)} ${names}`;
+    if (!blocks.has(key)) blocks.set(key, readRows(`${table}.parquet`, Math.floor(number / size) * size, (Math.floor(number / size) + 1) * size, names));
+    return (await blocks.get(key))[number % size];
+  }));
+}
