@@ -61,8 +61,8 @@ class IndexTable:
             own = next((name for name in facet.column.split("|") if name in there), "")
             if own and (facet.kind == "bins" or facet.name in labels):
                 found.append((facet, own))
-        own = (next((n for n in _names(name) if n in there), "") for name in SORTABLE)
-        return cls(tuple(found), labels, tuple(filter(None, own)))
+        best = (next((n for n in _names(name) if n in there), "") for name in SORTABLE)
+        return cls(tuple(found), labels, tuple(filter(None, best)))
 
     @property
     def schema(self) -> pa.Schema:
