@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
@@ -24,8 +24,9 @@ from exod.catalogue.columns import sources
 from exod.catalogue.rows import source_rows
 from exod.catalogue.skyrows import sort_rows
 from exod.errors import ArchiveError
-from exod.schemas.columns import Column, Table
+from exod.schemas.columns import Table
 from exod.stages.explore.index import FLAG_NAMES, IndexTable, labels_of, sky_pixel
+from exod.stages.explore.lightcurves import LIGHT_CURVE_ROWS, light_curve_rows
 from exod.tablefiles.fits import row_groups
 
 NEEDED: Final = ("unique", "features", "flags")
@@ -35,7 +36,7 @@ DETAIL_ROWS: Final = 4_096
 INDEX_ROWS: Final = 122_880
 """Rows of a row group, of the tables that are read row by row, and of the index."""
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 """Of what its files mean; with another one they are made anew."""
 
 Rows = Iterator[pa.Table]
@@ -96,6 +97,7 @@ def make_explorer(
             writer = _Writer(archive.store, new, Path(folder), on_step)
             writer.write(*_detections(snapshot, matches), "detid")
             writer.write(*_sources(snapshot, matches), "region_num")
+            writer.write_plain(*light_curve_rows(snapshot), LIGHT_CURVE_ROWS)
         new.summary = {"tables": writer.described, "catalogues": matches}
     made = archive.derived(EXPLORER)
     if made is None:
@@ -162,8 +164,7 @@ class _Writer:
     def write(self, table: Table, chunks: Rows, then: str) -> None:
         """Write the rows to files ``<table>`` and ``<table>_index``, sorted by place and `then`."""
         self._on_step(f"Reading {table.name}")
-        plain = [replace_nullable(column) for column in table.columns]
-        table = Table(table.name, table.description, tuple(plain), ())
+        table = as_shown(table)
         source = self._scratch / f"{table.name}-read.parquet"
         first = next(chunks)
         with pq.ParquetWriter(source, table.schema, compression="zstd") as sink:
@@ -191,6 +192,13 @@ class _Writer:
                 for c in table.columns
             ],
         }
+
+    def write_plain(self, table: Table, chunks: Rows, group_rows: int) -> None:
+        """Write rows to a file as they are, with null for NaN."""
+        self._on_step(f"Writing {table.name}")
+        table = as_shown(table)
+        parts = (without_nan(chunk, table) for chunk in chunks)
+        self._file(table.name, table.schema, parts, group_rows)
 
     def _write_files(self, table: Table, index: IndexTable, path: Path) -> None:
         with pq.ParquetFile(path) as file:
@@ -230,11 +238,10 @@ class _Writer:
         )
 
 
-def replace_nullable(column: Column) -> Column:
-    """The column as the explorer has it: a missing number is null."""
-    return Column(
-        column.name, column.type, column.unit, column.description, nullable=True, ucd=column.ucd
-    )
+def as_shown(table: Table) -> Table:
+    """The table as the explorer has it: a missing number is null."""
+    columns = tuple(replace(column, nullable=True, dates="") for column in table.columns)
+    return Table(table.name, table.description, columns, ())
 
 
 def without_nan(rows: pa.Table, table: Table) -> pa.Table:

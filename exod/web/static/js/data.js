@@ -63,21 +63,22 @@ export async function hasFile(name) {
   return name in (await meta()).files;
 }
 
-/** Whole columns of a file: typed arrays where the values are numbers that are never missing. */
-export async function columns(name, names) {
+/** Columns of a file, of all rows or some: typed arrays where the values are numbers that are never missing. */
+export async function columns(name, names, start = 0, stop = Infinity) {
   const { file, metadata } = await opened(name);
-  const length = Number(metadata.num_rows);
+  const last = Math.min(stop, Number(metadata.num_rows));
+  const length = last - start;
   const found = {};
   await parquetRead({
-    file, metadata, compressors, columns: names,
-    onChunk({ columnName, columnData, rowStart }) {
+    file, metadata, compressors, columns: names, rowStart: start, rowEnd: last,
+    onChunk({ columnName, columnData, rowStart, rowEnd }) {
       if (!(columnName in found)) {
         const kind = columnData.constructor;
         found[columnName] = kind === Array ? new Array(length) : new kind(length);
       }
-      const target = found[columnName];
-      if (Array.isArray(target)) for (let i = 0; i < columnData.length; i++) target[rowStart + i] = columnData[i];
-      else target.set(columnData, rowStart);
+      // What is read may begin before, and end after, the rows that are wanted.
+      const [from, to] = [Math.max(rowStart, start), Math.min(rowEnd, last)];
+      for (let row = from; row < to; row++) found[columnName][row - start] = columnData[row - rowStart];
     },
   });
   return found;
@@ -93,14 +94,39 @@ export async function rows(name, start, stop, names) {
   });
 }
 
-/** The rows of a file whose column `key` has a value: all its values are read once. */
+/**
+ * The rows of a file whose column `key` has a value.
+ *
+ * Groups of rows whose statistics leave the value out are not read: of a file that is sorted by
+ * the column that is all but one or two.
+ */
 export async function rowsWhere(name, key, value, names) {
-  const values = (await column(name, key));
+  const { file, metadata } = await opened(name);
   const found = [];
-  for (let row = 0; row < values.length; row++) {
-    if (same(values[row], value)) found.push(...(await rows(name, row, row + 1, names)));
+  let start = 0;
+  for (const group of metadata.row_groups) {
+    const stop = start + Number(group.num_rows);
+    if (mayHold(group, key, value)) {
+      const own = await columns(name, [key], start, stop);
+      const numbers = [];
+      own[key].forEach((one, row) => { if (same(one, value)) numbers.push(start + row); });
+      if (numbers.length) {
+        const [first, last] = [numbers[0], numbers.at(-1) + 1];
+        const wanted = new Set(numbers);
+        const read = await rows(name, first, last, names);
+        found.push(...read.filter((_, row) => wanted.has(first + row)));
+      }
+    }
+    start = stop;
   }
   return found;
+}
+
+function mayHold(group, key, value) {
+  const about = group.columns.find((column) => column.meta_data.path_in_schema.join(".") === key)?.meta_data.statistics;
+  const [low, high] = [about?.min_value ?? about?.min, about?.max_value ?? about?.max];
+  if (low === undefined || high === undefined) return true;
+  return typeof low === "bigint" ? low <= BigInt(value) && BigInt(value) <= high : low <= value && value <= high;
 }
 
 const kept = new Map();
