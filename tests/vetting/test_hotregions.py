@@ -12,14 +12,12 @@ from hypothesis.extra.numpy import arrays
 from exod.errors import InputError
 from exod.simulate.camera.detector import DETECTORS
 from exod.simulate.camera.detector import POINTING_PIXEL as SIMULATED_POINTING
+from exod.vetting.detectorframe import POINTING_PIXEL, about_pivot, detector_position
 from exod.vetting.hotregions import (
     GRIDS,
-    POINTING_PIXEL,
     HotSearch,
-    about_pivot,
     boxes_of,
     count_places,
-    detector_position,
     hot_boxes,
     hot_cells,
     inside,
