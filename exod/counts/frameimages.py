@@ -13,7 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from exod.counts.bayes import sigma_equivalent
-from exod.counts.cube import Box, CountCube
+from exod.counts.cube import CountCube
+from exod.counts.grid import Box
 from exod.observation.gti import Frames
 from exod.schemas.arrays import Floats, Integers, Mask
 

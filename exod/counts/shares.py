@@ -16,7 +16,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from exod.counts.cube import CellByCell, Cells, CountCube, sum_over
+from exod.counts.cube import CellByCell, CountCube
+from exod.counts.grid import Cells, sum_over
 from exod.counts.template import bright_cells, inpaint
 from exod.observation.gti import Frames
 from exod.schemas.arrays import Floats, Indices, Mask

@@ -15,7 +15,8 @@ import pandas as pd
 from astropy.convolution import Gaussian2DKernel, convolve
 from numpy.typing import NDArray
 
-from exod.counts.cube import Box, CellByCell, Cells, CountCube, Grid, sum_over
+from exod.counts.cube import CellByCell, CountCube
+from exod.counts.grid import Box, Cells, Grid, sum_over
 from exod.schemas.arrays import Floats, Mask
 
 Image = NDArray[np.float64]

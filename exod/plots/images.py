@@ -18,7 +18,7 @@ from mpl_toolkits.axes_grid1.anchored_artists import (  # type: ignore[import-un
 )
 from numpy.typing import NDArray
 
-from exod.counts.cube import Box
+from exod.counts.grid import Box
 from exod.errors import plural
 from exod.plots.style import (
     GREEN,

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exod.counts.bayes import log10_b_eclipse, log10_b_peak
-from exod.counts.cube import Box, Cells, CountCube, EventsByCell
+from exod.counts.cube import CountCube, EventsByCell
+from exod.counts.grid import Box, Cells
 from exod.counts.shares import ConditionalExpectation
 from exod.counts.template import Expectation
 from exod.schemas.arrays import Floats, Integers, Mask

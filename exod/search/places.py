@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from exod.counts.cube import Box, Cells, CountCube, Grid, box_or_mask
+from exod.counts.cube import CountCube
+from exod.counts.grid import Box, Cells, Grid, box_or_mask
 from exod.schemas.arrays import Indices, Mask
 from exod.search.lightcurves import LightCurve, light_curve_of
 from exod.search.nulls.null import CountedRun

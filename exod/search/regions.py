@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from skimage import measure
 
 from exod.counts.bayes import Thresholds, log10_b_eclipse, log10_b_peak
-from exod.counts.cube import Box, CountCube, SparseChunk
+from exod.counts.cube import CountCube, SparseChunk
+from exod.counts.grid import Box
 from exod.counts.template import Expectation
 from exod.schemas.arrays import Floats, Indices, Mask
 

@@ -14,7 +14,7 @@ from typing import Final
 import pandas as pd
 
 from exod.config import Config
-from exod.counts.cube import Grid
+from exod.counts.grid import Grid
 from exod.errors import ConfigError
 from exod.observation.subsets import MergedEvents
 from exod.search.nulls.conditionalnull import ConditionalNull

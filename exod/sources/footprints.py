@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 from scipy.spatial import cKDTree
 
-from exod.counts.cube import Box
+from exod.counts.grid import Box
 from exod.schemas.arrays import Floats, Indices, Mask
 from exod.sky.healpix import Pixels, sky_pixels
 from exod.sky.plane import TangentPlane

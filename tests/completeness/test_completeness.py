@@ -12,7 +12,8 @@ from helpers.strategies import EPIC, grid_of_size, site_of
 from exod.completeness.virtual import virtual_injection
 from exod.completeness.virtualcells import VirtualCells
 from exod.counts.bayes import Thresholds
-from exod.counts.cube import Box, CountCube
+from exod.counts.cube import CountCube
+from exod.counts.grid import Box
 from exod.counts.template import Expectation, Template
 from exod.instruments.king import KingProfile
 from exod.observation.gti import Frames

@@ -16,7 +16,8 @@ from exod.completeness.matching import ANY
 from exod.completeness.virtual import virtual_injection
 from exod.completeness.virtualwindows import VirtualWindows
 from exod.config import Config
-from exod.counts.cube import Box, CountCube
+from exod.counts.cube import CountCube
+from exod.counts.grid import Box
 from exod.counts.shares import ConditionalExpectation, LevelCurve, LiveTime
 from exod.counts.windows import WindowCounts, Windows, log10_tail
 from exod.observation.gti import Frames

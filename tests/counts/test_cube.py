@@ -9,7 +9,8 @@ from helpers.strategies import PLANE, cubes, grid_of, grid_of_size, lively_cubes
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exod.counts.cube import Box, CountCube, EventsByCell, Grid
+from exod.counts.cube import CountCube, EventsByCell
+from exod.counts.grid import Box, Grid
 from exod.instruments.epic import SKY_EXTENT
 from exod.observation.gti import Frames
 

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exod.counts.bayes import sigma_equivalent
-from exod.counts.cube import Box
 from exod.counts.frameimages import (
     STATISTICS,
     deviation_image,
@@ -16,6 +15,7 @@ from exod.counts.frameimages import (
     frames_between,
     significance_image,
 )
+from exod.counts.grid import Box
 from exod.observation.gti import Frames
 
 

@@ -9,7 +9,7 @@ from helpers.strategies import seeds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exod.counts.cube import Box
+from exod.counts.grid import Box
 from exod.counts.shares import (
     COUNTS_PER_KNOT,
     MIN_COUNTS_PER_CELL,

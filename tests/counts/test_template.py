@@ -10,7 +10,8 @@ from helpers.strategies import grid_of, lively_cubes, seeds
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exod.counts.cube import Box, CountCube
+from exod.counts.cube import CountCube
+from exod.counts.grid import Box
 from exod.counts.template import (
     Template,
     background_template,

@@ -8,7 +8,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from exod.completeness.burstphotons import Site
-from exod.counts.cube import CountCube, Grid
+from exod.counts.cube import CountCube
+from exod.counts.grid import Grid
 from exod.counts.template import Expectation, expect
 from exod.instruments import CAMERAS
 from exod.instruments.epic import SKY_EXTENT, SKY_PIXEL_ARCSEC, XMM

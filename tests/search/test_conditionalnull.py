@@ -13,7 +13,7 @@ from scipy import stats
 import exod
 from exod.config import Config
 from exod.counts.bayes import MU_REFERENCE, n_peak
-from exod.counts.cube import Box
+from exod.counts.grid import Box
 from exod.observation.subsets import MergedEvents, merge_subset
 from exod.search.nulls import conditionalnull
 from exod.search.nulls.conditionalnull import p_of_sigma

@@ -6,7 +6,8 @@ from helpers.strategies import lively_cubes, seeds
 from hypothesis import given
 
 from exod.counts.bayes import log10_b_eclipse, log10_b_peak
-from exod.counts.cube import Box, EventsByCell
+from exod.counts.cube import EventsByCell
+from exod.counts.grid import Box
 from exod.search.lightcurves import light_curve
 
 

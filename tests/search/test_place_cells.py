@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exod.counts.bayes import log10_b_eclipse, log10_b_peak
-from exod.counts.cube import Box, EventsByCell, box_or_mask
+from exod.counts.cube import EventsByCell
+from exod.counts.grid import Box, box_or_mask
 from exod.observation.gti import BadTime
 from exod.search.lightcurves import light_curve
 from exod.search.nulls.null import CountedRun

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from exod.counts.bayes import Thresholds, log10_b_eclipse, log10_b_peak
-from exod.counts.cube import Box, CountCube
+from exod.counts.cube import CountCube
+from exod.counts.grid import Box
 from exod.counts.template import Expectation, Template
 from exod.observation.gti import Frames
 from exod.search.regions import (

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exod.config import Config
-from exod.counts.cube import Box
+from exod.counts.grid import Box
 from exod.errors import ConfigError
 from exod.observation.events import select_events
 from exod.observation.subsets import merge_subset, split_subsets

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exod.counts.cube import Box
+from exod.counts.grid import Box
 from exod.sky.healpix import is_among, sky_pixels
 from exod.sky.plane import TangentPlane
 from exod.sky.sphere import unit_vectors

@@ -11,7 +11,7 @@ from matplotlib.colors import AsinhNorm, ListedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from exod.counts.cube import Box
+from exod.counts.grid import Box
 from exod.counts.template import TemplateSteps
 from exod.errors import plural
 from exod.plots.style import SMALL

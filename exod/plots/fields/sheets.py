@@ -16,8 +16,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, Patch, Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from exod.counts.cube import Box
 from exod.counts.frameimages import ImageLayer
+from exod.counts.grid import Box
 from exod.errors import plural
 from exod.plots.style import BLACK, GREEN, GREY, SMALL, Row, as_it_is, run_text, utc
 

@@ -17,7 +17,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from exod.config import Band, Config
-from exod.counts.cube import Box, CountCube, Grid
+from exod.counts.cube import CountCube
+from exod.counts.grid import Box, Grid
 from exod.counts.shares import ConditionalExpectation
 from exod.counts.template import Expectation, mask_radius, source_discs
 from exod.observation.gti import BadTime, Frames, camera_off

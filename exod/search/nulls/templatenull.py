@@ -13,7 +13,8 @@ from typing import Final
 import numpy as np
 
 from exod.counts.bayes import Thresholds, log10_b_peak, threshold
-from exod.counts.cube import Box, CountCube
+from exod.counts.cube import CountCube
+from exod.counts.grid import Box
 from exod.counts.template import Expectation, expect
 from exod.schemas.arrays import Floats, Mask
 from exod.search.nulls.binning import counted_runs

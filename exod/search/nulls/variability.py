@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from scipy import stats
 from skimage import measure
 
-from exod.counts.cube import Box, CountCube
+from exod.counts.cube import CountCube
+from exod.counts.grid import Box
 from exod.schemas.arrays import Floats, Indices, Integers, Mask
 
 MAX_REGIONS: Final = 15

@@ -13,7 +13,6 @@ from astropy.time import Time
 
 from exod import __version__
 from exod.archive import Archive
-from exod.counts.cube import Box
 from exod.counts.frameimages import (
     ImageLayer,
     deviation_image,
@@ -21,6 +20,7 @@ from exod.counts.frameimages import (
     frames_between,
     significance_image,
 )
+from exod.counts.grid import Box
 from exod.errors import ArchiveError, InputError
 from exod.files.whole import write_whole
 from exod.instruments import instrument_of

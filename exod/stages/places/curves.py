@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from exod.config import Band, Config
-from exod.counts.cube import Box, Cells
+from exod.counts.grid import Box, Cells
 from exod.errors import InputError
 from exod.observation.observations import Observation
 from exod.observation.subsets import MergedEvents

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from exod.archive import Archive
-from exod.counts.cube import Box, CountCube
+from exod.counts.cube import CountCube
+from exod.counts.grid import Box
 from exod.errors import ConfigError, InputError
 from exod.observation.gti import Frames
 from exod.observation.subsets import MergedEvents

@@ -22,7 +22,7 @@ from exod.archive.ledger.entry import LedgerEntry, StoredFile
 from exod.archive.parquet import read_file, writer
 from exod.archive.parts import Part, derived_pieces, read_part
 from exod.archive.store import Store, reported
-from exod.counts.cube import Box
+from exod.counts.grid import Box
 from exod.errors import ArchiveError
 from exod.observation.times import mjd_of
 from exod.schemas.columns import Column, Table
