@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from exod.archive.compaction import read_pointer
-from exod.archive.ledger.entry import FullEntry, LedgerEntry, input_files, read_entry
+from exod.archive.ledger.entry import FullEntry, LedgerEntry, read_entry
 from exod.archive.ledger.table import read_ledger
 from exod.archive.parquet import (
     FileReplacedError,
@@ -83,29 +83,6 @@ class ArchiveReader(ProductReader):
             If an entry is damaged or cannot be read.
         """
         return read_ledger(self._store).entries()
-
-    def is_done(self, obsid: str, inputs: Iterable[Any]) -> bool:
-        """Whether an observation needs no processing: done with these settings and these inputs.
-
-        A failed one and one with a damaged entry are not done; processing replaces the entry.
-
-        Parameters
-        ----------
-        obsid : str
-            Observation identifier.
-        inputs : iterable
-            As in `commit`; the order does not matter.
-        """
-        try:
-            entry = self.entry(obsid)
-        except ArchiveError:
-            return False
-        return (
-            entry is not None
-            and entry.status != "FAILED"
-            and entry.fingerprint == self.fingerprint
-            and entry.inputs == input_files(inputs)
-        )
 
     def status(self) -> pd.DataFrame:
         """Summarise the ledger, one row an observation, sorted by obsid.

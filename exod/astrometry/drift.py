@@ -41,8 +41,6 @@ _BLOCK: Final = 2_000_000
 _REPEATS: Final = 10
 """Times that a fit is repeated with new weights, after which they stay what they are."""
 
-_SEASONAL: Final = ("constant", "linear", "quadratic", "cubic", "sine", "cosine")
-
 
 @dataclass(frozen=True)
 class Step:
@@ -321,11 +319,6 @@ def without_season(years: ArrayLike, values: ArrayLike) -> Floats:
 def spread_of(values: Floats) -> float:
     """Standard deviation from the median of absolute deviations; zero without values."""
     return float(1.4826 * np.median(np.abs(values - np.median(values)))) if len(values) else 0.0
-
-
-def seasonal_names() -> tuple[str, ...]:
-    """Names of the coefficients of a seasonal fit, in order."""
-    return _SEASONAL
 
 
 def _terms(time: Floats) -> Floats:

@@ -73,14 +73,6 @@ class Calibration:
         squared = self.tail * np.expm1(-2.0 / self.tail * np.log1p(-fraction))
         return np.asarray(np.sqrt(self.variance(error_arcsec) * squared))
 
-    def normalised(self, separation_arcsec: ArrayLike, error_arcsec: ArrayLike) -> Floats:
-        """Separations in units of their errors, which follow Rayleigh's distribution.
-
-        They are those of the same probability: without a tail, the separation over the error.
-        """
-        ratio = np.asarray(separation_arcsec, float) ** 2 / self.variance(error_arcsec)
-        return np.asarray(np.sqrt(self.tail * np.log1p(ratio / self.tail)))
-
     def cumulative(self, separation_arcsec: ArrayLike, error_arcsec: ArrayLike) -> Floats:
         """Probability of a smaller separation, of true and chance pairs within the radius."""
         separation, variance = np.asarray(separation_arcsec, float), self.variance(error_arcsec)

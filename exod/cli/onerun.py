@@ -46,7 +46,7 @@ class RunOptions:
     pixel: float | None = None
 
     def of_files(self) -> Config:
-        """RunOptions of a search of event files, with one run unless the user wants several."""
+        """Settings of a search of event files, with one run unless the user wants several."""
         from exod.stages.images.onerun import with_one_run
 
         changes = list(self.changes or [])

@@ -123,7 +123,7 @@ def nearest_candidates(
     radius_arcsec : float
         How far neighbours are, at most.
     pairs_per_chunk : int
-        NeighbourPairs of neighbours that are in memory at a time.
+        Pairs of neighbours that are in memory at a time.
 
     Returns
     -------
@@ -202,7 +202,7 @@ def cluster(
     radius_arcsec : float
         How far neighbours are, at most.
     pairs_per_chunk : int
-        NeighbourPairs of neighbours that are in memory at a time.
+        Pairs of neighbours that are in memory at a time.
 
     Returns
     -------

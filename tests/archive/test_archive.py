@@ -344,7 +344,6 @@ def test_an_obsid_is_checked_before_it_becomes_a_path(archive: Archive, obsid: A
     for use in (
         lambda: archive.commit(obsid, "OK"),
         lambda: archive.entry(obsid),
-        lambda: archive.is_done(obsid, ()),
     ):
         with pytest.raises(InputError, match="must be ten digits"):
             use()
@@ -510,7 +509,6 @@ def test_a_damaged_entry_is_named_with_the_remedy(archive: Archive, damage: byte
     for use in (lambda: archive.entry(OBSID), archive.status, lambda: archive.regions, archive.gc):
         with pytest.raises(ArchiveError, match=f"{file} is damaged .*; delete it and process"):
             use()
-    assert not archive.is_done(OBSID, INPUTS)
     archive.commit(OBSID, "OK", make_tables(seed=2), reason="2")
     assert seed_of(archive) == 2
 
@@ -531,19 +529,6 @@ def test_a_damaged_table_is_named(archive: Archive) -> None:
     pq.write_table(pa.table({"obsid": [OBSID]}), f"{archive.root}/{entry.path('cells')}")
     with pytest.raises(ArchiveError, match=r"cells/0001730201-.* is not what was written"):
         archive.cells.compute(scheduler="sync")
-
-
-def test_done_means_same_settings_and_inputs(archive: Archive) -> None:
-    other = [{**INPUTS[0], "name": "other"}]
-    assert not archive.is_done(OBSID, INPUTS)
-    for status in ("OK", "EMPTY", "SKIPPED"):
-        archive.commit(OBSID, status, inputs=INPUTS + other)
-        assert archive.is_done(OBSID, other + INPUTS)
-        assert not archive.is_done(OBSID, INPUTS)
-        for change in ({"size": 1}, {"checksum": "cd"}, {"name": "x"}):
-            assert not archive.is_done(OBSID, [{**INPUTS[0], **change}, *other])
-    archive.commit(OBSID, "FAILED", inputs=INPUTS)
-    assert not archive.is_done(OBSID, INPUTS)
 
 
 # -------------------------------------------------------------------- lazy tables
@@ -764,7 +749,7 @@ def test_the_same_code_works_on_a_url() -> None:
         archive.commit(OBSID, "OK", make_tables(seed=1), inputs=INPUTS)
         first = {file.path for file in archive.entry(OBSID).files.values()}
         archive.commit(OBSID, "OK", make_tables(seed=2), inputs=INPUTS)
-        assert open_archive(root).is_done(OBSID, INPUTS)
+        assert seed_of(open_archive(root)) == 2
         assert_same_rows(archive.cells.compute(scheduler="sync"), make_tables(seed=2)["cells"])
         detid = make_tables(seed=2)["lightcurves"]["detid"][0]
         assert len(archive.lightcurve(detid)) == 1
