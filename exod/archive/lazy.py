@@ -33,6 +33,8 @@ class _ReadPlan:
 
     Attributes
     ----------
+    store, table : Store, Table
+        The archive, and which of its tables.
     parts : tuple of Part
         Its partitions.
     rows : Conditions

@@ -245,6 +245,8 @@ class ObservationModel:
         Revolution of the satellite.
     target : str
         OBJECT keyword.
+    plane : TangentPlane
+        Sky pixels of the pointing, which follows from the above.
     """
 
     obsid: str

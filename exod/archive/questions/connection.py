@@ -52,7 +52,7 @@ def without_bar(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 class TableSource(Protocol):
-    """TableSource by name in files of a store, as a `Snapshot` has them."""
+    """Tables by name in files of a store, as a `Snapshot` has them."""
 
     store: Store
 
