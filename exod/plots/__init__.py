@@ -10,7 +10,8 @@ from __future__ import annotations
 from exod.plots.drawing import Drawing, read_style, save_figure
 from exod.plots.fields.overviews import observation_overview
 from exod.plots.images import detection_image
-from exod.plots.lightcurves import region_light_curve, significance_limits
+from exod.plots.lightcurves import region_light_curve
+from exod.plots.lightcurves.curves import significance_limits
 from exod.plots.saving import save_detection, save_observation
 
 __all__ = [

@@ -32,9 +32,9 @@ from exod.plots import (
     save_observation,
     significance_limits,
 )
-from exod.plots.eventmarks import sigma_text
 from exod.plots.images import cell_kinds, cell_wcs
-from exod.plots.lightcurves import significant_frames
+from exod.plots.lightcurves.curves import significant_frames
+from exod.plots.lightcurves.eventmarks import sigma_text
 from exod.plots.style import label_logarithm, position_text, series_style, spans
 from exod.schemas import TABLES
 from exod.sky.plane import TangentPlane

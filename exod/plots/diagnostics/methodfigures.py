@@ -18,7 +18,7 @@ from exod.counts.bayes import (
 )
 from exod.plots.counterparts import DENSE
 from exod.plots.diagnostics import Sheets
-from exod.plots.lightcurves import significance_limits
+from exod.plots.lightcurves.curves import significance_limits
 from exod.plots.style import BLACK, GREY, KIND_COLOURS, SMALL, label_logarithm, series_style
 
 SIGMAS: Final = (3.0, 5.0)

@@ -13,7 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from exod.counts.bayes import Kind
-from exod.plots.lightcurves import Curve, draw_counts
+from exod.plots.lightcurves import draw_counts
+from exod.plots.lightcurves.curves import Curve
 from exod.plots.style import KIND_COLOURS, KIND_MARKERS, SMALL, Row, legend_below, shade_frames, utc
 
 ROWS: Final = 10

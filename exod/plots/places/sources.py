@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from exod.archive import Archive
 from exod.errors import ArchiveError, InputError, plural
 from exod.plots.drawing import DEFAULT, Drawing, save_figures
-from exod.plots.eventmarks import sigma_text
+from exod.plots.lightcurves.eventmarks import sigma_text
 from exod.plots.places.sheets import ROWS, Panel, curve_sheets
 from exod.plots.style import position_text
 from exod.sky.sphere import separations_arcsec, unit_vectors
