@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from exod.instruments import CAMERAS, EMOS1, EPN
 from exod.observation.events import EventList, select_events
 from exod.observation.hotpixels import (
+    REACH,
+    _PixelPlane,
     find_hot_pixels,
     hot_pixel_mask,
     listed_hot_pixels,
@@ -156,6 +158,22 @@ def test_sources_lose_nothing(camera):
         events = selected_of(exposure, sources, seed)
         lost += len(pixels_of(find_hot_pixels(events, CAMERAS[camera])))
     assert lost == 0
+
+
+@pytest.mark.parametrize("camera", CAMERAS.values(), ids=CAMERAS.keys())
+def test_neighbours_count_where_the_chip_has_pixels(camera):
+    """At the edges and the corners: those within reach that are on the chip, without itself."""
+    n_x, n_y = camera.n_columns, camera.n_rows
+    columns, rows = (np.array([1, 2, 3, n // 2, n - 2, n - 1, n]) for n in (n_x, n_y))
+    rawx, rawy = (a.ravel() for a in np.meshgrid(columns, rows))
+    plane = _PixelPlane.of(make_events(np.zeros(rawx.size), rawx=rawx, rawy=rawy), camera)
+    _, y, x = (a - REACH for a in np.unravel_index(plane.pixel, plane.shape))
+    assert {*zip(x, y, strict=True)} == {*zip(rawx, rawy, strict=True)}
+    n_near = [
+        np.minimum(a + REACH, n) - np.maximum(a - REACH, 1) + 1 for a, n in ((x, n_x), (y, n_y))
+    ]
+    share = plane.ratio / (plane.ratio + n_near[0] * n_near[1] - 1)
+    np.testing.assert_allclose(plane.share(plane.pixel), share, rtol=1e-6)
 
 
 def test_a_source_is_never_as_sharp_as_the_limit():
