@@ -180,6 +180,18 @@ def test_the_field_is_read_from_the_rates_of_all_exposures(t_bin):
     assert not is_artefact_of_rates(curve, t_bin, "eclipse", steady.iloc[:0])
 
 
+def test_a_short_last_bin_of_the_rates_changes_nothing():
+    """Short frames are compared in the bins of the rates, whatever is left at the end."""
+    dip = np.full(40, 500)
+    dip[20] = 100
+    n = np.full(800, 2)
+    n[410] = 0
+    curve = light_curve(5.0, n, 410)
+    end = pd.DataFrame({"time": [1e6 + 4000.0], "width": 2.5, "n": 12})
+    for rates in (exposure_rates(dip), pd.concat([exposure_rates(dip), end])):
+        assert is_artefact_of_rates(curve, 5.0, "eclipse", rates)
+
+
 def test_light_curves_without_expectation_are_no_artefacts():
     curve = light_curve(50.0, np.full(10, 3), 4).assign(mu=0.0, B_peak_log=np.nan)
     assert not is_artefact_of_rates(curve, 50.0, "peak", exposure_rates([5, 5, 5, 5, 5]))
