@@ -305,7 +305,11 @@ class Config(_Settings):
         try:
             return cls.model_validate(data)
         except ValidationError as error:
-            problems = "; ".join(_problem(e) for e in error.errors())
+            found = error.errors()
+            # A list whose values are all refused has nothing left, which is no second problem.
+            refused = {e["loc"][:-1] for e in found}
+            told = [e for e in found if e["type"] != "too_short" or e["loc"] not in refused]
+            problems = "; ".join(map(_problem, told))
             raise ConfigError(f"The settings are not valid: {problems}.") from error
 
     def fingerprint(self) -> str:

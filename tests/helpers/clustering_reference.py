@@ -19,6 +19,7 @@ from exod.sky.healpix import (
     with_margin,
 )
 from exod.sources.assembly import Field, Sky, sources_of
+from exod.sources.friends import FARTHEST, LONGEST
 from exod.stages.derive.cluster.gather import CARRIED
 
 ARCSEC = 1 / 3600
@@ -41,6 +42,26 @@ def reference_clusters(vectors: np.ndarray, radius_arcsec: float) -> list[list[i
         nearest = min(mine, key=lambda number: squared(a, candidates[number][1]))
         members.setdefault(nearest, []).append(i)
     return sorted(members.values())
+
+
+def reference_friends(
+    points: np.ndarray, errors: np.ndarray, radius_arcsec: float = 20.0
+) -> np.ndarray:
+    """Source of each point by the errors of positions, every pair one after the other."""
+    reach = 3.0 * np.hypot(errors, 0.5)
+    reach = np.where(errors > 0, reach, radius_arcsec / np.sqrt(2))
+    labels = np.arange(len(points))
+    apart = 2 * np.arcsin(np.linalg.norm(points[:, None] - points, axis=2) / 2)
+    near = np.degrees(apart) * 3600 <= np.minimum(
+        FARTHEST * radius_arcsec, np.hypot(reach[:, None], reach)
+    )
+    for i, j in np.argwhere(near):
+        labels[labels == labels[j]] = labels[i]
+    limit = 2 * np.sin(np.radians(LONGEST * radius_arcsec / 3600) / 2)
+    long = np.array([np.ptp(points[labels == k], axis=0).max() > limit for k in labels], bool)
+    for number, own in enumerate(reference_clusters(points[long], radius_arcsec)):
+        labels[np.flatnonzero(long)[own]] = len(points) + number
+    return labels
 
 
 def squared(a: tuple[float, ...], b: tuple[float, ...]) -> float:

@@ -56,12 +56,14 @@ def observation(
     t_bin: float = 50.0,
     n_runs: int = 3,
     jitter_arcsec: float = 2.0,
+    errors_arcsec: Sequence[float] = (3.0,),
     mjd: float = 55000.0,
     light_curves: bool = True,
 ) -> dict[str, pd.DataFrame]:
     """Tables of one observation with a region at each position (deg) in each of its runs.
 
-    The runs are of the bands `BANDS`, at most three. Regions are peaks of ten counts in one frame.
+    The runs are of the bands `BANDS`, at most three. Regions are peaks of ten counts in one frame;
+    the errors of their positions are taken in turn.
     """
     random = np.random.default_rng(seed)
     sky = plane(*pointing)
@@ -94,7 +96,8 @@ def observation(
             regions.append(
                 {**key, **place, "detid": detid, "label": label, "kind": "peak", "X": x, "Y": y}
                 | {"ra_deg": float(where[0]) % 360.0, "dec_deg": float(where[1])}
-                | {"pos_err_arcsec": 3.0, "pos_method": "psf", "area_bbox": 1, "n_peak_cells": 1}
+                | {"pos_err_arcsec": errors_arcsec[label % len(errors_arcsec)]}
+                | {"pos_method": "psf", "area_bbox": 1, "n_peak_cells": 1}
                 | {"max_B_peak_log": curve["B_peak_log"].max(), "sigma_peak": 4.0}
                 | {"max_B_eclipse_log": curve["B_eclipse_log"].max(), "sigma_eclipse": 0.0}
                 | {"intensity_mean": 20.0, "fap_run": 1e-3, "fap_obs": 1e-2, "strength": 9.0}

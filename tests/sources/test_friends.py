@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers.clustering_reference import around, skies
+from helpers.clustering_reference import around, reference_friends, skies
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -55,21 +55,6 @@ def test_two_sources_stay_two(n):
     assert apart >= 190
 
 
-def reference(points: np.ndarray, errors: np.ndarray) -> np.ndarray:
-    """Labels by every pair, one after the other."""
-    reach = 3.0 * np.hypot(errors, 0.5)
-    reach = np.where(errors > 0, reach, RADIUS / np.sqrt(2))
-    labels = np.arange(len(points))
-    for i, j in np.ndindex(len(points), len(points)):
-        apart = separations_arcsec(points[i : i + 1], points[j : j + 1])[0]
-        if apart <= min(FARTHEST * RADIUS, np.hypot(reach[i], reach[j])):
-            labels[labels == labels[j]] = labels[i]
-    limit = 2 * np.sin(np.radians(LONGEST * RADIUS / 3600) / 2)
-    long = np.array([np.ptp(points[labels == k], axis=0).max() > limit for k in labels], bool)
-    labels[long] = len(points) + cluster(points[long], RADIUS)
-    return labels
-
-
 @settings(max_examples=25)
 @given(skies(most=25), st.integers(0, 99), st.sampled_from([1, 7, 10**6]))
 def test_any_sky_is_as_every_pair_tells(sky, seed, chunk):
@@ -77,7 +62,7 @@ def test_any_sky_is_as_every_pair_tells(sky, seed, chunk):
     errors = random.choice([0.0, np.nan, 0.3, 2.0, 5.0, 9.0], len(sky))
     points = unit_vectors(sky[:, 0], sky[:, 1])
     found = friends(points, errors, RADIUS, chunk)
-    expected = reference(points, errors)
+    expected = reference_friends(points, errors, RADIUS)
     same = found[:, None] == found
     assert np.array_equal(same, expected[:, None] == expected)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -9,9 +10,11 @@ import pytest
 from helpers.cluster_archives import FIELD, HERE, add, spots, tables
 
 from exod.archive import Archive
+from exod.catalogue.readme import KIND, MANIFEST
 from exod.config import Config
 from exod.errors import ArchiveError, ConfigError, InputError
 from exod.stages.derive.cluster import cluster_archive
+from exod.stages.derive.cluster.adopted import read_adopted
 
 PLACES = spots((0, 0), (60, 10), (-70, 40), (12, -90))
 NUMBERS = (3, 1, 2)
@@ -193,14 +196,38 @@ def test_numbers_stay_where_there_are_some(fresh, tmp_path):
         ("srcid,ra_deg\nA,1\n", "has no column dec_deg"),
         ("srcid,ra_deg,dec_deg\nA,1,2\nA,3,4\n", "has the srcid A twice"),
         ("srcid,ra_deg,dec_deg,region_num\nA,1,2,3\nB,3,4,3\n", "has the region_num 3 twice"),
-        ("srcid,ra_deg,dec_deg\nA,1,2\nB,3,94\n", "without a name, a position .* in row 2"),
+        ("srcid,ra_deg,dec_deg\nA,1,2\nB,3,94\n", "without a name .*, a position .* in row 2"),
         ("srcid,ra_deg,dec_deg\nA,1,2\nB,x,4\n", "position or a number that is none"),
+        ("srcid,ra_deg,dec_deg,region_num\nA,1,2,0\nB,3,4,1.5\n", "or a number that is none"),
+        ("srcid,ra_deg,dec_deg,region_num\nA,1,2,9223372036854775807\n", "1 source without"),
+        ('srcid,ra_deg,dec_deg\n"A\nB",1,2\n', "a name .of one line.* in row 1"),
+        ("srcid,ra_deg,dec_deg\nA\x1b[31m,1,2\n", "a name .of one line.* in row 1"),
+        (f"srcid,ra_deg,dec_deg\n{'A' * 101},1,2\n", "at most 100 characters.* in row 1"),
     ],
 )
 def test_bad_tables_are_told(fresh, tmp_path, text, reason):
     (tmp_path / "names.csv").write_text(text)
     with pytest.raises(InputError, match=reason):
         cluster_archive(fresh.root, HERE, names_from=tmp_path / "names.csv")
+
+
+def test_of_columns_that_differ_in_case_the_exact_one_counts(fresh, tmp_path):
+    rows = fresh.unique[["srcid", "ra_deg", "dec_deg"]].compute()
+    rows["srcid"] = [f"EXOD J{n}" for n in range(len(rows))]
+    rows.assign(RA_DEG=1.0, Dec_deg=1.0).to_csv(tmp_path / "names.csv", index=False)
+    archive = made(tmp_path / "archive", (1,), names_from=tmp_path / "names.csv")
+    assert sorted(names(archive).values()) == rows["srcid"].tolist()
+
+
+@pytest.mark.parametrize("ending", ["parquet", "fits"])
+def test_one_form_of_a_release_is_enough(fresh, tmp_path, ending):
+    from astropy.table import Table
+
+    rows = fresh.unique[["srcid", "ra_deg", "dec_deg", "region_num"]].compute()
+    rows["srcid"] = [f"EXOD J{n}" for n in range(len(rows))]
+    (tmp_path / MANIFEST).write_text(json.dumps({"kind": KIND}))
+    Table.from_pandas(rows.astype({"srcid": object})).write(tmp_path / f"sources.{ending}")
+    assert read_adopted(tmp_path).rows["srcid"].tolist() == rows["srcid"].tolist()
 
 
 def test_bad_requests_are_told(fresh, tmp_path):

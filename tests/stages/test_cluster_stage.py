@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from helpers.cluster_archives import FIELD, HERE, add, assert_same, crowded, spots, tables
-from helpers.clustering_reference import reference_clusters
+from helpers.clustering_reference import reference_clusters, reference_friends
 
 from exod.archive import Archive
 from exod.archive.store import Store
@@ -76,6 +77,73 @@ def test_any_partitioning_gives_the_same(archive, clustered, rows, at_least):
     found = cluster_archive(archive.root, HERE, rows_per_partition=rows)
     assert found.counts["n_partitions_computed"] >= at_least
     assert_same(tables(archive), tables(clustered[0]))
+
+
+CORNERS = (FIELD, (0.0, 41.8103149), (90.0, 90.0), (200.0, -90.0), (0.0, 0.0))
+"""Where partitions meet, the poles, and RA 0."""
+
+
+def scattered(archive: Archive, numbers: Iterable[int] = range(10)) -> None:
+    """Regions whose errors differ, and a chain along which partitions meet, in each field."""
+    for number in numbers:
+        centre, random = CORNERS[number % 5], np.random.default_rng(number)
+        chain = [(18.0 * k - 150, 0.0) for k in range(17)]
+        field = random.uniform(-150, 150, (8, 2)).tolist()
+        where = spots(*chain, *field, *([(60.0, 90.0)] * 5), centre=centre)
+        errors = (0.3, 2.0, 5.0, 9.0, np.nan, 1.0, 7.0)
+        options = {"n_runs": 1, "jitter_arcsec": 7.0, "errors_arcsec": errors}
+        add(archive, number, where, centre, **options)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Archive:
+    """By the errors of positions, in the partitions of the whole sky; not to be changed."""
+    archive = Archive.create(tmp_path_factory.mktemp("friends") / "archive", Config())
+    scattered(archive)
+    cluster_archive(archive.root, HERE, rule="friends")
+    return archive
+
+
+def n_partitions(archive: Archive) -> int:
+    return len(archive.derived("unique").parameters["partitions"])
+
+
+def test_friends_are_the_same_in_any_partitions(whole, archive):
+    scattered(archive)
+    cluster_archive(archive.root, HERE, rule="friends", rows_per_partition=40)
+    assert n_partitions(archive) > n_partitions(whole) + 5
+    assert_same(tables(archive), tables(whole))
+
+
+def test_friends_of_observations_that_are_added_are_those_of_all(whole, archive):
+    """In other partitions each time; the names are those of all at once, too."""
+    for numbers in (range(4), range(4, 9), (9,)):
+        scattered(archive, numbers)
+        cluster_archive(archive.root, HERE, rule="friends", rows_per_partition=50 + numbers[0])
+    found, expected = (
+        tables(each)["members"].set_index("detid")["srcid"] for each in (archive, whole)
+    )
+    pd.testing.assert_series_equal(found, expected)
+
+
+def test_friends_of_an_archive_are_those_of_every_pair(whole):
+    """The chains are cut, and what agrees within its errors is together."""
+    regions = whole.regions.compute().sort_values("detid", ignore_index=True)
+    points = unit_vectors(regions["ra_deg"], regions["dec_deg"])
+    labels = reference_friends(points, regions["pos_err_arcsec"].to_numpy(float))
+    expected = sorted(sorted(regions["detid"][labels == k]) for k in set(labels.tolist()))
+    members = whole.members.compute()
+    assert sorted(members.groupby("region_num")["detid"].apply(sorted)) == expected
+    plain = reference_clusters(points, 20.0)
+    assert expected != sorted(sorted(regions["detid"][rows]) for rows in plain)
+
+
+@pytest.mark.slow
+def test_workers_find_the_same_friends(whole, archive, monkeypatch):
+    monkeypatch.setattr("exod.stages.derive.cluster.update.SMALL", 0)
+    scattered(archive)
+    cluster_archive(archive.root, Plan("local", 2), rule="friends", rows_per_partition=20)
+    assert_same(tables(archive), tables(whole))
 
 
 @pytest.mark.slow

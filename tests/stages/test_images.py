@@ -187,7 +187,8 @@ def test_by_command(archive: Path, small: Path, tmp_path: Path, command: Command
         (["--subset", "7"], 1, "has no subset 7"),
         (["--pixel", "1"], 2, "size_arcsec: input should be greater than or equal to 5"),
         (["--t-bin", "5,50"], 2, "2 values of --t-bin; give one"),
-        (["--t-bin", "1e7"], 1, "no image of it"),
+        (["--t-bin", "1e7"], 1, "less than one time bin of 1e+07 s; choose a shorter one"),
+        (["--t-bin", "1e-9"], 2, "more than the 2,000,000 that are counted at most"),
     ],
 )
 def test_what_cannot_be(

@@ -219,6 +219,32 @@ def test_places_without_a_light_curve(small: Path, archives: dict[str, Archive])
         light_curve_at(small / GOOD, ra, dec, obsids=["0000000001"])
 
 
+@pytest.mark.parametrize(
+    ("place", "asked", "reason"),
+    [
+        ((np.nan, 3.0), {}, "the position nan,3 has not"),
+        ((np.inf, 3.0), {}, "the position inf,3 has not"),
+        ((10.0, 90.5), {}, "the position 10,90.5 has not"),
+        ((10.0, 3.0), {"radius_arcsec": np.nan}, "0 to 3600 arcsec, not nan"),
+        ((10.0, 3.0), {"radius_arcsec": -1}, "0 to 3600 arcsec, not -1"),
+        ((10.0, 3.0), {"between": (np.nan, 5)}, "from nan to 5 s is empty"),
+        ((10.0, 3.0), {"t_bin": 0}, "greater than 0"),
+        ((10.0, 3.0), {"bands": (2.0,)}, "cube.bands"),
+    ],
+)
+def test_places_that_cannot_be(archives, place, asked, reason) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        light_curve_at(archives["published"], *place, **asked)
+
+
+def test_one_value_is_as_good_as_a_list(archives: dict[str, Archive]) -> None:
+    archive = archives["published"]
+    ra, dec = inside(archive)
+    one = light_curve_at(archive, ra - 360.0, dec, t_bin=200, bands=(0.2, 2.0), obsids=GOOD)
+    several = light_curve_at(archive, ra, dec, t_bin=[200], bands=[(0.2, 2.0)], obsids=[GOOD])
+    pd.testing.assert_frame_equal(one, several)
+
+
 def test_event_lists_that_are_gone_or_other_ones(small: Path, tmp_path: Path) -> None:
     folder = copy(small / GOOD, tmp_path)
     (files,), _ = find_observations([folder])
@@ -358,7 +384,10 @@ def test_the_command(
         (("--at", "10,3", "--radius", "-1"), 2, "0 to 3600 arcsec"),
         (("--at", "10,3", "--band", "2"), 2, "--band takes pairs"),
         (("--at", "10,3", "--band", "5-2"), 2, "must ascend"),
-        (("--at", "10,3", "--t-bin", "0"), 2, "greater than 0"),
+        (("--at", "10,3", "--t-bin", "0"), 2, "t_bin.0: input should be greater than 0.\n"),
+        (("--at", "10,3", "--radius", "nan"), 2, "0 to 3600 arcsec, not nan"),
+        (("--like", f"{GOOD}_0_200_0.2_12.0_0", "--radius", "5"), 2, "--radius goes with --at"),
+        (("--like", f"{GOOD}_0_200_0.2_12.0_0", "--obsid", GOOD), 2, "leave out --obsid"),
         (("--at", "10,3", "--preset", "deep"), 2, "are those of its search"),
         (("--at", "10,3", "--to", "place.txt"), 2, "ends in no known format"),
         (("--at", "10,3"), 1, "is not in any of the 2 fields"),

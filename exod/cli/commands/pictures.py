@@ -109,7 +109,8 @@ def image(
     from exod.stages.images.imaging import KINDS, WantedImages, images_of_archive, images_of_files
 
     drawing = drawing_of(form, size, style)
-    chosen = KINDS if kinds == "all" else tuple(filter(None, map(str.strip, kinds.split(","))))
+    chosen = tuple(filter(None, map(str.strip, kinds.split(","))))
+    chosen = KINDS if "all" in chosen else chosen
     wanted = WantedImages(chosen, time_range(between), subset, drawing)
     given = RunOptions(preset, config, settings, t_bin, band, pixel)
     archive, obsids = archive_of(places, storage)

@@ -106,18 +106,16 @@ def lightcurve(
     """
     from exod.schemas.conditions.query import parse_position
     from exod.schemas.places import PLACE_CURVES
-    from exod.stages.places.asking import asked_curves, opened, region_curves
-    from exod.stages.places.curves import SkyPlace, curve_rows
+    from exod.stages.places.asking import asked_curves, opened, place_of, region_curves
+    from exod.stages.places.curves import curve_rows
     from exod.stages.places.pictures import draw_curves
 
     drawing = drawing_of(form, size, style)
     _check_table(to, overwrite=overwrite)
     if bool(at) == bool(like):
         raise ConfigError("Give a position, --at RA,DEC, or a region of an archive, --like DETID.")
-    if radius is not None and (like or not 0 <= radius <= 3600):
-        raise ConfigError(
-            "--radius goes with --at, and is 0 to 3600 arcsec; --like takes the box of its region."
-        )
+    if radius is not None and like:
+        raise ConfigError("--radius goes with --at; --like takes the box of its region.")
     runs: dict[str, Any] = {
         "t_bin": _t_bins(t_bin),
         "bands": _bands(band),
@@ -127,6 +125,8 @@ def lightcurve(
     archive = opened(paths[0], storage_options(storage)) if len(paths) == 1 else None
     if archive is None and like:
         raise ConfigError(f"--like takes a region of an archive, which {paths[0]} is not.")
+    if like and obsid:
+        raise ConfigError("--like says which observation; leave out --obsid, or give --at RA,DEC.")
     if archive is not None and (preset or config or settings):
         raise ConfigError(
             f"The settings of {paths[0]} are those of its search; give the event lists in place of "
@@ -137,7 +137,7 @@ def lightcurve(
         if archive is not None and like:
             place, curves = region_curves(archive, like, between=during, **runs)
         else:
-            place = SkyPlace(*parse_position(at), radius, during)
+            place = place_of(*parse_position(at), radius, during)
             wanted = read_config(config, settings, None, None, None, preset)
             given = archive or existing(paths)
             curves = []

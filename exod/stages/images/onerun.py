@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,6 +98,23 @@ def only_run(config: Config) -> tuple[float, Band]:
     return config.cube.t_bin[0], config.cube.bands[0]
 
 
+def check_overlap(obsid: str, subsets: Sequence[MergedEvents], config: Config) -> None:
+    """Refuse time bins that are longer than what the exposures of any subset have in common.
+
+    Raises
+    ------
+    InputError
+        If the shortest is.
+    """
+    shortest = min(config.cube.t_bin)
+    seconds = max(events.t_hi - events.t_lo for events in subsets)
+    if seconds < shortest:
+        raise InputError(
+            f"The exposures of {obsid} overlap for {max(seconds, 0):.0f} s, less than one time bin "
+            f"of {shortest:g} s; choose a shorter one."
+        )
+
+
 def one_run(files: ObservationFiles[Path], config: Config, subset: int = 0) -> OneRun:
     """Read an observation and search it with the one time bin and band of the settings.
 
@@ -115,7 +132,7 @@ def one_run(files: ObservationFiles[Path], config: Config, subset: int = 0) -> O
     ConfigError
         If the settings have several runs.
     InputError
-        If there is no such subset.
+        If there is no such subset, or it is shorter than the time bin.
     """
     only_run(config)
     observation = read_observation(files, config)
@@ -126,6 +143,7 @@ def one_run(files: ObservationFiles[Path], config: Config, subset: int = 0) -> O
             f"{len(observation.subsets)}, numbered from 0. {reasons}".strip()
         )
     events = observation.subsets[subset]
+    check_overlap(files.obsid, [events], config)
     (run,) = search_subset(
         files.obsid,
         events,

@@ -6,8 +6,9 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
 from exod.archive import Archive
@@ -16,6 +17,7 @@ from exod.archive.store import Store
 from exod.config import Band, Config
 from exod.errors import ConfigError, InputError
 from exod.pps import ObservationFiles, find_observations
+from exod.sky.sphere import is_position
 from exod.stages.images.onerun import with_one_run
 from exod.stages.places.choosing import CoveringObservation, covering_observations, region_of
 from exod.stages.places.curves import (
@@ -27,6 +29,9 @@ from exod.stages.places.curves import (
     with_runs,
 )
 from exod.stages.places.recorded import recorded_files
+
+FARTHEST_ARCSEC: Final = 3600
+"""Largest radius of a place; a field is half as wide."""
 
 Found = tuple[str, list[PlaceCurve] | InputError]
 """An observation and its light curves, or why it has none though others may."""
@@ -46,11 +51,11 @@ def light_curve_at(
     ra_deg: float,
     dec_deg: float,
     *,
-    t_bin: Sequence[float] | None = None,
-    bands: Sequence[Band] | None = None,
+    t_bin: float | Sequence[float] | None = None,
+    bands: Band | Sequence[Band] | None = None,
     radius_arcsec: float | None = None,
     between: tuple[float, float] | None = None,
-    obsids: Sequence[str] = (),
+    obsids: str | Sequence[str] = (),
     config: Config | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> pd.DataFrame:
@@ -63,17 +68,17 @@ def light_curve_at(
         files of observations.
     ra_deg, dec_deg : float
         The place in degrees, ICRS.
-    t_bin : sequence of float, optional
+    t_bin : float or sequence of float, optional
         Lengths of frames in seconds. By default that of the strongest region of an archive at the
         place; without one 50 s, or those of settings that differ from the presets.
-    bands : sequence of (float, float), optional
+    bands : (float, float) or sequence of them, optional
         Energies in keV, likewise; 0.2 to 12 without a region.
     radius_arcsec : float, optional
         Cells whose centres are so near are summed, and that of the place; 0 for the latter alone.
         By default the box of a region of an archive at the place, else the cell of the place.
     between : (float, float), optional
         Only frames that begin in this half-open range of mission elapsed seconds.
-    obsids : sequence of str
+    obsids : str or sequence of str
         Only these observations, if any; by default all that cover the place.
     config : Config, optional
         Settings, if the source is no archive; the defaults if not given.
@@ -91,7 +96,7 @@ def light_curve_at(
     InputError
         If the place is in no field, its event lists are gone, or no frame is in the time.
     ConfigError
-        If the settings are impossible.
+        If the place, the radius, the time or the settings are impossible.
 
     Warns
     -----
@@ -104,15 +109,14 @@ def light_curve_at(
     >>> curve = exod.light_curve_at("results", 263.677, -32.582, t_bin=[50])  # doctest: +SKIP
     >>> curve[["time", "n", "mu", "B_peak_log"]]  # doctest: +SKIP
     """
-    check_between(between)
-    place = SkyPlace(float(ra_deg), float(dec_deg), radius_arcsec, between)
+    place = place_of(ra_deg, dec_deg, radius_arcsec, between)
     given = source if isinstance(source, Archive | str | Path) else list(source)
     found = asked_curves(
         (opened(given) or [given]) if isinstance(given, str | Path) else given,
         place,
-        t_bin=t_bin,
-        bands=bands,
-        obsids=obsids,
+        t_bin=None if t_bin is None else np.atleast_1d(t_bin).tolist(),
+        bands=None if bands is None else [tuple(band) for band in np.atleast_2d(bands).tolist()],
+        obsids=(obsids,) if isinstance(obsids, str) else obsids,
         config=config,
         options=options,
     )
@@ -256,6 +260,32 @@ def region_curves(
     files = recorded_files(archive, str(region["obsid"]), options)
     rows = pd.DataFrame([region])
     return place, observation_curves(files, config, place, rows, int(region["subset"]))
+
+
+def place_of(
+    ra_deg: float,
+    dec_deg: float,
+    radius_arcsec: float | None = None,
+    between: tuple[float, float] | None = None,
+) -> SkyPlace:
+    """A place that can be asked for.
+
+    Raises
+    ------
+    ConfigError
+        If it is not on the sky, or its radius or time are impossible.
+    """
+    if not is_position(ra_deg, dec_deg):
+        raise ConfigError(
+            f"A right ascension is a number and a declination -90 to 90 deg, which the position "
+            f"{ra_deg:g},{dec_deg:g} has not."
+        )
+    if radius_arcsec is not None and not 0 <= radius_arcsec <= FARTHEST_ARCSEC:
+        raise ConfigError(
+            f"The radius of a place is 0 to {FARTHEST_ARCSEC} arcsec, not {radius_arcsec:g}."
+        )
+    check_between(between)
+    return SkyPlace(float(ra_deg), float(dec_deg), radius_arcsec, between)
 
 
 def check_between(between: tuple[float, float] | None) -> None:

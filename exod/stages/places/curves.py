@@ -22,6 +22,7 @@ from exod.search.nulls.null import CountedRun
 from exod.search.places import cells_near, cells_within, light_curve_at
 from exod.search.subset import count_subset, run_id
 from exod.stages.detect.read import read_observation
+from exod.stages.images.onerun import check_overlap
 
 
 class NoFramesError(InputError):
@@ -180,7 +181,9 @@ def observation_curves(
         found += sorted(curves, key=lambda item: _order(item, config))
     shown = [item for item in found if len(item.curve.time)]
     if reached and not shown:
-        raise NoFramesError(_no_frames(observation, place, config))
+        check_overlap(files.obsid, observation.subsets, config)
+        if place.between is not None:
+            raise NoFramesError(_no_frames(observation, place.between))
     return shown
 
 
@@ -258,17 +261,11 @@ def _during(curve: LightCurve, between: tuple[float, float] | None) -> LightCurv
     return replace(curve, **{name: values[own] for name, values in vars(curve).items()})
 
 
-def _no_frames(observation: Observation, place: SkyPlace, config: Config) -> str:
-    """Why a place that was seen has no light curve."""
+def _no_frames(observation: Observation, between: tuple[float, float]) -> str:
+    """Why a place that was seen has no light curve in a time."""
     start = min(events.t_lo for events in observation.subsets)
     stop = max(events.t_hi for events in observation.subsets)
-    if place.between is None:
-        longest = max(events.t_hi - events.t_lo for events in observation.subsets)
-        return (
-            f"The exposures of {observation.obsid} overlap for {max(longest, 0):.0f} s, less than "
-            f"one time bin of {min(config.cube.t_bin):g} s; choose a shorter one."
-        )
-    asked = " and ".join(f"{end:.12g}" for end in place.between)
+    asked = " and ".join(f"{end:.12g}" for end in between)
     return (
         f"No frame of {observation.obsid} begins between {asked} s: it was observed from "
         f"{start:.12g} to {stop:.12g} s, {utc_date(start)} to {utc_date(stop)} UTC."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -14,12 +14,18 @@ import pyarrow as pa
 from exod.archive import open_archive
 from exod.archive.parquet import to_pandas
 from exod.catalogue.readme import is_release
-from exod.errors import ArchiveError, InputError
+from exod.errors import ArchiveError, InputError, plural
 from exod.sky.sphere import is_position
 from exod.tablefiles.reading import ForeignTable, table_place
 
 _NEEDED = ("srcid", "ra_deg", "dec_deg")
 _NUMBER = "region_num"
+_SOUGHT = (*_NEEDED, _NUMBER)
+_LARGEST: Final = 2**53
+"""Numbers up to this one are exact in every program and leave room for those that follow."""
+
+_LONGEST: Final = 100
+"""Characters of a name, four times those of a name of exod."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,9 @@ def read_adopted(place: str | Path, storage: Mapping[str, Any] | None = None) ->
     """
     path, _ = table_place(place)
     if is_release(path):
-        return _of_table(ForeignTable(path / "sources.parquet"))
+        files = [path / f"sources{end}" for end in (".parquet", ".fits")]
+        # Who keeps one of the two forms of a release has all that is needed.
+        return _of_table(ForeignTable(next((file for file in files if file.exists()), files[0])))
     if path.is_file():
         return _of_table(ForeignTable(place, [[name] for name in _NEEDED]))
     archive = open_archive(str(place), storage)
@@ -80,14 +88,16 @@ def read_adopted(place: str | Path, storage: Mapping[str, Any] | None = None) ->
 
 
 def _of_table(table: ForeignTable) -> Adopted:
-    there = {column.name.strip().lower(): column.name for column in table.columns}
+    # Of columns that differ in case alone the exact name counts, which is the last in this order.
+    columns = sorted((column.name for column in table.columns), key=lambda name: name in _SOUGHT)
+    there = {name.strip().lower(): name for name in columns}
     lacking = [name for name in _NEEDED if name not in there]
     if lacking:
         raise InputError(
             f"{table.path} has no column {', '.join(lacking)}; names are taken over from a table "
             f"with srcid, ra_deg, dec_deg and, for numbers, region_num."
         )
-    names = [name for name in (*_NEEDED, _NUMBER) if name in there]
+    names = [name for name in _SOUGHT if name in there]
     parts = list(table.batches([there[name] for name in names], as_text=[there["srcid"]]))
     frame = to_pandas(pa.concat_tables(parts)) if parts else pd.DataFrame(columns=names)
     frame = frame.set_axis(names, axis=1)
@@ -99,7 +109,10 @@ def _of_table(table: ForeignTable) -> Adopted:
                 "dec_deg": frame["dec_deg"].astype(float),
             }
         )
-        numbers = frame[_NUMBER].astype("int64") if _NUMBER in frame else np.arange(len(rows))
+        numbers = frame[_NUMBER] if _NUMBER in frame else pd.Series(np.arange(len(rows)))
+        if not (numbers.astype(float) % 1 == 0).all():
+            raise ValueError("region_num is a whole number")
+        numbers = numbers.astype("int64")
     except (ValueError, TypeError) as error:
         raise InputError(
             f"{table.path} has a position or a number that is none ({error}); each source needs "
@@ -118,9 +131,15 @@ def _check(rows: pd.DataFrame, path: Path) -> None:
                 f"{path} has the {name} {twice.iloc[0]} twice; each source needs its own."
             )
     wrong = ~is_position(rows["ra_deg"], rows["dec_deg"])
-    wrong |= (rows["srcid"] == "").to_numpy() | (rows[_NUMBER] < 0).to_numpy()
+    wrong |= ~rows["srcid"].map(_is_name).to_numpy(bool)
+    wrong |= ~rows[_NUMBER].between(0, _LARGEST).to_numpy()
     if wrong.any():
         raise InputError(
-            f"{path} has {wrong.sum():,} sources without a name, a position on the sky or a number "
-            f"from 0 on, the first in row {int(np.flatnonzero(wrong)[0]) + 1}; leave them out."
+            f"{path} has {plural(int(wrong.sum()), 'source')} without a name (of one line and at "
+            f"most {_LONGEST} characters), a position on the sky or a number from 0 to 2^53, the "
+            f"first in row {int(np.flatnonzero(wrong)[0]) + 1}; leave them out."
         )
+
+
+def _is_name(text: str) -> bool:
+    return 0 < len(text) <= _LONGEST and text.isprintable()
