@@ -155,6 +155,8 @@ def run_notes(subset: MergedEvents, run: Run) -> Iterator[str]:
         yield "All frames are masked: in each a camera was off, or it is bad time and left out."
     elif not run.n_events:
         yield "There are no events in the band."
+    elif not run.is_searched and run.variability is not None:
+        yield "There is one frame that is not masked, which nothing can be compared with."
     elif not run.is_searched:
         yield "No cell has an expectation: there are no counts outside the known sources."
     if not subset.n_monitors:

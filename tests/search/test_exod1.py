@@ -312,6 +312,17 @@ def test_the_last_test_is_of_the_light_curves_in_the_archive(observation):
         assert p_constant(item.light_curve.n[used]) < CONSTANT
 
 
+@pytest.mark.parametrize("t_bin", [2100.0, 3900.0])
+def test_of_one_frame_nothing_is_searched(observation, tmp_path: Path, t_bin: float):
+    """It is skipped, not empty: no burst could have been found."""
+    write_observation(observation, tmp_path)
+    (files,), _ = find_observations([tmp_path / OBSID])
+    config = Config.parse({"cube": {"t_bin": [t_bin]}, "detect": {"method": "exod1"}})
+    outcome = detect_to_archive(files, config, str(tmp_path / "archive"))
+    assert outcome.status == "SKIPPED"
+    assert "one frame that is not masked" in outcome.reason
+
+
 def test_an_archive_is_of_one_method(observation, tmp_path: Path):
     write_observation(observation, tmp_path)
     (files,), _ = find_observations([tmp_path / OBSID])

@@ -325,6 +325,8 @@ def test_sources_need_a_clustering(survey, tmp_path, command):
         (["--to", "kept.doc"], "kept.doc ends in no known format"),
         (["--sources", "kept.doc"], "kept.doc ends in no known format"),
         (["--light-curves", "kept.doc"], "kept.doc ends in no known format"),
+        (["--to", "kept.csv", "--sources", "./kept.csv"], "give each a file of its own"),
+        (["--sources", "a.fits", "--light-curves", "a.fits"], "give each a file of its own"),
         (["--subsets", "t_bin=5 colour=red"], "There is no filter 'colour'"),
     ],
 )

@@ -131,6 +131,11 @@ def filter_(
         return
     if root is None:
         raise ConfigError("Give an archive to filter, or --list to see all filters.")
+    files = [path.resolve() for path in (to, sources, light_curves) if path is not None]
+    if len(set(files)) < len(files):
+        raise ConfigError(
+            "--to, --sources and --light-curves are different tables; give each a file of its own."
+        )
     chosen = [parse(text) for text in filters or ()]
     lists = [[parse(text) for text in one.split()] for one in subsets or ()]
     for path in (to, sources, light_curves):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -28,6 +29,10 @@ from exod.search.nulls.variability import (
 from exod.search.regions import SignificantCells
 from exod.sensitivity.cellalarms import AlarmsByStrength, FalseAlarms
 from exod.sensitivity.cellneeds import PROBABILITIES, DetectionCounts
+
+
+FEWEST_FRAMES: Final = 2
+"""Frames that a variability needs."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,8 @@ class Exod1Null:
 def constant_expectation(cube: CountCube, is_bad: Mask) -> Expectation:
     """The mean of each cell in every unmasked frame; no background.
 
+    Nothing is expected of one frame alone: it is its own mean, so that nothing can vary.
+
     Parameters
     ----------
     cube : CountCube
@@ -85,6 +92,8 @@ def constant_expectation(cube: CountCube, is_bad: Mask) -> Expectation:
         Frames in bad time intervals.
     """
     counts = cube.image()
+    if np.count_nonzero(~cube.masked) < FEWEST_FRAMES:
+        counts = np.zeros_like(counts)
     # Any template that is not 0 says that the cell has data; its level is 0 in all frames.
     template = Template((counts > 0).astype(float), 0.0)
     return Expectation(
