@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -35,6 +36,7 @@ _ALWAYS: Final[Mapping[str, Any]] = MappingProxyType({"pdf.fonttype": 42, "svg.h
 _NO_DATE: Final[Mapping[str, Mapping[str, None]]] = MappingProxyType(
     {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
 )
+_NOT_IN_NAMES: Final = re.compile(r"[^\w.+-]")
 _NOT_OF_PICTURES: Final = frozenset({"backend", "backend_fallback", "interactive", "toolbar"})
 
 
@@ -236,7 +238,8 @@ def save_figures(
     Parameters
     ----------
     figures : iterable of (str, Figure)
-        Name of each file, without an ending, and the picture.
+        Name of each file, without an ending, and the picture. What no file should be called, as
+        names of sources that came from elsewhere may be, becomes underscores.
     folder : Path
         Where they go.
     drawing : Drawing
@@ -244,6 +247,8 @@ def save_figures(
     """
     with drawing.applied():
         return [
-            save_figure(figure, folder / f"{name}.{drawing.format}", drawing)
+            save_figure(
+                figure, folder / f"{_NOT_IN_NAMES.sub('_', name)}.{drawing.format}", drawing
+            )
             for name, figure in figures
         ]

@@ -174,6 +174,25 @@ def test_an_archive_without_sources(tmp_path: Path) -> None:
         save_source(empty, "EXOD J100004.8+020128", tmp_path)
 
 
+def test_names_that_were_taken_over(tmp_path: Path, command) -> None:
+    """They may be of any kind; pictures stay in their folder, whatever they say."""
+    made = Archive.create(tmp_path / "archive", Config())
+    made.commit(obsid_of(0), "OK", observation(obsid_of(0), POINTING, PLACES[:2]))
+    cluster_archive(made, Plan("sync"))
+    rows = made.unique[["srcid", "ra_deg", "dec_deg"]].compute()
+    given = ["4XMM J1", "EXOD /../../<out>"]
+    rows.assign(srcid=given).to_csv(tmp_path / "names.csv", index=False)
+    cluster_archive(made, Plan("sync"), names_from=tmp_path / "names.csv")
+    for name, file in zip(given, ("4XMM_J1.png", "EXOD__.._.._out_.png"), strict=True):
+        code, _, _ = command("plot", made.root, name, "--to", tmp_path / "plots" / "here")
+        assert code == 0
+        assert (tmp_path / "plots" / "here" / file).is_file()
+        table = tmp_path / f"{file}.csv"
+        assert command("query", made.root, "--name", name[:6], "--to", table)[0] == 0
+        assert pd.read_csv(table)["srcid"].tolist() == [name]
+    assert [path.name for path in (tmp_path / "plots").iterdir()] == ["here"]
+
+
 def test_regions_that_were_replaced(tmp_path: Path) -> None:
     made = Archive.create(tmp_path / "archive", Config())
     made.commit(obsid_of(0), "OK", observation(obsid_of(0), POINTING, PLACES[:1]))

@@ -30,7 +30,8 @@ NEAREST: Final = 3
 _NAME: Final = re.compile(
     r"(?:EXOD\s*)?J(\d\d)(\d\d)(\d\d(?:\.\d*)?)([+-])(\d\d)(\d\d)(\d\d(?:\.\d*)?)[a-z]*"
 )
-_START: Final = re.compile(r"(EXOD\b|J\d)")
+_OTHER: Final = re.compile(r"\d*$|\d{10}_")
+"""Observations and regions."""
 
 _log = logging.getLogger(__name__)
 
@@ -40,10 +41,11 @@ def is_source_name(text: str) -> bool:
 
     Examples
     --------
-    >>> [is_source_name(text) for text in ("EXOD J173442.5-323454", "J1734", "0001730201")]
-    [True, True, False]
+    >>> names = ("EXOD J173442.5-323454", "J1734", "4XMM J1734", "0001730201")
+    >>> [is_source_name(text) for text in names]
+    [True, True, True, False]
     """
-    return _START.match(text.strip()) is not None
+    return _OTHER.match(text.strip()) is None
 
 
 def save_source(
@@ -100,9 +102,11 @@ def _named(sheets: Iterator[Figure], stem: str) -> Iterator[tuple[str, Figure]]:
 def find_source(archive: Archive, name: str) -> pd.Series[Any]:
     """The row of a unique source, by its name or how it alone begins; see `save_source`."""
     wanted = " ".join(name.split())
-    wanted = wanted if wanted.startswith("EXOD") else f"EXOD {wanted}"
     known = archive.derived_table("unique", "unique").compute()
     rows = known[known["srcid"] == wanted]
+    # Names that were taken over from another catalogue may be of any kind.
+    if not known["srcid"].str.startswith(wanted).any() and not wanted.startswith("EXOD"):
+        wanted = f"EXOD {wanted}"
     if rows.empty:
         rows = known[known["srcid"].str.startswith(wanted)]
     if len(rows) == 1:

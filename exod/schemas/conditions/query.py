@@ -197,8 +197,11 @@ class Query:
         """
         found = [self.where] if self.where.strip() else []
         if self.name:
-            known = self.name if self.name.startswith("EXOD") else f"{_PREFIX}{self.name}"
-            found.append(f"startswith(srcid, {known!r})")
+            names = [self.name] if self.name.startswith("EXOD") else [f"{_PREFIX}{self.name}"]
+            if not re.match(r"EXOD|J\d", self.name):
+                # One that was taken over from another catalogue.
+                names.append(self.name)
+            found.append(" or ".join(f"startswith(srcid, {name!r})" for name in names))
         if self.obsids:
             found.append(f"obsid in {self.obsids!r}")
         return found

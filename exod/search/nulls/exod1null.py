@@ -30,7 +30,6 @@ from exod.search.regions import SignificantCells
 from exod.sensitivity.cellalarms import AlarmsByStrength, FalseAlarms
 from exod.sensitivity.cellneeds import PROBABILITIES, DetectionCounts
 
-
 FEWEST_FRAMES: Final = 2
 """Frames that a variability needs."""
 
