@@ -183,7 +183,7 @@ def test_names_that_were_taken_over(tmp_path: Path, command) -> None:
     given = ["4XMM J1", "EXOD /../../<out>"]
     rows.assign(srcid=given).to_csv(tmp_path / "names.csv", index=False)
     cluster_archive(made, Plan("sync"), names_from=tmp_path / "names.csv")
-    for name, file in zip(given, ("4XMM_J1.png", "EXOD__.._.._out_.png"), strict=True):
+    for name, file in zip(given, ("4XMM_J1.png", "EXOD__.._..__out_.png"), strict=True):
         code, _, _ = command("plot", made.root, name, "--to", tmp_path / "plots" / "here")
         assert code == 0
         assert (tmp_path / "plots" / "here" / file).is_file()
