@@ -24,7 +24,7 @@ from exod.astromon.forms.storage import (
     is_held,
     storage_at,
 )
-from exod.astromon.tables import DTYPES, Rows, as_rows, as_table, empty
+from exod.astromon.tables import DTYPES, Rows, as_rows, as_table, empty, filled
 from exod.astromon.utils import MissingTableException
 from exod.errors import InputError
 
@@ -338,7 +338,7 @@ def declared(table_name: str, rows: Rows) -> Rows:
     Raises
     ------
     InputError
-        If a column is missing.
+        If a column is missing, or has values of another kind.
     """
     dtype = DTYPES.get(table_name)
     if dtype is None or rows.dtype == dtype:
@@ -346,10 +346,7 @@ def declared(table_name: str, rows: Rows) -> Rows:
     missing = [name for name in dtype.names or () if name not in (rows.dtype.names or ())]
     if missing:
         raise InputError(f"{table_name} in the file lacks column {', '.join(missing)}.")
-    typed = np.zeros(len(rows), dtype)
-    for name in dtype.names or ():
-        typed[name] = rows[name]
-    return typed
+    return filled(table_name, dtype, {name: rows[name] for name in dtype.names or ()})
 
 
 def _merged(table_name: str, old: Rows | None, rows: Rows, *, ignore_obsid: bool) -> Rows:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -132,6 +134,7 @@ SIM_Z: Final = MappingProxyType(
 )
 """Nominal places of the detectors along Z, in mm."""
 
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PRECISE: Final = ("ra", "dec", "pileup")
 
 
@@ -160,6 +163,10 @@ def as_rows(table_name: str, table: Table) -> Rows:
         If a column is missing, or has values that its type cannot hold.
     """
     dtype = DTYPES.get(table_name)
+    if not _NAME.fullmatch(table_name):
+        raise InputError(
+            f"{table_name!r} is no name of a table; give letters, digits and underscores."
+        )
     if dtype is None:
         dtype = np.dtype([(name, _kind_of(table_name, table[name])) for name in table.colnames])
     missing = [name for name in dtype.names or () if name not in table.colnames]
@@ -168,7 +175,7 @@ def as_rows(table_name: str, table: Table) -> Rows:
     rows = np.zeros(len(table), dtype)
     for name in dtype.names or ():
         try:
-            rows[name] = _values(_in_unit(table[name], UNITS.get(name)), dtype[name])
+            rows[name] = column_values(_in_unit(table[name], UNITS.get(name)), dtype[name])
         except (TypeError, ValueError, OverflowError, units.UnitConversionError) as error:
             raise InputError(
                 f"{table_name} cannot be saved: column {name} has values that are no {dtype[name]} "
@@ -183,7 +190,7 @@ def _kind_of(table_name: str, column: Any) -> np.dtype[Any]:
     if dtype.kind in "iufb" and column.ndim == 1:
         return dtype
     if dtype.kind in "SUO" and column.ndim == 1:
-        texts = _values(column, np.dtype(f"S{max(4 * dtype.itemsize, 4096)}"))
+        texts = column_values(column, np.dtype(f"S{max(4 * dtype.itemsize, 4096)}"))
         return np.dtype(f"S{max(map(len, texts), default=0) or 1}")
     raise InputError(
         f"{table_name} cannot be saved: column {column.info.name} has neither numbers nor text, "
@@ -200,8 +207,14 @@ def _in_unit(column: Any, unit: str | None) -> Any:
     return np.ma.asarray(getattr(column, "value", column)) * factor
 
 
-def _values(column: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """A column as an array of the type; whole numbers must stay what they are."""
+def column_values(column: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """A column as an array of the type; whole numbers must stay what they are.
+
+    Raises
+    ------
+    TypeError, ValueError, OverflowError
+        If values are of another kind, or whole numbers are missing.
+    """
     if dtype.kind == "f":
         floats = np.ma.asarray(getattr(column, "value", column)).astype(dtype)
         return np.asarray(np.ma.filled(floats, np.nan))
@@ -217,6 +230,8 @@ def _values(column: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
     if np.ma.is_masked(column):
         raise ValueError("some are missing")
     values = np.asarray(column)
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise ValueError("some are not known")
     whole = values.astype(dtype)
     if values.dtype.kind not in "iub" and not (values.astype(float) == whole).all():
         raise ValueError("some are not whole numbers")
@@ -245,6 +260,27 @@ def with_formats(table: Table) -> Table:
                 ".4f" if name.removeprefix("x_").removeprefix("c_") in _PRECISE else ".2f"
             )
     return table
+
+
+def filled(table_name: str, types: Any, columns: Mapping[str, Any]) -> Rows:
+    """Rows of columns as they are in a file, in their declared types.
+
+    Raises
+    ------
+    InputError
+        If a column has values of another kind.
+    """
+    length = len(next(iter(columns.values()), ()))
+    rows = np.zeros(length, types)
+    for name in rows.dtype.names or ():
+        try:
+            rows[name] = column_values(columns[name], rows.dtype[name])
+        except (TypeError, ValueError, OverflowError) as error:
+            raise InputError(
+                f"{table_name} in the file has values in column {name} that are no "
+                f"{rows.dtype[name]} ({error}); save the table anew."
+            ) from error
+    return rows
 
 
 def damaged(path: Path, error: object) -> InputError:

@@ -1,9 +1,13 @@
 """Open files in place of paths, in every form and mode; who waits for whom; what cannot be done."""
 
 import multiprocessing
+import sqlite3
+from contextlib import closing
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from astropy import units
 from astropy.table import MaskedColumn, QTable, Table
@@ -226,3 +230,60 @@ def test_one_of_several_values(data_dir, tmp_path, several):
     for given in (category, several([category])):
         kept = cross_match.filter_matches(matches, exclude_categories=given)
         assert kept.tolist() == (matches["category"] != category).tolist()
+
+
+def other_values(file, name, column, values):
+    """Put other values into a column of a stored table, with the tools of its form."""
+    if file.suffix == ".db3":
+        with closing(sqlite3.connect(file)) as base, base:
+            sets = enumerate(values, 1)
+            base.executemany(
+                f"UPDATE {name} SET {column} = ? WHERE rowid = ?", [(v, row) for row, v in sets]
+            )
+    elif file.suffix == ".h5":
+        with db.connect(file, "r+") as opened:
+            rows = opened.get_node("/", name)[:]
+            texts = [value.encode() if isinstance(value, str) else value for value in values]
+            array = np.array([b"" if value is None else value for value in texts])
+            kinds = [(c, array.dtype if c == column else rows.dtype[c]) for c in rows.dtype.names]
+            changed = np.zeros(len(rows), kinds)
+            for other in rows.dtype.names:
+                changed[other] = array if other == column else rows[other]
+            opened.remove_node("/", name)
+            opened.create_table("/", name, changed)
+    else:
+        path = file / f"{name}.parquet"
+        table = pq.read_table(path)
+        place = table.column_names.index(column)
+        pq.write_table(table.set_column(place, column, pa.array(values)), path)
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "value"),
+    [("obs", "ra", "text"), ("xray_src", "id", 0.5), ("xcorr", "c_id", "5 or 6")],
+)
+def test_values_of_another_kind_in_a_file(file, name, column, value):
+    table = f"astromon_{name}"
+    other_values(file, table, column, [value] * len(db.get_table(table, file)))
+    with pytest.raises(InputError, match=f"{table} in the file has values in column {column}"):
+        db.get_table(table, file)
+
+
+def test_nothing_in_a_file(file):
+    n = len(db.get_table("astromon_cat_src", file))
+    other_values(file, "astromon_cat_src", "name", [None] + ["a"] * (n - 1))
+    assert db.get_table("astromon_cat_src", file)["name"][:2].tolist() == ["", "a"]
+    if file.suffix != ".h5":
+        other_values(file, "astromon_cat_src", "mag", [None] + [1.0] * (n - 1))
+        assert np.isnan(db.get_table("astromon_cat_src", file)["mag"][0])
+        other_values(file, "astromon_cat_src", "x_id", [None] + [1] * (n - 1))
+        with pytest.raises(InputError, match="column x_id"):
+            db.get_table("astromon_cat_src", file)
+
+
+@pytest.mark.parametrize("name", ["../outside", "a/b", "", "a b", "1"])
+def test_names_of_tables_are_names(file, name):
+    before = sorted(file.parent.rglob("*"))
+    with pytest.raises(InputError, match="no name of a table"):
+        db.save(name, Table({"obsid": [1]}), file)
+    assert sorted(file.parent.rglob("*")) == before

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from exod.astromon.tables import DTYPES, Rows, damaged
+from exod.astromon.tables import DTYPES, Rows, damaged, filled
 from exod.errors import InputError
 from exod.files.whole import whole_file
 
@@ -54,11 +54,7 @@ class ParquetStorage:
             )
             for column, values in columns.items()
         ]
-        rows = np.zeros(table.num_rows, types)
-        for column, values in columns.items():
-            text = values.dtype.kind == "O"
-            rows[column] = [str(value).encode() for value in values] if text else values
-        return rows
+        return filled(name, types, columns)
 
     def write(self, tables: Mapping[str, Rows]) -> None:
         """Put tables in the place of those of the same names; others stay."""

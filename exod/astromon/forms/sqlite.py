@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from exod.astromon.tables import DTYPES, Rows, damaged
+from exod.astromon.tables import DTYPES, Rows, damaged, filled
 from exod.errors import InputError
 
 _WAIT_S: Final = 600.0
@@ -103,19 +103,20 @@ def _rows(name: str, columns: list[str], content: list[tuple[Any, ...]]) -> Rows
     declared = DTYPES.get(name)
     values = list(zip(*content, strict=True)) or [()] * len(columns)
     types: list[tuple[str, Any]] = []
-    arrays: list[list[Any]] = []
+    arrays: dict[str, Any] = {}
     for column, column_values in zip(columns, values, strict=True):
         if declared is not None and column in (declared.names or ()):
             kind = declared[column]
         else:
             kind = _kind(column_values)
         types.append((column, kind))
-        filled: list[Any] = [np.nan if value is None else value for value in column_values]
-        arrays.append([str(v).encode() for v in filled] if kind.kind == "S" else filled)
-    rows = np.zeros(len(content), types)
-    for column, array in zip(columns, arrays, strict=True):
-        rows[column] = array
-    return rows
+        known = (
+            [np.nan if value is None else value for value in column_values]
+            if kind.kind == "f"
+            else column_values
+        )
+        arrays[column] = np.array(known, object)
+    return filled(name, types, arrays)
 
 
 def _kind(values: tuple[Any, ...]) -> np.dtype[Any]:
