@@ -63,6 +63,20 @@ def test_frames_are_those_of_the_dense_cube() -> None:
     np.testing.assert_array_equal(images, cube.dense_block(0, 6)[which])
 
 
+@pytest.mark.parametrize("brightest", [0, 30, 3000, 100_000])
+def test_the_field_is_seen_beside_a_bright_source(brightest: int) -> None:
+    """A typical cell is well above the dark end, whatever the brightest cell has."""
+    frames, grid = Frames(1e8, 50.0, 2), grid_of(129)
+    flat = np.repeat(np.arange(50, 90) * grid.n + np.arange(50, 90), 5)
+    flat = np.concatenate([flat, np.full(brightest, flat[0])]).astype(np.int32)
+    first, none = np.zeros(len(flat), np.int32), np.zeros(2, bool)
+    cube = CountCube.from_events(frames, grid, first, flat, none)
+    norm = MovingCube(RUN, cube, none).picture.norm
+    assert float(norm(0)) == 0
+    assert float(norm(5)) > 0.07
+    assert float(norm(5 + brightest)) == pytest.approx(1)
+
+
 def test_gif(tmp_path: Path) -> None:
     cube, path = cube_of(), tmp_path / "a" / "cube.gif"
     which = np.arange(6) > 0

@@ -11,8 +11,9 @@ from typing import Any, Final
 import numpy as np
 from matplotlib.animation import FFMpegWriter
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import PowerNorm
+from matplotlib.colors import AsinhNorm, Normalize, PowerNorm
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from PIL import Image
 
 from exod.counts.cube import CountCube
@@ -21,6 +22,9 @@ from exod.files.whole import write_whole
 from exod.plots.drawing import DEFAULT, Drawing
 from exod.plots.style import SMALL, VERMILLION, Row, as_it_is, run_text, shade_frames, utc
 from exod.schemas.arrays import Mask
+
+BRIGHT: Final = 30.0
+"""Counts of the brightest cell, in those of a typical one, from which colours are logarithmic."""
 
 DOTS_PER_INCH: Final = 80
 MOST_GIF_FRAMES: Final = 3000
@@ -77,10 +81,10 @@ class MovingCube:
         FigureCanvasAgg(self.figure)
         upper, lower = self.figure.subplots(2, 1, height_ratios=(5, 1))
         box, frames = cube.box, cube.frames
-        high = float(cube.chunk(0, frames.n).n.max(initial=1))
+        counts = cube.chunk(0, frames.n).n
         self.picture = upper.imshow(
             np.zeros(box.shape),
-            norm=PowerNorm(0.5, 0, high),
+            norm=_norm(counts[counts > 0]),
             cmap="inferno",
             origin="lower",
             interpolation="nearest",
@@ -228,3 +232,11 @@ def _write_gif(moving: MovingCube, shown: Iterator[None], path: Path, per_second
     first = next(pictures)
     duration = max(round(1000 / per_second), 20)
     first.save(path, save_all=True, append_images=pictures, duration=duration, loop=0)
+
+
+def _norm(counts: NDArray[np.integer]) -> Normalize:
+    """How colours follow counts: the field is to be seen beside its brightest source."""
+    if not len(counts):
+        return PowerNorm(0.5, 0, 1)
+    typical, high = float(np.median(counts)), float(counts.max())
+    return AsinhNorm(typical, 0, high) if high > BRIGHT * typical else PowerNorm(0.5, 0, high)
