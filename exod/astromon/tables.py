@@ -190,8 +190,9 @@ def _kind_of(table_name: str, column: Any) -> np.dtype[Any]:
     if dtype.kind in "iufb" and column.ndim == 1:
         return dtype
     if dtype.kind in "SUO" and column.ndim == 1:
-        texts = column_values(column, np.dtype(f"S{max(4 * dtype.itemsize, 4096)}"))
-        return np.dtype(f"S{max(map(len, texts), default=0) or 1}")
+        texts = np.ma.filled(np.ma.asarray(column).astype(object), "").tolist()
+        longest = max((len(_bytes(text)) for text in texts if text is not None), default=0)
+        return np.dtype(f"S{longest or 1}")
     raise InputError(
         f"{table_name} cannot be saved: column {column.info.name} has neither numbers nor text, "
         f"or several in a row."
