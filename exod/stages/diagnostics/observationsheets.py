@@ -20,7 +20,6 @@ from exod.pps import ObservationFiles, local_copies
 from exod.schemas.arrays import Integers
 from exod.search.subset import Run, search_subset
 from exod.stages.detect.read import read_observation
-from exod.stages.images.onerun import check_overlap
 
 BANDS_EV: Final = ((200, 2000), (2000, 12_000))
 """Soft and hard events, eV; the limit belongs to the hard ones."""
@@ -58,19 +57,16 @@ def observation_sheets(files: ObservationFiles, config: Config) -> Sheets:
     Raises
     ------
     InputError
-        If no exposure can be searched, an event list is damaged, or all are shorter than a frame.
+        If no exposure can be searched, or an event list is damaged.
     """
     with local_copies(files) as here:
         observation = read_observation(here, config)
     if not observation.subsets:
         reasons = " ".join(item.reason for item in observation.rejected)
         raise InputError(f"No exposure of {files.obsid} can be searched. {reasons}".strip())
-    check_overlap(files.obsid, observation.subsets, config)
     settings = with_template(config)
     for events in observation.subsets:
         (run,) = search_subset(files.obsid, events, observation.sources, settings)
-        if not run.cube.frames.n:
-            continue
         yield from _sheets(files.obsid, events, run)
 
 
