@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from exod.archive import Archive, open_archive
 from exod.archive.derived import EXPLORER, Derived, DerivedFile, derived_products
 from exod.archive.increments import NewVersion, deriving
-from exod.archive.questions.detections import detections
+from exod.archive.questions.detections import Rows, detections
 from exod.archive.snapshot import MATCHES, Snapshot
 from exod.archive.store import Store, reported
 from exod.catalogue.columns import sources
@@ -36,10 +36,13 @@ DETAIL_ROWS: Final = 4_096
 INDEX_ROWS: Final = 122_880
 """Rows of a row group, of the tables that are read row by row, and of the index."""
 
-_VERSION: Final = 2
+WHOLE: Final = ("observations", "exposures", "runs", "lineage")
+"""Tables of the archive that pages show as they are."""
+
+_VERSION: Final = 3
 """Of what its files mean; with another one they are made anew."""
 
-Rows = Iterator[pa.Table]
+Chunks = Iterator[pa.Table]
 Told = Callable[[str], None]
 
 
@@ -98,6 +101,8 @@ def make_explorer(
             writer.write(*_detections(snapshot, matches), "detid")
             writer.write(*_sources(snapshot, matches), "region_num")
             writer.write_plain(*light_curve_rows(snapshot), LIGHT_CURVE_ROWS)
+            for name in WHOLE:
+                writer.write_plain(*_whole(snapshot, name), DETAIL_ROWS)
         new.summary = {"tables": writer.described, "catalogues": matches}
     made = archive.derived(EXPLORER)
     if made is None:
@@ -135,7 +140,7 @@ def _made(pointer: Derived, *, made: bool) -> ExplorerMade:
     return ExplorerMade(pointer.version, made, rows["detections"], rows["sources"])
 
 
-def _detections(snapshot: Snapshot, matches: Sequence[str]) -> tuple[Table, Rows]:
+def _detections(snapshot: Snapshot, matches: Sequence[str]) -> tuple[Table, Chunks]:
     rows = detections(snapshot)
     for name in matches:
         rows.add_matches(f"{MATCHES}{name}")
@@ -143,9 +148,15 @@ def _detections(snapshot: Snapshot, matches: Sequence[str]) -> tuple[Table, Rows
     return table, rows.selected(table).chunks()
 
 
-def _sources(snapshot: Snapshot, matches: Sequence[str]) -> tuple[Table, Rows]:
+def _sources(snapshot: Snapshot, matches: Sequence[str]) -> tuple[Table, Chunks]:
     table = sources({name: snapshot.table(f"{MATCHES}{name}") for name in matches})
     return table, source_rows(snapshot, table, matches)
+
+
+def _whole(snapshot: Snapshot, name: str) -> tuple[Table, Chunks]:
+    rows = Rows(snapshot, name)
+    table = Table(name, snapshot.table(name).description, tuple(rows.columns.values()), ())
+    return table, rows.selected(table).chunks()
 
 
 class _Writer:
@@ -161,7 +172,7 @@ class _Writer:
         self._store, self._new, self._scratch, self._on_step = store, new, scratch, on_step
         self.described: dict[str, Any] = {}
 
-    def write(self, table: Table, chunks: Rows, then: str) -> None:
+    def write(self, table: Table, chunks: Chunks, then: str) -> None:
         """Write the rows to files ``<table>`` and ``<table>_index``, sorted by place and `then`."""
         self._on_step(f"Reading {table.name}")
         table = as_shown(table)
@@ -169,7 +180,7 @@ class _Writer:
         first = next(chunks)
         with pq.ParquetWriter(source, table.schema, compression="zstd") as sink:
 
-            def kept() -> Rows:
+            def kept() -> Chunks:
                 for chunk in chain([first], chunks):
                     rows = without_nan(chunk, table)
                     sink.write_table(rows)
@@ -193,7 +204,7 @@ class _Writer:
             ],
         }
 
-    def write_plain(self, table: Table, chunks: Rows, group_rows: int) -> None:
+    def write_plain(self, table: Table, chunks: Chunks, group_rows: int) -> None:
         """Write rows to a file as they are, with null for NaN."""
         self._on_step(f"Writing {table.name}")
         table = as_shown(table)
@@ -213,7 +224,7 @@ class _Writer:
             own = (index.rows(rows, pixel) for rows, pixel in parts())
             self._file(f"{table.name}_index", index.schema, own, INDEX_ROWS)
 
-    def _file(self, name: str, schema: pa.Schema, parts: Rows, group_rows: int) -> None:
+    def _file(self, name: str, schema: pa.Schema, parts: Chunks, group_rows: int) -> None:
         path = f"{self._new.folder}/{name}-all.parquet"
         rows = 0
         with (
@@ -255,7 +266,7 @@ def without_nan(rows: pa.Table, table: Table) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=table.schema)
 
 
-def regrouped(parts: Rows, size: int) -> Rows:
+def regrouped(parts: Chunks, size: int) -> Chunks:
     """The same rows, `size` at a time.
 
     Examples

@@ -1,0 +1,168 @@
+// A source: what is known of it, all its detections and light curves, counterparts, and where else to look.
+
+import { h, put } from "../dom.js";
+import { meta, rowsWhere } from "../data.js";
+import { galactic, number, plural, sexagesimal, text } from "../format.js";
+import { VIEWS, curveOf, lightCurvePanel } from "../lightcurve.js";
+import { csv, download, outside, regionFile } from "../links.js";
+import { href } from "../site.js";
+
+let panels = [];
+
+export async function show(main, state, argument) {
+  const about = await meta();
+  const source = (await rowsWhere("sources.parquet", "region_num", Number(argument)))[0];
+  if (!source) throw new Error(`There is no source ${argument} in this archive.`);
+  document.title = `${source.srcid} · exod`;
+  put(main, h("p", { class: "quiet" }, "Reading the light curves …"));
+  const [detections, frames] = await Promise.all([
+    rowsWhere("detections.parquet", "region_num", Number(argument)),
+    rowsWhere("lightcurves.parquet", "region_num", Number(argument)),
+  ]);
+  detections.sort((one, other) => one.obsid.localeCompare(other.obsid) || one.t_bin - other.t_bin || one.e_lo - other.e_lo);
+  panels = [];
+  put(main,
+    head(source, about),
+    h("div", { class: "source" },
+      h("div", {}, curves(detections, frames, state), detectionTable(detections)),
+      h("aside", {}, facts(source, detections, about), counterparts(source, about), elsewhere(source, detections, frames))));
+}
+
+export function leave() {
+  panels.forEach((panel) => panel.leave());
+  panels = [];
+}
+
+function head(source, about) {
+  const n = Number(source.region_num);
+  const known = about.tables.sources.rows;
+  const step = (to, word, key) => h("a", { href: href(`/source/${to}`), rel: key, "aria-disabled": to < 0 ? "true" : null }, word);
+  return h("div", { class: "bar" },
+    h("h1", {}, source.srcid),
+    h("span", { class: "quiet" }, `number ${n}`),
+    n > 0 && step(n - 1, "← previous", "prev"), n + 1 < known && step(n + 1, "next →", "next"));
+}
+
+function facts(source, detections, about) {
+  const [l, b] = galactic(source.ra_deg, source.dec_deg);
+  const copy = (value) => h("button", { type: "button", class: "quiet copy", "aria-label": `Copy ${value}`, onclick: () => navigator.clipboard?.writeText(value) }, "copy");
+  const place = `${source.ra_deg.toFixed(6)} ${source.dec_deg.toFixed(6)}`;
+  const lines = [
+    ["ICRS", [sexagesimal(source.ra_deg, source.dec_deg), copy(sexagesimal(source.ra_deg, source.dec_deg))]],
+    ["in degrees", [place, copy(place)]],
+    ["galactic", `${l.toFixed(5)} ${b.toFixed(5)}`],
+    ["error (63 %)", `${number(source.pos_err_arcsec, 3)}″`],
+    ["detections", `${number(source.n_detections)} in ${number(source.n_observations)} of ${plural(Number(source.n_covered), "observation")} that covered it`],
+    ["seen (MJD)", `${number(source.first_seen, 7)} to ${number(source.last_seen, 7)}`],
+    ["best detection", h("a", { href: href(`/detection/${encodeURIComponent(source.best_detid)}`) }, source.best_detid)],
+    ["event", `${text(source.best_kind)} of ${number(source.best_duration, 3)} s, ${number(source.best_excess, 3)} counts above what was expected`],
+    ["significance", `peak ${number(source.sigma_peak ?? source.best_lc_sigma_max_B_peak, 3)}σ, eclipse ${number(source.sigma_eclipse ?? source.best_lc_sigma_max_B_eclipse, 3)}σ`],
+    ["hardness of event", interval(source.best_hr_event, source.best_hr_event_lo, source.best_hr_event_hi)],
+  ];
+  const flags = about.tables.sources.flags.filter((name) => source[name]);
+  return h("section", { class: "panel", "aria-label": "What is known" }, h("h2", {}, "What is known"),
+    h("dl", {}, lines.map(([term, what]) => [h("dt", {}, term), h("dd", {}, what)]),
+      h("dt", {}, "flags"), h("dd", {}, flags.length ? flags.map((name) => h("span", { class: "flag", title: meaning(about, name) }, name.replace("filt_", ""), " ")) : "none")),
+    h("details", {}, h("summary", { class: "quiet small" }, `All ${Object.keys(source).length} columns`),
+      h("div", { class: "scroll values", tabindex: 0, role: "region", "aria-label": "All columns" },
+        h("table", {}, h("tbody", {}, about.tables.sources.columns.map((column) => h("tr", {},
+          h("th", { scope: "row", title: column.description }, column.name), h("td", {}, text(source[column.name], column.unit)), h("td", { class: "quiet" }, column.unit))))))));
+}
+
+function meaning(about, name) {
+  return about.tables.sources.columns.find((column) => column.name === name)?.description ?? "";
+}
+
+function interval(value, low, high) {
+  return value === null || value === undefined ? "–" : `${number(value, 3)} (${number(low, 3)} to ${number(high, 3)})`;
+}
+
+function curves(detections, frames, state) {
+  const byDetection = Map.groupBy ? Map.groupBy(frames, (row) => row.detid) : grouped(frames);
+  const observations = [...new Set(detections.map((one) => one.obsid))];
+  const views = h("select", { "aria-label": "What light curves show", onchange: (event) => panels.forEach((panel) => panel.show(event.target.value)) },
+    Object.entries(VIEWS).map(([name, words]) => h("option", { value: name }, words)));
+  const sections = observations.map((obsid) => {
+    const own = detections.filter((one) => one.obsid === obsid && byDetection.has(one.detid));
+    const zero = Math.min(...own.map((one) => byDetection.get(one.detid)[0].time));
+    return h("section", { "aria-label": `Observation ${obsid}` },
+      h("h3", {}, "Observation ", h("a", { href: href(`/obs/${obsid}`) }, obsid)),
+      own.map((one) => {
+        const panel = lightCurvePanel({
+          curve: curveOf(byDetection.get(one.detid), zero), bin: one.t_bin, group: obsid,
+          event: one.t_start === null ? null : [one.t_start - zero, one.t_stop - zero],
+          title: `${one.e_lo}–${one.e_hi} keV, ${one.t_bin} s bins: ${strength(one)}`,
+          link: href(`/detection/${encodeURIComponent(one.detid)}`),
+        });
+        panels.push(panel);
+        return panel.element;
+      }));
+  });
+  return h("section", { "aria-label": "Light curves" },
+    h("div", { class: "bar" }, h("h2", {}, "Light curves"), views, legend()), sections);
+}
+
+function grouped(frames) {
+  const found = new Map();
+  for (const row of frames) found.set(row.detid, [...(found.get(row.detid) ?? []), row]);
+  return found;
+}
+
+function strength(one) {
+  return one.kind === "eclipse" ? `eclipse of ${number(one.sigma_eclipse, 3)}σ` : `peak of ${number(one.sigma_peak, 3)}σ`;
+}
+
+function legend() {
+  const item = (style, words) => h("span", {}, h("span", { class: `key ${style}`, "aria-hidden": "true" }), ` ${words}  `);
+  return h("p", { class: "quiet small" }, item("line", "counts"), item("dashed", "expected"), item("bad", "bad time"), item("off", "CCD off"), item("mark", "event"));
+}
+
+function detectionTable(detections) {
+  const columns = ["detid", "kind", "t_bin", "e_lo", "e_hi", "sigma_peak", "sigma_eclipse", "duration", "excess", "peak_rate", "hr_event", "fap_obs", "t_start_utc"];
+  return h("section", { "aria-label": "Detections" }, h("h2", {}, plural(detections.length, "detection")),
+    h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Table of detections" },
+      h("table", {}, h("thead", {}, h("tr", {}, columns.map((name) => h("th", { scope: "col" }, name)))),
+        h("tbody", {}, detections.map((one) => h("tr", {}, columns.map((name, place) => h("td", { class: typeof one[name] === "number" ? "number" : null },
+          place ? text(one[name]) : h("a", { href: href(`/detection/${encodeURIComponent(one.detid)}`) }, one.detid)))))))));
+}
+
+function counterparts(source, about) {
+  const prefixes = new Map();
+  for (const { name } of about.tables.sources.columns) {
+    const found = /^(.+?)_(sep_arcsec|separation_arcsec|sep)$/.exec(name);
+    if (found) prefixes.set(found[1], name);
+  }
+  const boxes = [...prefixes].map(([prefix, separation]) => {
+    const away = source[separation];
+    const own = about.tables.sources.columns.filter(({ name }) => name.startsWith(`${prefix}_`) && source[name] !== null && source[name] !== undefined);
+    return h("details", { open: away !== null },
+      h("summary", {}, prefix, " ", h("span", { class: "quiet" }, away === null || away === undefined ? "none" : `${number(away, 3)}″, ${number(away / source.pos_err_arcsec, 2)} errors away`)),
+      h("dl", {}, own.map(({ name, unit, description }) => [h("dt", { title: description }, name.slice(prefix.length + 1)), h("dd", {}, text(source[name], unit), unit ? ` ${unit}` : "")])));
+  });
+  return h("section", { class: "panel", "aria-label": "Counterparts" }, h("h2", {}, "Counterparts"),
+    boxes.length ? boxes : h("p", { class: "quiet" }, "The archive was not matched with a catalogue; run ", h("code", {}, "exod crossmatch"), "."));
+}
+
+function elsewhere(source, detections, frames) {
+  const { ra_deg: ra, dec_deg: dec, pos_err_arcsec: error, srcid } = source;
+  const radius = Math.max(5 * error, 10);
+  const file = srcid.replaceAll(" ", "_");
+  const button = (words, make) => h("button", { type: "button", onclick: make }, words);
+  return [
+    h("section", { class: "panel", "aria-label": "Files" }, h("h2", {}, "Files"), h("div", { class: "bar" },
+      button("Light curves, CSV", () => download(`${file}_lightcurves.csv`, csv(frames), "text/csv")),
+      button("Detections, CSV", () => download(`${file}_detections.csv`, csv(detections), "text/csv")),
+      button("DS9 region", () => download(`${file}.reg`, regionFile(ra, dec, error, srcid)))),
+    h("p", { class: "small" }, "At the command line"), h("pre", { tabindex: 0 }, `exod plot ARCHIVE "${srcid}"\nexod query ARCHIVE --table detections --name "${srcid}"`)),
+    h("section", { class: "panel", "aria-label": "Elsewhere" }, h("h2", {}, "Elsewhere"),
+      h("ul", { class: "links" }, outside(ra, dec, radius, detections[0]?.obsid).map(([name, address]) => h("li", {}, h("a", { href: address, target: "_blank", rel: "noopener noreferrer" }, name))))),
+  ];
+}
+
+addEventListener("keydown", (event) => {
+  if (event.target.closest?.("input, select, textarea, [contenteditable]") || event.ctrlKey || event.metaKey || event.altKey) return;
+  const link = { ArrowLeft: "prev", ArrowRight: "next" }[event.key];
+  const address = link && document.querySelector(`a[rel="${link}"]`)?.getAttribute("href");
+  if (address) document.querySelector(`a[rel="${link}"]`).click();
+});
+
