@@ -193,6 +193,8 @@ def replace_observations(
 ) -> None:
     """Put the rows of observations into several tables, in one change.
 
+    Where their sources are others than before, counterparts and matches of them go.
+
     Parameters
     ----------
     obsids : sequence of int
@@ -210,11 +212,43 @@ def replace_observations(
     new = {name: as_rows(name, table) for name, table in tables.items()}
     with edited(dbfile) as storage:
         there = storage.names()
+        old = {
+            name: declared(name, storage.read(name))
+            for name in (*_OF_SOURCES, *new)
+            if name in there
+        }
+        # Sources that are the same keep what was found of them.
+        others = [
+            obsid
+            for obsid in obsids
+            if _SOURCES in new
+            and not _are_same(*(_of(rows.get(_SOURCES), obsid) for rows in (old, new)))
+        ]
+        changed = {}
+        for name in _OF_SOURCES:
+            if name in old and name not in new and np.isin(old[name]["obsid"], others).any():
+                changed[name] = old[name][~np.isin(old[name]["obsid"], others)]
         for name, rows in new.items():
-            if name in there:
-                old = declared(name, storage.read(name))
-                new[name] = np.concatenate([old[~np.isin(old["obsid"], list(obsids))], rows])
-        storage.write(new)
+            left = old.get(name, rows[:0])
+            changed[name] = np.concatenate([left[~np.isin(left["obsid"], list(obsids))], rows])
+        storage.write(changed)
+
+
+_SOURCES: Final = "astromon_xray_src"
+_OF_SOURCES: Final = ("astromon_xcorr", "astromon_cat_src")
+"""Tables whose rows are of sources, by their numbers; matches are of counterparts too."""
+
+
+def _of(rows: Rows | None, obsid: int) -> Rows:
+    """Rows of an observation in the table of sources."""
+    return empty(_SOURCES) if rows is None else rows[rows["obsid"] == obsid]
+
+
+def _are_same(one: Rows, other: Rows) -> bool:
+    return len(one) == len(other) and all(
+        np.array_equal(one[name], other[name], equal_nan=one.dtype[name].kind == "f")
+        for name in one.dtype.names or ()
+    )
 
 
 @contextmanager

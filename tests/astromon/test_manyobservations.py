@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from astropy.table import Table
@@ -105,6 +106,69 @@ def test_no_rows_stay_of_sources_that_are_there_no_more(work, tmp_path):
     assert again.status == "EMPTY"
     assert db.get_table("astromon_xray_src", tmp_path / "tables")["obsid"].tolist() == [9, 9]
     assert db.get_table("astromon_obs", tmp_path / "tables")["obsid"].tolist() == [8007]
+
+
+def put(work, obsid, **more):
+    """Other events in the place of those of an observation."""
+    with TemporaryDirectory() as other:
+        new = place_events(Path(other), obsid, **more)
+        there = work.workdir / "obs08" / str(obsid) / "primary" / new.name
+        there.write_bytes(new.read_bytes())
+
+
+def of_sources(file) -> dict[str, list[int]]:
+    """Observations of the rows of each table that there is."""
+    names = ("obs", "xray_src", "cat_src", "xcorr")
+    with db.connect(file) as storage:
+        there = storage.names()
+    return {
+        name: sorted(db.get_table(f"astromon_{name}", file)["obsid"].tolist())
+        for name in names
+        if f"astromon_{name}" in there
+    }
+
+
+@pytest.mark.parametrize("name", ["tables.db3", "tables.h5"])
+def test_rows_of_sources_that_are_gone_go(work, tmp_path, name):
+    """An observation that becomes EMPTY or is skipped, with tables at hand or without."""
+    file = tmp_path / name
+    place_events(work.workdir, 8011)
+    category = json.dumps({"category_id": 50})
+    (work.workdir / "obs08" / "8011" / "seq_summary.json").write_text(category)
+    list(process_many(["8007", "8011"], work, HERE, dbfile=file))
+    for table in ("cat_src", "xcorr"):
+        rows = db.create_table(f"astromon_{table}")
+        for obsid in (8007, 8011, 9999):
+            rows.add_row(dict.fromkeys(rows.colnames, "0") | {"obsid": obsid})
+        db.save(f"astromon_{table}", rows, file)
+    # The same sources once more: what was made of them stays.
+    list(process_many(["8007", "8011"], work, HERE, dbfile=file, force=True))
+    every = [8007, 8011, 9999]
+    assert of_sources(file) == {
+        "obs": [8007, 8011],
+        "xray_src": [8007, 8007, 8011, 8011],
+        **{"cat_src": every, "xcorr": every},
+    }
+    put(work, 8007, sources=(), n_background=300)
+    (now,) = process_many(["8007"], work, HERE, dbfile=file)
+    assert now.status == "EMPTY"
+    assert of_sources(file) == {
+        "obs": [8007, 8011],
+        "xray_src": [8011, 8011],
+        **{"cat_src": [8011, 9999], "xcorr": [8011, 9999]},
+    }
+    put(work, 8007)
+    list(process_many(["8007"], work, HERE))
+    list(process_many(["8007"], work, HERE, dbfile=file))
+    assert of_sources(file)["xray_src"] == [8007, 8007, 8011, 8011]
+    put(work, 8011, obs_mode="SECONDARY")
+    (now,) = process_many(["8011"], work, HERE, dbfile=file)
+    assert now.status == "SKIPPED"
+    assert of_sources(file) == {
+        "obs": [8007],
+        "xray_src": [8007, 8007],
+        **{"cat_src": [9999], "xcorr": [9999]},
+    }
 
 
 @pytest.mark.parametrize("scheduler", ["local"])

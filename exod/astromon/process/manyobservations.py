@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -273,42 +274,65 @@ class _RowsOfObservations:
 
     def __init__(self, settings: ProcessSettings, dbfile: Path | None) -> None:
         self._settings, self._dbfile = settings, dbfile
-        self._waiting: list[str] = []
-        self._there: frozenset[int] = frozenset()
+        self._waiting: list[Processed] = []
+        self._there: dict[int, int] = {}
+        self._when = 0.0
         if dbfile is not None and dbfile.exists():
-            self._there = frozenset(_saved(dbfile))
+            self._there, self._when = _saved(dbfile), dbfile.stat().st_mtime
 
     def add(self, done: Processed) -> None:
-        """Take an observation whose rows are to be saved, unless they are."""
-        is_saved = not done.is_new and int(done.obsid) in self._there
-        if self._dbfile is not None and done.status in {"OK", "EMPTY"} and not is_saved:
-            self._waiting.append(done.obsid)
+        """Take an observation whose rows are to be saved, unless they are.
+
+        What failed keeps the rows that it had; what is skipped has none.
+        """
+        if self._dbfile is None or done.status == "FAILED" or self._is_saved(done):
+            return
+        self._waiting.append(done)
         if len(self._waiting) >= _BATCH:
             self.save()
 
+    def _is_saved(self, done: Processed) -> bool:
+        n_rows = self._there.get(int(done.obsid))
+        if done.status == "SKIPPED":
+            return n_rows is None
+        # It may have been processed again without the tables.
+        return not done.is_new and n_rows == done.n_sources and not self._is_later(done)
+
+    def _is_later(self, done: Processed) -> bool:
+        """Whether it was recorded after the tables were written."""
+        record = self._settings.workdir.expanduser() / subfolder(done.obsid) / RECORD
+        return record.stat().st_mtime > self._when
+
     def save(self) -> None:
         """Save what waits."""
-        obsids, self._waiting = self._waiting, []
-        if not obsids:
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
             return
-        observations = [self._settings.observation(obsid) for obsid in obsids]
+        searched = [one.obsid for one in waiting if one.status != "SKIPPED"]
+        observations = [self._settings.observation(obsid) for obsid in searched]
         sources = [observation.get_sources() for observation in observations]
+        none = db.create_table("astromon_xray_src")
+        stacked = vstack(sources, metadata_conflicts="silent") if sources else none
+        infos = (observation.get_info() for observation in observations)
         replace_observations(
-            [int(obsid) for obsid in obsids],
+            [int(one.obsid) for one in waiting],
             # Observations last: who is in that table has all its rows.
             {
-                "astromon_xray_src": vstack(sources, metadata_conflicts="silent"),
-                "astromon_obs": observation_rows(o.get_info() for o in observations),
+                "astromon_xray_src": stacked,
+                "astromon_obs": observation_rows(infos),
             },
             self._dbfile,
         )
 
 
-def _saved(dbfile: Path) -> Iterator[int]:
+def _saved(dbfile: Path) -> dict[int, int]:
+    """Observations that the tables have, with their numbers of sources."""
     try:
-        yield from (int(obsid) for obsid in db.get_table("astromon_obs", dbfile)["obsid"])
+        obsids = db.get_table("astromon_obs", dbfile)["obsid"].tolist()
+        counts = Counter(db.get_table("astromon_xray_src", dbfile)["obsid"].tolist())
     except MissingTableException:
-        return
+        return {}
+    return {obsid: counts[obsid] for obsid in obsids}
 
 
 def observation_rows(infos: Iterable[dict[str, Any]]) -> Table:
