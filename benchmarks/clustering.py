@@ -110,7 +110,7 @@ def make(root: str, n_observations: int, per_observation: int) -> None:
     os.fsync = lambda _: None  # type: ignore[assignment]
     archive = Archive.create(root, Config())
     random = np.random.default_rng(7)
-    kinds = _tables(per_observation, random)
+    kinds = made_tables(per_observation, random)
     for number in range(n_observations):
         if number % 2 == 0:
             ra, dec = random.uniform(0, 360), np.degrees(np.arcsin(random.uniform(-0.99, 0.99)))
@@ -118,7 +118,7 @@ def make(root: str, n_observations: int, per_observation: int) -> None:
         commit(archive, f"{number * 10 + 1:010d}", (ra, dec), spots, kinds, random)
 
 
-def _tables(n: int, random: np.random.Generator) -> dict[str, pd.DataFrame]:
+def made_tables(n: int, random: np.random.Generator) -> dict[str, pd.DataFrame]:
     """Rows of an observation, to be given places and names."""
     obsid = "0" * 10
     regions = random_rows(REGIONS, n, obsid, random)
@@ -190,7 +190,7 @@ def whole_archive(n_observations: int, per_observation: int) -> Iterator[tuple[s
         ledger = time.perf_counter() - ledger
         random = np.random.default_rng(99)
         spots = random.uniform(-0.24, 0.24, (max(per_observation // 4, 1), 2))
-        kinds = _tables(per_observation, random)
+        kinds = made_tables(per_observation, random)
         commit(archive, "0999999999", (123.0, 20.0), spots, kinds, random)
         again, before, peak, _, counts = _apart(root, "local")
         yield "one observation more (s)", again

@@ -4,7 +4,9 @@ A separation r of a true pair has, with v = (scale error)^2 + systematic^2 the v
 axis, the cumulative distribution ``1 - (1 + r^2 / (tail v))^(-tail / 2)``. For a large tail it is
 that of Rayleigh. A small one says that errors differ: a survey has fields with and without a
 frame. Chance pairs are uniform over the circle in which pairs were looked for (Pineau et al. 2017,
-A&A 597, A89).
+A&A 597, A89). If only the nearest reference of each source is known, one that is there by chance may
+be nearer than the true one: of a fraction f of sources with a true pair (cumulative T) among n chance
+references in the radius R, a share ``(1 - f T(r)) exp(-n (r / R)^2)`` has nothing within r.
 """
 
 from __future__ import annotations
@@ -39,13 +41,17 @@ class Calibration:
     tail : float
         Degrees of freedom of Student's distribution; `NO_TAIL` is a normal one.
     chance_fraction : float
-        Share of pairs that are there by chance.
+        Share of pairs that are there by chance; of the nearest of each source, share of sources
+        without a true pair.
     radius_arcsec : float
         Radius within which pairs were looked for.
     log_likelihood : float
         Logarithm of the likelihood, natural.
     n_pairs : int
         Pairs that were used.
+    crowding : float
+        Chance references within the radius of a source, if the pairs are the nearest of each
+        source; 0 if they are all within the radius.
 
     Examples
     --------
@@ -61,6 +67,7 @@ class Calibration:
     radius_arcsec: float
     log_likelihood: float
     n_pairs: int
+    crowding: float = 0.0
 
     def variance(self, error_arcsec: ArrayLike) -> Floats:
         """Variance of each axis, in arcsec^2, for quoted errors of each axis."""
@@ -77,9 +84,17 @@ class Calibration:
         """Probability of a smaller separation, of true and chance pairs within the radius."""
         separation, variance = np.asarray(separation_arcsec, float), self.variance(error_arcsec)
         whole = _within(self.radius_arcsec, variance, self.tail)
+        if self.crowding:
+            within = self._near(separation, _within(separation, variance, self.tail))
+            return np.asarray(within / self._near(self.radius_arcsec, whole))
         true = _within(separation, variance, self.tail) / whole
         chance = (separation / self.radius_arcsec) ** 2
         return np.asarray((1 - self.chance_fraction) * true + self.chance_fraction * chance)
+
+    def _near(self, separation: ArrayLike, true: Floats) -> Floats:
+        """Probability that a source has any reference within a separation."""
+        chance = self.crowding * (np.asarray(separation, float) / self.radius_arcsec) ** 2
+        return np.asarray(1 - (1 - (1 - self.chance_fraction) * true) * np.exp(-chance))
 
 
 def calibrate(
@@ -89,6 +104,7 @@ def calibrate(
     *,
     fit_scale: bool = False,
     fit_tail: bool = True,
+    nearest: bool = False,
 ) -> Calibration:
     """Maximum likelihood of the calibration, from pairs within a radius.
 
@@ -103,6 +119,8 @@ def calibrate(
         The radius.
     fit_scale, fit_tail : bool
         Whether the factor of the quoted error, and the tail, are fitted too.
+    nearest : bool
+        Whether the pairs are the nearest of each source, rather than all.
 
     Returns
     -------
@@ -140,7 +158,7 @@ def calibrate(
         )
 
     def calibration(parameters: Floats, log_likelihood: float = 0.0) -> Calibration:
-        systematic, odds, scale, tail = parameters
+        systematic, odds, scale, tail, crowding = parameters
         return Calibration(
             float(np.exp(systematic)),
             float(np.exp(scale)) if fit_scale else 1.0,
@@ -149,18 +167,24 @@ def calibrate(
             float(radius_arcsec),
             log_likelihood,
             int(separation.size),
+            float(np.exp(crowding)) if nearest else 0.0,
         )
 
     def cost(parameters: Floats) -> float:
-        return -float(np.log(_density(calibration(parameters), separation, error)).sum())
+        # Where chance is rare, only the ratio of true and chance pairs is known.
+        odds = parameters[1]
+        unlikely = np.logaddexp(0, odds) + np.logaddexp(0, -odds) if nearest else 0.0
+        density = _density(calibration(parameters), separation, error)
+        return float(unlikely) - float(np.log(density).sum())
 
     typical = float(np.median(separation)) + _TINY_ARCSEC
-    starts = ([np.log(typical * share), -2.0, 0.0, 1.5] for share in (0.05, 0.3, 1.0))
+    starts = ([np.log(typical * share), -2.0, 0.0, 1.5, -1.5] for share in (0.05, 0.3, 1.0))
     bounds = [
         (np.log(_TINY_ARCSEC), np.log(radius_arcsec)),
         (-9.0, 9.0),
         (-2.0, 2.0),
         (0.0, np.log(NO_TAIL)),
+        (-5.0, 3.0),
     ]
     fits = [optimize.minimize(cost, start, method="L-BFGS-B", bounds=bounds) for start in starts]
     best = min(fits, key=lambda fit: float(fit.fun))
@@ -184,5 +208,12 @@ def _density(calibration: Calibration, separation: Floats, error: Floats) -> Flo
     # A separation of exactly zero has no density in a plane, and says nothing.
     at = np.maximum(separation, _TINY_ARCSEC**2)
     log_true = -(tail / 2 + 1) * np.log1p(at**2 / (tail * variance))
-    true = at / variance * np.exp(log_true) / _within(radius, variance, tail)
+    true = at / variance * np.exp(log_true)
+    if calibration.crowding:
+        expected = calibration.crowding * (at / radius) ** 2
+        lonely = 1 - (1 - chance) * _within(at, variance, tail)
+        some = (1 - chance) * true + lonely * 2 * expected / at
+        whole = calibration._near(radius, _within(radius, variance, tail))
+        return np.asarray(some * np.exp(-expected) / whole)
+    true /= _within(radius, variance, tail)
     return np.asarray((1 - chance) * true + chance * 2 * at / radius**2)

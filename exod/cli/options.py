@@ -23,7 +23,8 @@ Rectified = Annotated[
     bool | None,
     typer.Option(
         "--rectified/--raw",
-        help="Sources of corrected positions (exod rectify), or as measured [as before, or raw].",
+        help="Sources of corrected positions (exod rectify), or as measured [as chosen before, else "
+        "corrected if there are any].",
     ),
 ]
 Storage = Annotated[

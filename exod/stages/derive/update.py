@@ -7,7 +7,7 @@ from collections.abc import Callable
 from exod.archive import Archive, open_archive
 from exod.errors import ArchiveError
 from exod.scheduler.plan import Plan
-from exod.stages.derive.cluster import POSITIONS, RADIUS_ARCSEC, cluster_archive
+from exod.stages.derive.cluster import POSITIONS, RADIUS_ARCSEC, cluster_archive, takes_corrected
 from exod.stages.derive.features import make_features
 from exod.stages.derive.flags import make_flags
 from exod.stages.derive.rectify import rectify_archive
@@ -31,8 +31,8 @@ def bring_up_to_date(
     plan : Plan, optional
         Where and how; by default all cores of this machine.
     rectified : bool, optional
-        Whether sources are of corrected positions, which are then made first; by default as
-        before, or not.
+        Whether sources are of corrected positions, which are then made first; by default as was
+        chosen before, else if the archive has corrected positions.
     say : callable
         Is told what is going on.
 
@@ -71,8 +71,8 @@ def sources_up_to_date(
     """Make the sources, and corrected positions if they are of these, as `bring_up_to_date`."""
     made = []
     earlier, entries = archive.derived("unique"), archive.entries()
-    had = str(earlier.parameters.get(POSITIONS, "")) if earlier else ""
-    wanted = bool(had) if rectified is None else rectified
+    had = earlier.parameters.get(POSITIONS) if earlier else None
+    wanted = takes_corrected(archive, earlier, rectified)
     frames = archive.derived("frames")
     if wanted and (frames is None or frames.outdated(entries)):
         say("Rectifying positions ...")
@@ -80,11 +80,15 @@ def sources_up_to_date(
             raise ArchiveError(f"Observation {obsid} has no corrected positions: {reason}")
         frames = archive.derived("frames")
         made.append("frames")
-    version = frames.version if wanted and frames else ""
-    if earlier is None or earlier.outdated(entries) or had != version:
+    if wanted and frames:
+        is_so = had == frames.version
+    else:
+        # That raw positions were asked for is to be remembered.
+        is_so = not had and (had is not None or rectified is None)
+    if earlier is None or earlier.outdated(entries) or not is_so:
         say("Clustering regions into sources ...")
         radius = float(str(earlier.parameters["radius_arcsec"])) if earlier else RADIUS_ARCSEC
-        cluster_archive(archive, plan, radius_arcsec=radius, rectified=wanted)
+        cluster_archive(archive, plan, radius_arcsec=radius, rectified=wanted or rectified)
         made.append("unique")
     return made
 

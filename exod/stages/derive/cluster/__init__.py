@@ -30,7 +30,8 @@ USUAL_DECIMALS: Final = MappingProxyType({"ra_decimals": 1, "dec_decimals": 0})
 """Decimals of the seconds in names, if nothing else was ever asked for."""
 
 POSITIONS: Final = "positions"
-"""Among the parameters: the version of corrected positions that sources are made of, or nothing."""
+"""Among the parameters: the version of corrected positions that sources are made of, or nothing if
+raw ones were asked for; not there in an archive that has no corrected positions."""
 
 ROWS_PER_PARTITION: Final = 20_000
 """Regions of a partition at most: it is computed in a second."""
@@ -89,8 +90,8 @@ def cluster_archive(
         the radius, and its numbers too if this archive has no sources yet.
     rectified : bool, optional
         Whether sources are made of the corrected positions and errors of `exod rectify`, rather
-        than of those that were measured; by default as before, or not. With other corrected
-        positions all sources are made anew.
+        than of those that were measured. By default as was chosen before; else if the archive has
+        corrected positions. With other corrected positions all sources are made anew.
     rows_per_partition : int
         A part of the sky with more regions is divided.
 
@@ -140,8 +141,9 @@ def cluster_archive(
         "rule": rule or str(had["rule"]),
         "names": KEPT if keep_names else "first",
     }
-    frames = _frames(archive) if rectified or (rectified is None and had.get(POSITIONS)) else None
-    if frames or POSITIONS in had:
+    frames = _frames(archive) if takes_corrected(archive, earlier, rectified) else None
+    if frames or rectified is False or POSITIONS in had:
+        # Nothing is raw by choice.
         asked[POSITIONS] = frames.version if frames else ""
     positions = tuple(frames.of("positions")) if frames else None
     update = Update.of(archive, asked, plan or Plan(), adopted, positions)
@@ -153,6 +155,25 @@ def cluster_archive(
     if found is None:
         raise ArchiveError(f"The sources of {archive.root} are gone; run the same command again.")
     return Clustering(found, is_new=True)
+
+
+def takes_corrected(archive: Archive, earlier: Derived | None, rectified: bool | None) -> bool:
+    """Whether sources are to be of corrected positions.
+
+    Parameters
+    ----------
+    archive : Archive
+        The archive.
+    earlier : Derived, optional
+        Its sources.
+    rectified : bool, optional
+        What is asked for; nothing: as was chosen before, else if there are corrected positions.
+    """
+    if rectified is not None:
+        return rectified
+    if earlier and POSITIONS in earlier.parameters:
+        return bool(earlier.parameters[POSITIONS])
+    return archive.derived("frames") is not None
 
 
 def _frames(archive: Archive) -> Derived:
@@ -173,6 +194,7 @@ def _frames(archive: Archive) -> Derived:
     if behind:
         raise ArchiveError(
             f"The corrected positions of {archive.root} are behind by "
-            f"{plural(len(behind), 'observation')}; run `exod rectify {archive.root}`."
+            f"{plural(len(behind), 'observation')}; run `exod rectify {archive.root}`, or take raw "
+            f"positions (--raw)."
         )
     return found

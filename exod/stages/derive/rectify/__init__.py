@@ -302,7 +302,11 @@ def _calibrate(store: Store, new: NewVersion) -> dict[str, dict[str, float]]:
     files = [file for file in new.files if file.table == OFFSETS.name]
     columns = ("source", "pos_err_arcsec", "frame_err_arcsec")
     offsets = ("east_corr_arcsec", "north_corr_arcsec")
-    return calibrations(_read(store, OFFSETS, files, (*columns, *offsets)))
+    frames = [file for file in new.files if file.table == FRAMES.name]
+    return calibrations(
+        _read(store, OFFSETS, files, (*columns, *offsets)),
+        _read(store, FRAMES, frames, ("source", *SHIFTS)),
+    )
 
 
 def _write_circles(

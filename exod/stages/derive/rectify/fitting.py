@@ -22,6 +22,7 @@ from exod.counterparts.wanted import Wanted
 from exod.errors import ArchiveError
 from exod.sky.sphere import is_position, positions, unit_vectors
 from exod.stages.derive.cluster.gather import mjd
+from exod.stages.derive.rectify.calibration import LEAST_ERROR_ARCSEC
 from exod.stages.derive.rectify.rows import Rectified
 from exod.stages.derive.rectify.sourcelists import KnownSources, ListPlaces, known_sources
 
@@ -31,9 +32,6 @@ WITHOUT: Final = "none"
 
 _LARGEST_ERROR_ARCSEC: Final = 4.0
 """Sources that are known less well take no part in a fit."""
-
-_LEAST_ERROR_ARCSEC: Final = 0.25
-"""Of each axis, added in quadrature: 0.35 arcsec, radial, as catcorr does."""
 
 _REFERENCE_ERROR_ARCSEC: Final = 0.1
 """Of each axis of a reference at the epoch of an observation."""
@@ -107,7 +105,7 @@ def rectified(
     for (attempt, about, known), near in zip(found, references, strict=True):
         fit = None
         if fitting.wanted:
-            fit = _fit(about, known.sources, near, fitting.prior)
+            fit = fitted(about, known.sources, near, fitting.prior)
         made.append((attempt, Rectified(about, known, fit, near, name)))
     return made, failures
 
@@ -169,11 +167,11 @@ def _references(
     ]
 
 
-def _fit(
+def fitted(
     about: dict[str, Any], sources: pd.DataFrame, references: pd.DataFrame, prior: Prior
 ) -> FrameFit:
     radial = sources["error_arcsec"].to_numpy(float)
-    error = np.hypot(radial / np.sqrt(2.0), _LEAST_ERROR_ARCSEC)
+    error = np.hypot(radial, LEAST_ERROR_ARCSEC) / np.sqrt(2.0)
     ra, dec = (sources[name].to_numpy(float) for name in ("ra_deg", "dec_deg"))
     centre = float(about["ra_pnt"]), float(about["dec_pnt"])
     if not is_position(*centre) and len(sources):

@@ -1,0 +1,125 @@
+"""Circles of corrected positions hold 63 % of true positions, for each kind of frame."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from exod.astrometry.attitude import yagzag_to_radec
+from exod.astrometry.framefit import Prior
+from exod.astrometry.rectification import UNRECTIFIED_ARCSEC, Frame, HeaderFrame
+from exod.sky.sphere import angle, unit_vectors
+from exod.stages.derive.rectify.calibration import DOCUMENTED, calibrations, with_circles
+from exod.stages.derive.rectify.fitting import fitted
+from exod.stages.derive.rectify.rows import Rectified, frame_row, offset_rows, position_rows
+from exod.stages.derive.rectify.sourcelists import KnownSources
+
+CENTRE = (150.0, 20.0)
+HALF_ARCSEC = 700.0
+OF_HEADER = np.diag([0.3, 0.3, 0.02]) ** 2
+
+
+@dataclass(frozen=True)
+class Seen:
+    """An observation, its regions, and where they truly are, as unit vectors."""
+
+    one: Rectified
+    regions: pd.DataFrame
+    true: np.ndarray
+
+
+def seen(seed: int, kind: str, systematic: float, density: float) -> Seen:
+    """An observation that is off by an arcsec along each axis.
+
+    `systematic` (radial) is in the positions and not in the errors of their list; `density` is of
+    references by chance, in a square arcmin. Regions are of other photons than the known sources.
+    """
+    rng = np.random.default_rng(seed)
+    shift = rng.normal(0, 1.0, 2)
+    true = rng.uniform(-HALF_ARCSEC, HALF_ARCSEC, (2, 120))
+    error = rng.uniform(0.4, 2.0, true.shape[1])
+    off = rng.normal(0, np.hypot(error, systematic) / np.sqrt(2), true.shape)
+    measured = _on_sky(true + off - shift[:, None]).assign(error_arcsec=error, det_ml=50.0)
+    has = rng.random(60) < 0.5
+    chance = rng.uniform(-800.0, 800.0, (2, rng.poisson(density * (1600 / 60) ** 2)))
+    references = _on_sky(np.concatenate([true[:, :60][:, has], chance], axis=1))
+    sources, regions = measured[:60], measured[60:]
+    about = {"obsid": f"{seed:010d}", "ra_pnt": CENTRE[0], "dec_pnt": CENTRE[1], "pa_pnt": 0.0}
+    about |= {"mjd": 57000.0, "revolution": 1}
+    frame = None
+    if kind == "header":
+        found = rng.multivariate_normal([*shift, 0.0], OF_HEADER)
+        frame = Frame(*CENTRE, *found, OF_HEADER)
+    header = HeaderFrame(frame, "", 0, np.nan, "" if frame else "too few matches")
+    fit = fitted(about, sources, references, Prior()) if kind == "fit" else None
+    one = Rectified(about, KnownSources(sources, header), fit, references, "stars")
+    raw = np.hypot(regions["error_arcsec"], UNRECTIFIED_ARCSEC)
+    regions = regions.assign(detid="a", runid="b", obsid=about["obsid"], pos_err_arcsec=raw)
+    return Seen(one, regions, unit_vectors(*_on_sky(true[:, 60:]).to_numpy().T))
+
+
+def _on_sky(angles: np.ndarray) -> pd.DataFrame:
+    ra, dec = yagzag_to_radec(*angles, (*CENTRE, 0.0))
+    return pd.DataFrame({"ra_deg": ra, "dec_deg": dec})
+
+
+def inside(several: list[Seen]) -> dict[str, tuple[float, float]]:
+    """Share of true places in the circles of each kind of frame, and its counting error.
+
+    Regions of an observation are off together, so that observations are counted.
+    """
+    offsets = pd.concat([offset_rows(some.one) for some in several], ignore_index=True)
+    frames = pd.DataFrame([frame_row(some.one) for some in several])
+    found = calibrations(offsets, frames)
+    shares: dict[str, list[float]] = {}
+    for some in several:
+        rows = with_circles(position_rows(some.one, some.regions), found)
+        here = unit_vectors(rows["ra_corr_deg"], rows["dec_corr_deg"])
+        apart = angle(np.linalg.norm(here - some.true, axis=1))
+        held = (apart <= rows["pos_err_corr_arcsec"]).mean()
+        shares.setdefault(some.one.source, []).append(float(held))
+    return {
+        kind: (float(np.mean(held)), float(np.std(held) / np.sqrt(len(held))))
+        for kind, held in shares.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "systematic", "density", "n"),
+    [
+        ("header", 0.28, 0.0, 60),
+        ("header", 0.8, 5.0, 60),
+        ("header", 0.0, 40.0, 60),
+        ("fit", 0.0, 5.0, 30),
+        ("fit", 0.8, 5.0, 30),
+    ],
+)
+def test_circles_hold_63_percent(kind, systematic, density, n):
+    found = inside([seen(500 + seed, kind, systematic, density) for seed in range(n)])
+    share, error = found[kind]
+    assert error < 0.03
+    assert share == pytest.approx(0.63, abs=3 * error)
+
+
+def test_circles_without_a_frame_hold_63_percent():
+    """The frames of headers of the archive tell how far positions without one are off."""
+    several = [seen(seed, "header", 0.28, 0.0) for seed in range(60)]
+    several += [seen(1000 + seed, "none", 0.28, 0.0) for seed in range(100)]
+    found = inside(several)
+    for kind in ("header", "none"):
+        share, error = found[kind]
+        assert error < 0.03
+        assert share == pytest.approx(0.63, abs=3 * error)
+
+
+def test_the_spread_of_frames_is_documented_where_there_are_few():
+    one = seen(1, "header", 0.28, 0.0).one
+    frames = pd.DataFrame([frame_row(one)])
+    assert calibrations(offset_rows(one), frames) == DOCUMENTED
+    many = pd.concat([frames] * 20, ignore_index=True)
+    many["rotation_deg"] = 0.0
+    many[["east_arcsec", "north_arcsec"]] = [3.0, 4.0]
+    found = calibrations(offset_rows(one), many)
+    assert found["none"]["systematic_arcsec"] == pytest.approx(5.0 / np.sqrt(2), abs=0.03)
+    assert found["header"] == DOCUMENTED["header"]
