@@ -234,7 +234,7 @@ def catalogue_of(truth: pd.DataFrame, density: float, random: np.random.Generato
 
 
 def names(folder: Path, some: list[Field], seed: int) -> Iterator[tuple[str, str, str]]:
-    """Names that archives of different observations give the same sources, and that a switch gives."""
+    """Names of the same sources in archives of other observations, and after a switch."""
     found: list[list[pd.Series]] = []
     archives = []
     for part, numbers in enumerate((range(2), range(2, 4))):

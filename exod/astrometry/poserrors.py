@@ -4,9 +4,9 @@ A separation r of a true pair has, with v = (scale error)^2 + systematic^2 the v
 axis, the cumulative distribution ``1 - (1 + r^2 / (tail v))^(-tail / 2)``. For a large tail it is
 that of Rayleigh. A small one says that errors differ: a survey has fields with and without a
 frame. Chance pairs are uniform over the circle in which pairs were looked for (Pineau et al. 2017,
-A&A 597, A89). If only the nearest reference of each source is known, one that is there by chance may
-be nearer than the true one: of a fraction f of sources with a true pair (cumulative T) among n chance
-references in the radius R, a share ``(1 - f T(r)) exp(-n (r / R)^2)`` has nothing within r.
+A&A 597, A89). If only the nearest reference of each source is known, one that is there by chance
+may be nearer than the true one: of sources of which a fraction f has a true pair (cumulative T)
+among n chance references in the radius R, ``(1 - f T(r)) exp(-n (r / R)^2)`` have nothing within r.
 """
 
 from __future__ import annotations

@@ -23,8 +23,8 @@ Rectified = Annotated[
     bool | None,
     typer.Option(
         "--rectified/--raw",
-        help="Sources of corrected positions (exod rectify), or as measured [as chosen before, else "
-        "corrected if there are any].",
+        help="Sources of corrected positions (exod rectify), or as measured [as chosen before, "
+        "else corrected if there are any].",
     ),
 ]
 Storage = Annotated[

@@ -72,7 +72,7 @@ def sources_up_to_date(
     made = []
     earlier, entries = archive.derived("unique"), archive.entries()
     had = earlier.parameters.get(POSITIONS) if earlier else None
-    wanted = takes_corrected(archive, earlier, rectified)
+    wanted = takes_corrected(archive, earlier, choice=rectified)
     frames = archive.derived("frames")
     if wanted and (frames is None or frames.outdated(entries)):
         say("Rectifying positions ...")

@@ -90,6 +90,8 @@ def rectify(
 
 def _tell(made: FramesMade) -> None:
     """How many observations have which frame, why not, and what their circles are of."""
+    from exod.stages.derive.rectify.calibration import DOCUMENTED
+
     counts = made.counts
     out.print(
         f"{plural(made.n_read, 'observation')} read, {made.n_kept:,} kept: "
@@ -101,6 +103,7 @@ def _tell(made: FramesMade) -> None:
     for kind, one in made.calibration.items():
         if counts[kind]:
             n_pairs = int(one["n_pairs"])
-            origin = f"from {plural(n_pairs, 'pair')}" if n_pairs else "as documented"
+            origin = "as documented" if one == DOCUMENTED[kind] else "from frames of source lists"
+            origin = f"from {plural(n_pairs, 'pair')}" if n_pairs else origin
             radial = 2**0.5 * one["systematic_arcsec"]
             say(f'Systematic error of {kind}: {radial:.2f}", {origin}.')

@@ -141,7 +141,7 @@ def cluster_archive(
         "rule": rule or str(had["rule"]),
         "names": KEPT if keep_names else "first",
     }
-    frames = _frames(archive) if takes_corrected(archive, earlier, rectified) else None
+    frames = _frames(archive) if takes_corrected(archive, earlier, choice=rectified) else None
     if frames or rectified is False or POSITIONS in had:
         # Nothing is raw by choice.
         asked[POSITIONS] = frames.version if frames else ""
@@ -157,7 +157,7 @@ def cluster_archive(
     return Clustering(found, is_new=True)
 
 
-def takes_corrected(archive: Archive, earlier: Derived | None, rectified: bool | None) -> bool:
+def takes_corrected(archive: Archive, earlier: Derived | None, *, choice: bool | None) -> bool:
     """Whether sources are to be of corrected positions.
 
     Parameters
@@ -166,11 +166,11 @@ def takes_corrected(archive: Archive, earlier: Derived | None, rectified: bool |
         The archive.
     earlier : Derived, optional
         Its sources.
-    rectified : bool, optional
-        What is asked for; nothing: as was chosen before, else if there are corrected positions.
+    choice : bool, optional
+        What is asked for; without: as was chosen before, else if there are corrected positions.
     """
-    if rectified is not None:
-        return rectified
+    if choice is not None:
+        return choice
     if earlier and POSITIONS in earlier.parameters:
         return bool(earlier.parameters[POSITIONS])
     return archive.derived("frames") is not None

@@ -20,7 +20,7 @@ RADIUS_ARCSEC: Final = 5.0
 FEWEST_PAIRS: Final = 200
 """Of a kind of frame from which its errors are calibrated."""
 
-MOSTLY_CHANCE: Final = 0.9
+MOSTLY_CHANCE: Final = 0.8
 """Share of sources without a true pair from which on pairs say nothing of errors."""
 
 Described = Mapping[str, float]
@@ -62,9 +62,9 @@ def calibrations(offsets: pd.DataFrame, frames: pd.DataFrame) -> dict[str, dict[
     Returns
     -------
     dict
-        One a kind; where there are too few pairs, or most are there by chance, `DOCUMENTED`, and
-        without a frame the spread of the frames of headers. Values are rounded, so that a few more
-        pairs do not change every error.
+        One a kind: from pairs, and without a frame from the spread of the frames of headers;
+        `DOCUMENTED` where there are too few, or most pairs are there by chance. Values are rounded,
+        so that a few more do not change every error.
     """
     found = {}
     spread = _spread(frames)
@@ -73,7 +73,8 @@ def calibrations(offsets: pd.DataFrame, frames: pd.DataFrame) -> dict[str, dict[
         found[kind] = dict(documented)
         if kind == "none" and np.isfinite(spread):
             found[kind]["systematic_arcsec"] = spread
-        if len(some) < FEWEST_PAIRS:
+        if kind == "none" or len(some) < FEWEST_PAIRS:
+            # Without a frame all pairs of an observation are off together, and most by chance.
             continue
         apart = some[["east_corr_arcsec", "north_corr_arcsec"]].to_numpy(float)
         separation = np.hypot(*apart.T)

@@ -170,6 +170,19 @@ def _references(
 def fitted(
     about: dict[str, Any], sources: pd.DataFrame, references: pd.DataFrame, prior: Prior
 ) -> FrameFit:
+    """The own fit of an observation.
+
+    Parameters
+    ----------
+    about : dict
+        ra_pnt, dec_pnt of its row of the table observations.
+    sources : DataFrame
+        ra_deg, dec_deg, error_arcsec of its known sources.
+    references : DataFrame
+        ra_deg, dec_deg at the epoch.
+    prior : Prior
+        What is known of frames.
+    """
     radial = sources["error_arcsec"].to_numpy(float)
     error = np.hypot(radial, LEAST_ERROR_ARCSEC) / np.sqrt(2.0)
     ra, dec = (sources[name].to_numpy(float) for name in ("ra_deg", "dec_deg"))
