@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -89,26 +90,51 @@ def row_by_row(
 LAZY = """
 import json, sys, time
 import dask
+from dask.distributed import Client, LocalCluster
 from exod.astromon import db
 from exod.astromon.cross_match import compute_cross_matches
-file, rows, options = sys.argv[1], int(sys.argv[2]), json.loads(sys.argv[3])
+
+def peak():
+    lines = open("/proc/self/status")
+    return next(int(line.split()[1]) for line in lines if "VmHWM" in line) / 1024
+
+file, rows, to = sys.argv[1], int(sys.argv[2]), sys.argv[5]
+options, workers = map(json.loads, sys.argv[3:5])
+import dask.dataframe, pyarrow.dataset, pyarrow.parquet
 dask.config.set(scheduler="synchronous")
+cluster = workers and LocalCluster(workers, threads_per_worker=1, dashboard_address=None)
+client = cluster and Client(cluster)
+before = peak()
 began = time.perf_counter()
-frames = [db.lazy(name, file, rows=rows) for name in db.DTYPES if name in sys.argv[4:]]
+frames = [db.lazy(name, file, rows=rows) for name in sys.argv[6:]]
 found = compute_cross_matches(None, *frames, **options)
-counts = sum(len(found.partitions[i].compute()) for i in range(found.npartitions))
-peak = next(int(line.split()[1]) for line in open("/proc/self/status") if "VmHWM" in line) / 1024
-print(json.dumps([counts, found.npartitions, time.perf_counter() - began, peak]))
+found.to_parquet(to)
+seconds = time.perf_counter() - began
+of_workers = max(client.run(peak).values()) if client else 0
+counts = sum(
+    pyarrow.parquet.read_metadata(path).num_rows for path in pyarrow.dataset.dataset(to).files
+)
+print(json.dumps([counts, found.npartitions, seconds, before, peak(), of_workers]))
+if client:
+    client.close(timeout=30)
+    cluster.close(timeout=30)
 """
 
 
-def lazily(folder: Path, n: int) -> list[float]:
-    """Matches, partitions, seconds and peak memory (MB) of a process of its own."""
+def lazily(folder: Path, n: int) -> Iterator[tuple[int, list[float]]]:
+    """Without workers and with two: matches, partitions, seconds, memory (MB).
+
+    Memory is that of a process of its own before anything is read, its peak, and the largest peak
+    of a worker.
+    """
     parts = [tables(1 + start, min(5000, n - start)) for start in range(0, n, 5000)]
     for number, name in enumerate(PARTS):
         db.save(name, vstack([part[number] for part in parts]), folder, ignore_obsid=True)
-    command = [sys.executable, "-c", LAZY, str(folder), "50000", json.dumps(MANY), *PARTS]
-    return json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+    for workers in (0, 2):
+        options = [json.dumps(MANY), json.dumps(workers), str(folder / f"matches{workers}")]
+        command = [sys.executable, "-c", LAZY, str(folder), "50000", *options, *PARTS]
+        done = subprocess.run(command, capture_output=True, check=True, text=True)
+        yield workers, json.loads(done.stdout)
 
 
 class Field(NamedTuple):
@@ -225,11 +251,15 @@ def crossmatches(n: int) -> None:
         assert slow == len(found)
         quick = sorted(seconds)[1]
         print(f"| {what} | {slow:,} | {quick:.2f} | {reference:.2f} | {quick / reference:.3f} |")
-    print("\n| lazily | matches | partitions | seconds | peak MB |\n|---|---|---|---|---|")
-    for times in (1, 10):
+    print(
+        "\n| observations | workers | matches | partitions | seconds | MB before | peak | worker |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    for times in (1, 3, 10):
         with tempfile.TemporaryDirectory() as name:
-            counts, parts, took, peak = lazily(Path(name) / "tables", times * n)
-        print(f"| {times * n:,} | {counts:,} | {parts} | {took:.1f} | {peak:.0f} |")
+            for workers, (counts, parts, *numbers) in lazily(Path(name) / "tables", times * n):
+                text = " | ".join(f"{number:.0f}" for number in numbers)
+                print(f"| {times * n:,} | {workers} | {counts:,} | {parts} | {text} |", flush=True)
 
 
 if __name__ == "__main__":

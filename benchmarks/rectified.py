@@ -189,14 +189,21 @@ def _of_sources(
     found = {
         "distance from the true position, median": f'{np.median(off):.2f}"',
         "distance, 90 %": f'{np.quantile(off, 0.9):.2f}"',
-        "inside pos_err": f"{(off <= own['pos_err_arcsec']).mean():.3f}",
+        "inside pos_err": _share(off <= own["pos_err_arcsec"]),
         "median pos_err": f'{own["pos_err_arcsec"].median():.2f}"',
-        "true sources divided": f"{(pieces > 1).mean():.2%}",
-        "sources of several true ones": f"{(mixed > 1).mean():.2%}",
+        "true sources divided": _share(pieces > 1),
+        "sources of several true ones": _share(mixed > 1),
     }
     for density, path in catalogues.items():
         found |= _counterparts(own, first.loc[pure].to_numpy(), density, path)
     return found
+
+
+def _share(those: np.ndarray | pd.Series) -> str:
+    """Per cent that are so, with the error of counting."""
+    share = float(np.mean(those))
+    error = np.sqrt(share * (1 - share) / len(those))
+    return f"{100 * share:.2f} ± {100 * error:.2f} %"
 
 
 def _counterparts(
@@ -217,8 +224,10 @@ def _counterparts(
     ):
         right = catalogue["truth"].to_numpy()[met["row"]] == true[met["source"]]
         title = f"{density:g} chance rows in a square arcmin, {within}"
-        found[f"{title}: sources with their counterpart"] = f"{right.sum() / has.sum():.1%}"
-        found[f"{title}: matches that are false"] = f"{(~right).mean():.1%}"
+        found[f"{title}: sources with their counterpart"] = _share(
+            np.isin(np.flatnonzero(has), met["source"][right])
+        )
+        found[f"{title}: matches that are false"] = _share(~right)
     return found
 
 
@@ -251,7 +260,7 @@ def names(folder: Path, some: list[Field], seed: int) -> Iterator[tuple[str, str
     shares, near = [], []
     for one, other in found:
         both = one.index.intersection(other.index)
-        shares.append(f"{(one[both] == other[both]).mean():.1%}")
+        shares.append(_share(one[both] == other[both]))
         near.append(len(both))
     yield f"names that are equal in archives of other observations, of {near[0]:,}", *shares
     switched = [(a[a.index] != b[a.index]).mean() for a, b in zip(*found, strict=True)]

@@ -63,6 +63,8 @@ def _together(frame: Any, lazy: list[Any]) -> Any:
     if not all(one.known_divisions and one.index.name == OBSERVATION for one in lazy):
         # Rows of an observation come together wherever they are; nothing is computed for it.
         return frame.shuffle("obsid", npartitions=max(one.npartitions for one in lazy))
+    if all(one.divisions == frame.divisions for one in lazy):
+        return frame
     most = max(lazy, key=lambda one: one.npartitions)
     low = min(one.divisions[0] for one in lazy)
     high = max(one.divisions[-1] for one in lazy)

@@ -7,6 +7,7 @@ are made whole or not at all, and by one process at a time.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,9 @@ from exod.errors import InputError
 
 if TYPE_CHECKING:
     import dask.dataframe as dd
+
+MATCHED: Final = ("astromon_obs", "astromon_xray_src", "astromon_cat_src")
+"""Tables that are matched with each other."""
 
 OBSERVATION: Final = "observation"
 """Name of the index of lazy frames, which is obsid."""
@@ -275,7 +279,8 @@ def lazy(table_name: str, dbfile: Any = None, *, rows: int = 100_000) -> dd.Data
     dbfile : path, optional
         The file; by default that of the environment.
     rows : int
-        Rows of a partition at most, as long as an observation does not have more.
+        Rows of a partition at most, as long as an observation does not have more. Tables that are
+        matched with each other (`MATCHED`) are divided alike, by the one that has most.
 
     Returns
     -------
@@ -291,7 +296,12 @@ def lazy(table_name: str, dbfile: Any = None, *, rows: int = 100_000) -> dd.Data
     import dask.dataframe as dd
 
     path = file_of(dbfile)
-    ranges = _ranges(with_table(_readable(path), table_name).observations(table_name), rows)
+    storage = with_table(_readable(path), table_name)
+    alike = set(MATCHED).intersection(storage.names()) if table_name in MATCHED else {table_name}
+    most: Counter[int] = Counter()
+    for name in alike:
+        most |= storage.counts(name)
+    ranges = _ranges(most, rows)
     return dd.from_map(
         _part,
         ranges,
@@ -398,12 +408,11 @@ def _merged(table_name: str, old: Rows | None, rows: Rows, *, ignore_obsid: bool
     return np.concatenate([left.astype(types), rows.astype(types)])
 
 
-def _ranges(observations: Rows, rows: int) -> list[tuple[int, int]]:
+def _ranges(counts: Mapping[int, int], rows: int) -> list[tuple[int, int]]:
     """First and last obsid of parts with so many rows."""
-    obsids, counts = np.unique(observations, return_counts=True)
     ranges: list[tuple[int, int]] = []
     filled = rows
-    for obsid, count in zip(obsids.tolist(), counts.tolist(), strict=True):
+    for obsid, count in sorted(counts.items()):
         if filled + count > rows:
             ranges.append((obsid, obsid))
             filled = 0

@@ -284,6 +284,18 @@ def filled(table_name: str, types: Any, columns: Mapping[str, Any]) -> Rows:
     return rows
 
 
+def counted(obsids: NDArray[Any]) -> dict[int, int]:
+    """How often each observation is there.
+
+    Examples
+    --------
+    >>> counted(np.array([3, 1, 3]))
+    {1: 1, 3: 2}
+    """
+    found, counts = np.unique(obsids, return_counts=True)
+    return dict(zip(found.tolist(), counts.tolist(), strict=True))
+
+
 def damaged(path: Path, error: object) -> InputError:
     """The sentence on a file that cannot be read."""
     return InputError(

@@ -107,6 +107,21 @@ def test_lazy_partitions_hold_whole_observations(file):
     assert len(frame) == 16
 
 
+def test_tables_that_are_matched_are_divided_alike(file):
+    """By the largest: what is read for a part is of its observations, in each table."""
+    for name, rows in (("obs", 1), ("xray_src", 2), ("cat_src", 5)):
+        made = np.zeros(6 * rows, DTYPES[f"astromon_{name}"])
+        made["obsid"] = np.repeat([8, 3, 5, 1, 9, 4], rows)
+        db.save(f"astromon_{name}", Table(made), file)
+    frames = [db.lazy(f"astromon_{name}", file, rows=10) for name in ("obs", "xray_src", "cat_src")]
+    assert [frame.divisions for frame in frames] == [(1, 4, 8, 9)] * 3
+    parts = [[len(part) for part in frame.partitions] for frame in frames]
+    assert parts == [[2] * 3, [4] * 3, [10] * 3]
+    # A table that is alone is divided by its own rows.
+    db.save("astromon_xcorr", Table(np.zeros(3, DTYPES["astromon_xcorr"])), file)
+    assert db.lazy("astromon_xcorr", file, rows=10).npartitions == 1
+
+
 def test_no_rows(file):
     db.save("astromon_xray_src", db.create_table("astromon_xray_src"), file)
     assert len(db.get_table("astromon_xray_src", file)) == 0

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from exod.astromon.tables import Rows, damaged
+from exod.astromon.tables import Rows, counted, damaged
 from exod.errors import InputError
 from exod.files.whole import whole_file
 
@@ -19,6 +20,9 @@ except ImportError as cause:
         "Files of HDF5 need PyTables, which is not installed: pip install 'exod[astromon]'."
     ) from cause
 
+
+ROWS: int = 100_000
+"""Rows that are read at a time where they are counted."""
 
 RETRIES: Final = 10
 """How often a file that another process has open for writing is tried, as in the original."""
@@ -73,10 +77,10 @@ class HDF5Storage:
         with opened(self.path) as file:
             return OpenHDF5(file).names()
 
-    def observations(self, name: str) -> Rows:
-        """The column obsid of a table."""
+    def counts(self, name: str) -> Counter[int]:
+        """Rows of each observation in a table."""
         with opened(self.path) as file:
-            return OpenHDF5(file).observations(name)
+            return OpenHDF5(file).counts(name)
 
     def read(self, name: str, obsids: tuple[int, int] | None = None) -> Rows:
         """Rows of a table, all or those of observations from one to another."""
@@ -109,10 +113,14 @@ class OpenHDF5:
         """Tables that are there."""
         return sorted(node.name for node in self.file.list_nodes("/", "Table"))
 
-    def observations(self, name: str) -> Rows:
-        """The column obsid of a table."""
+    def counts(self, name: str) -> Counter[int]:
+        """Rows of each observation in a table."""
+        found: Counter[int] = Counter()
         with self._sound():
-            return self.file.get_node("/", name, "Table").col("obsid")
+            node = self.file.get_node("/", name, "Table")
+            for start in range(0, node.nrows, ROWS):
+                found.update(counted(node.read(start, start + ROWS, field="obsid")))
+        return found
 
     def read(self, name: str, obsids: tuple[int, int] | None = None) -> Rows:
         """Rows of a table, all or those of observations from one to another."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from exod.astromon.tables import DTYPES, Rows, damaged, filled
+from exod.astromon.tables import DTYPES, Rows, counted, damaged, filled
 from exod.errors import InputError
 from exod.files.whole import whole_file
 
@@ -32,9 +34,14 @@ class ParquetStorage:
         """Tables that are there; none if there is no folder."""
         return sorted(file.stem for file in self.path.glob("*.parquet"))
 
-    def observations(self, name: str) -> Rows:
-        """The column obsid of a table."""
-        return self._stored(self.path / f"{name}.parquet", columns=["obsid"])["obsid"].to_numpy()
+    def counts(self, name: str) -> Counter[int]:
+        """Rows of each observation in a table."""
+        file = self.path / f"{name}.parquet"
+        found: Counter[int] = Counter()
+        with self._sound(file), pq.ParquetFile(file) as opened:
+            for batch in opened.iter_batches(ROWS, columns=["obsid"]):
+                found.update(counted(batch["obsid"].to_numpy()))
+        return found
 
     def read(self, name: str, obsids: tuple[int, int] | None = None) -> Rows:
         """Rows of a table, all or those of observations from one to another."""
@@ -75,8 +82,13 @@ class ParquetStorage:
                 pq.write_table(table, temporary, row_group_size=ROWS, compression="zstd")
 
     def _stored(self, file: Path, **what: Any) -> pa.Table:
-        try:
+        with self._sound(file):
             return pq.read_table(file, **what)
+
+    @contextmanager
+    def _sound(self, file: Path) -> Iterator[None]:
+        try:
+            yield
         except (pa.ArrowException, OSError) as error:
             if not file.exists():
                 raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -31,11 +32,11 @@ class SQLiteStorage:
             found = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
             return sorted(name for (name,) in found)
 
-    def observations(self, name: str) -> Rows:
-        """The column obsid of a table."""
+    def counts(self, name: str) -> Counter[int]:
+        """Rows of each observation in a table."""
+        query = f"SELECT obsid, COUNT(*) FROM {_quoted(name)} GROUP BY obsid"  # noqa: S608 - quoted
         with self._opened() as connection:
-            found = connection.execute(f"SELECT obsid FROM {_quoted(name)}")  # noqa: S608 - quoted
-            return np.array([obsid for (obsid,) in found], np.int64)
+            return Counter(dict(connection.execute(query)))
 
     def read(self, name: str, obsids: tuple[int, int] | None = None) -> Rows:
         """Rows of a table, all or those of observations from one to another."""

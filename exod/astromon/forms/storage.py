@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,8 +31,8 @@ class Storage(Protocol):
     def names(self) -> list[str]:
         """Tables that are there; none if there is no file."""
 
-    def observations(self, name: str) -> Rows:
-        """The column obsid of a table."""
+    def counts(self, name: str) -> Counter[int]:
+        """Rows of each observation in a table, counted without having them all in memory."""
 
     def read(self, name: str, obsids: tuple[int, int] | None = None) -> Rows:
         """Rows of a table, all or those of observations from one to another, in their order."""
