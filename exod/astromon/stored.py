@@ -228,7 +228,7 @@ def replace_observations(
             if _SOURCES in new
             and not _are_same(*(_of(rows.get(_SOURCES), obsid) for rows in (old, new)))
         ]
-        changed = {}
+        changed: dict[str, Rows] = {}
         for name in _OF_SOURCES:
             if name in old and name not in new and np.isin(old[name]["obsid"], others).any():
                 changed[name] = old[name][~np.isin(old[name]["obsid"], others)]

@@ -11,6 +11,7 @@ from astropy.table import Table
 from helpers.chandra_files import place_events
 
 from exod.astromon import db
+from exod.astromon.forms.storage import storage_at
 from exod.astromon.process.manyobservations import (
     RECORD,
     ProcessSettings,
@@ -119,8 +120,7 @@ def put(work, obsid, **more):
 def of_sources(file) -> dict[str, list[int]]:
     """Observations of the rows of each table that there is."""
     names = ("obs", "xray_src", "cat_src", "xcorr")
-    with db.connect(file) as storage:
-        there = storage.names()
+    there = storage_at(file).names()
     return {
         name: sorted(db.get_table(f"astromon_{name}", file)["obsid"].tolist())
         for name in names
