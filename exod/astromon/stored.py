@@ -226,7 +226,7 @@ def replace_observations(
             obsid
             for obsid in obsids
             if _SOURCES in new
-            and not _are_same(*(_of(rows.get(_SOURCES), obsid) for rows in (old, new)))
+            and not _are_same(*(_own_sources(rows.get(_SOURCES), obsid) for rows in (old, new)))
         ]
         changed: dict[str, Rows] = {}
         for name in _OF_SOURCES:
@@ -243,7 +243,7 @@ _OF_SOURCES: Final = ("astromon_xcorr", "astromon_cat_src")
 """Tables whose rows are of sources, by their numbers; matches are of counterparts too."""
 
 
-def _of(rows: Rows | None, obsid: int) -> Rows:
+def _own_sources(rows: Rows | None, obsid: int) -> Rows:
     """Rows of an observation in the table of sources."""
     return empty(_SOURCES) if rows is None else rows[rows["obsid"] == obsid]
 
