@@ -31,9 +31,9 @@ REGIONS_PER_SOURCE = 2
 
 _IN_NEW_PROCESS = """
 import json, resource, sys, time
-from benchmarks import report_scale
+from importlib import import_module
 start = time.process_time()
-getattr(report_scale, sys.argv[1])(*sys.argv[2:])
+getattr(import_module(f"benchmarks.{sys.argv[1]}"), sys.argv[2])(*sys.argv[3:])
 seconds = time.process_time() - start
 print(json.dumps([seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
 """
@@ -108,9 +108,9 @@ def write(root: str) -> None:
     write_report(root, Path(root) / "report.html", light_curves=0)
 
 
-def measure(function: str, *arguments: str) -> tuple[float, float]:
+def measure(function: str, *arguments: str, module: str = "report_scale") -> tuple[float, float]:
     """Seconds of the processor and MB of a function in a process of its own."""
-    command = [sys.executable, "-c", _IN_NEW_PROCESS, function, *arguments]
+    command = [sys.executable, "-c", _IN_NEW_PROCESS, module, function, *arguments]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     seconds, memory = json.loads(run.stdout)
     return seconds, memory
