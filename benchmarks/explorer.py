@@ -11,20 +11,17 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from threading import Event, Thread
 from typing import Any
 
 import numpy as np
-import uvicorn
 from playwright.sync_api import Page, sync_playwright
 
 from benchmarks.report_scale import measure
 from exod.archive import open_archive
 from exod.stages.explore.making import make_explorer
 from exod.web.app import make_app
-from exod.web.serving import bound
+from exod.web.serving import running
 
 CHOICES = 40
 """How many choices are timed."""
@@ -49,26 +46,9 @@ def build(root: str) -> None:
     make_explorer(root, force=True)
 
 
-@contextmanager
-def served(root: str) -> Iterator[str]:
-    """The address of a server of an archive."""
-    ready = Event()
-    with bound("127.0.0.1", 0) as listening:
-        config = uvicorn.Config(make_app(open_archive(root)), log_level="error")
-        server = uvicorn.Server(config)
-        thread = Thread(target=lambda: (ready.set(), server.run(sockets=[listening])))
-        thread.start()
-        ready.wait()
-        try:
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join()
-
-
 def browse(page: Page, address: str, table: str) -> Iterator[tuple[str, float]]:
     """Milliseconds of a view, and MB that it transfers."""
-    page.goto(f"{address}/?table={table}")
+    page.goto(f"{address}?table={table}")
     page.wait_for_selector("body[data-ready=yes]")
     yield "first contentful paint (ms)", page.evaluate(_PAINT)
     yield "all panels, cold (ms)", page.evaluate("performance.now()")
@@ -82,7 +62,7 @@ def browse(page: Page, address: str, table: str) -> Iterator[tuple[str, float]]:
 
 def source_page(page: Page, address: str, number: int) -> float:
     """Milliseconds of the page of a source, complete."""
-    page.goto(f"{address}/source/{number}")
+    page.goto(f"{address}source/{number}")
     page.wait_for_selector("body[data-ready=yes]")
     return float(page.evaluate("performance.now()"))
 
@@ -109,7 +89,7 @@ def report(root: str, wanted: int, chromium: str, say: Callable[[str], Any]) -> 
         f"{memory:.0f} MB"
     )
     say(f"  size of the product: {size:.1f} MB")
-    with served(root) as address, sync_playwright() as play:
+    with running(make_app(open_archive(root))) as address, sync_playwright() as play:
         browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         for table in ("detections", "sources"):
             page = browser.new_page()

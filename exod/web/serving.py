@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Event, Thread
 
 import uvicorn
 
@@ -35,9 +37,34 @@ def serve(
     """
     with bound(host, port) as listening:
         own_host, own_port = listening.getsockname()[:2]
-        config = uvicorn.Config(guard, log_level="warning", access_log=False, server_header=False)
-        server = _Server(config, lambda: on_ready(address(own_host, own_port)))
+        server = _Server(_config(guard), lambda: on_ready(address(own_host, own_port)))
         server.run(sockets=[listening])
+
+
+@contextmanager
+def running(guard: Guard) -> Iterator[str]:
+    """Serve at a free port of this machine, in a thread, as long as the block lasts; the address.
+
+    Raises
+    ------
+    ConfigError
+        If no port can be had.
+    """
+    with bound("127.0.0.1", 0) as listening:
+        ready = Event()
+        server = _Server(_config(guard), ready.set)
+        thread = Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        ready.wait()
+        try:
+            yield address(*listening.getsockname()[:2])
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def _config(guard: Guard) -> uvicorn.Config:
+    return uvicorn.Config(guard, log_level="warning", access_log=False, server_header=False)
 
 
 class _Server(uvicorn.Server):

@@ -93,7 +93,25 @@ def demo(
     release = folder / result.release.folder.name
     out.print(f"Catalogue: {release}   (exod query {result.archive})", soft_wrap=True)
     out.print(f"Report:   {release / REPORT}", soft_wrap=True)
+    _show(result.archive, folder / "explorer.png")
     finish(result.outcomes, [])
+
+
+def _show(archive: Path, picture: Path) -> None:
+    """Prepare the explorer's pages, take a picture of one, and say how they are opened."""
+    from exod.archive import open_archive
+    from exod.stages.explore.making import make_explorer
+
+    make_explorer(str(archive))
+    opened = f"exod explore {archive}"
+    try:
+        from exod.web.screenshot import screenshot
+    except ModuleNotFoundError as error:
+        out.print(f"Explorer: {opened}   (needs {error.name}: pip install 'exod[web]')")
+        return
+    problem = screenshot(open_archive(archive), "source/0", picture)
+    shown = f"no picture: {problem}" if problem else f"its page of a source: {picture}"
+    out.print(f"Explorer: {opened}   ({shown})", soft_wrap=True)
 
 
 def _cell(value: Any) -> str:
