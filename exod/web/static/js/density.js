@@ -1,7 +1,7 @@
 // A plot of two facets: counts in bins, brushed with the mouse; the same numbers as a table for readers.
 
 import { colour, h, put } from "./dom.js";
-import { histogram, short, sizeOf } from "./engine.js";
+import { short, sizeOf } from "./engine.js";
 import { change } from "./site.js";
 import { shade } from "./skymap.js";
 
@@ -101,10 +101,10 @@ export function densityPlot(about, names, axes) {
   return {
     element: h("section", { class: "panel", "aria-label": "Plot of two facets" },
       h("div", { class: "bar" }, chosen[0], h("span", { class: "quiet" }, "against"), chosen[1]), canvas, words),
-    update(count, state) {
+    async update(count, state) {
       const [x, y] = names.map((name, axis) => facets.find((facet) => facet.name === (state.get(name) || axes[axis])) ?? facets[axis]);
       [chosen[0].value, chosen[1].value] = [x.name, y.name];
-      const found = histogram(count, x.name, y.name);
+      const found = await count.histogram(x.name, y.name);
       shown = { found, x, y };
       const total = found.counts.reduce((sum, one) => sum + one, 0);
       canvas.setAttribute("aria-label", `${y.label} against ${x.label}: ${total} rows have both, at most ${found.largest} in a bin.`);

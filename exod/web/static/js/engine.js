@@ -1,11 +1,15 @@
-// Counting in the browser: the index of a table as bytes, and which rows an address chooses.
-// `exod.web.counting` answers the same questions on a server; both must agree to the last row.
+// Counting what an address chooses: in the browser, from the index of a table as bytes, or, of very
+// large tables, on the server (`exod.web.counting`). Both agree to the last row.
 
-import { ask, columns, meta } from "./data.js";
+import { api, ask, columns, meta } from "./data.js";
 import { mode } from "./site.js";
 import { rowsThatFulfil } from "./conditions.js";
+import { rowsAt } from "./rowblocks.js";
 
 export const MISSING = 255;
+
+/** Rows up to which a browser counts itself; above it asks the server, if there is one. */
+const LARGEST = 2_000_000;
 
 /** What an address says that the index cannot tell: conditions on the columns themselves. */
 export const CONDITIONS = ["where", "cone", "obsid", "name"];
@@ -80,85 +84,159 @@ function unpacked(bits, rows) {
  * Count what an address chooses.
  *
  * Each facet is counted with all conditions but its own, so that one sees what else could be chosen.
- * `failed` is the number of conditions that a row does not fulfil: 0 for the rows that are chosen.
+ * What is found has the number of `rows`, `counts` of each facet by code, `flagCounts`, and answers
+ * `histogram(x, y)`, `sky()` and `listed(sort)`.
  */
 export async function count(table, state) {
-  const index = await indexOf(table);
-  const { facets, flags } = index.about;
-  const failed = new Uint8Array(index.rows);
-  const tables = facets.map((facet) => chosenCodes(facet, state));
-  tables.forEach((chosen, number) => {
-    if (!chosen) return;
-    const bytes = index.bytes[facets[number].name];
-    for (let row = 0; row < failed.length; row++) failed[row] += 1 - chosen[bytes[row]];
-  });
-  const [set, unset] = [flagMask(state.get("flag")), flagMask(state.get("noflag"))];
-  const flagged = new Uint8Array(index.rows);
-  if (set || unset) {
-    for (let row = 0; row < failed.length; row++) {
-      if ((index.flags[row] & set) !== set || index.flags[row] & unset) { flagged[row] = 1; failed[row]++; }
-    }
+  const about = (await meta()).tables[table];
+  const asks = mode === "server" && (about.rows > LARGEST || state.get("count") === "server");
+  return asks ? ServerCount.of(table, about, state) : BrowserCount.of(table, state);
+}
+
+class BrowserCount {
+  /** `failed` is the number of conditions that a row does not fulfil: 0 for the rows that are chosen. */
+  constructor(index, failed) {
+    this.index = index;
+    this.about = index.about;
+    this.failed = failed;
   }
-  const mask = await conditionMask(index, state);
-  // A row that fails a condition of text counts nowhere, whatever the facets say.
-  if (mask) for (let row = 0; row < failed.length; row++) if (!mask[row]) failed[row] = 200;
-  let rows = 0;
-  for (let row = 0; row < failed.length; row++) if (!failed[row]) rows++;
-  const counts = {};
-  facets.forEach((facet, number) => {
-    const own = new Uint32Array(256);
-    const [bytes, chosen] = [index.bytes[facet.name], tables[number]];
-    for (let row = 0; row < failed.length; row++) {
-      if (!failed[row] || (chosen && failed[row] === 1 && !chosen[bytes[row]])) own[bytes[row]]++;
+
+  static async of(table, state) {
+    const index = await indexOf(table);
+    const found = new BrowserCount(index, new Uint8Array(index.rows));
+    const { failed } = found;
+    const tables = index.about.facets.map((facet) => chosenCodes(facet, state));
+    tables.forEach((chosen, number) => {
+      if (!chosen) return;
+      const bytes = index.bytes[index.about.facets[number].name];
+      for (let row = 0; row < failed.length; row++) failed[row] += 1 - chosen[bytes[row]];
+    });
+    const [set, unset] = [flagMask(state.get("flag")), flagMask(state.get("noflag"))];
+    const flagged = new Uint8Array(index.rows);
+    if (set || unset) {
+      for (let row = 0; row < failed.length; row++) {
+        if ((index.flags[row] & set) !== set || index.flags[row] & unset) { flagged[row] = 1; failed[row]++; }
+      }
     }
-    counts[facet.name] = own;
-  });
-  const flagCounts = flags.map((_, bit) => {
-    let found = 0;
-    for (let row = 0; row < failed.length; row++) {
-      if ((index.flags[row] >> bit) & 1 && (!failed[row] || (failed[row] === 1 && flagged[row]))) found++;
-    }
+    const mask = await conditionMask(index, state);
+    // A row that fails a condition of text counts nowhere, whatever the facets say.
+    if (mask) for (let row = 0; row < failed.length; row++) if (!mask[row]) failed[row] = 200;
+    found.countFacets(tables, flagged);
     return found;
-  });
-  return { index, failed, rows, counts, flagCounts };
-}
-
-/** Chosen rows by two facets: counts in order of y, then x, and the largest. */
-export function histogram({ index, failed }, x, y) {
-  const [columnsOf, rowsOf] = [x, y].map((name) => sizeOf(index.about.facets.find((facet) => facet.name === name)));
-  const counts = new Uint32Array(columnsOf * rowsOf);
-  const [across, up] = [index.bytes[x], index.bytes[y]];
-  let largest = 0;
-  for (let row = 0; row < failed.length; row++) {
-    if (failed[row] || across[row] === MISSING || up[row] === MISSING) continue;
-    largest = Math.max(largest, ++counts[up[row] * columnsOf + across[row]]);
   }
-  return { counts, columns: columnsOf, rows: rowsOf, largest };
+
+  countFacets(tables, flagged) {
+    const { failed, index } = this;
+    this.rows = 0;
+    for (let row = 0; row < failed.length; row++) if (!failed[row]) this.rows++;
+    this.counts = {};
+    index.about.facets.forEach((facet, number) => {
+      const own = new Uint32Array(256);
+      const [bytes, chosen] = [index.bytes[facet.name], tables[number]];
+      for (let row = 0; row < failed.length; row++) {
+        if (!failed[row] || (chosen && failed[row] === 1 && !chosen[bytes[row]])) own[bytes[row]]++;
+      }
+      this.counts[facet.name] = own;
+    });
+    this.flagCounts = index.about.flags.map((_, bit) => {
+      let found = 0;
+      for (let row = 0; row < failed.length; row++) {
+        if ((index.flags[row] >> bit) & 1 && (!failed[row] || (failed[row] === 1 && flagged[row]))) found++;
+      }
+      return found;
+    });
+  }
+
+  /** Chosen rows by two facets: counts in order of y, then x, and the largest. */
+  async histogram(x, y) {
+    const { failed, index } = this;
+    const [across, up] = [x, y].map((name) => sizeOf(this.about.facets.find((facet) => facet.name === name)));
+    const counts = new Uint32Array(across * up);
+    const [columnCodes, rowCodes] = [index.bytes[x], index.bytes[y]];
+    for (let row = 0; row < failed.length; row++) {
+      if (!failed[row] && columnCodes[row] !== MISSING && rowCodes[row] !== MISSING) counts[rowCodes[row] * across + columnCodes[row]]++;
+    }
+    return plane(counts, across, up);
+  }
+
+  /** Chosen rows by pixel of the sky: counts of all pixels of order 6, nested. */
+  async sky() {
+    const counts = new Uint32Array(PIXELS);
+    for (let row = 0; row < this.failed.length; row++) if (!this.failed[row]) counts[this.index.pixels[row]]++;
+    return counts;
+  }
+
+  /** The chosen rows in the order of a column ("-" before it: largest first). */
+  async listed(sort) {
+    const order = await this.ordered(sort);
+    const { table } = this.index;
+    return { length: order.length, rows: (first, last, names) => rowsAt(table, order.subarray(first, last), names) };
+  }
+
+  async ordered(sort) {
+    const chosen = new Uint32Array(this.rows);
+    let place = 0;
+    for (let row = 0; row < this.failed.length; row++) if (!this.failed[row]) chosen[place++] = row;
+    const name = (sort || "").replace(/^-/, "");
+    if (!this.about.sortable.includes(name)) return chosen;
+    const values = await sortColumn(this.index.table, `${name}_f4`);
+    const way = sort.startsWith("-") ? -1 : 1;
+    const missing = (value) => value === null || value === undefined || Number.isNaN(value);
+    return chosen.sort((one, other) => {
+      const [a, b] = [values[one], values[other]];
+      if (missing(a) || missing(b)) return missing(a) - missing(b) || one - other;
+      return way * (a - b) || one - other;
+    });
+  }
 }
 
-/** Chosen rows by pixel of the sky: counts of all pixels of order 6, nested. */
-export function skyCounts({ index, failed }) {
-  const counts = new Uint32Array(12 * 4 ** 6);
-  for (let row = 0; row < failed.length; row++) if (!failed[row]) counts[index.pixels[row]]++;
-  return counts;
+class ServerCount {
+  constructor(table, about, state, found) {
+    this.about = about;
+    this.state = { ...Object.fromEntries(state), table };
+    this.rows = found.rows;
+    this.flagCounts = found.flags;
+    this.counts = Object.fromEntries(about.facets.map((facet) => {
+      const own = new Uint32Array(256);
+      const counts = found.facets[facet.name];
+      own.set(counts.slice(0, -1));
+      own[MISSING] = counts.at(-1);
+      return [facet.name, own];
+    }));
+  }
+
+  static async of(table, about, state) {
+    return new ServerCount(table, about, state, await api("facets", { ...Object.fromEntries(state), table }));
+  }
+
+  async histogram(x, y) {
+    const { counts } = await api("hist2d", { ...this.state, x, y });
+    return plane(Uint32Array.from(counts.flat()), counts[0]?.length ?? 0, counts.length);
+  }
+
+  async sky() {
+    const { pixels, counts } = await api("sky", this.state);
+    const found = new Uint32Array(PIXELS);
+    pixels.forEach((pixel, place) => { found[pixel] = counts[place]; });
+    return found;
+  }
+
+  async listed(sort) {
+    const ask = { ...this.state, sort: this.about.sortable.includes((sort || "").replace(/^-/, "")) ? sort : "" };
+    return {
+      length: this.rows,
+      rows: async (first, last, names) =>
+        (await api("rows", { ...ask, columns: [...new Set(names)].join(","), offset: first, limit: last - first })).rows,
+    };
+  }
 }
 
-/** The numbers of the chosen rows in the order of a column ("-" before it: largest first). */
-export async function ordered({ index, failed }, sort) {
-  const chosen = [];
-  for (let row = 0; row < failed.length; row++) if (!failed[row]) chosen.push(row);
-  const name = (sort || "").replace(/^-/, "");
-  if (!index.about.sortable.includes(name)) return Uint32Array.from(chosen);
-  const key = `${name}_f4`;
-  const values = (await sortColumn(index.table, key));
-  const way = sort.startsWith("-") ? -1 : 1;
-  const missing = (value) => value === null || value === undefined || Number.isNaN(value);
-  chosen.sort((one, other) => {
-    const [a, b] = [values[one], values[other]];
-    if (missing(a) || missing(b)) return missing(a) - missing(b) || one - other;
-    return way * (a - b) || one - other;
-  });
-  return Uint32Array.from(chosen);
+const PIXELS = 12 * 4 ** 6;
+
+function plane(counts, columnCount, rowCount) {
+  let largest = 0;
+  for (const one of counts) if (one > largest) largest = one;
+  return { counts, columns: columnCount, rows: rowCount, largest };
 }
 
 const sortColumns = new Map();

@@ -1,15 +1,15 @@
 // The table of the chosen rows: only those in view are read and drawn.
 
 import { h, put } from "./dom.js";
-import { rows as readRows } from "./data.js";
 import { text } from "./format.js";
 import { change, href } from "./site.js";
 
 const HEIGHT = 26;
 const BLOCK = 32;
 
-/** A table; `update(found, order, state)` shows other rows, `order` being their numbers. */
+/** A table; `update(listed, state)` shows other rows, those that `listed` has in their order. */
 export function rowTable(about, table, shownColumns, onSelect) {
+  const wanted = [...new Set([...shownColumns, table === "sources" ? "region_num" : "detid"])];
   const body = h("tbody", {});
   const units = new Map(about.columns.map(({ name, unit }) => [name, unit]));
   const [above, below] = [h("tr", { "aria-hidden": "true" }), h("tr", { "aria-hidden": "true" })];
@@ -21,7 +21,7 @@ export function rowTable(about, table, shownColumns, onSelect) {
   });
   const grid = h("table", { class: "rows" }, h("caption", { class: "hidden" }, `Rows of ${table}`), h("thead", {}, h("tr", {}, heads.map((head) => head.element))), body);
   const frame = h("div", { class: "scroll rowframe", tabindex: 0, role: "region", "aria-label": `Table of ${table}`, onscroll: () => draw(), onkeydown: keys }, grid);
-  let [order, sort, selected, asked] = [[], "", -1, 0];
+  let [listed, sort, selected, asked] = [{ length: 0 }, "", -1, 0];
 
   function sortBy(name) {
     change({ sort: sort === `-${name}` ? name : `-${name}` });
@@ -34,7 +34,7 @@ export function rowTable(about, table, shownColumns, onSelect) {
   function keys(event) {
     const step = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10, j: 1, k: -1 }[event.key];
     if (step) {
-      selected = Math.max(0, Math.min(order.length - 1, selected + step));
+      selected = Math.max(0, Math.min(listed.length - 1, selected + step));
       const top = selected * HEIGHT;
       if (top < frame.scrollTop) frame.scrollTop = top;
       if (top > frame.scrollTop + frame.clientHeight - 3 * HEIGHT) frame.scrollTop = top - frame.clientHeight + 3 * HEIGHT;
@@ -48,11 +48,11 @@ export function rowTable(about, table, shownColumns, onSelect) {
   async function draw() {
     const ticket = ++asked;
     const first = Math.max(0, Math.floor(frame.scrollTop / HEIGHT / BLOCK) * BLOCK - BLOCK);
-    const last = Math.min(order.length, first + Math.ceil((frame.clientHeight || 400) / HEIGHT) + 3 * BLOCK);
-    const found = await rowsAt(table, Array.from(order.slice(first, last)), shownColumns.concat(table === "sources" ? "region_num" : "detid"));
+    const last = Math.min(listed.length, first + Math.ceil((frame.clientHeight || 400) / HEIGHT) + 3 * BLOCK);
+    const found = last > first ? await listed.rows(first, last, wanted) : [];
     if (ticket !== asked) return;
     above.style.height = `${first * HEIGHT}px`;
-    below.style.height = `${(order.length - last) * HEIGHT}px`;
+    below.style.height = `${(listed.length - last) * HEIGHT}px`;
     put(body, above, found.map((row, number) => line(row, first + number)), below);
   }
 
@@ -67,10 +67,10 @@ export function rowTable(about, table, shownColumns, onSelect) {
 
   return {
     element: frame,
-    async update(numbers, state) {
+    async update(found, state) {
       sort = state.get("sort") || "";
-      order = numbers;
-      selected = Math.min(selected, order.length - 1);
+      listed = found;
+      selected = Math.min(selected, listed.length - 1);
       for (const { name, element } of heads) {
         element.setAttribute("aria-sort", sort === name ? "ascending" : sort === `-${name}` ? "descending" : "none");
       }
@@ -82,23 +82,4 @@ export function rowTable(about, table, shownColumns, onSelect) {
 
 function label(name) {
   return name.replace("best_lc_", "").replace("best_", "").replace("_deg", "").replace("_arcsec", "");
-}
-
-const blocks = new Map();
-
-/** Rows of a table by their numbers; neighbours in the file are read together. */
-async function rowsAt(table, numbers, names) {
-  const size = 128;
-  const wanted = new Set(numbers.map((number) => Math.floor(number / size)));
-  await Promise.all([...wanted].map(async (block) => {
-    const key = `${table} ${block} ${names}`;
-    if (!blocks.has(key)) blocks.set(key, readRows(`${table}.parquet`, block * size, (block + 1) * size, names));
-    await blocks.get(key);
-  }));
-  if (blocks.size > 400) blocks.clear();
-  return Promise.all(numbers.map(async (number) => {
-    const key = `${table} ${Math.floor(number / size)} ${names}`;
-    if (!blocks.has(key)) blocks.set(key, readRows(`${table}.parquet`, Math.floor(number / size) * size, (Math.floor(number / size) + 1) * size, names));
-    return (await blocks.get(key))[number % size];
-  }));
 }

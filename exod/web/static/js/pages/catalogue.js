@@ -2,7 +2,7 @@
 
 import { h, put } from "../dom.js";
 import { meta } from "../data.js";
-import { count, inWords, ordered, skyCounts } from "../engine.js";
+import { count, inWords } from "../engine.js";
 import { densityPlot } from "../density.js";
 import { facetList } from "../facets.js";
 import { plural } from "../format.js";
@@ -11,7 +11,7 @@ import { rowTable } from "../rowtable.js";
 import { skyMap } from "../skymap.js";
 
 const COLUMNS = {
-  sources: ["srcid", "ra_deg", "dec_deg", "best_lc_sigma_max_B_peak", "best_kind", "best_duration", "best_excess", "best_hr_event", "n_detections", "n_observations", "n_undetected", "best_t_start_utc"],
+  sources: ["srcid", "ra_deg", "dec_deg", "sigma_peak", "sigma_eclipse", "best_kind", "best_duration", "best_excess", "best_hr_event", "n_detections", "n_observations", "n_undetected", "best_t_start_utc"],
   detections: ["detid", "srcid", "ra_deg", "dec_deg", "sigma_peak", "sigma_eclipse", "kind", "t_bin", "duration", "excess", "hr_event", "fap_obs", "t_start_utc"],
 };
 
@@ -73,15 +73,17 @@ export async function update(state) {
     put(parts.problem, error.message);
     return;
   }
-  const { about } = found.index;
+  const { about } = found;
   put(parts.title, `${found.rows.toLocaleString("en")} of ${plural(about.rows, table.slice(0, -1))}`);
   parts.facets.update(found, state);
-  parts.sky.update(skyCounts(found));
-  for (const plot of parts.plots) plot.update(found, state);
   chips(about, state);
   same(about, table, state);
-  const sort = state.get("sort") || (table === "sources" ? "-best_lc_sigma_max_B_peak" : "-sigma_peak");
-  await parts.table.update(await ordered(found, sort), state);
+  const sort = state.get("sort") || "-sigma_peak";
+  await Promise.all([
+    found.sky().then((counts) => parts.sky.update(counts)),
+    ...parts.plots.map((plot) => plot.update(found, state)),
+    found.listed(sort).then((listed) => parts.table.update(listed, state)),
+  ]);
 }
 
 /** What is chosen, each with a button that takes it away. */
