@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Final
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 
@@ -17,8 +18,9 @@ from exod.errors import ArchiveError, ConfigError, ExodError, InputError
 from exod.web.current import Current
 from exod.web.pages import STATIC
 from exod.web.security import Guard
+from exod.web.vetting import Ballot
 
-ROUTES: Final = ("catalogue", "files", "pages")
+ROUTES: Final = ("catalogue", "files", "vetting", "pages")
 """The modules of `exod.web.routes`; pages come last, since they answer for every other address."""
 
 
@@ -59,9 +61,10 @@ def make_app(archive: Archive, settings: WebSettings | None = None) -> Guard:
     )
     guard = Guard(app, settings.hosts)
     app.state.current, app.state.settings = Current(archive), settings
-    app.state.token = guard.token
+    app.state.token, app.state.ballot = guard.token, Ballot(archive)
     for kind, status in _STATUS.items():
         app.add_exception_handler(kind, _sentence(status))
+    app.add_exception_handler(RequestValidationError, _what_is_wrong)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     for name in ROUTES:
         app.include_router(import_module(f"exod.web.routes.{name}").router)
@@ -77,6 +80,14 @@ def _sentence(status: int):  # type: ignore[no-untyped-def]
         return JSONResponse({"detail": str(error)}, status)
 
     return answer
+
+
+def _what_is_wrong(request: Request, error: Exception) -> JSONResponse:
+    """A sentence on the first value that cannot be; the value itself may be no text at all."""
+    del request
+    first = error.errors()[0] if isinstance(error, RequestValidationError) else {}
+    place = ".".join(map(str, first.get("loc", ()))).encode("ascii", "backslashreplace").decode()
+    return JSONResponse({"detail": f"{place[:200]} is wrong: {first.get('msg')}."}, 422)
 
 
 def routes_of(app: FastAPI) -> Iterable[str]:

@@ -1,0 +1,144 @@
+"""Verdicts: the votes on an archive and what became of its sources -> what vetters agree on."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from exod.archive import Archive
+from exod.archive.parquet import to_arrow
+from exod.archive.parts import Part, derived_pieces, read_part
+from exod.archive.votes import VoteLog
+from exod.errors import ArchiveError, ConfigError
+from exod.files.text import read_text
+from exod.schemas import DERIVED, LINEAGE, UNIQUE, Table
+from exod.schemas.votes import VERDICTS
+from exod.tablefiles.writing import write_table
+from exod.vetting.agreement import ANSWERS, kappa_of_verdicts
+from exod.vetting.verdicts import verdicts, vote_states
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_NAMED: Final = ("srcid", "ra_deg", "dec_deg")
+
+EXPORTED: Final = Table(
+    VERDICTS.name,
+    VERDICTS.description,
+    (
+        VERDICTS.columns[0],
+        *(column for column in UNIQUE.columns if column.name in _NAMED),
+        *VERDICTS.columns[1:],
+    ),
+    VERDICTS.sort_by,
+)
+"""Verdicts with names and places of the sources; a source that is gone has none."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What vetters think of the sources of an archive.
+
+    Attributes
+    ----------
+    version : str
+        The version of the product ``unique`` whose sources these are.
+    n_events : int
+        Votes, and votes taken back.
+    states : DataFrame
+        As `exod.vetting.verdicts.vote_states` returns it.
+    verdicts : DataFrame
+        As `exod.vetting.verdicts.verdicts` returns it.
+    """
+
+    version: str
+    n_events: int
+    states: pd.DataFrame
+    verdicts: pd.DataFrame
+
+    @property
+    def kappa(self) -> float:
+        """Fleiss' kappa of the votes that count; NaN if no source has two."""
+        return kappa_of_verdicts(self.verdicts)
+
+
+def judge(archive: Archive, log: VoteLog | None = None) -> Judged:
+    """Put the votes on an archive together.
+
+    Parameters
+    ----------
+    archive : Archive
+        The archive, with sources.
+    log : VoteLog, optional
+        Its votes, where they were read before.
+
+    Raises
+    ------
+    ArchiveError
+        If there are no sources, or something cannot be read.
+    """
+    version, lineage = _of_sources(archive, LINEAGE)
+    votes = (log or VoteLog(archive.store)).votes()
+    states = vote_states(votes, lineage)
+    return Judged(version, len(votes), states, verdicts(states))
+
+
+def _of_sources(archive: Archive, table: Table) -> tuple[str, pd.DataFrame]:
+    """The version of the sources, and a table of it."""
+    derived = archive.derived("unique")
+    if derived is None or table not in DERIVED["unique"]:
+        raise ArchiveError(
+            f"Votes are on sources, and {archive.root} has none yet; run `exod cluster "
+            f"{archive.root}`."
+        )
+    part = Part(tuple(derived_pieces(derived.of(table.name))))
+    return derived.version, read_part(part, store=archive.store, table=table, rows=[])
+
+
+def export_verdicts(
+    archive: Archive, judged: Judged, path: Path, *, overwrite: bool = False
+) -> int:
+    """Write the verdicts to a file in the format of its ending; returns their number.
+
+    Raises
+    ------
+    ConfigError
+        If the file must not be written.
+    ExodError
+        If it cannot be written.
+    """
+    _, sources = _of_sources(archive, UNIQUE)
+    sources = sources.set_index("region_num")[list(_NAMED)]
+    rows = judged.verdicts.join(sources, on="region_num")
+    rows["srcid"] = rows["srcid"].fillna("")
+    header = {"KAPPA": (judged.kappa, "Fleiss' kappa")} if np.isfinite(judged.kappa) else {}
+    chunk = to_arrow(EXPORTED, rows, EXPORTED.name)
+    return write_table(path, EXPORTED, [chunk], overwrite=overwrite, header=header)
+
+
+def read_controls(path: Path) -> dict[int, str]:
+    """Sources of which the answer is known: CSV with the columns region_num and answer.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be read, or an answer is neither real nor artefact.
+    """
+    rows = csv.DictReader(StringIO(read_text(path, "The table of controls")))
+    if not {"region_num", "answer"} <= set(rows.fieldnames or ()):
+        raise ConfigError(f"The controls {path} need the columns region_num and answer.")
+    found = {}
+    for row in rows:
+        number, answer = str(row["region_num"]).strip(), str(row["answer"]).strip()
+        if not number.isdecimal() or answer not in ANSWERS:
+            raise ConfigError(
+                f"{path}, line {rows.line_num}: a control is the number of a source and "
+                f"{' or '.join(ANSWERS)}, not {number[:40]!r} and {answer[:40]!r}."
+            )
+        found[int(number)] = answer
+    return found

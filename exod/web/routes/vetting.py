@@ -1,0 +1,160 @@
+"""Votes on sources: what a vetter has to do, what others think, and voting itself."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from exod.errors import ConfigError, InputError
+from exod.stages.derive.verdicts import export_verdicts
+from exod.web.routes.common import ProductNow
+from exod.web.vetting import Ballot, Queue
+
+LONGEST_NOTE: Final = 2_000
+LONGEST_NAME: Final = 40
+LONGEST_QUEUE: Final = 10_000
+
+_NAME: Final = re.compile(r"\w[\w .@-]*")
+_FORMATS: Final = {
+    "parquet": "application/vnd.apache.parquet",
+    "csv": "text/csv",
+    "fits": "application/fits",
+}
+
+
+def _ballot(request: Request) -> Ballot:
+    """The votes; a server that is open to everybody has none."""
+    if request.app.state.settings.public:
+        raise HTTPException(403, "This server is public: there is no vetting.")
+    ballot: Ballot = request.app.state.ballot
+    return ballot
+
+
+def _vetter(vetter: Annotated[str, Query(max_length=LONGEST_NAME)]) -> str:
+    return checked_name(vetter)
+
+
+BallotNow = Annotated[Ballot, Depends(_ballot)]
+Vetter = Annotated[str, Depends(_vetter)]
+
+router = APIRouter(prefix="/api/v1/vetting", tags=["vetting"])
+
+
+class Vote(BaseModel):
+    """A vote as a page sends it.
+
+    Attributes
+    ----------
+    vetter : str
+        Who votes.
+    source : int
+        The number of the source.
+    label : str
+        real, artefact, interesting or unsure; none withdraws.
+    classes, note, view, supersedes : str
+        As in `exod.schemas.votes.VOTES`.
+    score : int
+        How sure, 0 to 5; -1 if not told.
+    seconds : float, optional
+        How long it was looked at.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    vetter: str = Field(max_length=LONGEST_NAME)
+    source: int = Field(ge=0, lt=1 << 53)
+    label: Literal["real", "artefact", "interesting", "unsure", "none"]
+    classes: str = Field("", max_length=200)
+    score: int = Field(-1, ge=-1, le=5)
+    note: str = Field("", max_length=LONGEST_NOTE)
+    view: str = Field("", max_length=2_000)
+    supersedes: str = Field("", pattern=r"^[0-9a-f-]{0,40}$")
+    seconds: float | None = Field(None, ge=0, lt=1e7, allow_inf_nan=False)
+
+    @field_validator("classes", "note", "view")
+    @classmethod
+    def _is_text(cls, value: str) -> str:
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ValueError("it is not text") from None
+        return value
+
+
+def checked_name(name: str) -> str:
+    """The name of a vetter.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be one.
+
+    Examples
+    --------
+    >>> checked_name(" Ada L. ")
+    'Ada L.'
+    """
+    name = name.strip()
+    if not _NAME.fullmatch(name) or len(name) > LONGEST_NAME:
+        raise ConfigError(
+            f"The name of a vetter has 1 to {LONGEST_NAME} letters and digits, with spaces and "
+            f". @ - _ between them."
+        )
+    return name
+
+
+@router.get("/state")
+def state(
+    ballot: BallotNow, vetter: Vetter, source: Annotated[int | None, Query(ge=0)] = None
+) -> dict[str, Any]:
+    """What a vetter did so far; or the votes on a source, those of others after the own one."""
+    return ballot.of_vetter(vetter) if source is None else ballot.of_source(vetter, source)
+
+
+@router.get("/queue")
+def queue(
+    ballot: BallotNow,
+    product: ProductNow,
+    request: Request,
+    vetter: Vetter,
+    queue: Queue = "unvoted",
+    limit: Annotated[int, Query(ge=0, le=LONGEST_QUEUE)] = 500,
+) -> dict[str, Any]:
+    """The sources that a vetter is asked about, of those that the address chooses."""
+    found = ballot.queue(product, vetter, queue, dict(request.query_params))
+    return {"queue": queue, "total": len(found), "sources": found[:limit]}
+
+
+@router.get("/agreement")
+def agreement(ballot: BallotNow) -> dict[str, Any]:
+    """Fleiss' kappa, the number of verdicts, and each vetter against them."""
+    return ballot.agreement()
+
+
+@router.get("/export.{ending}")
+def export(ballot: BallotNow, request: Request, ending: str) -> Response:
+    """The verdicts as a file."""
+    if ending not in _FORMATS:
+        raise InputError(f"Verdicts are exported as {', '.join(_FORMATS)}, not {ending[:20]!r}.")
+    with tempfile.TemporaryDirectory(prefix="exod-verdicts-") as folder:
+        path = Path(folder, f"verdicts.{ending}")
+        export_verdicts(request.app.state.current.archive, ballot.judged(), path)
+        content = path.read_bytes()
+    name = {"content-disposition": f'attachment; filename="verdicts.{ending}"'}
+    return Response(content, headers=name, media_type=_FORMATS[ending])
+
+
+@router.post("")
+def vote(ballot: BallotNow, product: ProductNow, given: Vote) -> dict[str, Any]:
+    """Vote; the answer comes when the vote is safe, with what others think."""
+    vetter = checked_name(given.vetter)
+    more = given.model_dump(include={"classes", "score", "note", "view", "supersedes"})
+    if given.seconds is not None:
+        more["seconds"] = given.seconds
+    event = ballot.vote(product, vetter, given.source, given.label, **more)
+    return {"event": event, **ballot.of_source(vetter, given.source)}
