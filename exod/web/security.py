@@ -17,7 +17,7 @@ LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 PROOF_HEADER: Final = "x-exod-token"
 """The header in which a page sends the token that it was given, to change something."""
 
-CDS: Final = "https://*.cds.unistra.fr https://*.u-strasbg.fr"
+CDS: Final = "https://*.unistra.fr https://*.u-strasbg.fr"
 """Where Aladin Lite takes its images from, if a reader has agreed to that."""
 
 POLICY: Final = "; ".join(
@@ -27,6 +27,7 @@ POLICY: Final = "; ".join(
         "style-src 'self' 'unsafe-inline'",
         "connect-src 'self' data:{outside}",
         "img-src 'self' data: blob:{outside}",
+        "worker-src 'self'{worker}",
         "object-src 'none'",
         "base-uri 'none'",
         "frame-ancestors 'none'",
@@ -95,7 +96,8 @@ class Guard:
 
 
 def _protecting(outside: str) -> Iterable[tuple[bytes, bytes]]:
-    policy = POLICY.format(outside=outside)
+    # Aladin Lite starts its worker from a blob.
+    policy = POLICY.format(outside=outside, worker=" blob:" if outside else "")
     yield b"content-security-policy", policy.encode()
     yield b"x-content-type-options", b"nosniff"
     yield b"referrer-policy", b"no-referrer"

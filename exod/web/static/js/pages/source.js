@@ -1,5 +1,6 @@
 // A source: what is known of it, all its detections and light curves, counterparts, and where else to look.
 
+import { skyPanel } from "../aladin.js";
 import { h, put } from "../dom.js";
 import { meta, rowsWhere } from "../data.js";
 import { galactic, number, plural, sexagesimal, text } from "../format.js";
@@ -149,6 +150,7 @@ function elsewhere(source, detections, frames) {
   const file = srcid.replaceAll(" ", "_");
   const button = (words, make) => h("button", { type: "button", onclick: make }, words);
   return [
+    skyPanel({ ra, dec, error, name: srcid }),
     h("section", { class: "panel", "aria-label": "Files" }, h("h2", {}, "Files"), h("div", { class: "bar" },
       button("Light curves, CSV", () => download(`${file}_lightcurves.csv`, csv(frames), "text/csv")),
       button("Detections, CSV", () => download(`${file}_detections.csv`, csv(detections), "text/csv")),
