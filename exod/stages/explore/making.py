@@ -25,6 +25,7 @@ from exod.catalogue.rows import source_rows
 from exod.catalogue.skyrows import sort_rows
 from exod.errors import ArchiveError
 from exod.schemas.columns import Table
+from exod.stages.explore.cutouts import CUTOUT_ROWS, cutout_rows
 from exod.stages.explore.index import FLAG_NAMES, IndexTable, labels_of, sky_pixel
 from exod.stages.explore.lightcurves import LIGHT_CURVE_ROWS, light_curve_rows
 from exod.tablefiles.fits import row_groups
@@ -39,7 +40,7 @@ INDEX_ROWS: Final = 122_880
 WHOLE: Final = ("observations", "exposures", "runs", "lineage")
 """Tables of the archive that pages show as they are."""
 
-_VERSION: Final = 3
+_VERSION: Final = 4
 """Of what its files mean; with another one they are made anew."""
 
 Chunks = Iterator[pa.Table]
@@ -101,6 +102,7 @@ def make_explorer(
             writer.write(*_detections(snapshot, matches), "detid")
             writer.write(*_sources(snapshot, matches), "region_num")
             writer.write_plain(*light_curve_rows(snapshot), LIGHT_CURVE_ROWS)
+            writer.write_plain(*cutout_rows(snapshot), CUTOUT_ROWS)
             for name in WHOLE:
                 writer.write_plain(*_whole(snapshot, name), DETAIL_ROWS)
         new.summary = {"tables": writer.described, "catalogues": matches}

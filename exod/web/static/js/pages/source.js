@@ -3,6 +3,7 @@
 import { skyPanel } from "../aladin.js";
 import { h, put } from "../dom.js";
 import { meta, rowsWhere } from "../data.js";
+import { finderPanel } from "../finder.js";
 import { galactic, number, plural, sexagesimal, text } from "../format.js";
 import { VIEWS, curveOf, lightCurvePanel } from "../lightcurve.js";
 import { csv, download, outside, regionFile } from "../links.js";
@@ -16,9 +17,10 @@ export async function show(main, state, argument) {
   if (!source) throw new Error(`There is no source ${argument} in this archive.`);
   document.title = `${source.srcid} · exod`;
   put(main, h("p", { class: "quiet" }, "Reading the light curves …"));
-  const [detections, frames] = await Promise.all([
+  const [detections, frames, finder] = await Promise.all([
     rowsWhere("detections.parquet", "region_num", Number(argument)),
     rowsWhere("lightcurves.parquet", "region_num", Number(argument)),
+    finderPanel(Number(argument), source.pos_err_arcsec),
   ]);
   detections.sort((one, other) => one.obsid.localeCompare(other.obsid) || one.t_bin - other.t_bin || one.e_lo - other.e_lo);
   panels = [];
@@ -26,7 +28,7 @@ export async function show(main, state, argument) {
     head(source, about),
     h("div", { class: "source" },
       h("div", {}, curves(detections, frames, state), detectionTable(detections)),
-      h("aside", {}, facts(source, detections, about), counterparts(source, about), elsewhere(source, detections, frames))));
+      h("aside", {}, facts(source, detections, about), finder ?? [], counterparts(source, about), elsewhere(source, detections, frames))));
 }
 
 export function leave() {
