@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from exod.counts.cube import CountCube
 from exod.counts.grid import Box, Cells, Grid, box_or_mask
-from exod.schemas.arrays import Indices, Mask
+from exod.observation.subsets import MergedEvents
+from exod.schemas.arrays import Floats, Indices, Mask
 from exod.search.lightcurves import LightCurve, light_curve_of
 from exod.search.nulls.null import CountedRun
 
@@ -127,3 +128,41 @@ def _mask(cube: CountCube, cells: Cells) -> Mask:
     mask = np.zeros(cube.box.shape, bool)
     mask[cells.slices] = True
     return mask
+
+
+def photons_near(
+    events: MergedEvents, ra_deg: Floats, dec_deg: Floats, radius_arcsec: float
+) -> tuple[Indices, Indices, Floats, Floats]:
+    """The photons around each of some positions.
+
+    Parameters
+    ----------
+    events : MergedEvents
+        The photons.
+    ra_deg, dec_deg : ndarray of float64, shape (n,)
+        The positions, in degrees.
+    radius_arcsec : float
+        How far from a position a photon may be.
+
+    Returns
+    -------
+    place, photon : ndarray of intp, shape (n_pairs,)
+        Index of the position and of the photon, in order of position, then of time.
+    dx, dy : ndarray of float64, shape (n_pairs,)
+        Arcsec from the position along X (to the west) and Y (to the north).
+    """
+    x, y = events.plane.to_pixel(ra_deg, dec_deg)
+    size = events.plane.pixel_arcsec
+    order = np.argsort(events.x, kind="stable")
+    reach = radius_arcsec / size
+    first = np.searchsorted(events.x[order], x - reach, "left")
+    stop = np.searchsorted(events.x[order], x + reach, "right")
+    place, photon = [np.empty(0, np.intp)], [np.empty(0, np.intp)]
+    for number, (low, high) in enumerate(zip(first.tolist(), stop.tolist(), strict=True)):
+        strip = order[low:high]
+        apart = np.hypot(events.x[strip] - x[number], events.y[strip] - y[number])
+        own = np.sort(strip[apart * size <= radius_arcsec])
+        place.append(np.full(len(own), number, np.intp))
+        photon.append(own)
+    which, own = np.concatenate(place), np.concatenate(photon)
+    return which, own, (events.x[own] - x[which]) * size, (events.y[own] - y[which]) * size

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from exod.archive import Archive, open_archive
 from exod.archive.derived import EXPLORER, Derived, DerivedFile, derived_products
 from exod.archive.increments import NewVersion, deriving
+from exod.archive.parquet import to_arrow
 from exod.archive.questions.detections import Rows, detections
 from exod.archive.snapshot import MATCHES, Snapshot
 from exod.archive.store import Store, reported
@@ -24,10 +25,20 @@ from exod.catalogue.columns import sources
 from exod.catalogue.rows import source_rows
 from exod.catalogue.skyrows import sort_rows
 from exod.errors import ArchiveError
+from exod.scheduler.plan import Plan
 from exod.schemas.columns import Table
+from exod.schemas.explorer import COVERAGE, NEAR_PHOTONS, NEIGHBOURS
+from exod.stages.explore.coverage import coverage_rows
 from exod.stages.explore.cutouts import CUTOUT_ROWS, cutout_rows
 from exod.stages.explore.index import FLAG_NAMES, IndexTable, labels_of, sky_pixel
 from exod.stages.explore.lightcurves import LIGHT_CURVE_ROWS, light_curve_rows
+from exod.stages.explore.photons import (
+    PHOTON_ROWS,
+    PhotonsKept,
+    covered_fields,
+    gather_photons,
+)
+from exod.stages.explore.similar import NEIGHBOUR_ROWS, SimilarCurves
 from exod.tablefiles.fits import row_groups
 
 NEEDED: Final = ("unique", "features", "flags")
@@ -40,7 +51,7 @@ INDEX_ROWS: Final = 122_880
 WHOLE: Final = ("observations", "exposures", "runs", "lineage")
 """Tables of the archive that pages show as they are."""
 
-_VERSION: Final = 4
+_VERSION: Final = 6
 """Of what its files mean; with another one they are made anew."""
 
 Chunks = Iterator[pa.Table]
@@ -57,18 +68,27 @@ class ExplorerMade:
         The version that is current now.
     made : bool
         Whether it was made now; otherwise it was up to date.
-    n_detections, n_sources : int
+    n_detections, n_sources, n_photons : int
         Rows.
+    left_out : dict of str to str
+        Observations whose photons it does not have, with the reason where it is known.
     """
 
     version: str
     made: bool
     n_detections: int
     n_sources: int
+    n_photons: int = 0
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 def make_explorer(
-    archive: Archive | str, *, force: bool = False, on_step: Told = lambda _what: None
+    archive: Archive | str,
+    *,
+    photons: str | None = None,
+    force: bool = False,
+    plan: Plan | None = None,
+    on_step: Told = lambda _what: None,
 ) -> ExplorerMade:
     """Bring the product ``explorer`` of an archive up to date.
 
@@ -76,8 +96,13 @@ def make_explorer(
     ----------
     archive : Archive or str
         The archive, or its path.
+    photons : str, optional
+        Folder or URL of event lists, whose photons near the sources are kept, or ``recorded``:
+        where the search read them. By default as before.
     force : bool
         Whether it is made anew in any case.
+    plan : Plan, optional
+        How event lists are read; by default by all cores of this machine.
     on_step : callable
         Is told what is being made.
 
@@ -85,14 +110,18 @@ def make_explorer(
     ------
     ArchiveError
         If sources, features or flags were not made yet, or something cannot be read or written.
+    InputError
+        If there are no event lists in the folder.
     """
     archive = open_archive(archive)
     parts = parts_of(archive)
     earlier = archive.derived(EXPLORER)
-    parameters = {"version": _VERSION, "parts": parts}
     attempts = {entry.obsid: entry.attempt for entry in archive.entries()}
-    if earlier and not force and earlier.is_made_with(parameters) and earlier.attempts == attempts:
-        return _made(earlier, made=False)
+    kept = PhotonsKept.of(None if force else earlier, photons, attempts, parts["unique"])
+    parameters = {"version": _VERSION, "parts": parts, "photons": kept.place}
+    current = not force and earlier and earlier.is_made_with(parameters)
+    if earlier and current and earlier.attempts == attempts and kept.is_complete:
+        return _made(earlier, kept.left_out, made=False)
     snapshot = Snapshot(archive)
     matches = [name.removeprefix("xmatch-") for name in parts if name.startswith("xmatch-")]
     with deriving(archive.store, EXPLORER, ()) as new:
@@ -101,15 +130,35 @@ def make_explorer(
             writer = _Writer(archive.store, new, Path(folder), on_step)
             writer.write(*_detections(snapshot, matches), "detid")
             writer.write(*_sources(snapshot, matches), "region_num")
-            writer.write_plain(*light_curve_rows(snapshot), LIGHT_CURVE_ROWS)
+            table, curves = light_curve_rows(snapshot)
+            similar = SimilarCurves(snapshot)
+            writer.write_plain(table, similar.watched(curves), LIGHT_CURVE_ROWS)
+            writer.write_exact(NEIGHBOURS, similar.rows(), NEIGHBOUR_ROWS)
+            coverage = coverage_rows(snapshot)
+            rows = to_arrow(COVERAGE, coverage, COVERAGE.name)
+            writer.write_plain(COVERAGE, iter([rows]), DETAIL_ROWS)
             writer.write_plain(*cutout_rows(snapshot), CUTOUT_ROWS)
             for name in WHOLE:
                 writer.write_plain(*_whole(snapshot, name), DETAIL_ROWS)
-        new.summary = {"tables": writer.described, "catalogues": matches}
+            if kept.is_complete:
+                new.files += kept.files
+            else:
+                fields = covered_fields(snapshot, coverage)
+                scratch = Path(folder, "photons-read.parquet")
+                near = gather_photons(archive, fields, kept.place, scratch, plan or Plan(), on_step)
+                kept = replace(kept, left_out=near.left_out)
+                if near.rows:
+                    on_step("Sorting photons")
+                    writer.write_exact(NEAR_PHOTONS, near.chunks(), PHOTON_ROWS)
+        new.summary = {
+            "tables": writer.described,
+            "catalogues": matches,
+            "photons": kept.summary,
+        }
     made = archive.derived(EXPLORER)
     if made is None:
         raise ArchiveError(f"The product {EXPLORER} of {archive.root} was removed meanwhile.")
-    return _made(made, made=True)
+    return _made(made, kept.left_out, made=True)
 
 
 def parts_of(archive: Archive) -> dict[str, str]:
@@ -137,9 +186,16 @@ def parts_of(archive: Archive) -> dict[str, str]:
     return found
 
 
-def _made(pointer: Derived, *, made: bool) -> ExplorerMade:
+def _made(pointer: Derived, left_out: Mapping[str, str], *, made: bool) -> ExplorerMade:
     rows = {file.table: file.rows for file in pointer.files}
-    return ExplorerMade(pointer.version, made, rows["detections"], rows["sources"])
+    return ExplorerMade(
+        pointer.version,
+        made,
+        rows["detections"],
+        rows["sources"],
+        rows.get(NEAR_PHOTONS.name, 0),
+        left_out,
+    )
 
 
 def _detections(snapshot: Snapshot, matches: Sequence[str]) -> tuple[Table, Chunks]:
@@ -213,6 +269,11 @@ class _Writer:
         parts = (without_nan(chunk, table) for chunk in chunks)
         self._file(table.name, table.schema, parts, group_rows)
 
+    def write_exact(self, table: Table, chunks: Chunks, group_rows: int) -> None:
+        """Write rows in which nothing is missing, so that browsers read them as typed arrays."""
+        self._on_step(f"Writing {table.name}")
+        self._file(table.name, table.schema, chunks, group_rows)
+
     def _write_files(self, table: Table, index: IndexTable, path: Path) -> None:
         with pq.ParquetFile(path) as file:
 
@@ -260,11 +321,11 @@ def as_shown(table: Table) -> Table:
 def without_nan(rows: pa.Table, table: Table) -> pa.Table:
     """The rows with null for NaN."""
     columns = []
-    for field in table.schema:
-        values = rows[field.name]
-        if pa.types.is_floating(field.type):
+    for own in table.schema:
+        values = rows[own.name]
+        if pa.types.is_floating(own.type):
             values = pc.if_else(pc.is_nan(values), None, values)
-        columns.append(values.cast(field.type))
+        columns.append(values.cast(own.type))
     return pa.Table.from_arrays(columns, schema=table.schema)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from exod.cli.app import app, out
-from exod.cli.options import Archive_, Storage, storage_options
+from exod.cli.options import Archive_, Scheduler, Storage, Workers, storage_options
 from exod.errors import ConfigError, plural
 
 
@@ -28,21 +28,39 @@ def explore(
     make_only: Annotated[
         bool, typer.Option("--make-only", help="Prepare the pages, and do not serve them.")
     ] = False,
+    photons: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Event lists whose photons near the sources are kept, or `recorded`: those that "
+            "were searched [as before].",
+        ),
+    ] = None,
+    scheduler: Scheduler = "local",
+    workers: Workers = None,
     storage: Storage = None,
 ) -> None:
     """Look at the sources of an archive in a browser, and judge them.
 
     Example: `exod explore results --port 0`
+
+    Example: `exod explore results --photons recorded`
     """
     from exod.archive import open_archive
+    from exod.scheduler.plan import RETRIES, Plan
     from exod.stages.explore.making import make_explorer
 
     web = _web()
     archive = open_archive(root, storage_options(storage))
     with out.status("Preparing the pages") as status:
-        made = make_explorer(archive, on_step=status.update)
+        plan = Plan(scheduler, workers, retries=RETRIES, on_note=out.print)
+        made = make_explorer(archive, photons=photons, plan=plan, on_step=status.update)
     sources = plural(made.n_sources, "source")
     out.print(f"{root}: pages of {sources} and {plural(made.n_detections, 'detection')}.")
+    if made.n_photons or made.left_out:
+        out.print(f"{plural(made.n_photons, 'photon')} near them.")
+    for obsid, why in sorted(made.left_out.items()):
+        out.print(f"Without photons of {obsid}: {why}", soft_wrap=True)
     if make_only:
         return
     make_app, settings, serve = web
