@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Event, Thread
 
 import uvicorn
@@ -38,7 +38,9 @@ def serve(
     with bound(host, port) as listening:
         own_host, own_port = listening.getsockname()[:2]
         server = _Server(_config(guard), lambda: on_ready(address(own_host, own_port)))
-        server.run(sockets=[listening])
+        # It has ended in order then, and raises the interruption that it heard once more.
+        with suppress(KeyboardInterrupt):
+            server.run(sockets=[listening])
 
 
 @contextmanager

@@ -1,0 +1,124 @@
+"""The product of the explorer: made when it is behind, and only then; what is missing is said."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from itertools import chain, pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from helpers.explored import make_explored, make_unexplored
+from helpers.query_archives import add_products
+from helpers.survey_archives import make_survey
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exod.archive import Archive, open_archive
+from exod.archive.derived import EXPLORER
+from exod.errors import ArchiveError
+from exod.schemas.columns import Column, Table
+from exod.schemas.facets import FACETS, MISSING
+from exod.stages.explore.making import make_explorer, regrouped, without_nan
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Archive:
+    """An archive with the product; not to be changed."""
+    return make_explored(tmp_path_factory.mktemp("explorer") / "results", n_sources=4)
+
+
+@pytest.fixture
+def copied(made: Archive, tmp_path: Path) -> Archive:
+    return open_archive(str(shutil.copytree(made.root, tmp_path / "copy")))
+
+
+def read(archive: Archive, table: str) -> pa.Table:
+    pointer = archive.derived(EXPLORER)
+    file = next(file for file in pointer.files if file.table == table)
+    return pq.read_table(archive.store.path(file.path))
+
+
+def test_it_is_made_anew_when_something_has_changed(copied: Archive) -> None:
+    first = make_explorer(copied)
+    assert not first.made
+    said: list[str] = []
+    add_products(copied)
+    again = make_explorer(copied, on_step=said.append)
+    assert again.made
+    assert again.version != first.version
+    assert said
+    assert not make_explorer(copied).made
+    assert make_explorer(copied, force=True).made
+
+
+@pytest.mark.parametrize(
+    ("product", "run"), [("unique", "cluster"), ("features", "features"), ("flags", "flags")]
+)
+def test_a_product_that_it_needs_is_named_with_its_command(
+    copied: Archive, product: str, run: str
+) -> None:
+    shutil.rmtree(Path(copied.root, product))
+    with pytest.raises(ArchiveError, match=f"no {product} yet.*`exod {run} "):
+        make_explorer(copied)
+
+
+def test_an_archive_without_detections_has_pages_of_nothing(tmp_path: Path) -> None:
+    archive = make_survey(tmp_path / "empty", n_observations=1, n_sources=0)
+    add_products(archive)
+    made = make_explorer(archive)
+    assert (made.n_sources, made.n_detections) == (0, 0)
+    for table in ("sources", "sources_index", "detections", "lightcurves"):
+        assert read(archive, table).num_rows == 0
+    assert read(archive, "observations").num_rows == 1
+
+
+def test_rows_are_those_of_the_archive_and_the_index_is_in_their_order(made: Archive) -> None:
+    rows, index = read(made, "detections").to_pandas(), read(made, "detections_index").to_pandas()
+    regions = made.regions.compute(scheduler="sync").set_index("detid")
+    assert sorted(rows["detid"]) == sorted(regions.index)
+    assert index["hp6"].is_monotonic_increasing
+    for name in ("duration", "excess", "sigma_peak"):
+        wanted = regions.loc[rows["detid"], name].to_numpy()
+        np.testing.assert_array_equal(rows[name].to_numpy(float), wanted)
+        np.testing.assert_array_equal(index[f"{name}_f4"], wanted.astype(np.float32))
+    sigma = FACETS["detections"][0]
+    for value, code in zip(rows["sigma_peak"], index["sigma"], strict=True):
+        assert code == (MISSING if math.isnan(value) else min(int(value / 0.16), 63))
+    assert sigma.name == "sigma"
+
+
+def test_light_curves_of_a_source_are_together(made: Archive) -> None:
+    curves = read(made, "lightcurves").to_pandas()
+    order = ["region_num", "detid", "time"]
+    pd.testing.assert_frame_equal(curves[order], curves[order].sort_values(order))
+
+
+@given(st.lists(st.floats(allow_infinity=True) | st.just(math.nan) | st.none(), max_size=20))
+def test_numbers_that_are_not_are_null_and_others_are_themselves(values: list) -> None:
+    table = Table("some", "", (Column("x", pa.float64(), "", "", nullable=True),), ())
+    found = without_nan(pa.table({"x": pa.array(values, pa.float64())}), table)["x"].to_pylist()
+    assert found == [None if v is None or math.isnan(v) else v for v in values]
+
+
+@given(st.lists(st.integers(0, 9), max_size=8), st.integers(1, 7))
+def test_groups_have_their_size_and_all_rows_in_order(sizes: list[int], size: int) -> None:
+    starts = np.cumsum([0, *sizes])
+    parts = [pa.table({"n": np.arange(a, b)}) for a, b in pairwise(starts)]
+    found = [part["n"].to_pylist() for part in regrouped(iter(parts), size)]
+    assert list(chain(*found)) == list(range(starts[-1]))
+    assert all(len(part) == size for part in found[:-1])
+    assert all(0 < len(part) <= size for part in found)
+
+
+def test_a_damaged_product_is_a_sentence(tmp_path: Path) -> None:
+    archive = make_unexplored(tmp_path / "results", n_sources=2)
+    path = next(Path(archive.root, "features").glob("*/features-0.parquet"))
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(ArchiveError, match="features"):
+        make_explorer(archive)
+    assert archive.derived(EXPLORER) is None

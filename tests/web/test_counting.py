@@ -1,0 +1,63 @@
+"""Counts of DuckDB are those of pandas, whatever an address chooses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from helpers.explored_states import chosen, counted, states
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from exod.schemas.facets import MISSING
+from exod.web import counting
+from exod.web.product import Product
+from exod.web.selection import TABLES, selection
+
+few = settings(max_examples=12, suppress_health_check=list(HealthCheck))
+
+
+@few
+@given(data=st.data(), table=st.sampled_from(TABLES))
+def test_counts_of_duckdb_are_those_of_pandas(
+    product: Product, frames: dict[str, pd.DataFrame], table: str, data: st.DataObject
+) -> None:
+    about, rows = product.about(table), frames[table]
+    state = data.draw(states(about))
+    choice = selection(about, table, state)
+    assert counting.facet_counts(product, choice) == counted(rows, about, state)
+    found = chosen(rows, about, state)
+    assert counting.mask(product, choice) == np.packbits(found).tobytes()
+    pixels = rows["i.hp6"][found].value_counts().sort_index()
+    assert counting.sky(product, choice) == {
+        "pixels": pixels.index.tolist(),
+        "counts": pixels.tolist(),
+    }
+
+
+def test_plots_leave_out_what_lacks_either_value(
+    product: Product, frames: dict[str, pd.DataFrame]
+) -> None:
+    choice = selection(product.about("detections"), "detections", {"sigma": "10-63"})
+    counts = np.array(counting.histogram(product, choice, "duration", "sigma"))
+    rows = frames["detections"]
+    both = rows[(rows["i.sigma"] != MISSING) & (rows["i.sigma"] >= 10)]
+    both = both[both["i.duration"] != MISSING]
+    assert 0 < counts.sum() == len(both) < len(rows)
+    expected = np.zeros((64, 64), int)
+    np.add.at(expected, (both["i.sigma"].astype(int), both["i.duration"].astype(int)), 1)
+    np.testing.assert_array_equal(counts, expected)
+
+
+@pytest.mark.parametrize("sort", ["duration", "-duration", ""])
+def test_rows_come_in_their_order_and_missing_values_last(
+    product: Product, frames: dict[str, pd.DataFrame], sort: str
+) -> None:
+    choice = selection(product.about("detections"), "detections", {"sort": sort})
+    found = counting.rows(product, choice, ["detid", "duration"], 30, 110)
+    rows = frames["detections"]
+    if sort:
+        up = not sort.startswith("-")
+        rows = rows.sort_values(["duration", "detid"], ascending=[up, True], na_position="last")
+    assert [row["detid"] for row in found] == rows["detid"].iloc[110:140].tolist()
+    assert {row["duration"] is None for row in found} == {True, False}

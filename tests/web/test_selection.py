@@ -1,0 +1,52 @@
+"""Addresses: what cannot be chosen is said in a sentence that names it."""
+
+from __future__ import annotations
+
+import pytest
+from starlette.testclient import TestClient
+
+from exod.errors import ConfigError
+from exod.web.product import Product
+from exod.web.selection import selection
+
+WRONG = {
+    "sigma": ("5", "7-3", "0-64", "-1-4", "a-b", "1-2;DROP", "1-2 OR 1=1"),
+    "kind": ("x", "1..2", "256", ".", "0.999"),
+    "flag": ("8", "x", "0."),
+    "noflag": ("99",),
+    "where": ("nothing > 3", "sigma_peak >", "__import__('os')", "sigma_peak; DROP TABLE x"),
+    "cone": ("1,2", "a,b,c", "10,95,3", "10,10,-3", "M31,3"),
+    "obsid": ("12", "0700000001' OR '1'='1", "0700000001,"),
+    "sort": ("nothing", "--ra_deg", '"; DROP TABLE sources'),
+}
+
+
+@pytest.mark.parametrize(("name", "text"), [(n, text) for n, own in WRONG.items() for text in own])
+def test_what_cannot_be_chosen_is_a_sentence(product: Product, name: str, text: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        selection(product.about("detections"), "detections", {name: text})
+    assert str(raised.value).rstrip().endswith((".", "?"))
+    assert len(str(raised.value)) < 1000
+
+
+@pytest.mark.parametrize("state", ["sigma=7-3", "where=nothing+%3E+1", "cone=1,2", "sort=nothing"])
+def test_the_server_answers_the_same_sentence(client: TestClient, state: str) -> None:
+    answer = client.get(f"/api/v1/facets?table=detections&{state}")
+    assert answer.status_code == 400
+    assert (
+        state.partition("=")[0] in answer.text or "nothing" in answer.text or "cone" in answer.text
+    )
+    assert client.get("/api/v1/facets?table=passwords").status_code == 404
+
+
+def test_text_of_an_address_is_never_a_statement(client: TestClient) -> None:
+    answer = client.get("/api/v1/rows", params={"name": "x' OR '1'='1", "columns": "srcid"})
+    assert answer.json() == {"total": 0, "rows": []}
+    wrong = client.get("/api/v1/rows", params={"columns": 'srcid", (SELECT 1) AS "x'})
+    assert wrong.status_code == 400
+    assert "no column" in wrong.json()["detail"]
+
+
+def test_what_pages_keep_in_an_address_is_not_looked_at(client: TestClient) -> None:
+    plain = client.get("/api/v1/facets").json()
+    assert client.get("/api/v1/facets?x=hr&y=sigma&sel=3").json() == plain
