@@ -61,7 +61,7 @@ def chosen(
     rows: pd.DataFrame, about: Mapping[str, Any], state: Mapping[str, str], without: str = ""
 ) -> np.ndarray:
     """Which rows of a table with its index (columns ``i.*``) a state chooses, but for a facet."""
-    found = np.ones(len(rows), bool)
+    found = _fulfilled(rows, state)
     for one in about["facets"]:
         text = state.get(one["name"], "")
         if text and one["name"] != without:
@@ -75,6 +75,12 @@ def chosen(
         if state.get(name) and without != "flags":
             for bit in state[name].split("."):
                 found &= (rows["i.flags"].astype(int).to_numpy() & 1 << int(bit) != 0) == wanted
+    return np.asarray(found, bool)
+
+
+def _fulfilled(rows: pd.DataFrame, state: Mapping[str, str]) -> np.ndarray:
+    """Which rows fulfil the conditions on the columns of the table itself."""
+    found = np.ones(len(rows), bool)
     if "where" in state:
         found &= WHERE[state["where"]](rows)
     if "obsid" in state:
