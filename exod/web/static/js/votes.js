@@ -59,16 +59,17 @@ function told(vote) {
 /**
  * The panel of a source: buttons, classes, how sure, a note, and the votes on it.
  *
+ * `keys` tells whether the page listens to keys, which are shown then.
  * `onVote(label, before)` is called with the vote that this one takes the place of, once it is safe;
  * it returns true if the page goes on to another source, after which this panel takes no more votes.
  */
-export function votePanel(source, { onVote } = {}) {
+export function votePanel(source, { onVote, keys = false } = {}) {
   const shown = performance.now();
-  const note = h("textarea", { rows: 2, maxlength: 2000, "aria-label": "Note", placeholder: "Note (n)", onkeydown: leaveBox });
+  const note = h("textarea", { rows: 2, maxlength: 2000, "aria-label": "Note", placeholder: keys ? "Note (n)" : "Note", onkeydown: leaveBox });
   const classes = h("input", { maxlength: 200, "aria-label": "Classes, with commas between them", placeholder: "Classes, as flare star, GRB", onkeydown: leaveBox });
   const score = h("select", { "aria-label": "How sure" }, h("option", { value: -1 }, "how sure?"), [0, 1, 2, 3, 4, 5].map((n) => h("option", { value: n }, `${n} of 5`)));
-  const buttons = LABELS.map(({ key, name, sign }) => h("button", { type: "button", "aria-pressed": "false", onclick: () => vote(name) }, h("span", { "aria-hidden": "true" }, `${sign} `), name, " ", h("kbd", {}, key)));
-  const withdraw = h("button", { type: "button", class: "quiet", disabled: true, onclick: () => vote("none") }, "withdraw ", h("kbd", {}, "0"));
+  const buttons = LABELS.map(({ key, name, sign }) => h("button", { type: "button", "aria-pressed": "false", onclick: () => vote(name) }, h("span", { "aria-hidden": "true" }, `${sign} `), name, " ", keys && h("kbd", {}, key)));
+  const withdraw = h("button", { type: "button", class: "quiet", disabled: true, onclick: () => vote("none") }, "withdraw ", keys && h("kbd", {}, "0"));
   const [own, others, problem] = [h("p", { "aria-live": "polite" }), h("div", {}), h("p", { role: "alert" })];
   let [now, busy] = [null, false];
 

@@ -8,6 +8,7 @@ import { galactic, number, plural, sexagesimal, text } from "../format.js";
 import { VIEWS, curveOf, lightCurvePanel } from "../lightcurve.js";
 import { csv, download, outside, regionFile } from "../links.js";
 import { href } from "../site.js";
+import { sourceVotes } from "../votes.js";
 
 let panels = [];
 
@@ -28,7 +29,7 @@ export async function show(main, state, argument) {
     head(source, about),
     h("div", { class: "source" },
       h("div", {}, curves(detections, frames, state), detectionTable(detections)),
-      h("aside", {}, facts(source, detections, about), finder ?? [], counterparts(source, about), elsewhere(source, detections, frames))));
+      h("aside", {}, sourceVotes(Number(argument)), facts(source, detections, about), finder ?? [], counterparts(source, about), elsewhere(source, detections, frames))));
 }
 
 export function leave() {

@@ -118,7 +118,7 @@ async function draw() {
     put(parts.body, h("p", { role: "alert" }, `There is no source ${source} in this archive; j goes on to the next.`));
     return;
   }
-  panel = votePanel(source, { onVote: (label, before) => onVote(about, label, before) });
+  panel = votePanel(source, { keys: true, onVote: (label, before) => onVote(about, label, before) });
   put(parts.body, h("div", {}, h("h2", {}, h("a", { href: href(`/source/${source}`) }, about.srcid), " ", h("span", { class: "quiet small" }, `${at + 1} of ${numbers.length}`)), curves(about, detections, frames)),
     h("aside", {}, panel.element, facts(about)));
   if (numbers[at + 1] !== undefined) read(numbers[at + 1]).catch(() => {});
