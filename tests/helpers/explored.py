@@ -38,6 +38,8 @@ def make_unexplored(root: Path, n_sources: int = 12) -> Archive:
         obsid = f"{700000000 + number * 100 + 1:010d}"
         tables = observation(obsid, pointing, places, seed=number, mjd=55000.0 + 400 * number)
         regions, size = tables["regions"], len(tables["regions"])
+        for axis in "yx":
+            regions[f"{axis}_centroid"] = regions[f"{axis}_lo"]
         for name, low, high in (
             *(("sigma_peak", 2, 11), ("duration", 1, 20_000), ("excess", 0.5, 300)),
             *(("peak_rate", 1e-3, 2), ("t_start", 0, 1000)),

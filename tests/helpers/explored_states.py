@@ -68,13 +68,14 @@ def chosen(
             codes = rows[f"i.{one['name']}"]
             if one["kind"] == "bins":
                 low, high = map(int, text.split("-"))
-                found &= (codes >= low) & (codes <= high)
+                found = found & (codes >= low) & (codes <= high)
             else:
-                found &= codes.isin([int(code) for code in text.split(".")])
+                found = found & codes.isin([int(code) for code in text.split(".")])
     for name, wanted in (("flag", True), ("noflag", False)):
         if state.get(name) and without != "flags":
             for bit in state[name].split("."):
-                found &= (rows["i.flags"].astype(int).to_numpy() & 1 << int(bit) != 0) == wanted
+                is_set = rows["i.flags"].astype(int) & 1 << int(bit) != 0
+                found = found & (is_set == wanted)
     return np.asarray(found, bool)
 
 
@@ -82,15 +83,15 @@ def _fulfilled(rows: pd.DataFrame, state: Mapping[str, str]) -> np.ndarray:
     """Which rows fulfil the conditions on the columns of the table itself."""
     found = np.ones(len(rows), bool)
     if "where" in state:
-        found &= WHERE[state["where"]](rows)
+        found = found & WHERE[state["where"]](rows)
     if "obsid" in state:
         own = "obsid" if "obsid" in rows else "best_obsid"
-        found &= rows[own].isin(state["obsid"].split(","))
+        found = found & rows[own].isin(state["obsid"].split(","))
     if "name" in state:
-        found &= rows["srcid"].str.startswith("EXOD " + state["name"].removeprefix("EXOD "))
+        found = found & rows["srcid"].str.startswith("EXOD " + state["name"].removeprefix("EXOD "))
     if "cone" in state:
         ra, dec, radius = map(float, state["cone"].split(","))
-        found &= separations(rows, ra, dec) <= radius
+        found = found & (separations(rows, ra, dec) <= radius)
     return np.asarray(found, bool)
 
 

@@ -125,6 +125,8 @@ def _of_run(run: dict[str, Any], sources: list[dict[str, Any]]) -> Iterator[dict
     shape = run["y_hi"] - run["y_lo"], run["x_hi"] - run["x_lo"]
     image = np.asarray(run["n"], np.int32).reshape(shape)
     for source in sources:
+        if source["y_centroid"] is None or source["x_centroid"] is None:
+            continue
         y = round(source["y_centroid"]) - run["y_lo"]
         x = round(source["x_centroid"]) - run["x_lo"]
         yield {
