@@ -10,6 +10,8 @@ from exod.cli.app import app, out
 from exod.cli.options import Archive_, Scheduler, Storage, Workers, storage_options
 from exod.errors import ConfigError, plural
 
+_HERE = ("127.0.0.1", "localhost", "::1")
+
 
 @app.command()
 def explore(
@@ -50,7 +52,12 @@ def explore(
     from exod.scheduler.plan import RETRIES, Plan
     from exod.stages.explore.making import make_explorer
 
-    web = _web()
+    if host not in _HERE and not public:
+        raise ConfigError(
+            f"At {host} anybody in the network could vote; give --public, with which nothing can "
+            f"be changed, or leave --host out and come through an SSH tunnel."
+        )
+    web = None if make_only else _web()
     archive = open_archive(root, storage_options(storage))
     with out.status("Preparing the pages") as status:
         plan = Plan(scheduler, workers, retries=RETRIES, on_note=out.print)
@@ -61,10 +68,10 @@ def explore(
         out.print(f"{plural(made.n_photons, 'photon')} near them.")
     for obsid, why in sorted(made.left_out.items()):
         out.print(f"Without photons of {obsid}: {why}", soft_wrap=True)
-    if make_only:
+    if web is None:
         return
     make_app, settings, serve = web
-    guard = make_app(archive, settings(hosts=tuple(allow_host or ()), public=public))
+    guard = make_app(archive, settings(hosts=(host, *(allow_host or ())), public=public))
 
     def ready(address: str) -> None:
         out.print(f"Open {address} in a browser; Ctrl-C ends it.", soft_wrap=True)
