@@ -122,6 +122,25 @@ export async function rowsWhere(name, key, value, names) {
   return found;
 }
 
+/** The same as columns, of a file that is sorted by `key`: typed arrays where nothing is missing. */
+export async function columnsWhere(name, key, value, names) {
+  const { metadata } = await opened(name);
+  let [start, first, last] = [0, -1, -1];
+  for (const group of metadata.row_groups) {
+    const stop = start + Number(group.num_rows);
+    if (mayHold(group, key, value)) {
+      const own = await columns(name, [key], start, stop);
+      for (let row = 0; row < own[key].length; row++) {
+        if (!same(own[key][row], value)) continue;
+        if (first < 0) first = start + row;
+        last = start + row + 1;
+      }
+    }
+    start = stop;
+  }
+  return first < 0 ? {} : columns(name, names, first, last);
+}
+
 function mayHold(group, key, value) {
   const about = group.columns.find((column) => column.meta_data.path_in_schema.join(".") === key)?.meta_data.statistics;
   const [low, high] = [about?.min_value ?? about?.min, about?.max_value ?? about?.max];

@@ -7,10 +7,12 @@ import { finderPanel } from "../finder.js";
 import { galactic, number, plural, sexagesimal, text } from "../format.js";
 import { VIEWS, curveOf, lightCurvePanel } from "../lightcurve.js";
 import { csv, download, outside, regionFile } from "../links.js";
+import { photonPanel } from "../photons.js";
 import { href } from "../site.js";
 import { sourceVotes } from "../votes.js";
 
 let panels = [];
+let photons = null;
 
 export async function show(main, state, argument) {
   const about = await meta();
@@ -18,21 +20,35 @@ export async function show(main, state, argument) {
   if (!source) throw new Error(`There is no source ${argument} in this archive.`);
   document.title = `${source.srcid} · exod`;
   put(main, h("p", { class: "quiet" }, "Reading the light curves …"));
-  const [detections, frames, finder] = await Promise.all([
+  const [detections, frames, finder, near] = await Promise.all([
     rowsWhere("detections.parquet", "region_num", Number(argument)),
     rowsWhere("lightcurves.parquet", "region_num", Number(argument)),
     finderPanel(Number(argument), source.pos_err_arcsec),
+    photonPanel(Number(argument), state),
   ]);
+  photons = near;
   detections.sort((one, other) => one.obsid.localeCompare(other.obsid) || one.t_bin - other.t_bin || one.e_lo - other.e_lo);
   panels = [];
   put(main,
     head(source, about),
     h("div", { class: "source" },
+<<<<<<< HEAD
       h("div", {}, curves(detections, frames, state), detectionTable(detections)),
       h("aside", {}, sourceVotes(Number(argument)), facts(source, detections, about), finder ?? [], counterparts(source, about), elsewhere(source, detections, frames))));
+=======
+      h("div", {}, photons?.element ?? [], curves(detections, frames, state), detectionTable(detections)),
+      h("aside", {}, facts(source, detections, about), finder ?? [], counterparts(source, about), elsewhere(source, detections, frames))));
+>>>>>>> 8937df8 (wip photons panel)
+}
+
+/** What the address says of the photons has changed. */
+export function update(state) {
+  photons?.update(state);
 }
 
 export function leave() {
+  photons?.leave();
+  photons = null;
   panels.forEach((panel) => panel.leave());
   panels = [];
 }

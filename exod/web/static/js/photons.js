@@ -1,0 +1,195 @@
+// The photons of a source: a light curve in bins of any width, blocks, energies and a movie.
+
+import uPlot from "../vendor/uplot/uPlot.esm.js";
+import { columnsWhere, hasFile, meta } from "./data.js";
+import { colour, h, put } from "./dom.js";
+import { number, plural } from "./format.js";
+import { csv, download } from "./links.js";
+import { moviePanel } from "./movie.js";
+import { bayesianBlocks, chosen, ratesAt, rebinned } from "./rebin.js";
+import { change } from "./site.js";
+
+const FILE = "photons.parquet";
+const SLIDER = { least: 0.1, most: 2000, steps: 1000 };
+const USUAL = { bin: 100, lo: 0.2, hi: 12, radius: 20 };
+const TABLE_ROWS = 1000;
+
+/** The panel, or nothing if the product has no photons; `state` is that of the address. */
+export async function photonPanel(region, state) {
+  if (!(await hasFile(FILE))) return null;
+  const about = (await meta()).photons;
+  const photons = await columnsWhere(FILE, "region_num", region);
+  if (!photons.time?.length) return { element: h("section", { class: "panel", "aria-label": "Photons" }, h("h2", {}, "Photons"), missing(about, "There are none of this source.")), update() {}, leave() {} };
+  return makePanel(photons, about, state);
+}
+
+function missing(about, words) {
+  const out = about.left_out ?? [];
+  return h("p", { class: "quiet small" }, words, out.length ? ` Without the observations ${out.join(", ")}, whose event lists were gone.` : "");
+}
+
+const widthOf = (place) => SLIDER.least * (SLIDER.most / SLIDER.least) ** (place / SLIDER.steps);
+const placeOf = (width) => Math.round((Math.log(width / SLIDER.least) / Math.log(SLIDER.most / SLIDER.least)) * SLIDER.steps);
+const within = (value, low, high, usual) => (Number.isFinite(value) && value >= low && value <= high ? value : usual);
+
+function makePanel(photons, about, state) {
+  const reach = about.radius_arcsec / about.unit_arcsec;
+  const observations = [...new Set(photons.obsid)];
+  const input = (title, unit, attributes) => {
+    const field = h("input", attributes);
+    return [h("label", {}, `${title} `, field, ` ${unit}`), field];
+  };
+  const written = (name, field) => () => { read(); change({ [name]: field.value }, true); };
+  const obsid = h("select", { "aria-label": "Observation of the photons", onchange: () => { zoom = null; read(); change({ photons: obsid.value }, true); } }, observations.map((name) => h("option", {}, name)));
+  const slider = h("input", { type: "range", min: 0, max: SLIDER.steps, "aria-label": "Width of a bin in seconds", class: "wide",
+    oninput: () => { width.value = Number(widthOf(slider.value).toPrecision(3)); read(); }, onchange: () => change({ bin: width.value }, true) });
+  const [widthLabel, width] = input("bins of", "s", { type: "number", min: SLIDER.least, max: SLIDER.most, step: "any", onchange: () => { slider.value = placeOf(width.value); read(); change({ bin: width.value }, true); } });
+  const [loLabel, lo] = input("from", "keV", { type: "number", min: 0, max: 15, step: "any" });
+  const [hiLabel, hi] = input("to", "keV", { type: "number", min: 0, max: 15, step: "any" });
+  const [radiusLabel, radius] = input("within", "″", { type: "number", min: 1, max: about.radius_arcsec, step: 1 });
+  for (const [name, field] of [["elo", lo], ["ehi", hi], ["radius", radius]]) field.addEventListener("change", written(name, field));
+  const box = (title, name) => {
+    const field = h("input", { type: "checkbox", onchange: () => { read(); change({ [name]: field.checked ? "yes" : null }, true); } });
+    return [h("label", {}, field, ` ${title}`), field];
+  };
+  const [goodLabel, good] = box("without bad time", "good");
+  const [blocksLabel, withBlocks] = box("Bayesian blocks", "blocks");
+  const holder = h("div", { class: "curve" });
+  const scatter = h("canvas", { role: "img", class: "scatter" });
+  const words = h("p", { class: "quiet small", "aria-live": "polite" });
+  const cells = h("div", { class: "scroll values", tabindex: 0, role: "region", "aria-label": "Values of the rebinned light curve" });
+  const values = h("details", { ontoggle: () => fill() }, h("summary", { class: "quiet small" }, "Values"), cells);
+  const movie = moviePanel({ reach, unit: about.unit_arcsec, onMoment: point });
+  let [plot, zoom, some, bins, zero, length, pointing] = [null, null, null, null, 0, 1, false];
+
+  function read() {
+    const own = [];
+    photons.obsid.forEach((name, row) => { if (name === obsid.value) own.push(photons.time[row]); });
+    zero = own[0];
+    length = Math.max(own.at(-1) - zero, 1e-3);
+    const bin = within(Number(width.value), SLIDER.least, SLIDER.most, USUAL.bin);
+    const energy = [within(Number(lo.value), 0, 15, USUAL.lo) * 1000, within(Number(hi.value), 0, 15, USUAL.hi) * 1000];
+    const circle = within(Number(radius.value), 1, about.radius_arcsec, USUAL.radius) / about.unit_arcsec;
+    const wanted = { obsid: obsid.value, energy, good: good.checked, zero };
+    some = chosen(photons, { ...wanted, radius: circle });
+    bins = rebinned(some.time, bin, 0, length);
+    const blocks = withBlocks.checked && bayesianBlocks(some.time);
+    bins.blocks = blocks ? ratesAt(blocks, bins.start.map((start) => start + bin / 2)).map((rate) => rate && rate * bin) : Array(bins.counts.length).fill(null);
+    const largest = bins.counts.reduce((most, count) => Math.max(most, count), 0);
+    put(words, `${plural(some.time.length, "photon")} in ${plural(bins.counts.length, "bin")} of ${number(bin, 3)} s, at most ${largest} in one. Not corrected for exposure or background.`,
+      blocks ? ` ${plural(blocks.counts.length, "block")} with a false-alarm probability of 5 %${blocks.together > 1 ? `, of ${blocks.together} photons at a time` : ""}.` : "");
+    holder.dataset.total = bins.counts.reduce((sum, count) => sum + count, 0);
+    movie.set(chosen(photons, { ...wanted, radius: Infinity }), length, bin, circle);
+    draw();
+    fill();
+  }
+
+  function draw() {
+    const size = holder.clientWidth;
+    if (!size || !bins) return;
+    plot?.destroy();
+    const axis = { stroke: colour("--quiet"), grid: { stroke: colour("--line"), width: 0.5 }, ticks: { stroke: colour("--line") }, font: "11px system-ui", labelFont: "11px system-ui" };
+    const step = uPlot.paths.stepped({ align: 1 });
+    plot = new uPlot({
+      width: size, height: 200, legend: { show: false }, cursor: { drag: { x: true, y: false } },
+      scales: { x: { time: false, range: (_, low, high) => zoom ?? [low, Math.max(high, length)] }, y: { range: (_, low, high) => [0, Math.max(1, high * 1.08)] } },
+      series: [{}, { stroke: colour("--blue"), width: 1.2, paths: step, points: { show: false } }, { stroke: colour("--vermilion"), width: 2, dash: [7, 3], paths: step, points: { show: false } }],
+      axes: [{ ...axis, label: "seconds from the first photon", labelSize: 18, size: 34 }, { ...axis, label: "counts", labelSize: 16, size: 48 }],
+      hooks: {
+        setSelect: [(self) => { if (self.select.width > 3) zoomTo([self.posToVal(self.select.left, "x"), self.posToVal(self.select.left + self.select.width, "x")]); }],
+        setCursor: [(self) => { if (!pointing && self.cursor.left >= 0 && !movie.isPlaying()) movie.at(self.posToVal(self.cursor.left, "x")); }],
+        ready: [(self) => self.over.addEventListener("dblclick", () => zoomTo(null))],
+      },
+    }, [bins.start, bins.counts, bins.blocks], holder);
+    energies();
+  }
+
+  function zoomTo(range) {
+    zoom = range;
+    // What uPlot makes of a drag follows; the range is set after it.
+    queueMicrotask(draw);
+  }
+
+  /** The pointer of the light curve follows the movie. */
+  function point(moment) {
+    if (!plot) return;
+    pointing = true;
+    plot.setCursor({ left: plot.valToPos(moment, "x"), top: 10 });
+    pointing = false;
+  }
+
+  function energies() {
+    const ratio = devicePixelRatio || 1;
+    const [wide, high] = [scatter.clientWidth, scatter.clientHeight];
+    if (!wide) return;
+    [scatter.width, scatter.height] = [wide * ratio, high * ratio];
+    const context = scatter.getContext("2d");
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    const [left, right] = [plot.bbox.left / ratio, (plot.bbox.left + plot.bbox.width) / ratio];
+    const [low, top] = [Math.log(150), Math.log(15000)];
+    const y = (pi) => (high - 8) * (1 - (Math.log(Math.max(pi, 150)) - low) / (top - low)) + 4;
+    context.font = "11px system-ui, sans-serif";
+    context.textAlign = "right";
+    for (const keV of [0.2, 0.5, 1, 2, 5, 12]) {
+      context.fillStyle = colour("--quiet");
+      context.fillText(`${keV} keV`, left - 4, y(keV * 1000) + 4);
+      context.fillStyle = colour("--line");
+      context.fillRect(left, y(keV * 1000), right - left, 0.5);
+    }
+    context.save();
+    context.beginPath();
+    context.rect(left, 0, right - left, high);
+    context.clip();
+    some.time.forEach((time, row) => {
+      const [x, at] = [plot.valToPos(time, "x") + left, y(some.pi[row])];
+      if (some.bad[row]) {
+        context.strokeStyle = colour("--vermilion");
+        context.strokeRect(x - 1.5, at - 1.5, 3, 3);
+      } else {
+        context.fillStyle = colour("--blue");
+        context.fillRect(x - 1, at - 1, 2, 2);
+      }
+    });
+    context.restore();
+    const bad = some.bad.filter(Boolean).length;
+    scatter.setAttribute("aria-label", `Energy against time: ${plural(some.time.length, "photon")}, ${bad} in bad time.`);
+  }
+
+  function fill() {
+    if (!values.open) return;
+    const shown = bins.start.slice(0, TABLE_ROWS);
+    put(cells, bins.start.length > TABLE_ROWS && h("p", { class: "quiet small" }, `The first ${TABLE_ROWS} bins; the file has all photons.`),
+      h("table", {}, h("thead", {}, h("tr", {}, ["seconds", "counts", "counts of the block"].map((name) => h("th", { scope: "col" }, name)))),
+        h("tbody", {}, Array.from(shown, (start, row) => h("tr", {}, [number(start), String(bins.counts[row]), number(bins.blocks[row], 3)].map((text) => h("td", { class: "number" }, text)))))));
+  }
+
+  function save() {
+    const rows = some.time.map((time, row) => ({ obsid: obsid.value, camera: some.camera[row], time: time + zero, pi: some.pi[row],
+      west_arcsec: some.dx[row] * about.unit_arcsec, north_arcsec: some.dy[row] * about.unit_arcsec, in_bti: some.bad[row] }));
+    download(`photons_${obsid.value}.csv`, csv(rows), "text/csv");
+  }
+
+  function update(now) {
+    obsid.value = observations.includes(now.get("photons")) ? now.get("photons") : observations[0];
+    width.value = within(Number(now.get("bin") || NaN), SLIDER.least, SLIDER.most, USUAL.bin);
+    slider.value = placeOf(width.value);
+    lo.value = within(Number(now.get("elo") || NaN), 0, 15, USUAL.lo);
+    hi.value = within(Number(now.get("ehi") || NaN), 0, 15, USUAL.hi);
+    radius.value = within(Number(now.get("radius") || NaN), 1, about.radius_arcsec, USUAL.radius);
+    good.checked = now.get("good") === "yes";
+    withBlocks.checked = now.get("blocks") === "yes";
+    read();
+  }
+
+  const seen = new ResizeObserver(draw);
+  seen.observe(holder);
+  addEventListener("themechange", draw);
+  update(state);
+  const element = h("section", { class: "panel photons", "aria-label": "Photons" },
+    h("div", { class: "bar" }, h("h2", {}, "Photons"), observations.length > 1 ? obsid : h("span", { class: "quiet" }, observations[0]), slider, widthLabel),
+    h("div", { class: "bar" }, loLabel, hiLabel, radiusLabel, goodLabel, blocksLabel, h("button", { type: "button", onclick: save }, "Photons, CSV")),
+    h("div", { class: "beside" }, h("div", {}, holder, words, scatter,
+      h("p", { class: "quiet small" }, "Energy of each photon; open squares: in bad time. Drag over the light curve to zoom, double click to see all."), values), movie.element),
+    missing(about, `All photons within ${about.radius_arcsec}″ of the source that were selected for the search.`));
+  return { element, update, leave() { seen.disconnect(); plot?.destroy(); movie.leave(); removeEventListener("themechange", draw); } };
+}
