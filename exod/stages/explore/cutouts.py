@@ -115,9 +115,7 @@ def _best(snapshot: Snapshot) -> dict[str, list[dict[str, Any]]]:
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for chunk in sources.selected(table).chunks():
         for row in chunk.to_pylist():
-            # Without a centroid there is nothing to be in the middle.
-            if row["y_centroid"] is not None and row["x_centroid"] is not None:
-                found[row["runid"]].append(row)
+            found[row["runid"]].append(row)
     return found
 
 

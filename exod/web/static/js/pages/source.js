@@ -32,13 +32,8 @@ export async function show(main, state, argument) {
   put(main,
     head(source, about),
     h("div", { class: "source" },
-<<<<<<< HEAD
-      h("div", {}, curves(detections, frames, state), detectionTable(detections)),
-      h("aside", {}, sourceVotes(Number(argument)), facts(source, detections, about), finder ?? [], counterparts(source, about), elsewhere(source, detections, frames))));
-=======
       h("div", {}, photons?.element ?? [], curves(detections, frames, state), detectionTable(detections)),
-      h("aside", {}, facts(source, detections, about), finder ?? [], counterparts(source, about), elsewhere(source, detections, frames))));
->>>>>>> 8937df8 (wip photons panel)
+      h("aside", {}, sourceVotes(Number(argument)), facts(source, detections, about), finder ?? [], counterparts(source, about), elsewhere(source, detections, frames))));
 }
 
 /** What the address says of the photons has changed. */
