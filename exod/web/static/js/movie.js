@@ -8,6 +8,7 @@ import { shade } from "./skymap.js";
 const CELLS = 30;
 const STEP_MS = 150;
 const STEPS = 400;
+const LOOKS = 40;
 
 /** `reach` is half the width of the image in the unit of dx and dy, `unit` that in arcsec; `onMoment` is told of each moment. */
 export function moviePanel({ reach, unit, onMoment }) {
@@ -15,7 +16,7 @@ export function moviePanel({ reach, unit, onMoment }) {
   const canvas = h("canvas", { role: "img", class: "finder" });
   const words = h("p", { class: "quiet small" });
   const slider = h("input", { type: "range", min: 0, max: STEPS, value: 0, "aria-label": "Moment of the image", oninput: () => { pause(); at(momentOf(slider)); } });
-  const span = h("select", { "aria-label": "Time in one image", onchange: () => at(moment) },
+  const span = h("select", { "aria-label": "Time in one image", onchange: () => { scale(); at(moment); } },
     [["bin", "a bin an image"], ["100", "1/100 an image"], ["20", "1/20 an image"], ["1", "all in one image"]].map(([value, text]) => h("option", { value, selected: value === "20" }, text)));
   const button = h("button", { type: "button", onclick: () => (timer ? pause() : play()) }, "Play");
   const note = h("p", { class: "quiet small" }, "Your system asks for less motion: move the slider, or the pointer over the light curve.");
@@ -46,6 +47,12 @@ export function moviePanel({ reach, unit, onMoment }) {
     return [firstFrom(photons.time, from), half * 2 >= length ? photons.time.length : firstFrom(photons.time, from + 2 * half)];
   }
 
+  /** One scale for all images, so that brighter is brighter. */
+  function scale() {
+    largest = 1;
+    for (let look = 0; look <= LOOKS; look++) largest = Math.max(largest, ...imageOf(photons, ...rows((look / LOOKS) * length), CELLS, reach));
+  }
+
   /** Show a moment, told or not. */
   function at(time, told = true) {
     moment = Math.max(0, Math.min(length, time));
@@ -64,11 +71,9 @@ export function moviePanel({ reach, unit, onMoment }) {
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     const [first, last] = rows(moment);
     const counts = imageOf(photons, first, last, CELLS, reach);
-    // One scale for all images, so that brighter is brighter.
-    largest = Math.max(largest, ...counts);
     const cell = size / CELLS;
     counts.forEach((count, place) => {
-      context.fillStyle = count ? shade(count + 1, largest + 1) : colour("--back");
+      context.fillStyle = count ? shade(Math.min(count, largest) + 1, largest + 1) : colour("--back");
       context.fillRect((place % CELLS) * cell, Math.floor(place / CELLS) * cell, cell + 0.5, cell + 0.5);
     });
     context.strokeStyle = colour("--vermilion");
@@ -99,7 +104,8 @@ export function moviePanel({ reach, unit, onMoment }) {
     element: h("div", { role: "group", "aria-label": "Movie" }, canvas, h("div", { class: "bar" }, button, span), slider, words, note),
     /** All photons around the source in the energies that are wanted, and how long they were taken. */
     set(all, seconds_, width, circle) {
-      [photons, length, bin, radius, largest] = [all, seconds_, width, circle, 1];
+      [photons, length, bin, radius] = [all, seconds_, width, circle];
+      scale();
       at(moment, false);
     },
     at: (time) => at(time, false),

@@ -6,7 +6,7 @@ import { colour, h, put } from "./dom.js";
 import { number, plural } from "./format.js";
 import { csv, download } from "./links.js";
 import { moviePanel } from "./movie.js";
-import { bayesianBlocks, chosen, ratesAt, rebinned } from "./rebin.js";
+import { bayesianBlocks, chosen, countsOfBlocks, rebinned } from "./rebin.js";
 import { change } from "./site.js";
 
 const FILE = "photons.parquet";
@@ -74,7 +74,7 @@ function makePanel(photons, about, state) {
     some = chosen(photons, { ...wanted, radius: circle });
     bins = rebinned(some.time, bin, 0, length);
     const blocks = withBlocks.checked && bayesianBlocks(some.time);
-    bins.blocks = blocks ? ratesAt(blocks, bins.start.map((start) => start + bin / 2)).map((rate) => rate && rate * bin) : Array(bins.counts.length).fill(null);
+    bins.blocks = blocks?.counts.length ? countsOfBlocks(blocks, bins.start, bin) : Array(bins.counts.length).fill(null);
     const largest = bins.counts.reduce((most, count) => Math.max(most, count), 0);
     put(words, `${plural(some.time.length, "photon")} in ${plural(bins.counts.length, "bin")} of ${number(bin, 3)} s, at most ${largest} in one. Not corrected for exposure or background.`,
       blocks ? ` ${plural(blocks.counts.length, "block")} with a false-alarm probability of 5 %${blocks.together > 1 ? `, of ${blocks.together} photons at a time` : ""}.` : "");
@@ -98,10 +98,10 @@ function makePanel(photons, about, state) {
       hooks: {
         setSelect: [(self) => { if (self.select.width > 3) zoomTo([self.posToVal(self.select.left, "x"), self.posToVal(self.select.left + self.select.width, "x")]); }],
         setCursor: [(self) => { if (!pointing && self.cursor.left >= 0 && !movie.isPlaying()) movie.at(self.posToVal(self.cursor.left, "x")); }],
+        draw: [energies],
         ready: [(self) => self.over.addEventListener("dblclick", () => zoomTo(null))],
       },
     }, [bins.start, bins.counts, bins.blocks], holder);
-    energies();
   }
 
   function zoomTo(range) {
@@ -118,14 +118,14 @@ function makePanel(photons, about, state) {
     pointing = false;
   }
 
-  function energies() {
+  function energies(self) {
     const ratio = devicePixelRatio || 1;
     const [wide, high] = [scatter.clientWidth, scatter.clientHeight];
     if (!wide) return;
     [scatter.width, scatter.height] = [wide * ratio, high * ratio];
     const context = scatter.getContext("2d");
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    const [left, right] = [plot.bbox.left / ratio, (plot.bbox.left + plot.bbox.width) / ratio];
+    const [left, right] = [self.bbox.left / ratio, (self.bbox.left + self.bbox.width) / ratio];
     const [low, top] = [Math.log(150), Math.log(15000)];
     const y = (pi) => (high - 8) * (1 - (Math.log(Math.max(pi, 150)) - low) / (top - low)) + 4;
     context.font = "11px system-ui, sans-serif";
@@ -141,7 +141,7 @@ function makePanel(photons, about, state) {
     context.rect(left, 0, right - left, high);
     context.clip();
     some.time.forEach((time, row) => {
-      const [x, at] = [plot.valToPos(time, "x") + left, y(some.pi[row])];
+      const [x, at] = [self.valToPos(time, "x") + left, y(some.pi[row])];
       if (some.bad[row]) {
         context.strokeStyle = colour("--vermilion");
         context.strokeRect(x - 1.5, at - 1.5, 3, 3);

@@ -112,12 +112,17 @@ export function bayesianBlocks(times, p0 = 0.05, most = MOST_BLOCK_CELLS) {
   };
 }
 
-/** The rate of blocks at the start of each bin; null outside them. */
-export function ratesAt(blocks, places) {
-  let block = 0;
-  return Array.from(places, (place) => {
-    while (block < blocks.counts.length && blocks.edges[block + 1] <= place) block += 1;
-    if (block >= blocks.counts.length || place < blocks.edges[0]) return null;
-    return blocks.counts[block] / (blocks.edges[block + 1] - blocks.edges[block]);
+/** Counts in bins of a width if the rate were that of the blocks; all bins together have all photons. */
+export function countsOfBlocks(blocks, starts, width) {
+  const found = new Float64Array(starts.length);
+  blocks.counts.forEach((count, block) => {
+    const [low, high] = [blocks.edges[block], blocks.edges[block + 1]];
+    const first = Math.max(0, Math.min(starts.length - 1, Math.floor((low - starts[0]) / width)));
+    for (let bin = first; bin < starts.length && (bin === first || starts[bin] < high); bin++) {
+      const end = bin === starts.length - 1 ? Infinity : starts[bin] + width;
+      const inside = Math.min(high, end) - Math.max(low, starts[bin]);
+      found[bin] += (count * Math.max(inside, 0)) / (high - low);
+    }
   });
+  return found;
 }
