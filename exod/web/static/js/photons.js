@@ -60,28 +60,45 @@ function makePanel(photons, about, state) {
   const cells = h("div", { class: "scroll values", tabindex: 0, role: "region", "aria-label": "Values of the rebinned light curve" });
   const values = h("details", { ontoggle: () => fill() }, h("summary", { class: "quiet small" }, "Values"), cells);
   const movie = moviePanel({ reach, unit: about.unit_arcsec, onMoment: point });
-  let [plot, zoom, some, bins, zero, length, pointing] = [null, null, null, null, 0, 1, false];
+  let [plot, zoom, some, around, bins, blocks, zero, length, pointing] = [null, null, null, null, null, null, 0, 1, false];
+  let shown = {};
 
+  /** What the controls say; photons are chosen anew only if others are wanted. */
   function read() {
-    const own = [];
-    photons.obsid.forEach((name, row) => { if (name === obsid.value) own.push(photons.time[row]); });
-    zero = own[0];
-    length = Math.max(own.at(-1) - zero, 1e-3);
     const bin = within(Number(width.value), SLIDER.least, SLIDER.most, USUAL.bin);
     const energy = [within(Number(lo.value), 0, 15, USUAL.lo) * 1000, within(Number(hi.value), 0, 15, USUAL.hi) * 1000];
     const circle = within(Number(radius.value), 1, about.radius_arcsec, USUAL.radius) / about.unit_arcsec;
-    const wanted = { obsid: obsid.value, energy, good: good.checked, zero };
-    some = chosen(photons, { ...wanted, radius: circle });
+    const wanted = [obsid.value, ...energy, circle, good.checked].join();
+    const all = [wanted, bin, withBlocks.checked].join();
+    if (all === shown.all) return;
+    if (wanted !== shown.wanted) choose({ obsid: obsid.value, energy, good: good.checked }, circle);
+    shown = { wanted, all };
+    if (withBlocks.checked) blocks ??= bayesianBlocks(some.time);
     bins = rebinned(some.time, bin, 0, length);
-    const blocks = withBlocks.checked && bayesianBlocks(some.time);
-    bins.blocks = blocks?.counts.length ? countsOfBlocks(blocks, bins.start, bin) : Array(bins.counts.length).fill(null);
+    const asBlocks = withBlocks.checked && blocks.counts.length;
+    bins.blocks = asBlocks ? countsOfBlocks(blocks, bins.start, bin) : Array(bins.counts.length).fill(null);
     const largest = bins.counts.reduce((most, count) => Math.max(most, count), 0);
     put(words, `${plural(some.time.length, "photon")} in ${plural(bins.counts.length, "bin")} of ${number(bin, 3)} s, at most ${largest} in one. Not corrected for exposure or background.`,
-      blocks ? ` ${plural(blocks.counts.length, "block")} with a false-alarm probability of 5 %${blocks.together > 1 ? `, of ${blocks.together} photons at a time` : ""}.` : "");
+      asBlocks ? ` ${plural(blocks.counts.length, "block")} with a false-alarm probability of 5 %${blocks.together > 1 ? `, of ${blocks.together} photons at a time` : ""}.` : "");
     holder.dataset.total = bins.counts.reduce((sum, count) => sum + count, 0);
-    movie.set(chosen(photons, { ...wanted, radius: Infinity }), length, bin, circle);
-    draw();
+    movie.set(around, length, bin, circle);
+    if (plot) plot.setData([bins.start, bins.counts, bins.blocks]);
+    else draw();
     fill();
+  }
+
+  function choose(wanted, circle) {
+    let last = 0;
+    zero = null;
+    photons.obsid.forEach((name, row) => {
+      if (name !== wanted.obsid) return;
+      zero ??= photons.time[row];
+      last = photons.time[row];
+    });
+    length = Math.max(last - zero, 1e-3);
+    some = chosen(photons, { ...wanted, zero, radius: circle });
+    around = chosen(photons, { ...wanted, zero, radius: Infinity });
+    blocks = null;
   }
 
   function draw() {
