@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 
+from exod.schemas.columns import Table
+from exod.schemas.conditions import unknown
 from exod.schemas.conditions.compiling import quoted
 from exod.schemas.facets import BINS, MISSING
 from exod.web.product import Product
@@ -15,6 +18,9 @@ from exod.web.selection import RowChoice
 
 ROW: Final = '"#row"'
 """The number of a row in its file, the same in a table and its index."""
+
+EXPORTED_ROWS: Final = 20_000
+"""Rows that are handed on at a time."""
 
 
 def count(product: Product, chosen: RowChoice) -> int:
@@ -95,6 +101,38 @@ def rows(
     with product.connected() as connection:
         found = connection.execute(" ".join(words)).fetchall()
     return [dict(zip(columns, row, strict=True)) for row in found]
+
+
+def exported(
+    product: Product, chosen: RowChoice, columns: Sequence[str] = (), limit: int | None = None
+) -> tuple[Table, Iterator[pa.Table]]:
+    """The rows of a selection in their order, as tables are written: columns, and some at a time.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such column.
+    """
+    whole = product.table(chosen.table)
+    known = {column.name: column for column in whole.columns}
+    for name in columns:
+        if name not in known:
+            raise unknown(name, known, f"Table {chosen.table}")
+    own = tuple(known[name] for name in columns or known)
+    table = Table(chosen.table, whole.description, own, ())
+    shown = ", ".join(f"d.{quoted(column.name)}" for column in own)
+    words = (
+        *("SELECT", shown, "FROM", chosen.joined, "WHERE", chosen.condition()),
+        *("ORDER BY", chosen.sort or f"d.{ROW}", "" if limit is None else f"LIMIT {limit}"),
+    )
+
+    def chunks() -> Iterator[pa.Table]:
+        with product.connected() as connection:
+            reader = connection.sql(" ".join(words)).to_arrow_reader(EXPORTED_ROWS)
+            for batch in reader:
+                yield pa.Table.from_batches([batch]).cast(table.schema)
+
+    return table, chunks()
 
 
 def _sizes(about: Mapping[str, Any]) -> Iterator[tuple[str, int]]:

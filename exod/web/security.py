@@ -67,11 +67,11 @@ class Guard:
             status, text = refused
             await _answer(send, status, text)
             return
-        outside = f" {CDS}" if b"exod-outside=yes" in headers.get("cookie", b"") else ""
+        agreed = b"exod-outside=yes" in headers.get("cookie", b"")
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), *_protecting(outside)]
+                message["headers"] = [*message.get("headers", []), *_protecting(agreed=agreed)]
             await send(message)
 
         await self._application(scope, receive, with_headers)
@@ -95,10 +95,15 @@ class Guard:
         return None
 
 
-def _protecting(outside: str) -> Iterable[tuple[bytes, bytes]]:
+def policy(*, agreed: bool) -> str:
+    """What pages may load; from CDS, too, if a reader has agreed to that."""
     # Aladin Lite starts its worker from a blob.
-    policy = POLICY.format(outside=outside, worker=" blob:" if outside else "")
-    yield b"content-security-policy", policy.encode()
+    more = (f" {CDS}", " blob:") if agreed else ("", "")
+    return POLICY.format(outside=more[0], worker=more[1])
+
+
+def _protecting(*, agreed: bool) -> Iterable[tuple[bytes, bytes]]:
+    yield b"content-security-policy", policy(agreed=agreed).encode()
     yield b"x-content-type-options", b"nosniff"
     yield b"referrer-policy", b"no-referrer"
     yield b"cross-origin-opener-policy", b"same-origin"

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
+from urllib.parse import parse_qsl, urlsplit
 
 from exod.archive.questions.cone import box_sql, separation_sql
 from exod.errors import ConfigError
@@ -93,6 +94,35 @@ def selection(about: Mapping[str, Any], table: str, state: Mapping[str, str]) ->
     if any(flags):
         facets["flags"] = " AND ".join(filter(None, flags))
     return RowChoice(table, facets, tuple(_others(about, state)), _sort(about, state))
+
+
+def state_of(address: str) -> tuple[str, dict[str, str]]:
+    """The table and the state that the address of a view has, of a server or of a site of files.
+
+    Raises
+    ------
+    ConfigError
+        If it is not the address of a catalogue.
+
+    Examples
+    --------
+    >>> state_of("http://127.0.0.1:8765/?table=detections&sigma=14-63")
+    ('detections', {'sigma': '14-63'})
+    >>> state_of("https://example.org/exod/#/?where=sigma_peak+%3E+5")
+    ('sources', {'where': 'sigma_peak > 5'})
+    """
+    parts = urlsplit(address)
+    path, query = parts.path, parts.query
+    if parts.fragment.startswith("/"):
+        path, _, query = parts.fragment.partition("?")
+    state = dict(parse_qsl(query))
+    table = state.pop("table", TABLES[0])
+    if table not in TABLES or re.search(r"/(source|name|detection|obs)/", path):
+        raise ConfigError(
+            f"{address!r} is not the address of a catalogue's page, as "
+            f"http://127.0.0.1:8765/?table=detections&sigma=14-63."
+        )
+    return table, state
 
 
 def _facet(facet: Mapping[str, Any], text: str) -> str:

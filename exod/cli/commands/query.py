@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,11 +13,12 @@ from rich.markup import escape
 
 from exod.cli.app import PlainConsole, app, new_table, out, say
 from exod.cli.options import Archive_, Overwrite, Storage, storage_options
-from exod.errors import plural
+from exod.errors import ConfigError, plural
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from exod.archive import Archive
     from exod.schemas.columns import Table
     from exod.stages.query.rows import PlannedQuery
 
@@ -75,6 +77,10 @@ def query(
         str, typer.Option(metavar="COLUMN", help="Smallest first; -COLUMN for largest first.")
     ] = "",
     limit: Annotated[int | None, typer.Option(min=0, help="Largest number of rows.")] = None,
+    from_url: Annotated[
+        str,
+        typer.Option(metavar="URL", help="The rows that a page of `exod explore` shows."),
+    ] = "",
     to: To = None,
     overwrite: Overwrite = False,
     storage: Storage = None,
@@ -101,10 +107,36 @@ def query(
         limit=limit,
     )
     _check(to, overwrite=overwrite)
+    if from_url:
+        if replace(asked, columns=(), limit=None) != Query():
+            raise ConfigError(
+                "--from-url says which rows are wanted; of other options it takes --columns, "
+                "--limit and --to."
+            )
+        archive = open_archive(root, storage_options(storage))
+        answer, chunks = _viewed(archive, from_url, asked.columns, limit)
+        first = _FIRST[answer.name].split()
+        shown = [n for n in answer.schema.names if asked.columns or n in first]
+        _give(answer, chunks, to, overwrite=overwrite, visible=shown)
+        return
     found = PlannedQuery(open_archive(root, storage_options(storage)), asked)
     visible = list(asked.columns) or _visible(found)
     question = found.question(visible if to is None else None)
     _give(found.table, question.chunks(), to, overwrite=overwrite, visible=visible)
+
+
+def _viewed(
+    archive: Archive, address: str, columns: Sequence[str], limit: int | None
+) -> tuple[Table, Iterable[pa.Table]]:
+    """The rows that the address of a view chooses, from the product that pages show."""
+    from exod.web.counting import exported
+    from exod.web.product import Product
+    from exod.web.selection import selection, state_of
+
+    table, state = state_of(address)
+    product = Product(archive)
+    chosen = selection(product.about(table), table, state)
+    return exported(product, chosen, columns, limit)
 
 
 @app.command()

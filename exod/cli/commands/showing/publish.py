@@ -1,0 +1,50 @@
+"""The command that writes the pages of an archive as files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from exod.cli.app import app, out
+from exod.cli.options import Archive_, Storage, storage_options
+from exod.errors import ConfigError, plural
+
+
+@app.command()
+def publish(
+    root: Archive_,
+    to: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write.")] = Path("site"),
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Take the place of a site that is there.")
+    ] = False,
+    storage: Storage = None,
+) -> None:
+    """Write the explorer's pages as a site of files, for any store that hands out parts of them.
+
+    Example: `exod publish results --to site`
+    """
+    from exod.archive import open_archive
+    from exod.stages.explore.making import make_explorer
+
+    try:
+        from exod.web.product import Product
+        from exod.web.publishing import check_target
+        from exod.web.publishing import publish as write_site
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"The explorer needs {error.name}, which is not installed; run "
+            f"`pip install 'exod[web]'`."
+        ) from error
+    check_target(to, replace=replace)
+    archive = open_archive(root, storage_options(storage))
+    with out.status("Preparing the pages") as status:
+        make_explorer(archive, on_step=status.update)
+
+        def told(name: str, done: int, total: int) -> None:
+            status.update(f"Writing {name}, {done / 1e6:,.0f} of {total / 1e6:,.0f} MB")
+
+        made = write_site(Product(archive), to, replace=replace, on_file=told)
+    size = f"{made.n_bytes / 1e6:,.1f} MB"
+    out.print(f"{to}: {plural(made.n_files, 'file')}, {size}, version {made.version}.")

@@ -1,0 +1,129 @@
+"""A browser that may ask nobody but the site, and tells of every error of a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from helpers.range_server import serving
+
+from exod.archive import Archive
+from exod.web.app import make_app
+from exod.web.product import Product
+from exod.web.publishing import publish
+from exod.web.serving import running
+
+CHROMIUM = next(
+    (
+        path
+        for path in map(Path, ("/usr/bin/chromium", "/usr/bin/chromium-headless-shell"))
+        if path.exists()
+    ),
+    None,
+)
+playwright = pytest.importorskip("playwright.sync_api")
+
+# Its loop runs in this thread while it is open: so it is closed after these tests, and no plugin
+# keeps it open for all others.
+
+
+@pytest.fixture(scope="package")
+def chromium() -> Iterator[object]:
+    """The browser of this machine."""
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium; install it with `apt-get install chromium`")
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with playwright.sync_playwright() as opened:
+        browser = opened.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="package")
+def addresses(
+    explored: Archive, product: Product, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, str]]:
+    """Where the same pages are: of the server, and as files below a folder of a plain server."""
+    folder = tmp_path_factory.mktemp("web")
+    publish(product, folder / "below" / "site")
+    with running(make_app(explored)) as server, serving(folder) as plain:
+        yield {"server": server, "static": f"{plain}below/site/"}
+
+
+@dataclass
+class Visitor:
+    """A reader at one of the sites.
+
+    Attributes
+    ----------
+    page : playwright.sync_api.Page
+        What the browser shows.
+    base : str
+        The address of the site.
+    mode : {"server", "static"}
+        Whether it has a server of exod.
+    problems : list of str
+        What must not be there: requests elsewhere and errors.
+    """
+
+    page: object
+    base: str
+    mode: str
+    problems: list[str] = field(default_factory=list)
+
+    def address(self, view: str) -> str:
+        """The address of a view, as ``/source/3``."""
+        return f"{self.base}{'#/' if self.mode == 'static' else ''}{view[1:]}"
+
+    def visit(self, view: str, ready: str = "yes") -> None:
+        """Load a view, and wait until it is complete."""
+        # Otherwise only what follows # would change, which loads nothing.
+        self.page.goto("about:blank")
+        self.page.goto(self.address(view))
+        self.wait(ready)
+
+    def wait(self, ready: str = "yes") -> None:
+        """Wait until the view is complete."""
+        self.page.wait_for_selector(f"body[data-ready={ready}]")
+
+    def state(self) -> dict[str, str]:
+        """What the address says."""
+        from exod.web.selection import state_of
+
+        return state_of(self.page.url)[1]
+
+    @property
+    def title(self) -> str:
+        """The heading of the page, as "12 of 24 sources"."""
+        return self.page.inner_text("h1")
+
+
+def _watch(visitor: Visitor) -> None:
+    page = visitor.page
+
+    def asked(request) -> None:
+        if not request.url.startswith((visitor.base, "data:", "blob:", "about:")):
+            visitor.problems.append(f"asked {request.url}")
+
+    page.on("request", asked)
+    page.on("pageerror", lambda error: visitor.problems.append(f"error {error}"))
+    page.on(
+        "console",
+        lambda said: said.type == "error" and visitor.problems.append(f"console {said.text}"),
+    )
+
+
+@pytest.fixture(params=["server", "static"])
+def visitor(
+    request: pytest.FixtureRequest, chromium, addresses: dict[str, str]
+) -> Iterator[Visitor]:
+    """A reader with a new profile, at the server and at the site of files."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(60_000)
+    found = Visitor(context.new_page(), addresses[request.param], request.param)
+    _watch(found)
+    yield found
+    context.close()
+    assert found.problems == []

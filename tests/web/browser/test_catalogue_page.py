@@ -1,0 +1,125 @@
+"""Flows at the catalogue: what one does is in the address, and what is counted is true."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+from helpers.explored_states import chosen
+from playwright.sync_api import expect
+
+from exod.web.product import Product
+
+WRONG = "nothing > 3"
+
+
+def titled(visitor, frames: dict[str, pd.DataFrame], product: Product, table: str) -> None:
+    """Expect the count of the address, by pandas, in the heading."""
+    rows, about = frames[table], product.about(table)
+    found = int(chosen(rows, about, visitor.state()).sum())
+    expect(visitor.page.locator("h1")).to_have_text(f"{found} of {len(rows)} {table}")
+
+
+def test_facets_are_brushed_and_the_state_is_kept(
+    visitor, frames: dict[str, pd.DataFrame], product: Product
+) -> None:
+    page = visitor.page
+    visitor.visit("/?table=detections")
+    titled(visitor, frames, product, "detections")
+    facet = page.locator("fieldset[data-facet=sigma]")
+    box = facet.locator("svg").bounding_box()
+    middle = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] * 0.401, middle)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.801, middle, steps=3)
+    page.mouse.up()
+    visitor.wait()
+    assert visitor.state() == {"sigma": "25-51"}
+    titled(visitor, frames, product, "detections")
+    facet.get_by_label("from").focus()
+    page.keyboard.press("ArrowRight")
+    visitor.wait()
+    assert visitor.state() == {"sigma": "26-51"}
+    titled(visitor, frames, product, "detections")
+    kind = page.locator("fieldset[data-facet=kind] input").first
+    kind.focus()
+    page.keyboard.press("Space")
+    visitor.wait()
+    assert visitor.state() == {"sigma": "26-51", "kind": "0"}
+    titled(visitor, frames, product, "detections")
+    text = visitor.title
+    page.reload()
+    visitor.wait()
+    assert visitor.title == text
+    expect(page.locator("fieldset[data-facet=kind] input").first).to_be_checked()
+    page.go_back()
+    expect(page.locator("fieldset[data-facet=kind] input").first).not_to_be_checked()
+    visitor.wait()
+    assert visitor.state() == {"sigma": "26-51"}
+    titled(visitor, frames, product, "detections")
+    facet.get_by_role("button", name="all").click()
+    visitor.wait()
+    titled(visitor, frames, product, "detections")
+
+
+def test_conditions_names_circles_and_tables(
+    visitor, frames: dict[str, pd.DataFrame], product: Product
+) -> None:
+    page = visitor.page
+    visitor.visit("/")
+    titled(visitor, frames, product, "sources")
+    page.get_by_role("button", name="detections", exact=True).click()
+    visitor.wait()
+    rows = len(frames["detections"])
+    expect(page.locator("h1")).to_have_text(f"{rows} of {rows} detections")
+    for label, text in (
+        ("Condition on any column", "not sigma_peak > 5"),
+        ("Name of a source", "J0001"),
+        ("Circle on the sky", "200,62,500"),
+    ):
+        page.get_by_label(label).fill(text)
+        page.get_by_label(label).press("Enter")
+        visitor.wait()
+        titled(visitor, frames, product, "detections")
+    assert visitor.state()["cone"] == "200,62,500"
+    page.get_by_role("button", name="Take away: name").click()
+    visitor.wait()
+    assert "name" not in visitor.state()
+    titled(visitor, frames, product, "detections")
+
+
+def test_a_wrong_condition_is_a_sentence(visitor) -> None:
+    page = visitor.page
+    visitor.visit("/")
+    page.get_by_label("Condition on any column").fill(WRONG)
+    page.get_by_label("Condition on any column").press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("has no column 'nothing'")
+    # The browser itself writes that the server has refused.
+    visitor.problems[:] = [one for one in visitor.problems if "status of 400" not in one]
+
+
+def test_rows_are_sorted_and_lead_to_their_page(visitor, frames: dict[str, pd.DataFrame]) -> None:
+    page = visitor.page
+    visitor.visit("/?table=detections")
+    first = page.locator("table.rows tbody tr:not([aria-hidden]) a").first
+    for way in (False, True):
+        page.get_by_role("button", name="duration").click()
+        visitor.wait()
+        rows = frames["detections"].sort_values("duration", ascending=way, kind="stable")
+        expect(first).to_have_text(rows["detid"].iloc[0])
+    expect(page.locator("th[aria-sort=ascending]")).to_have_text("duration s")
+    page.locator(".rowframe").focus()
+    page.keyboard.press("ArrowDown")
+    expect(page.locator("tr.selected a")).to_have_text(rows["detid"].iloc[0])
+    page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_have_text(rows["detid"].iloc[0])
+    visitor.wait()
+
+
+@pytest.mark.parametrize("view", ["/?sigma=9-2", "/source/99999", "/obs/0000000000", "/nothing"])
+def test_what_is_not_there_is_a_sentence(visitor, view: str) -> None:
+    page = visitor.page
+    page.goto(visitor.address(view))
+    page.wait_for_selector("body[data-ready=yes], body[data-ready=error]")
+    said = page.inner_text("main")
+    assert any(word in said for word in ("no range", "There is no", "no results"))
+    visitor.problems[:] = [one for one in visitor.problems if "status of 404" not in one]

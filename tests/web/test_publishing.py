@@ -1,0 +1,94 @@
+"""A site of files: whole or not at all, and every file as the manifest says."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from exod.archive import Archive
+from exod.errors import ConfigError
+from exod.web.product import Product
+from exod.web.publishing import MANIFEST, publish
+
+
+def test_every_file_is_in_the_manifest_with_its_size_and_checksum(
+    product: Product, tmp_path: Path
+) -> None:
+    site = tmp_path / "site"
+    told: list[tuple[str, int, int]] = []
+    made = publish(product, site, on_file=lambda *what: told.append(what))
+    about = json.loads((site / MANIFEST).read_text())
+    there = {path.relative_to(site).as_posix(): path for path in site.rglob("*") if path.is_file()}
+    assert there.keys() - {MANIFEST} == about["files"].keys()
+    for name, file in about["files"].items():
+        content = there[name].read_bytes()
+        assert (len(content), hashlib.sha256(content).hexdigest()) == (
+            file["bytes"],
+            file["sha256"],
+        )
+    assert made.version == about["version"] == product.version
+    assert json.loads((site / "data" / "meta.json").read_text()) == json.loads(
+        json.dumps(product.meta)
+    )
+    assert [done for _, done, _ in told] == sorted(done for _, done, _ in told)
+    page = (site / "index.html").read_text()
+    assert 'name="exod-mode" content="static"' in page
+    assert "{{" not in page
+    assert "http" not in page.replace("http-equiv", "").replace("https://*.", "")
+
+
+def test_what_is_no_site_is_never_replaced(product: Product, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "thesis.txt").write_text("mine")
+    for replace in (False, True):
+        with pytest.raises(ConfigError, match="no published site"):
+            publish(product, own, replace=replace)
+    (own / MANIFEST).write_text('{"kind": "another"}')
+    with pytest.raises(ConfigError, match="no published site"):
+        publish(product, own, replace=True)
+    assert (own / "thesis.txt").read_text() == "mine"
+    file = tmp_path / "file"
+    file.write_text("mine")
+    with pytest.raises(ConfigError, match="no published site"):
+        publish(product, file, replace=True)
+
+
+def test_a_site_is_replaced_if_that_is_wanted_and_stays_after_an_error(
+    product: Product, tmp_path: Path
+) -> None:
+    site = tmp_path / "site"
+    publish(product, site)
+    (site / "data" / "old.parquet").write_text("old")
+    with pytest.raises(ConfigError, match="--replace"):
+        publish(product, site)
+
+    def fail(name: str, *_: int) -> None:
+        if name.startswith("data/"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        publish(product, site, replace=True, on_file=fail)
+    assert (site / "data" / "old.parquet").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["site"]
+    publish(product, site, replace=True)
+    assert not (site / "data" / "old.parquet").exists()
+
+
+def test_the_command_says_what_it_wrote_and_what_it_will_not(
+    command: Callable[..., tuple[int, str, str]], explored: Archive, tmp_path: Path
+) -> None:
+    site = tmp_path / "site"
+    code, said, _ = command("publish", explored.root, "--to", site)
+    assert code == 0
+    assert "files" in said
+    code, _, said = command("publish", explored.root, "--to", site)
+    assert (code, "--replace" in said) == (2, True)
+    assert command("publish", explored.root, "--to", site, "--replace")[0] == 0
+    code, _, said = command("publish", tmp_path / "nothing", "--to", tmp_path / "other")
+    assert code != 0
+    assert not (tmp_path / "other").exists()
