@@ -23,6 +23,7 @@ from exod.archive.derived import unused_derived
 from exod.archive.ledger.entry import (
     LEDGER,
     MARKER,
+    SEARCH_RECORD,
     FullEntry,
     Status,
     TableFile,
@@ -343,7 +344,9 @@ class Archive(ArchiveReader):
             ]
             for name, changed in files.items():
                 ours = _TABLE_NAME.fullmatch(name)
-                if name in used or not (ours or is_temporary(name)):
+                if name in used or not (
+                    ours or is_temporary(name) or SEARCH_RECORD.fullmatch(name)
+                ):
                     continue
                 since = changed
                 if ours and ours[1] in entries:

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from exod.errors import ExodError, without_credentials
 from exod.scheduler.cluster import default_workers, local_client, remote_client
+from exod.scheduler.dashboard import Teller
 from exod.scheduler.plan import Plan
+from exod.scheduler.tally import Tally
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -64,6 +66,7 @@ def run(
     n_items: int | None = None,
     name: Callable[[Item], str] = str,
     is_final: Callable[[Exception], bool] = lambda _error: False,
+    tally: Tally | None = None,
 ) -> Iterator[Done[Item, Result]]:
     """Apply a function to each item and yield the outcomes as they come.
 
@@ -81,6 +84,8 @@ def run(
         Name of an item's task on the dashboard.
     is_final : callable
         Whether it is useless to try again after this error.
+    tally : Tally, optional
+        Counts the tasks as they end, and is shown on the dashboard; by default one of its own.
 
     Yields
     ------
@@ -106,17 +111,37 @@ def run(
     if not first:
         return
     tasks = _Tasks(function, chain(first, waiting), plan, name, is_final)
+    tally = tally or Tally(name(first[0]).partition("-")[0], n_items)
     if plan.scheduler == "sync":
-        yield from tasks.run_here()
+        yield from _counted(tasks.run_here(), tally)
     elif plan.scheduler == "local":
         count = max(min(plan.workers or default_workers(n_items), n_items), 1)
         with local_client(count, plan.memory) as client:
             plan.on_start(client.dashboard_link)
-            yield from tasks.run_on(client)
+            yield from _told(tasks.run_on(client), tally, client)
     else:
         with remote_client(plan.scheduler) as client:
             plan.on_start(without_credentials(client.dashboard_link))
-            yield from tasks.run_on(client)
+            yield from _told(tasks.run_on(client), tally, client)
+
+
+def _counted(outcomes: Iterator[Done[Item, Result]], tally: Tally) -> Iterator[Done[Item, Result]]:
+    for done in outcomes:
+        tally.count(done.result, done.error)
+        yield done
+
+
+def _told(
+    outcomes: Iterator[Done[Item, Result]], tally: Tally, client: Client
+) -> Iterator[Done[Item, Result]]:
+    """The outcomes; the scheduler is told of each."""
+    teller = Teller(client, tally)
+    try:
+        for done in _counted(outcomes, tally):
+            teller.tell()
+            yield done
+    finally:
+        teller.end()
 
 
 def _in_worker(function: Callable[[Item], Result], item: Item) -> Result:

@@ -15,12 +15,13 @@ from fastapi.staticfiles import StaticFiles
 from exod import __version__
 from exod.archive import Archive
 from exod.errors import ArchiveError, ConfigError, ExodError, InputError
+from exod.scheduler.dashboard import ClusterView
 from exod.web.current import Current
 from exod.web.pages import STATIC
 from exod.web.security import Guard
 from exod.web.vetting import Ballot
 
-ROUTES: Final = ("catalogue", "files", "exports", "vetting", "pages")
+ROUTES: Final = ("catalogue", "files", "exports", "runs", "vetting", "pages")
 """The modules of `exod.web.routes`; pages come last, since they answer for every other address."""
 
 
@@ -34,10 +35,13 @@ class WebSettings:
         Names by which it may be asked, besides those of the loopback.
     public : bool
         Whether nothing can be changed: no votes, no SAMP.
+    scheduler : str
+        Address of a Dask scheduler whose workers are shown; empty for none.
     """
 
     hosts: tuple[str, ...] = ()
     public: bool = False
+    scheduler: str = ""
 
 
 def make_app(archive: Archive, settings: WebSettings | None = None) -> Guard:
@@ -62,6 +66,8 @@ def make_app(archive: Archive, settings: WebSettings | None = None) -> Guard:
     guard = Guard(app, settings.hosts)
     app.state.current, app.state.settings = Current(archive), settings
     app.state.token, app.state.ballot = guard.token, Ballot(archive)
+    app.state.ending = guard.ending
+    app.state.cluster = ClusterView(settings.scheduler) if settings.scheduler else None
     for kind, status in _STATUS.items():
         app.add_exception_handler(kind, _sentence(status))
     app.add_exception_handler(RequestValidationError, _what_is_wrong)

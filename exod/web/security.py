@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import os
+import threading
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Final
 
@@ -47,6 +48,11 @@ class Guard:
         Names without port by which the server may be asked; those of the loopback always.
     token : str
         What a request that changes something must bring; a new one by default.
+
+    Attributes
+    ----------
+    ending : threading.Event
+        Set when the server is to end, so that answers without an end do.
     """
 
     def __init__(
@@ -55,6 +61,7 @@ class Guard:
         self._application = application
         self._hosts = LOOPBACK | set(hosts)
         self.token = token or os.urandom(24).hex()
+        self.ending = threading.Event()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Handle a request."""

@@ -37,7 +37,7 @@ def serve(
     """
     with bound(host, port) as listening:
         own_host, own_port = listening.getsockname()[:2]
-        server = _Server(_config(guard), lambda: on_ready(address(own_host, own_port)))
+        server = _Server(_config(guard), guard, lambda: on_ready(address(own_host, own_port)))
         # It has ended in order then, and raises the interruption that it heard once more.
         with suppress(KeyboardInterrupt):
             server.run(sockets=[listening])
@@ -54,7 +54,7 @@ def running(guard: Guard) -> Iterator[str]:
     """
     with bound("127.0.0.1", 0) as listening:
         ready = Event()
-        server = _Server(_config(guard), ready.set)
+        server = _Server(_config(guard), guard, ready.set)
         thread = Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         ready.wait()
@@ -70,13 +70,18 @@ def _config(guard: Guard) -> uvicorn.Config:
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, guard: Guard, on_ready: Callable[[], None]) -> None:
         super().__init__(config)
-        self._on_ready = on_ready
+        self._guard, self._on_ready = guard, on_ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # What follows waits for all answers, and some have no end of their own.
+        self._guard.ending.set()
+        await super().shutdown(sockets)
 
 
 def address(host: str, port: int) -> str:

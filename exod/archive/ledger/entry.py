@@ -34,6 +34,9 @@ from exod.schemas import FORMAT_VERSION
 MARKER = "archive.json"
 LEDGER = "ledger"
 
+SEARCH_RECORD = re.compile(r"search-[0-9a-f]{8}\.json")
+"""Pattern of the names of the records of searches that run."""
+
 AFTER_ALL = "~"
 """A text after all identifiers of observations."""
 

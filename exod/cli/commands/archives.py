@@ -22,15 +22,28 @@ from exod.errors import plural
 def status(
     root: Archive_,
     show_all: Annotated[bool, typer.Option("--all", help="List every observation.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Follow the search that runs, until it ends.")
+    ] = False,
+    every: Annotated[
+        float, typer.Option(min=0.1, help="With --watch: seconds between two looks.")
+    ] = 2.0,
     storage: Storage = None,
 ) -> None:
     """Show what an archive holds and what failed.
 
     Example: `exod status results --all`
+
+    While a search runs: `exod status results --watch`
     """
     from exod.archive import open_archive
 
     archive = open_archive(root, storage_options(storage))
+    if watch:
+        from exod.cli.watching import follow_archive
+
+        follow_archive(archive, out, every)
+        return
     ledger = archive.status()
     counts = ledger["status"].value_counts()
     table = new_table(f"Archive {escape(root)}", "Status", "Observations")

@@ -13,6 +13,7 @@ from exod.errors import ArchiveError
 from exod.files.whole import unique_mark
 from exod.scheduler import run as run_tasks
 from exod.scheduler.plan import Plan
+from exod.scheduler.tally import Tally
 
 Obsids = tuple[str, ...]
 """Observations of a batch, sorted."""
@@ -77,7 +78,8 @@ def run_batches(
 ) -> Iterator[BatchDone]:
     """Do the batches, each a task, in the order in which they end."""
     name = partial(task_name, what)
-    for done in run_tasks(task, wanted, plan.fitting(len(wanted)), name=name):
+    tally = Tally(what, len(wanted), lambda batch: bool(batch.failures))
+    for done in run_tasks(task, wanted, plan.fitting(len(wanted)), name=name, tally=tally):
         # No observation is to blame for the error of a batch.
         yield done.result or BatchDone((), {}, dict.fromkeys(done.item, done.reason))
 

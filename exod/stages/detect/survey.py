@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Any, Final
 
 from exod.archive import Archive
+from exod.archive.ledger.running import SearchRecord, search_recorded
 from exod.config import Config
 from exod.errors import (
     ArchiveError,
@@ -25,6 +26,7 @@ from exod.pps import ObservationFiles, find_observations
 from exod.scheduler import Done, machine_memory
 from exod.scheduler import run as run_tasks
 from exod.scheduler.plan import RETRIES, Plan
+from exod.scheduler.tally import Tally
 from exod.stages.detect.observation import (
     FINAL,
     Outcome,
@@ -88,17 +90,6 @@ def detect_many(
     if pixels := hot_pixel_table(config.selection.hot_pixels):
         read_hot_pixel_table(pixels)
     archive = Archive.create(root, config, storage_options)
-    earlier: list[Outcome] = []
-
-    def to_search() -> Iterator[ObservationFiles]:
-        for files, outcome in sort_out(
-            archive, observations, force=force, retry_failed=retry_failed
-        ):
-            if outcome is None:
-                yield files
-            else:
-                earlier.append(outcome)
-
     task = partial(
         detect_to_archive,
         config=config,
@@ -107,15 +98,56 @@ def detect_many(
         storage_options=StorageOptions(storage_options or {}),
         memory=(plan.memory or machine_memory()) if plan.scheduler == "sync" else None,
     )
+    tally = Tally("detect", len(observations), lambda outcome: outcome.status == "FAILED")
+    with search_recorded(archive.store, tally) as record:
+        waiting = sort_out(archive, observations, force=force, retry_failed=retry_failed)
+        yield from _searched(archive, task, waiting, _recorded(plan, record), tally, record)
+    # The outcomes are committed, and readers do without the copy.
+    with suppress(ArchiveError):
+        archive.keep_ledger()
+
+
+def _recorded(plan: Plan, record: SearchRecord) -> Plan:
+    """The same plan; the record of the search has the link of the dashboard."""
+
+    def on_start(link: str) -> None:
+        record.dashboard = link
+        record.write()
+        plan.on_start(link)
+
+    return replace(plan, on_start=on_start)
+
+
+def _searched(
+    archive: Archive,
+    task: Callable[[ObservationFiles], Outcome],
+    waiting: Iterator[tuple[ObservationFiles, Outcome | None]],
+    plan: Plan,
+    tally: Tally,
+    record: SearchRecord,
+) -> Iterator[Outcome]:
+    """The outcomes as they come; those that need no search with the next one that did."""
+    earlier: list[Outcome] = []
+
+    def to_search() -> Iterator[ObservationFiles]:
+        for files, outcome in waiting:
+            if outcome is None:
+                yield files
+            else:
+                tally.before += 1
+                earlier.append(outcome)
+
     refused = 0
     for done in run_tasks(
         task,
         to_search(),
         plan,
-        n_items=len(observations),
+        n_items=tally.total,
         name=lambda files: f"detect-{files.obsid}",
         is_final=lambda error: isinstance(error, FINAL),
+        tally=tally,
     ):
+        record.keep()
         yield from _taken(earlier)
         yield done.result or _failed(archive, done)
         refused = refused + 1 if isinstance(done.error, ArchiveError) else 0
@@ -126,9 +158,6 @@ def detect_many(
                 f"{done.error}"
             )
     yield from _taken(earlier)
-    # The outcomes are committed, and readers do without the copy.
-    with suppress(ArchiveError):
-        archive.keep_ledger()
 
 
 def _taken(outcomes: list[Outcome]) -> Iterator[Outcome]:

@@ -38,6 +38,7 @@ from exod.stages.explore.photons import (
     covered_fields,
     gather_photons,
 )
+from exod.stages.explore.runs import PROGRESS, progress_rows
 from exod.stages.explore.similar import NEIGHBOUR_ROWS, SimilarCurves
 from exod.tablefiles.fits import row_groups
 
@@ -51,7 +52,7 @@ INDEX_ROWS: Final = 122_880
 WHOLE: Final = ("observations", "exposures", "runs", "lineage")
 """Tables of the archive that pages show as they are."""
 
-_VERSION: Final = 6
+_VERSION: Final = 7
 """Of what its files mean; with another one they are made anew."""
 
 Chunks = Iterator[pa.Table]
@@ -138,6 +139,7 @@ def make_explorer(
             rows = to_arrow(COVERAGE, coverage, COVERAGE.name)
             writer.write_plain(COVERAGE, iter([rows]), DETAIL_ROWS)
             writer.write_plain(*cutout_rows(snapshot), CUTOUT_ROWS)
+            writer.write_plain(PROGRESS, progress_rows(archive), DETAIL_ROWS)
             for name in WHOLE:
                 writer.write_plain(*_whole(snapshot, name), DETAIL_ROWS)
             if kept.is_complete:

@@ -47,6 +47,9 @@ def explore(
     Example: `exod explore results --port 0`
 
     Example: `exod explore results --photons recorded`
+
+    With the workers of a cluster on the page of runs: `exod explore results --scheduler
+    tcp://host:8786`
     """
     from exod.archive import open_archive
     from exod.scheduler.plan import RETRIES, Plan
@@ -71,7 +74,9 @@ def explore(
     if web is None:
         return
     make_app, settings, serve = web
-    guard = make_app(archive, settings(hosts=(host, *(allow_host or ())), public=public))
+    # The page of runs shows a cluster that others search with too.
+    cluster = scheduler if "://" in scheduler else ""
+    guard = make_app(archive, settings((host, *(allow_host or ())), public, cluster))
 
     def ready(address: str) -> None:
         out.print(f"Open {address} in a browser; Ctrl-C ends it.", soft_wrap=True)
