@@ -7,7 +7,9 @@ import { finderPanel } from "../finder.js";
 import { galactic, number, plural, sexagesimal, text } from "../format.js";
 import { VIEWS, curveOf, lightCurvePanel } from "../lightcurve.js";
 import { csv, download, outside, regionFile } from "../links.js";
+import { longTermPanel } from "../longterm.js";
 import { photonPanel } from "../photons.js";
+import { similarPanel } from "../similar.js";
 import { href } from "../site.js";
 import { sourceVotes } from "../votes.js";
 
@@ -27,12 +29,14 @@ export async function show(main, state, argument) {
     photonPanel(Number(argument), state),
   ]);
   photons = near;
+  const history = await longTermPanel(Number(argument));
   detections.sort((one, other) => one.obsid.localeCompare(other.obsid) || one.t_bin - other.t_bin || one.e_lo - other.e_lo);
+  const similar = await similarPanel(detections, source.best_detid);
   panels = [];
   put(main,
     head(source, about),
     h("div", { class: "source" },
-      h("div", {}, photons?.element ?? [], curves(detections, frames, state), detectionTable(detections)),
+      h("div", {}, photons?.element ?? [], curves(detections, frames, state), history ?? [], similar ?? [], detectionTable(detections)),
       h("aside", {}, sourceVotes(Number(argument)), facts(source, detections, about), finder ?? [], counterparts(source, about), elsewhere(source, detections, frames))));
 }
 
