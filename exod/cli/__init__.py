@@ -11,7 +11,7 @@ for _name in (
     *("data", "search", "archives", "pictures", "places", "sheets", "sources", "features"),
     *("filters", "astrometry.frames", "astrometry.observations", "astrometry.monitoring"),
     *("astrometry.matches", "astrometry.regions", "crossmatch", "catalogue"),
-    *("showing.report", "query", "showing.explore", "showing.publish"),
+    *("showing.report", "query", "showing.explore", "showing.verdicts", "showing.publish"),
     *("measuring.simulations", "measuring.completeness", "measuring.injection"),
 ):
     import_module(f"exod.cli.commands.{_name}")

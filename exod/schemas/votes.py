@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from exod.schemas import kinds
 from exod.schemas.columns import Column, Table
+from exod.schemas.search import REGION_KEY
 
 _S, _B = pa.string(), pa.bool_()
 _I8, _I32, _I64, _F64 = pa.int8(), pa.int32(), pa.int64(), pa.float64()
@@ -55,3 +56,15 @@ VERDICTS: Final = Table(
     ),
     ("region_num",),
 )
+
+VETTED: Final = Table(
+    "vetted",
+    "Regions of sources with a verdict of real, interesting or artefact",
+    (
+        *REGION_KEY,
+        Column("vet_real", _B, "", "Label: vetters agree that its source is real or interesting"),
+        Column("vet_artefact", _B, "", "Label: vetters agree that its source is an artefact"),
+    ),
+    ("runid", "detid"),
+)
+"""A table of the product ``flags`` that is there only if verdicts were asked for."""

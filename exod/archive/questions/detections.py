@@ -4,7 +4,8 @@
 `PARTS` names to the regions, by detid. A row is there if every part that is asked for has the
 region as it is now: left out are regions without a source, and all regions of an observation that
 was searched anew since a part was made (`behind`). So nothing in a detection is null because a row
-of a part is missing. Counterparts are added to what is there: they are null where there are none.
+of a part is missing. Labels of vetters, if flags were made with them, are False where there is no
+verdict. Counterparts are added to what is there: they are null where there are none.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from exod.archive.questions.sql import Question
 from exod.archive.snapshot import PRODUCTS, Snapshot
 from exod.schemas.columns import Column, Table
 from exod.schemas.conditions.compiling import literal, quoted
+from exod.schemas.votes import VETTED
 
 DETECTIONS: Final = "detections"
 REGIONS: Final = "regions"
@@ -112,6 +114,16 @@ class Rows:
         for shown, column in columns.items():
             self.add(replace(column, name=shown), f"{own}.{quoted(column.name)}")
         self._open(name)
+
+    def add_labels(self, table: Table) -> None:
+        """Add the labels of a table that has rows of some regions; the others have none."""
+        own = quoted(table.name)
+        equal = (f"{own}.{quoted(key)} = {quoted(self.base)}.{quoted(key)}" for key in _KEYS)
+        self._source.append(f"LEFT JOIN {own} ON {' AND '.join(equal)}")
+        for column in table.columns:
+            if pa.types.is_boolean(column.type):
+                self.add(column, f"coalesce({own}.{quoted(column.name)}, false)")
+        self._open(table.name)
 
     def add_count(self, column: Column) -> None:
         """Add the number of regions of the observation, all runs together."""
@@ -219,6 +231,8 @@ def detections(
     rows = Rows(snapshot, REGIONS, obsids)
     for name in parts:
         rows.add_part(name)
+    if VETTED.name in snapshot.names and "flags" in rows.files:
+        rows.add_labels(VETTED)
     return rows
 
 

@@ -49,6 +49,10 @@ def flags(
     search: Annotated[
         bool, typer.Option("--hot-search/--no-hot-search", help="Whether to find hot regions.")
     ] = True,
+    verdicts: Annotated[
+        bool,
+        typer.Option("--verdicts", help="Add the labels vet_real and vet_artefact of vetters."),
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Make all anew.")] = False,
     scheduler: Scheduler = "local",
     workers: Workers = None,
@@ -60,6 +64,7 @@ def flags(
     """
     from exod.archive import open_archive
     from exod.scheduler.plan import Plan
+    from exod.schemas.votes import VETTED
     from exod.stages.derive.flaginputs import (
         no_boxes,
         read_boxes,
@@ -75,6 +80,7 @@ def flags(
         excluded=read_excluded(excluded),
         boxes=read_boxes(boxes) if boxes else no_boxes(),
         pivot=read_pivot(pivot, boxes),
+        verdicts=verdicts,
     )
     plan = Plan(scheduler=scheduler, workers=workers)
     archive = open_archive(root, storage_options(storage))
@@ -82,6 +88,9 @@ def flags(
     table = new_table(f"Flags of {escape(root)}", "Flag", "Regions", "Meaning")
     for flag in QUALITY_FLAGS:
         table.add_row(flag.name, str(made.summary[flag.name]), escape(flag.meaning))
+    for column in VETTED.columns if verdicts else ():
+        if column.name in made.summary:
+            table.add_row(column.name, str(made.summary[column.name]), column.description)
     out.print(table)
     hot = plural(made.summary["hot_regions"], "hot region")
     out.print(f"{plural(made.summary['regions'], 'region')}; {hot} of the detector.")

@@ -20,6 +20,7 @@ from exod.errors import ArchiveError
 from exod.scheduler.plan import Plan
 from exod.schemas import DERIVED, FLAGS, REGIONS
 from exod.schemas.derived import DETECTOR, HOT_REGIONS
+from exod.schemas.votes import VETTED
 from exod.stages.derive.flagtasks import (
     FlagBatch,
     FlagSettings,
@@ -34,6 +35,7 @@ from exod.stages.derive.flagtasks import (
     settings_of,
     summary,
 )
+from exod.stages.derive.verdicts import VET_LABELS, digest_of, vetted_regions
 
 __all__ = ["FlagSettings", "FlagsMade", "make_flags"]
 
@@ -111,11 +113,13 @@ def make_flags(
     entries, left_out = _ready(archive.entries(), features)
     parameters = {**settings.described(), "features": features.parameters}
     changes = Changes.since(earlier, entries, parameters, force=force)
-    if earlier and changes.are_none:
+    vetted = vetted_regions(archive) if settings.verdicts else None
+    digest = digest_of(vetted)
+    if earlier and changes.are_none and earlier.parameters.get("verdicts", "") == digest:
         return FlagsMade(earlier.version, earlier.summary, left_out)
     with deriving(archive.store, "flags", DERIVED["flags"]) as new:
         new.attempts = {entry.obsid: entry.attempt for entry in entries}
-        new.parameters = parameters
+        new.parameters = parameters | ({"verdicts": digest} if digest else {})
         run = partial(_run, plan or Plan(), FlagTask(archive, new.folder, settings))
         todo = _batches(changes.todo)
         kept = _kept(changes, first=len(todo))
@@ -132,6 +136,9 @@ def make_flags(
         new.files += [*old, *placed, *flagged]
         new.files.append(write_part(archive.store, new.folder, HOT_REGIONS, boxes, "all"))
         new.summary = summary(archive.store, new.files, boxes)
+        if vetted is not None:
+            new.files.append(write_part(archive.store, new.folder, VETTED, vetted, "all"))
+            new.summary |= {name: int(vetted[name].sum()) for name in VET_LABELS}
     return FlagsMade(new.version, new.summary, left_out)
 
 

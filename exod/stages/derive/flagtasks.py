@@ -50,6 +50,8 @@ class FlagSettings:
         Hot regions that the user gives, as `exod.stages.derive.flaginputs.read_boxes` makes it.
     pivot : (float, float), optional
         Sky pixel about which the sky is turned for these boxes; by default the pointing.
+    verdicts : bool
+        Whether regions get the labels of vetters, table ``vetted``.
     """
 
     hot: HotSearch | None = field(default_factory=HotSearch)
@@ -57,6 +59,7 @@ class FlagSettings:
     excluded: Mapping[str, str] = field(default_factory=read_excluded)
     boxes: pd.DataFrame = field(default_factory=no_boxes)
     pivot: tuple[float, float] | None = None
+    verdicts: bool = False
 
     def described(self) -> dict[str, JsonValue]:
         """All of it, as the pointer of the product keeps it."""
@@ -78,6 +81,7 @@ def settings_of(parameters: Mapping[str, Any]) -> FlagSettings:
         parameters["excluded"],
         pd.DataFrame(parameters["boxes"], columns=no_boxes().columns, dtype=np.float64),
         tuple(parameters["pivot"]) if parameters.get("pivot") else None,
+        bool(parameters.get("verdicts")),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -16,14 +17,16 @@ from exod.archive.parts import Part, derived_pieces, read_part
 from exod.archive.votes import VoteLog
 from exod.errors import ArchiveError, ConfigError
 from exod.files.text import read_text
-from exod.schemas import DERIVED, LINEAGE, UNIQUE, Table
-from exod.schemas.votes import VERDICTS
+from exod.schemas import DERIVED, LINEAGE, MEMBERS, UNIQUE, Table
+from exod.schemas.votes import VERDICTS, VETTED
 from exod.tablefiles.writing import write_table
-from exod.vetting.agreement import ANSWERS, kappa_of_verdicts
+from exod.vetting.agreement import ANSWERS, BELIEVED, kappa_of_verdicts
 from exod.vetting.verdicts import verdicts, vote_states
 
 if TYPE_CHECKING:
     import pandas as pd
+
+VET_LABELS: Final = ("vet_real", "vet_artefact")
 
 _NAMED: Final = ("srcid", "ra_deg", "dec_deg")
 
@@ -119,6 +122,32 @@ def export_verdicts(
     header = {"KAPPA": (judged.kappa, "Fleiss' kappa")} if np.isfinite(judged.kappa) else {}
     chunk = to_arrow(EXPORTED, rows, EXPORTED.name)
     return write_table(path, EXPORTED, [chunk], overwrite=overwrite, header=header)
+
+
+def vetted_regions(archive: Archive) -> pd.DataFrame:
+    """Rows of the table `exod.schemas.votes.VETTED`, sorted.
+
+    Raises
+    ------
+    ArchiveError
+        If there are no sources, or something cannot be read.
+    """
+    found = judge(archive).verdicts
+    is_real = found["verdict"].isin(BELIEVED)
+    label = found.loc[is_real | (found["verdict"] == "artefact"), ["region_num"]]
+    label = label.assign(vet_real=is_real[label.index], vet_artefact=~is_real[label.index])
+    _, members = _of_sources(archive, MEMBERS)
+    rows = members[["detid", "obsid", "region_num"]].merge(label, on="region_num")
+    # The name of a region is that of its run, and its label.
+    rows["runid"] = rows["detid"].str.rpartition("_")[0]
+    return VETTED.frame(rows.drop(columns="region_num")).sort_values("detid", ignore_index=True)
+
+
+def digest_of(vetted: pd.DataFrame | None) -> str:
+    """What is equal for equal rows of that table; empty if it was not asked for."""
+    if vetted is None:
+        return ""
+    return hashlib.sha256(vetted.to_csv(index=False).encode()).hexdigest()[:16]
 
 
 def read_controls(path: Path) -> dict[int, str]:

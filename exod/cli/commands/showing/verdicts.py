@@ -1,0 +1,90 @@
+"""The command that says what vetters agree on."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from exod.cli.app import app, new_table, out, say
+from exod.cli.options import Archive_, Overwrite, Storage, storage_options
+from exod.errors import plural
+
+if TYPE_CHECKING:
+    from exod.stages.derive.verdicts import Judged
+
+
+@app.command()
+def verdicts(
+    root: Archive_,
+    to: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the verdicts as .csv, .fits, .parquet, ..."),
+    ] = None,
+    controls: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="CSV of sources with a known answer: region_num,answer."),
+    ] = None,
+    compact: Annotated[
+        bool, typer.Option("--compact", help="Copy all votes to one file, which is read faster.")
+    ] = False,
+    overwrite: Overwrite = False,
+    storage: Storage = None,
+) -> None:
+    """Say what vetters agree on: verdicts on sources, and how far they agree.
+
+    Example: `exod verdicts results --to verdicts.fits`
+    """
+    from exod.archive import open_archive
+    from exod.archive.votes import VoteLog
+    from exod.stages.derive.verdicts import export_verdicts, judge, read_controls
+    from exod.tablefiles.writing import check_target
+
+    if to is not None:
+        check_target(to, overwrite=overwrite)
+    answers = read_controls(controls) if controls else {}
+    archive = open_archive(root, storage_options(storage))
+    log = VoteLog(archive.store)
+    if compact:
+        say(f"{plural(log.compact(), 'event')} copied to one file")
+    judged = judge(archive, log)
+    _show(root, judged)
+    if controls:
+        _show_controls(judged, answers)
+    if to is not None:
+        rows = export_verdicts(archive, judged, to, overwrite=overwrite)
+        say(f"{plural(rows, 'verdict')} in {to}")
+
+
+def _show(root: str, judged: Judged) -> None:
+    from exod.schemas.votes import LABELS
+    from exod.vetting.verdicts import CONFLICT, OPEN
+
+    counts = judged.verdicts["verdict"].value_counts().to_dict()
+    table = new_table(f"Verdicts of {escape(root)}", "Verdict", "Sources")
+    for verdict in (*LABELS, CONFLICT, OPEN):
+        table.add_row(verdict, str(counts.get(verdict, 0)))
+    out.print(table)
+    vetters = judged.states["vetter"].nunique()
+    kappa = (
+        "too few votes for an agreement"
+        if math.isnan(judged.kappa)
+        else f"Fleiss' kappa {judged.kappa:.3f}"
+    )
+    votes = plural(len(judged.states), "vote")
+    stale = int(judged.states["stale"].sum())
+    out.print(f"{votes} of {plural(vetters, 'vetter')}, of which {stale} stale; {kappa}.")
+
+
+def _show_controls(judged: Judged, answers: dict[int, str]) -> None:
+    from exod.vetting.agreement import confusion
+
+    table = new_table("Votes on controls", "Vetter", "Completeness", "False alarms")
+    for row in confusion(judged.states, answers).to_dict("records"):
+        shares = (row["completeness"], row["false_alarms"])
+        words = ("" if math.isnan(share) else f"{share:.1%}" for share in shares)
+        table.add_row(escape(row["vetter"]), *words)
+    out.print(table)
