@@ -21,6 +21,7 @@ import typer
 from exod.cli import app
 from exod.config import Config
 from exod.schemas import DERIVED, FORMAT_VERSION, MATCH, TABLES, Table
+from exod.schemas.votes import VERDICTS, VETTED, VOTES
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA_MODEL = ROOT / "docs" / "data_model.md"
@@ -64,15 +65,17 @@ def table(header: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
 def data_model() -> str:
     """The page of the archive's tables."""
     derived = {item.name: item for tables in DERIVED.values() for item in tables}
-    contents, more = (
+    vetting = {item.name: item for item in (VOTES, VERDICTS, VETTED)}
+    contents, more, voted = (
         table(
             ("Table", "What it holds"),
             ((f"[{name}](#{name})", item.description) for name, item in some.items()),
         )
-        for some in (TABLES, derived)
+        for some in (TABLES, derived, vetting)
     )
     sections = "\n".join(_table_section(item, "Rows of an observation") for item in TABLES.values())
-    others = "\n".join(_table_section(item, "Rows of a file") for item in derived.values())
+    more_tables = (*derived.values(), *vetting.values())
+    others = "\n".join(_table_section(item, "Rows of a file") for item in more_tables)
     return f"""# Data model
 
 <!-- Written by docs/generate.py from exod/schemas; change it there, then run `make docs`. -->
@@ -95,6 +98,10 @@ Counterparts, made by `exod crossmatch`, are one table a catalogue, `xmatch`, wi
 {", ".join(f"`{column.name}`" for column in MATCH)} and those of the catalogue, see
 [crossmatch.md](crossmatch.md).
 
+These are of [vetting](explorer.md#vetting): events, what `exod verdicts` writes beside names and
+places of sources, and a table of the product `flags` that `exod flags results --verdicts` adds:
+
+{voted}
 {sections}
 {others}"""
 
