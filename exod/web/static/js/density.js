@@ -98,12 +98,14 @@ export function densityPlot(about, names, axes) {
   addEventListener("resize", draw);
   addEventListener("themechange", draw);
 
+  const element = h("section", { class: "panel" },
+    h("div", { class: "bar" }, chosen[0], h("span", { class: "quiet" }, "against"), chosen[1]), canvas, words);
   return {
-    element: h("section", { class: "panel", "aria-label": "Plot of two facets" },
-      h("div", { class: "bar" }, chosen[0], h("span", { class: "quiet" }, "against"), chosen[1]), canvas, words),
+    element,
     async update(count, state) {
       const [x, y] = names.map((name, axis) => facets.find((facet) => facet.name === (state.get(name) || axes[axis])) ?? facets[axis]);
       [chosen[0].value, chosen[1].value] = [x.name, y.name];
+      element.setAttribute("aria-label", `Plot of ${y.label} against ${x.label}`);
       const found = await count.histogram(x.name, y.name);
       shown = { found, x, y };
       const total = found.counts.reduce((sum, one) => sum + one, 0);
