@@ -22,7 +22,7 @@ from astropy.table import Table as AstropyTable
 
 from benchmarks.features import fill, timed
 from exod.archive import Archive, open_archive
-from exod.catalogue import skyrows
+from exod.archive.questions import sorting
 from exod.catalogue.columns import CatalogueTable, detections
 from exod.catalogue.hats import Collection, cut, plan_partitions
 from exod.config import Config
@@ -186,7 +186,7 @@ def order(folder: str, n_rows: str) -> tuple[float, float]:
     """Put detections in order of the sky, divide them, take all partitions: seconds, peak MB."""
     import lsdb  # noqa: F401 - counts as an import
 
-    skyrows.MEMORY = f"{SORTED_MB}MB"  # type: ignore[misc]
+    sorting.MEMORY = f"{SORTED_MB}MB"  # type: ignore[misc]
     table, path = detections(), Path(folder, f"{n_rows}.parquet")
     pieces = (random_rows(table, PIECE, start) for start in range(0, int(n_rows), PIECE))
     write_parquet(path, table, pieces)
@@ -215,9 +215,9 @@ def bounded(folder: Path, sizes: Sequence[int]) -> Iterator[tuple[str, float]]:
     slope, least = np.polyfit(sizes, peaks, 1)
     yield "each million detections more (MB)", 1e6 * slope
     yield "without any (MB)", least
-    limit = float(skyrows.MEMORY.removesuffix("GB")) * 1000 / 1.048576
+    limit = float(sorting.MEMORY.removesuffix("GB")) * 1000 / 1.048576
     yield (
-        f"10 million detections at this slope, with {skyrows.MEMORY} for DuckDB (MB)",
+        f"10 million detections at this slope, with {sorting.MEMORY} for DuckDB (MB)",
         least - SORTED_MB / 1.048576 + limit + 1e7 * slope,
     )
 

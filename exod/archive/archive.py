@@ -292,7 +292,7 @@ class Archive(ArchiveReader):
             compaction, if any, then stays in use.
         """
         with reported(f"The archive {self.root} cannot be compacted"):
-            return compact(self._store, self.entries(), file_mb * 1e6, anew=anew)
+            return compact(self._store, read_ledger(self._store).rows, file_mb * 1e6, anew=anew)
 
     @property
     def detections(self) -> dd.DataFrame:

@@ -11,23 +11,26 @@ when observations are processed again.
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from itertools import chain, pairwise
+from itertools import chain
 from typing import Annotated, Final, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from pydantic import Field, field_validator, model_validator
 
 from exod.archive.ledger.entry import LedgerEntry, Record, StoredFile, read_entry, versions
 from exod.archive.ledger.pointers import VERSION, Pointer, new_version, parsed, unused_files
-from exod.archive.ledger.table import save_ledger
-from exod.archive.parquet import COMPACT, FileReplacedError, read_file, writer
+from exod.archive.ledger.table import save_ledger, stored_files
+from exod.archive.parquet import COMPACT, FileReplacedError, arrow_texts, read_file, writer
 from exod.archive.questions.cone import sky_pixels
 from exod.archive.store import Store, reported
 from exod.errors import ArchiveError
+from exod.files.ahead import done_ahead
 from exod.files.seals import Seal
 from exod.schemas import TABLES, Table
 from exod.schemas.search import VARIABILITY
@@ -43,8 +46,10 @@ GROUP_TABLES = 256
 """Tables that are held at once: a table of one row takes some 20 kB."""
 SKY_GROUP_ROWS = 5_000
 """Rows of a row group of a table in order of the sky, so that each is a small part of the sky."""
-SKY_ROWS = 1_000_000
-"""Rows that are sorted at once, some 0.3 GB; of more, a range of the sky at a time."""
+SKY_GROUPS = 4
+"""Row groups of it that are put together at a time."""
+READ_THREADS = 4
+"""Files of observations that are read at once, while others are written."""
 
 MERGED = 4
 """A layer that is less than so many times as large as what is written is merged with it."""
@@ -127,6 +132,11 @@ class Layer(Record):
         """A table that came later had no rows when the files were written."""
         return {**dict.fromkeys(YOUNGER_TABLES, ()), **tables}
 
+    @property
+    def keys(self) -> pa.Array:
+        """The `attempt_keys` of its observations."""
+        return attempt_keys(arrow_texts(self.attempts), arrow_texts(self.attempts.values()))
+
     def covers(self, entry: LedgerEntry) -> bool:
         """Whether its files hold the observation as the ledger has it."""
         return self.attempts.get(entry.obsid) == entry.attempt
@@ -205,9 +215,7 @@ def read_pointer(store: Store) -> Compacted | None:
     return found
 
 
-def compact(
-    store: Store, entries: Sequence[LedgerEntry], file_bytes: float, *, anew: bool = False
-) -> Compacted:
+def compact(store: Store, ledger: pa.Table, file_bytes: float, *, anew: bool = False) -> Compacted:
     """Copy the tables of observations to large files and make readers use them.
 
     Only observations that no layer has as they are, and those of layers that are not much larger
@@ -218,8 +226,8 @@ def compact(
     ----------
     store : Store
         The archive.
-    entries : sequence of LedgerEntry
-        The ledger, sorted by obsid.
+    ledger : pyarrow.Table
+        The rows of a `LedgerTable`.
     file_bytes : float
         Size at which a file is full.
     anew : bool
@@ -237,7 +245,7 @@ def compact(
     ArchiveError
         If a file of an observation is damaged or missing.
     """
-    kept, chosen = _divided([] if anew else _usable(store), entries)
+    kept, chosen = _divided([] if anew else _usable(store), ledger)
     source = _Source(store, chosen)
     tables: dict[str, tuple[CompactFile, ...]] = {}
     with new_version(store, COMPACT) as version:
@@ -245,8 +253,9 @@ def compact(
             groups = _by_sky(source, table) if name == _SKY else _gathered(source.read(table))
             limit = SKY_GROUP_ROWS if name == _SKY else GROUP_ROWS
             tables[name] = tuple(_write(store, table, groups, version, file_bytes, limit))
-        attempts = {entry.obsid: entry.attempt for entry in chosen}
-        new = [Layer(version=version, attempts=attempts, tables=tables)] if chosen else []
+        obsids, attempts = (chosen[name].to_pylist() for name in ("obsid", "attempt"))
+        attempt_of = dict(zip(obsids, attempts, strict=True))
+        new = [Layer(version=version, attempts=attempt_of, tables=tables)] if obsids else []
         compacted = Compacted(
             finished=datetime.now(UTC), exod=versions()["exod"], layers=(*kept, *new)
         )
@@ -266,64 +275,80 @@ def _usable(store: Store) -> list[Layer]:
     return [layer for layer in pointer.layers if not _missing(store, layer)] if pointer else []
 
 
-def _divided(
-    layers: Sequence[Layer], entries: Sequence[LedgerEntry]
-) -> tuple[list[Layer], list[LedgerEntry]]:
+def attempt_keys(obsids: pa.Array, attempts: pa.Array) -> pa.Array:
+    """What tells the attempts of all observations apart."""
+    return pc.binary_join_element_wise(obsids, attempts, arrow_texts(["-"])[0])
+
+
+def _divided(layers: Sequence[Layer], ledger: pa.Table) -> tuple[list[Layer], pa.Table]:
     """Layers that stay, and the observations to write."""
-    alive: dict[str, list[LedgerEntry]] = {layer.version: [] for layer in layers}
-    chosen: list[LedgerEntry] = []
-    for entry in entries:
-        home = next((layer.version for layer in layers if layer.covers(entry)), None)
-        (chosen if home is None else alive[home]).append(entry)
-    weight, kept = _weight(chosen), []
-    for layer in sorted(layers, key=lambda layer: _weight(alive[layer.version])):
+    keys = attempt_keys(ledger["obsid"], ledger["attempt"])
+    sizes = _weights(ledger)
+    is_chosen = np.ones(len(ledger), bool)
+    alive: dict[str, np.ndarray] = {}
+    for layer in layers:
+        covered = pc.is_in(keys, value_set=layer.keys).to_numpy()
+        alive[layer.version] = is_chosen & covered
+        is_chosen &= ~covered
+    weight, kept = sizes[is_chosen].sum(), []
+    for layer in sorted(layers, key=lambda layer: sizes[alive[layer.version]].sum()):
         found = alive[layer.version]
-        wasteful = len(found) < ALIVE * len(layer.attempts)
-        if wasteful or _weight(found) < MERGED * weight:
-            chosen += found
-            weight += _weight(found)
+        wasteful = found.sum() < ALIVE * len(layer.attempts)
+        if wasteful or sizes[found].sum() < MERGED * weight:
+            is_chosen |= found
+            weight += sizes[found].sum()
         else:
             kept.append(layer)
-    return kept[::-1], sorted(chosen, key=lambda entry: entry.obsid)
+    return kept[::-1], ledger.filter(pa.array(is_chosen))
 
 
-def _weight(entries: Iterable[LedgerEntry]) -> int:
-    """Bytes of the tables, and some for each observation, which may have none."""
-    return sum(1000 + sum(file.bytes for file in entry.files.values()) for entry in entries)
+def _weights(ledger: pa.Table) -> np.ndarray:
+    """Bytes of the tables of each observation, and some for itself, which may have none."""
+    weights = np.full(len(ledger), 1000, np.int64)
+    for name in TABLES:
+        weights += ledger[f"{name}.bytes"].fill_null(0).to_numpy()
+    return weights
 
 
 class _Source:
-    """The tables of all observations, from their own files, one observation after the other."""
+    """The tables of some observations, from their own files, one observation after the other.
 
-    def __init__(self, store: Store, entries: Sequence[LedgerEntry]) -> None:
+    Parameters
+    ----------
+    store : Store
+        The archive.
+    ledger : pyarrow.Table
+        Their rows of the ledger.
+    """
+
+    def __init__(self, store: Store, ledger: pa.Table) -> None:
         self._store = store
-        self._entries = entries
+        self._ledger = ledger
         self._replaced: set[str] = set()
 
-    def read(self, table: Table, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    def read(self, table: Table) -> Iterator[pa.Table]:
         """Rows of each observation that has some, in order of obsid.
 
         An observation that is processed again meanwhile is left out from then on, if its files
         are gone: its attempt is no longer that of the ledger, so readers take its own new files.
         """
-        for entry in self._entries:
-            file = entry.file(table.name)
-            if file is None or entry.obsid in self._replaced:
-                continue
+
+        def rows_of(file: StoredFile) -> pa.Table | None:
+            if file.first in self._replaced:
+                return None
             try:
-                yield read_file(self._store, file, table, columns)
+                return read_file(self._store, file, table)
             except FileReplacedError:
-                if not self._is_replaced(entry):
+                now = read_entry(self._store, file.first)
+                if now is not None and now.path(table.name) == file.path:
                     raise
-                self._replaced.add(entry.obsid)
+                self._replaced.add(file.first)
+                return None
 
-    def _is_replaced(self, entry: LedgerEntry) -> bool:
-        now = read_entry(self._store, entry.obsid)
-        return now is None or now.attempt != entry.attempt
-
-    def rows(self, name: str) -> int:
-        """Count the rows of a table."""
-        return sum(entry.rows(name) for entry in self._entries)
+        files = stored_files(self._ledger, table.name)
+        for rows in done_ahead(rows_of, files, threads=READ_THREADS, waiting=2 * READ_THREADS):
+            if rows is not None:
+                yield rows
 
 
 def _gathered(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
@@ -345,31 +370,19 @@ def _gathered(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
 
 
 def _by_sky(source: _Source, table: Table) -> Iterator[pa.Table]:
-    """Rows of the whole table in order of the sky, read once for each range that fits in memory."""
-    passes = -(-source.rows(table.name) // SKY_ROWS)
-    cuts: list[int] = []
-    if passes > 1:
-        positions = _gathered(source.read(table, ("ra_deg", "dec_deg")))
-        pixels = np.concatenate([sky_pixels(rows) for rows in positions])
-        steps = np.arange(1, passes) / passes
-        cuts = np.unique(np.quantile(pixels, steps, method="lower")).tolist()
-    for low, high in pairwise([None, *cuts, None]):
-        parts = [_range(rows, low, high) for rows in _gathered(source.read(table))]
-        if not parts:
-            return
-        rows = pa.concat_tables(parts).combine_chunks()
-        order = [(name, "ascending") for name in ("sky", *table.sort_by)]
-        rows = rows.sort_by(order).drop_columns("sky")
-        for start in range(0, rows.num_rows, SKY_GROUP_ROWS):
-            yield rows.slice(start, SKY_GROUP_ROWS)
+    """Rows of the whole table in order of the sky; on disk meanwhile is a copy of them."""
+    # DuckDB, which readers of the pointer do without.
+    from exod.archive.questions.sorting import row_order, rows_in_order
 
-
-def _range(rows: pa.Table, low: int | None, high: int | None) -> pa.Table:
-    """Rows from pixel `low` (excluded) to pixel `high`, with the column sky."""
-    pixels = sky_pixels(rows)
-    above = pixels > (-np.inf if low is None else low)
-    inside = above & (pixels <= (np.inf if high is None else high))
-    return rows.append_column("sky", pa.array(pixels)).filter(pa.array(inside))
+    with tempfile.TemporaryFile() as copy, tempfile.TemporaryFile() as scratch:
+        with pq.ParquetWriter(copy, table.schema, compression="lz4", use_dictionary=False) as sink:
+            for rows in _gathered(source.read(table)):
+                sink.write_table(rows, row_group_size=GROUP_ROWS)
+        with pq.ParquetFile(copy) as file:
+            order = row_order(file, sky_pixels, ("ra_deg", "dec_deg"), table.sort_by)[1]
+            for rows in rows_in_order(file, order, SKY_GROUPS * SKY_GROUP_ROWS, scratch):
+                for start in range(0, len(rows), SKY_GROUP_ROWS):
+                    yield rows.slice(start, SKY_GROUP_ROWS)
 
 
 def _write(

@@ -240,6 +240,12 @@ def read_file(
     return plan.finished(found)
 
 
+def row_groups(file: pq.ParquetFile, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """The rows of a Parquet file, a row group at a time; `iter_batches` keeps what it has read."""
+    for number in range(file.num_row_groups):
+        yield from file.read_row_group(number, columns=columns).to_batches()
+
+
 def check_files(store: Store, files: Sequence[StoredFile]) -> None:
     """Compare files with their seals before they are read otherwise.
 

@@ -13,13 +13,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from exod.archive.compaction import Compacted, CompactFile, Layer, read_pointer
+from exod.archive.compaction import (
+    Compacted,
+    CompactFile,
+    Layer,
+    attempt_keys,
+    read_pointer,
+)
 from exod.archive.derived import DerivedFile
-from exod.archive.ledger.entry import AFTER_ALL, StoredFile, table_path
-from exod.archive.ledger.table import digits_of, read_ledger
+from exod.archive.ledger.entry import AFTER_ALL, StoredFile
+from exod.archive.ledger.table import read_ledger, stored_files
 from exod.archive.parquet import Conditions, arrow_texts, read_file, to_pandas
 from exod.archive.store import Store
-from exod.files.seals import Seal
 from exod.schemas.columns import Table
 
 if TYPE_CHECKING:
@@ -29,9 +34,6 @@ if TYPE_CHECKING:
 PARTITION_BYTES = 32_000_000
 PARTITION_FILES = 256
 """Largest size and number of files of a partition; 32 MB become some 0.3 GB in memory."""
-
-_BATCH_ROWS = 10_000
-"""Observations of the ledger that are Python's objects at a time."""
 
 _remembered: dict[Hashable, Holdings] = {}
 """Those of the archive that was asked last: many questions are about the same moment."""
@@ -109,12 +111,12 @@ class Holdings:
 
     def __init__(self, ledger: pa.Table, compacted: Compacted | None) -> None:
         self.ledger, self.compacted = ledger, compacted
-        keys = _keys(ledger["obsid"], ledger["attempt"])
+        keys = attempt_keys(ledger["obsid"], ledger["attempt"])
         single = pc.is_valid(ledger["obsid"])
         self._layers: list[tuple[Layer, list[str]]] = []
         for layer in compacted.layers if compacted else ():
             obsids = arrow_texts(layer.attempts.keys())
-            own = _keys(obsids, arrow_texts(layer.attempts.values()))
+            own = layer.keys
             outdated = obsids.filter(pc.invert(pc.is_in(own, value_set=keys)))
             self._layers.append((layer, sorted(outdated.to_pylist())))
             single = pc.and_(single, pc.invert(pc.is_in(keys, value_set=own)))
@@ -135,18 +137,13 @@ class Holdings:
             for layer, outdated in self._layers
             for file in layer.tables[name]
         ]
-        sizes = (f"{name}.{what}" for what in ("rows", "bytes", "digest"))
-        columns = self.ledger.select(["obsid", "attempt", *sizes]).filter(self._single)
+        rows = self.ledger.filter(self._single)
         if obsids is not None:
             wanted = sorted(obsids)
             found = [piece for piece in found if _has_any(wanted, piece)]
-            columns = columns.filter(pc.is_in(columns["obsid"], arrow_texts(wanted)))
-        for batch in columns.to_batches(_BATCH_ROWS):
-            for row in zip(*(c.to_pylist() for c in batch), strict=True):
-                obsid, attempt, rows, size, digest = row
-                if rows and (path := table_path(name, obsid, attempt, rows)):
-                    file = StoredFile(path, rows, Seal(size, digits_of(digest)), obsid, obsid)
-                    found.append(Piece(file, rows, size, obsid, obsid))
+            rows = rows.filter(pc.is_in(rows["obsid"], arrow_texts(wanted)))
+        for file in stored_files(rows, name):
+            found.append(Piece(file, file.rows, file.seal.size, file.first, file.last))
         return found
 
     def parts(self, name: str, obsids: Iterable[str] | None = None) -> list[Part]:
@@ -199,10 +196,6 @@ class Holdings:
 def _has_any(obsids: list[str], piece: Piece) -> bool:
     near = obsids[bisect_left(obsids, piece.first) : bisect_right(obsids, piece.last)]
     return not set(near) <= set(piece.without)
-
-
-def _keys(obsids: pa.Array, attempts: pa.Array) -> pa.Array:
-    return pc.binary_join_element_wise(obsids, attempts, arrow_texts(["-"])[0])
 
 
 def _piece(file: CompactFile, outdated: Sequence[str]) -> Piece:

@@ -13,12 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from exod.archive.parquet import row_groups
+from exod.archive.questions.sorting import comparing
 from exod.catalogue.columns import CatalogueTable
 from exod.catalogue.hats import using_lsdb
 from exod.catalogue.rows import match_problem
-from exod.catalogue.skyrows import comparing
 from exod.errors import ArchiveError
-from exod.tablefiles.fits import fits_problem, row_groups
+from exod.tablefiles.fits import fits_problem
 
 
 @dataclass(frozen=True)

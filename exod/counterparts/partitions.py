@@ -6,10 +6,9 @@ that no counterpart is lost at a border, with any radius and without copies of r
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import tee
 from typing import Final
 
 import numpy as np
@@ -21,6 +20,7 @@ from exod.counterparts.chance import nearest_of, outer_distances, with_chance
 from exod.counterparts.matching import Positions, match_rows, merge
 from exod.counterparts.registry import Catalogue
 from exod.counterparts.standard import ROW, nothing, positions
+from exod.files.ahead import done_ahead
 from exod.schemas.arrays import Integers
 from exod.sky.healpix import farthest_corner_deg, pixel_centres
 from exod.sky.sphere import chord, unit_vectors
@@ -120,15 +120,14 @@ def read_ahead(
     parts: Partitions, touched: Iterable[tuple[tuple[int, int], Integers]]
 ) -> Iterator[tuple[tuple[int, int], Integers, pd.DataFrame]]:
     """Parts with their sources and rows; a thread reads the next one meanwhile."""
-    with ThreadPoolExecutor(1) as pool:
-        waiting: deque[tuple[tuple[int, int], Integers, Future[pd.DataFrame]]] = deque()
-        for pixel, near in touched:
-            waiting.append((pixel, near, pool.submit(parts.read, pixel)))
-            if len(waiting) == 2:
-                ready, its_sources, rows = waiting.popleft()
-                yield ready, its_sources, rows.result()
-        for ready, its_sources, rows in waiting:
-            yield ready, its_sources, rows.result()
+
+    def read(part: tuple[tuple[int, int], Integers]) -> pd.DataFrame:
+        return parts.read(part[0])
+
+    kept, todo = tee(touched)
+    rows = done_ahead(read, todo, threads=1, waiting=2)
+    for (pixel, near), found in zip(kept, rows, strict=True):
+        yield pixel, near, found
 
 
 def touched_parts(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -160,7 +161,7 @@ class Table:
         ]
         return replace(self, columns=tuple(columns), computed=())
 
-    @property
+    @functools.cached_property
     def schema(self) -> pa.Schema:
         """The Arrow schema, with the table's description and format version as metadata."""
         metadata = {"description": self.description, "exod_format": str(FORMAT_VERSION)}

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from itertools import islice
+from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
@@ -22,6 +21,7 @@ from exod.archive.ledger.pointers import load_pointer
 from exod.archive.parquet import COMPACT, fault_of
 from exod.archive.products import XMATCH
 from exod.errors import ArchiveError
+from exod.files.ahead import done_ahead
 from exod.files.seals import Seal
 from exod.schemas.columns import Column, Table
 
@@ -107,19 +107,17 @@ def verify(archive: Archive, threads: int = THREADS) -> Iterator[Examined]:
     Examined
         One a file: of tables, entries of the ledger, pointers and ingested event lists.
     """
-    with ThreadPoolExecutor(threads) as pool:
-        todo = (pool.submit(_examined, archive, *one) for one in _named(archive))
-        waiting: deque[Future[list[Examined]]] = deque(islice(todo, AHEAD))
-        while waiting:
-            yield from waiting.popleft().result()
-            waiting.extend(islice(todo, 1))
+    examined = partial(_examined, archive)
+    named = _named(archive)
+    yield from chain.from_iterable(done_ahead(examined, named, threads=threads, waiting=AHEAD))
 
 
 _Named = tuple[Examined, StoredFile | None]
 
 
-def _examined(archive: Archive, about: Examined, file: StoredFile | None) -> list[Examined]:
+def _examined(archive: Archive, named: _Named) -> list[Examined]:
     """The state of a file; without one, `about` says it already."""
+    about, file = named
     if file is None:
         return [about]
     fault = fault_of(archive.store, file)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 import unicodedata
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
 from types import MappingProxyType
@@ -28,6 +28,7 @@ import pyarrow.parquet as pq
 from astropy import units
 from astropy.io import fits
 
+from exod.archive.parquet import row_groups
 from exod.observation.times import TIME_ZERO_MJD
 from exod.schemas.columns import Column, Table
 
@@ -138,12 +139,6 @@ def time_frame(table: Table) -> Header:
         "TIMEUNIT": ("s" if seconds else "d", "Unit of times, if a column has no other"),
         "TIMEREF": ("LOCAL", "Times are of the arrival at the satellite"),
     }
-
-
-def row_groups(file: pq.ParquetFile, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """The rows of a Parquet file, a row group at a time; `iter_batches` keeps what it has read."""
-    for number in range(file.num_row_groups):
-        yield from file.read_row_group(number, columns=columns).to_batches()
 
 
 def _fits_column(column: Column, rows: pq.ParquetFile) -> fits.Column:

@@ -14,6 +14,7 @@ import dask
 import fsspec
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from helpers.archives import (
@@ -64,7 +65,7 @@ def unchanged_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 @pytest.fixture
 def small_groups(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Row groups and files of few rows, several ranges of the sky."""
+    """Row groups and files of few rows, several pieces of the sky."""
     shrink(monkeypatch)
 
 
@@ -72,7 +73,7 @@ def shrink(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(compaction, "GROUP_ROWS", 7)
     patch.setattr(compaction, "GROUP_TABLES", 2)
     patch.setattr(compaction, "SKY_GROUP_ROWS", 3)
-    patch.setattr(compaction, "SKY_ROWS", 10)
+    patch.setattr(compaction, "SKY_GROUPS", 2)
 
 
 def fill(archive: Archive, n: int = 5, names: tuple[str, ...] = NAMES) -> dict[str, Any]:
@@ -296,21 +297,67 @@ def test_files_are_sorted_and_as_the_pointer_says(archive: Archive) -> None:
             assert all(a.last < b.first for a, b in pairwise(files))
 
 
-@given(seed=st.integers(0, 1000), passes=st.integers(1, 7))
-@settings(max_examples=5, deadline=None)
-def test_the_order_of_the_sky_does_not_depend_on_memory(seed: int, passes: int) -> None:
-    found = []
-    for limit in (10**6, -(-80 // passes)):
-        with tempfile.TemporaryDirectory() as root, pytest.MonkeyPatch.context() as patch:
-            patch.setattr(compaction, "SKY_ROWS", limit)
-            archive = Archive.create(root, Config())
-            for obsid in OBSIDS[:4]:
-                frame = make_rows(REGIONS, 20, obsid, seed).assign(dec_deg=-3.5)
-                frame.loc[0, ["ra_deg", "dec_deg"]] = np.nan
-                archive.commit(obsid, "OK", {"regions": frame})
+@given(
+    seed=st.integers(0, 1000),
+    group_rows=st.integers(1, 90),
+    sky_rows=st.integers(1, 50),
+    sky_groups=st.integers(1, 3),
+)
+@settings(max_examples=8, deadline=None)
+def test_the_order_of_the_sky_does_not_depend_on_memory(
+    seed: int, group_rows: int, sky_rows: int, sky_groups: int
+) -> None:
+    frames = []
+    with tempfile.TemporaryDirectory() as root, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compaction, "GROUP_ROWS", group_rows)
+        patch.setattr(compaction, "SKY_GROUP_ROWS", sky_rows)
+        patch.setattr(compaction, "SKY_GROUPS", sky_groups)
+        archive = Archive.create(root, Config())
+        for obsid in OBSIDS[:4]:
+            frame = make_rows(REGIONS, 20, obsid, seed).assign(dec_deg=-3.5)
+            frame["ra_deg"] %= 1
+            frame.loc[0, ["ra_deg", "dec_deg"]] = np.nan
+            archive.commit(obsid, "OK", {"regions": frame})
+            frames.append(frame)
+        (file,) = archive.compact().tables["regions"]
+        found = pq.read_table(f"{root}/{file.path}").to_pandas()
+    assert [rows for rows, _, _ in file.row_groups][:-1] == [sky_rows] * ((80 - 1) // sky_rows)
+    rows = pd.concat(frames, ignore_index=True)
+    rows["sky"] = sky_pixels(pa.Table.from_pandas(rows[["ra_deg", "dec_deg"]]))
+    expected = rows.sort_values(["sky", *REGIONS.sort_by], ignore_index=True)
+    assert found["detid"].tolist() == expected["detid"].tolist()
+    assert_same_rows(found, expected.drop(columns="sky"))
+
+
+@pytest.mark.usefixtures("small_groups")
+def test_each_file_is_read_once(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(archive)
+    opened: list[str] = []
+    open_file = Store.open
+
+    def counting(store: Store, name: str, seal: Seal) -> Any:
+        opened.append(name)
+        return open_file(store, name, seal)
+
+    monkeypatch.setattr(Store, "open", counting)
+    archive.compact()
+    files = [file.path for entry in archive.entries() for file in entry.files.values()]
+    assert sorted(opened) == sorted(path for path in files if path)
+
+
+def test_a_copy_that_has_no_room_is_told(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = fill(archive)
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("exod.archive.compaction.tempfile.TemporaryFile", full)
+        with pytest.raises(ArchiveError, match="cannot be compacted: No space left on device"):
             archive.compact()
-            found.append(archive.regions.compute(scheduler="sync"))
-    pd.testing.assert_frame_equal(*found)
+    assert compaction.read_pointer(archive.store) is None
+    assert_tidy(archive)
+    assert_shows(archive, shown)
 
 
 @pytest.mark.usefixtures("small_groups")

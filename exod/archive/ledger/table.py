@@ -21,10 +21,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from exod.archive.ledger.entry import LEDGER, FullEntry, LedgerEntry, TableFile, table_path
+from exod.archive.ledger.entry import (
+    LEDGER,
+    FullEntry,
+    LedgerEntry,
+    StoredFile,
+    TableFile,
+    table_path,
+)
 from exod.archive.parquet import arrow_rows, arrow_texts
 from exod.archive.store import Store, reported
-from exod.files.seals import DIGITS
+from exod.files.seals import DIGITS, Seal
 from exod.schemas import TABLES
 
 SAVED = "ledger.cache"
@@ -96,6 +103,25 @@ class LedgerTable:
                 files = _Files(row["obsid"], row["attempt"], sizes[number])
                 found.append(LedgerEntry.model_construct(_FIELDS, files=files, **row))
         return found
+
+
+def stored_files(rows: pa.Table, name: str) -> Iterator[StoredFile]:
+    """Files of a table, in the order of the observations.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+        As those of a `LedgerTable`.
+    name : str
+        The table; observations without rows of it have no file.
+    """
+    columns = ("obsid", "attempt", *(f"{name}.{what}" for what in _ABOUT))
+    chosen = rows.select(columns).filter(pc.greater(rows[f"{name}.rows"], 0))
+    for batch in chosen.to_batches(_BATCH):
+        for row in zip(*(column.to_pylist() for column in batch), strict=True):
+            obsid, attempt, count, size, digest = row
+            if path := table_path(name, obsid, attempt, count):
+                yield StoredFile(path, count, Seal(size, digits_of(digest)), obsid, obsid)
 
 
 class _Files(Mapping[str, TableFile]):

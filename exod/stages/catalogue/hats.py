@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from exod.archive import Archive
-from exod.archive.parquet import read_file
+from exod.archive.parquet import read_file, row_groups
+from exod.archive.questions.sorting import comparing
 from exod.catalogue.checks import ReleaseCheck, hats_checks
 from exod.catalogue.columns import LIGHT_CURVE, CatalogueTable
 from exod.catalogue.hats import (
@@ -29,11 +30,10 @@ from exod.catalogue.hats import (
 )
 from exod.catalogue.hatsfiles import finish
 from exod.catalogue.nesting import nest
-from exod.catalogue.skyrows import SkyRows, comparing, sort_rows, spread
+from exod.catalogue.skyrows import SkyRows, sort_rows, spread
 from exod.scheduler import run as run_tasks
 from exod.scheduler.plan import Plan
 from exod.schemas import LIGHTCURVES
-from exod.tablefiles.fits import row_groups
 
 _CURVE = Nested("lightcurve", LIGHT_CURVE)
 

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from exod.archive import Archive, open_archive
 from exod.archive.derived import EXPLORER, Derived, DerivedFile, derived_products
 from exod.archive.increments import NewVersion, deriving
-from exod.archive.parquet import to_arrow
+from exod.archive.parquet import row_groups, to_arrow
 from exod.archive.questions.detections import Rows, detections
 from exod.archive.snapshot import MATCHES, Snapshot
 from exod.archive.store import Store, reported
@@ -40,7 +40,6 @@ from exod.stages.explore.photons import (
 )
 from exod.stages.explore.runs import PROGRESS, progress_rows
 from exod.stages.explore.similar import NEIGHBOUR_ROWS, SimilarCurves
-from exod.tablefiles.fits import row_groups
 
 NEEDED: Final = ("unique", "features", "flags")
 """The products that it is made of, besides cross-matches."""

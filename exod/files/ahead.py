@@ -1,0 +1,41 @@
+"""Work on files that threads do ahead of what takes its results, one after the other."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def done_ahead(
+    function: Callable[[Item], Result], items: Iterable[Item], *, threads: int, waiting: int
+) -> Iterator[Result]:
+    """What a function makes of each item, in their order; threads work on the next ones meanwhile.
+
+    Parameters
+    ----------
+    function : callable
+        What is done with an item; an error appears in its turn.
+    items : iterable
+        The items, taken as they are needed.
+    threads : int
+        Items that are worked on at once.
+    waiting : int
+        Items that are taken before the first result is: so many results are in memory at most.
+
+    Examples
+    --------
+    >>> list(done_ahead(abs, range(-2, 1), threads=2, waiting=2))
+    [2, 1, 0]
+    """
+    with ThreadPoolExecutor(threads) as pool:
+        todo = (pool.submit(function, item) for item in items)
+        begun: deque[Future[Result]] = deque(islice(todo, waiting))
+        while begun:
+            yield begun.popleft().result()
+            begun.extend(islice(todo, 1))
