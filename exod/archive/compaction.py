@@ -250,8 +250,9 @@ def compact(store: Store, ledger: pa.Table, file_bytes: float, *, anew: bool = F
     tables: dict[str, tuple[CompactFile, ...]] = {}
     with new_version(store, COMPACT) as version:
         for name, table in TABLES.items():
-            groups = _by_sky(source, table) if name == _SKY else _gathered(source.read(table))
             limit = SKY_GROUP_ROWS if name == _SKY else GROUP_ROWS
+            rows = source.read(table)
+            groups = _by_sky(rows, table) if name == _SKY else _gathered(rows, limit)
             tables[name] = tuple(_write(store, table, groups, version, file_bytes, limit))
         obsids, attempts = (chosen[name].to_pylist() for name in ("obsid", "attempt"))
         attempt_of = dict(zip(obsids, attempts, strict=True))
@@ -299,7 +300,8 @@ def _divided(layers: Sequence[Layer], ledger: pa.Table) -> tuple[list[Layer], pa
             weight += sizes[found].sum()
         else:
             kept.append(layer)
-    return kept[::-1], ledger.filter(pa.array(is_chosen))
+    # A filter copies what it keeps.
+    return kept[::-1], ledger if is_chosen.all() else ledger.filter(pa.array(is_chosen))
 
 
 def _weights(ledger: pa.Table) -> np.ndarray:
@@ -351,7 +353,7 @@ class _Source:
                 yield rows
 
 
-def _gathered(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+def _gathered(tables: Iterable[pa.Table], group_rows: int) -> Iterator[pa.Table]:
     """Put the rows of observations together until they fill a row group."""
     gathered: list[pa.Table] = []
     rows = size = 0
@@ -359,7 +361,7 @@ def _gathered(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
         gathered.append(table)
         rows += table.num_rows
         size += table.nbytes
-        full = rows >= GROUP_ROWS or size >= GROUP_BYTES
+        full = rows >= group_rows or size >= GROUP_BYTES
         if full or len(gathered) >= GROUP_TABLES:
             gathered = [pa.concat_tables(gathered).combine_chunks()]
         if full:
@@ -369,18 +371,19 @@ def _gathered(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
         yield pa.concat_tables(gathered).combine_chunks()
 
 
-def _by_sky(source: _Source, table: Table) -> Iterator[pa.Table]:
+def _by_sky(tables: Iterable[pa.Table], table: Table) -> Iterator[pa.Table]:
     """Rows of the whole table in order of the sky; on disk meanwhile is a copy of them."""
     # DuckDB, which readers of the pointer do without.
     from exod.archive.questions.sorting import row_order, rows_in_order
 
+    piece_rows = SKY_GROUPS * SKY_GROUP_ROWS
     with tempfile.TemporaryFile() as copy, tempfile.TemporaryFile() as scratch:
         with pq.ParquetWriter(copy, table.schema, compression="lz4", use_dictionary=False) as sink:
-            for rows in _gathered(source.read(table)):
-                sink.write_table(rows, row_group_size=GROUP_ROWS)
+            for rows in _gathered(tables, piece_rows):
+                sink.write_table(rows, row_group_size=piece_rows)
         with pq.ParquetFile(copy) as file:
             order = row_order(file, sky_pixels, ("ra_deg", "dec_deg"), table.sort_by)[1]
-            for rows in rows_in_order(file, order, SKY_GROUPS * SKY_GROUP_ROWS, scratch):
+            for rows in rows_in_order(file, order, piece_rows, scratch):
                 for start in range(0, len(rows), SKY_GROUP_ROWS):
                     yield rows.slice(start, SKY_GROUP_ROWS)
 

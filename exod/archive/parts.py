@@ -22,7 +22,7 @@ from exod.archive.compaction import (
 )
 from exod.archive.derived import DerivedFile
 from exod.archive.ledger.entry import AFTER_ALL, StoredFile
-from exod.archive.ledger.table import read_ledger, stored_files
+from exod.archive.ledger.table import file_columns, read_ledger, stored_files
 from exod.archive.parquet import Conditions, arrow_texts, read_file, to_pandas
 from exod.archive.store import Store
 from exod.schemas.columns import Table
@@ -137,7 +137,7 @@ class Holdings:
             for layer, outdated in self._layers
             for file in layer.tables[name]
         ]
-        rows = self.ledger.filter(self._single)
+        rows = self.ledger.select(file_columns(name)).filter(self._single)
         if obsids is not None:
             wanted = sorted(obsids)
             found = [piece for piece in found if _has_any(wanted, piece)]

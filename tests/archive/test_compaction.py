@@ -299,17 +299,15 @@ def test_files_are_sorted_and_as_the_pointer_says(archive: Archive) -> None:
 
 @given(
     seed=st.integers(0, 1000),
-    group_rows=st.integers(1, 90),
     sky_rows=st.integers(1, 50),
     sky_groups=st.integers(1, 3),
 )
 @settings(max_examples=8, deadline=None)
 def test_the_order_of_the_sky_does_not_depend_on_memory(
-    seed: int, group_rows: int, sky_rows: int, sky_groups: int
+    seed: int, sky_rows: int, sky_groups: int
 ) -> None:
     frames = []
     with tempfile.TemporaryDirectory() as root, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compaction, "GROUP_ROWS", group_rows)
         patch.setattr(compaction, "SKY_GROUP_ROWS", sky_rows)
         patch.setattr(compaction, "SKY_GROUPS", sky_groups)
         archive = Archive.create(root, Config())

@@ -105,6 +105,11 @@ class LedgerTable:
         return found
 
 
+def file_columns(name: str) -> list[str]:
+    """The columns of the ledger that `stored_files` needs."""
+    return ["obsid", "attempt", *(f"{name}.{what}" for what in _ABOUT)]
+
+
 def stored_files(rows: pa.Table, name: str) -> Iterator[StoredFile]:
     """Files of a table, in the order of the observations.
 
@@ -115,8 +120,7 @@ def stored_files(rows: pa.Table, name: str) -> Iterator[StoredFile]:
     name : str
         The table; observations without rows of it have no file.
     """
-    columns = ("obsid", "attempt", *(f"{name}.{what}" for what in _ABOUT))
-    chosen = rows.select(columns).filter(pc.greater(rows[f"{name}.rows"], 0))
+    chosen = rows.select(file_columns(name)).filter(pc.greater(rows[f"{name}.rows"], 0))
     for batch in chosen.to_batches(_BATCH):
         for row in zip(*(column.to_pylist() for column in batch), strict=True):
             obsid, attempt, count, size, digest = row
