@@ -177,7 +177,11 @@ def progress_page(scheduler: Scheduler, variables: dict[str, Any], document: Doc
     }
     table = DataTable(
         source=source,
-        columns=[TableColumn(field=name, title=title) for name, title in titles.items()],
+        columns=[
+            TableColumn(field=name, title=title, width=400 if name == "run" else 150)
+            for name, title in titles.items()
+        ],
+        reorderable=False,
         index_position=None,
         height=300,
         sizing_mode="stretch_width",

@@ -2,6 +2,9 @@
 
 import { h, svg } from "./dom.js";
 
+/** Bars whose numbers are all shown at once. */
+const FEW = 8;
+
 /** One bar of parts [name, count, colour], with a key of the counts below it. */
 export function stackedBar(parts, label) {
   const all = parts.reduce((sum, [, count]) => sum + count, 0) || 1;
@@ -35,7 +38,7 @@ export function barChart(title, lines, heads, key = "") {
     svg("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", class: "bars", role: "img",
       "aria-label": `${title}: ${told} of ${lines.length} bars are not empty, the largest is ${largest.toLocaleString("en")}. The table has all numbers.` }, boxes),
     h("div", { class: "axis small quiet" }, h("span", {}, String(lines[0]?.[0] ?? "")), h("span", {}, `largest ${largest.toLocaleString("en")}`), h("span", {}, String(lines.at(-1)?.[0] ?? ""))),
-    h("details", {}, h("summary", {}, "Table"),
+    h("details", { open: lines.length <= FEW }, h("summary", {}, "Table"),
       h("div", { class: "scroll values", tabindex: 0, role: "region", "aria-label": `Table of ${title}` },
         h("table", {}, h("caption", { class: "hidden" }, title),
           h("thead", {}, h("tr", {}, heads.map((head, place) => h("th", { scope: "col", class: place ? "number" : null }, head)))),
