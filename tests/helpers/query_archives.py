@@ -71,7 +71,7 @@ def add_products(archive: Archive) -> None:
         {"region_num": n, "srcid": s, "change": "new", "other": -1, "version": "1"}
         for n, s in zip(sources["region_num"], sources["srcid"], strict=True)
     ]
-    _publish(
+    publish_tables(
         archive,
         "unique",
         {
@@ -82,12 +82,12 @@ def add_products(archive: Archive) -> None:
     )
     keys = regions[["detid", "runid", "obsid"]]
     features = keys.assign(length=np.arange(len(keys)) % 40)
-    _publish(archive, "features", {FEATURES: fill(FEATURES, features.to_dict("records"))})
+    publish_tables(archive, "features", {FEATURES: fill(FEATURES, features.to_dict("records"))})
     flags = keys.assign(
         filt_hot_pixel=np.arange(len(keys)) % 4 == 0, filt_5sig=np.arange(len(keys)) % 3 == 0
     )
-    _publish(archive, "flags", {FLAGS: fill(FLAGS, flags.to_dict("records"))})
-    _publish(archive, "xmatch-gaia", {GAIA: counterparts(sources)})
+    publish_tables(archive, "flags", {FLAGS: fill(FLAGS, flags.to_dict("records"))})
+    publish_tables(archive, "xmatch-gaia", {GAIA: counterparts(sources)})
 
 
 def counterparts(sources: pd.DataFrame) -> pd.DataFrame:
@@ -104,7 +104,7 @@ def counterparts(sources: pd.DataFrame) -> pd.DataFrame:
     return GAIA.frame(frame.assign(**dict.fromkeys(others, np.nan)))
 
 
-def _publish(archive: Archive, product: str, tables: dict[Table, pd.DataFrame]) -> None:
+def publish_tables(archive: Archive, product: str, tables: dict[Table, pd.DataFrame]) -> None:
     """In two files each, so that something is left to skip."""
     declared = DERIVED.get(product, tuple(tables))
     with deriving(archive.store, product, declared) as new:

@@ -11,10 +11,10 @@ const MEANING = {
   gone: "no detection is left of them",
   merged: "their detections are now those of another source",
   split: "detections were taken from another source",
-  returned: "gone at an earlier version, and there again",
-  adopted: "their number was taken from another catalogue",
+  returned: "had ended at an earlier version, and are there again",
+  adopted: "sources of another catalogue, under its names",
   renamed: "the same source under another name",
-  unobserved: "their observations are not in the archive any more",
+  unobserved: "sources of another catalogue where nothing was observed",
 };
 
 const SHOWN = 500;
@@ -41,7 +41,7 @@ async function content(state) {
   }
   const last = versions.at(-1)[0];
   const to = numbers.get(state.get("b")) ?? last;
-  const from = state.get("a") === START ? 0 : (numbers.get(state.get("a")) ?? to - 1);
+  const from = state.get("a") === START ? versions[0][0] - 1 : (numbers.get(state.get("a")) ?? to - 1);
   if (from >= to) return [choice(versions, from, to), h("p", { role: "alert" }, "The first version is not before the second; choose others.")];
   const found = changes.filter(({ generation }) => generation > from && generation <= to);
   const kinds = [...new Set([...Object.keys(MEANING), ...found.map((one) => one.change)])];
