@@ -147,7 +147,9 @@ def verdicts(states: pd.DataFrame) -> pd.DataFrame:
     agreed = (most >= LEAST_EQUAL) & (2 * most > total)
     verdict = np.where(agreed, np.array(LABELS, object)[best], CONFLICT)
     verdict[total < LEAST_EQUAL] = OPEN
-    vetters = states.groupby("region_num")["vetter"].agg(lambda names: ",".join(sorted(names)))
+    names: list[list[str]] = [[] for _ in numbers]
+    for number, vetter in zip(place.tolist(), states["vetter"].to_list(), strict=True):
+        names[number].append(vetter)
     return VERDICTS.frame(
         pd.DataFrame(
             {
@@ -157,7 +159,7 @@ def verdicts(states: pd.DataFrame) -> pd.DataFrame:
                 "n_stale": np.bincount(place[stale], minlength=len(numbers)),
                 "verdict": verdict,
                 "conflict": verdict == CONFLICT,
-                "vetters": vetters.reindex(numbers).to_numpy(object),
+                "vetters": [",".join(sorted(own)) for own in names],
             }
         )
     )

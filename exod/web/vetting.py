@@ -8,6 +8,8 @@ from threading import Lock
 from typing import Any, Final, Literal
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from exod.archive import Archive
 from exod.archive.votes import VoteLog
@@ -40,6 +42,7 @@ class Ballot:
         self._log = VoteLog(archive.store)
         self._lock = Lock()
         self._judged: tuple[tuple[int, str], Judged] | None = None
+        self._detections: tuple[str, np.ndarray, pa.ChunkedArray] | None = None
 
     def judged(self) -> Judged:
         """What vetters think now; put together again only if a vote or the sources are new."""
@@ -61,9 +64,28 @@ class Ballot:
         ArchiveError
             If it cannot be written; it does not count then.
         """
-        detid = _best_detection(product, number)
+        detid = self._best_detection(product, number)
         seen = {"detid": detid, "unique_version": product.meta["products"]["unique"]}
         return self._log.add(vetter, region_num=number, label=label, **seen, **more)
+
+    def _best_detection(self, product: Product, number: int) -> str:
+        with self._lock:
+            if self._detections is None or self._detections[0] != product.version:
+                with product.opened("sources.parquet") as source:
+                    found = pq.read_table(source, columns=["region_num", "best_detid"])
+                found = found.sort_by("region_num").combine_chunks()
+                self._detections = (
+                    product.version,
+                    found["region_num"].to_numpy(),
+                    found["best_detid"],
+                )
+            _, numbers, detids = self._detections
+        place = int(np.searchsorted(numbers, number))
+        if place == len(numbers) or numbers[place] != number:
+            raise InputError(
+                f"The pages have no source {number}; if sources were made anew, reload the page."
+            )
+        return str(detids[place].as_py() or "")
 
     def of_source(self, vetter: str, number: int) -> dict[str, Any]:
         """The votes on a source: those of others only to a vetter who has voted."""
@@ -160,13 +182,3 @@ def _conflicts(judged: Judged) -> np.ndarray:
 def _shown(row: Mapping[Any, Any]) -> dict[str, Any]:
     """A vote as JSON has it."""
     return {name: getattr(row[name], "item", lambda name=name: row[name])() for name in _SHOWN}
-
-
-def _best_detection(product: Product, number: int) -> str:
-    chosen = selection(product.about("sources"), "sources", {"where": f"region_num == {number}"})
-    found = rows(product, chosen, ["best_detid"], 1)
-    if not found:
-        raise InputError(
-            f"The pages have no source {number}; if the sources were made anew, reload the page."
-        )
-    return str(found[0]["best_detid"] or "")

@@ -1,0 +1,64 @@
+"""Vetting with the keyboard: a key votes and goes on, nobody sees others' votes before."""
+
+from __future__ import annotations
+
+from playwright.sync_api import expect
+
+from exod.archive import Archive
+from exod.archive.votes import VoteLog
+
+NOTE = "<img src=x onerror=alert(1)>"
+
+
+def name_of(visitor) -> str:
+    return visitor.page.inner_text(".vetting h2 a")
+
+
+def moved_on(visitor, name: str) -> None:
+    expect(visitor.page.locator(".vetting h2 a")).not_to_have_text(name)
+    expect(visitor.page.locator(".voting p[aria-live]")).not_to_be_empty()
+
+
+def test_a_queue_is_voted_on_with_keys(visitor, explored: Archive) -> None:
+    page = visitor.page
+    if visitor.mode == "static":
+        visitor.visit("/vet")
+        expect(page.locator("main")).to_contain_text("A published site has no vetting")
+        return
+    log = VoteLog(explored.store)
+    visitor.visit("/vet?sort=region_num")
+    page.fill("input[name=vetter]", "Ada")
+    page.keyboard.press("Enter")
+    first = name_of(visitor)
+    number = min(explored.unique.compute()["region_num"])
+    log.add("Bo", region_num=number, label="real", note=NOTE)
+    page.reload()
+    visitor.wait()
+    expect(page.locator(".voting")).to_contain_text("You have not voted on it")
+    assert "Bo" not in page.inner_text(".voting")
+    page.keyboard.press("n")
+    page.keyboard.type("a flare 2 0")
+    page.keyboard.press("Enter")
+    page.keyboard.press("1")
+    moved_on(visitor, first)
+    second = name_of(visitor)
+    page.keyboard.press("k")
+    moved_on(visitor, second)
+    # What others think is shown now, and their notes are text.
+    expect(page.locator(".voting")).to_contain_text("Verdict: real")
+    expect(page.locator(".voting li")).to_have_text(f"Bo: ✓ real {NOTE}")
+    assert page.locator(".voting img").count() == 0
+    expect(page.locator("button[aria-pressed=true]")).to_contain_text("real")
+    page.keyboard.press("z")
+    expect(page.locator("[role=status]")).to_contain_text("no vote")
+    expect(page.locator(".voting")).to_contain_text("You have not voted on it")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.keyboard.press("Escape")
+    own = [row for row in log.rows().to_pylist() if row["vetter"] == "Ada"]
+    assert [(row["label"], row["region_num"]) for row in own] == [
+        ("real", number),
+        ("none", number),
+    ]
+    assert own[0]["note"] == "a flare 2 0"
+    assert own[0]["seconds"] > 0
