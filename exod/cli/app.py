@@ -21,6 +21,7 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from exod import __version__
+from exod.__main__ import INTERRUPTED, SENTENCE
 from exod.errors import ConfigError, ExodError, without_credentials
 
 PIPE_CLOSED = 128 + signal.SIGPIPE
@@ -82,8 +83,10 @@ class _Commands(TyperGroup):
             complain(f"exod: {error}")
             code = 2 if isinstance(error, ConfigError) else 1
         except KeyboardInterrupt:
-            complain("exod: interrupted; what is done is kept, and the same command continues.")
-            code = 130
+            # Whoever asks twice is told once.
+            with suppress(KeyboardInterrupt):
+                complain(SENTENCE)
+            code = INTERRUPTED
         raise typer.Exit(code)
 
 

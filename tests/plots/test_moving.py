@@ -116,6 +116,19 @@ def test_ffmpeg_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert [path.name for path in tmp_path.iterdir()] == ["bin"]
 
 
+def test_ctrl_c_that_ends_ffmpeg_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(tmp_path, monkeypatch, "sys.stdin.buffer.read(); sys.exit(255)")
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    cube, which = cube_of(), np.ones(6, bool)
+    moving = MovingCube(RUN, cube, ~which)
+    with pytest.raises(KeyboardInterrupt):
+        save_movie(moving, cube, which, tmp_path / "cube.mp4", 10.0, advance=interrupt)
+    assert [path.name for path in tmp_path.iterdir()] == ["bin"]
+
+
 def test_what_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ConfigError, match=r"ffmpeg, which makes MP4, is not installed"):

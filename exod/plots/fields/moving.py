@@ -217,6 +217,9 @@ def _write_mp4(moving: MovingCube, shown: Iterator[None], path: Path, per_second
             for _ in shown:
                 writer.grab_frame()
     except (OSError, subprocess.CalledProcessError) as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            # Ctrl-C reaches both, and that ffmpeg has ended is no news.
+            raise error.__context__ from None
         said = (getattr(error, "stderr", "") or str(error)).strip().splitlines()
         why = said[-1] if said else "no reason given"
         raise ExodError(
