@@ -12,10 +12,7 @@ import threading
 from contextlib import suppress
 from typing import Any, Final
 
-INTERRUPTED: Final = 128 + signal.SIGINT
-"""Exit code of what Ctrl-C ended, as of programs that die of it."""
-
-SENTENCE: Final = "exod: interrupted; what is done is kept, and the same command continues."
+from exod.errors import INTERRUPTED, INTERRUPTION
 
 _AGAIN_SECONDS: Final = 0.01
 
@@ -46,7 +43,7 @@ def end_at_interrupts() -> None:
 def _end(*_: object) -> None:
     # An exception would end in a traceback, or be lost in a callback of the import system.
     with suppress(OSError):
-        os.write(2, f"{SENTENCE}\n".encode())
+        os.write(2, f"{INTERRUPTION}\n".encode())
     os._exit(INTERRUPTED)
 
 

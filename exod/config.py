@@ -30,6 +30,9 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Band = tuple[float, float]
 Method = Literal["search", "exod1", "exod1-ks"]
 
+HOT_PIXEL_WORDS: Final = frozenset({"find", "off", "4xmm-dr14"})
+"""What ``selection.hot_pixels`` may be instead of the path of a table."""
+
 EXOD1_SIGMA: Final = 4.0
 """Threshold of EXOD I, standard deviations of the variability image above its mean."""
 
@@ -50,12 +53,19 @@ class Selection(_Settings):
         Quality flags from the selection expression in the header, or no flag cut.
     hot_pixels : str
         ``"find"`` them in the data, ``"off"``, ``"4xmm-dr14"`` for the table of that catalogue,
-        or the path of a table with the columns INSTRUME, CCDNR, RAWX, RAWY (or RAWY1 and RAWY2,
-        first and last), REV1, REV2, each of whose rows must be pixels of a camera.
+        in small or capital letters, or the path of a table with the columns INSTRUME, CCDNR, RAWX,
+        RAWY (or RAWY1 and RAWY2, first and last), REV1, REV2, each of whose rows must be pixels of
+        a camera.
     """
 
     flags: Literal["header", "none"] = "header"
     hot_pixels: str = "find"
+
+    @field_validator("hot_pixels")
+    @classmethod
+    def _known_word(cls, value: str) -> str:
+        # So that the same choice has the same fingerprint.
+        return value.lower() if value.lower() in HOT_PIXEL_WORDS else value
 
 
 class Cube(_Settings):

@@ -7,6 +7,13 @@ ledger stores it. Anything else that is raised is a defect in exod.
 from __future__ import annotations
 
 import re
+from typing import Final
+
+INTERRUPTED: Final = 130
+"""Exit code of what Ctrl-C ended, as of programs that die of it: 128 and the number of SIGINT."""
+
+INTERRUPTION: Final = "exod: interrupted; what is done is kept, and the same command continues."
+"""What is said then."""
 
 
 class ExodError(Exception):

@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -375,11 +375,14 @@ def _is_compact(path: str) -> bool:
     return path.startswith(f"{COMPACT}/")
 
 
+_AGAIN: Final = "open the table again or, if that does not help"
+
+
 def _gone(store: Store, path: str) -> tuple[str, str]:
     if _is_compact(path):
-        remedy = f"open the table again or, if that does not help, {_remedy(store, path)}"
-        return "the archive was probably compacted again", remedy
-    return "its observation was probably processed again", "open the table again"
+        return "the archive was probably compacted again", f"{_AGAIN}, {_remedy(store, path)}"
+    remedy = f"{_AGAIN}, `exod verify {store.root}` says what to do"
+    return "its observation was probably processed again", remedy
 
 
 def _remedy(store: Store, path: str) -> str:

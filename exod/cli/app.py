@@ -21,8 +21,13 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from exod import __version__
-from exod.__main__ import INTERRUPTED, SENTENCE
-from exod.errors import ConfigError, ExodError, without_credentials
+from exod.errors import (
+    INTERRUPTED,
+    INTERRUPTION,
+    ConfigError,
+    ExodError,
+    without_credentials,
+)
 
 PIPE_CLOSED = 128 + signal.SIGPIPE
 """Exit code if whoever reads the output has enough of it, as of programs that die of that."""
@@ -85,7 +90,7 @@ class _Commands(TyperGroup):
         except KeyboardInterrupt:
             # Whoever asks twice is told once.
             with suppress(KeyboardInterrupt):
-                complain(SENTENCE)
+                complain(INTERRUPTION)
             code = INTERRUPTED
         raise typer.Exit(code)
 

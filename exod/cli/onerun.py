@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from exod.cli.options import existing, numbers, read_config, storage_options
-from exod.errors import ConfigError, plural
+from exod.errors import ConfigError, InputError, plural
 
 if TYPE_CHECKING:
     from exod.archive import Archive
@@ -93,6 +93,11 @@ def archive_of(places: list[str], storage: str | None) -> tuple[Archive | None, 
             raise ConfigError(
                 f"{root} has {plural(len(obsids), 'observation')}; name those that are wanted, as "
                 f"exod status shows them."
+            )
+    for obsid in obsids:
+        if archive.entry(obsid) is None:
+            raise InputError(
+                f"{root} has no observation {obsid}; exod status {root} shows what it has."
             )
     return archive, obsids
 

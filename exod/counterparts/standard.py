@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -129,16 +129,17 @@ def wanted(catalogue: Catalogue, there: Collection[str], origin: str) -> dict[st
     may_lack = {True, "copy"} if catalogue.method in {"table", "hats"} else {True}
     optional = {column.name for column in catalogue.columns if column.optional in may_lack}
     found = {name: find(names, there) for name, names in asked.items()}
-    # A position may be a column that is asked for, too.
-    missing = dict.fromkeys(
-        " or ".join(asked[name])
-        for name, is_there in found.items()
-        if is_there is None and name not in optional
-    )
+    missing: list[Sequence[str]] = []
+    for name in (name for name, is_there in found.items() if is_there is None):
+        # A position may be a column that is asked for, too, by fewer names or in another order.
+        is_told = any(set(asked[name]) <= set(names) for names in missing)
+        if name not in optional and not is_told:
+            missing.append(asked[name])
     if missing:
+        lacking = ", ".join(" or ".join(names) for names in missing)
         listed = ", ".join(sorted(there)[:30])
         raise InputError(
-            f"{origin} lacks the columns {', '.join(missing)} of {catalogue.name}; it has {listed}."
+            f"{origin} lacks the columns {lacking} of {catalogue.name}; it has {listed}."
         )
     return {name: is_there for name, is_there in found.items() if is_there is not None}
 

@@ -111,14 +111,23 @@ def save_detection(
 
     Parameters and exceptions are those of `save_observation`, with a region identifier.
     """
-    try:
-        tables = _observation(archive, detid[:10])
-    except InputError as error:
-        raise ArchiveError(
-            f"{detid!r} is no region, observation or source: a region begins with the ten digits "
-            f"of its obsid, a source with EXOD J."
-        ) from error
+    tables = _observation_of_region(archive, detid)
     return save_figures(_figures_of_region(archive, tables, detid), Path(folder), drawing)
+
+
+def check_name(archive: Archive, name: str) -> None:
+    """Refuse a region or an observation that `save_detection` and `save_observation` would refuse.
+
+    Raises
+    ------
+    ArchiveError
+        If the archive does not have it.
+    """
+    if name.isdigit():
+        _observation(archive, name, ("observations",))
+    else:
+        tables = _observation_of_region(archive, name, ("observations", "regions"))
+        _row(tables["regions"], "detid", name)
 
 
 def _figures_of_region(
@@ -128,9 +137,21 @@ def _figures_of_region(
     yield from _image(tables, detid.rpartition("_")[0])
 
 
-def _observation(archive: Archive, obsid: str) -> Frames:
+def _observation_of_region(
+    archive: Archive, detid: str, needed: tuple[str, ...] = _NEEDED
+) -> Frames:
+    try:
+        return _observation(archive, detid[:10], needed)
+    except InputError as error:
+        raise ArchiveError(
+            f"{detid!r} is no region, observation or source: a region begins with the ten digits "
+            f"of its obsid, a source with EXOD J."
+        ) from error
+
+
+def _observation(archive: Archive, obsid: str, needed: tuple[str, ...] = _NEEDED) -> Frames:
     """The tables of one observation that pictures need, read from its own files."""
-    tables = archive.observation(obsid, *_NEEDED)
+    tables = archive.observation(obsid, *needed)
     if tables["observations"].empty:
         entry = archive.entry(obsid)
         reason = f": {entry.reason}" if entry and entry.reason else "."

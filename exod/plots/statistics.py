@@ -281,9 +281,10 @@ def draw_thumbnail(curve: pd.DataFrame, t_bin: float) -> Figure:
     starts = curve["time"].to_numpy(float)
     edges = (np.append(starts, starts[-1] + t_bin) - starts[0]) / 1000
     group = np.arange(0, len(starts), max(1, -(-len(starts) // STEPS)))
-    masked = curve["bccd"].to_numpy(bool)
-    n = np.where(masked, np.nan, curve["n"].to_numpy(float))
-    mu = np.where(masked, np.nan, curve["mu"].to_numpy(float))
+    n, mu = (curve[name].to_numpy(float) for name in ("n", "mu"))
+    # With `cube.mask_bad_ccd` off such frames have data as all others.
+    masked = curve["bccd"].to_numpy(bool) & (mu <= 0) & (n == 0)
+    n, mu = np.where(masked, np.nan, n), np.where(masked, np.nan, mu)
     steps = np.append(edges[group], edges[-1])
     # The largest of a group: a burst of one frame must not be averaged away.
     axes.stairs(np.fmax.reduceat(n, group), steps, baseline=None, color=BLUE, lw=1)

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -53,6 +53,18 @@ MATCH_ARCSEC = 20.0
 """A region within this distance of a signal has found it."""
 
 
+class SearchFollower(Protocol):
+    """What is told how a search goes on, as `exod.cli.progress.Follower`."""
+
+    def dashboard(self, link: str) -> None:
+        """Hear where the dashboard is."""
+        ...
+
+    def report(self, outcome: Outcome) -> Outcome:
+        """Hear of one outcome, and return it."""
+        ...
+
+
 @dataclass(frozen=True)
 class DemoResult:
     """Where the results are, the seconds of the search, and which signals were found."""
@@ -69,7 +81,7 @@ def run_demo(
     folder: Path,
     scheduler: str,
     say: Callable[[str], None],
-    follow: Callable[..., AbstractContextManager[Any]],
+    follow: Callable[[int], AbstractContextManager[SearchFollower]],
     drawing: Drawing | None = None,
 ) -> DemoResult:
     """Run the demo in `folder`.
@@ -83,7 +95,7 @@ def run_demo(
     say : callable
         Is told what is going on.
     follow : callable
-        As `exod.cli.progress.follow`.
+        Takes the number of observations, and gives a context with what is told of each.
     drawing : Drawing, optional
         Format, size and style of the pictures.
     """

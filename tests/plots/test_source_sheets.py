@@ -209,6 +209,10 @@ def test_the_command(
     name = names(archive)[1]
     code, said, _ = command("plot", archive.root, name, "--to", tmp_path, "--format", "svg")
     assert (code, said) == (0, f"{tmp_path / name.replace(' ', '_')}.svg\n")
+    for unknown in ("EXOD J99", "0999999999", "nothing", f"{'0' * 10}_0_50_0.2_12.0_0"):
+        to = tmp_path / "before"
+        code, said, _ = command("plot", archive.root, name, unknown, "--to", to)
+        assert (code, said, to.exists()) == (1, "", False)
     code, _, said = command("plot", archive.root, "EXOD J1", "--to", tmp_path)
     assert (code, said.count("\n")) == (1, 1)
     code, _, said = command("plot", archive.root, "EXOD J990000.0+000000", "--to", tmp_path)

@@ -115,6 +115,27 @@ def test_names_and_numbers_come_from_elsewhere(fresh, tmp_path, kind):
         assert numbered(archive).set_index("region_num")["srcid"][50] == "EXOD J0"
 
 
+@pytest.mark.parametrize("folder", ["hats/sources", "hats", "release"])
+def test_names_come_from_a_hats_catalogue(fresh, tmp_path, folder):
+    """Whole, in the folder of catalogues, or what was kept of a release."""
+    sources = fresh.unique.compute()[["srcid", "ra_deg", "dec_deg", "region_num"]]
+    sources["region_num"] = [40, 7, 12, 30]
+    release = tmp_path / "release"
+    catalogue = release / "hats" / "sources"
+    for pixel, rows in enumerate((sources[:1], sources[1:])):
+        part = catalogue / "dataset" / "Norder=0" / "Dir=0" / f"Npix={pixel}.parquet"
+        part.parent.mkdir(parents=True, exist_ok=True)
+        rows.to_parquet(part, index=False)
+    (catalogue / "dataset" / "_metadata").write_bytes(b"of all")
+    (catalogue / "hats.properties").write_text("obs_collection=sources\n")
+    (release / MANIFEST).write_text(json.dumps({"kind": KIND}))
+    found = read_adopted(release if folder == "release" else release / folder)
+    pd.testing.assert_frame_equal(
+        found.rows[sources.columns], sources.reset_index(drop=True), check_dtype=False
+    )
+    assert found.next_number == 41
+
+
 def test_what_was_not_observed_is_not_gone(fresh, tmp_path):
     """Only a source whose place was looked at can be gone; both come back with their names."""
     beside = {"ra_deg": PLACES[0][0], "dec_deg": PLACES[0][1] + 0.03}

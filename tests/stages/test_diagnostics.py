@@ -154,6 +154,10 @@ def test_the_command_draws_from_an_archive(small: Path, tmp_path: Path, command:
     assert command("detect", small / GOOD, "--archive", root, *options)[0] == 0
     for product in ("features", "flags"):
         assert command(product, root, "--scheduler", "sync")[0] == 0
+    code, said, wrong = command("sheets", root, GOOD, "1111111111", "--to", to)
+    assert (code, said) == (1, "")
+    assert wrong.startswith(f"exod: {root} has no observation 1111111111")
+    assert not to.exists(), "nothing is drawn before it is said"
     assert command("sheets", root, GOOD, "--to", to)[0] == 0
     names = {path.name.removeprefix(f"{GOOD}_0_200_0.2_12.0_") for path in to.iterdir()}
     parts = ("template", "frames", "ccds", "energies", "detector_plane", "region_energies")
@@ -181,6 +185,9 @@ def test_wrong_usage_is_one_sentence(small: Path, tmp_path: Path, command: Comma
     Archive.create(tmp_path / "archive", Config())
     code, _, wrong = command("sheets", tmp_path / "archive", "--preset", "deep")
     assert (code, "its settings" in wrong) == (2, True)
+    code, _, wrong = command("sheets", small, tmp_path / "archive")
+    assert code == 2
+    assert f"{tmp_path / 'archive'} is an archive: give one archive alone, or event" in wrong
     assert not (tmp_path / "sheets").exists()
 
 
@@ -192,7 +199,7 @@ def test_one_bad_observation_does_not_stop_the_others(
     code, said, wrong = command("sheets", bad, good, "1111111111", "--to", tmp_path / "sheets")
     assert code == 1
     assert said.count(GOOD) == 0, "only the observation that was asked for"
-    assert "There is no observation 1111111111 there" in wrong
+    assert "There is no observation 1111111111 among the files" in wrong
     code, said, wrong = command("sheets", bad, good, "--to", tmp_path / "sheets")
     assert code == 1
     assert f"{OTHER} cannot be drawn" in wrong

@@ -205,6 +205,7 @@ def test_what_cannot_be(
     [
         ([], 2, "has 2 observations; name those that are wanted"),
         (["0900000999"], 1, "no observation 0900000999"),
+        ([GOOD, "0900000999"], 1, "no observation 0900000999"),
         ([GOOD, "--preset", "deep"], 2, "--preset is for event files"),
         ([GOOD, "--t-bin", "7"], 1, f"has no run {GOOD}_0_7_0.2_12.0; it has {RUNID}"),
         ([GOOD, "--t-bin", "x"], 2, "--t-bin takes numbers"),

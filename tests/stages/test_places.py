@@ -29,6 +29,7 @@ from exod.archive import Archive, open_archive
 from exod.config import Config
 from exod.errors import ConfigError, InputError
 from exod.observation.times import mission_seconds, utc_date
+from exod.plots.lightcurves.curves import Curve
 from exod.pps import find_observations
 from exod.schemas.conditions.query import parse_position
 from exod.search.subset import search_subset
@@ -366,6 +367,35 @@ def test_the_command(
     assert [name.partition("_at_J")[0] for name in names] == [GOOD, "all"]
     for name in names:
         assert name in said or "all" in name
+
+
+def test_frames_shorter_than_those_of_the_cameras(
+    small: Path, tmp_path: Path, command: Callable[..., tuple[int, str, str]]
+) -> None:
+    """Most have a camera without a photon and are left out, which is said, with the remedy."""
+    (files,), _ = find_observations([small / GOOD])
+    (events, *_) = read_observation(files, Config()).subsets
+    ra, dec = (float(value) for value in events.plane.to_sky(events.x[0] + 0.3, events.y[0] + 0.3))
+    short, span = {"t_bin": 0.2, "between": (events.t_lo, events.t_lo + 1000)}, "are left out and"
+    with pytest.warns(
+        UserWarning, match=r"shorter than the .* s in which .* frame\. Choose longer"
+    ):
+        masked = light_curve_at(small / GOOD, ra, dec, **short)
+    assert masked["bccd"].mean() > 0.5
+    assert not masked.loc[masked["bccd"], "n"].any()
+    config = Config.load(overrides=["cube.mask_bad_ccd=false"])
+    whole = light_curve_at(small / GOOD, ra, dec, config=config, **short)
+    assert whole["n"].sum() > masked["n"].sum()
+    drawn = Curve.of({"t_lo": events.t_lo, "t_bin": 0.2, "sigma": 3.0}, whole)
+    seen = whole["mu"] > 0
+    assert seen.mean() > 0.5
+    np.testing.assert_array_equal(drawn.n[seen], whole["n"][seen])
+    during = ("--between", f"{events.t_lo},{events.t_lo + 1000}")
+    at = ("lightcurve", small / GOOD, "--at", f"{ra},{dec}", "--plots", tmp_path, *during)
+    code, _, wrong = command(*at, "--t-bin", "0.2")
+    assert (code, wrong.count(span), wrong.count("\n")) == (0, 1, 1)
+    code, _, wrong = command(*at, "--t-bin", "200")
+    assert (code, span in wrong) == (0, False)
 
 
 @pytest.mark.parametrize(

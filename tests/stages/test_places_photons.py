@@ -147,6 +147,11 @@ def test_a_file_that_others_open(
         assert (header["MJDREF"], header["TIMESYS"], header["TIMEUNIT"]) == (50814.0, "TT", "s")
         assert (header["OBS_ID"], header["DETID"], header["TAKEN"]) == (GOOD, detid, "box")
         assert header["TTYPE1"] == "TIME"
+        times = expected.rows["TIME"]
+        assert header["TSTART"] <= times.min() <= times.max() <= header["TSTOP"]
+        assert header["TELESCOP"] == "XMM"
+        cameras = set(expected.rows["instrument"])
+        assert header.get("INSTRUME") == (cameras.pop() if len(cameras) == 1 else None)
         x, y = (rows.colnames.index(name) + 1 for name in "XY")
         with warnings.catch_warnings():
             warnings.simplefilter("error")

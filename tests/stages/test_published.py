@@ -107,11 +107,10 @@ def test_what_a_table_lacks_is_told_once(archive, tmp_path):
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     with pytest.raises(InputError) as caught:
         run(archive, str(tmp_path / "other.csv"), tmp_path)
-    named = str(caught.value).partition(" of exod2_detections")[0].split("lacks the columns ")[1]
-    assert len(named.split(", ")) == 4
-    assert len(set(named.replace(", ", " or ").split(" or "))) == len(
-        named.replace(", ", " or ").split(" or ")
-    )
+    lacking = str(caught.value).split("lacks the columns ")[1].partition(" of exod2_detections")[0]
+    names = lacking.replace(", ", " or ").split(" or ")
+    assert len(lacking.split(", ")) == 4
+    assert len(set(names)) == len(names)
 
 
 def test_the_command(archive, published, tmp_path, command):

@@ -5,7 +5,7 @@ import pytest
 from astropy.table import Table
 from helpers.strategies import make_events
 
-from exod.config import Config
+from exod.config import HOT_PIXEL_WORDS, Config
 from exod.errors import ConfigError
 from exod.instruments import EMOS1, EMOS2, EPN
 from exod.observation.hotpixels import hot_pixel_mask, listed_hot_pixels
@@ -141,6 +141,16 @@ def test_what_the_setting_means():
     assert str(hot_pixel_table("mine.csv")) == "mine.csv"
     for name in READY:
         assert hot_pixel_table(name).is_file()
+        assert name in HOT_PIXEL_WORDS
+
+
+@pytest.mark.parametrize("word", ["4XMM-DR14", "OFF", "Find"])
+def test_words_are_known_in_capitals_too(word):
+    chosen, same = (
+        Config.load(overrides=[f"selection.hot_pixels={name}"]) for name in (word, word.lower())
+    )
+    assert chosen == same
+    assert chosen.fingerprint() == same.fingerprint()
 
 
 def pixels_of_the_catalogue(folder, name: str, camera, revolution: int | None = None):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -62,10 +62,15 @@ def plot(
     """
     from exod.archive import open_archive
     from exod.plots import save_detection, save_observation
-    from exod.plots.places.sources import is_source_name, save_source
+    from exod.plots.places.sources import find_source, is_source_name, save_source
+    from exod.plots.saving import check_name
 
     drawing = drawing_of(form, size, style)
     archive = open_archive(root, storage_options(storage))
+    # What is wrong in the last name is said before the first is drawn.
+    for name in names[1:]:
+        check: Callable[..., Any] = find_source if is_source_name(name) else check_name
+        check(archive, name)
     for name in names:
         save: Callable[..., list[Path]] = save_source
         if not is_source_name(name):

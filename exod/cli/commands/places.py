@@ -106,7 +106,7 @@ def lightcurve(
     """
     from exod.schemas.conditions.query import parse_position
     from exod.schemas.places import PLACE_CURVES
-    from exod.stages.places.asking import asked_curves, opened, place_of, region_curves
+    from exod.stages.places.asking import asked_curves, one_archive, place_of, region_curves
     from exod.stages.places.curves import curve_rows
     from exod.stages.places.pictures import draw_curves
 
@@ -122,7 +122,7 @@ def lightcurve(
         "options": storage_options(source),
     }
     during = time_range(between)
-    archive = opened(paths[0], storage_options(storage)) if len(paths) == 1 else None
+    archive = one_archive(paths, storage_options(storage))
     if archive is None and like:
         raise ConfigError(f"--like takes a region of an archive, which {paths[0]} is not.")
     if like and obsid:
@@ -251,3 +251,5 @@ def _show_curves(curves: Sequence[PlaceCurve]) -> None:
         column.overflow = "fold"
     # What reads a pipe wants a line a row.
     (out if out.is_terminal else PlainConsole(width=10_000, highlight=False)).print(table)
+    for note in (item.note for item in curves if item.note):
+        err.print(note, style="yellow", markup=False, soft_wrap=True)

@@ -27,10 +27,8 @@ from exod.cli.options import (
 from exod.errors import ConfigError, plural
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import Any
+    from collections.abc import Sequence
 
-    from exod.archive import Archive
     from exod.config import Config
     from exod.plots.drawing import Drawing
     from exod.pps import ObservationFiles
@@ -71,27 +69,30 @@ def sheets(
     from exod.plots.diagnostics.methodfigures import method_figures
     from exod.plots.drawing import save_figures
     from exod.stages.diagnostics.archivesheets import archive_sheets
-    from exod.stages.diagnostics.asking import one_run
-    from exod.stages.places.asking import opened
+    from exod.stages.diagnostics.asking import found_files, one_run
+    from exod.stages.places.asking import one_archive
 
     drawing = drawing_of(form, size, style)
     paths, obsids = _told_apart(names or [])
     if not paths and not statistics:
         raise ConfigError("Give an archive or event lists to draw, or --statistics.")
-    if statistics:
-        say_paths(save_figures(method_figures(), to, drawing))
     if not paths:
+        say_paths(save_figures(method_figures(), to, drawing))
         return
-    archive = opened(paths[0], storage_options(storage)) if len(paths) == 1 else None
+    archive = one_archive(paths, storage_options(storage))
     if archive is not None and (preset or config or settings):
         raise ConfigError("An archive has its settings; leave out --preset, --config, --set.")
     wanted = archive.config if archive else read_config(config, settings, None, None, None, preset)
     wanted = one_run(wanted, read_config(None, None, t_bin, band, None).cube, t_bin, band)
-    options = storage_options(source)
+    # What is not there is said before anything is drawn.
+    with err.status("Looking for observations"):
+        files, problems = found_files(archive or paths, obsids, storage_options(source))
+    if statistics:
+        say_paths(save_figures(method_figures(), to, drawing))
     if archive is not None:
         with err.status("Reading the archive"):
             say_paths(save_figures(archive_sheets(archive), to, drawing))
-    _draw_observations(archive or paths, obsids, wanted, to, drawing, options)
+    _draw_observations(files, [str(problem) for problem in problems], wanted, to, drawing)
 
 
 def _told_apart(names: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -107,23 +108,17 @@ def _told_apart(names: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def _draw_observations(
-    source: Archive | Sequence[str],
-    obsids: Sequence[str],
+    files: Sequence[ObservationFiles],
+    failures: list[str],
     config: Config,
     folder: Path,
     drawing: Drawing,
-    options: Mapping[str, Any] | None,
 ) -> None:
     """Draw each observation; one that cannot be drawn does not stop the others."""
     from exod.errors import ExodError
     from exod.plots.drawing import save_figures
-    from exod.stages.diagnostics.asking import found_files
     from exod.stages.diagnostics.observationsheets import observation_sheets
 
-    files: list[ObservationFiles]
-    with err.status("Looking for observations"):
-        files, problems = found_files(source, obsids, options)
-    failures = [str(problem) for problem in problems]
     for number, one in enumerate(files, start=1):
         try:
             with err.status(f"Drawing {one.obsid}, {number} of {len(files)}"):

@@ -95,9 +95,10 @@ class Curve:
         rows = rows.sort_values("time")
         starts = rows["time"].to_numpy(float) - float(run["t_lo"])
         stop = starts[-1:] + float(run["t_bin"])
-        masked = rows["bccd"].to_numpy(bool)
-        mu = rows["mu"].to_numpy(float)
-        n = np.where(masked, np.nan, rows["n"].to_numpy(float))
+        mu, n = (rows[name].to_numpy(float) for name in ("mu", "n"))
+        # With `cube.mask_bad_ccd` off such frames have data as all others.
+        masked = rows["bccd"].to_numpy(bool) & (mu <= 0) & (n == 0)
+        n = np.where(masked, np.nan, n)
         b_log: dict[Kind, Floats] = {
             kind: np.where(masked, np.nan, rows[f"B_{kind}_log"].to_numpy(float)) for kind in KINDS
         }

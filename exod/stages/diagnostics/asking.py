@@ -61,20 +61,29 @@ def found_files(
         In order of obsid.
     problems : list of ExodError
         One for each observation or file that cannot be drawn.
+
+    Raises
+    ------
+    InputError
+        If there is no such observation.
     """
     if not isinstance(source, Archive):
         found, missing = find_observations(source, options)
         wanted = [files for files in found if not obsids or files.obsid in obsids]
-        gone = sorted(set(obsids) - {files.obsid for files in found})
-        return wanted, [
-            *missing,
-            *(InputError(f"There is no observation {o} there.") for o in gone),
-        ]
+        for obsid in sorted(set(obsids) - {files.obsid for files in found}):
+            raise InputError(f"There is no observation {obsid} among the files.")
+        return wanted, list(missing)
+    for obsid in sorted(set(obsids)):
+        if source.entry(validate_obsid(obsid)) is None:
+            raise InputError(
+                f"{source.root} has no observation {obsid}; exod status {source.root} shows what "
+                f"it has."
+            )
     kept: list[ObservationFiles] = []
     problems: list[ExodError] = []
     for obsid in sorted(set(obsids)):
         try:
-            kept.append(recorded_files(source, validate_obsid(obsid), options))
+            kept.append(recorded_files(source, obsid, options))
         except ExodError as error:
             problems.append(error)
     return kept, problems

@@ -46,6 +46,27 @@ def opened(path: str | Path, options: Mapping[str, Any] | None = None) -> Archiv
     return Archive.open(path, options) if is_archive else None
 
 
+def one_archive(
+    paths: Sequence[str | Path], options: Mapping[str, Any] | None = None
+) -> Archive | None:
+    """The archive, if it is what is given; None if event lists are.
+
+    Raises
+    ------
+    ConfigError
+        If there is more than an archive.
+    """
+    # Event lists far away, of which there may be many, are not asked whether they are archives.
+    near = [path for path in paths if len(paths) == 1 or "://" not in str(path)]
+    for path in near:
+        archive = opened(path, options)
+        if archive is not None and len(paths) > 1:
+            raise ConfigError(f"{path} is an archive: give one archive alone, or event lists.")
+        if archive is not None:
+            return archive
+    return None
+
+
 def light_curve_at(
     source: Archive | str | Path | Iterable[str | Path],
     ra_deg: float,
@@ -101,7 +122,8 @@ def light_curve_at(
     Warns
     -----
     UserWarning
-        For each observation that cannot be read, if there is a light curve of another.
+        For each observation that cannot be read, if there is a light curve of another, and for
+        each light curve most of whose frames are left out, with the reason.
 
     Examples
     --------
@@ -110,9 +132,11 @@ def light_curve_at(
     >>> curve[["time", "n", "mu", "B_peak_log"]]  # doctest: +SKIP
     """
     place = place_of(ra_deg, dec_deg, radius_arcsec, between)
-    given = source if isinstance(source, Archive | str | Path) else list(source)
+    if not isinstance(source, Archive):
+        paths = [source] if isinstance(source, str | Path) else list(source)
+        source = one_archive(paths) or paths
     found = asked_curves(
-        (opened(given) or [given]) if isinstance(given, str | Path) else given,
+        source,
         place,
         t_bin=None if t_bin is None else np.atleast_1d(t_bin).tolist(),
         bands=None if bands is None else [tuple(band) for band in np.atleast_2d(bands).tolist()],
@@ -126,6 +150,9 @@ def light_curve_at(
             warnings.warn(str(own), stacklevel=2)
         else:
             curves += own
+    for curve in curves:
+        if curve.note:
+            warnings.warn(curve.note, stacklevel=2)
     return curve_rows(curves)
 
 

@@ -79,6 +79,8 @@ class PlaceCurve:
         Cells that are in the image.
     curve : LightCurve
         The frames.
+    note : str
+        Why most frames count nothing, if that is so; a sentence.
     """
 
     runid: str
@@ -91,6 +93,7 @@ class PlaceCurve:
     taken: str
     n_cells: int
     curve: LightCurve
+    note: str = ""
 
     @property
     def run(self) -> dict[str, Any]:
@@ -250,6 +253,35 @@ def _described(
         taken=taken,
         n_cells=cells.size if isinstance(cells, Box) else int(np.count_nonzero(cells)),
         curve=curve,
+        note=_note(run_id(obsid, events.number, run.t_bin, run.band), events, run, config, curve),
+    )
+
+
+def _note(
+    runid: str, events: MergedEvents, run: CountedRun, config: Config, curve: LightCurve
+) -> str:
+    """Why most frames are left out and count nothing; empty if most are not."""
+    cube = config.cube
+    off = curve.bccd & cube.mask_bad_ccd
+    left_out = off | (curve.bti & cube.gti_only)
+    if 2 * np.count_nonzero(left_out) <= len(left_out):
+        return ""
+    how_many = f"{np.count_nonzero(left_out):,} of {len(left_out):,} frames of {runid} are left out"
+    if np.count_nonzero(off) <= np.count_nonzero(left_out & ~off):
+        return (
+            f"{how_many} and count nothing: they are in bad time, which cube.gti_only leaves out."
+        )
+    slowest = max((item.camera for item in events.exposures), key=lambda one: one.frame_time)
+    short = (
+        f"; a time bin of {run.t_bin:g} s is shorter than the {slowest.frame_time:g} s in which "
+        f"{slowest.name} takes a full frame"
+        if run.t_bin < slowest.frame_time
+        else ""
+    )
+    return (
+        f"{how_many} and count nothing: in each a camera or a CCD has no photon at all, as if it "
+        f"were off{short}. Choose longer time bins, or give event lists and "
+        f"--set cube.mask_bad_ccd=false."
     )
 
 

@@ -202,7 +202,12 @@ def _header(events: MergedEvents, region: Mapping[str, Any], take: str) -> Heade
             f"TLMIN{number}": (0, "Smallest pixel"),
             f"TLMAX{number}": (events.sky_extent, "Largest pixel"),
         }
+    cameras = {item.instrument for item in events.exposures}
+    found |= {"INSTRUME": (cameras.pop(), "Camera")} if len(cameras) == 1 else {}
     return found | {
+        "TELESCOP": (events.observatory.name, "Observatory"),
+        "TSTART": (events.t_lo, "Start of the run"),
+        "TSTOP": (events.t_hi, "End of what was searched, exposures in common"),
         "OBS_ID": (str(region["obsid"]), "Observation"),
         "DETID": (str(region["detid"]), "Region"),
         "TAKEN": (take, "Cells in their frames, region or box in all"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -55,9 +55,9 @@ def read_adopted(place: str | Path, storage: Mapping[str, Any] | None = None) ->
     Parameters
     ----------
     place : path
-        An archive whose regions were clustered; a folder that `exod catalogue` wrote; or a FITS,
-        Parquet, CSV or VOTable file with the columns srcid, ra_deg, dec_deg and, if numbers are to
-        stay too, region_num.
+        An archive whose regions were clustered; a folder that `exod catalogue` wrote, or its
+        folder of HATS catalogues alone; or a HATS catalogue, a FITS, Parquet, CSV or VOTable file
+        with the columns srcid, ra_deg, dec_deg and, if numbers are to stay too, region_num.
     storage : dict, optional
         Options of the file system of an archive.
 
@@ -72,10 +72,13 @@ def read_adopted(place: str | Path, storage: Mapping[str, Any] | None = None) ->
     path, _ = table_place(place)
     if is_release(path):
         files = [path / f"sources{end}" for end in (".parquet", ".fits")]
-        # Who keeps one of the two forms of a release has all that is needed.
-        return _of_table(ForeignTable(next((file for file in files if file.exists()), files[0])))
+        # Who keeps one of the forms of a release has all that is needed.
+        own = [file for file in files if file.exists()][:1] or _hats_partitions(path) or files[:1]
+        return _of_tables(path, [ForeignTable(file) for file in own])
     if path.is_file():
-        return _of_table(ForeignTable(place, [[name] for name in _NEEDED]))
+        return _of_tables(path, [ForeignTable(place, [[name] for name in _NEEDED])])
+    if partitions := _hats_partitions(path):
+        return _of_tables(path, [ForeignTable(file) for file in partitions])
     archive = open_archive(str(place), storage)
     found = archive.derived("unique")
     if found is None:
@@ -87,18 +90,36 @@ def read_adopted(place: str | Path, storage: Mapping[str, Any] | None = None) ->
     return Adopted(rows.reset_index(drop=True), int(str(found.summary["next_region_num"])))
 
 
-def _of_table(table: ForeignTable) -> Adopted:
+def _hats_partitions(path: Path) -> list[Path]:
+    """The files of a HATS catalogue of sources, which may be the one in the folder of a release.
+
+    They are Parquet files as others, by pixels of the sky.
+    """
+    folders = (path, path / "sources", path / "hats" / "sources")
+    catalogues = [folder for folder in folders if _is_hats(folder)]
+    return sorted(catalogues[0].glob("dataset/Norder=*/Dir=*/Npix=*.parquet")) if catalogues else []
+
+
+def _is_hats(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in ("hats.properties", "properties"))
+
+
+def _of_tables(place: Path, tables: Sequence[ForeignTable]) -> Adopted:
+    """Of tables that have the same columns."""
     # Of columns that differ in case alone the exact name counts, which is the last in this order.
-    columns = sorted((column.name for column in table.columns), key=lambda name: name in _SOUGHT)
+    columns = sorted(
+        (column.name for column in tables[0].columns), key=lambda name: name in _SOUGHT
+    )
     there = {name.strip().lower(): name for name in columns}
     lacking = [name for name in _NEEDED if name not in there]
     if lacking:
         raise InputError(
-            f"{table.path} has no column {', '.join(lacking)}; names are taken over from a table "
+            f"{place} has no column {', '.join(lacking)}; names are taken over from a table "
             f"with srcid, ra_deg, dec_deg and, for numbers, region_num."
         )
     names = [name for name in _SOUGHT if name in there]
-    parts = list(table.batches([there[name] for name in names], as_text=[there["srcid"]]))
+    own = [there[name] for name in names]
+    parts = [part for table in tables for part in table.batches(own, as_text=[there["srcid"]])]
     frame = to_pandas(pa.concat_tables(parts)) if parts else pd.DataFrame(columns=names)
     frame = frame.set_axis(names, axis=1)
     try:
@@ -115,11 +136,10 @@ def _of_table(table: ForeignTable) -> Adopted:
         numbers = numbers.astype("int64")
     except (ValueError, TypeError) as error:
         raise InputError(
-            f"{table.path} has a position or a number that is none ({error}); each source needs "
-            f"them."
+            f"{place} has a position or a number that is none ({error}); each source needs them."
         ) from error
     rows.insert(0, _NUMBER, np.asarray(numbers, np.int64))
-    _check(rows, table.path)
+    _check(rows, place)
     return Adopted(rows, int(rows[_NUMBER].max()) + 1 if len(rows) else 0)
 
 
