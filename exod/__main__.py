@@ -50,7 +50,9 @@ def _end(*_: object) -> None:
 def _heard_again(lost: Any) -> None:
     """Where Python cannot raise what Ctrl-C raises, as in destructors, let it be raised later."""
     if issubclass(lost.exc_type, KeyboardInterrupt):
-        again = threading.Timer(_AGAIN_SECONDS, os.kill, [os.getpid(), signal.SIGINT])
+        again = threading.Timer(
+            _AGAIN_SECONDS, signal.pthread_kill, [threading.get_ident(), signal.SIGINT]
+        )
         again.daemon = True
         again.start()
     else:
