@@ -64,6 +64,15 @@ def unchanged_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 
 @pytest.fixture
+def own_scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left behind by an end without tidying is not in the folder of all programs."""
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+
+
+@pytest.fixture
 def small_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     """Row groups and files of few rows, several pieces of the sky."""
     shrink(monkeypatch)
@@ -377,7 +386,7 @@ def test_a_large_file_becomes_several_partitions(
 
 
 @pytest.mark.parametrize("tidy", [True, False], ids=["error", "power cut"])
-@pytest.mark.usefixtures("small_groups")
+@pytest.mark.usefixtures("small_groups", "own_scratch")
 def test_a_crash_at_any_step_changes_no_rows(archive: Archive, tidy: bool) -> None:
     names = ("regions", "lightcurves")
     shown = fill(archive, n=2, names=names)
@@ -425,6 +434,7 @@ while True:
 """
 
 
+@pytest.mark.usefixtures("own_scratch")
 def test_killed_at_any_moment_nothing_is_lost(archive: Archive) -> None:
     names = ("regions", "lightcurves")
     shown = fill(archive, n=30, names=names)
