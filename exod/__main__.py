@@ -27,6 +27,9 @@ def main() -> None:
     sys.unraisablehook = _heard_again
     try:
         run()
+    except KeyboardInterrupt:
+        # The command had not begun yet: typer makes the commands first.
+        _end()
     finally:
         end_at_interrupts()
 

@@ -38,6 +38,11 @@ def command():
     atexit.register(signal.raise_signal, signal.SIGINT)
     sys.exit(0)
 """
+BEFORE_A_COMMAND_BEGINS = """
+import signal
+def command():
+    signal.raise_signal(signal.SIGINT)
+"""
 
 
 def test_while_modules_are_imported(tmp_path: Path) -> None:
@@ -56,7 +61,12 @@ def test_while_modules_are_imported(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "said"), [(LOST_IN_A_DESTRUCTOR, ""), (WHILE_PYTHON_ENDS, SENTENCE)]
+    ("command", "said"),
+    [
+        (LOST_IN_A_DESTRUCTOR, ""),
+        (BEFORE_A_COMMAND_BEGINS, SENTENCE),
+        (WHILE_PYTHON_ENDS, SENTENCE),
+    ],
 )
 def test_where_nothing_can_be_raised(command: str, said: str) -> None:
     script = STAND_IN.format(command=command)
