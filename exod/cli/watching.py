@@ -5,6 +5,7 @@ from __future__ import annotations
 from threading import Event
 from typing import TYPE_CHECKING
 
+import typer
 from rich.console import Console, Group
 from rich.live import Live
 from rich.markup import escape
@@ -37,7 +38,7 @@ def follow_archive(archive: Archive, console: Console, every: float) -> None:
         Seconds between two looks, which cost little if nothing has changed.
     """
     woken = Event()
-    with stoppable(woken.set):
+    with stoppable(woken.set) as stop:
 
         def go_on() -> bool:
             return not woken.wait(every)
@@ -50,6 +51,9 @@ def follow_archive(archive: Archive, console: Console, every: float) -> None:
         else:
             for progress in found:
                 console.print(escape(in_a_line(progress)), soft_wrap=True)
+    if stop.signal is not None:
+        # What would follow the end of the search must not follow this.
+        raise typer.Exit(128 + stop.signal)
 
 
 def in_a_line(progress: SurveyProgress) -> str:

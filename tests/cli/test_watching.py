@@ -101,4 +101,4 @@ def test_ctrl_c(archive: Archive) -> None:
             assert process.stdout.readline().startswith("detect: 0 of 3 observations")
             process.send_signal(signal.SIGINT)
             wait_until(lambda: process.poll() is not None)
-            assert (process.returncode, *process.communicate()) == (0, "", "")
+            assert (process.returncode, *process.communicate()) == (130, "", "")

@@ -2,7 +2,7 @@
 
 import { h, put } from "../dom.js";
 import { api, column } from "../data.js";
-import { number, plural } from "../format.js";
+import { plural } from "../format.js";
 import { base, href, mode } from "../site.js";
 import { stackedBar } from "../bars.js";
 
@@ -129,7 +129,7 @@ function cluster(about) {
       about.workers.map((one) => [one.name, one.threads, one.tasks, megabytes(one.memory), megabytes(one.memory_limit)])),
     about.runs.length > 0 && table("Runs of the scheduler", ["Run", "Tasks", "Before", "Succeeded", "Failed", "Left", "An hour", "Time left"],
       about.runs.map((run) => [`${run.stage}${run.ended ? " (ended)" : ""}`, run.total, run.before, run.succeeded, run.failed, run.left,
-        run.per_hour ? number(run.per_hour, 3) : "–", run.seconds_left ? duration(run.seconds_left) : "–"])));
+        run.per_hour ? Math.round(run.per_hour) : "–", run.seconds_left ? duration(run.seconds_left) : "–"])));
 }
 
 function outside(address) {
