@@ -22,16 +22,17 @@ export async function show(main, state, argument) {
   if (!source) throw new Error(`There is no source ${argument} in this archive.`);
   document.title = `${source.srcid} · exod`;
   put(main, h("p", { class: "quiet" }, "Reading the light curves …"));
-  const [detections, frames, finder, near] = await Promise.all([
-    rowsWhere("detections.parquet", "region_num", Number(argument)),
+  const detected = rowsWhere("detections.parquet", "region_num", Number(argument));
+  const [detections, frames, finder, near, history, similar] = await Promise.all([
+    detected,
     rowsWhere("lightcurves.parquet", "region_num", Number(argument)),
     finderPanel(Number(argument), source.pos_err_arcsec),
     photonPanel(Number(argument), state),
+    longTermPanel(Number(argument)),
+    detected.then((rows) => similarPanel(rows, source.best_detid)),
   ]);
   photons = near;
-  const history = await longTermPanel(Number(argument));
   detections.sort((one, other) => one.obsid.localeCompare(other.obsid) || one.t_bin - other.t_bin || one.e_lo - other.e_lo);
-  const similar = await similarPanel(detections, source.best_detid);
   panels = [];
   put(main,
     head(source, about),
