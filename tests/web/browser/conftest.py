@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -115,15 +116,28 @@ def _watch(visitor: Visitor) -> None:
     )
 
 
+@contextmanager
+def _visiting(chromium, addresses: dict[str, str], mode: str) -> Iterator[Visitor]:
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(60_000)
+    found = Visitor(context.new_page(), addresses[mode], mode)
+    _watch(found)
+    yield found
+    context.close()
+    assert found.problems == []
+
+
 @pytest.fixture(params=["server", "static"])
 def visitor(
     request: pytest.FixtureRequest, chromium, addresses: dict[str, str]
 ) -> Iterator[Visitor]:
     """A reader with a new profile, at the server and at the site of files."""
-    context = chromium.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(60_000)
-    found = Visitor(context.new_page(), addresses[request.param], request.param)
-    _watch(found)
-    yield found
-    context.close()
-    assert found.problems == []
+    with _visiting(chromium, addresses, request.param) as found:
+        yield found
+
+
+@pytest.fixture
+def static_visitor(chromium, addresses: dict[str, str]) -> Iterator[Visitor]:
+    """A reader at the site of files."""
+    with _visiting(chromium, addresses, "static") as found:
+        yield found

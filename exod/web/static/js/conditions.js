@@ -17,8 +17,8 @@ const FUNCTIONS = {
   endswith: (text, end) => !missing(text) && !missing(end) && text.endsWith(end),
   contains: (text, part) => !missing(text) && !missing(part) && text.includes(part),
   abs: (value) => (missing(value) ? null : Math.abs(value)),
-  log10: (value) => (missing(value) || value <= 0 ? null : Math.log10(value)),
-  sqrt: (value) => (missing(value) || value < 0 ? null : Math.sqrt(value)),
+  log10: (value) => (missing(value) ? null : Math.log10(value)),
+  sqrt: (value) => (missing(value) ? null : Math.sqrt(value)),
 };
 
 const COMPARISONS = {
@@ -26,7 +26,7 @@ const COMPARISONS = {
   "==": (a, b) => a === b, "!=": (a, b) => a !== b,
 };
 
-const ARITHMETIC = { "+": (a, b) => a + b, "-": (a, b) => a - b, "*": (a, b) => a * b, "/": (a, b) => (b === 0 ? null : a / b) };
+const ARITHMETIC = { "+": (a, b) => a + b, "-": (a, b) => a - b, "*": (a, b) => a * b, "/": (a, b) => a / b };
 
 function tokens(text) {
   const found = [];
