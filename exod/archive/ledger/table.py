@@ -120,7 +120,8 @@ def stored_files(rows: pa.Table, name: str) -> Iterator[StoredFile]:
     name : str
         The table; observations without rows of it have no file.
     """
-    chosen = rows.select(file_columns(name)).filter(pc.greater(rows[f"{name}.rows"], 0))
+    # Comparing with a number of Python would load pandas.
+    chosen = rows.select(file_columns(name)).filter(pc.is_valid(rows[f"{name}.rows"]))
     for batch in chosen.to_batches(_BATCH):
         for row in zip(*(column.to_pylist() for column in batch), strict=True):
             obsid, attempt, count, size, digest = row
