@@ -21,7 +21,7 @@ from exod.web.pages import STATIC
 from exod.web.security import Guard
 from exod.web.vetting import Ballot
 
-ROUTES: Final = ("catalogue", "files", "exports", "runs", "vetting", "pages")
+ROUTES: Final = ("catalogue", "files", "exports", "runs", "vetting", "vo", "tap", "pages")
 """The modules of `exod.web.routes`; pages come last, since they answer for every other address."""
 
 
@@ -61,7 +61,11 @@ def make_app(archive: Archive, settings: WebSettings | None = None) -> Guard:
     """
     settings = settings or WebSettings()
     app = FastAPI(
-        title="exod explorer", version=__version__, docs_url=None, redoc_url=None, openapi_url=None
+        title="exod explorer",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
     )
     guard = Guard(app, settings.hosts)
     app.state.current, app.state.settings = Current(archive), settings

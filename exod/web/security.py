@@ -13,6 +13,9 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
+_OTHER_SITES: Final = frozenset((b"cross-site", b"same-site"))
+_OF_ANOTHER_PAGE: Final = "The request comes from another page than those of this server."
+
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 PROOF_HEADER: Final = "x-exod-token"
@@ -88,14 +91,20 @@ class Guard:
         name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
         if name not in self._hosts:
             return 421, f"This server is not {name[:100]!r}; start it with --allow-host NAME."
-        if scope["method"] in {"GET", "HEAD", "OPTIONS"}:
-            return None
-        if scope["path"].startswith("/vo/"):
-            # Clients of the Virtual Observatory are no browsers, and change nothing of an archive.
-            return None
+        is_reading = scope["method"] in {"GET", "HEAD", "OPTIONS"}
         origin = headers.get("origin", b"").decode("latin1")
-        if origin.partition("//")[2] != host:
-            return 403, "The request comes from another page than those of this server."
+        is_elsewhere = origin.partition("//")[2] != host
+        if scope["path"].startswith("/vo/"):
+            # Clients of the Virtual Observatory are no browsers, have no token and change nothing
+            # of an archive. A browser says which page asks: others may link here, and no more.
+            site = headers.get("sec-fetch-site", b"none")
+            is_link = is_reading and headers.get("sec-fetch-mode", b"navigate") == b"navigate"
+            is_foreign = (origin and is_elsewhere) or (site in _OTHER_SITES and not is_link)
+            return (403, _OF_ANOTHER_PAGE) if is_foreign else None
+        if is_reading:
+            return None
+        if is_elsewhere:
+            return 403, _OF_ANOTHER_PAGE
         given = headers.get(PROOF_HEADER, b"").decode("latin1")
         if not hmac.compare_digest(given.encode(), self.token.encode()):
             return 403, "The server was started anew since this page was opened; reload the page."

@@ -78,13 +78,16 @@ def box_sql(ra: str, dec: str, ra_deg: float, dec_deg: float, radius_arcsec: flo
     return f"({' OR '.join(f'({area})' for area in areas)})"
 
 
-def separation_sql(ra: str, dec: str, ra_deg: float, dec_deg: float) -> str:
+def separation_sql(ra: str, dec: str, ra_deg: float | str, dec_deg: float | str) -> str:
     """SQL of the distance from a place in arcsec: Vincenty's formula, exact at all distances.
 
-    `within` is the same in NumPy.
+    The place is numbers, or expressions too. `within` is the same in NumPy.
     """
-    here, there = f"radians({literal(float(dec_deg))})", f"radians({dec})"
-    turn = f"(radians({ra}) - radians({literal(float(ra_deg))}))"
+    own_ra, own_dec = (
+        value if isinstance(value, str) else literal(float(value)) for value in (ra_deg, dec_deg)
+    )
+    here, there = f"radians({own_dec})", f"radians({dec})"
+    turn = f"(radians({ra}) - radians({own_ra}))"
     across = f"cos({there}) * sin({turn})"
     along = f"(cos({here}) * sin({there}) - sin({here}) * cos({there}) * cos({turn}))"
     beside = f"(sin({here}) * sin({there}) + cos({here}) * cos({there}) * cos({turn}))"

@@ -33,6 +33,8 @@ BATCH_ROWS: Final = 20_000
 LIST_ROWS: Final = 100
 """Rows that are handed on at a time; of images few."""
 
+_REMEDY: Final = "ask for less, or give it more time with --timeout"
+
 PARTITION_FILES: Final = 256
 """Files of single observations in a partition of a lazy dataframe."""
 
@@ -137,8 +139,10 @@ class Patience:
     Ctrl-C and the end of the time end the statement, and not only the waiting for it.
     """
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, seconds: float) -> None:
-        self._connection = connection
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, seconds: float, remedy: str = _REMEDY
+    ) -> None:
+        self._connection, self._remedy = connection, remedy
         self._seconds = seconds
         self._left = seconds or None
         self._thread = ThreadPoolExecutor(1)
@@ -161,8 +165,7 @@ class Patience:
         if not done:
             self._end(future)
             raise ConfigError(
-                f"The statement takes longer than {self._seconds:g} s; ask for less, or give it "
-                f"more time with --timeout."
+                f"The statement takes longer than {self._seconds:g} s; {self._remedy}."
             )
         if self._left is not None:
             self._left = max(self._left - (time.monotonic() - began), 0.0)
@@ -182,9 +185,14 @@ class Patience:
 
 
 @contextmanager
-def patient(connection: duckdb.DuckDBPyConnection, seconds: float) -> Iterator[Patience]:
-    """A `Patience` of some seconds, 0 for any number, that ends with the block."""
-    patience = Patience(connection, seconds)
+def patient(
+    connection: duckdb.DuckDBPyConnection, seconds: float, remedy: str = _REMEDY
+) -> Iterator[Patience]:
+    """A `Patience` of some seconds, 0 for any number, that ends with the block.
+
+    If the time is over, `remedy` says what can be done about it.
+    """
+    patience = Patience(connection, seconds, remedy)
     try:
         yield patience
     finally:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -94,21 +94,38 @@ def connect(archive: ArchiveReader, statement: str, timeout: float = 0.0) -> Ite
         files |= rows.files
         listed = ", ".join(f"{own} AS {quoted(name)}" for name, own in rows.names.items())
         views[DETECTIONS] = f"SELECT {listed} FROM {rows.source}"  # noqa: S608
-    with connected(snapshot, files, views) as connection, patient(connection, timeout) as patience:
+    with (
+        connected(snapshot, files, views) as connection,
+        patient(connection, timeout) as patience,
+        ExitStack() as opened,
+    ):
         try:
-            with explained():
-                reader = patience.wait(
-                    lambda: connection.sql(statement).to_arrow_reader(BATCH_ROWS)
-                )
+            found = opened.enter_context(answered(connection, patience, statement))
         except ConfigError as error:
             if isinstance(error.__cause__, duckdb.CatalogException):
                 raise _absent(snapshot, statement, error.__cause__) from error
             raise
-        with reader:
-            columns = _columns(reader.schema)
-            yield Answer(
-                Table("answer", " ".join(statement.split()), columns, ()), reader, patience
-            )
+        yield found
+
+
+@contextmanager
+def answered(
+    connection: duckdb.DuckDBPyConnection, patience: Patience, statement: str
+) -> Iterator[Answer]:
+    """The answer to a statement on a connection that may ask it.
+
+    Raises
+    ------
+    ConfigError
+        If the statement has an error, or takes too long.
+    ArchiveError
+        If a file cannot be read.
+    """
+    with explained():
+        reader = patience.wait(lambda: connection.sql(statement).to_arrow_reader(BATCH_ROWS))
+    with reader:
+        columns = _columns(reader.schema)
+        yield Answer(Table("answer", " ".join(statement.split()), columns, ()), reader, patience)
 
 
 def list_tables(archive: ArchiveReader) -> list[tuple[str, list[str]]]:

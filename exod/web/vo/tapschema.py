@@ -1,0 +1,133 @@
+"""What tables there are to be asked in ADQL, and TAP_SCHEMA, which says so in tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import pyarrow as pa
+
+from exod.schemas.columns import Column, Table
+from exod.web.product import Product
+from exod.web.vo.adql import SCHEMA
+from exod.web.vo.votable import datatype
+
+PRINCIPAL: Final = frozenset(
+    ("region_num", "srcid", "ra_deg", "dec_deg", "pos_err_arcsec", "detid", "obsid", "t_start_mjd")
+)
+"""Columns that a reader wants at first."""
+
+
+def shown_tables(product: Product) -> dict[str, Table]:
+    """The tables that may be asked, by name: no lists, no pictures."""
+    return {
+        name: Table(name, table.description, kept, table.sort_by)
+        for name, table, kept in _shown(product)
+    }
+
+
+def _shown(product: Product) -> Iterator[tuple[str, Table, tuple[Column, ...]]]:
+    for file in product.files.values():
+        if not file.table.endswith("_index"):
+            table = product.table(file.table)
+            kept = tuple(column for column in table.columns if _is_plain(column.type))
+            yield file.table, table, kept
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    return not (pa.types.is_nested(kind) or pa.types.is_binary(kind))
+
+
+def schema_tables(tables: Mapping[str, Table]) -> dict[str, tuple[Table, pa.Table]]:
+    """The tables of TAP_SCHEMA (TAP 1.1, section 4), by the names that ADQL gives them.
+
+    Parameters
+    ----------
+    tables : Mapping of str to Table
+        Those that are described, besides themselves.
+    """
+    own = {f"TAP_SCHEMA.{name}": table for name, table in _TAP_SCHEMA.items()}
+    listed = {f"{SCHEMA}.{name}": table for name, table in tables.items()} | own
+    rows: dict[str, list[dict[str, Any]]] = {
+        "schemas": [
+            {"schema_name": SCHEMA, "description": "Tables of the archive", "schema_index": 1},
+            {"schema_name": "TAP_SCHEMA", "description": "What there is", "schema_index": 2},
+        ],
+        "tables": [
+            {
+                "schema_name": name.partition(".")[0],
+                "table_name": name,
+                "table_type": "table",
+                "description": table.description,
+                "table_index": place,
+            }
+            for place, (name, table) in enumerate(listed.items(), 1)
+        ],
+        "columns": [
+            row for name, table in listed.items() for row in _columns(name, table, name in own)
+        ],
+        "keys": [],
+        "key_columns": [],
+    }
+    return {
+        name: (table, pa.Table.from_pylist(rows[name], table.schema))
+        for name, table in _TAP_SCHEMA.items()
+    }
+
+
+def _columns(name: str, table: Table, standard: bool) -> Iterator[dict[str, Any]]:  # noqa: FBT001
+    for place, column in enumerate(table.columns, 1):
+        kind, size = datatype(column)
+        yield {
+            "table_name": name,
+            "column_name": column.name,
+            "datatype": kind,
+            "arraysize": size or None,
+            "xtype": None,
+            "size": None,
+            "description": column.description,
+            "utype": None,
+            "unit": column.unit or None,
+            "ucd": column.ucd or None,
+            "indexed": 0,
+            "principal": int(standard or column.name in PRINCIPAL),
+            "std": int(standard),
+            "column_index": place,
+        }
+
+
+def _declared(name: str, description: str, words: str, *numbers: str) -> Table:
+    return Table(
+        name,
+        description,
+        tuple(
+            Column(word, pa.int32() if word in numbers else pa.string(), "", "", nullable=True)
+            for word in words.split()
+        ),
+        (),
+    )
+
+
+_TAP_SCHEMA: Final = {
+    table.name: table
+    for table in (
+        _declared(
+            "schemas", "Schemas", "schema_name utype description schema_index", "schema_index"
+        ),
+        _declared(
+            "tables",
+            "Tables",
+            "schema_name table_name table_type utype description table_index",
+            "table_index",
+        ),
+        _declared(
+            "columns",
+            "Columns",
+            "table_name column_name datatype arraysize xtype size description utype unit ucd "
+            "indexed principal std column_index",
+            *("size", "indexed", "principal", "std", "column_index"),
+        ),
+        _declared("keys", "Foreign keys", "key_id from_table target_table description utype"),
+        _declared("key_columns", "Their columns", "key_id from_column target_column"),
+    )
+}
