@@ -207,23 +207,24 @@ def _with_shapes(node: exp.Expr) -> exp.Expr:
         for call, value in ((node.this, node.expression), (node.expression, node.this)):
             compared = _compared(call)
             if compared and isinstance(value, exp.Literal) and value.name in {"0", "1"}:
-                return _parsed(compared if value.name == "1" else f"NOT ({compared})")
+                return _written(compared if value.name == "1" else f"NOT ({compared})")
     compared = _compared(node)
     if compared:
-        return _parsed(f"CAST({compared} AS INTEGER)")
+        return _written(f"CAST({compared} AS INTEGER)")
     name = _called(node)
     if name == "DISTANCE":
         one, other = _pair(node)
-        return _parsed(one.separation(other))
+        return _written(one.separation(other))
     if name in {"COORD1", "COORD2"}:
-        return _parsed(_point(_arguments(node)[0]).sql[name == "COORD2"])
+        return _written(_point(_arguments(node)[0]).sql[name == "COORD2"])
     if name in _SHAPES:
         raise ConfigError(f"{name} stands in CONTAINS, INTERSECTS or DISTANCE only.")
     return node
 
 
-def _parsed(sql: str) -> exp.Expr:
-    return sqlglot.parse_one(f"({sql})", read="duckdb")
+def _written(sql: str) -> exp.Expr:
+    """What is written out already, as a word of the tree."""
+    return exp.Var(this=f"({sql})")
 
 
 def _called(node: exp.Expr) -> str:
