@@ -35,6 +35,9 @@ MOST_CHARACTERS: Final = 20_000
 MOST_TABLES: Final = 16
 """Of a statement; a table counts as often as it is named."""
 
+MOST_NAMES: Final = 5_000
+"""How many names of columns an expression may come to."""
+
 _SHAPES: Final = ("POINT", "CIRCLE", "BOX", "POLYGON")
 _FRAMES: Final = ("", "ICRS", "ICRS GEOCENTER", "ICRS BARYCENTER")
 _OF_SHAPES: Final = ("CONTAINS", "INTERSECTS", "DISTANCE", "COORD1", "COORD2")
@@ -131,6 +134,7 @@ def _translated(
 ) -> Translated:
     for node in tree.walk():
         _check(node)
+    _check_growth(tree)
     named = [*_tables(tree, tables, schema_tables)]
     aliases = {node.alias for node in tree.find_all(exp.Alias)}
     for given in tree.find_all(exp.TableAlias):
@@ -165,6 +169,25 @@ def _check(node: exp.Expr) -> None:
         raise ConfigError("ADQL has no WITH RECURSIVE.")
     if isinstance(node, exp.Select) and (node.args.get("into") or node.args.get("hint")):
         raise ConfigError("ADQL is one SELECT and nothing else.")
+
+
+def _check_growth(tree: exp.Query) -> None:
+    """Refuse what grows too much when names stand for expressions of others, and these of others.
+
+    DuckDB writes them out while it plans, which cannot be interrupted.
+    """
+    size = 1
+    for select in tree.find_all(exp.Select):
+        parts = [*select.expressions, *filter(None, [select.args.get("where")])]
+        named = [len([*part.find_all(exp.Column)]) * _spread(part) for part in parts]
+        size *= max([1, *named])
+        if size > MOST_NAMES:
+            raise ConfigError("The statement is too large once its subqueries are written out.")
+
+
+def _spread(part: exp.Expr) -> int:
+    """How many times a shape names its columns, about."""
+    return 6 if any(_called(node) in _OF_SHAPES for node in part.walk()) else 1
 
 
 def _tables(

@@ -18,10 +18,16 @@ from exod.stages.explore.making import make_explorer
 from exod.web.app import make_app
 from exod.web.product import Product
 
+# pyvo leaves its connections open until they are collected.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory):
-    archive = make_queried(tmp_path_factory.mktemp("cones") / "results", 8, 4)
+    archive = make_queried(tmp_path_factory.mktemp("cones") / "results", 6, 2)
     make_explorer(archive)
     return archive
 

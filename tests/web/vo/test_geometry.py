@@ -79,7 +79,7 @@ def test_distances_are_those_of_astropy(sky, ra, dec, seed):
         np.testing.assert_allclose(found, apart(ra, dec, *places), atol=1e-11)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(RA, DEC, st.floats(0.01, 60), st.integers(3, 9), st.integers(0, 1000))
 def test_polygons_have_what_is_left_of_all_their_sides(sky, ra, dec, reach, n, seed):
     # Corners on a circle make a convex polygon: inside is at one side of all great circles.
