@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -129,18 +128,18 @@ def failed(error: ExodError) -> Response:
 @router.api_route("/sync", methods=["GET", "POST"])
 def sync(request: Request, product: ProductNow, given: Given) -> Response:
     """The answer to a question."""
-    folder = Path(tempfile.mkdtemp(prefix="exod-tap-"))
+    folder = tempfile.TemporaryDirectory(prefix="exod-tap-", ignore_cleanup_errors=True)
     try:
         asked = _asked(given)
-        path = folder / f"answer{asked.format.suffix}"
+        path = Path(folder.name, f"answer{asked.format.suffix}")
         with _desk(request).place():
             answer(product, asked, path)
     except BaseException as error:
-        shutil.rmtree(folder, ignore_errors=True)
+        folder.cleanup()
         if isinstance(error, ExodError):
             return failed(error)
         raise
-    removed = BackgroundTask(shutil.rmtree, folder, ignore_errors=True)
+    removed = BackgroundTask(folder.cleanup)
     return FileResponse(path, media_type=asked.format.media_type, background=removed)
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
-import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -96,8 +94,8 @@ class Jobs:
         self._desk, self._ask = desk, ask
         self._jobs: dict[str, Job] = {}
         self._changed = Condition()
-        self._folder = Path(tempfile.mkdtemp(prefix="exod-tap-"))
-        self._removed = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        self._kept = tempfile.TemporaryDirectory(prefix="exod-tap-", ignore_cleanup_errors=True)
+        self._folder = Path(self._kept.name)
 
     def create(self, parameters: Mapping[str, str]) -> Job:
         """Keep a question; it is not answered before it is told to run.
@@ -191,7 +189,7 @@ class Jobs:
         """End all jobs and remove their answers."""
         for job in self.listed():
             self.abort(job)
-        self._removed()
+        self._kept.cleanup()
 
     def _work(self, job: Job, product: Product) -> None:
         try:
