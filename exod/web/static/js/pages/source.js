@@ -2,7 +2,7 @@
 
 import { skyPanel } from "../aladin.js";
 import { h, put } from "../dom.js";
-import { meta, rowsWhere } from "../data.js";
+import { column, meta, rowsWhere } from "../data.js";
 import { finderPanel } from "../finder.js";
 import { galactic, number, plural, sexagesimal, text } from "../format.js";
 import { VIEWS, curveOf, lightCurvePanel } from "../lightcurve.js";
@@ -23,8 +23,9 @@ export async function show(main, state, argument) {
   document.title = `${source.srcid} · exod`;
   put(main, h("p", { class: "quiet" }, "Reading the light curves …"));
   const detected = rowsWhere("detections.parquet", "region_num", Number(argument));
-  const [detections, frames, finder, near, history, similar] = await Promise.all([
+  const [detections, numbers, frames, finder, near, history, similar] = await Promise.all([
     detected,
+    column("sources.parquet", "region_num"),
     rowsWhere("lightcurves.parquet", "region_num", Number(argument)),
     finderPanel(Number(argument), source.pos_err_arcsec),
     photonPanel(Number(argument), state),
@@ -35,7 +36,7 @@ export async function show(main, state, argument) {
   detections.sort((one, other) => one.obsid.localeCompare(other.obsid) || one.t_bin - other.t_bin || one.e_lo - other.e_lo);
   panels = [];
   put(main,
-    head(source, about),
+    head(source, numbers),
     h("div", { class: "source" },
       h("div", {}, photons?.element ?? [], curves(detections, frames, state), history ?? [], similar ?? [], detectionTable(detections)),
       h("aside", {}, sourceVotes(Number(argument)), facts(source, detections, about), finder ?? [], counterparts(source, about), elsewhere(source, detections, frames))));
@@ -53,14 +54,19 @@ export function leave() {
   panels = [];
 }
 
-function head(source, about) {
+function head(source, numbers) {
+  // Numbers have gaps: that of a source which merged into another is never used again.
   const n = Number(source.region_num);
-  const known = about.tables.sources.rows;
-  const step = (to, word, key) => h("a", { href: href(`/source/${to}`), rel: key, "aria-disabled": to < 0 ? "true" : null }, word);
+  let [before, after] = [null, null];
+  for (const one of numbers) {
+    const other = Number(one);
+    if (other < n && (before === null || other > before)) before = other;
+    if (other > n && (after === null || other < after)) after = other;
+  }
+  const step = (to, words, key) => to !== null && h("a", { href: href(`/source/${to}`), rel: key }, words);
   return h("div", { class: "bar" },
-    h("h1", {}, source.srcid),
-    h("span", { class: "quiet" }, `number ${n}`),
-    n > 0 && step(n - 1, "← previous", "prev"), n + 1 < known && step(n + 1, "next →", "next"));
+    h("h1", {}, source.srcid), h("span", { class: "quiet" }, `number ${n}`),
+    step(before, "← previous", "prev"), step(after, "next →", "next"));
 }
 
 function facts(source, detections, about) {
