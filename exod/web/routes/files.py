@@ -19,7 +19,7 @@ CHUNK = 1 << 18
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
-@router.api_route("/{name}", methods=["GET", "HEAD"])
+@router.api_route("/{name}", methods=["GET", "HEAD"], include_in_schema=False)
 def file(name: str, request: Request, product: ProductNow) -> Response:
     """A file of the product, or the range of it that is asked for."""
     if name not in product.files:
