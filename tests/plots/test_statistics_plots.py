@@ -215,14 +215,19 @@ def test_bursts_of_one_frame_stay_in_long_light_curves(n):
 
 def test_frames_without_data_are_left_out():
     masked = np.array([True, False, True, True])
-    axes = draw_thumbnail(curve(4, bccd=masked, n=[9, 2, 9, 9], bti=~masked), 5.0).axes[0]
+    counts, expected = np.array([0, 2, 0, 0]), np.where(masked, 0.0, 1.0)
+    rows = curve(4, bccd=masked, n=counts, mu=expected, bti=~masked)
+    axes = draw_thumbnail(rows, 5.0).axes[0]
     values = axes.patches[0].get_data().values
     assert np.isnan(values).tolist() == masked.tolist()
     assert len(axes.collections) == 2
     nothing = draw_thumbnail(
-        curve(3, bccd=True, B_peak_log=np.nan, B_eclipse_log=np.nan), 5.0
+        curve(3, bccd=True, n=0, mu=0.0, B_peak_log=np.nan, B_eclipse_log=np.nan), 5.0
     ).axes[0]
     assert not nothing.texts
+    # Where such frames are not masked they have data, and are drawn.
+    kept = draw_thumbnail(curve(4, bccd=masked), 5.0).axes[0].patches[0].get_data().values
+    assert not np.isnan(kept).any()
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

@@ -106,7 +106,7 @@ def translated(
     Examples
     --------
     >>> translated("SELECT TOP 2 ra_deg FROM exod.sources", ["sources"], []).sql
-    'SELECT "ra_deg" FROM "sources" LIMIT 2'
+    'SELECT "ra_deg" FROM "sources" AS "sources" LIMIT 2'
     >>> translated("SELECT * FROM read_csv('/etc/passwd')", ["sources"], [])
     Traceback (most recent call last):
     ...

@@ -26,11 +26,11 @@ CHROMIUM = next(
 )
 playwright = pytest.importorskip("playwright.sync_api")
 
-# Its loop runs in this thread while it is open: so it is closed after these tests, and no plugin
-# keeps it open for all others.
+# Its loop runs in this thread while it is open: so it is closed after the tests of a file, and no
+# plugin keeps it open for all others.
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[object]:
     """The browser of this machine."""
     if CHROMIUM is None:
@@ -42,7 +42,7 @@ def chromium() -> Iterator[object]:
         browser.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def addresses(
     explored: Archive, product: Product, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, str]]:
