@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Final
@@ -84,7 +84,7 @@ def make_app(archive: Archive, settings: WebSettings | None = None) -> Guard:
 _STATUS: Final[dict[type[ExodError], int]] = {ConfigError: 400, InputError: 404, ArchiveError: 503}
 
 
-def _sentence(status: int):  # type: ignore[no-untyped-def]
+def _sentence(status: int) -> Callable[[Request, Exception], JSONResponse]:
     def answer(request: Request, error: Exception) -> JSONResponse:
         del request
         return JSONResponse({"detail": str(error)}, status)
@@ -98,8 +98,3 @@ def _what_is_wrong(request: Request, error: Exception) -> JSONResponse:
     first = error.errors()[0] if isinstance(error, RequestValidationError) else {}
     place = ".".join(map(str, first.get("loc", ()))).encode("ascii", "backslashreplace").decode()
     return JSONResponse({"detail": f"{place[:200]} is wrong: {first.get('msg')}."}, 422)
-
-
-def routes_of(app: FastAPI) -> Iterable[str]:
-    """The addresses that the application answers, sorted."""
-    return sorted({getattr(route, "path", "") for route in app.routes})
