@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from exod.errors import ConfigError, InputError
 from exod.stages.derive.verdicts import export_verdicts
-from exod.web.routes.common import ProductNow
+from exod.web.routes.common import PlainText, ProductNow
 from exod.web.vetting import Ballot, Queue
 
 LONGEST_NOTE: Final = 2_000
@@ -69,21 +69,12 @@ class Vote(BaseModel):
     vetter: str = Field(max_length=LONGEST_NAME)
     source: int = Field(ge=0, lt=1 << 53)
     label: Literal["real", "artefact", "interesting", "unsure", "none"]
-    classes: str = Field("", max_length=200)
+    classes: PlainText = Field("", max_length=200)
     score: int = Field(-1, ge=-1, le=5)
-    note: str = Field("", max_length=LONGEST_NOTE)
-    view: str = Field("", max_length=2_000)
+    note: PlainText = Field("", max_length=LONGEST_NOTE)
+    view: PlainText = Field("", max_length=2_000)
     supersedes: str = Field("", pattern=r"^[0-9a-f-]{0,40}$")
     seconds: float | None = Field(None, ge=0, lt=1e7, allow_inf_nan=False)
-
-    @field_validator("classes", "note", "view")
-    @classmethod
-    def _is_text(cls, value: str) -> str:
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise ValueError("it is not text") from None
-        return value
 
 
 def checked_name(name: str) -> str:

@@ -8,6 +8,7 @@ import { facetList } from "../facets.js";
 import { plural } from "../format.js";
 import { change, here, mode, visit } from "../site.js";
 import { rowTable } from "../rowtable.js";
+import { sendButtons } from "../samp.js";
 import { skyMap } from "../skymap.js";
 
 const COLUMNS = {
@@ -116,6 +117,7 @@ function same(about, table, state) {
   const downloads = mode === "server" && h("p", {}, "Download these rows: ", formats.map((format) => [
     h("a", { href: `api/v1/export.${format}?${query}`, download: `${table}.${format}` }, format.toUpperCase()), " "]));
   put(parts.same, h("summary", {}, "The same elsewhere, and as files"), downloads,
+    sendButtons([["These rows", () => ({ state: Object.fromEntries(query) })]]),
     h("p", {}, "Command line"), h("pre", { tabindex: 0 }, `exod query ARCHIVE --from-url '${location.href}'`),
     h("p", {}, "Python"), h("pre", { tabindex: 0 }, `import duckdb\n\nrows = duckdb.sql("FROM '${table}.parquet'${text ? ` WHERE ${text.replaceAll("==", "=")}` : ""}").df()`));
 }

@@ -9,6 +9,7 @@ import { VIEWS, curveOf, lightCurvePanel } from "../lightcurve.js";
 import { csv, download, outside, regionFile } from "../links.js";
 import { longTermPanel } from "../longterm.js";
 import { photonPanel } from "../photons.js";
+import { sendButtons } from "../samp.js";
 import { similarPanel } from "../similar.js";
 import { href } from "../site.js";
 import { sourceVotes } from "../votes.js";
@@ -180,6 +181,10 @@ function elsewhere(source, detections, frames) {
       button("Light curves, CSV", () => download(`${file}_lightcurves.csv`, csv(frames), "text/csv")),
       button("Detections, CSV", () => download(`${file}_detections.csv`, csv(detections), "text/csv")),
       button("DS9 region", () => download(`${file}.reg`, regionFile(ra, dec, error, srcid)))),
+    sendButtons([
+      ["Its place", () => ({ place: [ra, dec] })],
+      ["Its detections", () => ({ state: { table: "detections", where: `region_num == ${source.region_num}` } })],
+    ]),
     h("p", { class: "small" }, "At the command line"), h("pre", { tabindex: 0 }, `exod plot ARCHIVE "${srcid}"\nexod query ARCHIVE --table detections --name "${srcid}"`)),
     h("section", { class: "panel", "aria-label": "Elsewhere" }, h("h2", {}, "Elsewhere"),
       h("ul", { class: "links" }, outside(ra, dec, radius, detections[0]?.obsid).map(([name, address]) => h("li", {}, h("a", { href: address, target: "_blank", rel: "noopener noreferrer" }, name))))),
