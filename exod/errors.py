@@ -75,6 +75,35 @@ def without_credentials(text: str) -> str:
     return _PARAMETER.sub(r"\1...", _USER.sub("", text))
 
 
+_PLACE = re.compile(r"""(?:\b[a-z][a-z0-9+]*:/)?(?<![\w.):])/+(?:[^\s/'"<>|]+/)*(?=[^\s/])""")
+"""What stands before the last name of an absolute path, or of an address that is not of the web."""
+
+
+def without_places(text: str, root: str = "") -> str:
+    """Leave folders of this machine out of a text, for readers who are elsewhere.
+
+    Parameters
+    ----------
+    text : str
+        Any text.
+    root : str
+        A folder whose own name stays; those above it go even if their names have spaces.
+
+    Examples
+    --------
+    >>> without_places("/data/run 2/results has no '/data/run 2/a.FTZ'; see https://a.org/b",
+    ...     "/data/run 2/results")
+    "results has no 'a.FTZ'; see https://a.org/b"
+    >>> without_places("s3://bucket/survey/ledger cannot be read (1 / 5, and/or 3 ct/s)")
+    'ledger cannot be read (1 / 5, and/or 3 ct/s)'
+    """
+    above = root.rstrip("/").rpartition("/")[0]
+    while above.strip("/"):
+        text = text.replace(f"{above}/", "/")
+        above = above.rpartition("/")[0]
+    return _PLACE.sub(lambda found: found[0] if found[0].startswith("http") else "", text)
+
+
 def plural(n: int, noun: str) -> str:
     """A number with its noun.
 

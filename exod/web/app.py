@@ -14,7 +14,7 @@ from fastapi.staticfiles import StaticFiles
 
 from exod import __version__
 from exod.archive import Archive
-from exod.errors import ArchiveError, ConfigError, ExodError, InputError
+from exod.errors import ArchiveError, ConfigError, ExodError, InputError, without_places
 from exod.scheduler.dashboard import ClusterView
 from exod.web.current import Current
 from exod.web.pages import STATIC
@@ -86,8 +86,11 @@ _STATUS: Final[dict[type[ExodError], int]] = {ConfigError: 400, InputError: 404,
 
 def _sentence(status: int) -> Callable[[Request, Exception], JSONResponse]:
     def answer(request: Request, error: Exception) -> JSONResponse:
-        del request
-        return JSONResponse({"detail": str(error)}, status)
+        state = request.app.state
+        text = str(error)
+        if state.settings.public:
+            text = without_places(text, state.current.archive.root)
+        return JSONResponse({"detail": text}, status)
 
     return answer
 

@@ -10,7 +10,7 @@ import re
 import shlex
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, get_args
 
@@ -19,6 +19,7 @@ import numpy as np
 from exod.archive.ledger.entry import LEDGER, Status
 from exod.archive.ledger.running import RunningSearch, running_searches
 from exod.archive.store import reported
+from exod.errors import without_places
 from exod.scheduler.tally import hourly, seconds_left
 
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ SHOWN: Final = 10
 
 GROUPS: Final = 50
 """Reasons that are told apart."""
+
+ANY_ROOT: Final = "ARCHIVE"
+"""What stands for an archive in commands whose readers do not know where it is."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +134,24 @@ class SurveyProgress:
     def figures(self) -> dict[str, Any]:
         """The same as plain types, for JSON."""
         return asdict(self)
+
+    def elsewhere(self, root: str) -> SurveyProgress:
+        """The same for readers who are not at this machine: no folders, no address of a dashboard.
+
+        Parameters
+        ----------
+        root : str
+            The archive; commands have `ANY_ROOT` in its place.
+        """
+        failures = tuple(
+            replace(
+                group,
+                reason=without_places(group.reason, root),
+                command=group.command.replace(shlex.quote(root), ANY_ROOT, 1),
+            )
+            for group in self.failures
+        )
+        return replace(self, dashboard="", failures=failures)
 
 
 def progress_of(

@@ -18,7 +18,7 @@ from exod.archive import Archive, open_archive
 from exod.archive.derived import EXPLORER, Derived, DerivedFile, derived_products
 from exod.archive.increments import NewVersion, deriving
 from exod.archive.parquet import row_groups, to_arrow
-from exod.archive.questions.detections import Rows, detections
+from exod.archive.questions.detections import detections
 from exod.archive.snapshot import MATCHES, Snapshot
 from exod.archive.store import Store, reported
 from exod.catalogue.columns import sources
@@ -40,6 +40,7 @@ from exod.stages.explore.photons import (
 )
 from exod.stages.explore.runs import PROGRESS, progress_rows
 from exod.stages.explore.similar import NEIGHBOUR_ROWS, SimilarCurves
+from exod.stages.explore.whole import WHOLE, whole_rows
 
 NEEDED: Final = ("unique", "features", "flags")
 """The products that it is made of, besides cross-matches."""
@@ -48,10 +49,7 @@ DETAIL_ROWS: Final = 4_096
 INDEX_ROWS: Final = 122_880
 """Rows of a row group, of the tables that are read row by row, and of the index."""
 
-WHOLE: Final = ("observations", "exposures", "runs", "lineage")
-"""Tables of the archive that pages show as they are."""
-
-_VERSION: Final = 7
+_VERSION: Final = 8
 """Of what its files mean; with another one they are made anew."""
 
 Chunks = Iterator[pa.Table]
@@ -140,7 +138,7 @@ def make_explorer(
             writer.write_plain(*cutout_rows(snapshot), CUTOUT_ROWS)
             writer.write_plain(PROGRESS, progress_rows(archive), DETAIL_ROWS)
             for name in WHOLE:
-                writer.write_plain(*_whole(snapshot, name), DETAIL_ROWS)
+                writer.write_plain(*whole_rows(snapshot, name), DETAIL_ROWS)
             if kept.is_complete:
                 new.files += kept.files
             else:
@@ -210,12 +208,6 @@ def _detections(snapshot: Snapshot, matches: Sequence[str]) -> tuple[Table, Chun
 def _sources(snapshot: Snapshot, matches: Sequence[str]) -> tuple[Table, Chunks]:
     table = sources({name: snapshot.table(f"{MATCHES}{name}") for name in matches})
     return table, source_rows(snapshot, table, matches)
-
-
-def _whole(snapshot: Snapshot, name: str) -> tuple[Table, Chunks]:
-    rows = Rows(snapshot, name)
-    table = Table(name, snapshot.table(name).description, tuple(rows.columns.values()), ())
-    return table, rows.selected(table).chunks()
 
 
 class _Writer:

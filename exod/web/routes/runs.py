@@ -12,8 +12,8 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
 from exod.archive import Archive
-from exod.archive.ledger.progress import ProgressWatch, archive_progress
-from exod.errors import ExodError
+from exod.archive.ledger.progress import ProgressWatch, SurveyProgress, archive_progress
+from exod.errors import ExodError, without_places
 from exod.scheduler.dashboard import ClusterView
 
 router = APIRouter(prefix="/api/v1", tags=["runs"])
@@ -38,29 +38,41 @@ class RunsView:
         The archive.
     cluster : ClusterView, optional
         A Dask scheduler that is shown too.
+    public : bool
+        Whether readers are elsewhere: they are told no folders and no addresses of this machine.
     """
 
-    def __init__(self, archive: Archive, cluster: ClusterView | None) -> None:
-        self.archive, self.cluster = archive, cluster
+    def __init__(
+        self, archive: Archive, cluster: ClusterView | None, *, public: bool = False
+    ) -> None:
+        self.archive, self._public = archive, public
+        self.cluster = None if public else cluster
         self._watch = ProgressWatch(archive)
         self._looks = 0
         self._about_cluster: dict[str, Any] | None = None
 
     def figures(self) -> dict[str, Any]:
         """The progress, and ``cluster``: its figures, or why they are not known; None without."""
-        return {**archive_progress(self.archive).figures(), "cluster": self._ask_cluster()}
+        return {**self._shown(archive_progress(self.archive)), "cluster": self._ask_cluster()}
 
     def news(self) -> dict[str, Any]:
         """What of this is not as it was at the last look."""
         found: dict[str, Any] = {}
         if (progress := self._watch.look()) is not None:
-            found = progress.figures()
+            found = self._shown(progress)
         if self._looks % CLUSTER_LOOKS == 0:
             about = self._ask_cluster()
             if about != self._about_cluster or self._looks == 0:
                 self._about_cluster = found["cluster"] = about
         self._looks += 1
         return found
+
+    def problem(self, error: ExodError) -> str:
+        """An error in words that readers may see."""
+        return without_places(str(error), self.archive.root) if self._public else str(error)
+
+    def _shown(self, progress: SurveyProgress) -> dict[str, Any]:
+        return (progress.elsewhere(self.archive.root) if self._public else progress).figures()
 
     def _ask_cluster(self) -> dict[str, Any] | None:
         if self.cluster is None:
@@ -74,7 +86,7 @@ class RunsView:
 def runs_view(request: Request) -> RunsView:
     """The view of the archive that is served."""
     state = request.app.state
-    return RunsView(state.current.archive, state.cluster)
+    return RunsView(state.current.archive, state.cluster, public=state.settings.public)
 
 
 RunsNow = Annotated[RunsView, Depends(runs_view)]
@@ -113,7 +125,7 @@ async def told(
         try:
             news = await run_in_threadpool(view.news)
         except ExodError as error:
-            news = {"problem": str(error)}
+            news = {"problem": view.problem(error)}
         if news:
             yield f"data: {json.dumps(news)}\n\n"
         silent = 0 if news else silent + 1

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import FileResponse, PlainTextResponse, RedirectResponse
 from starlette.background import BackgroundTask
 
-from exod.errors import ArchiveError, ConfigError, ExodError, InputError
+from exod.errors import ArchiveError, ConfigError, ExodError, InputError, without_places
 from exod.web.routes.common import ProductNow
 from exod.web.vo import descriptions, votable
 from exod.web.vo.adql import SCHEMA
@@ -120,7 +120,7 @@ OneJob = Annotated[Job, Depends(_job)]
 
 def failed(error: ExodError) -> Response:
     """An error as TAP tells it."""
-    text = votable.message({"QUERY_STATUS": ("ERROR", str(error))})
+    text = votable.message({"QUERY_STATUS": ("ERROR", without_places(str(error)))})
     status = {InputError: 404, ArchiveError: 503}.get(type(error), 400)
     return Response(text, status, media_type=votable.MEDIA_TYPE)
 

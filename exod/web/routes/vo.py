@@ -10,7 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from exod.errors import ConfigError, ExodError
+from exod.errors import ConfigError, ExodError, without_places
 from exod.web.product import Product
 from exod.web.routes.common import ProductNow
 from exod.web.vo.conesearch import ConeQuery, found_around, problem
@@ -28,7 +28,7 @@ def cone_search(request: Request, product: ProductNow) -> Response:
     try:
         text = _begun(product, ConeQuery.read(parameters))
     except ExodError as error:
-        return Response(problem(str(error)), media_type=MEDIA_TYPE)
+        return Response(problem(without_places(str(error))), media_type=MEDIA_TYPE)
     return StreamingResponse(text, media_type=MEDIA_TYPE)
 
 

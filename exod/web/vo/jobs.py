@@ -12,7 +12,7 @@ from threading import Condition, Thread
 from typing import Final
 from xml.sax.saxutils import escape
 
-from exod.errors import ArchiveError, ConfigError, ExodError, InputError
+from exod.errors import ArchiveError, ConfigError, ExodError, InputError, without_places
 from exod.web.product import Product
 from exod.web.vo.answering import AskedQuery, Desk, Ending, Format, answer, format_of
 
@@ -203,7 +203,7 @@ class Jobs:
                 answer(product, asked, job.result, job.ending)
             phase, error = "COMPLETED", ""
         except ExodError as problem:
-            phase, error = "ERROR", str(problem)
+            phase, error = "ERROR", without_places(str(problem))
         except Exception as problem:  # noqa: BLE001 - nobody else would hear of it
             phase, error = "ERROR", f"The server failed: {type(problem).__name__}."
         with self._changed:

@@ -3,7 +3,7 @@
 import { h, put } from "../dom.js";
 import { api, column } from "../data.js";
 import { plural } from "../format.js";
-import { base, href, mode } from "../site.js";
+import { base, href, mode, token } from "../site.js";
 import { stackedBar } from "../bars.js";
 
 const STATUSES = {
@@ -51,7 +51,7 @@ function draw(place, figures) {
   const open = new Set([...place.querySelectorAll("details[open]")].map((one) => one.dataset.reason));
   put(place, now(figures), ledger(figures), failures(figures, open), stages(figures),
     costly("Slowest observations", figures.slowest), costly("Most memory", figures.largest),
-    mode === "server" && cluster(figures.cluster));
+    mode === "server" && token && cluster(figures.cluster));
 }
 
 function now(figures) {
