@@ -1,4 +1,4 @@
-"""Tables of the archive that pages show as they are, but for folders of the machine of the search."""
+"""Tables of the archive that pages show as they are, without folders of the search."""
 
 from __future__ import annotations
 
