@@ -21,7 +21,9 @@ from exod.web.pages import STATIC
 from exod.web.security import Guard
 from exod.web.vetting import Ballot
 
-ROUTES: Final = ("catalogue", "files", "exports", "runs", "vetting", "samp", "vo", "tap", "pages")
+ROUTES: Final = (
+    *("catalogue", "single", "files", "exports", "runs", "vetting", "samp", "vo", "tap", "pages"),
+)
 """The modules of `exod.web.routes`; pages come last, since they answer for every other address."""
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import duckdb
@@ -100,7 +101,18 @@ def rows(
     )
     with product.connected() as connection:
         found = connection.execute(" ".join(words)).fetchall()
-    return [dict(zip(columns, row, strict=True)) for row in found]
+    return [dict(zip(columns, in_json(row), strict=True)) for row in found]
+
+
+def in_json(values: Iterable[Any]) -> list[Any]:
+    """The same values, with None for numbers that JSON does not have.
+
+    Examples
+    --------
+    >>> in_json([1, float("inf"), float("nan"), "a", None])
+    [1, None, None, 'a', None]
+    """
+    return [None if isinstance(v, float) and not math.isfinite(v) else v for v in values]
 
 
 def exported(

@@ -1,16 +1,22 @@
-"""What several routes need: the product, the state of an address, text that can be written."""
+"""What several routes need: the product, the state of an address, entity tags, errors."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated
+import re
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Annotated, Any, Final
 
-from fastapi import Depends, Request
-from pydantic import AfterValidator
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.routing import APIRoute
+from pydantic import AfterValidator, BaseModel
 
 from exod.errors import InputError
 from exod.web.product import Product
 from exod.web.selection import TABLES, RowChoice, selection
+
+LONGEST_WORD: Final = 4_000
+"""Characters of one value of an address."""
 
 
 def current_product(request: Request) -> Product:
@@ -22,9 +28,26 @@ def current_product(request: Request) -> Product:
 ProductNow = Annotated[Product, Depends(current_product)]
 
 
-def chosen_rows(request: Request, product: ProductNow, table: str = "sources") -> RowChoice:
-    """What the address chooses."""
-    return chosen_of(product, {**request.query_params, "table": table})
+def _said(words: str, example: str) -> Any:
+    return Query(max_length=LONGEST_WORD, description=words, examples=[example])
+
+
+def chosen_rows(
+    request: Request,
+    product: ProductNow,
+    table: Annotated[str, _said("sources or detections", "detections")] = TABLES[0],
+    where: Annotated[str, _said("A condition on columns", "duration < 100")] = "",
+    cone: Annotated[str, _said("RA,DEC,ARCSEC", "83.8,-5.4,60")] = "",
+    obsid: Annotated[str, _said("Observations", "0001730201,0002970201")] = "",
+    name: Annotated[str, _said("Name of a source, or how it begins", "J0535")] = "",
+    flag: Annotated[str, _said("Bits of flags that are set", "0.2")] = "",
+    noflag: Annotated[str, _said("Bits of flags that are not set", "5")] = "",
+    sort: Annotated[str, _said("A column, with - for largest first", "-ra_deg")] = "",
+) -> RowChoice:
+    """What the address chooses; facets have the names that ``meta`` tells, as ``sigma=14-63``."""
+    own = {"table": table, "where": where, "cone": cone, "obsid": obsid, "name": name}
+    own |= {"flag": flag, "noflag": noflag, "sort": sort}
+    return chosen_of(product, {**request.query_params, **own})
 
 
 def chosen_of(product: Product, state: Mapping[str, str]) -> RowChoice:
@@ -54,3 +77,61 @@ def _text(value: str) -> str:
 
 PlainText = Annotated[str, AfterValidator(_text)]
 """Text that can be written down: JSON may have half characters."""
+
+
+class Problem(BaseModel):
+    """Why a question has no answer.
+
+    Attributes
+    ----------
+    detail : str
+        A sentence.
+    """
+
+    detail: str
+
+
+PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
+    400: {"model": Problem, "description": "What is asked cannot be"},
+    404: {"model": Problem, "description": "There is no such thing"},
+    422: {"model": Problem, "description": "A value is missing, or of another kind"},
+    503: {"model": Problem, "description": "The archive cannot be read, or others ask too much"},
+}
+"""What may come in place of an answer."""
+
+
+def same_version(given: str, tag: str) -> bool:
+    """Whether a header If-None-Match names an entity tag.
+
+    Examples
+    --------
+    >>> same_version('"a", W/"b"', '"b"'), same_version("*", '"b"'), same_version("b", '"b"')
+    (True, True, False)
+    """
+    return given.strip() == "*" or tag in re.findall(r'"[^"]*"', given)
+
+
+class VersionedRoute(APIRoute):
+    """A route whose answers change with the version of the product, and with nothing else."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The handler, which tells the version and does nothing if the reader has it."""
+        answered = super().get_route_handler()
+
+        async def handler(request: Request) -> Response:
+            # What is read after this may be newer; then the tag only has the reader ask again.
+            product = await run_in_threadpool(current_product, request)
+            tag = f'"{product.version}"'
+            headers = {"etag": tag, "cache-control": "no-cache"}
+            if same_version(request.headers.get("if-none-match", ""), tag):
+                return Response(status_code=304, headers=headers)
+            response = await answered(request)
+            response.headers.update(headers)
+            return response
+
+        return handler
+
+
+def versioned_router(tag: str) -> APIRouter:
+    """A router of the API for what is in the product."""
+    return APIRouter(prefix="/api/v1", tags=[tag], route_class=VersionedRoute, responses=PROBLEMS)

@@ -6,16 +6,16 @@ import tempfile
 from pathlib import Path
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from fastapi.responses import FileResponse
 from starlette.background import BackgroundTask
 
 from exod.errors import ConfigError, InputError
 from exod.tablefiles.writing import write_table
 from exod.web.counting import count, exported
-from exod.web.routes.common import Chosen, ProductNow
+from exod.web.routes.common import Chosen, ProductNow, versioned_router
 
-router = APIRouter(prefix="/api/v1", tags=["catalogue"])
+router = versioned_router("catalogue")
 
 KINDS: Final = {
     "csv": "text/csv",

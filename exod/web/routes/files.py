@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 
 from exod.errors import InputError
 from exod.web.product import Product
-from exod.web.routes.common import ProductNow
+from exod.web.routes.common import ProductNow, same_version
 
 router = APIRouter(prefix="/data", tags=["files"])
 
@@ -30,7 +30,7 @@ def file(name: str, request: Request, product: ProductNow) -> Response:
         "etag": f'"{product.files[name].sha256}"',
         "cache-control": "no-cache",
     }
-    if request.headers.get("if-none-match") == headers["etag"]:
+    if same_version(request.headers.get("if-none-match", ""), headers["etag"]):
         return Response(status_code=304, headers=headers)
     status, start, stop = 200, 0, size
     asked = request.headers.get("range", "")

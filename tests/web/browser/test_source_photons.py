@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.request import urlopen
 
 import numpy as np
 import pandas as pd
@@ -60,6 +62,21 @@ def address(near: Archive) -> Iterator[str]:
 def richest(photons: pd.DataFrame) -> tuple[int, pd.DataFrame]:
     number = photons["region_num"].value_counts().idxmax()
     return number, photons[photons["region_num"] == number]
+
+
+def test_the_api_has_the_photons_of_the_file(address, photons):
+    number, rows = richest(photons)
+    found = json.loads(urlopen(f"{address}api/v1/photons/{number}?offset=3").read())
+    assert found["total"] == len(rows)
+    assert found["units"]["pi"] == "eV"
+    pd.testing.assert_frame_equal(
+        pd.DataFrame(found["columns"]),
+        rows[3:].drop(columns="region_num").reset_index(drop=True),
+        check_dtype=False,
+    )
+    assert rows["time"].is_monotonic_increasing
+    other = f"{address}api/v1/photons/{number}?obsid=0000000000"
+    assert json.loads(urlopen(other).read())["total"] == 0
 
 
 def test_photons_are_rebinned_without_losing_any(chromium, address, photons):

@@ -1,0 +1,275 @@
+"""What the product knows of one source, detection or observation: rows by their key."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Final
+
+import cv2
+import duckdb
+import numpy as np
+
+from exod.errors import InputError
+from exod.schemas.conditions.compiling import quoted
+from exod.schemas.explorer import N_SIMILAR
+from exod.web.counting import ROW, in_json
+from exod.web.product import Product
+
+MOST_PHOTONS: Final = 1_000_000
+"""Of one answer; those of a bright source come in several."""
+
+CELL_PIXELS: Final = 8
+"""Width of a cell in the picture of a finder."""
+
+_OF_OBSERVATION: Final = ("observations", "exposures", "runs", "detections")
+
+
+def source(product: Product, number: int) -> dict[str, Any]:
+    """A source with its detections, the observations that covered it, and what became of it.
+
+    Raises
+    ------
+    InputError
+        If there is none of that number.
+    """
+    with product.connected() as connection:
+        asking = _Asking(product, connection)
+        found = asking.first("sources", "region_num", number, f"There is no source {number}.")
+        own = {
+            name: asking.rows(name, "region_num", number)
+            for name in ("detections", "coverage", "lineage")
+        }
+    return {"source": found, **own}
+
+
+def detection(product: Product, detid: str) -> dict[str, Any]:
+    """All columns of a detection.
+
+    Raises
+    ------
+    InputError
+        If there is none of that name.
+    """
+    with product.connected() as connection:
+        return _Asking(product, connection).detection(detid)
+
+
+def observation(product: Product, obsid: str) -> dict[str, Any]:
+    """An observation with its exposures, runs and detections.
+
+    Raises
+    ------
+    InputError
+        If the archive has nothing of it.
+    """
+    with product.connected() as connection:
+        asking = _Asking(product, connection)
+        found = {name: asking.rows(name, "obsid", obsid) for name in _OF_OBSERVATION}
+    if not found["observations"] and not found["exposures"]:
+        raise InputError(f"The archive has no results of observation {obsid}.")
+    one = found.pop("observations")
+    return {"observation": one[0] if one else None, **found}
+
+
+def light_curve(product: Product, detid: str) -> dict[str, Any]:
+    """The light curve of a detection, a list a column.
+
+    Raises
+    ------
+    InputError
+        If there is none of that name.
+    """
+    with product.connected() as connection:
+        asking = _Asking(product, connection)
+        about = asking.detection(detid)
+        # The file is in order of sources: others than this one are not read.
+        columns = asking.columns(
+            "lightcurves", "region_num = ? AND detid = ?", [about["region_num"], detid]
+        )
+    keys = ("detid", "region_num")
+    return {name: about[name] for name in (*keys, "obsid", "t_bin", "e_lo", "e_hi")} | {
+        "columns": {name: values for name, values in columns.items() if name not in keys}
+    }
+
+
+def photons(
+    product: Product, number: int, obsid: str = "", limit: int = MOST_PHOTONS, offset: int = 0
+) -> dict[str, Any]:
+    """The photons around a source in order of time, a list a column.
+
+    Parameters
+    ----------
+    product : Product
+        The product.
+    number : int
+        The source.
+    obsid : str
+        Of one observation only.
+    limit, offset : int
+        How many at most, after how many.
+
+    Raises
+    ------
+    InputError
+        If there is no such source, or photons were not kept.
+    """
+    with product.connected() as connection:
+        asking = _Asking(product, connection)
+        asking.first("sources", "region_num", number, f"There is no source {number}.")
+        if "photons.parquet" not in product.files:
+            raise InputError(
+                "Photons near the sources were not kept; run `exod explore ROOT --photons "
+                "recorded`."
+            )
+        where = "region_num = ?" + (" AND obsid = ?" if obsid else "")
+        given = [number, obsid] if obsid else [number]
+        (total,) = asking.found(f"SELECT count(*) FROM photons WHERE {where}", given)[0]  # noqa: S608
+        columns = asking.columns("photons", where, given, f" LIMIT {limit} OFFSET {offset}")
+    columns.pop("region_num")
+    about = {column.name: column.unit for column in product.table("photons").columns}
+    units = {name: about[name] for name in columns}
+    return {"region_num": number, "total": total, "units": units, "columns": columns}
+
+
+def similar(product: Product, number: int, detid: str = "", limit: int = 12) -> dict[str, Any]:
+    """The light curves that are most like one of a source, the best of each other source.
+
+    Parameters
+    ----------
+    product : Product
+        The product.
+    number : int
+        The source.
+    detid : str
+        Which of its light curves; that of its best detection if empty.
+    limit : int
+        How many at most.
+
+    Returns
+    -------
+    dict
+        ``detid``, the light curve, and ``similar``, rows with the Euclidean distance between the
+        numbers of both.
+
+    Raises
+    ------
+    InputError
+        If there is no such source, or no such light curve of it.
+    """
+    names = [f"f{place:02d}" for place in range(N_SIMILAR)]
+    with product.connected() as connection:
+        asking = _Asking(product, connection)
+        about = asking.first("sources", "region_num", number, f"There is no source {number}.")
+        wanted = detid or str(about["best_detid"])
+        listed = ", ".join(names)
+        own = asking.found(
+            f"SELECT {listed} FROM neighbours WHERE region_num = ? AND detid = ?",  # noqa: S608
+            [number, wanted],
+        )
+        if not own:
+            raise InputError(f"Source {number} has no light curve of {wanted[:100]!r}.")
+        apart = " + ".join(
+            f"({name}::DOUBLE - {value!r}) * ({name}::DOUBLE - {value!r})"
+            for name, value in zip(names, own[0], strict=True)
+        )
+        words = (
+            *("WITH best AS (SELECT min({'apart':", apart, ", 'row':", ROW, "}) AS b"),
+            "FROM neighbours WHERE region_num <> ? GROUP BY region_num)",
+            "SELECT region_num, srcid, detid, sqrt(b.apart) AS distance FROM neighbours JOIN best",
+            *("ON", ROW, "= b.row ORDER BY b LIMIT", str(limit)),
+        )
+        found = asking.dictionaries(" ".join(words), [number])
+    return {"region_num": number, "detid": wanted, "similar": found}
+
+
+def lineage(
+    product: Product, number: int | None = None, limit: int = 10_000, offset: int = 0
+) -> dict[str, Any]:
+    """What became of sources in all versions, in order of these: new, merged, split, gone ..."""
+    where, given = ("region_num = ?", [number]) if number is not None else ("true", [])
+    with product.connected() as connection:
+        asking = _Asking(product, connection)
+        (total,) = asking.found(f"SELECT count(*) FROM lineage WHERE {where}", given)[0]  # noqa: S608
+        order = f"ORDER BY generation, {ROW} LIMIT {limit} OFFSET {offset}"
+        rows = asking.selected("lineage", where, given, order)
+    return {"total": total, "rows": rows}
+
+
+def finder(product: Product, number: int) -> bytes:
+    """The picture around a source as PNG: counts in logarithmic steps, north up and east left.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    with product.connected() as connection:
+        asking = _Asking(product, connection)
+        found = asking.first(
+            "cutouts", "region_num", number, f"There is no picture of source {number}."
+        )
+    return picture(np.array(found["n"], np.int32))
+
+
+def picture(counts: np.ndarray) -> bytes:
+    """Counts of square cells as PNG.
+
+    Parameters
+    ----------
+    counts : int array, shape (n * n,)
+        In order of y, then x; below 0 outside the image, where the picture can be seen through.
+    """
+    side = math.isqrt(counts.size)
+    cells = counts.reshape(side, side)[::-1]
+    largest = max(int(cells.max(initial=0)), 1)
+    grey = np.round(255 * np.log1p(np.maximum(cells, 0)) / np.log1p(largest)).astype(np.uint8)
+    colours = cv2.cvtColor(cv2.applyColorMap(grey, cv2.COLORMAP_CIVIDIS), cv2.COLOR_BGR2BGRA)
+    colours[..., 3] = np.where(cells < 0, 0, 255)
+    size = (side * CELL_PIXELS, side * CELL_PIXELS)
+    large = cv2.resize(colours, size, interpolation=cv2.INTER_NEAREST)
+    return bytes(cv2.imencode(".png", large)[1])
+
+
+class _Asking:
+    """Asks for rows of the product's tables, with values as JSON can have them."""
+
+    def __init__(self, product: Product, connection: duckdb.DuckDBPyConnection) -> None:
+        self._product, self._connection = product, connection
+
+    def detection(self, detid: str) -> dict[str, Any]:
+        why = f"There is no detection {detid[:100]!r}."
+        return self.first("detections", "detid", detid, why)
+
+    def first(self, table: str, key: str, value: object, why: str) -> dict[str, Any]:
+        found = self.rows(table, key, value)
+        if not found:
+            raise InputError(why)
+        return found[0]
+
+    def rows(self, table: str, key: str, value: object) -> list[dict[str, Any]]:
+        return self.selected(table, f"{quoted(key)} = ?", [value], f"ORDER BY {ROW}")
+
+    def selected(
+        self, table: str, where: str, given: Sequence[object], tail: str
+    ) -> list[dict[str, Any]]:
+        words = ("SELECT", self._listed(table), "FROM", table, "WHERE", where, tail)
+        return self.dictionaries(" ".join(words), given)
+
+    def columns(
+        self, table: str, where: str, given: Sequence[object], limit: str = ""
+    ) -> dict[str, list[Any]]:
+        words = ("SELECT", self._listed(table), "FROM", table, "WHERE", where, "ORDER BY", ROW)
+        rows = self._connection.sql(" ".join(words) + limit, params=[*given]).to_arrow_table()
+        return {name: in_json(rows[name].to_pylist()) for name in rows.column_names}
+
+    def dictionaries(self, words: str, given: Sequence[object]) -> list[dict[str, Any]]:
+        found = self._connection.execute(words, [*given])
+        names = [about[0] for about in found.description]
+        return [dict(zip(names, in_json(row), strict=True)) for row in found.fetchall()]
+
+    def found(self, words: str, given: Sequence[object]) -> list[tuple[Any, ...]]:
+        return list(self._connection.execute(words, [*given]).fetchall())
+
+    def _listed(self, table: str) -> str:
+        return ", ".join(map(quoted, self._product.table(table).schema.names))
