@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import json
 import os
 import threading
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
@@ -75,7 +76,7 @@ class Guard:
         refused = self._refused(scope, headers)
         if refused:
             status, text = refused
-            await _answer(send, status, text)
+            await _answer(send, status, text, as_json=scope["path"].startswith("/api/"))
             return
         agreed = b"exod-outside=yes" in headers.get("cookie", b"")
 
@@ -125,10 +126,11 @@ def _protecting(*, agreed: bool) -> Iterable[tuple[bytes, bytes]]:
     yield b"cross-origin-opener-policy", b"same-origin"
 
 
-async def _answer(send: Send, status: int, text: str) -> None:
-    body = f"{text}\n".encode()
+async def _answer(send: Send, status: int, text: str, *, as_json: bool) -> None:
+    body = json.dumps({"detail": text}).encode() if as_json else f"{text}\n".encode()
+    kind = b"application/json" if as_json else b"text/plain; charset=utf-8"
     headers = [
-        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-type", kind),
         (b"content-length", str(len(body)).encode()),
     ]
     await send({"type": "http.response.start", "status": status, "headers": headers})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -28,6 +28,37 @@ def current_product(request: Request) -> Product:
 ProductNow = Annotated[Product, Depends(current_product)]
 
 
+class Problem(BaseModel):
+    """Why a question has no answer.
+
+    Attributes
+    ----------
+    detail : str
+        A sentence.
+    """
+
+    detail: str
+
+
+PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
+    400: {"model": Problem, "description": "What is asked cannot be"},
+    404: {"model": Problem, "description": "There is no such thing"},
+    422: {"model": Problem, "description": "A value is missing, or of another kind"},
+    503: {"model": Problem, "description": "The archive cannot be read, or others ask too much"},
+}
+"""What may come in place of an answer."""
+
+FORBIDDEN: Final[dict[int | str, dict[str, Any]]] = {
+    403: {"model": Problem, "description": "Not from this page, or not on this server"}
+}
+"""The same of what changes something."""
+
+
+def one_of(values: Iterable[str]) -> dict[str, Any]:
+    """What a value may be, for the description of the API: others get a sentence of ours."""
+    return {"json_schema_extra": {"enum": [*values]}}
+
+
 def _said(words: str, example: str) -> Any:
     return Query(max_length=LONGEST_WORD, description=words, examples=[example])
 
@@ -35,7 +66,7 @@ def _said(words: str, example: str) -> Any:
 def chosen_rows(
     request: Request,
     product: ProductNow,
-    table: Annotated[str, _said("sources or detections", "detections")] = TABLES[0],
+    table: Annotated[str, Query(**one_of(TABLES))] = TABLES[0],
     where: Annotated[str, _said("A condition on columns", "duration < 100")] = "",
     cone: Annotated[str, _said("RA,DEC,ARCSEC", "83.8,-5.4,60")] = "",
     obsid: Annotated[str, _said("Observations", "0001730201,0002970201")] = "",
@@ -77,27 +108,6 @@ def _text(value: str) -> str:
 
 PlainText = Annotated[str, AfterValidator(_text)]
 """Text that can be written down: JSON may have half characters."""
-
-
-class Problem(BaseModel):
-    """Why a question has no answer.
-
-    Attributes
-    ----------
-    detail : str
-        A sentence.
-    """
-
-    detail: str
-
-
-PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
-    400: {"model": Problem, "description": "What is asked cannot be"},
-    404: {"model": Problem, "description": "There is no such thing"},
-    422: {"model": Problem, "description": "A value is missing, or of another kind"},
-    503: {"model": Problem, "description": "The archive cannot be read, or others ask too much"},
-}
-"""What may come in place of an answer."""
 
 
 def same_version(given: str, tag: str) -> bool:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import tempfile
-from pathlib import Path
+from pathlib import Path as File
 from typing import Annotated, Final
 
-from fastapi import Query
+from fastapi import Path
 from fastapi.responses import FileResponse
 from starlette.background import BackgroundTask
 
 from exod.errors import ConfigError, InputError
 from exod.tablefiles.writing import write_table
 from exod.web.counting import count, exported
-from exod.web.routes.common import Chosen, ProductNow, versioned_router
+from exod.web.routes.common import Chosen, ProductNow, one_of, versioned_router
 
 router = versioned_router("catalogue")
 
@@ -31,9 +31,16 @@ MOST_IN_MEMORY: Final = 200_000
 """Rows of a file that is made in memory; others are written as rows come."""
 
 
-@router.get("/export.{kind}")
+@router.get(
+    "/export.{kind}",
+    response_class=FileResponse,
+    responses={200: {"content": {kind: {} for kind in KINDS.values()}, "description": "The file"}},
+)
 def export(
-    kind: str, product: ProductNow, chosen: Chosen, columns: Annotated[str, Query()] = ""
+    kind: Annotated[str, Path(**one_of(KINDS))],
+    product: ProductNow,
+    chosen: Chosen,
+    columns: str = "",
 ) -> FileResponse:
     """All rows that an address chooses, in its order."""
     if kind not in KINDS:
@@ -46,7 +53,7 @@ def export(
         )
     folder = tempfile.TemporaryDirectory(prefix="exod-export-")
     try:
-        path = Path(folder.name, f"{chosen.table}.{kind}")
+        path = File(folder.name, f"{chosen.table}.{kind}")
         write_table(path, table, chunks)
     except BaseException:
         folder.cleanup()

@@ -15,8 +15,9 @@ from exod.archive import Archive
 from exod.archive.ledger.progress import ProgressWatch, SurveyProgress, archive_progress
 from exod.errors import ExodError, without_places
 from exod.scheduler.dashboard import ClusterView
+from exod.web.routes.common import PROBLEMS
 
-router = APIRouter(prefix="/api/v1", tags=["runs"])
+router = APIRouter(prefix="/api/v1", tags=["runs"], responses=PROBLEMS)
 
 LOOK_SECONDS: Final = 1.0
 """How often the ledger is looked at while somebody watches."""
@@ -98,7 +99,11 @@ def runs(view: RunsNow) -> dict[str, Any]:
     return view.figures()
 
 
-@router.get("/runs/events")
+@router.get(
+    "/runs/events",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/event-stream": {}}, "description": "The messages"}},
+)
 async def events(view: RunsNow, request: Request) -> StreamingResponse:
     """The same as server-sent events: all of it now, and what is new when the ledger changes."""
     messages = told(view, request.app.state.ending.is_set)

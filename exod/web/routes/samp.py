@@ -9,11 +9,11 @@ from fastapi import APIRouter, HTTPException, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from exod.errors import ConfigError
-from exod.web.routes.common import PlainText, ProductNow, chosen_of
+from exod.web.routes.common import FORBIDDEN, PROBLEMS, PlainText, ProductNow, chosen_of
 from exod.web.security import LOOPBACK
 from exod.web.vo import samp
 
-router = APIRouter(prefix="/api/v1", tags=["samp"])
+router = APIRouter(prefix="/api/v1", tags=["samp"], responses=PROBLEMS | FORBIDDEN)
 
 LONGEST_ADDRESS: Final = 8_000
 

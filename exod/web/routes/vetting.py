@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 import tempfile
-from pathlib import Path
+from pathlib import Path as File
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from exod.errors import ConfigError, InputError
 from exod.stages.derive.verdicts import export_verdicts
-from exod.web.routes.common import PlainText, ProductNow
+from exod.web.routes.common import FORBIDDEN, PROBLEMS, PlainText, ProductNow, one_of
 from exod.web.vetting import Ballot, Queue
 
 LONGEST_NOTE: Final = 2_000
@@ -42,7 +42,7 @@ def _vetter(vetter: Annotated[str, Query(max_length=LONGEST_NAME)]) -> str:
 BallotNow = Annotated[Ballot, Depends(_ballot)]
 Vetter = Annotated[str, Depends(_vetter)]
 
-router = APIRouter(prefix="/api/v1/vetting", tags=["vetting"])
+router = APIRouter(prefix="/api/v1/vetting", tags=["vetting"], responses=PROBLEMS | FORBIDDEN)
 
 
 class Vote(BaseModel):
@@ -127,13 +127,21 @@ def agreement(ballot: BallotNow) -> dict[str, Any]:
     return ballot.agreement()
 
 
-@router.get("/export.{ending}")
-def export(ballot: BallotNow, request: Request, ending: str) -> Response:
+@router.get(
+    "/export.{ending}",
+    response_class=Response,
+    responses={
+        200: {"content": {kind: {} for kind in _FORMATS.values()}, "description": "The file"}
+    },
+)
+def export(
+    ballot: BallotNow, request: Request, ending: Annotated[str, Path(**one_of(_FORMATS))]
+) -> Response:
     """The verdicts as a file."""
     if ending not in _FORMATS:
         raise InputError(f"Verdicts are exported as {', '.join(_FORMATS)}, not {ending[:20]!r}.")
     with tempfile.TemporaryDirectory(prefix="exod-verdicts-") as folder:
-        path = Path(folder, f"verdicts.{ending}")
+        path = File(folder, f"verdicts.{ending}")
         export_verdicts(request.app.state.current.archive, ballot.judged(), path)
         content = path.read_bytes()
     name = {"content-disposition": f'attachment; filename="verdicts.{ending}"'}
