@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from exod.errors import ConfigError
 from exod.observation.events import EventList
+from exod.observation.livetime import common_intervals
 
 Floats = NDArray[np.float64]
 
@@ -144,40 +145,6 @@ def times_with_events(time: ArrayLike, start: float, stop: float) -> Floats:
     before = np.nextafter(edges[gaps], np.inf)
     intervals = np.stack([np.r_[start, edges[gaps + 1]], np.r_[before, stop]], axis=1)
     return intervals[intervals[:, 1] > intervals[:, 0]]
-
-
-def joined_intervals(intervals: Floats) -> Floats:
-    """Intervals in order, those that overlap or touch as one, shape (n, 2).
-
-    Examples
-    --------
-    >>> joined_intervals(np.array([[5.0, 6.0], [0.0, 2.0], [1.0, 3.0], [9.0, 8.0]]))
-    array([[0., 3.],
-           [5., 6.]])
-    """
-    intervals = intervals[intervals[:, 1] > intervals[:, 0]]
-    intervals = intervals[np.argsort(intervals[:, 0], kind="stable")]
-    if not len(intervals):
-        return intervals
-    latest = np.maximum.accumulate(intervals[:, 1])
-    first = np.flatnonzero(np.r_[True, intervals[1:, 0] > latest[:-1]])
-    return np.stack([intervals[first, 0], latest[np.r_[first[1:] - 1, len(latest) - 1]]], axis=1)
-
-
-def common_intervals(one: Floats, other: Floats) -> Floats:
-    """What is in an interval of both, shape (n, 2).
-
-    Examples
-    --------
-    >>> common_intervals(np.array([[0.0, 3.0], [5.0, 9.0]]), np.array([[2.0, 6.0]]))
-    array([[2., 3.],
-           [5., 6.]])
-    """
-    one, other = joined_intervals(one), joined_intervals(other)
-    edges = np.unique(np.concatenate([one.ravel(), other.ravel()]))
-    middle = (edges[:-1] + edges[1:]) / 2
-    inside = (_live_share(one, middle) > 0) & (_live_share(other, middle) > 0)
-    return joined_intervals(np.stack([edges[:-1][inside], edges[1:][inside]], axis=1))
 
 
 def pixel_codes(ccdnr: ArrayLike, rawx: ArrayLike, rawy: ArrayLike) -> NDArray[np.int64]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Final
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from exod.errors import ExposureRejected
 from exod.instruments import Instrument, instrument_of
+from exod.observation.livetime import LiveTimes
 from exod.observation.times import PIPELINE_TIME, TimeFrame
 from exod.sky.plane import TangentPlane
 
@@ -57,6 +58,8 @@ class Exposure:
         TSTART and TSTOP in mission elapsed seconds; NaN when the header does not say.
     notes : tuple of str
         What is unusual about the file, one sentence each.
+    live : LiveTimes
+        When its CCDs were live, as far as the file records it.
     """
 
     obsid: str
@@ -81,6 +84,7 @@ class Exposure:
     start: float = np.nan
     stop: float = np.nan
     notes: tuple[str, ...] = ()
+    live: LiveTimes = field(default_factory=LiveTimes)
 
     @property
     def camera(self) -> Instrument:

@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from exod.errors import DownloadError, ExposureRejected, InputError
 from exod.files.whole import whole_file
 from exod.observation.events import EVENT_DTYPES, EventList, Exposure
+from exod.observation.livetime import LiveCurve, LiveTimes
 from exod.observation.times import TimeFrame
 from exod.pps.fits.fitsfile import require_regular
 from exod.pps.remote import RemoteFile
@@ -36,7 +37,10 @@ ROW_GROUP_SECONDS: Final = 600.0
 
 _KEY: Final = b"exod"
 _DIGEST: Final = b"exod.digest"
-_VERSION: Final = 3
+_VERSION: Final = 4
+_READABLE: Final = (3, 4)
+"""Version 3 has no live times."""
+
 _DAMAGE: Final = (
     OSError,
     pa.ArrowException,
@@ -85,7 +89,8 @@ def write_events(path: Path, exposure: Exposure, events: EventList, origin: dict
     start = ordered.time[0] if len(ordered) else 0.0
     group = np.nan_to_num((ordered.time - start) // ROW_GROUP_SECONDS, nan=-1.0)
     edges = np.flatnonzero(np.diff(group, prepend=np.nan))
-    header = {"kind": "events", "exposure": asdict(exposure)}
+    stated = asdict(exposure) | {"live": _live_rows(exposure.live)}
+    header = {"kind": "events", "exposure": stated}
     _write(path, table, header, origin, [*edges.tolist(), len(ordered)])
 
 
@@ -164,7 +169,31 @@ def read_events(path: Path) -> tuple[Exposure, EventList]:
         fields["plane"] = TangentPlane(**fields["plane"])
         fields["clock"] = TimeFrame(**fields["clock"])
         fields["notes"] = tuple(fields["notes"])
+        if "live" in fields:
+            fields["live"] = _live_times(fields["live"])
+        else:
+            name = fields["filename"]
+            fields["notes"] += (
+                f"{name} was ingested by an earlier version of exod, without its good times: "
+                f"ingest its observation again to have them used.",
+            )
         return Exposure(**fields), EventList(**columns)
+
+
+def _live_rows(live: LiveTimes) -> list[dict[str, Any]]:
+    return [
+        {"ccd": ccd, "usual": curve.usual, "pieces": curve.pieces.tolist()}
+        for ccd, curve in live.curves.items()
+    ]
+
+
+def _live_times(rows: Sequence[Mapping[str, Any]]) -> LiveTimes:
+    return LiveTimes(
+        {
+            int(row["ccd"]): LiveCurve(np.reshape(row["pieces"], (-1, 3)), float(row["usual"]))
+            for row in rows
+        }
+    )
 
 
 def extent(path: Path | RemoteFile) -> tuple[int, float, float]:
@@ -201,7 +230,7 @@ def _header(path: Path | RemoteFile) -> dict[str, Any]:
         if _KEY not in metadata:
             raise InputError(f"{path.name} was not written by exod ingest.")
         header: dict[str, Any] = json.loads(metadata[_KEY])
-        if header["version"] != _VERSION:
+        if header["version"] not in _READABLE:
             raise InputError(
                 f"{path.name} was written by another version of exod: ingest its observation again."
             )

@@ -19,6 +19,7 @@ from exod.pps.fits.fitsfile import Header, open_fits, read_header, reported
 from exod.pps.fits.fitshdu import Hdu
 from exod.pps.fits.fitstable import Conversion
 from exod.pps.fits.headers import read_exposure
+from exod.pps.fits.livetables import LiveTables
 from exod.pps.names import PPS_NAME, is_pipeline_name
 from exod.pps.remote import RemoteFile
 
@@ -81,28 +82,38 @@ def read_event_list(path: Path) -> tuple[Exposure, EventList]:
     """
     if path.suffix == ingested.SUFFIX:
         return ingested.read_events(path)
+    columns, live = None, LiveTables()
     with open_fits(path) as file:
-        hdu = next((hdu for hdu in file.extensions() if hdu.name == "EVENTS" and hdu.columns), None)
-        if hdu is None and PPS_NAME.match(path.name) and not is_pipeline_name(path.name):
+        for hdu in file.extensions():
+            if hdu.name == "EVENTS" and hdu.columns and columns is None:
+                exposure = read_exposure(path, Header(hdu.header, file.primary), hdu)
+                columns = _event_columns(path, hdu)
+            else:
+                live.add(hdu)
+        if columns is None and PPS_NAME.match(path.name) and not is_pipeline_name(path.name):
             raise ExposureRejected(f"{path.name} is named like an event list but holds none.")
-        if hdu is None:
+        if columns is None:
             raise InputError(
                 f"{path.name} has no table EVENTS; it is no event list, or not the whole of one: "
                 f"fetch it again."
             )
-        exposure = read_exposure(path, Header(hdu.header, file.primary), hdu)
-        missing = sorted(set(_WANTED) - set(hdu.columns))
-        if missing:
-            raise InputError(
-                f"{path.name} lacks the EVENTS columns {', '.join(missing)}: fetch it again."
-            )
-        columns = {name.lower(): values for name, values in hdu.read(_WANTED).items()}
     camera = exposure.camera
     columns["ccdnr"] = np.minimum(camera.ccd_numbers(columns["ccdnr"]), 255).astype(np.uint8)
     events = EventList(**columns)
-    notes = (*exposure.notes, *(f"{path.name}: {note}" for note in file.notes))
-    exposure = replace(exposure, notes=(*notes, *out_of_order(exposure, events)))
-    return exposure, events
+    times, unusual = live.live_times(exposure, events)
+    notes = (*exposure.notes, *(f"{path.name}: {note}" for note in file.notes), *unusual)
+    notes = (*notes, *out_of_order(exposure, events))
+    return replace(exposure, notes=notes, live=times), events
+
+
+def _event_columns(path: Path, hdu: Hdu) -> dict[str, NDArray[Any]]:
+    """The columns of a table EVENTS, by name in small letters."""
+    missing = sorted(set(_WANTED) - set(hdu.columns))
+    if missing:
+        raise InputError(
+            f"{path.name} lacks the EVENTS columns {', '.join(missing)}: fetch it again."
+        )
+    return {name.lower(): values for name, values in hdu.read(_WANTED).items()}
 
 
 def list_extent(path: Path | RemoteFile) -> tuple[int, float, float]:

@@ -16,12 +16,11 @@ from exod.instruments import CAMERAS
 from exod.instruments.epic import EpicCamera
 from exod.observation.availability import (
     Availability,
-    common_intervals,
-    joined_intervals,
     pixel_codes,
     times_with_events,
 )
 from exod.observation.events import EventList
+from exod.observation.livetime import common_intervals, joined_intervals
 from exod.pps.fits.fitsfile import Header, open_fits
 from exod.pps.fits.fitshdu import Hdu
 from exod.pps.fits.fitstable import Conversion
@@ -89,7 +88,7 @@ def read_availability(path: Path, events: EventList) -> Availability:
             elif match and not 1 <= ccdnr <= camera.n_ccds:
                 impossible[hdu.name] += hdu.n_rows
             elif _FILTER.fullmatch(hdu.name) and {"START", "STOP"} <= set(hdu.columns):
-                rows, n_impossible = _good_times(hdu, camera)
+                rows, n_impossible = good_times_of(hdu)
                 impossible[hdu.name] += n_impossible
                 filters.append(rows)
     for ccdnr, rows in (*tables["STDGTI"].items(), *tables["EXPOSU"].items()):
@@ -149,14 +148,14 @@ def _in_order(rows: Floats) -> Floats:
     return rows[np.argsort(rows[:, 0], kind="stable")]
 
 
-def _good_times(hdu: Hdu, _: EpicCamera) -> tuple[Floats, int]:
+def good_times_of(hdu: Hdu, _: object = None) -> tuple[Floats, int]:
     """Rows of start and stop, in order, and how many others there are."""
     rows = np.stack(list(hdu.read(dict.fromkeys(("START", "STOP"), _FLOAT)).values()), axis=1)
     possible = np.isfinite(rows).all(axis=1) & (rows[:, 1] >= rows[:, 0])
     return _in_order(rows[possible & (rows[:, 1] > rows[:, 0])]), int((~possible).sum())
 
 
-def _frames(hdu: Hdu, _: EpicCamera) -> tuple[Floats, int]:
+def frames_of(hdu: Hdu, _: object = None) -> tuple[Floats, int]:
     """Rows of start, stop and live share, in order, and how many cannot be right.
 
     TIME is the middle of a frame.
@@ -197,7 +196,7 @@ def _bad_pixels(hdu: Hdu, camera: EpicCamera) -> tuple[NDArray[np.int64], int]:
 
 
 _READERS: Final[Mapping[str, _Reader]] = {
-    "STDGTI": _good_times,
-    "EXPOSU": _frames,
+    "STDGTI": good_times_of,
+    "EXPOSU": frames_of,
     "BADPIX": _bad_pixels,
 }
