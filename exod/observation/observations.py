@@ -62,6 +62,12 @@ class Observation:
     source_list: str
     notes: tuple[str, ...] = ()
 
+    @property
+    def why_not(self) -> str:
+        """Why event lists were left out, or that there are none."""
+        reasons = " ".join(item.reason for item in self.rejected)
+        return reasons if reasons or self.subsets else "There is no event list."
+
 
 def check_times(exposure: Exposure, events: EventList) -> None:
     """Refuse a list without times.

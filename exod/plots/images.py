@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from exod.counts.grid import Box
 from exod.errors import plural
+from exod.plots.fields.labels import place_labels
 from exod.plots.style import (
     GREEN,
     GREY,
@@ -31,7 +32,6 @@ from exod.plots.style import (
     run_text,
     threshold_text,
 )
-from exod.schemas.arrays import Floats
 from exod.sky.plane import TangentPlane
 
 MAX_LABELS: Final = 60
@@ -255,47 +255,9 @@ def _draw_regions(axes: WCSAxes, regions: pd.DataFrame) -> list[Any]:
     order = np.argsort(-regions[["sigma_peak", "sigma_eclipse"]].max(axis=1).to_numpy())
     chosen = order[:MAX_LABELS]
     texts = [str(label) for label in regions["label"].to_numpy()[chosen]]
-    _place_labels(axes, boxes[chosen], texts, boxes)
+    place_labels(axes, boxes[chosen], texts, boxes, _IMAGE_POINTS)
     note = "" if len(regions) <= MAX_LABELS else f", the {MAX_LABELS} most significant labelled"
     return [Patch(fill=False, linewidth=1.2, label=f"{plural(len(regions), 'region')}{note}")]
-
-
-def _place_labels(axes: WCSAxes, boxes: Floats, texts: list[str], obstacles: Floats) -> None:
-    """Write each text near its box, at the first place around it that is free.
-
-    Boxes and obstacles have the columns x_lo, x_hi, y_lo, y_hi, in cells.
-    """
-    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
-    cell = max(right - left, top - bottom) / _IMAGE_POINTS
-    angles = np.radians(45 + 30 * np.arange(12))
-    taken = obstacles
-    for (x_lo, x_hi, y_lo, y_hi), text in zip(boxes, texts, strict=True):
-        half = np.array([3.0 * len(text) + 3, 6.5]) * cell
-        x, y = (x_lo + x_hi) / 2, (y_lo + y_hi) / 2
-        reach = np.add.outer(np.arange(4, 100, 8) * cell, np.zeros(12))
-        centre_x = x + np.cos(angles) * (reach + (x_hi - x_lo) / 2 + half[0])
-        centre_y = y + np.sin(angles) * (reach + (y_hi - y_lo) / 2 + half[1])
-        cx, cy = centre_x.ravel(), centre_y.ravel()
-        places = np.column_stack([cx - half[0], cx + half[0], cy - half[1], cy + half[1]])
-        inside = (places[:, 0] > left) & (places[:, 1] < right)
-        inside &= (places[:, 2] > bottom) & (places[:, 3] < top)
-        apart = [np.greater_equal.outer(places[:, i], taken[:, i + 1]) for i in (0, 2)]
-        apart += [np.less_equal.outer(places[:, i + 1], taken[:, i]) for i in (0, 2)]
-        free = np.flatnonzero(inside & np.any(apart, axis=0).all(axis=1))
-        best = free[0] if len(free) else 0
-        taken = np.vstack([taken, places[best]])
-        axes.annotate(
-            text,
-            xy=(np.clip(cx[best], x_lo, x_hi), np.clip(cy[best], y_lo, y_hi)),
-            xytext=(cx[best], cy[best]),
-            fontsize=SMALL + 1,
-            fontweight="bold",
-            ha="center",
-            va="center",
-            bbox={"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.85},
-            arrowprops={"arrowstyle": "-", "linewidth": 0.8, "shrinkA": 0, "shrinkB": 0},
-            zorder=5,
-        )
 
 
 def _decorate(figure: Figure, axes: WCSAxes, run: Row, target: str) -> None:

@@ -84,6 +84,17 @@ def has_variability(run: Row) -> bool:
     return str(run.get("rule", "")).startswith("exod1")
 
 
+def found_text(run: Row) -> str:
+    """What cells that a search found are: EXOD I finds variable ones, with any expected counts.
+
+    Examples
+    --------
+    >>> found_text({"rule": "exod1"}), found_text({"rule": "exact"})
+    ('variable', 'significant')
+    """
+    return "variable" if has_variability(run) else "significant"
+
+
 def threshold_text(run: Row) -> str:
     """The threshold of a run.
 

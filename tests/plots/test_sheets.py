@@ -3,13 +3,22 @@
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.strategies import grid_of
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
+from exod.counts.cube import CountCube
 from exod.counts.frameimages import ImageLayer
+from exod.counts.grid import Box
+from exod.counts.template import Template, TemplateSteps
+from exod.observation.gti import Frames
+from exod.plots.diagnostics.backgrounds import template_sheet
 from exod.plots.diagnostics.detectorplane import detector_sheet
 from exod.plots.diagnostics.energies import regions_sheet
 from exod.plots.fields.sheets import draw_layer
+from exod.plots.fields.space import MOST_LABELS, cube_picture
+from exod.plots.style import found_text
 
 BINS = (1.0, 2.5, 5.0, 6.0, 15.0, 40.0, 100.0, 250.0, 600.0, 1500.0)
 
@@ -92,3 +101,41 @@ def test_whole_numbers_have_whole_ticks():
     assert len(ticks) > 1
     assert (ticks % 1 == 0).all()
     assert not axes.texts
+
+
+@pytest.mark.parametrize(("n", "rule"), [(0, "exod2"), (3, "exod1"), (40, "exod2")])
+def test_labels_of_the_cube_stay_apart_where_regions_touch(n, rule):
+    """Regions in one frame, a cell apart: their numbers cover neither marks nor each other."""
+    frames, grid, label = Frames(1e8, 50.0, 3), grid_of(129), np.arange(n)
+    flat = np.add.outer(np.arange(60, 66) * grid.n, np.arange(40, 48)).ravel().astype(np.int32)
+    frame = np.repeat(np.arange(3, dtype=np.int32), 16)
+    cube = CountCube.from_events(frames, grid, frame, flat, np.zeros(3, bool), chunk_frames=4)
+    places = {"x": 41 + label % 6, "y": 61 + label // 6 % 4, "TIME_lo": 1e8 + 50.0 * (label % 3)}
+    cells = pd.DataFrame({**places, "kind": "peak", "label": label})
+    regions = pd.DataFrame({"label": label, "sigma_peak": 3.0 + label, "sigma_eclipse": np.nan})
+    run = {"obsid": "0900000101", "subset": 0, "e_lo": 0.2, "e_hi": 12.0, "t_bin": 50.0}
+    which = np.ones(cube.frames.n, bool)
+    figure = cube_picture({**run, "rule": rule}, cube, which, cells, regions, "")
+    FigureCanvasAgg(figure).draw()
+    texts = figure.axes[0].texts
+    assert {text.get_text() for text in texts} == {str(i) for i in label[-MOST_LABELS:]}
+    boxes = [Text.get_window_extent(text) for text in texts]
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    (legend,) = figure.legends
+    said = [legend.get_title().get_text(), *(text.get_text() for text in legend.texts)]
+    assert said[0] == {0: "", 3: "3 regions"}.get(n, "40 regions, the 15 most significant labelled")
+    assert (f"{n} {found_text({'rule': rule})} cells: peak" in said) == (n > 0)
+
+
+def test_panels_without_counts_are_as_large_as_the_others():
+    box, image = Box(10, 20, 30, 60), np.ones((10, 30))
+    template = Template(image, 5.0)
+    steps = TemplateSteps(image, image, template)
+    none = TemplateSteps(0 * image, 0 * image, Template(0 * image, 0.0))
+    mask = np.zeros(image.shape, bool)
+    images = (image.astype(int), 0 * image.astype(int))
+    figure = template_sheet("All", box, images, (3, 0), (steps, none), mask, 0 * image)
+    FigureCanvasAgg(figure).draw()
+    sizes = [axes.get_window_extent().size for axes in figure.axes if axes.get_title()]
+    assert len(sizes) == 10
+    np.testing.assert_allclose(sizes, np.broadcast_to(sizes[0], (10, 2)), rtol=1e-6)

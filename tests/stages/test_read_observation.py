@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -215,3 +216,17 @@ def test_a_list_that_is_whole_again_is_read(small: Path, tmp_path: Path) -> None
         read(folder)
     path.write_bytes(content)
     assert len(read(folder).selected) == 2
+
+
+def test_commands_say_that_there_is_no_event_list(
+    small: Path, tmp_path: Path, command: Callable[..., tuple[int, str, str]]
+) -> None:
+    half = tmp_path / GOOD
+    half.mkdir()
+    shutil.copy(next((small / GOOD).glob("*OBSMLI*")), half)
+    for name, *options in (("image",), ("sheets",), ("video",), ("lightcurve", "--at", "10,10")):
+        code, _, wrong = command(name, half, *options)
+        assert code == 1, name
+        assert wrong.endswith("can be searched: There is no event list.\n") or wrong.endswith(
+            "cannot be searched: There is no event list.\n"
+        )

@@ -259,6 +259,16 @@ def test_folders_that_are_there_are_kept(one, tmp_path, settings):
         list(prepare(tmp_path / "empty", tmp_path / "to", settings()))
 
 
+def test_products_without_event_lists(one, tmp_path, settings):
+    half = tmp_path / GOOD
+    half.mkdir()
+    (source_list,) = one.glob("*OBSMLI*")
+    shutil.copy(source_list, half)
+    with pytest.raises(InputError, match=f"{GOOD} has no event list for SAS, only other products"):
+        list(prepare(half, tmp_path / "to", settings()))
+    assert not left_behind(tmp_path / "to")
+
+
 def test_the_command(one, tmp_path, settings, command, monkeypatch):
     code, _, wrong = command("sas", tmp_path / "nowhere")
     assert code == 2

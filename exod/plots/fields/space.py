@@ -7,12 +7,14 @@ from typing import Final
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
+from mpl_toolkits.mplot3d.axes3d import Axes3D  # type: ignore[import-untyped]
+from mpl_toolkits.mplot3d.proj3d import proj_transform  # type: ignore[import-untyped]
 
 from exod.counts.cube import CountCube
 from exod.errors import plural
+from exod.plots.fields.labels import place_labels, point_length
 from exod.plots.fields.sheets import sheet_title
-from exod.plots.style import KIND_COLOURS, KIND_MARKERS, SMALL, Row, utc
+from exod.plots.style import KIND_COLOURS, KIND_MARKERS, SMALL, Row, found_text, utc
 from exod.schemas.arrays import Mask
 
 MOST_EVENTS: Final = 15_000
@@ -20,6 +22,10 @@ MOST_EVENTS: Final = 15_000
 
 MOST_LABELS: Final = 15
 """Regions that are labelled, the most significant ones."""
+
+_MARK_POINTS: Final = 6.0
+_AXES_POINTS: Final = 560.0
+"""Widths of a mark and of the axes."""
 
 
 def cube_picture(
@@ -77,16 +83,15 @@ def cube_picture(
                 own["x"].to_numpy(float),
                 own["y"].to_numpy(float),
                 (own["TIME_lo"].to_numpy(float) + frames.t_bin / 2 - start) / 1000,
-                s=38,
+                s=_MARK_POINTS**2,
                 marker=KIND_MARKERS[kind],
                 color=KIND_COLOURS[kind],
                 # Edges of marks that lie close would cover them.
                 linewidths=0,
                 depthshade=False,
                 zorder=3,
-                label=f"{plural(len(own), 'significant cell')}: {kind}",
+                label=f"{plural(len(own), f'{found_text(run)} cell')}: {kind}",
             )
-    _label(axes, cells, regions, start, frames.t_bin)
     axes.set(
         xlim=(box.x_lo, box.x_hi),
         ylim=(box.y_lo, box.y_hi),
@@ -98,30 +103,34 @@ def cube_picture(
     axes.set_box_aspect((box.shape[1], box.shape[0], 1.1 * max(box.shape)), zoom=1.05)
     axes.view_init(elev=18, azim=-60)
     figure.legend(
-        loc="outside lower center", ncols=3, fontsize=SMALL + 1, frameon=False, markerscale=2
+        title=_label(axes, cells, regions, start, frames.t_bin),
+        loc="outside lower center",
+        ncols=3,
+        fontsize=SMALL + 1,
+        title_fontsize=SMALL + 1,
+        frameon=False,
+        markerscale=2,
     )
     figure.suptitle(sheet_title(run, target, start, stop), fontsize=12)
     return figure
 
 
 def _label(
-    axes: object, cells: pd.DataFrame, regions: pd.DataFrame, start: float, t_bin: float
-) -> None:
-    """The numbers of the most significant regions beside their first cells."""
+    axes: Axes3D, cells: pd.DataFrame, regions: pd.DataFrame, start: float, t_bin: float
+) -> str:
+    """Numbers of the most significant regions beside their first cells; says how many there are."""
     if regions.empty or cells.empty:
-        return
+        return ""
+    time = (cells["TIME_lo"].to_numpy(float) + t_bin / 2 - start) / 1000
+    places = (cells["x"].to_numpy(float), cells["y"].to_numpy(float), time)
+    x, y, _ = proj_transform(*places, axes.get_proj())
+    reach = point_length(axes, _AXES_POINTS) * _MARK_POINTS / 2
+    marks = np.column_stack([x - reach, x + reach, y - reach, y + reach])
     strongest = regions.assign(s=regions[["sigma_peak", "sigma_eclipse"]].max(axis=1))
-    for label in strongest.nlargest(MOST_LABELS, "s")["label"]:
-        own = cells[cells["label"] == label]
-        if len(own):
-            first = own.iloc[0]
-            time = (float(first["TIME_lo"]) + t_bin / 2 - start) / 1000
-            place = (float(first["x"]) + 1.5, float(first["y"]) + 1.5, time)
-            axes.text(  # type: ignore[attr-defined]
-                *place,
-                str(label),
-                fontsize=SMALL + 2,
-                fontweight="bold",
-                zorder=10,
-                path_effects=[withStroke(linewidth=2.5, foreground="white")],
-            )
+    labels = cells["label"].to_numpy()
+    wanted = [label for label in strongest.nlargest(MOST_LABELS, "s")["label"] if label in labels]
+    first = [int(np.flatnonzero(labels == label)[0]) for label in wanted]
+    place_labels(axes, marks[first], [str(label) for label in wanted], marks, _AXES_POINTS)
+    few = len(regions) <= MOST_LABELS
+    note = "" if few else f", the {MOST_LABELS} most significant labelled"
+    return f"{plural(len(regions), 'region')}{note}"

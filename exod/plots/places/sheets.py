@@ -15,7 +15,16 @@ from matplotlib.figure import Figure
 from exod.counts.bayes import Kind
 from exod.plots.lightcurves import draw_counts
 from exod.plots.lightcurves.curves import Curve
-from exod.plots.style import KIND_COLOURS, KIND_MARKERS, SMALL, Row, legend_below, shade_frames, utc
+from exod.plots.style import (
+    KIND_COLOURS,
+    KIND_MARKERS,
+    SMALL,
+    Row,
+    has_variability,
+    legend_below,
+    shade_frames,
+    utc,
+)
 
 ROWS: Final = 10
 """Light curves below each other on a sheet."""
@@ -121,7 +130,10 @@ def _sheet(
                 _leave_empty(axis, absent)
             else:
                 _draw(axis, panel)
-        row[0].set_ylabel(_line_text(first), fontsize=SMALL, rotation=0, ha="right", va="center")
+        row[0].set_ylabel(
+            _line_text(first), fontsize=SMALL, labelpad=8, rotation=0, ha="right", va="center"
+        )
+    figure.align_ylabels(list(axes[:, 0]))
     for band, axis in zip(bands, axes[0], strict=True):
         note = axis.get_title()
         axis.set_title(f"{band[0]:g}–{band[1]:g} keV" + (f"\n{note}" if note else ""), fontsize=9)
@@ -136,13 +148,14 @@ def _line_text(panel: Panel) -> str:
     run = panel.run
     subset = f", subset {int(run['subset'])}" if int(run["subset"]) else ""
     date = utc(float(run["t_lo"]))[:16]
-    return f"{run['obsid']}{subset}\n{date} UTC\nct / {float(run['t_bin']):g} s   "
+    return f"{run['obsid']}{subset}\n{date} UTC\nct / {float(run['t_bin']):g} s"
 
 
 def _draw(axes: Axes, panel: Panel) -> None:
     curve = Curve.of(panel.run, panel.rows, panel.cells)
     factor = -(-len(curve) // STEPS)
     draw_counts(axes, curve.grouped(factor) if factor > 1 else curve)
+    mark = "{} of a variable cell" if has_variability(panel.run) else "significant {}"
     kinds: tuple[Kind, Kind] = ("peak", "eclipse")
     for kind in kinds:
         passing = np.flatnonzero(curve.found[kind])
@@ -156,7 +169,7 @@ def _draw(axes: Axes, panel: Panel) -> None:
                 markersize=5,
                 markeredgecolor="white",
                 markeredgewidth=0.5,
-                label=f"significant {kind}",
+                label=mark.format(kind),
                 zorder=5,
                 clip_on=False,
             )

@@ -62,8 +62,7 @@ def observation_sheets(files: ObservationFiles, config: Config) -> Sheets:
     with local_copies(files) as here:
         observation = read_observation(here, config)
     if not observation.subsets:
-        reasons = " ".join(item.reason for item in observation.rejected)
-        raise InputError(f"No exposure of {files.obsid} can be searched. {reasons}".strip())
+        raise InputError(f"No exposure of {files.obsid} can be searched: {observation.why_not}")
     settings = with_template(config)
     for events in observation.subsets:
         (run,) = search_subset(files.obsid, events, observation.sources, settings)

@@ -273,8 +273,7 @@ def _near(item: CoveredField, archive: Archive) -> pa.Table:
     with local_copies(files) as here:
         observation = read_observation(here, archive.config)
     if not observation.subsets:
-        why = "; ".join(rejected.reason for rejected in observation.rejected)
-        raise ExodError(f"No exposure of {item.obsid} can be read: {why}")
+        raise ExodError(f"No exposure of {item.obsid} can be read: {observation.why_not}")
     bad = archive.observation(item.obsid, "bti", "runs")
     parts = [NEAR_PHOTONS.schema.empty_table()]
     for events in observation.subsets:

@@ -136,11 +136,12 @@ def one_run(files: ObservationFiles[Path], config: Config, subset: int = 0) -> O
     """
     only_run(config)
     observation = read_observation(files, config)
+    if not observation.subsets:
+        raise InputError(f"Observation {files.obsid} cannot be searched: {observation.why_not}")
     if not 0 <= subset < len(observation.subsets):
-        reasons = " ".join(item.reason for item in observation.rejected)
         raise InputError(
             f"Observation {files.obsid} has no subset {subset}: there are "
-            f"{len(observation.subsets)}, numbered from 0. {reasons}".strip()
+            f"{len(observation.subsets)}, numbered from 0. {observation.why_not}".strip()
         )
     events = observation.subsets[subset]
     check_overlap(files.obsid, [events], config)

@@ -145,6 +145,8 @@ def prepare(
     if problems or not observations:
         raise problems[0] if problems else InputError(f"{folder} has no event list.")
     for files in observations:
+        if not files.event_lists:
+            raise InputError(f"{files.obsid} has no event list for SAS, only other products.")
         target = Path(to) / files.obsid
         if target.resolve() == files.event_lists[0].parent.resolve():
             raise ConfigError(f"{target} is where the event lists are; give another folder.")

@@ -165,8 +165,7 @@ def observation_curves(
     with local_copies(files) as here:
         observation = read_observation(here, config)
     if not observation.subsets:
-        reasons = " ".join(item.reason for item in observation.rejected)
-        raise InputError(f"Observation {files.obsid} cannot be searched: {reasons}".strip())
+        raise InputError(f"Observation {files.obsid} cannot be searched: {observation.why_not}")
     found: list[PlaceCurve] = []
     reached = False
     for events in observation.subsets:
