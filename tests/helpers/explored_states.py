@@ -57,26 +57,31 @@ def states(about: Mapping[str, Any]) -> st.SearchStrategy[dict[str, str]]:
     return names.flatmap(lambda own: st.fixed_dictionaries({name: choices[name] for name in own}))
 
 
-def chosen(
-    rows: pd.DataFrame, about: Mapping[str, Any], state: Mapping[str, str], without: str = ""
-) -> np.ndarray:
-    """Which rows of a table with its index (columns ``i.*``) a state chooses, but for a facet."""
-    found = _fulfilled(rows, state)
+def chosen(rows: pd.DataFrame, about: Mapping[str, Any], state: Mapping[str, str]) -> np.ndarray:
+    """Which rows of a table with its index (columns ``i.*``) a state chooses."""
+    return np.logical_and.reduce([*_masks(rows, about, state).values()])
+
+
+def _masks(
+    rows: pd.DataFrame, about: Mapping[str, Any], state: Mapping[str, str]
+) -> dict[str, np.ndarray]:
+    """Which rows fulfil each facet that is chosen, the flags, and all conditions on columns."""
+    found = {"": _fulfilled(rows, state)}
     for one in about["facets"]:
         text = state.get(one["name"], "")
-        if text and one["name"] != without:
-            codes = rows[f"i.{one['name']}"]
+        if text:
+            codes = rows[f"i.{one['name']}"].to_numpy()
             if one["kind"] == "bins":
                 low, high = map(int, text.split("-"))
-                found = found & (codes >= low) & (codes <= high)
+                found[one["name"]] = (codes >= low) & (codes <= high)
             else:
-                found = found & codes.isin([int(code) for code in text.split(".")])
+                found[one["name"]] = np.isin(codes, [int(code) for code in text.split(".")])
+    flags = rows["i.flags"].to_numpy(int)
+    found["flags"] = np.ones(len(rows), bool)
     for name, wanted in (("flag", True), ("noflag", False)):
-        if state.get(name) and without != "flags":
-            for bit in state[name].split("."):
-                is_set = rows["i.flags"].astype(int) & 1 << int(bit) != 0
-                found = found & (is_set == wanted)
-    return np.asarray(found, bool)
+        for bit in filter(None, state.get(name, "").split(".")):
+            found["flags"] &= (flags & 1 << int(bit) != 0) == wanted
+    return found
 
 
 def _fulfilled(rows: pd.DataFrame, state: Mapping[str, str]) -> np.ndarray:
@@ -109,12 +114,20 @@ def counted(
     rows: pd.DataFrame, about: Mapping[str, Any], state: Mapping[str, str]
 ) -> dict[str, Any]:
     """What `exod.web.counting.facet_counts` should return."""
+    masks = _masks(rows, about, state)
+    missed = len(masks) - np.sum([*masks.values()], axis=0)
+
+    def but_for(name: str) -> np.ndarray:
+        own = masks.get(name, np.ones(len(rows), bool))
+        return (missed == 0) | ((missed == 1) & ~own)
+
     facets = {}
     for one in about["facets"]:
         size = BINS if one["kind"] == "bins" else len(one["labels"])
-        codes = rows[f"i.{one['name']}"][chosen(rows, about, state, one["name"])]
-        counts = codes.value_counts()
-        facets[one["name"]] = [int(counts.get(code, 0)) for code in (*range(size), MISSING)]
-    flags = rows["i.flags"].astype(int)[chosen(rows, about, state, "flags")]
+        counts = np.bincount(
+            rows[f"i.{one['name']}"].to_numpy()[but_for(one["name"])], minlength=256
+        )
+        facets[one["name"]] = [*counts[:size].tolist(), int(counts[MISSING])]
+    flags = rows["i.flags"].to_numpy(int)[but_for("flags")]
     bits = [int((flags & 1 << bit != 0).sum()) for bit in range(len(about["flags"]))]
-    return {"rows": int(chosen(rows, about, state).sum()), "facets": facets, "flags": bits}
+    return {"rows": int((missed == 0).sum()), "facets": facets, "flags": bits}

@@ -107,3 +107,25 @@ def test_bins_hold_the_photons_that_are_chosen(width: float):
         expected = np.diff(np.interp(ends, edges, np.r_[0, np.cumsum(counts)]))
         np.testing.assert_allclose(found["inBlocks"], expected, rtol=1e-9, atol=1e-9)
         assert sum(found["inBlocks"]) == pytest.approx(own.sum())
+
+
+@pytest.mark.parametrize("radius", [300, 5000])
+def test_residuals_are_counts_less_the_image_of_all_as_bright_outside(radius: int):
+    random = np.random.default_rng(radius)
+    size, cells = 900, 30
+    places = random.uniform(-1200, 1200, (2, size))
+    photons = {"time": np.sort(random.uniform(0, 900, size)).tolist()}
+    photons |= dict(zip(("dx", "dy"), places.tolist(), strict=True))
+    body = "return [...own.residualOf(given.photons, 100, 250, 30, 1200, given.radius)];"
+    found = run_module("rebin.js", body, {"photons": photons, "radius": radius})
+
+    def image(rows: slice) -> np.ndarray:
+        west, north = places[:, rows]
+        return np.histogram2d(-north, west, bins=cells, range=[[-1200, 1200]] * 2)[0]
+
+    outside = np.hypot(*places) > radius
+    share = outside[100:250].sum() / outside.sum() if outside.any() else 150 / size
+    expected = image(slice(100, 250)) - share * image(slice(None))
+    np.testing.assert_allclose(np.reshape(found, (cells, cells)), expected, atol=1e-9)
+    if not outside.any():
+        assert sum(found) == pytest.approx(0, abs=1e-6)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,6 +53,12 @@ def addresses(
         yield {"server": server, "static": f"{plain}below/site/"}
 
 
+_VISIT = """address => {
+  history.pushState(null, "", address);
+  dispatchEvent(new PopStateEvent("popstate"));
+}"""
+
+
 @dataclass
 class Visitor:
     """A reader at one of the sites.
@@ -79,10 +85,11 @@ class Visitor:
         return f"{self.base}{'#/' if self.mode == 'static' else ''}{view[1:]}"
 
     def visit(self, view: str, ready: str = "yes") -> None:
-        """Load a view, and wait until it is complete."""
-        # Otherwise only what follows # would change, which loads nothing.
-        self.page.goto("about:blank")
-        self.page.goto(self.address(view))
+        """Show a view as a link to it does, and wait until it is complete."""
+        if not self.page.url.startswith(self.base):
+            self.page.goto(self.address("/about"))
+            self.wait()
+        self.page.evaluate(_VISIT, self.address(view))
         self.wait(ready)
 
     def wait(self, ready: str = "yes") -> None:
@@ -116,28 +123,46 @@ def _watch(visitor: Visitor) -> None:
     )
 
 
+Visitors = Callable[[str], Visitor]
+
+
+@pytest.fixture(scope="module")
+def visitors(chromium, addresses: dict[str, str]) -> Iterator[Visitors]:
+    """A reader at each site, who stays there for all tests of a file: pages are loaded once."""
+    there: dict[str, Visitor] = {}
+
+    def visitor_of(mode: str) -> Visitor:
+        if mode not in there:
+            context = chromium.new_context(viewport={"width": 1280, "height": 900})
+            context.set_default_timeout(60_000)
+            there[mode] = Visitor(context.new_page(), addresses[mode], mode)
+            _watch(there[mode])
+        return there[mode]
+
+    yield visitor_of
+    for one in there.values():
+        one.page.context.close()
+        assert one.problems == []
+
+
 @contextmanager
-def _visiting(chromium, addresses: dict[str, str], mode: str) -> Iterator[Visitor]:
-    context = chromium.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(60_000)
-    found = Visitor(context.new_page(), addresses[mode], mode)
-    _watch(found)
-    yield found
-    context.close()
-    assert found.problems == []
+def _visiting(visitor: Visitor) -> Iterator[Visitor]:
+    if visitor.page.url.startswith(visitor.base):
+        visitor.page.evaluate("localStorage.clear()")
+    yield visitor
+    told, visitor.problems[:] = [*visitor.problems], []
+    assert told == []
 
 
 @pytest.fixture(params=["server", "static"])
-def visitor(
-    request: pytest.FixtureRequest, chromium, addresses: dict[str, str]
-) -> Iterator[Visitor]:
-    """A reader with a new profile, at the server and at the site of files."""
-    with _visiting(chromium, addresses, request.param) as found:
+def visitor(request: pytest.FixtureRequest, visitors: Visitors) -> Iterator[Visitor]:
+    """A reader without a name, at the server and at the site of files."""
+    with _visiting(visitors(request.param)) as found:
         yield found
 
 
 @pytest.fixture
-def static_visitor(chromium, addresses: dict[str, str]) -> Iterator[Visitor]:
+def static_visitor(visitors: Visitors) -> Iterator[Visitor]:
     """A reader at the site of files."""
-    with _visiting(chromium, addresses, "static") as found:
+    with _visiting(visitors("static")) as found:
         yield found

@@ -3,19 +3,20 @@
 import { colour, h, put } from "./dom.js";
 import { short, sizeOf } from "./engine.js";
 import { change } from "./site.js";
-import { shade } from "./skymap.js";
+import { shadeKey, shades } from "./shades.js";
 
 const EDGE = { left: 52, right: 8, top: 6, bottom: 34 };
 
 /** A plot with choices of its axes; `names` are the parts of the address that hold them. */
 export function densityPlot(about, names, axes) {
   const facets = about.facets.filter((facet) => sizeOf(facet) > 1);
-  const canvas = h("canvas", { role: "img", class: "density" });
+  const canvas = h("canvas", { role: "img", class: "density", "aria-label": "Nothing is counted." });
   const words = h("p", { class: "quiet small" });
   const chosen = axes.map((axis, number) => h("select", {
     "aria-label": ["Horizontal axis", "Vertical axis"][number],
     onchange: (event) => change({ [names[number]]: event.target.value }, true),
   }, facets.map((facet) => h("option", { value: facet.name }, facet.label))));
+  const key = shadeKey();
   let shown = null;
 
   function inner() {
@@ -32,11 +33,13 @@ export function densityPlot(about, names, axes) {
     context.clearRect(0, 0, canvas.clientWidth, canvas.clientHeight);
     const [width, height] = inner();
     const [dx, dy] = [width / found.columns, height / found.rows];
+    const shade = shades(found.largest);
+    key.show(Math.max(found.largest, 1));
     for (let row = 0; row < found.rows; row++) {
       for (let column = 0; column < found.columns; column++) {
         const count = found.counts[row * found.columns + column];
         if (!count) continue;
-        context.fillStyle = shade(count, found.largest);
+        context.fillStyle = shade(count);
         context.fillRect(EDGE.left + column * dx, EDGE.top + height - (row + 1) * dy, Math.max(dx, 2), Math.max(dy, 2));
       }
     }
@@ -99,7 +102,7 @@ export function densityPlot(about, names, axes) {
   addEventListener("themechange", draw);
 
   const element = h("section", { class: "panel" },
-    h("div", { class: "bar" }, chosen[0], h("span", { class: "quiet" }, "against"), chosen[1]), canvas, words);
+    h("div", { class: "bar" }, chosen[0], h("span", { class: "quiet" }, "against"), chosen[1], key.element), canvas, words);
   return {
     element,
     async update(count, state) {

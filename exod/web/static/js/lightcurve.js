@@ -39,9 +39,10 @@ function seriesOf(curve, view) {
 /**
  * One panel. Zoom is shared by all panels with the same `group`.
  *
- * `event` is [start, stop] in the seconds of the curve, or null; `bin` the length of a frame.
+ * `event` is [start, stop] in the seconds of the curve, or null; `bin` the length of a frame; `clock`
+ * that of the observation. `onCursor` is told the seconds that are pointed at, or null.
  */
-export function lightCurvePanel({ curve, bin, event, title, link, group, view = "counts", onCursor }) {
+export function lightCurvePanel({ curve, bin, event, title, link, group, clock, view = "counts", onCursor }) {
   const holder = h("div", { class: "curve" });
   const step = uPlot.paths.stepped({ align: 1 });
   const shades = [["bad", "--shade-bti"], ["off", "--shade-off"]];
@@ -90,13 +91,13 @@ export function lightCurvePanel({ curve, bin, event, title, link, group, view = 
         { label: VIEWS[view], stroke: colour("--blue"), width: 1.4, paths: step, points: { show: false } },
         { label: "expected", stroke: colour("--orange"), width: 1.4, dash: [5, 3], points: { show: false } },
       ],
-      axes: [{ ...axis, label: "seconds from the start", labelSize: 18, labelFont: "11px system-ui", size: 34 }, { ...axis, size: 48, label: VIEWS[view], labelSize: 16, labelFont: "11px system-ui" }],
+      axes: [{ ...axis, label: clock.label, labelSize: 18, labelFont: "11px system-ui", size: 34 }, { ...axis, size: 48, label: VIEWS[view], labelSize: 16, labelFont: "11px system-ui" }],
       hooks: {
         drawClear: [stripes],
         setCursor: [(self) => {
           const frame = self.cursor.idx;
           put(words, frame === null || frame === undefined ? summary : told(frame));
-          onCursor?.(frame);
+          onCursor?.(self.cursor.left >= 0 ? self.posToVal(self.cursor.left, "x") : null);
         }],
       },
     }, [curve.start, ...seriesOf(curve, view)], holder);
@@ -104,13 +105,14 @@ export function lightCurvePanel({ curve, bin, event, title, link, group, view = 
 
   function told(frame) {
     const notes = [curve.bad[frame] && "bad time", curve.off[frame] && "a CCD was off"].filter(Boolean).join(", ");
-    return `${number(curve.start[frame])} s: ${curve.n[frame]} counts, ${number(curve.mu[frame], 3)} expected, log B peak ${number(curve.peak[frame], 3)}, eclipse ${number(curve.eclipse[frame], 3)}${notes ? ` (${notes})` : ""}`;
+    const mjd = clock.mjd(curve.start[frame]);
+    return `${number(curve.start[frame])} s${mjd === null ? "" : ` (MJD ${mjd.toFixed(5)})`}: ${curve.n[frame]} counts, ${number(curve.mu[frame], 3)} expected, log B peak ${number(curve.peak[frame], 3)}, eclipse ${number(curve.eclipse[frame], 3)}${notes ? ` (${notes})` : ""}`;
   }
 
   const total = curve.n.reduce((sum, n) => sum + n, 0);
   const summary = `${curve.n.length} frames of ${bin} s, ${total} counts, ${number(curve.mu.reduce((sum, mu) => sum + (mu ?? 0), 0), 3)} expected. Drag to zoom, double click to see all.`;
   const words = h("p", { class: "quiet small" }, summary);
-  const values = h("details", { ontoggle: () => { if (values.open) put(cells, table(curve)); } }, h("summary", { class: "quiet small" }, "Values"));
+  const values = h("details", { ontoggle: () => { if (values.open) put(cells, table(curve, clock)); } }, h("summary", { class: "quiet small" }, "Values"));
   const cells = h("div", { class: "scroll values", tabindex: 0, role: "region", "aria-label": `Values of ${title}` });
   values.append(cells);
   const element = h("figure", { class: "panel", role: "group", "aria-label": `Light curve ${title}` },
@@ -126,8 +128,8 @@ export function lightCurvePanel({ curve, bin, event, title, link, group, view = 
   };
 }
 
-function table(curve) {
-  const head = ["seconds", "counts", "expected", "log B peak", "log B eclipse", "bad time", "CCD off"];
+function table(curve, clock) {
+  const head = [clock.label, "counts", "expected", "log B peak", "log B eclipse", "bad time", "CCD off"];
   return h("table", {}, h("thead", {}, h("tr", {}, head.map((text) => h("th", { scope: "col" }, text)))),
     h("tbody", {}, curve.start.map((start, frame) => h("tr", {},
       [number(start), curve.n[frame], number(curve.mu[frame]), number(curve.peak[frame], 3), number(curve.eclipse[frame], 3), curve.bad[frame] ? "yes" : "", curve.off[frame] ? "yes" : ""].map((text) => h("td", { class: "number" }, String(text)))))));

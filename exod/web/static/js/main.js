@@ -93,6 +93,7 @@ async function show() {
 }
 
 document.documentElement.dataset.theme = theme();
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => dispatchEvent(new Event("themechange")));
 onVisit(show);
 show();
 foot().catch((error) => put(document.getElementById("foot"), error.message));

@@ -2,8 +2,8 @@
 
 import { colour, h, put } from "./dom.js";
 import { number, plural } from "./format.js";
-import { firstFrom, imageOf } from "./rebin.js";
-import { shade } from "./skymap.js";
+import { firstFrom, imageOf, residualOf } from "./rebin.js";
+import { differences, shadeKey, shades } from "./shades.js";
 
 const CELLS = 30;
 const STEP_MS = 150;
@@ -20,17 +20,21 @@ export function moviePanel({ reach, unit, onMoment }) {
     [["bin", "a bin an image"], ["100", "1/100 an image"], ["20", "1/20 an image"], ["1", "all in one image"]].map(([value, text]) => h("option", { value, selected: value === "20" }, text)));
   const button = h("button", { type: "button", onclick: () => (timer ? pause() : play()) }, "Play");
   const note = h("p", { class: "quiet small" }, "Your system asks for less motion: move the slider, or the pointer over the light curve.");
-  let [photons, length, bin, radius, moment, timer, largest] = [null, 1, 1, reach, 0, null, 1];
+  const kind = h("select", { "aria-label": "What the image shows", onchange: () => { scale(); draw(); } },
+    [["counts", "counts"], ["residual", "counts − expected"]].map(([value, text]) => h("option", { value }, text)));
+  const key = shadeKey();
+  let [photons, begin, length, bin, radius, moment, timer, largest] = [null, 0, 1, 1, reach, 0, null, 1];
 
   const seconds = () => (span.value === "bin" ? bin : length / Number(span.value));
-  const momentOf = (input) => (Number(input.value) / STEPS) * length;
+  const momentOf = (input) => begin + (Number(input.value) / STEPS) * length;
+  const isResidual = () => kind.value === "residual";
 
   function play() {
     if (calm.matches || timer) return;
     button.textContent = "Pause";
     timer = setInterval(() => {
       const next = moment + Math.max(length / STEPS, Math.min(seconds() / 2, length / 40));
-      at(next > length ? 0 : next);
+      at(next > begin + length ? begin : next);
     }, STEP_MS);
   }
 
@@ -43,20 +47,29 @@ export function moviePanel({ reach, unit, onMoment }) {
   function rows(middle) {
     const half = seconds() / 2;
     // At the ends as many seconds are looked at as elsewhere.
-    const from = Math.max(0, Math.min(middle - half, length - 2 * half));
+    const from = begin + Math.max(0, Math.min(middle - begin - half, length - 2 * half));
     return [firstFrom(photons.time, from), half * 2 >= length ? photons.time.length : firstFrom(photons.time, from + 2 * half)];
+  }
+
+  function values(middle) {
+    const [first, last] = rows(middle);
+    return isResidual() ? residualOf(photons, first, last, CELLS, reach, radius) : imageOf(photons, first, last, CELLS, reach);
   }
 
   /** One scale for all images, so that brighter is brighter. */
   function scale() {
     largest = 1;
-    for (let look = 0; look <= LOOKS; look++) largest = Math.max(largest, ...imageOf(photons, ...rows((look / LOOKS) * length), CELLS, reach));
+    for (let look = 0; look <= LOOKS; look++) {
+      for (const value of values(begin + (look / LOOKS) * length)) largest = Math.max(largest, Math.abs(value));
+    }
+    largest = Math.ceil(largest);
+    key.show(largest, isResidual());
   }
 
   /** Show a moment, told or not. */
   function at(time, told = true) {
-    moment = Math.max(0, Math.min(length, time));
-    slider.value = Math.round((moment / length) * STEPS);
+    moment = Math.max(begin, Math.min(begin + length, time));
+    slider.value = Math.round(((moment - begin) / length) * STEPS);
     slider.setAttribute("aria-valuetext", `${number(moment)} s`);
     draw();
     if (told) onMoment?.(moment);
@@ -70,11 +83,19 @@ export function moviePanel({ reach, unit, onMoment }) {
     const context = canvas.getContext("2d");
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     const [first, last] = rows(moment);
-    const counts = imageOf(photons, first, last, CELLS, reach);
     const cell = size / CELLS;
-    counts.forEach((count, place) => {
-      context.fillStyle = count ? shade(Math.min(count, largest) + 1, largest + 1) : colour("--back");
-      context.fillRect((place % CELLS) * cell, Math.floor(place / CELLS) * cell, cell + 0.5, cell + 0.5);
+    const found = values(moment);
+    const shade = isResidual() ? differences(largest) : shades(largest + 1);
+    found.forEach((value, place) => {
+      const [left, top] = [(place % CELLS) * cell, Math.floor(place / CELLS) * cell];
+      const isEmpty = isResidual() ? Math.abs(value) < largest / 50 : !value;
+      context.fillStyle = isEmpty ? colour("--back") : shade(isResidual() ? value : Math.min(value, largest) + 1);
+      context.fillRect(left, top, cell + 0.5, cell + 0.5);
+      if (isResidual() && !isEmpty && value < 0) {
+        // A stroke tells less from more without colours.
+        context.fillStyle = colour("--text");
+        context.fillRect(left + cell * 0.3, top + cell * 0.45, cell * 0.4, Math.max(cell * 0.1, 1));
+      }
     });
     context.strokeStyle = colour("--vermilion");
     context.lineWidth = 2;
@@ -84,9 +105,19 @@ export function moviePanel({ reach, unit, onMoment }) {
     context.fillStyle = colour("--vermilion");
     context.font = "12px system-ui, sans-serif";
     context.fillText("N ↑  E ←", 6, 16);
-    const about = `${plural(last - first, "photon")} in ${number(Math.min(seconds(), length), 3)} s around ${number(moment)} s; ${number(2 * reach * unit, 3)}″ wide.`;
+    const about = `${plural(last - first, "photon")} in ${number(Math.min(seconds(), length), 3)} s around ${number(moment)} s; ${number(2 * reach * unit, 3)}″ wide.${isResidual() ? ` ${residualWords(found)}` : ""}`;
     put(words, about);
     canvas.setAttribute("aria-label", `Image: ${about}`);
+  }
+
+  function residualWords(found) {
+    const half = CELLS / 2;
+    let sum = 0;
+    found.forEach((value, place) => {
+      const [west, south] = [(place % CELLS) + 0.5 - half, Math.floor(place / CELLS) + 0.5 - half];
+      if (Math.hypot(west, south) * (reach / half) <= radius) sum += value;
+    });
+    return `In the circle ${number(Math.abs(sum), 3)} ${sum < 0 ? "fewer" : "more"} than expected: the image of the whole observation, with as many photons outside the circle as in these seconds.`;
   }
 
   function motion() {
@@ -101,10 +132,10 @@ export function moviePanel({ reach, unit, onMoment }) {
   seen.observe(canvas);
   addEventListener("themechange", draw);
   return {
-    element: h("div", { role: "group", "aria-label": "Movie" }, canvas, h("div", { class: "bar" }, button, span), slider, words, note),
-    /** All photons around the source in the energies that are wanted, and how long they were taken. */
-    set(all, seconds_, width, circle) {
-      [photons, length, bin, radius] = [all, seconds_, width, circle];
+    element: h("div", { role: "group", "aria-label": "Movie" }, canvas, h("div", { class: "bar" }, button, span, kind, key.element), slider, words, note),
+    /** All photons around the source in the energies that are wanted; from when, and how long, they were taken. */
+    set(all, about) {
+      [photons, begin, length, bin, radius] = [all, about.begin, about.length, about.bin, about.radius];
       scale();
       at(moment, false);
     },

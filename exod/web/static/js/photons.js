@@ -1,6 +1,7 @@
 // The photons of a source: a light curve in bins of any width, blocks, energies and a movie.
 
 import uPlot from "../vendor/uplot/uPlot.esm.js";
+import { clocksOf } from "./clock.js";
 import { columnsWhere, hasFile, meta } from "./data.js";
 import { colour, h, put } from "./dom.js";
 import { number, plural } from "./format.js";
@@ -20,7 +21,8 @@ export async function photonPanel(region, state) {
   const about = (await meta()).photons;
   const photons = await columnsWhere(FILE, "region_num", region);
   if (!photons.time?.length) return { element: h("section", { class: "panel", "aria-label": "Photons" }, h("h2", {}, "Photons"), missing(about, "There are none of this source.")), update() {}, leave() {} };
-  return makePanel(photons, about, state);
+  const clocks = await clocksOf([...new Set(photons.obsid)].map((obsid) => ({ obsid })));
+  return makePanel(photons, about, state, clocks);
 }
 
 function missing(about, words) {
@@ -32,7 +34,7 @@ const widthOf = (place) => SLIDER.least * (SLIDER.most / SLIDER.least) ** (place
 const placeOf = (width) => Math.round((Math.log(width / SLIDER.least) / Math.log(SLIDER.most / SLIDER.least)) * SLIDER.steps);
 const within = (value, low, high, usual) => (Number.isFinite(value) && value >= low && value <= high ? value : usual);
 
-function makePanel(photons, about, state) {
+function makePanel(photons, about, state, clocks) {
   const reach = about.radius_arcsec / about.unit_arcsec;
   const observations = [...new Set(photons.obsid)];
   const input = (title, unit, attributes) => {
@@ -60,7 +62,7 @@ function makePanel(photons, about, state) {
   const cells = h("div", { class: "scroll values", tabindex: 0, role: "region", "aria-label": "Values of the rebinned light curve" });
   const values = h("details", { ontoggle: () => fill() }, h("summary", { class: "quiet small" }, "Values"), cells);
   const movie = moviePanel({ reach, unit: about.unit_arcsec, onMoment: point });
-  let [plot, zoom, some, around, bins, blocks, zero, length, pointing] = [null, null, null, null, null, null, 0, 1, false];
+  let [plot, zoom, some, around, bins, blocks, clock, begin, length, pointing] = [null, null, null, null, null, null, null, 0, 1, false];
   let shown = {};
 
   /** What the controls say; photons are chosen anew only if others are wanted. */
@@ -74,28 +76,32 @@ function makePanel(photons, about, state) {
     if (wanted !== shown.wanted) choose({ obsid: obsid.value, energy, good: good.checked }, circle);
     shown = { wanted, all };
     if (withBlocks.checked) blocks ??= bayesianBlocks(some.time);
-    bins = rebinned(some.time, bin, 0, length);
+    bins = rebinned(some.time, bin, begin, begin + length);
     const asBlocks = withBlocks.checked && blocks.counts.length;
     bins.blocks = asBlocks ? countsOfBlocks(blocks, bins.start, bin) : Array(bins.counts.length).fill(null);
     const largest = bins.counts.reduce((most, count) => Math.max(most, count), 0);
     put(words, `${plural(some.time.length, "photon")} in ${plural(bins.counts.length, "bin")} of ${number(bin, 3)} s, at most ${largest} in one. Not corrected for exposure or background.`,
       asBlocks ? ` ${plural(blocks.counts.length, "block")} with a false-alarm probability of 5 %${blocks.together > 1 ? `, of ${blocks.together} photons at a time` : ""}.` : "");
     holder.dataset.total = bins.counts.reduce((sum, count) => sum + count, 0);
-    movie.set(around, length, bin, circle);
+    movie.set(around, { begin, length, bin, radius: circle });
     if (plot) plot.setData([bins.start, bins.counts, bins.blocks]);
     else draw();
     fill();
   }
 
   function choose(wanted, circle) {
-    let last = 0;
-    zero = null;
+    let [first, last] = [null, 0];
     photons.obsid.forEach((name, row) => {
       if (name !== wanted.obsid) return;
-      zero ??= photons.time[row];
+      first ??= photons.time[row];
       last = photons.time[row];
     });
-    length = Math.max(last - zero, 1e-3);
+    const another = clocks.get(wanted.obsid);
+    // The axis has another name then, which a plot keeps as long as it lives.
+    if (plot && another !== clock) plot = plot.destroy();
+    clock = another;
+    const { zero } = clock;
+    [begin, length] = [first - zero, Math.max(last - first, 1e-3)];
     some = chosen(photons, { ...wanted, zero, radius: circle });
     around = chosen(photons, { ...wanted, zero, radius: Infinity });
     blocks = null;
@@ -108,10 +114,10 @@ function makePanel(photons, about, state) {
     const axis = { stroke: colour("--quiet"), grid: { stroke: colour("--line"), width: 0.5 }, ticks: { stroke: colour("--line") }, font: "11px system-ui", labelFont: "11px system-ui" };
     const step = uPlot.paths.stepped({ align: 1 });
     plot = new uPlot({
-      width: size, height: 200, legend: { show: false }, cursor: { drag: { x: true, y: false } },
-      scales: { x: { time: false, range: (_, low, high) => zoom ?? [low, Math.max(high, length)] }, y: { range: (_, low, high) => [0, Math.max(1, high * 1.08)] } },
+      width: size, height: 200, legend: { show: false }, cursor: { sync: { key: obsid.value, scales: ["x", null] }, drag: { x: true, y: false } },
+      scales: { x: { time: false, range: (_, low, high) => zoom ?? [low, Math.max(high, begin + length)] }, y: { range: (_, low, high) => [0, Math.max(1, high * 1.08)] } },
       series: [{}, { stroke: colour("--blue"), width: 1.2, paths: step, points: { show: false } }, { stroke: colour("--vermilion"), width: 2, dash: [7, 3], paths: step, points: { show: false } }],
-      axes: [{ ...axis, label: "seconds from the first photon", labelSize: 18, size: 34 }, { ...axis, label: "counts", labelSize: 16, size: 48 }],
+      axes: [{ ...axis, label: clock.label, labelSize: 18, size: 34 }, { ...axis, label: "counts", labelSize: 16, size: 48 }],
       hooks: {
         setSelect: [(self) => { if (self.select.width > 3) zoomTo([self.posToVal(self.select.left, "x"), self.posToVal(self.select.left + self.select.width, "x")]); }],
         setCursor: [(self) => { if (!pointing && self.cursor.left >= 0 && !movie.isPlaying()) movie.at(self.posToVal(self.cursor.left, "x")); }],
@@ -176,12 +182,12 @@ function makePanel(photons, about, state) {
     if (!values.open) return;
     const shown = bins.start.slice(0, TABLE_ROWS);
     put(cells, bins.start.length > TABLE_ROWS && h("p", { class: "quiet small" }, `The first ${TABLE_ROWS} bins; the file has all photons.`),
-      h("table", {}, h("thead", {}, h("tr", {}, ["seconds", "counts", "counts of the block"].map((name) => h("th", { scope: "col" }, name)))),
+      h("table", {}, h("thead", {}, h("tr", {}, [clock.label, "counts", "counts of the block"].map((name) => h("th", { scope: "col" }, name)))),
         h("tbody", {}, Array.from(shown, (start, row) => h("tr", {}, [number(start), String(bins.counts[row]), number(bins.blocks[row], 3)].map((text) => h("td", { class: "number" }, text)))))));
   }
 
   function save() {
-    const rows = some.time.map((time, row) => ({ obsid: obsid.value, camera: some.camera[row], time: time + zero, pi: some.pi[row],
+    const rows = some.time.map((time, row) => ({ obsid: obsid.value, camera: some.camera[row], time: time + clock.zero, pi: some.pi[row],
       west_arcsec: some.dx[row] * about.unit_arcsec, north_arcsec: some.dy[row] * about.unit_arcsec, in_bti: some.bad[row] }));
     download(`photons_${obsid.value}.csv`, csv(rows), "text/csv");
   }

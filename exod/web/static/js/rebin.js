@@ -52,6 +52,26 @@ export function imageOf(photons, first, last, cells, reach) {
   return counts;
 }
 
+/**
+ * Counts of photons [first, last) less what was expected, in cells as those of `imageOf`.
+ *
+ * Expected is the image of all photons, scaled so that outside the circle of `radius` there are as many
+ * as in these: flares of the background and times without data leave nothing behind then, while the
+ * source itself does.
+ */
+export function residualOf(photons, first, last, cells, reach, radius) {
+  const size = photons.time.length;
+  const outside = (from, to) => {
+    let found = 0;
+    for (let row = from; row < to; row++) if (photons.dx[row] ** 2 + photons.dy[row] ** 2 > radius ** 2) found += 1;
+    return found;
+  };
+  const all = outside(0, size);
+  const share = all ? outside(first, last) / all : (last - first) / Math.max(size, 1);
+  const expected = imageOf(photons, 0, size, cells, reach);
+  return Float64Array.from(imageOf(photons, first, last, cells, reach), (count, place) => count - share * expected[place]);
+}
+
 /** Neighbours of sorted times together, so many that no more than `most` cells are left. */
 function cellsOf(times, most) {
   const [values, counts] = [[], []];

@@ -2,6 +2,7 @@
 
 import { colour, h, put } from "./dom.js";
 import { galactic } from "./format.js";
+import { shadeKey, shades } from "./shades.js";
 
 const NSIDE = 64;
 const RAD = Math.PI / 180;
@@ -51,6 +52,7 @@ export function skyMap(onPixel) {
   const canvas = h("canvas", { role: "img", "aria-label": "Map of the sky", class: "sky" });
   const words = h("p", { class: "quiet small" });
   const frame = h("button", { type: "button", "aria-pressed": "true", onclick: turn }, "galactic");
+  const key = shadeKey();
   let [counts, isGalactic] = [null, true];
 
   function turn() {
@@ -82,12 +84,14 @@ export function skyMap(onPixel) {
     const all = places();
     let [largest, filled] = [0, 0];
     for (const found of counts) if (found) { largest = Math.max(largest, found); filled++; }
+    const shade = shades(largest);
+    key.show(Math.max(largest, 1));
     // Few sources would be lost as single pixels: then each is a disc.
     const size = Math.max(width / 260, filled < 400 ? 5 : filled < 4000 ? 3 : 1.5);
     counts.forEach((found, pixel) => {
       if (!found) return;
       const [x, y] = toPage(aitoff(...all[pixel]));
-      context.fillStyle = shade(found, largest);
+      context.fillStyle = shade(found);
       context.beginPath();
       context.arc(x, y, size / 2 + 0.5, 0, 7);
       context.fill();
@@ -112,7 +116,7 @@ export function skyMap(onPixel) {
   addEventListener("resize", draw);
   addEventListener("themechange", draw);
   return {
-    element: h("section", { class: "panel", "aria-label": "Sky" }, h("div", { class: "bar" }, h("h2", {}, "Sky"), frame), canvas, words),
+    element: h("section", { class: "panel", "aria-label": "Sky" }, h("div", { class: "bar" }, h("h2", {}, "Sky"), frame, key.element), canvas, words),
     update(found) { counts = found; draw(); },
   };
 }
@@ -121,15 +125,4 @@ function line(context, toPage, place) {
   context.beginPath();
   for (let step = 0; step <= 60; step++) context.lineTo(...toPage(aitoff(...place(step / 60))));
   context.stroke();
-}
-
-// Cividis, sampled: seen alike by all eyes.
-const CIVIDIS = [[0, 34, 78], [18, 53, 112], [59, 73, 108], [87, 93, 109], [112, 113, 115], [138, 134, 120], [165, 156, 116], [195, 179, 105], [225, 204, 85], [254, 232, 56]];
-
-/** The colour of a count, logarithmic. */
-export function shade(found, largest) {
-  const at = largest > 1 ? (Math.log(found) / Math.log(largest)) * (CIVIDIS.length - 1) : CIVIDIS.length / 2;
-  const low = Math.min(Math.floor(at), CIVIDIS.length - 2);
-  const mixed = CIVIDIS[low].map((value, part) => Math.round(value + (CIVIDIS[low + 1][part] - value) * (at - low)));
-  return `rgb(${mixed.join(" ")})`;
 }

@@ -71,6 +71,7 @@ export async function update(state) {
     found = await count(table, state);
     put(parts.problem);
   } catch (error) {
+    put(parts.title, "What is chosen cannot be counted");
     put(parts.problem, error.message);
     return;
   }

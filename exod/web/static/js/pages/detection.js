@@ -1,5 +1,6 @@
 // A detection: a region of one run, its light curve and all that was measured of it.
 
+import { clockOf } from "../clock.js";
 import { h, put } from "../dom.js";
 import { meta, rowsWhere } from "../data.js";
 import { text } from "../format.js";
@@ -13,9 +14,10 @@ export async function show(main, state, detid) {
   const found = (await rowsWhere("detections.parquet", "detid", detid))[0];
   if (!found) throw new Error(`There is no detection ${detid} in this archive.`);
   const frames = (await rowsWhere("lightcurves.parquet", "region_num", Number(found.region_num))).filter((row) => row.detid === detid);
-  const zero = frames[0]?.time ?? 0;
+  const clock = await clockOf(found.obsid);
+  const { zero } = clock;
   panel = frames.length && lightCurvePanel({
-    curve: curveOf(frames, zero), bin: found.t_bin, group: detid, title: `${found.e_lo}–${found.e_hi} keV, ${found.t_bin} s bins`,
+    curve: curveOf(frames, zero), bin: found.t_bin, group: detid, clock, title: `${found.e_lo}–${found.e_hi} keV, ${found.t_bin} s bins`,
     event: found.t_start === null ? null : [found.t_start - zero, found.t_stop - zero],
   });
   put(main,

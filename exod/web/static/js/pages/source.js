@@ -1,6 +1,7 @@
 // A source: what is known of it, all its detections and light curves, counterparts, and where else to look.
 
 import { skyPanel } from "../aladin.js";
+import { clocksOf } from "../clock.js";
 import { h, put } from "../dom.js";
 import { column, meta, rowsWhere } from "../data.js";
 import { finderPanel } from "../finder.js";
@@ -24,7 +25,7 @@ export async function show(main, state, argument) {
   document.title = `${source.srcid} · exod`;
   put(main, h("p", { class: "quiet" }, "Reading the light curves …"));
   const detected = rowsWhere("detections.parquet", "region_num", Number(argument));
-  const [detections, numbers, frames, finder, near, history, similar] = await Promise.all([
+  const [detections, numbers, frames, finder, near, history, similar, clocks] = await Promise.all([
     detected,
     column("sources.parquet", "region_num"),
     rowsWhere("lightcurves.parquet", "region_num", Number(argument)),
@@ -32,6 +33,7 @@ export async function show(main, state, argument) {
     photonPanel(Number(argument), state),
     longTermPanel(Number(argument)),
     detected.then((rows) => similarPanel(rows, source.best_detid)),
+    detected.then(clocksOf),
   ]);
   photons = near;
   detections.sort((one, other) => one.obsid.localeCompare(other.obsid) || one.t_bin - other.t_bin || one.e_lo - other.e_lo);
@@ -39,7 +41,7 @@ export async function show(main, state, argument) {
   put(main,
     head(source, numbers),
     h("div", { class: "source" },
-      h("div", {}, photons?.element ?? [], curves(detections, frames, state), history ?? [], similar ?? [], detectionTable(detections)),
+      h("div", {}, photons?.element ?? [], curves(detections, frames, clocks), history ?? [], similar ?? [], detectionTable(detections)),
       h("aside", {}, sourceVotes(Number(argument)), facts(source, detections, about), finder ?? [], counterparts(source, about), elsewhere(source, detections, frames))));
 }
 
@@ -104,19 +106,20 @@ function interval(value, low, high) {
   return value === null || value === undefined ? "–" : `${number(value, 3)} (${number(low, 3)} to ${number(high, 3)})`;
 }
 
-function curves(detections, frames, state) {
+function curves(detections, frames, clocks) {
   const byDetection = Map.groupBy ? Map.groupBy(frames, (row) => row.detid) : grouped(frames);
   const observations = [...new Set(detections.map((one) => one.obsid))];
   const views = h("select", { "aria-label": "What light curves show", onchange: (event) => panels.forEach((panel) => panel.show(event.target.value)) },
     Object.entries(VIEWS).map(([name, words]) => h("option", { value: name }, words)));
   const sections = observations.map((obsid) => {
     const own = detections.filter((one) => one.obsid === obsid && byDetection.has(one.detid));
-    const zero = Math.min(...own.map((one) => byDetection.get(one.detid)[0].time));
+    const clock = clocks.get(obsid);
+    const { zero } = clock;
     return h("section", { "aria-label": `Observation ${obsid}` },
       h("h3", {}, "Observation ", h("a", { href: href(`/obs/${obsid}`) }, obsid)),
       own.map((one) => {
         const panel = lightCurvePanel({
-          curve: curveOf(byDetection.get(one.detid), zero), bin: one.t_bin, group: obsid,
+          curve: curveOf(byDetection.get(one.detid), zero), bin: one.t_bin, group: obsid, clock,
           event: one.t_start === null ? null : [one.t_start - zero, one.t_stop - zero],
           title: `${one.e_lo}–${one.e_hi} keV, ${one.t_bin} s bins: ${strength(one)}`,
           link: href(`/detection/${encodeURIComponent(one.detid)}`),

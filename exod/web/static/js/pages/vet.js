@@ -1,5 +1,6 @@
 // Vetting: a queue of sources, one a screen; a key votes and goes on to the next.
 
+import { clocksOf } from "../clock.js";
 import { api, rowsWhere } from "../data.js";
 import { h, put } from "../dom.js";
 import { number, plural, sexagesimal, text } from "../format.js";
@@ -97,7 +98,8 @@ function clear() {
 function read(source) {
   if (!kept.has(source)) {
     if (kept.size > 30) kept.clear();
-    kept.set(source, Promise.all(["sources", "detections", "lightcurves"].map((name) => rowsWhere(`${name}.parquet`, "region_num", source))));
+    const rows = ["sources", "detections", "lightcurves"].map((name) => rowsWhere(`${name}.parquet`, "region_num", source));
+    kept.set(source, Promise.all([...rows, rows[1].then(clocksOf)]));
   }
   return kept.get(source);
 }
@@ -111,7 +113,7 @@ async function draw() {
     put(parts.body, h("p", {}, "Nothing is left in this queue", numbers.length ? "; k goes back. " : ". ", "Choose another queue, or ", h("a", { href: href("/") }, "go to the catalogue"), "."));
     return;
   }
-  const [[[about], detections, frames]] = await Promise.all([read(source)]);
+  const [[about], detections, frames, clocks] = await read(source);
   if (own !== ticket || !parts) return;
   clear();
   if (!about) {
@@ -119,20 +121,21 @@ async function draw() {
     return;
   }
   panel = votePanel(source, { keys: true, onVote: (label, before) => onVote(about, label, before) });
-  put(parts.body, h("div", {}, h("h2", {}, h("a", { href: href(`/source/${source}`) }, about.srcid), " ", h("span", { class: "quiet small" }, `${at + 1} of ${numbers.length}`)), curves(about, detections, frames)),
+  put(parts.body, h("div", {}, h("h2", {}, h("a", { href: href(`/source/${source}`) }, about.srcid), " ", h("span", { class: "quiet small" }, `${at + 1} of ${numbers.length}`)), curves(about, detections, frames, clocks)),
     h("aside", {}, panel.element, facts(about)));
   if (numbers[at + 1] !== undefined) read(numbers[at + 1]).catch(() => {});
   await panel.refresh();
 }
 
-function curves(about, detections, frames) {
+function curves(about, detections, frames, clocks) {
   const strength = (one) => Math.max(one.sigma_peak ?? 0, one.sigma_eclipse ?? 0) + (one.detid === about.best_detid ? 100 : 0);
   const shown = detections.filter(({ detid }) => frames.some((row) => row.detid === detid)).sort((one, other) => strength(other) - strength(one)).slice(0, CURVES);
   panels = shown.map((one) => {
     const rows = frames.filter((row) => row.detid === one.detid);
-    const zero = rows[0].time;
+    const clock = clocks.get(one.obsid);
+    const { zero } = clock;
     return lightCurvePanel({
-      curve: curveOf(rows, zero), bin: one.t_bin, group: one.obsid,
+      curve: curveOf(rows, zero), bin: one.t_bin, group: one.obsid, clock,
       event: one.t_start === null ? null : [one.t_start - zero, one.t_stop - zero],
       title: `${one.obsid}, ${one.e_lo}–${one.e_hi} keV, ${one.t_bin} s bins: ${text(one.kind)}, ${number(Math.max(one.sigma_peak ?? 0, one.sigma_eclipse ?? 0), 3)}σ`,
       link: href(`/detection/${encodeURIComponent(one.detid)}`),
