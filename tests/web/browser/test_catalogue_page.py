@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pandas as pd
+from astropy.table import Table
 from helpers.explored_states import chosen
+from helpers.exported_tables import QUERY, READ
 from playwright.sync_api import expect
+from starlette.testclient import TestClient
 
 from exod.web.product import Product
 
@@ -94,6 +100,38 @@ def test_a_wrong_condition_is_a_sentence(visitor) -> None:
     expect(page.get_by_role("alert")).to_contain_text("has no column 'nothing'")
     # The browser itself writes that the server has refused.
     visitor.problems[:] = [one for one in visitor.problems if "status of 400" not in one]
+
+
+def test_a_site_of_files_saves_a_selection_as_a_server_does(
+    static_visitor, client: TestClient
+) -> None:
+    page, query = static_visitor.page, f"{QUERY}&where=sigma_eclipse < 9 or duration > 1"
+    static_visitor.visit(f"/?{query}")
+    page.locator("details.same summary").click()
+    for kind in ("csv", "ecsv", "vot"):
+        with page.expect_download() as saved:
+            page.get_by_role("button", name=kind.upper(), exact=True).click()
+        assert saved.value.suggested_filename == f"detections.{kind}"
+        expected = client.get(f"/api/v1/export.{kind}?{query}").content
+        found, wanted = READ[kind](Path(saved.value.path()).read_bytes()), READ[kind](expected)
+        assert found.colnames == wanted.colnames
+        assert len(found) == len(wanted) > 10
+        assert cells(found, ["duration"]) == cells(wanted, ["duration"])
+        # Rows that are alike in what they are sorted by are in no certain order.
+        assert sorted(cells(found, found.colnames)) == sorted(cells(wanted, found.colnames))
+        for name in found.colnames:
+            assert found[name].unit == wanted[name].unit, name
+            kinds = {table[name].dtype.kind for table in (found, wanted)}
+            assert len(kinds) == 1 or kinds <= set("OUS"), name
+
+
+def cells(table: Table, names: list[str]) -> list[tuple[str, ...]]:
+    """Rows as text; what is missing is alike however a format tells it."""
+    columns = [
+        [str(None if v is np.ma.masked or v != v else v) for v in np.ma.asarray(table[name])]
+        for name in names
+    ]
+    return [*zip(*columns, strict=True)]
 
 
 def test_rows_are_sorted_and_lead_to_their_page(visitor, frames: dict[str, pd.DataFrame]) -> None:

@@ -10,23 +10,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from astropy.table import Table
 from helpers.explored_states import chosen
+from helpers.exported_tables import QUERY, READ
 from starlette.testclient import TestClient
 
 from exod.archive import Archive
 from exod.web.routes import exports
 
 STATE = {"table": "detections", "sigma": "20-63", "sort": "-duration", "noflag": "4"}
-QUERY = "table=detections&sigma=20-63&sort=-duration&noflag=4"
 COLUMNS = ("detid", "srcid", "ra_deg", "duration", "n_peak_cells", "filt_5sig")
-READ: dict[str, Callable[[bytes], Table]] = {
-    "csv": lambda content: Table.from_pandas(pd.read_csv(io.BytesIO(content))),
-    "ecsv": lambda content: Table.read(content.decode(), format="ascii.ecsv"),
-    "vot": lambda content: Table.read(io.BytesIO(content), format="votable"),
-    "fits": lambda content: Table.read(io.BytesIO(content), format="fits"),
-    "parquet": lambda content: Table.from_pandas(pd.read_parquet(io.BytesIO(content))),
-}
 
 
 @pytest.fixture(scope="module")

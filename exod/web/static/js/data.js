@@ -84,6 +84,12 @@ export async function columns(name, names, start = 0, stop = Infinity) {
   return found;
 }
 
+/** The first row of each group of rows of a file, and one past its last one: what is read together. */
+export async function rowGroups(name) {
+  let start = 0;
+  return (await opened(name)).metadata.row_groups.map((group) => [start, (start += Number(group.num_rows))]);
+}
+
 /** Some rows of a file as objects. */
 export async function rows(name, start, stop, names) {
   const { file, metadata } = await opened(name);

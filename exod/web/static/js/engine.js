@@ -170,7 +170,7 @@ class BrowserCount {
   async listed(sort) {
     const order = await this.ordered(sort);
     const { table } = this.index;
-    return { length: order.length, rows: (first, last, names) => rowsAt(table, order.subarray(first, last), names) };
+    return { length: order.length, numbers: order, rows: (first, last, names) => rowsAt(table, order.subarray(first, last), names) };
   }
 
   async ordered(sort) {
@@ -252,18 +252,20 @@ export function sizeOf(facet) {
   return facet.kind === "bins" ? 64 : facet.labels.length;
 }
 
-/** The condition of a facet in words, for people and for `exod query --where`. */
+/** The condition of a facet in words: for people, for `exod query --where` and for SQL. */
 export function inWords(facet, text) {
   if (facet.kind === "codes") {
     const labels = text.split(".").map((code) => facet.labels[Number(code)] ?? "missing");
     const written = labels.map((label) => (typeof label === "number" ? label : `'${label}'`));
-    return { people: `${facet.label}: ${labels.join(", ")}`, where: `${facet.column} in (${written.join(", ")}${written.length === 1 ? "," : ""})` };
+    const sql = `${facet.column} IN (${labels.map((label) => (typeof label === "number" ? label : `'${label.replaceAll("'", "''")}'`)).join(", ")})`;
+    return { people: `${facet.label}: ${labels.join(", ")}`, sql, where: `${facet.column} in (${written.join(", ")}${written.length === 1 ? "," : ""})` };
   }
   const [low, high] = text.split("-").map(Number);
   const [from, to] = [facet.edges[low], facet.edges[high + 1]];
   const parts = [low > 0 && `${facet.column} >= ${from}`, high < 63 && `${facet.column} < ${to}`].filter(Boolean);
   return {
     people: `${facet.label}: ${short(from)} to ${short(to)}`,
+    sql: parts.join(" AND ") || `${facet.column} IS NOT NULL`,
     where: parts.join(" and ") || `notnull(${facet.column})`,
   };
 }

@@ -22,9 +22,9 @@ export function regionFile(ra, dec, radius, name) {
   return `# Region file format: DS9\nicrs\ncircle(${ra},${dec},${radius}") # text={${name.replace(/[{}]/g, "")}}\n`;
 }
 
-/** A file that the browser makes. */
+/** A file that the browser makes of a text, or of its parts. */
 export function download(name, text, kind = "text/plain") {
-  const address = URL.createObjectURL(new Blob([text], { type: kind }));
+  const address = URL.createObjectURL(new Blob([text].flat(), { type: kind }));
   const link = document.createElement("a");
   [link.href, link.download] = [address, name];
   link.click();

@@ -5,8 +5,9 @@ import { meta } from "../data.js";
 import { count, inWords } from "../engine.js";
 import { densityPlot } from "../density.js";
 import { facetList } from "../facets.js";
+import { exportButtons } from "../exports.js";
 import { plural } from "../format.js";
-import { change, here, mode, visit } from "../site.js";
+import { base, change, here, mode, visit } from "../site.js";
 import { rowTable } from "../rowtable.js";
 import { sendButtons } from "../samp.js";
 import { skyMap } from "../skymap.js";
@@ -79,7 +80,7 @@ export async function update(state) {
   put(parts.title, `${found.rows.toLocaleString("en")} of ${plural(about.rows, table.slice(0, -1))}`);
   parts.facets.update(found, state);
   chips(about, state);
-  same(about, table, state);
+  same(found, table, state);
   const sort = state.get("sort") || "-sigma_peak";
   await Promise.all([
     found.sky().then((counts) => parts.sky.update(counts)),
@@ -105,20 +106,38 @@ function chips(about, state) {
   put(parts.chips, found);
 }
 
+/** What an address chooses as conditions of SQL; those of the box are in the language of exod. */
+function inSql(about, table, state) {
+  const found = about.facets.filter((facet) => state.get(facet.name)).map((facet) => inWords(facet, state.get(facet.name)).sql);
+  for (const [name, value] of [["flag", 1], ["noflag", 0]]) {
+    for (const bit of (state.get(name) || "").split(".").filter(Boolean)) found.push(`${about.flags[Number(bit)]} = ${value}`);
+  }
+  const text = (value) => `'${value.replaceAll("'", "''")}'`;
+  if (state.get("obsid")) found.push(`${table === "sources" ? "best_obsid" : "obsid"} IN (${state.get("obsid").split(",").map(text).join(", ")})`);
+  if (state.get("name")) found.push(`srcid LIKE ${text(`EXOD ${state.get("name").replace(/^EXOD /, "")}%`)}`);
+  if (state.get("where")) found.push(`(${state.get("where").replaceAll("==", "=")})`);
+  return found;
+}
+
 /** The same question at the command line, in Python and in ADQL, and its rows as files. */
-function same(about, table, state) {
-  const conditions = about.facets.filter((facet) => state.get(facet.name)).map((facet) => inWords(facet, state.get(facet.name)).where);
-  for (const bit of (state.get("flag") || "").split(".").filter(Boolean)) conditions.push(about.flags[Number(bit)]);
-  for (const bit of (state.get("noflag") || "").split(".").filter(Boolean)) conditions.push(`not ${about.flags[Number(bit)]}`);
-  if (state.get("where")) conditions.push(`(${state.get("where")})`);
-  const text = conditions.join(" and ");
+function same(found, table, state) {
+  const { about } = found;
+  const conditions = inSql(about, table, state);
+  const cone = (state.get("cone") || "").split(",").map(Number);
+  const circle = cone.length === 3 ? [`1 = CONTAINS(POINT('ICRS', ra_deg, dec_deg), CIRCLE('ICRS', ${cone[0]}, ${cone[1]}, ${cone[2] / 3600}))`] : [];
+  const after = (parts) => (parts.length ? ` WHERE ${parts.join(" AND ")}` : "");
   const query = new URLSearchParams(here().state);
   query.set("table", table);
   const formats = ["csv", "ecsv", "vot", "fits", "parquet"];
-  const downloads = mode === "server" && h("p", {}, "Download these rows: ", formats.map((format) => [
-    h("a", { href: `api/v1/export.${format}?${query}`, download: `${table}.${format}` }, format.toUpperCase()), " "]));
+  const downloads = mode === "server"
+    ? h("p", {}, "Download these rows: ", formats.map((format) => [h("a", { href: `api/v1/export.${format}?${query}`, download: `${table}.${format}` }, format.toUpperCase()), " "]))
+    : exportButtons(table, about.columns, async () => (await found.listed(state.get("sort"))).numbers);
   put(parts.same, h("summary", {}, "The same elsewhere, and as files"), downloads,
     sendButtons([["These rows", () => ({ state: Object.fromEntries(query) })]]),
-    h("p", {}, "Command line"), h("pre", { tabindex: 0 }, `exod query ARCHIVE --from-url '${location.href}'`),
-    h("p", {}, "Python"), h("pre", { tabindex: 0 }, `import duckdb\n\nrows = duckdb.sql("FROM '${table}.parquet'${text ? ` WHERE ${text.replaceAll("==", "=")}` : ""}").df()`));
+    h("p", {}, "Command line"), h("pre", { tabindex: 0 }, `exod query ARCHIVE --from-url '${location.href.replaceAll("'", "%27")}'`),
+    h("p", {}, "Python"), h("pre", { tabindex: 0 }, mode === "server"
+      ? `import pandas\n\nrows = pandas.read_parquet("${base}api/v1/export.parquet?${query}")`
+      : `import duckdb\n\nrows = duckdb.sql("""FROM '${base}data/${table}.parquet'${after(conditions)}""").df()`),
+    h("p", {}, "ADQL, for TAP", state.get("where") ? "; what stands in the box may have to be written otherwise" : ""),
+    h("pre", { tabindex: 0 }, `SELECT * FROM exod.${table}${after([...conditions, ...circle])}`));
 }
