@@ -241,7 +241,14 @@ class Store:
 
     def names(self, folder: str) -> list[str]:
         """Names of the files in a folder, sorted; none if it is missing."""
-        return sorted(self._list(folder, detail=False))
+        if not self.is_local:
+            return sorted(self._list(folder, detail=False))
+        try:
+            found = os.listdir(self._local(folder))
+        except FileNotFoundError:
+            return []
+        parent = f"{folder}/" if folder else ""
+        return sorted(f"{parent}{name}" for name in found)
 
     def modified(self, folder: str) -> dict[str, float]:
         """Names of the files in a folder with the Unix time of their last change.

@@ -22,10 +22,11 @@ import pyarrow.parquet as pq
 from exod import __version__
 from exod.archive.parquet import to_pandas, write_sorted
 from exod.archive.store import Store, reported
+from exod.errors import ArchiveError
 from exod.files.seals import DamagedError
 from exod.files.storage import one_line
 from exod.files.whole import unique_mark
-from exod.schemas.votes import VOTES
+from exod.schemas.votes import LABELS, VOTES, WITHDRAWN
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,10 +34,13 @@ if TYPE_CHECKING:
 EVENTS: Final = "vetting/events"
 COMPACTED: Final = "vetting/compact"
 
-_EVENT: Final = re.compile(rf"{EVENTS}/([0-9a-f]{{12}}-[0-9a-f]{{16}})\.parquet")
+_EVENT: Final = re.compile(rf"{EVENTS}/[0-9a-f]{{12}}-[0-9a-f]{{16}}\.parquet")
 _COMPACTED: Final = re.compile(rf"{COMPACTED}/[0-9a-f]{{32}}\.parquet")
 
 _SCHEMA: Final = VOTES.schema
+
+LAST_CLOCK: Final = 2**63 - 1
+"""There is no later one; of events that have it the identifiers tell which is the last."""
 
 _DAY: Final = 86_400.0
 _UNIX_EPOCH: Final = 40_587.0
@@ -50,6 +54,14 @@ class VoteLog:
     ----------
     store : Store
         The files of the archive.
+    tolerant : bool
+        Whether files that cannot be read are set aside, in `damaged`, and looked at again later.
+        Otherwise they are an error.
+
+    Attributes
+    ----------
+    damaged : dict of str to str
+        Files that were set aside, and why.
 
     Examples
     --------
@@ -61,13 +73,15 @@ class VoteLog:
     0    ada      1           7  real
     """
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, *, tolerant: bool = False) -> None:
+        self._store, self._tolerant = store, tolerant
         self._lock = RLock()
-        self._known: set[str] = set()
         self._files: set[str] = set()
-        self._tables: list[pa.Table] = []
+        self._known: set[str] = set()
+        self._rows: list[tuple[Any, ...]] = []
         self._clocks: dict[str, int] = {}
+        self.damaged: dict[str, str] = {}
+        self.n_single = 0
 
     def add(self, vetter: str, *, region_num: int, label: str, **more: Any) -> str:
         """Add an event; once this returns it survives whatever happens to the process.
@@ -96,11 +110,13 @@ class VoteLog:
         with self._lock:
             self.refresh()
             now = time.time()
+            # An event that cannot be read may come back, and must not overtake this one then.
+            clock = self._clocks.get(vetter, 0) + 1 + len(self.damaged)
             row = {
                 **_NOTHING,
                 **more,
                 "vetter": vetter,
-                "clock": self._clocks.get(vetter, 0) + 1,
+                "clock": min(clock, LAST_CLOCK),
                 "time": now / _DAY + _UNIX_EPOCH,
                 "region_num": region_num,
                 "label": label,
@@ -121,32 +137,67 @@ class VoteLog:
         Raises
         ------
         ArchiveError
-            If a file of them is damaged or cannot be read.
+            If a file of them is damaged or cannot be read; if the log is tolerant, only if none
+            can be.
         """
         with self._lock, reported(f"The votes of {self._store.root} cannot be read"):
-            copies = filter(_COMPACTED.fullmatch, self._store.names(COMPACTED))
+            copies = filter(_COMPACTED.fullmatch, self._fresh(COMPACTED))
             # What is wrong with a copy does not matter: its events have their own files.
             with suppress(DamagedError):
-                self._read([name for name in copies if name not in self._files])
-            events = filter(None, map(_EVENT.fullmatch, self._store.names(EVENTS)))
-            self._read([found[0] for found in events if found[1] not in self._known])
+                self._read([*copies])
+            events = sorted(filter(_EVENT.fullmatch, self._fresh(EVENTS)))
+            if self._tolerant:
+                self._read_tolerantly(events)
+            else:
+                self._read(events)
+            self.n_single += len(events)
+
+    def _fresh(self, folder: str) -> set[str]:
+        return set(self._store.names(folder)) - self._files
 
     def _read(self, names: list[str]) -> None:
         for name, content in zip(names, self._store.read_many(names), strict=True):
             self._keep(name, _decoded(self._store, name, content))
 
+    def _read_tolerantly(self, names: list[str]) -> None:
+        self.damaged = {}
+        try:
+            self._read(names)
+        except (ArchiveError, OSError):
+            for name in names:
+                try:
+                    if name not in self._files:
+                        self._read([name])
+                except (ArchiveError, OSError) as error:
+                    self.damaged[name] = one_line(error)
+
     def _keep(self, name: str, table: pa.Table) -> None:
         self._files.add(name)
-        events = table["event"].to_pylist()
-        fresh = [event not in self._known for event in events]
-        if any(fresh):
-            table = table.filter(pa.array(fresh))
-            self._tables.append(table)
-            self._known.update(events)
-            for vetter, clock in zip(
-                *(table[n].to_pylist() for n in ("vetter", "clock")), strict=True
-            ):
+        for row in zip(*(column.to_pylist() for column in table.columns), strict=True):
+            event, vetter, clock = row[:3]
+            if event not in self._known:
+                self._known.add(event)
+                # Where it was read from a copy, its own file need not be read.
+                self._files.add(f"{EVENTS}/{event}.parquet")
+                self._rows.append(row)
                 self._clocks[vetter] = max(clock, self._clocks.get(vetter, 0))
+
+    def since(self, number: int) -> list[tuple[Any, ...]]:
+        """The events that came after so many, in the order in which they were read.
+
+        Returns
+        -------
+        list of tuple
+            For each the values of the columns of `exod.schemas.votes.VOTES`.
+
+        Raises
+        ------
+        ArchiveError
+            As `refresh`.
+        """
+        with self._lock:
+            self.refresh()
+            return self._rows[number:]
 
     def rows(self) -> pa.Table:
         """All events once, as the table `exod.schemas.votes.VOTES`, in the order of that.
@@ -156,12 +207,7 @@ class VoteLog:
         ArchiveError
             As `refresh`.
         """
-        with self._lock:
-            self.refresh()
-            if len(self._tables) > 1:
-                self._tables = [pa.concat_tables(self._tables).combine_chunks()]
-            whole = self._tables[0] if self._tables else _SCHEMA.empty_table()
-        return whole.sort_by([(name, "ascending") for name in VOTES.sort_by])
+        return _table(self.since(0)).sort_by([(name, "ascending") for name in VOTES.sort_by])
 
     def votes(self) -> pd.DataFrame:
         """The same with the pandas dtypes of the schema."""
@@ -170,7 +216,7 @@ class VoteLog:
     @property
     def size(self) -> int:
         """How many events are known; it grows with each."""
-        return len(self._known)
+        return len(self._rows)
 
     def compact(self) -> int:
         """Copy all events to one file, from which readers take them; returns how many there are.
@@ -204,11 +250,17 @@ def _encoded(rows: pa.Table) -> bytes:
     return bytes(sink.getvalue())
 
 
+def _table(rows: list[tuple[Any, ...]]) -> pa.Table:
+    columns = zip(*rows, strict=True) if rows else [()] * len(_SCHEMA)
+    arrays = [pa.array(c, f.type) for c, f in zip(columns, _SCHEMA, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=_SCHEMA)
+
+
 def _decoded(store: Store, name: str, content: bytes) -> pa.Table:
     try:
         file = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True)
         table = file.read(use_threads=False)
-        fault = "" if table.schema.equals(_SCHEMA) else "it does not have the columns of votes"
+        fault = _fault(table)
     except (OSError, pa.ArrowException) as error:
         fault = one_line(error)
     if fault:
@@ -217,4 +269,17 @@ def _decoded(store: Store, name: str, content: bytes) -> pa.Table:
             f"remove it: the votes in it are lost then.",
             fault,
         )
-    return table
+    return table.select(_SCHEMA.names)
+
+
+def _fault(table: pa.Table) -> str:
+    """Why a table is none of votes; later versions of exod may have more columns."""
+    wanted = {(field.name, field.type) for field in _SCHEMA}
+    if not wanted <= {(field.name, field.type) for field in table.schema}:
+        return "it does not have the columns of votes"
+    if any(table[name].null_count for name in _SCHEMA.names):
+        return "something of a vote is missing"
+    unknown = set(table["label"].to_pylist()) - {*LABELS, WITHDRAWN}
+    if unknown:
+        return f"this version of exod knows no vote {min(unknown)[:40]!r}"
+    return ""
