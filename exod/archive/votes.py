@@ -183,20 +183,14 @@ class VoteLog:
                 self._clocks[vetter] = max(clock, self._clocks.get(vetter, 0))
 
     def since(self, number: int) -> list[tuple[Any, ...]]:
-        """The events that came after so many, in the order in which they were read.
+        """Of the events that are known those after so many, in the order in which they were read.
 
         Returns
         -------
         list of tuple
             For each the values of the columns of `exod.schemas.votes.VOTES`.
-
-        Raises
-        ------
-        ArchiveError
-            As `refresh`.
         """
         with self._lock:
-            self.refresh()
             return self._rows[number:]
 
     def rows(self) -> pa.Table:
@@ -207,6 +201,7 @@ class VoteLog:
         ArchiveError
             As `refresh`.
         """
+        self.refresh()
         return _table(self.since(0)).sort_by([(name, "ascending") for name in VOTES.sort_by])
 
     def votes(self) -> pd.DataFrame:

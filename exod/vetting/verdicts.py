@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from exod.schemas import LINEAGE
 from exod.schemas.arrays import Integers
 from exod.schemas.votes import LABELS, VERDICTS, VOTES, WITHDRAWN
 
@@ -131,6 +132,11 @@ class Tally:
         self.decided: dict[int, tuple[int, str]] = {}
         self.n_events = 0
 
+    @classmethod
+    def of_nothing(cls) -> Tally:
+        """A tally of sources that never changed."""
+        return cls(LINEAGE.frame())
+
     def add(self, events: Iterable[tuple[Any, ...]]) -> None:
         """Add events, each with the values of the columns of `exod.schemas.votes.VOTES`."""
         touched = set()
@@ -211,7 +217,6 @@ def vote_states(votes: pd.DataFrame, lineage: pd.DataFrame) -> pd.DataFrame:
 
     Examples
     --------
-    >>> from exod.schemas import LINEAGE
     >>> event = {"vetter": "ada", "time": 60000.0, "region_num": 7, "detid": "", "score": -1,
     ...          "unique_version": "", "classes": "", "note": "", "supersedes": "", "view": "",
     ...          "seconds": 1.0, "software": ""}
@@ -285,7 +290,7 @@ def verdicts(states: pd.DataFrame) -> pd.DataFrame:
 
 
 def _decided(counts: Integers) -> tuple[Integers, NDArray[np.object_]]:
-    """Votes that count and the verdict on sources, from votes for each label, axes (source, label)."""
+    """Votes that count and the verdict of each source, from counts of axes (source, label)."""
     total, most = counts.sum(axis=1), counts.max(axis=1, initial=0)
     agreed = (most >= LEAST_EQUAL) & (2 * most > total)
     verdict = np.where(agreed, np.array(LABELS, object)[counts.argmax(axis=1)], CONFLICT)

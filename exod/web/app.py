@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Final
 
@@ -19,7 +19,7 @@ from exod.scheduler.dashboard import ClusterView
 from exod.web.current import Current
 from exod.web.pages import STATIC
 from exod.web.security import Guard
-from exod.web.vetting import Ballot
+from exod.web.voting.ballot import Ballot
 
 ROUTES: Final = (
     *("catalogue", "single", "files", "exports", "runs", "vetting", "samp", "vo", "tap", "pages"),
@@ -39,11 +39,14 @@ class WebSettings:
         Whether nothing can be changed: no votes, no SAMP.
     scheduler : str
         Address of a Dask scheduler whose workers are shown; empty for none.
+    controls : dict of int to str
+        Sources whose answer, real or artefact, is known: a queue of their own.
     """
 
     hosts: tuple[str, ...] = ()
     public: bool = False
     scheduler: str = ""
+    controls: Mapping[int, str] = field(default_factory=dict)
 
 
 def make_app(archive: Archive, settings: WebSettings | None = None) -> Guard:
@@ -71,7 +74,7 @@ def make_app(archive: Archive, settings: WebSettings | None = None) -> Guard:
     )
     guard = Guard(app, settings.hosts)
     app.state.current, app.state.settings = Current(archive), settings
-    app.state.token, app.state.ballot = guard.token, Ballot(archive)
+    app.state.token, app.state.ballot = guard.token, Ballot(archive, settings.controls)
     app.state.ending = guard.ending
     app.state.cluster = ClusterView(settings.scheduler) if settings.scheduler else None
     for kind, status in _STATUS.items():

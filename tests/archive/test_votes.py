@@ -1,18 +1,23 @@
 """Votes as files: of processes that write at once, and of processes that are killed."""
 
+import errno
 import signal
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from helpers.processes import running
 
 from exod.archive.store import Store
-from exod.archive.votes import COMPACTED, EVENTS, VoteLog
+from exod.archive.votes import COMPACTED, EVENTS, LAST_CLOCK, VoteLog
 from exod.errors import ArchiveError
 from exod.files.whole import is_temporary
 from exod.schemas import LINEAGE
-from exod.vetting.verdicts import vote_states
+from exod.schemas.votes import VOTES
+from exod.vetting.verdicts import Tally, vote_states
 
 WRITER = """
 from random import Random
@@ -52,12 +57,20 @@ def test_four_processes_vote_at_once(tmp_path):
         processes = (one, two, three, four)
         for process in processes:
             begin(process)
+        watching, tally = opened(tmp_path), Tally.of_nothing()
+        while any(process.poll() is None for process in processes):
+            watching.compact()
+            tally.add(watching.since(tally.n_events))
         found = [acknowledged(process) for process in processes]
     assert [len(lines) for lines in found] == [250] * 4
     rows = opened(tmp_path).votes()
     told = set(zip(rows.event, rows.vetter, rows.region_num.astype(str), rows.label, strict=True))
     assert told == {line for lines in found for line in lines}
     states = vote_states(rows, LINEAGE.frame())
+    # A server that followed them, and copied what it had meanwhile, has come to the same.
+    watching.refresh()
+    tally.add(watching.since(tally.n_events))
+    pd.testing.assert_frame_equal(tally.states(), states)
     state = {(row.vetter, row.region_num): row.event for row in states.itertuples()}
     last = [{(line[1], int(line[2])): line for line in lines} for lines in found]
     for vetter, number in {pair for lines in last for pair in lines}:
@@ -156,6 +169,67 @@ def test_a_damaged_vote_is_named(tmp_path):
     path.write_bytes(path.read_bytes()[:-30])
     with pytest.raises(ArchiveError, match=f"{event}.* is damaged: .*; put it back from a copy"):
         opened(tmp_path).votes()
+
+
+@pytest.mark.parametrize("fault", ["half", "empty", "unknown", "missing", "unreadable"])
+def test_a_tolerant_log_sets_damage_aside(tmp_path, fault):
+    """And no vote that comes meanwhile is overtaken when the file is put back."""
+    log = VoteLog(Store.at(tmp_path), tolerant=True)
+    first = log.add("ada", region_num=1, label="real")
+    second = opened(tmp_path).add("ada", region_num=1, label="unsure")
+    path = tmp_path / EVENTS / f"{second}.parquet"
+    whole = path.read_bytes()
+    if fault == "unreadable":
+        path.unlink()
+        path.mkdir()
+    elif fault in ("half", "empty"):
+        path.write_bytes(whole[: len(whole) // 2 if fault == "half" else 0])
+    else:
+        table = pq.read_table(path)
+        column = pa.array(["burst" if fault == "unknown" else None])
+        place = table.schema.get_field_index("label")
+        name = "label"
+        pq.write_table(table.set_column(place, name, column), path)
+    assert log.votes()["event"].to_list() == [first]
+    assert list(log.damaged) == [f"{EVENTS}/{second}.parquet"]
+    with pytest.raises(ArchiveError):
+        opened(tmp_path).votes()
+    third = log.add("ada", region_num=1, label="artefact")
+    if fault == "unreadable":
+        path.rmdir()
+    path.write_bytes(whole)
+    assert log.votes()["event"].to_list() == [first, second, third]
+    assert log.damaged == {}
+
+
+def test_events_of_later_versions_and_of_wrong_clocks(tmp_path):
+    """More columns than are known, the largest clock there is, and a time in the future."""
+    event = opened(tmp_path).add("ada", region_num=1, label="real")
+    path = tmp_path / EVENTS / f"{event}.parquet"
+    row = pq.read_table(path).to_pylist()[0] | {"event": f"{'f' * 12}-{'0' * 16}", "time": 9e5}
+    table = pa.Table.from_pylist([row | {"clock": LAST_CLOCK}], VOTES.schema)
+    table = table.append_column("mood", pa.array(["good"]))
+    pq.write_table(table, path.with_name(f"{row['event']}.parquet"))
+    log = opened(tmp_path)
+    log.add("ada", region_num=2, label="real")
+    assert sorted(opened(tmp_path).votes()["clock"]) == [1, LAST_CLOCK, LAST_CLOCK]
+    assert log.compact() == 3
+
+
+def test_a_full_disk_takes_no_vote(tmp_path, monkeypatch):
+    log = opened(tmp_path)
+    log.add("ada", region_num=1, label="real")
+
+    def full(*_args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pathlib.Path.write_bytes", full)
+        with pytest.raises(ArchiveError, match=r"A vote cannot be written .*No space left"):
+            log.add("ada", region_num=1, label="artefact")
+    assert len(Store.at(tmp_path).names(EVENTS)) == 1
+    log.add("ada", region_num=1, label="unsure", note="x" * 1_000_000)
+    assert opened(tmp_path).votes()["label"].to_list() == ["real", "unsure"]
 
 
 def test_a_log_sees_the_votes_of_others(tmp_path):

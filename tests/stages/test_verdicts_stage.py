@@ -20,7 +20,7 @@ from exod.config import Config
 from exod.errors import ArchiveError
 from exod.stages.derive.cluster import cluster_archive
 from exod.stages.derive.flags import FlagSettings, make_flags
-from exod.stages.derive.verdicts import judge
+from exod.stages.derive.verdicts import judge, read_controls
 
 
 def vote(archive: Archive, vetter: str, number: int, label: str) -> None:
@@ -145,12 +145,25 @@ def test_votes_are_never_removed(judged):
     assert len(before) > 0
 
 
+def test_controls_by_place(judged, tmp_path):
+    """As `exod inject` writes them: the source there, if there is one, is real."""
+    sources = judged.unique.compute()
+    one, other = sources.iloc[0], sources.iloc[1]
+    lines = ["name,ra_deg,dec_deg", f"a,{one.ra_deg},{one.dec_deg + 10 / 3600}"]
+    lines.append(f"b,{other.ra_deg},{other.dec_deg - 3}")
+    path = Path(tmp_path, "0000000001_injected.csv")
+    path.write_text("\n".join(lines))
+    assert read_controls(path, judged) == {one.region_num: "real"}
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
         ("number,answer\n1,real\n", "need the columns region_num and answer"),
-        ("region_num,answer\n1,good\n", "line 2: a control is the number of a source and real or"),
+        ("region_num,answer\n1,good\n", "line 2: a control is the number of a source, or a place"),
         ("region_num,answer\nx,real\n", "line 2"),
+        ("ra_deg,dec_deg\n10,95\n", "line 2"),
+        ("ra_deg,dec_deg,answer\n10,5,\n", "line 2"),
         (None, "The table of controls"),
     ],
 )

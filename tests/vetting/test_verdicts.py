@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from exod.schemas import LINEAGE
 from exod.schemas.votes import LABELS, VERDICTS, VOTES, WITHDRAWN
 from exod.vetting.agreement import confusion, fleiss_kappa, kappa_of_verdicts
-from exod.vetting.verdicts import verdicts, vote_states
+from exod.vetting.verdicts import Tally, verdicts, vote_states
 
 VERSIONS = ["20260101T000000-b", "20260101T000000-a", "20260201T000000-c", "20260301T000000-d"]
 """Of generations 1 to 4; the first two were made in the same second."""
@@ -94,6 +94,22 @@ def test_states_are_those_of_a_replay(votes, lineage):
     assert {(v, n): (label, event, stale) for v, n, label, event, stale in rows} == expected
     assert found["region_num"].is_monotonic_increasing
     check_verdicts(found, expected)
+
+
+@given(vote_logs(), lineages(), st.lists(st.integers(0, 25), max_size=4))
+@settings(max_examples=100, deadline=None)
+def test_events_that_come_in_parts(votes, lineage, cuts):
+    """Whatever the parts and their order, a tally is the one of all events at once."""
+    whole, parts = Tally(LINEAGE.frame(lineage)), Tally(LINEAGE.frame(lineage))
+    rows = [*VOTES.frame(votes).itertuples(index=False, name=None)]
+    whole.add(rows)
+    for start, stop in itertools.pairwise([0, *sorted(cuts), 99]):
+        parts.add(rows[start:stop])
+    assert parts.decided == whole.decided
+    pd.testing.assert_frame_equal(parts.states(), whole.states())
+    found = verdicts(whole.states()).set_index("region_num")
+    told = zip(found.index, found["n_votes"], found["verdict"], strict=True)
+    assert whole.decided == {number: (count, verdict) for number, count, verdict in told}
 
 
 def check_verdicts(states: pd.DataFrame, expected: dict) -> None:

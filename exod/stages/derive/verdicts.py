@@ -21,7 +21,7 @@ from exod.schemas import DERIVED, LINEAGE, MEMBERS, UNIQUE, Table
 from exod.schemas.votes import VERDICTS, VETTED
 from exod.tablefiles.writing import write_table
 from exod.vetting.agreement import ANSWERS, BELIEVED, kappa_of_verdicts
-from exod.vetting.verdicts import verdicts, vote_states
+from exod.vetting.verdicts import Tally, verdicts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,6 +64,12 @@ class Judged:
     states: pd.DataFrame
     verdicts: pd.DataFrame
 
+    @classmethod
+    def of(cls, version: str, tally: Tally) -> Judged:
+        """What a tally has, of the sources of a version."""
+        states = tally.states()
+        return cls(version, tally.n_events, states, verdicts(states))
+
     @property
     def kappa(self) -> float:
         """Fleiss' kappa of the votes that count; NaN if no source has two."""
@@ -85,10 +91,22 @@ def judge(archive: Archive, log: VoteLog | None = None) -> Judged:
     ArchiveError
         If there are no sources, or something cannot be read.
     """
-    version, lineage = _of_sources(archive, LINEAGE)
-    votes = (log or VoteLog(archive.store)).votes()
-    states = vote_states(votes, lineage)
-    return Judged(version, len(votes), states, verdicts(states))
+    version, lineage = lineage_of(archive)
+    tally, log = Tally(lineage), log or VoteLog(archive.store)
+    log.refresh()
+    tally.add(log.since(0))
+    return Judged.of(version, tally)
+
+
+def lineage_of(archive: Archive) -> tuple[str, pd.DataFrame]:
+    """The version of the sources that counts now, and what became of those before.
+
+    Raises
+    ------
+    ArchiveError
+        If there are no sources, or something cannot be read.
+    """
+    return _of_sources(archive, LINEAGE)
 
 
 def _of_sources(archive: Archive, table: Table) -> tuple[str, pd.DataFrame]:
@@ -150,24 +168,74 @@ def digest_of(vetted: pd.DataFrame | None) -> str:
     return hashlib.sha256(vetted.to_csv(index=False).encode()).hexdigest()[:16]
 
 
-def read_controls(path: Path) -> dict[int, str]:
-    """Sources of which the answer is known: CSV with the columns region_num and answer.
+def read_controls(path: Path, archive: Archive) -> dict[int, str]:
+    """Sources of which the answer is known.
+
+    Parameters
+    ----------
+    path : Path
+        CSV with the columns region_num and answer, real or artefact; or with ra_deg and dec_deg,
+        as `exod inject` writes it: then the nearest source within `CONTROL_ARCSEC` of a place is
+        meant, and the answer is real unless a column answer says something else.
+    archive : Archive
+        The archive, whose sources are meant.
 
     Raises
     ------
     ConfigError
         If it cannot be read, or an answer is neither real nor artefact.
+    ArchiveError
+        If there are no sources.
     """
     rows = csv.DictReader(StringIO(read_text(path, "The table of controls")))
-    if not {"region_num", "answer"} <= set(rows.fieldnames or ()):
-        raise ConfigError(f"The controls {path} need the columns region_num and answer.")
-    found = {}
+    names = set(rows.fieldnames or ())
+    by_number, by_place = {"region_num", "answer"} <= names, {"ra_deg", "dec_deg"} <= names
+    if not by_number and not by_place:
+        raise ConfigError(
+            f"The controls {path} need the columns region_num and answer, or ra_deg and dec_deg."
+        )
+    found, places, answers = {}, [], []
     for row in rows:
-        number, answer = str(row["region_num"]).strip(), str(row["answer"]).strip()
-        if not number.isdecimal() or answer not in ANSWERS:
+        number, answer = str(row.get("region_num")).strip(), str(row.get("answer", "real")).strip()
+        place = _place(row) if not by_number else None
+        if answer not in ANSWERS or not (number.isdecimal() if by_number else place):
+            given = ", ".join(map(str, row.values()))
             raise ConfigError(
-                f"{path}, line {rows.line_num}: a control is the number of a source and "
-                f"{' or '.join(ANSWERS)}, not {number[:40]!r} and {answer[:40]!r}."
+                f"{path}, line {rows.line_num}: a control is the number of a source, or a place in "
+                f"degrees, and {' or '.join(ANSWERS)}, not {given[:80]!r}."
             )
-        found[int(number)] = answer
+        if place:
+            places.append(place)
+            answers.append(answer)
+        else:
+            found[int(number)] = answer
+    if places:
+        numbers = _sources_at(archive, np.array(places))
+        found |= {n: a for n, a in zip(numbers, answers, strict=True) if n is not None}
     return found
+
+
+CONTROL_ARCSEC: Final = 20.0
+"""How far a source may be from what was put in: a cell of the search."""
+
+
+def _place(row: dict[str, str]) -> tuple[float, float] | None:
+    try:
+        ra, dec = float(row["ra_deg"]), float(row["dec_deg"])
+    except (TypeError, ValueError):
+        return None
+    return (ra, dec) if 0 <= ra <= 360 and -90 <= dec <= 90 else None
+
+
+def _sources_at(archive: Archive, places: np.ndarray) -> list[int | None]:
+    """The source at each place, shape (n, 2); None where there is none."""
+    from astropy.coordinates import SkyCoord
+
+    _, sources = _of_sources(archive, UNIQUE)
+    if sources.empty:
+        return [None] * len(places)
+    there = SkyCoord(sources["ra_deg"].to_numpy(), sources["dec_deg"].to_numpy(), unit="deg")
+    nearest, away, _ = SkyCoord(*places.T, unit="deg").match_to_catalog_sky(there)
+    numbers = sources["region_num"].to_numpy()[nearest].tolist()
+    is_near = (away.arcsec <= CONTROL_ARCSEC).tolist()
+    return [number if near else None for number, near in zip(numbers, is_near, strict=True)]

@@ -11,9 +11,9 @@ from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Res
 from pydantic import BaseModel, ConfigDict, Field
 
 from exod.errors import ConfigError, InputError
-from exod.stages.derive.verdicts import export_verdicts
 from exod.web.routes.common import FORBIDDEN, PROBLEMS, PlainText, ProductNow, one_of
-from exod.web.vetting import Ballot, Queue
+from exod.web.voting.ballot import Ballot
+from exod.web.voting.queues import Queue, queue
 
 LONGEST_NOTE: Final = 2_000
 LONGEST_NAME: Final = 40
@@ -108,17 +108,17 @@ def state(
 
 
 @router.get("/queue")
-def queue(
+def asked(
     ballot: BallotNow,
     product: ProductNow,
     request: Request,
     vetter: Vetter,
-    queue: Queue = "unvoted",
+    kind: Annotated[Queue, Query(alias="queue")] = "unvoted",
     limit: Annotated[int, Query(ge=0, le=LONGEST_QUEUE)] = 500,
 ) -> dict[str, Any]:
     """The sources that a vetter is asked about, of those that the address chooses."""
-    found = ballot.queue(product, vetter, queue, dict(request.query_params))
-    return {"queue": queue, "total": len(found), "sources": found[:limit]}
+    found = queue(ballot, product, vetter, kind, dict(request.query_params))
+    return {"queue": kind, "total": len(found), "sources": found[:limit]}
 
 
 @router.get("/agreement")
@@ -134,15 +134,13 @@ def agreement(ballot: BallotNow) -> dict[str, Any]:
         200: {"content": {kind: {} for kind in _FORMATS.values()}, "description": "The file"}
     },
 )
-def export(
-    ballot: BallotNow, request: Request, ending: Annotated[str, Path(**one_of(_FORMATS))]
-) -> Response:
+def export(ballot: BallotNow, ending: Annotated[str, Path(**one_of(_FORMATS))]) -> Response:
     """The verdicts as a file."""
     if ending not in _FORMATS:
         raise InputError(f"Verdicts are exported as {', '.join(_FORMATS)}, not {ending[:20]!r}.")
     with tempfile.TemporaryDirectory(prefix="exod-verdicts-") as folder:
         path = File(folder, f"verdicts.{ending}")
-        export_verdicts(request.app.state.current.archive, ballot.judged(), path)
+        ballot.export(path)
         content = path.read_bytes()
     name = {"content-disposition": f'attachment; filename="verdicts.{ending}"'}
     return Response(content, headers=name, media_type=_FORMATS[ending])

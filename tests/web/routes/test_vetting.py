@@ -18,6 +18,7 @@ from exod.archive import Archive
 from exod.archive.votes import VoteLog
 from exod.stages.explore.making import make_explorer
 from exod.web.app import WebSettings, make_app
+from exod.web.product import Product
 
 HOST = "127.0.0.1:8765"
 SCRIPT = "<script>alert(1)</script>\n=1+1"
@@ -85,7 +86,7 @@ def test_votes_are_kept_with_what_was_seen(voters):
 def test_nobody_sees_the_votes_of_others_before_the_own(voters):
     voters.vote("Ada", 1, "real", note="a flare")
     blind = voters.ask("state", vetter="Bo", source=1)
-    assert blind == {"source": 1, "own": None, "others": None, "verdict": None}
+    assert blind == {"source": 1, **dict.fromkeys(("own", "others", "verdict", "answer"))}
     seen = voters.vote("Bo", 1, "real")
     assert [vote["note"] for vote in seen["others"]] == ["a flare"]
     assert seen["verdict"] == "real"
@@ -95,6 +96,8 @@ def test_nobody_sees_the_votes_of_others_before_the_own(voters):
         "vetter": "Bo",
         "votes": {"real": 0, "artefact": 1, "interesting": 0, "unsure": 0},
         "stale": 0,
+        "damaged": [],
+        "known": None,
     }
 
 
@@ -114,6 +117,75 @@ def test_queues(voters):
     voters.vote("Ada", every[1], "none")
     assert voters.queue("Ada") == every
     assert voters.queue("Cy", queue="conflicts") == []
+
+
+def test_the_order_is_that_of_the_catalogue(voters):
+    """Also among sources that are equally significant."""
+    rows = voters.client.get(
+        "/api/v1/rows", params={"sort": "-sigma_peak", "columns": "region_num"}
+    )
+    assert voters.queue("Ada") == [row["region_num"] for row in rows.json()["rows"]]
+
+
+def test_sources_with_a_known_answer(prepared, voters):
+    numbers = sorted(prepared.unique.compute()["region_num"])
+    controls = dict(zip(numbers[:4], ["real", "real", "artefact", "artefact"], strict=True))
+    guard = make_app(prepared, WebSettings(controls=controls))
+    with TestClient(guard, base_url=f"http://{HOST}") as client:
+        own = Voters(client, guard.token, prepared)
+        asked = own.queue("Ada", queue="known")
+        assert (sorted(asked), asked) == (numbers[:4], own.queue("Ada", queue="known"))
+        assert len({tuple(own.queue(name, queue="known")) for name in "ABCDEF"}) > 1
+        assert own.ask("state", vetter="Ada", source=numbers[2])["answer"] is None
+        for number, label in zip(numbers[:3], ["real", "unsure", "interesting"], strict=True):
+            told = own.vote("Ada", number, label)
+            assert told["answer"] == controls[number]
+        assert own.queue("Ada", queue="known") == [numbers[3]]
+        known = own.ask("state", vetter="Ada")["known"]
+        assert known == {"sources": 4, "votes": 3, "completeness": 0.5, "false_alarms": 1.0}
+        known = own.ask("state", vetter="Bo")["known"]
+        assert known == {"sources": 4, "votes": 0, "completeness": None, "false_alarms": None}
+
+
+def test_sources_most_like_another(prepared, voters):
+    with Product(prepared).opened("neighbours.parquet") as source:
+        rows = pq.read_table(source).to_pandas()
+    place = rows.drop(columns=["region_num", "srcid", "detid"]).to_numpy()
+    like = int(rows["region_num"].iloc[0])
+    own = place[(rows["region_num"] == like).to_numpy()]
+    rows["away"] = [min(((curve - one) ** 2).sum() for one in own) for curve in place]
+    away = rows.groupby("region_num")["away"].min().drop(like)
+    found = voters.queue("Ada", queue="similar", like=like)
+    assert sorted(found) == sorted(away.index)
+    assert away[found].is_monotonic_increasing
+    voters.vote("Ada", found[0], "real")
+    assert voters.queue("Ada", queue="similar", like=like) == found[1:]
+    for wrong in ("", "x", "999999", "9" * 30, "-1"):
+        state = {"vetter": "Ada", "queue": "similar", "like": wrong}
+        answer = voters.client.get("/api/v1/vetting/queue", params=state)
+        assert answer.status_code == 400
+        assert "no source with light curves" in answer.json()["detail"]
+
+
+def test_a_damaged_vote_is_named_and_stops_nobody(voters):
+    event = voters.vote("Ada", 1, "real")["event"]
+    path = Path(voters.archive.root, "vetting/events", f"{event}.parquet")
+    path.write_bytes(path.read_bytes()[:100])
+    guard = make_app(voters.archive)
+    with TestClient(guard, base_url=f"http://{HOST}") as client:
+        own = Voters(client, guard.token, voters.archive)
+        assert own.ask("state", vetter="Ada")["damaged"] == [path.name]
+        assert own.vote("Ada", 1, "artefact")["own"]["label"] == "artefact"
+
+
+def test_undo_after_a_withdrawal(voters):
+    """As the page does it: the vote before is cast again."""
+    voters.vote("Ada", 1, "interesting", note="a note")
+    voters.vote("Ada", 1, "none")
+    assert voters.ask("state", vetter="Ada", source=1)["own"] is None
+    voters.vote("Ada", 1, "interesting", note="a note")
+    assert voters.ask("state", vetter="Ada", source=1)["own"]["note"] == "a note"
+    assert voters.ask("agreement")["events"] == 3
 
 
 def test_agreement(voters):

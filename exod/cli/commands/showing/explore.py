@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -38,6 +39,13 @@ def explore(
             "were searched [as before].",
         ),
     ] = None,
+    controls: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="CSV of sources with a known answer, as for exod verdicts: a queue of their own.",
+        ),
+    ] = None,
     scheduler: Scheduler = "local",
     workers: Workers = None,
     storage: Storage = None,
@@ -53,6 +61,7 @@ def explore(
     """
     from exod.archive import open_archive
     from exod.scheduler.plan import RETRIES, Plan
+    from exod.stages.derive.verdicts import read_controls
     from exod.stages.explore.making import make_explorer
 
     if host not in _HERE and not public:
@@ -76,7 +85,8 @@ def explore(
     make_app, settings, serve = web
     # The page of runs shows a cluster that others search with too.
     cluster = scheduler if "://" in scheduler else ""
-    guard = make_app(archive, settings((host, *(allow_host or ())), public, cluster))
+    answers = read_controls(controls, archive) if controls else {}
+    guard = make_app(archive, settings((host, *(allow_host or ())), public, cluster, answers))
 
     def ready(address: str) -> None:
         out.print(f"Open {address} in a browser; Ctrl-C ends it.", soft_wrap=True)

@@ -26,7 +26,10 @@ def verdicts(
     ] = None,
     controls: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="CSV of sources with a known answer: region_num,answer."),
+        typer.Option(
+            metavar="FILE",
+            help="CSV of sources with a known answer: region_num,answer; or that of exod inject.",
+        ),
     ] = None,
     compact: Annotated[
         bool, typer.Option("--compact", help="Copy all votes to one file, which is read faster.")
@@ -45,8 +48,8 @@ def verdicts(
 
     if to is not None:
         check_target(to, overwrite=overwrite)
-    answers = read_controls(controls) if controls else {}
     archive = open_archive(root, storage_options(storage))
+    answers = read_controls(controls, archive) if controls else {}
     log = VoteLog(archive.store)
     if compact:
         say(f"{plural(log.compact(), 'event')} copied to one file")

@@ -86,7 +86,7 @@ export function votePanel(source, { onVote, keys = false } = {}) {
     withdraw.disabled = !now;
     put(own, now ? ["Your vote: ", told(now)] : "You have not voted on it; what others think is shown after that.");
     const votes = found.others?.map((one) => h("li", {}, `${one.vetter}: `, told(one)));
-    put(others, found.others && [h("p", {}, `Verdict: ${found.verdict}`), votes.length ? h("ul", {}, votes) : h("p", { class: "quiet" }, "Nobody else has voted on it.")]);
+    put(others, found.others && [h("p", {}, `Verdict: ${found.verdict}`), found.answer && h("p", {}, `The answer is known: ${found.answer}.`), votes.length ? h("ul", {}, votes) : h("p", { class: "quiet" }, "Nobody else has voted on it.")]);
   }
 
   async function vote(label) {

@@ -8,7 +8,7 @@ import { curveOf, lightCurvePanel } from "../lightcurve.js";
 import { base, change, here, href } from "../site.js";
 import { LABELS, castVote, closed, nameForm, vetter, votePanel } from "../votes.js";
 
-const QUEUES = { unvoted: "not voted on", conflicts: "conflicts", least: "fewest votes" };
+const QUEUES = { unvoted: "not voted on", conflicts: "conflicts", least: "fewest votes", known: "known answers", similar: "most similar" };
 const CURVES = 3;
 const KEYS = [
   ...LABELS.map(({ key, name }) => [key, `${name}, and on to the next`]),
@@ -30,19 +30,19 @@ export async function show(main, state) {
       nameForm(() => show(main, here().state)));
   }
   addEventListener("keydown", keys);
-  const queue = h("select", { "aria-label": "Queue", onchange: (event) => change({ queue: event.target.value, source: null }) },
+  const queue = h("select", { "aria-label": "Queue", onchange: (event) => change({ queue: event.target.value, like: event.target.value === "similar" ? numbers[at] ?? null : null, source: null }) },
     Object.entries(QUEUES).map(([name, words]) => h("option", { value: name }, words)));
   const search = h("input", { type: "search", name: "name", placeholder: "J1234… (/)", "aria-label": "Name of a source", size: 12 });
   const help = h("dialog", { "aria-labelledby": "keys" }, h("h2", { id: "keys" }, "Keys"),
     h("dl", {}, KEYS.map(([key, what]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, what)])),
     h("button", { type: "button", class: "main", onclick: () => help.close() }, "Close"));
-  parts = { queue, search, help, left: h("span", { class: "quiet" }), said: h("p", { role: "status", class: "small" }), body: h("div", { class: "source vetting" }), agreement: h("div", {}) };
+  parts = { queue, search, help, left: h("span", { class: "quiet" }), known: h("p", { class: "quiet small" }), problem: h("p", { role: "alert" }), said: h("p", { role: "status", class: "small" }), body: h("div", { class: "source vetting" }), agreement: h("div", {}) };
   put(main,
     h("div", { class: "bar" }, h("h1", {}, "Vetting"), queue, parts.left,
       h("form", { role: "search", onsubmit(event) { event.preventDefault(); find(search.value.trim()); } }, search),
       h("button", { type: "button", onclick: () => help.showModal() }, "Keys ", h("kbd", {}, "?")),
       h("span", { class: "quiet" }, `as ${vetter()} `, h("button", { type: "button", class: "quiet", onclick: rename }, "change"))),
-    parts.said, parts.body, agreementOf(), help);
+    parts.problem, parts.said, parts.known, parts.body, agreementOf(), help);
   asked = null;
   await update(state);
 }
@@ -69,6 +69,16 @@ export async function update(state) {
 async function fill(choice) {
   const found = await api("vetting/queue", { ...Object.fromEntries(choice), queue: parts.queue.value, vetter: vetter() });
   [numbers, total, asked] = [found.sources, found.total, String(choice)];
+  await standing();
+}
+
+/** How far the vetter was right so far, where answers are known; and votes that cannot be read. */
+async function standing() {
+  const { known, damaged } = await api("vetting/state", { vetter: vetter() });
+  if (!parts) return;
+  const share = (value) => (value === null ? "not known yet" : `${(100 * value).toFixed(0)} %`);
+  put(parts.known, known && known.votes ? `Of ${plural(known.votes, "vote")} on sources with a known answer: completeness ${share(known.completeness)}, false alarms ${share(known.false_alarms)}.` : "");
+  put(parts.problem, damaged.length ? `${plural(damaged.length, "vote")} cannot be read and does not count: ${damaged.slice(0, 3).join(", ")} in vetting/events. Put the files back from a copy.` : "");
 }
 
 /** Go to the first source whose name begins so, whatever the queue is. */
@@ -121,7 +131,7 @@ async function draw() {
     return;
   }
   panel = votePanel(source, { keys: true, onVote: (label, before) => onVote(about, label, before) });
-  put(parts.body, h("div", {}, h("h2", {}, h("a", { href: href(`/source/${source}`) }, about.srcid), " ", h("span", { class: "quiet small" }, `${at + 1} of ${numbers.length}`)), curves(about, detections, frames, clocks)),
+  put(parts.body, h("div", {}, h("h2", {}, h("a", { href: href(`/source/${source}`) }, about.srcid), " ", h("span", { class: "quiet small" }, `${at + 1} of ${numbers.length} `, h("a", { href: href("/vet", { queue: "similar", like: source }) }, "vet those most like it"))), curves(about, detections, frames, clocks)),
     h("aside", {}, panel.element, facts(about)));
   if (numbers[at + 1] !== undefined) read(numbers[at + 1]).catch(() => {});
   await panel.refresh();
@@ -166,6 +176,7 @@ function onVote(about, label, before) {
     return false;
   }
   put(parts.said, `${about.srcid}: ${label}. z takes it back.`);
+  standing().catch(() => {});
   if (!before && parts.queue.value !== "conflicts") total = Math.max(0, total - 1);
   step(1).catch((error) => put(parts.said, error.message));
   return true;
