@@ -101,7 +101,7 @@ class _Descent:
         return number, is_stale
 
 
-class Tally:
+class VoteTally:
     """What each vetter thinks of each source, kept as events come.
 
     The order of events, in how many parts they come, and events that come twice make no difference
@@ -133,7 +133,7 @@ class Tally:
         self.n_events = 0
 
     @classmethod
-    def of_nothing(cls) -> Tally:
+    def of_nothing(cls) -> VoteTally:
         """A tally of sources that never changed."""
         return cls(LINEAGE.frame())
 
@@ -226,7 +226,7 @@ def vote_states(votes: pd.DataFrame, lineage: pd.DataFrame) -> pd.DataFrame:
        region_num vetter     label  stale
     0           7    ada  artefact  False
     """
-    tally = Tally(lineage)
+    tally = VoteTally(lineage)
     tally.add(votes[VOTES.schema.names].itertuples(index=False, name=None))
     return tally.states()
 

@@ -17,7 +17,7 @@ from exod.errors import ArchiveError
 from exod.files.whole import is_temporary
 from exod.schemas import LINEAGE
 from exod.schemas.votes import VOTES
-from exod.vetting.verdicts import Tally, vote_states
+from exod.vetting.verdicts import VoteTally, vote_states
 
 WRITER = """
 from random import Random
@@ -57,7 +57,7 @@ def test_four_processes_vote_at_once(tmp_path):
         processes = (one, two, three, four)
         for process in processes:
             begin(process)
-        watching, tally = opened(tmp_path), Tally.of_nothing()
+        watching, tally = opened(tmp_path), VoteTally.of_nothing()
         while any(process.poll() is None for process in processes):
             watching.compact()
             tally.add(watching.since(tally.n_events))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from exod.schemas import LINEAGE
 from exod.schemas.votes import LABELS, VERDICTS, VOTES, WITHDRAWN
 from exod.vetting.agreement import confusion, fleiss_kappa, kappa_of_verdicts
-from exod.vetting.verdicts import Tally, verdicts, vote_states
+from exod.vetting.verdicts import VoteTally, verdicts, vote_states
 
 VERSIONS = ["20260101T000000-b", "20260101T000000-a", "20260201T000000-c", "20260301T000000-d"]
 """Of generations 1 to 4; the first two were made in the same second."""
@@ -100,7 +100,7 @@ def test_states_are_those_of_a_replay(votes, lineage):
 @settings(max_examples=100, deadline=None)
 def test_events_that_come_in_parts(votes, lineage, cuts):
     """Whatever the parts and their order, a tally is the one of all events at once."""
-    whole, parts = Tally(LINEAGE.frame(lineage)), Tally(LINEAGE.frame(lineage))
+    whole, parts = VoteTally(LINEAGE.frame(lineage)), VoteTally(LINEAGE.frame(lineage))
     rows = [*VOTES.frame(votes).itertuples(index=False, name=None)]
     whole.add(rows)
     for start, stop in itertools.pairwise([0, *sorted(cuts), 99]):

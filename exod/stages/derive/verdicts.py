@@ -21,7 +21,7 @@ from exod.schemas import DERIVED, LINEAGE, MEMBERS, UNIQUE, Table
 from exod.schemas.votes import VERDICTS, VETTED
 from exod.tablefiles.writing import write_table
 from exod.vetting.agreement import ANSWERS, BELIEVED, kappa_of_verdicts
-from exod.vetting.verdicts import Tally, verdicts
+from exod.vetting.verdicts import VoteTally, verdicts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,7 +65,7 @@ class Judged:
     verdicts: pd.DataFrame
 
     @classmethod
-    def of(cls, version: str, tally: Tally) -> Judged:
+    def of(cls, version: str, tally: VoteTally) -> Judged:
         """What a tally has, of the sources of a version."""
         states = tally.states()
         return cls(version, tally.n_events, states, verdicts(states))
@@ -92,7 +92,7 @@ def judge(archive: Archive, log: VoteLog | None = None) -> Judged:
         If there are no sources, or something cannot be read.
     """
     version, lineage = lineage_of(archive)
-    tally, log = Tally(lineage), log or VoteLog(archive.store)
+    tally, log = VoteTally(lineage), log or VoteLog(archive.store)
     log.refresh()
     tally.add(log.since(0))
     return Judged.of(version, tally)

@@ -19,7 +19,7 @@ from exod.errors import ArchiveError, InputError
 from exod.schemas.votes import LABELS
 from exod.stages.derive.verdicts import Judged, export_verdicts, lineage_of
 from exod.vetting.agreement import confusion
-from exod.vetting.verdicts import CONFLICT, CastVote, Tally
+from exod.vetting.verdicts import CONFLICT, CastVote, VoteTally
 from exod.web.product import Product
 
 _SHOWN: Final = ("vetter", "label", "classes", "score", "note", "event", "time")
@@ -44,11 +44,11 @@ class Ballot:
         self.controls = dict(controls or {})
         self._log = VoteLog(archive.store, tolerant=True)
         self._lock = RLock()
-        self._version, self._tally = "", Tally.of_nothing()
+        self._version, self._tally = "", VoteTally.of_nothing()
         self._judged: tuple[tuple[int, str], Judged] | None = None
         self._detections: tuple[str, np.ndarray, pa.ChunkedArray] | None = None
 
-    def tally(self) -> Tally:
+    def tally(self) -> VoteTally:
         """What vetters think now; to be read while `lock` is held.
 
         Only events that are new are read and counted; all of them, if sources were made anew.
@@ -59,7 +59,7 @@ class Ballot:
             version = pointer.version if pointer else ""
             if version != self._version or not version:
                 version, lineage = lineage_of(self._archive)
-                self._version, self._tally = version, Tally(lineage)
+                self._version, self._tally = version, VoteTally(lineage)
             self._tally.add(self._log.since(self._tally.n_events))
             if self._log.n_single > COPIED_AT_ONCE:
                 self._log.n_single = 0
@@ -197,7 +197,7 @@ class Ballot:
         export_verdicts(self._archive, self.judged(), path)
 
 
-def conflicts(tally: Tally) -> list[int]:
+def conflicts(tally: VoteTally) -> list[int]:
     """The sources that vetters disagree on."""
     return [number for number, (_, verdict) in tally.decided.items() if verdict == CONFLICT]
 
