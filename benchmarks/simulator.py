@@ -17,6 +17,7 @@ from scipy.optimize import least_squares
 
 from benchmarks.twin import compare
 from benchmarks.twin_picture import Measured, simulator_comparison
+from exod.instruments.detector import DETECTORS
 from exod.instruments.king import KingProfile
 from exod.instruments.pointspread import (
     ENERGIES_KEV,
@@ -26,7 +27,6 @@ from exod.instruments.pointspread import (
     OFF_AXIS_ARCMIN,
 )
 from exod.plots.drawing import save_figure
-from exod.simulate.camera.detector import DETECTORS
 
 FRACTIONS = np.array([0.6, 0.7, 0.8])
 """Encircled energies that the tables give."""

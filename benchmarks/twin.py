@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.twin_picture import Measured
+from exod.instruments.detector import DETECTORS
 from exod.instruments.pointspread import POINT_SPREADS
 from exod.observation.events import EventList, Exposure
 from exod.pps import read_event_list, read_source_list
 from exod.simulate import ExposureModel, ObservationModel, SourceModel, simulate
-from exod.simulate.camera.detector import DETECTORS
 from exod.simulate.camera.readout import OUT_OF_FIELD
 from exod.simulate.camera.spectra import lognormal_quantile
 from exod.simulate.models import source_area

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from types import MappingProxyType
 from typing import Final
@@ -10,11 +9,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from exod.instruments.detector import DETECTORS, Detector
 from exod.instruments.epic import PI_MAX_EV, PI_MIN_EV
+from exod.instruments.vignetting import VIGNETTING, Vignetting, node_weights
 from exod.schemas.arrays import Floats
-from exod.simulate.camera.detector import DETECTORS, Detector
+from exod.simulate.camera.protons import proton_vignetting
 from exod.simulate.camera.spectra import LINES, PARTICLES, PROTONS, SKY, Spectrum, blurred, pi_of
-from exod.simulate.camera.vignetting import proton_vignetting, vignetting
 from exod.simulate.lights.lightmodels import Constant, LightModel
 from exod.simulate.models import ExposureModel, HotPixel, ObservationModel
 from exod.simulate.photons import (
@@ -105,9 +105,10 @@ def _sky(exposure: ExposureModel, rate: float, generator: np.random.Generator) -
     """Diffuse X-rays through the telescope, each with the vignetting of its energy."""
     detector, spectrum = DETECTORS[exposure.instrument], SKY[exposure.instrument]
     density = rate / _sky_pixels(exposure.instrument)
-    time, pixels, angle = _in_field(detector, exposure, Constant(), density, generator)
+    time, pixels, place = _in_field(detector, exposure, Constant(), density, generator)
     energy = spectrum.sample(generator, len(time))
-    seen = generator.random(len(time)) < vignetting(angle, energy)
+    area = VIGNETTING[exposure.instrument].at(*place, energy)
+    seen = generator.random(len(time)) < area
     pi = pi_of(blurred(energy, exposure.instrument, generator))
     return Photons(time, *pixels, pi, np.full(len(time), ORIGIN_SKY, np.int16)).take(seen)
 
@@ -118,9 +119,10 @@ def _protons(
     """Soft protons of a flare."""
     detector = DETECTORS[exposure.instrument]
     density = rate / _proton_pixels(exposure.instrument)
-    time, pixels, angle = _in_field(detector, exposure, flare, density, generator)
+    time, pixels, place = _in_field(detector, exposure, flare, density, generator)
     pi = pi_of(PROTONS.sample(generator, len(time)))
-    seen = generator.random(len(time)) < proton_vignetting(angle)
+    share = proton_vignetting(detector.off_axis_arcmin(*place))
+    seen = generator.random(len(time)) < share
     return Photons(time, *pixels, pi, np.full(len(time), ORIGIN_FLARE, np.int16)).take(seen)
 
 
@@ -130,8 +132,8 @@ def _in_field(
     curve: LightModel,
     density: float,
     generator: np.random.Generator,
-) -> tuple[Floats, Pixels, Floats]:
-    """Times, pixels and off-axis angles (arcmin) of an even illumination of the field of view.
+) -> tuple[Floats, Pixels, tuple[Floats, Floats]]:
+    """Times, pixels, and DETX and DETY of an even illumination of the field of view.
 
     `density` is the rate of a pixel.
     """
@@ -140,31 +142,29 @@ def _in_field(
     place = detector.detector_from_raw(*pixels)
     inside = detector.in_field(*place)
     ccdnr, rawx, rawy = pixels
-    angle = detector.off_axis_arcmin(place[0][inside], place[1][inside])
-    return time[inside], (ccdnr[inside], rawx[inside], rawy[inside]), angle
+    pixels = ccdnr[inside], rawx[inside], rawy[inside]
+    return time[inside], pixels, (place[0][inside], place[1][inside])
 
 
 @cache
 def _sky_pixels(instrument: str) -> float:
     """Pixels of the field of view, each weighted with the vignetting of the sky spectrum."""
-    return _weighted_pixels(instrument, lambda angle: mean_vignetting(SKY[instrument], angle))
+    area, spectrum = VIGNETTING[instrument], SKY[instrument]
+    return DETECTORS[instrument].weigh_pixels(
+        lambda *place: mean_vignetting(area, spectrum, *place)
+    )
 
 
 @cache
 def _proton_pixels(instrument: str) -> float:
-    return _weighted_pixels(instrument, proton_vignetting)
-
-
-def _weighted_pixels(instrument: str, weight: Callable[[Floats], Floats]) -> float:
     detector = DETECTORS[instrument]
-    return detector.weigh_pixels(lambda *place: weight(detector.off_axis_arcmin(*place)))
+    return detector.weigh_pixels(lambda *place: proton_vignetting(detector.off_axis_arcmin(*place)))
 
 
-def mean_vignetting(spectrum: Spectrum, off_axis_arcmin: Floats) -> Floats:
-    """Vignetting averaged over a spectrum, by interpolation in the angle (any shape)."""
-    grid = np.linspace(0, 20, 81)
+def mean_vignetting(area: Vignetting, spectrum: Spectrum, detx: Floats, dety: Floats) -> Floats:
+    """Vignetting averaged over a spectrum (any shape)."""
     energy = spectrum.quantile((np.arange(64) + 0.5) / 64)
-    return np.interp(off_axis_arcmin, grid, vignetting(grid[:, None], energy).mean(axis=1))
+    return np.asarray(area.at_nodes(detx, dety) @ node_weights(energy).mean(axis=0))
 
 
 def _hot_pixel(

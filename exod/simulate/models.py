@@ -15,13 +15,13 @@ import numpy as np
 
 from exod.errors import ConfigError
 from exod.instruments import CAMERAS, EPN
+from exod.instruments.detector import DETECTORS, Detector, read_out
 from exod.instruments.epic import SKY_DELTA_DEG
+from exod.instruments.vignetting import VIGNETTING
 from exod.observation.availability import Availability
 from exod.observation.identifiers import validate_obsid
 from exod.schemas.arrays import Floats
-from exod.simulate.camera.detector import DETECTORS, Detector, read_out
 from exod.simulate.camera.spectra import lognormal_quantile
-from exod.simulate.camera.vignetting import vignetting
 from exod.simulate.lights.lightmodels import Constant, LightModel, SoftProtonFlare
 from exod.sky.plane import TangentPlane
 
@@ -163,7 +163,7 @@ class ExposureModel:
     start, duration : float
         Mission elapsed time and length in seconds.
     submode, filter : str
-        Read-out mode and filter; `exod.simulate.camera.detector.read_out` knows the submodes.
+        Read-out mode and filter; `exod.instruments.detector.read_out` knows the submodes.
     hot_pixels : tuple of HotPixel
         Defects.
     dropouts : tuple of DropOut
@@ -312,7 +312,7 @@ def source_area(
     if not detector.in_field(*position):
         return 0.0
     energy = lognormal_quantile(source.energy_kev, (np.arange(64) + 0.5) / 64)
-    return float(vignetting(detector.off_axis_arcmin(*position), energy).mean())
+    return float(VIGNETTING[detector.camera.name].at(*position, energy).mean())
 
 
 def sky_plane(ra_pnt: float, dec_pnt: float) -> TangentPlane:

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from exod.instruments.detector import DETECTORS
 from exod.instruments.epic import SKY_PIXEL_ARCSEC
 from exod.instruments.pointspread import POINT_SPREADS
+from exod.instruments.vignetting import VIGNETTING
 from exod.schemas.arrays import EqualColumns, Floats
-from exod.simulate.camera.detector import DETECTORS
 from exod.simulate.camera.spectra import blurred, lognormal_quantile, pi_of
-from exod.simulate.camera.vignetting import vignetting
 from exod.simulate.models import ExposureModel, SourceModel, source_area
 from exod.sky.plane import TangentPlane
 
@@ -86,7 +86,7 @@ def source_photons(
     place = (detx + offset[0] / SKY_PIXEL_ARCSEC, dety + offset[1] / SKY_PIXEL_ARCSEC)
     ccdnr, rawx, rawy = detector.raw_from_detector(*place)
     seen = (ccdnr > 0) & detector.in_field(*place)
-    seen &= generator.random(len(time)) < vignetting(off_axis, energy)
+    seen &= generator.random(len(time)) < VIGNETTING[instrument].at(detx, dety, energy)
     pi = pi_of(blurred(energy, instrument, generator))
     origins = np.full(len(time), origin, np.int16)
     return Photons(time, ccdnr, rawx, rawy, pi, origins).take(seen)

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from exod.instruments import CAMERAS
+from exod.instruments.detector import DETECTORS
 from exod.instruments.epic import IMAGE_PIXEL_ARCSEC
 from exod.schemas.arrays import Floats, Integers
 from exod.simulate.background import PARTICLE_RATE, SKY_RATE
-from exod.simulate.camera.detector import DETECTORS
 from exod.simulate.models import ExposureModel, ObservationModel, SourceModel
 
 _APERTURE_ARCSEC, _APERTURE_SHARE = 20.0, 0.75

@@ -16,6 +16,7 @@ from helpers.faults import copy, edit, event_lists
 
 import exod
 from exod.errors import ConfigError, ExodError
+from exod.instruments.detector import DETECTORS
 from exod.observation.availability import pixel_codes
 from exod.observation.events import EventList
 from exod.pps import find_observations, read_event_list
@@ -29,7 +30,6 @@ from exod.simulate import (
     default_observation,
     simulate,
 )
-from exod.simulate.camera.detector import DETECTORS
 from exod.simulate.injection.inject import inject, inject_in_memory
 from exod.simulate.injection.requests import (
     SourceRequest,

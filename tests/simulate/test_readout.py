@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exod.instruments import EPN
+from exod.instruments.detector import DETECTORS, read_out
 from exod.simulate import ExposureModel, ObservationModel, SourceModel, simulate
-from exod.simulate.camera.detector import DETECTORS, read_out
 from exod.simulate.camera.pileup import MORE_PIXELS, ONE_PIXEL, TWO_PIXELS, pile_up
 from exod.simulate.photons import Photons
 

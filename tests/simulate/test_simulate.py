@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from exod.errors import ConfigError, ExodError
 from exod.instruments import CAMERAS, EMOS1, EPN
+from exod.instruments.detector import DETECTORS, read_out
 from exod.instruments.pointspread import POINT_SPREADS
 from exod.simulate import (
     BoxBurst,
@@ -21,7 +22,6 @@ from exod.simulate import (
     default_observation,
     simulate,
 )
-from exod.simulate.camera.detector import DETECTORS, read_out
 from exod.simulate.camera.readout import acceptance
 from exod.simulate.camera.spectra import lognormal_quantile
 from exod.simulate.photons import ORIGIN_HOT_PIXEL, ORIGIN_PARTICLE

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exod.instruments.detector import DETECTORS
+from exod.instruments.vignetting import VIGNETTING
 from exod.simulate import ExposureModel, ObservationModel, SoftProtonFlare, simulate
 from exod.simulate.background import SKY_RATE, mean_vignetting
-from exod.simulate.camera.detector import DETECTORS
 from exod.simulate.camera.spectra import LINES, SKY, Spectrum, blurred, lognormal_quantile, pi_of
-from exod.simulate.camera.vignetting import vignetting
 from exod.simulate.photons import ORIGIN_FLARE, ORIGIN_PARTICLE, ORIGIN_SKY
 
 START = 6.0e8
@@ -108,7 +108,8 @@ def test_filter_and_rate_of_the_sky(lists, index):
 
 
 def test_mean_vignetting_lies_between_that_of_the_energies():
-    angle = np.linspace(1, 15, 8)
-    mean = mean_vignetting(SKY["EPN"], angle)
-    assert (mean < vignetting(angle, 0.5)).all()
-    assert (mean > vignetting(angle, 10.0)).all()
+    light = VIGNETTING["EPN"]
+    place = light.axis[0] + np.linspace(1, 15, 8) * 1200, np.full(8, light.axis[1])
+    mean = mean_vignetting(light, SKY["EPN"], *place)
+    assert (mean < light.at(*place, 0.5)).all()
+    assert (mean > light.at(*place, 10.0)).all()

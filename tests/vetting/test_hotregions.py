@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from exod.errors import InputError
-from exod.simulate.camera.detector import DETECTORS
-from exod.simulate.camera.detector import POINTING_PIXEL as SIMULATED_POINTING
+from exod.instruments.detector import DETECTORS
+from exod.instruments.detector import POINTING_PIXEL as SIMULATED_POINTING
 from exod.vetting.detectorframe import POINTING_PIXEL, about_pivot, detector_position
 from exod.vetting.hotregions import (
     GRIDS,

@@ -1,1 +1,1 @@
-"""What a camera makes of photons: geometry, vignetting, pile-up, read-out, availability."""
+"""What a camera makes of photons: spectra, soft protons, pile-up, read-out, availability."""

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exod.instruments import CAMERAS
+from exod.instruments.detector import DETECTORS, read_out
 from exod.instruments.epic import PI_MAX_EV, EpicCamera
 from exod.observation.events import EventList
 from exod.schemas.arrays import Floats, Mask
-from exod.simulate.camera.detector import DETECTORS, read_out
 from exod.simulate.camera.pileup import MORE_PIXELS, TWO_PIXELS, pile_up
 from exod.simulate.models import ExposureModel
 from exod.simulate.photons import ORIGIN_HOT_PIXEL, Photons

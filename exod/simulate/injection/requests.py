@@ -15,7 +15,7 @@ import numpy as np
 
 from exod.errors import ConfigError
 from exod.instruments import CAMERAS
-from exod.simulate.camera.detector import POINTING_PIXEL
+from exod.instruments.detector import POINTING_PIXEL
 from exod.simulate.injection.strength import check_seen, with_counts
 from exod.simulate.injection.targets import Target
 from exod.simulate.lights.lighttext import parse_light_curve

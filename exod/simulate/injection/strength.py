@@ -10,8 +10,8 @@ import numpy as np
 
 from exod.errors import ConfigError
 from exod.instruments import CAMERAS
+from exod.instruments.detector import read_out
 from exod.observation.events import EventList
-from exod.simulate.camera.detector import read_out
 from exod.simulate.camera.readout import acceptance, read_events
 from exod.simulate.injection.targets import Target, light_within, seen_area
 from exod.simulate.models import SourceModel

@@ -10,9 +10,9 @@ import numpy as np
 
 from exod.errors import ConfigError
 from exod.instruments import CAMERAS
+from exod.instruments.detector import DETECTORS
 from exod.observation.availability import Availability
 from exod.observation.events import EventList, Exposure
-from exod.simulate.camera.detector import DETECTORS
 from exod.simulate.camera.readout import ReadEvents, acceptance, read_events
 from exod.simulate.models import ExposureModel, SourceModel, sky_plane, source_area
 from exod.simulate.photons import source_photons

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from exod.errors import ConfigError
 from exod.instruments import CAMERAS, EMOS1, EMOS2, EPN
-from exod.simulate.camera.detector import DETECTORS, POINTING_PIXEL, read_out
-from exod.simulate.camera.vignetting import proton_vignetting, vignetting
+from exod.instruments.detector import DETECTORS, POINTING_PIXEL, read_out
+from exod.instruments.vignetting import VIGNETTING
+from exod.simulate.camera.protons import proton_vignetting
 
 MOS_LISTS = ("P0001730201M1S002MIEVLI.FTZ", "P0001730201M2S003MIEVLI.FTZ")
 PN_LISTS = ("0916810801_PN1_src.evt", "0932190801_PN1_src.evt")
@@ -86,25 +87,22 @@ def test_pn_boresight_is_on_ccd_4():
     assert abs(int(rawy[0]) - 190) <= 1
 
 
-def test_vignetting_falls_from_one():
+def test_protons_are_lost_less_than_light():
     angle = np.linspace(0, 16, 50)
-    assert vignetting(0.0) == 1
-    assert np.all(np.diff(vignetting(angle)) < 0)
-    assert np.all(vignetting(angle[1:], 9.0) < vignetting(angle[1:], 1.0))
-    assert np.all(proton_vignetting(angle[1:]) > vignetting(angle[1:]))
+    light = VIGNETTING["EPN"]
+    detx = light.axis[0] + angle * 1200
+    assert proton_vignetting(0.0) == 1
+    assert np.all(proton_vignetting(angle[1:]) > light.at(detx, light.axis[1])[1:])
 
 
 def test_summed_pixels_agree_with_every_pixel():
-    detector = DETECTORS["EPN"]
+    detector, light = DETECTORS["EPN"], VIGNETTING["EPN"]
     x, y = np.meshgrid(np.arange(1, 65), np.arange(1, 201))
     places = [detector.detector_from_raw(ccdnr, x, y) for ccdnr in range(1, 13)]
     seen = sum(detector.in_field(*place).sum() for place in places)
-    weight = sum(
-        (vignetting(detector.off_axis_arcmin(*p)) * detector.in_field(*p)).sum() for p in places
-    )
+    weight = sum((light.at(*place) * detector.in_field(*place)).sum() for place in places)
     assert detector.field_pixels == pytest.approx(seen, rel=0.01)
-    found = detector.weigh_pixels(lambda *p: vignetting(detector.off_axis_arcmin(*p)))
-    assert found == pytest.approx(weight, rel=0.01)
+    assert detector.weigh_pixels(light.at) == pytest.approx(weight, rel=0.01)
 
 
 def test_windows_of_submodes():
