@@ -15,10 +15,9 @@ import numpy as np
 from astropy.io import fits
 from scipy.optimize import least_squares
 
-from exod.instruments.detector import DETECTORS, POINTING_PIXEL
-from exod.instruments.epic import SKY_DELTA_DEG, SKY_PIXEL_ARCSEC
+from exod.instruments.detector import DETECTORS, sky_plane
+from exod.instruments.epic import SKY_PIXEL_ARCSEC
 from exod.instruments.vignetting import ENERGIES_KEV, OFF_AXIS_ARCMIN, VIGNETTING
-from exod.sky.plane import TangentPlane
 
 HERE = Path(__file__).parent
 CODES = {"EPN": "PN", "EMOS1": "M1", "EMOS2": "M2"}
@@ -31,13 +30,7 @@ def listed(path: Path) -> dict[str, Columns]:
     """Of each camera: detector coordinates, off-axis angle (arcmin) and vignetting (n, 5)."""
     with fits.open(path) as file, np.errstate(invalid="ignore"):
         header, rows = file[0].header, file[1].data
-        plane = TangentPlane(
-            *[POINTING_PIXEL] * 2,
-            header["RA_PNT"],
-            header["DEC_PNT"],
-            -SKY_DELTA_DEG,
-            SKY_DELTA_DEG,
-        )
+        plane = sky_plane(header["RA_PNT"], header["DEC_PNT"])
         x, y = plane.to_pixel(np.array(rows["RA"], float), np.array(rows["DEC"], float))
         found = {}
         for camera, code in CODES.items():

@@ -165,6 +165,32 @@ def _significant(sigma: int) -> tuple[Column, ...]:
     )
 
 
+_FLUXES = (
+    Column(
+        "flux_factor",
+        _F64,
+        "cm2 erg-1",
+        "Counts of all cameras for each erg/cm2 in the band of its run; NaN if unknown",
+    ),
+    kinds.fluence("fluence", "Energy of the event in the band of its run, absorbed"),
+    kinds.least_fluence("fluence_lo", "Lower end of its 68.3 % credible interval, flat prior"),
+    kinds.greatest_fluence("fluence_hi", "Upper end of its 68.3 % credible interval, flat prior"),
+    kinds.fluence("fluence_corr", "Median of the fluence with a prior N(>S) ~ S^-1.5; peaks only"),
+    kinds.least_fluence("fluence_corr_lo", "15.9 % of the same"),
+    kinds.greatest_fluence("fluence_corr_hi", "84.1 % of the same"),
+    kinds.flux("flux_event", "Mean flux of the event: fluence / duration"),
+    kinds.flux("flux_peak", "Flux in its brightest block: peak_rate / flux_factor"),
+    kinds.flux_error("flux_peak_err", "Standard error of flux_peak, counts only"),
+    Column(
+        "flux_sys",
+        _F64,
+        "",
+        "Relative error of all these if the spectrum is another",
+        ucd="stat.error.sys",
+    ),
+    Column("flux_note", _S, "", "Why there is no flux; empty if there is one", ucd="meta.note"),
+)
+
 FEATURES = Table(
     "features",
     "Features of the light curve of each region, and its hardness ratio",
@@ -209,6 +235,7 @@ FEATURES = Table(
         kinds.colour("hr_event", "Median hardness ratio of the excess in the event"),
         kinds.least_colour("hr_event_lo", "Lower end of the central 68.3 % credible interval"),
         kinds.greatest_colour("hr_event_hi", "Upper end of the central 68.3 % credible interval"),
+        *_FLUXES,
     ),
     ("runid", "detid"),
 )

@@ -15,8 +15,7 @@ import numpy as np
 
 from exod.errors import ConfigError
 from exod.instruments import CAMERAS, EPN
-from exod.instruments.detector import DETECTORS, Detector, read_out
-from exod.instruments.epic import SKY_DELTA_DEG
+from exod.instruments.detector import DETECTORS, Detector, read_out, sky_plane
 from exod.instruments.vignetting import VIGNETTING
 from exod.observation.availability import Availability
 from exod.observation.identifiers import validate_obsid
@@ -313,8 +312,3 @@ def source_area(
         return 0.0
     energy = lognormal_quantile(source.energy_kev, (np.arange(64) + 0.5) / 64)
     return float(VIGNETTING[detector.camera.name].at(*position, energy).mean())
-
-
-def sky_plane(ra_pnt: float, dec_pnt: float) -> TangentPlane:
-    """The projection of X and Y for a pointing in degrees (REFX..., REFY... keywords)."""
-    return TangentPlane(25921.0, 25921.0, ra_pnt, dec_pnt, -SKY_DELTA_DEG, SKY_DELTA_DEG)

@@ -9,6 +9,7 @@ import numpy as np
 
 from exod.errors import ConfigError
 from exod.instruments import CAMERAS
+from exod.instruments.detector import sky_plane
 from exod.observation.identifiers import validate_obsid
 from exod.simulate.lights.lightmodels import (
     BoxBurst,
@@ -28,7 +29,6 @@ from exod.simulate.models import (
     ObservationModel,
     SourceModel,
     require,
-    sky_plane,
 )
 from exod.simulate.weather import BACKGROUNDS, Background, flaring, outlines, with_structure
 

@@ -31,6 +31,7 @@ from exod.stages.derive.batched import (
     published,
     run_batches,
 )
+from exod.stages.derive.fluxes import with_fluxes
 from exod.stages.derive.observation_features import observation_features
 from exod.vetting.episodes import ECLIPSE_LIMIT, PEAK_LIMIT
 from exod.vetting.eventbands import Columns, Pair, with_ratios
@@ -46,7 +47,7 @@ SMALL_ROWS: Final = 2_000
 SMALL_FILES: Final = 50
 """More files than that with fewer rows than that become one."""
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 """Of what the features mean; with another one they are made anew."""
 
 
@@ -151,7 +152,7 @@ def _derive(batch: Obsids, archive: Archive, folder: str, bands: Pair | None) ->
     if not attempts:
         return BatchDone((), attempts, failures)
     joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    rows = pd.DataFrame(with_ratios(joined))
+    rows = pd.DataFrame(with_fluxes(with_ratios(joined)))
     file = write_part(archive.store, folder, FEATURES, rows, part_name(batch))
     return BatchDone((file,), attempts, failures)
 

@@ -22,6 +22,7 @@ from exod.files.storage import one_line
 from exod.schemas import IMAGES, LIGHTCURVES, REGIONS, RUNS
 from exod.schemas.arrays import Floats, Integers
 from exod.schemas.columns import Table
+from exod.stages.derive.fluxes import NEEDED, event_factors
 from exod.vetting.eventbands import BOX, KEY, Columns, EventsInBands, Pair, boxes_of, is_band
 from exod.vetting.features import Curves, features
 from exod.vetting.hardness import box_counts
@@ -31,13 +32,15 @@ PIECE_GROUPS: Final = 25
 
 _FRAMES = ("detid", "time", "n", "mu", "bti", "bccd", "B_peak_log", "B_eclipse_log")
 _REGIONS = ["detid", "runid", "obsid", *KEY, "e_lo", "e_hi", *BOX, "kind", "t_start", "t_stop"]
+_REGIONS += NEEDED
 _RUNS = ["runid", *KEY, "e_lo", "e_hi", *BOX]
 
 
 def observation_features(store: Store, entry: LedgerEntry, bands: Pair | None) -> Columns:
     """Columns of the table ``features`` for every region of an observation, without the ratios.
 
-    Hardness ratios follow from these columns: see `exod.vetting.eventbands.with_ratios`.
+    Hardness ratios and fluxes follow from these columns: see
+    `exod.vetting.eventbands.with_ratios` and `exod.stages.derive.fluxes.with_fluxes`.
 
     Its light curves are read some row groups at a time, so that memory does not grow with their
     number.
@@ -66,6 +69,7 @@ def observation_features(store: Store, entry: LedgerEntry, bands: Pair | None) -
         **names,
         **_stream(store, entry, regions, bands),
         **_boxed(store, entry, regions, bands),
+        **event_factors(store, entry, regions, bands),
     }
 
 
