@@ -15,9 +15,10 @@ import numpy as np
 from astropy.io import fits
 from scipy.optimize import least_squares
 
-from exod.instruments.detector import DETECTORS, sky_plane
+from exod.instruments.detector import DETECTORS
 from exod.instruments.epic import SKY_PIXEL_ARCSEC
 from exod.instruments.vignetting import ENERGIES_KEV, OFF_AXIS_ARCMIN, VIGNETTING
+from exod.observation.commonsky import sky_plane
 
 HERE = Path(__file__).parent
 CODES = {"EPN": "PN", "EMOS1": "M1", "EMOS2": "M2"}

@@ -28,9 +28,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from exod.errors import ConfigError
 from exod.instruments import EMOS1, EMOS2, EPN
-from exod.instruments.epic import SKY_DELTA_DEG, SKY_PIXEL_ARCSEC, EpicCamera
+from exod.instruments.epic import SKY_PIXEL_ARCSEC, EpicCamera
 from exod.schemas.arrays import Floats, Integers, Mask
-from exod.sky.plane import TangentPlane
 
 POINTING_PIXEL: Final = 25921.0
 """X and Y of the pointing direction (REFXCRPX, REFYCRPX)."""
@@ -200,12 +199,6 @@ class Detector:
             place = self.detector_from_raw(chip.ccdnr, x, y)
             total += float(np.sum(weight(*place) * self.in_field(*place)))
         return total * step**2
-
-
-def sky_plane(ra_pnt: float, dec_pnt: float) -> TangentPlane:
-    """The projection of X and Y for a pointing in degrees (REFX..., REFY... keywords)."""
-    pixel, delta = POINTING_PIXEL, SKY_DELTA_DEG
-    return TangentPlane(pixel, pixel, ra_pnt, dec_pnt, -delta, delta)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from exod.instruments.detector import POINTING_PIXEL
+from exod.instruments.epic import SKY_DELTA_DEG
 from exod.observation.events import SelectedEvents
 from exod.sky.plane import TangentPlane
 
@@ -142,3 +144,9 @@ def _reach(item: SelectedEvents, common: SkyGrid) -> tuple[int, int]:
     if not inside.any():
         return 0, common.extent
     return int(pixels[:, inside].min()), int(pixels[:, inside].max())
+
+
+def sky_plane(ra_pnt: float, dec_pnt: float) -> TangentPlane:
+    """The projection of X and Y for a pointing in degrees (REFX..., REFY... keywords)."""
+    pixel, delta = POINTING_PIXEL, SKY_DELTA_DEG
+    return TangentPlane(pixel, pixel, ra_pnt, dec_pnt, -delta, delta)

@@ -15,9 +15,10 @@ import numpy as np
 
 from exod.errors import ConfigError
 from exod.instruments import CAMERAS, EPN
-from exod.instruments.detector import DETECTORS, Detector, read_out, sky_plane
+from exod.instruments.detector import DETECTORS, Detector, read_out
 from exod.instruments.vignetting import VIGNETTING
 from exod.observation.availability import Availability
+from exod.observation.commonsky import sky_plane
 from exod.observation.identifiers import validate_obsid
 from exod.schemas.arrays import Floats
 from exod.simulate.camera.spectra import lognormal_quantile

@@ -9,7 +9,7 @@ import numpy as np
 
 from exod.errors import ConfigError
 from exod.instruments import CAMERAS
-from exod.instruments.detector import sky_plane
+from exod.observation.commonsky import sky_plane
 from exod.observation.identifiers import validate_obsid
 from exod.simulate.lights.lightmodels import (
     BoxBurst,

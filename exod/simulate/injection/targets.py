@@ -10,8 +10,9 @@ import numpy as np
 
 from exod.errors import ConfigError
 from exod.instruments import CAMERAS
-from exod.instruments.detector import DETECTORS, sky_plane
+from exod.instruments.detector import DETECTORS
 from exod.observation.availability import Availability
+from exod.observation.commonsky import sky_plane
 from exod.observation.events import EventList, Exposure
 from exod.simulate.camera.readout import ReadEvents, acceptance, read_events
 from exod.simulate.models import ExposureModel, SourceModel, source_area

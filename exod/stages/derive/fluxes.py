@@ -12,8 +12,9 @@ from exod.archive import LedgerEntry
 from exod.archive.parquet import read_file, to_pandas
 from exod.archive.store import Store
 from exod.config import Band
-from exod.instruments.detector import DETECTORS, sky_plane
+from exod.instruments.detector import DETECTORS
 from exod.instruments.vignetting import VIGNETTING
+from exod.observation.commonsky import sky_plane
 from exod.schemas import EXPOSURES, OBSERVATIONS, RUNS
 from exod.schemas.arrays import Floats
 from exod.schemas.columns import Table
