@@ -91,6 +91,7 @@ def test_coordinates_are_those_of_the_events(written: dict[str, Path], one: OneR
 def test_regions_are_on_their_cells(written: dict[str, Path], one: OneRun) -> None:
     text = written[".reg"].read_text()
     polygons = re.findall(r"polygon\(([^)]*)\).*text={(\d+):", text)
+    assert f": {plural(len(one.run.regions), 'region')}\n" in text
     assert len(polygons) == len(one.run.regions) > 0
     assert text.count("tag={known source}") == len(one.observation.sources)
     grid, box = one.run.cube.grid, one.run.cube.box

@@ -118,7 +118,8 @@ def find_source(archive: Archive, name: str) -> pd.Series[Any]:
             f"{wanted!r}, as {first}; give more of the name."
         )
     nearest = _nearest(known, wanted)
-    hint = f"the nearest are {', '.join(nearest)}" if nearest else "it has no sources"
+    verb = "is" if len(nearest) == 1 else "are"
+    hint = f"the nearest {verb} {', '.join(nearest)}" if nearest else "it has no sources"
     raise InputError(f"{archive.root} has no source {wanted!r}; {hint}.")
 
 

@@ -21,7 +21,7 @@ from exod.counts.frameimages import (
     significance_image,
 )
 from exod.counts.grid import Box
-from exod.errors import ArchiveError, InputError
+from exod.errors import ArchiveError, InputError, plural
 from exod.files.whole import write_whole
 from exod.instruments import instrument_of
 from exod.observation.times import TIME_ZERO_MJD, utc_date
@@ -325,7 +325,7 @@ def write_field(found: SkyField, path: Path, layers: tuple[ImageLayer, ...] | No
 
 def write_regions(found: SkyField, path: Path) -> Path:
     """Write the regions and the known sources of a field for DS9."""
-    title = f"exod {__version__}, {found.runid}: {len(found.regions)} regions"
+    title = f"exod {__version__}, {found.runid}: {plural(len(found.regions), 'region')}"
     write_whole(path, region_text(_marks(found), title))
     return path
 
