@@ -14,6 +14,7 @@ from helpers.faults import GOOD, OTHER
 
 from exod.archive import open_archive
 from exod.config import Config
+from exod.errors import plural
 from exod.pps import find_observations
 from exod.stages.detect.survey import detect_many
 from exod.stages.images.field import field_of_run
