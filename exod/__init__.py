@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from exod.errors import ExodError
     from exod.stages.detect.observation import detect
     from exod.stages.places.asking import light_curve_at
+    from exod.web.counting import rows_at
 
 __version__ = "0.1.0"
 
-__all__ = ["Archive", "Config", "ExodError", "detect", "light_curve_at", "open_archive"]
+__all__ = ["Archive", "Config", "ExodError", "detect", "light_curve_at", "open_archive", "rows_at"]
 
 _HOME = {
     "Archive": "exod.archive",
@@ -28,6 +29,7 @@ _HOME = {
     "detect": "exod.stages.detect.observation",
     "light_curve_at": "exod.stages.places.asking",
     "open_archive": "exod.archive",
+    "rows_at": "exod.web.counting",
 }
 
 

@@ -8,14 +8,17 @@ from typing import Any, Final
 
 import duckdb
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
+from exod.archive import Archive, open_archive
+from exod.archive.parquet import to_pandas
 from exod.schemas.columns import Table
 from exod.schemas.conditions import unknown
 from exod.schemas.conditions.compiling import quoted
 from exod.schemas.facets import BINS, MISSING
 from exod.web.product import Product
-from exod.web.selection import RowChoice
+from exod.web.selection import RowChoice, selection, state_of
 
 ROW: Final = '"#row"'
 """The number of a row in its file, the same in a table and its index."""
@@ -145,6 +148,55 @@ def exported(
                 yield pa.Table.from_batches([batch]).cast(table.schema)
 
     return table, chunks()
+
+
+def viewed(
+    archive: Archive, address: str, columns: Sequence[str] = (), limit: int | None = None
+) -> tuple[Table, Iterator[pa.Table]]:
+    """The rows that the address of a view chooses, from the product that pages show.
+
+    Parameters
+    ----------
+    archive : Archive
+        The archive.
+    address : str
+        Of the catalogue, at a server or a site of files.
+    columns : sequence of str
+        Those that are wanted; all if empty.
+    limit : int, optional
+        Rows at most.
+
+    Raises
+    ------
+    ConfigError
+        If the address is of another page, or something of it cannot be.
+    ArchiveError
+        If the pages were not prepared.
+    """
+    table, state = state_of(address)
+    product = Product(archive)
+    return exported(product, selection(product.about(table), table, state), columns, limit)
+
+
+def rows_at(root: Archive | str, address: str) -> pd.DataFrame:
+    """The rows that a page of `exod explore` shows, as a frame.
+
+    Parameters
+    ----------
+    root : Archive or str
+        The archive.
+    address : str
+        The address of the page: of the catalogue, with what is chosen.
+
+    Raises
+    ------
+    ConfigError
+        If the address is of another page, or something of it cannot be.
+    ArchiveError
+        If the pages were not prepared.
+    """
+    table, chunks = viewed(open_archive(root), address)
+    return to_pandas(pa.concat_tables([table.schema.empty_table(), *chunks]))
 
 
 def _sizes(about: Mapping[str, Any]) -> Iterator[tuple[str, int]]:

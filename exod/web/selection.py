@@ -156,7 +156,7 @@ def _flags(names: Iterable[str], text: str, what: str) -> str:
 
 
 def _others(about: Mapping[str, Any], state: Mapping[str, str]) -> Iterable[str]:
-    kinds = {column["name"]: _kind(column["type"]) for column in about["columns"]}
+    kinds = {column["name"]: kind_of(column["type"]) for column in about["columns"]}
     names = {name: f"d.{quoted(name)}" for name in kinds}
     if state.get("where", "").strip():
         expression = parse(state["where"], kinds)
@@ -190,7 +190,8 @@ def _sort(about: Mapping[str, Any], state: Mapping[str, str]) -> str:
     return f"d.{quoted(name)} {order} NULLS LAST, d.{quoted(about['key'])}"
 
 
-def _kind(type_: str) -> Kind:
+def kind_of(type_: str) -> Kind:
+    """What a column of an Arrow type holds, for conditions."""
     if type_ == "bool":
         return "boolean"
     if type_.startswith(("int", "uint")):

@@ -18,7 +18,6 @@ from exod.errors import ConfigError, plural
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from exod.archive import Archive
     from exod.schemas.columns import Table
     from exod.stages.query.rows import PlannedQuery
 
@@ -113,8 +112,10 @@ def query(
                 "--from-url says which rows are wanted; of other options it takes --columns, "
                 "--limit and --to."
             )
+        from exod.web.counting import viewed
+
         archive = open_archive(root, storage_options(storage))
-        answer, chunks = _viewed(archive, from_url, asked.columns, limit)
+        answer, chunks = viewed(archive, from_url, asked.columns, limit)
         first = _FIRST[answer.name].split()
         shown = [n for n in answer.schema.names if asked.columns or n in first]
         _give(answer, chunks, to, overwrite=overwrite, visible=shown)
@@ -123,20 +124,6 @@ def query(
     visible = list(asked.columns) or _visible(found)
     question = found.question(visible if to is None else None)
     _give(found.table, question.chunks(), to, overwrite=overwrite, visible=visible)
-
-
-def _viewed(
-    archive: Archive, address: str, columns: Sequence[str], limit: int | None
-) -> tuple[Table, Iterable[pa.Table]]:
-    """The rows that the address of a view chooses, from the product that pages show."""
-    from exod.web.counting import exported
-    from exod.web.product import Product
-    from exod.web.selection import selection, state_of
-
-    table, state = state_of(address)
-    product = Product(archive)
-    chosen = selection(product.about(table), table, state)
-    return exported(product, chosen, columns, limit)
 
 
 @app.command()

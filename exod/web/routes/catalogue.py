@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import Query, Response
+from fastapi import Query, Request, Response
 from pydantic import BaseModel
 
 from exod.errors import ConfigError
 from exod.web import counting
 from exod.web.routes.common import Chosen, ProductNow, versioned_router
+from exod.web.vo.phrasing import in_adql
 
 router = versioned_router("catalogue")
 
@@ -45,6 +46,13 @@ class SomeRows(BaseModel):
 
     total: int
     rows: list[dict[str, Any]]
+
+
+class Statement(BaseModel):
+    """A statement in ADQL, or why there is none."""
+
+    adql: str = ""
+    why: str = ""
 
 
 @router.get("/meta")
@@ -102,3 +110,13 @@ def rows(
         raise ConfigError(f"There is no column {unknown[0][:50]!r} in table {chosen.table}.")
     found = counting.rows(product, chosen, wanted, limit, offset)
     return SomeRows(total=counting.count(product, chosen), rows=found)
+
+
+@router.get("/adql")
+def adql(request: Request, product: ProductNow, chosen: Chosen) -> Statement:
+    """What an address chooses as a statement for TAP, or why it cannot be said in ADQL."""
+    try:
+        about = product.about(chosen.table)
+        return Statement(adql=in_adql(about, chosen.table, dict(request.query_params)))
+    except ConfigError as error:
+        return Statement(why=str(error))

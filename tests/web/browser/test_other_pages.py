@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
+from urllib.parse import urlencode
+from urllib.request import urlopen
+
 import pandas as pd
 from helpers.barriers import barriers
 from helpers.explored import HOSTILE
+from helpers.explored_states import chosen
 from playwright.sync_api import expect
+
+from exod.web.product import Product
+from exod.web.selection import state_of
 
 
 def test_a_source_shows_its_light_curves_and_leads_further(
@@ -46,6 +54,67 @@ def test_a_name_leads_to_its_source(visitor, frames: dict[str, pd.DataFrame]) ->
     visitor.visit(f"/name/{name.removeprefix('EXOD ')}")
     expect(visitor.page.locator("h1")).to_have_text(name)
     visitor.wait()
+
+
+SAME = {
+    "/?table=detections&sigma=20-63&noflag=4&where=ra_deg+%3E+100&sort=-duration": "detid",
+    "/?latitude=0-31&noflag=1": "region_num",
+    "/stats?table=detections&kind=0&name=J0": "detid",
+    "/source/{region_num}": "detid",
+    "/detection/{detid}": "detid",
+    "/obs/{obsid}": "detid",
+    "/compare?a=start": "generation",
+    "/columns": "",
+    "/about": "",
+    "/runs": "",
+}
+"""Views, and the column by which rows that are the same are known."""
+
+
+WITHOUT_SERVER = ("/?table=detections", "/obs/", "/columns")
+"""How those begin that say it otherwise where there is no server."""
+
+
+def test_the_same_elsewhere_is_the_same(
+    visitor, frames: dict[str, pd.DataFrame], product: Product, explored, command, tmp_path
+) -> None:
+    page, one = visitor.page, frames["detections"].iloc[0]
+    for view, key in SAME.items():
+        if visitor.mode == "static" and not view.startswith(WITHOUT_SERVER):
+            continue
+        visitor.visit(view.format(**one[["region_num", "detid", "obsid"]]))
+        page.locator("details.same > summary").click()
+        has_statement = visitor.mode == "server" and view != "/runs"
+        languages = ["command", "python", *(["adql"] if has_statement else [])]
+        texts = page.locator("details.same pre")
+        expect(texts).to_have_count(len(languages))
+        words = dict(zip(languages, map(str.strip, texts.all_inner_texts()), strict=True))
+        found = {"python": _by_python(words["python"], explored.root)}
+        given = shlex.split(words["command"].replace("ARCHIVE", explored.root))[1:]
+        target = tmp_path / f"{len(view)}.parquet"
+        code, *_ = command(*given, *(["--to", target] if key else []))
+        assert code == 0, view
+        if key:
+            found["command"] = pd.read_parquet(target)
+        if has_statement:
+            query = urlencode({"QUERY": words["adql"], "FORMAT": "csv", "LANG": "ADQL"})
+            with urlopen(f"{visitor.base}vo/tap/sync?{query}") as answer:
+                found["adql"] = pd.read_csv(answer)
+        assert all(len(rows) for rows in found.values()), view
+        if key:
+            keys = {name: sorted(rows[key]) for name, rows in found.items()}
+            assert keys["command"] == keys["python"] == keys.get("adql", keys["python"]), view
+        if view.startswith(("/?", "/stats")):
+            table, state = state_of(page.url)
+            rows, about = frames[table], product.about(table)
+            assert keys["python"] == sorted(rows[chosen(rows, about, state)][key]), view
+
+
+def _by_python(words: str, root: str) -> pd.DataFrame:
+    """What the statements leave as `rows`."""
+    names: dict[str, object] = {}
+    exec(words.replace("ARCHIVE", root), names)
+    return names["rows"]
 
 
 def test_pages_have_no_barriers(visitor, frames: dict[str, pd.DataFrame]) -> None:

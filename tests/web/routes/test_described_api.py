@@ -16,10 +16,16 @@ from exod.web.app import make_app
 
 ENDLESS = "/api/v1/runs/events"
 OPERATIONS = {
-    *(f"get {name}" for name in ("meta", "facets", "rows", "hist2d", "sky", "mask", "lineage")),
+    *(f"get {name}" for name in ("meta", "facets", "rows", "hist2d", "sky", "mask", "adql")),
     *(f"get {name}/{{number}}" for name in ("sources", "photons", "similar")),
     *(f"get {name}/{{detid}}" for name in ("detections", "lightcurves")),
-    *("get cutouts/{number}.png", "get obs/{obsid}", "get export.{kind}", "get runs"),
+    *(
+        "get cutouts/{number}.png",
+        "get obs/{obsid}",
+        "get lineage",
+        "get export.{kind}",
+        "get runs",
+    ),
     *("get runs/events", "get vetting/state", "get vetting/queue", "get vetting/agreement"),
     *("get vetting/export.{ending}", "post vetting", "post samp"),
 }

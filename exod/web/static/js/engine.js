@@ -252,22 +252,11 @@ export function sizeOf(facet) {
   return facet.kind === "bins" ? 64 : facet.labels.length;
 }
 
-/** The condition of a facet in words: for people, for `exod query --where` and for SQL. */
+/** The condition of a facet in words. */
 export function inWords(facet, text) {
-  if (facet.kind === "codes") {
-    const labels = text.split(".").map((code) => facet.labels[Number(code)] ?? "missing");
-    const written = labels.map((label) => (typeof label === "number" ? label : `'${label}'`));
-    const sql = `${facet.column} IN (${labels.map((label) => (typeof label === "number" ? label : `'${label.replaceAll("'", "''")}'`)).join(", ")})`;
-    return { people: `${facet.label}: ${labels.join(", ")}`, sql, where: `${facet.column} in (${written.join(", ")}${written.length === 1 ? "," : ""})` };
-  }
+  if (facet.kind === "codes") return `${facet.label}: ${text.split(".").map((code) => facet.labels[Number(code)] ?? "missing").join(", ")}`;
   const [low, high] = text.split("-").map(Number);
-  const [from, to] = [facet.edges[low], facet.edges[high + 1]];
-  const parts = [low > 0 && `${facet.column} >= ${from}`, high < 63 && `${facet.column} < ${to}`].filter(Boolean);
-  return {
-    people: `${facet.label}: ${short(from)} to ${short(to)}`,
-    sql: parts.join(" AND ") || `${facet.column} IS NOT NULL`,
-    where: parts.join(" and ") || `notnull(${facet.column})`,
-  };
+  return `${facet.label}: ${short(facet.edges[low])} to ${short(facet.edges[high + 1])}`;
 }
 
 /** A number of an edge, short. */

@@ -3,6 +3,7 @@
 import { h, put } from "../dom.js";
 import { meta } from "../data.js";
 import { plural } from "../format.js";
+import { sameElsewhere } from "../same.js";
 import { base, mode } from "../site.js";
 
 const CODE = [
@@ -26,6 +27,11 @@ export async function show(main) {
         h("tbody", {}, Object.entries(about.files).map(([name, file]) => h("tr", {},
           h("td", {}, h("a", { href: `${base}data/${name}`, download: name }, name)), h("td", { class: "number" }, file.rows.toLocaleString("en")),
           h("td", { class: "number" }, size(file.bytes)), h("td", {}, h("code", {}, file.sha256 || "–"))))))),
+    sameElsewhere({
+      command: "exod explore ARCHIVE --make-only",
+      python: `import pandas as pd\n\nabout = pd.read_json("${base}${mode === "server" ? "api/v1/meta" : "data/meta.json"}", typ="series")\nrows = pd.DataFrame(about["files"]).T`,
+      adql: "SELECT * FROM TAP_SCHEMA.tables",
+    }),
     h("h2", {}, "To cite"),
     h("p", {}, "The search is described by Khan et al. (2025), A&A 697, A50. Name the version above, so that others find the same rows."),
     h("h2", {}, "Code of others"),

@@ -7,8 +7,9 @@ import { densityPlot } from "../density.js";
 import { facetList } from "../facets.js";
 import { exportButtons } from "../exports.js";
 import { plural } from "../format.js";
-import { base, change, here, mode, visit } from "../site.js";
+import { base, change, mode, visit } from "../site.js";
 import { rowTable } from "../rowtable.js";
+import { sameChoice } from "../same.js";
 import { sendButtons } from "../samp.js";
 import { skyMap } from "../skymap.js";
 
@@ -36,7 +37,7 @@ export async function show(main, state) {
     title: h("h1", { "aria-live": "polite" }),
     chips: h("ul", { class: "chips", "aria-label": "What is chosen" }),
     problem: h("p", { role: "alert" }),
-    same: h("details", { class: "same" }),
+    same: sameChoice(),
   };
   const toggle = ["sources", "detections"].map((name) => h("button", {
     type: "button", "aria-pressed": String(name === table), onclick: () => visit("/", name === "sources" ? {} : { table: name }),
@@ -59,7 +60,7 @@ export async function show(main, state) {
         h("div", { class: "bar" }, parts.title, h("div", { role: "group", "aria-label": "Rows" }, toggle)),
         form, parts.problem, parts.chips,
         h("div", { class: "panels" }, parts.sky.element, parts.plots.map((plot) => plot.element)),
-        parts.table.element, parts.same)));
+        parts.table.element, parts.same.element)));
   await update(state);
 }
 
@@ -80,7 +81,7 @@ export async function update(state) {
   put(parts.title, `${found.rows.toLocaleString("en")} of ${plural(about.rows, table.slice(0, -1))}`);
   parts.facets.update(found, state);
   chips(about, state);
-  same(found, table, state);
+  parts.same.update(table, state, ...files(found, table, state));
   const sort = state.get("sort") || "-sigma_peak";
   await Promise.all([
     found.sky().then((counts) => parts.sky.update(counts)),
@@ -92,7 +93,7 @@ export async function update(state) {
 /** What is chosen, each with a button that takes it away. */
 function chips(about, state) {
   const chip = (text, patch) => h("li", {}, text, " ", h("button", { type: "button", class: "quiet", "aria-label": `Take away: ${text}`, onclick: () => change(patch) }, "×"));
-  const found = about.facets.filter((facet) => state.get(facet.name)).map((facet) => chip(inWords(facet, state.get(facet.name)).people, { [facet.name]: null }));
+  const found = about.facets.filter((facet) => state.get(facet.name)).map((facet) => chip(inWords(facet, state.get(facet.name)), { [facet.name]: null }));
   for (const [name, word] of [["flag", "set"], ["noflag", "not set"]]) {
     if (!state.get(name)) continue;
     const flags = state.get(name).split(".").map((bit) => about.flags[Number(bit)]?.replace("filt_", ""));
@@ -106,38 +107,15 @@ function chips(about, state) {
   put(parts.chips, found);
 }
 
-/** What an address chooses as conditions of SQL; those of the box are in the language of exod. */
-function inSql(about, table, state) {
-  const found = about.facets.filter((facet) => state.get(facet.name)).map((facet) => inWords(facet, state.get(facet.name)).sql);
-  for (const [name, value] of [["flag", 1], ["noflag", 0]]) {
-    for (const bit of (state.get(name) || "").split(".").filter(Boolean)) found.push(`${about.flags[Number(bit)]} = ${value}`);
-  }
-  const text = (value) => `'${value.replaceAll("'", "''")}'`;
-  if (state.get("obsid")) found.push(`${table === "sources" ? "best_obsid" : "obsid"} IN (${state.get("obsid").split(",").map(text).join(", ")})`);
-  if (state.get("name")) found.push(`srcid LIKE ${text(`EXOD ${state.get("name").replace(/^EXOD /, "")}%`)}`);
-  if (state.get("where")) found.push(`(${state.get("where").replaceAll("==", "=")})`);
-  return found;
-}
-
-/** The same question at the command line, in Python and in ADQL, and its rows as files. */
-function same(found, table, state) {
-  const { about } = found;
-  const conditions = inSql(about, table, state);
-  const cone = (state.get("cone") || "").split(",").map(Number);
-  const circle = cone.length === 3 ? [`1 = CONTAINS(POINT('ICRS', ra_deg, dec_deg), CIRCLE('ICRS', ${cone[0]}, ${cone[1]}, ${cone[2] / 3600}))`] : [];
-  const after = (parts) => (parts.length ? ` WHERE ${parts.join(" AND ")}` : "");
-  const query = new URLSearchParams(here().state);
+/** The rows as files, and for other programs. */
+function files(found, table, state) {
+  const query = new URLSearchParams(state);
   query.set("table", table);
   const formats = ["csv", "ecsv", "vot", "fits", "parquet"];
-  const downloads = mode === "server"
-    ? h("p", {}, "Download these rows: ", formats.map((format) => [h("a", { href: `api/v1/export.${format}?${query}`, download: `${table}.${format}` }, format.toUpperCase()), " "]))
-    : exportButtons(table, about.columns, async () => (await found.listed(state.get("sort"))).numbers);
-  put(parts.same, h("summary", {}, "The same elsewhere, and as files"), downloads,
+  return [
+    mode === "server"
+      ? h("p", {}, "Download these rows: ", formats.map((format) => [h("a", { href: `${base}api/v1/export.${format}?${query}`, download: `${table}.${format}` }, format.toUpperCase()), " "]))
+      : exportButtons(table, found.about.columns, async () => (await found.listed(state.get("sort"))).numbers),
     sendButtons([["These rows", () => ({ state: Object.fromEntries(query) })]]),
-    h("p", {}, "Command line"), h("pre", { tabindex: 0 }, `exod query ARCHIVE --from-url '${location.href.replaceAll("'", "%27")}'`),
-    h("p", {}, "Python"), h("pre", { tabindex: 0 }, mode === "server"
-      ? `import pandas\n\nrows = pandas.read_parquet("${base}api/v1/export.parquet?${query}")`
-      : `import duckdb\n\nrows = duckdb.sql("""FROM '${base}data/${table}.parquet'${after(conditions)}""").df()`),
-    h("p", {}, "ADQL, for TAP", state.get("where") ? "; what stands in the box may have to be written otherwise" : ""),
-    h("pre", { tabindex: 0 }, `SELECT * FROM exod.${table}${after([...conditions, ...circle])}`));
+  ];
 }

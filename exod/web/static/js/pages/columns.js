@@ -2,6 +2,8 @@
 
 import { h, put } from "../dom.js";
 import { meta } from "../data.js";
+import { sameElsewhere } from "../same.js";
+import { base, mode } from "../site.js";
 
 export async function show(main) {
   const { tables } = await meta();
@@ -17,5 +19,10 @@ export async function show(main) {
             h("th", { scope: "row" }, h("code", {}, column.name)), h("td", {}, column.type), h("td", {}, column.unit),
             h("td", {}, column.description)))))),
     ]),
+    sameElsewhere({
+      command: "exod sql ARCHIVE",
+      python: `import pandas as pd\n\nabout = pd.read_json("${base}${mode === "server" ? "api/v1/meta" : "data/meta.json"}", typ="series")\nrows = pd.DataFrame(about["tables"]["sources"]["columns"])`,
+      adql: "SELECT column_name, datatype, unit, description FROM TAP_SCHEMA.columns WHERE table_name = 'exod.sources'",
+    }),
   );
 }

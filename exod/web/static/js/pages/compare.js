@@ -4,6 +4,7 @@ import { barChart } from "../bars.js";
 import { h, put } from "../dom.js";
 import { hasFile, column, meta, rows } from "../data.js";
 import { plural } from "../format.js";
+import { pythonRows, sameElsewhere } from "../same.js";
 import { change, href } from "../site.js";
 
 const MEANING = {
@@ -53,6 +54,11 @@ async function content(state) {
     found.length > 0 && h("div", { class: "charts" }, barChart("Changes", groups.map(([kind, own]) => [kind, own.length]), ["Change", "Sources"], "changes")),
     generations(changes, versions, kinds),
     groups.map(([kind, own]) => group(kind, own, present)),
+    sameElsewhere({
+      command: `exod query ARCHIVE --table lineage --where "${from} < generation <= ${to}"`,
+      python: `${pythonRows("lineage")}.query("${from} < generation <= ${to}")`,
+      adql: `SELECT * FROM exod.lineage WHERE generation > ${from} AND generation <= ${to}`,
+    }),
   ];
 }
 

@@ -5,6 +5,7 @@ import { h, put } from "../dom.js";
 import { meta, rowsWhere } from "../data.js";
 import { text } from "../format.js";
 import { curveOf, lightCurvePanel } from "../lightcurve.js";
+import { pythonRows, sameElsewhere } from "../same.js";
 import { href } from "../site.js";
 
 let panel = null;
@@ -27,7 +28,12 @@ export async function show(main, state, detid) {
     h("h2", {}, "Columns"),
     h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Columns of the detection" },
       h("table", {}, h("tbody", {}, tables.detections.columns.map((column) => h("tr", {},
-        h("th", { scope: "row" }, h("code", {}, column.name)), h("td", { class: "number" }, text(found[column.name], column.unit)), h("td", {}, column.unit), h("td", { class: "quiet" }, column.description)))))));
+        h("th", { scope: "row" }, h("code", {}, column.name)), h("td", { class: "number" }, text(found[column.name], column.unit)), h("td", {}, column.unit), h("td", { class: "quiet" }, column.description)))))),
+    sameElsewhere({
+      command: `exod query ARCHIVE --table detections --where "detid == '${found.detid}'"`,
+      python: pythonRows("detections", "detid", found.detid),
+      adql: `SELECT * FROM exod.detections WHERE detid = '${found.detid}'`,
+    }));
 }
 
 export function leave() {

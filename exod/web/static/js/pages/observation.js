@@ -4,6 +4,7 @@ import { h, put } from "../dom.js";
 import { meta, rowsWhere } from "../data.js";
 import { plural, text } from "../format.js";
 import { outside } from "../links.js";
+import { pythonRows, sameElsewhere } from "../same.js";
 import { href } from "../site.js";
 
 const RUN = ["runid", "t_bin", "e_lo", "e_hi", "n_frames", "n_events", "n_bti", "n_bccd", "n_peak_cells", "n_eclipse_cells", "n_regions", "false_peaks", "n90", "seconds", "notes"];
@@ -24,7 +25,12 @@ export async function show(main, state, obsid) {
         list("Detections", detections, DETECTION, columns, {
           detid: (row) => href(`/detection/${encodeURIComponent(row.detid)}`), srcid: (row) => href(`/source/${row.region_num}`),
         }),
-        list("Runs", runs, RUN, columns), list("Exposures", exposures, EXPOSURE, columns)),
+        list("Runs", runs, RUN, columns), list("Exposures", exposures, EXPOSURE, columns),
+        sameElsewhere({
+          command: `exod query ARCHIVE --table detections --obsid ${obsid}`,
+          python: pythonRows("detections", "obsid", obsid),
+          adql: `SELECT * FROM exod.detections WHERE obsid = '${obsid}'`,
+        })),
       h("aside", {},
         h("section", { class: "panel", "aria-label": "What is known" }, h("h2", {}, "What is known"),
           h("dl", {}, facts.map(([name, value]) => [h("dt", {}, name), h("dd", {}, text(value, name.startsWith("ra") || name.startsWith("dec") ? "deg" : ""))])),

@@ -5,6 +5,7 @@ import { api, column } from "../data.js";
 import { plural } from "../format.js";
 import { base, href, mode, token } from "../site.js";
 import { stackedBar } from "../bars.js";
+import { sameElsewhere } from "../same.js";
 
 const STATUSES = {
   OK: ["var(--green)", "searched, with detections"],
@@ -18,7 +19,10 @@ let source = null;
 export async function show(main) {
   const place = h("div", {});
   const note = h("p", { class: "quiet small", role: "status" });
-  put(main, h("h1", {}, "Runs"), note, place);
+  put(main, h("h1", {}, "Runs"), note, place, sameElsewhere({
+    command: "exod status ARCHIVE",
+    python: 'import exod\n\nrows = exod.open_archive("ARCHIVE").status()',
+  }));
   let figures;
   if (mode === "server") {
     figures = await api("runs");

@@ -10,6 +10,7 @@ import { VIEWS, curveOf, lightCurvePanel } from "../lightcurve.js";
 import { csv, download, outside, regionFile } from "../links.js";
 import { longTermPanel } from "../longterm.js";
 import { photonPanel } from "../photons.js";
+import { pythonRows, sameElsewhere } from "../same.js";
 import { sendButtons } from "../samp.js";
 import { similarPanel } from "../similar.js";
 import { href } from "../site.js";
@@ -41,7 +42,7 @@ export async function show(main, state, argument) {
   put(main,
     head(source, numbers),
     h("div", { class: "source" },
-      h("div", {}, photons?.element ?? [], curves(detections, frames, clocks), history ?? [], similar ?? [], detectionTable(detections)),
+      h("div", {}, photons?.element ?? [], curves(detections, frames, clocks), history ?? [], similar ?? [], detectionTable(detections), same(Number(argument))),
       h("aside", {}, sourceVotes(Number(argument)), facts(source, detections, about), finder ?? [], counterparts(source, about), elsewhere(source, detections, frames))));
 }
 
@@ -156,6 +157,14 @@ function detectionTable(detections) {
           place ? text(one[name]) : h("a", { href: href(`/detection/${encodeURIComponent(one.detid)}`) }, one.detid)))))))));
 }
 
+function same(number) {
+  return sameElsewhere({
+    command: `exod query ARCHIVE --table detections --where "region_num == ${number}"`,
+    python: pythonRows("detections", "region_num", number),
+    adql: `SELECT * FROM exod.detections WHERE region_num = ${number}`,
+  });
+}
+
 function counterparts(source, about) {
   const prefixes = new Map();
   for (const { name } of about.tables.sources.columns) {
@@ -188,7 +197,7 @@ function elsewhere(source, detections, frames) {
       ["Its place", () => ({ place: [ra, dec] })],
       ["Its detections", () => ({ state: { table: "detections", where: `region_num == ${source.region_num}` } })],
     ]),
-    h("p", { class: "small" }, "At the command line"), h("pre", { tabindex: 0 }, `exod plot ARCHIVE "${srcid}"\nexod query ARCHIVE --table detections --name "${srcid}"`)),
+    h("p", { class: "small" }, "Pictures, at the command line"), h("pre", { tabindex: 0 }, `exod plot ARCHIVE "${srcid}"`)),
     h("section", { class: "panel", "aria-label": "Elsewhere" }, h("h2", {}, "Elsewhere"),
       h("ul", { class: "links" }, outside(ra, dec, radius, detections[0]?.obsid).map(([name, address]) => h("li", {}, h("a", { href: address, target: "_blank", rel: "noopener noreferrer" }, name))))),
   ];

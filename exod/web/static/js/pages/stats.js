@@ -5,6 +5,7 @@ import { h, put } from "../dom.js";
 import { column } from "../data.js";
 import { MISSING, count, inWords, short, sizeOf } from "../engine.js";
 import { plural } from "../format.js";
+import { sameChoice } from "../same.js";
 import { change, href } from "../site.js";
 
 const TABLES = ["sources", "detections"];
@@ -18,6 +19,8 @@ export async function show(main, state) {
   }, name));
   const bins = about.facets.filter((facet) => facet.kind === "bins");
   const codes = about.facets.filter((facet) => facet.kind === "codes");
+  const same = sameChoice();
+  same.update(table, state);
   put(main,
     h("div", { class: "bar" }, h("h1", {}, `Statistics of ${found.rows.toLocaleString("en")} of ${plural(about.rows, table.slice(0, -1))}`),
       h("div", { role: "group", "aria-label": "Rows" }, toggle)),
@@ -30,7 +33,8 @@ export async function show(main, state) {
       h("h2", {}, "Years"), h("div", { class: "charts" }, await years(found, table)),
       h("h2", {}, "Distributions"),
       h("div", { class: "charts" }, bins.map((facet) => chart(facet, found, state))),
-    ] : h("p", { role: "status" }, about.rows ? "Nothing fulfils these conditions." : `The archive has no ${table}.`));
+    ] : h("p", { role: "status" }, about.rows ? "Nothing fulfils these conditions." : `The archive has no ${table}.`),
+    same.element);
 }
 
 export async function update(state) {
@@ -38,7 +42,7 @@ export async function update(state) {
 }
 
 function chosenWords(about, state) {
-  const words = about.facets.filter((facet) => state.get(facet.name)).map((facet) => inWords(facet, state.get(facet.name)).people);
+  const words = about.facets.filter((facet) => state.get(facet.name)).map((facet) => inWords(facet, state.get(facet.name)));
   for (const [name, word] of [["flag", "set"], ["noflag", "not set"]]) {
     const names = (state.get(name) || "").split(".").filter(Boolean).map((bit) => flagName(about.flags[Number(bit)]));
     if (names.length) words.push(`${names.join(", ")} ${word}`);

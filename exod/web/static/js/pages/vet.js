@@ -5,6 +5,7 @@ import { api, rowsWhere } from "../data.js";
 import { h, put } from "../dom.js";
 import { number, plural, sexagesimal, text } from "../format.js";
 import { curveOf, lightCurvePanel } from "../lightcurve.js";
+import { pythonAnswer, sameElsewhere } from "../same.js";
 import { base, change, here, href } from "../site.js";
 import { LABELS, castVote, closed, nameForm, vetter, votePanel } from "../votes.js";
 
@@ -253,5 +254,6 @@ async function agreement() {
       h("tbody", {}, found.vetters.map((one) => h("tr", {}, h("th", { scope: "row" }, one.vetter),
         LABELS.map(({ name }) => h("td", { class: "number" }, String(one.votes[name]))), h("td", { class: "number" }, `${one.as_decided} of ${one.decided}`)))))),
     h("p", {}, "Verdicts as a file: ", ["csv", "fits", "parquet"].map((ending) => [h("a", { href: `${base}api/v1/vetting/export.${ending}`, download: `verdicts.${ending}` }, ending.toUpperCase()), " "])),
+    sameElsewhere({ command: "exod verdicts ARCHIVE --to verdicts.parquet", python: pythonAnswer("vetting/export.parquet") }),
   ];
 }
