@@ -37,6 +37,18 @@ COVERAGE = Table(
     ("region_num", "mjd", "obsid"),
 )
 
+SIGNIFICANCES = Table(
+    "significances",
+    "How significant each source was when pages were prepared, where that has changed since",
+    (
+        _NUMBER,
+        Column("generation", pa.int64(), "", "generation of the last change of sources then; or 0"),
+        Column("sigma_peak", pa.float64(), "", "sigma_peak of the source; or missing"),
+        Column("sigma_eclipse", pa.float64(), "", "sigma_eclipse of the source; or missing"),
+    ),
+    ("region_num", "generation"),
+)
+
 NEAR_PHOTONS = Table(
     "photons",
     "Photons within an arcmin of each source, in all observations that covered it",

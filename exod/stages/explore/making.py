@@ -27,7 +27,7 @@ from exod.catalogue.skyrows import sort_rows
 from exod.errors import ArchiveError
 from exod.scheduler.plan import Plan
 from exod.schemas.columns import Table
-from exod.schemas.explorer import COVERAGE, NEAR_PHOTONS, NEIGHBOURS
+from exod.schemas.explorer import COVERAGE, NEAR_PHOTONS, NEIGHBOURS, SIGNIFICANCES
 from exod.stages.explore.coverage import coverage_rows
 from exod.stages.explore.cutouts import CUTOUT_ROWS, cutout_rows
 from exod.stages.explore.index import FLAG_NAMES, IndexTable, labels_of, sky_pixel
@@ -39,6 +39,7 @@ from exod.stages.explore.photons import (
     gather_photons,
 )
 from exod.stages.explore.runs import PROGRESS, progress_rows
+from exod.stages.explore.significances import significance_rows
 from exod.stages.explore.similar import NEIGHBOUR_ROWS, SimilarCurves
 from exod.stages.explore.whole import WHOLE, whole_rows
 
@@ -49,7 +50,7 @@ DETAIL_ROWS: Final = 4_096
 INDEX_ROWS: Final = 122_880
 """Rows of a row group, of the tables that are read row by row, and of the index."""
 
-_VERSION: Final = 8
+_VERSION: Final = 9
 """Of what its files mean; with another one they are made anew."""
 
 Chunks = Iterator[pa.Table]
@@ -137,6 +138,9 @@ def make_explorer(
             writer.write_plain(COVERAGE, iter([rows]), DETAIL_ROWS)
             writer.write_plain(*cutout_rows(snapshot), CUTOUT_ROWS)
             writer.write_plain(PROGRESS, progress_rows(archive), DETAIL_ROWS)
+            history = significance_rows(snapshot, earlier)
+            rows = to_arrow(SIGNIFICANCES, history, SIGNIFICANCES.name)
+            writer.write_plain(SIGNIFICANCES, iter([rows]), INDEX_ROWS)
             for name in WHOLE:
                 writer.write_plain(*whole_rows(snapshot, name), DETAIL_ROWS)
             if kept.is_complete:

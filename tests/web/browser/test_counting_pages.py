@@ -8,6 +8,7 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.barriers import barriers
 from helpers.explored_states import chosen
 from helpers.query_archives import publish_tables
 from helpers.survey_archives import fill
@@ -91,20 +92,27 @@ def reprocessed(explored: Archive, tmp_path_factory: pytest.TempPathFactory) -> 
         archive, "unique", {UNIQUE: sources, MEMBERS: members, LINEAGE: fill(LINEAGE, lineage)}
     )
     make_explorer(archive)
+    sources.loc[::2, "sigma_peak"] *= 1.5
+    sources.loc[sources.index[:2], "sigma_eclipse"] = np.nan
+    rows = fill(LINEAGE, [*lineage, {**lineage[-1], "version": VERSIONS[4], "generation": 4}])
+    publish_tables(archive, "unique", {UNIQUE: sources, MEMBERS: members, LINEAGE: rows})
+    make_explorer(archive)
     return archive
 
 
-VERSIONS = {number: f"2026010{number}T000000-0000000{number}" for number in (1, 2, 3)}
+VERSIONS = {number: f"2026010{number}T000000-0000000{number}" for number in (1, 2, 3, 4)}
 
 
-def test_changes_between_versions(reprocessed: Archive, chromium) -> None:
+def test_changes_between_versions(
+    reprocessed: Archive, frames: dict[str, pd.DataFrame], chromium
+) -> None:
     lineage = reprocessed.lineage.compute()
     with running(make_app(reprocessed)) as base:
         page = chromium.new_page(viewport={"width": 390, "height": 800})
         for view, first, last in (
-            ("compare", 3, 3),
-            ("compare?a=start", 1, 3),
-            (f"compare?a={VERSIONS[1]}", 2, 3),
+            ("compare", 4, 4),
+            ("compare?a=start", 1, 4),
+            (f"compare?a={VERSIONS[1]}", 2, 4),
             (f"compare?a=start&b={VERSIONS[1]}", 1, 1),
             (f"compare?b={VERSIONS[2]}", 2, 2),
         ):
@@ -119,6 +127,21 @@ def test_changes_between_versions(reprocessed: Archive, chromium) -> None:
         assert page.locator("details[data-change=gone] a").count() == 0
         link = page.locator("details[data-change=merged] a")
         assert link.get_attribute("href") == f"{base}source/0"
+        page.goto(f"{base}compare?a={VERSIONS[3]}")
+        page.wait_for_selector("body[data-ready=yes]")
+        before = frames["sources"].set_index("srcid")[["sigma_peak", "sigma_eclipse"]]
+        after = reprocessed.unique.compute().set_index("srcid").loc[before.index, before.columns]
+        changed = before.index[~((before == after) | (before.isna() & after.isna())).all(axis=1)]
+        assert len(changed) > 5
+        listed = page.locator("table[data-chart=significances] tbody tr")
+        assert set(listed.locator("a").all_inner_texts()) == set(changed)
+        assert page.locator(".beforeafter circle").count() == len(changed)
+        name, *cells = listed.first.locator("th, td").all_inner_texts()
+        shown = [*before.loc[name], *after.loc[name]]
+        for text, value in zip(cells, np.array(shown)[[0, 2, 1, 3]], strict=False):
+            assert text == "–" if np.isnan(value) else float(text) == pytest.approx(value, rel=6e-3)
+        assert barriers(page) == []
+        page.emulate_media(color_scheme="light")
         page.get_by_label("From").select_option("start")
         expect(page.locator("[data-chart=changes]")).to_contain_text("new")
         assert "a=start" in page.url

@@ -5,6 +5,7 @@ import { h, put } from "../dom.js";
 import { hasFile, column, meta, rows } from "../data.js";
 import { plural } from "../format.js";
 import { pythonRows, sameElsewhere } from "../same.js";
+import { significanceSection } from "../significances.js";
 import { change, href } from "../site.js";
 
 const MEANING = {
@@ -47,12 +48,15 @@ async function content(state) {
   const found = changes.filter(({ generation }) => generation > from && generation <= to);
   const kinds = [...new Set([...Object.keys(MEANING), ...found.map((one) => one.change)])];
   const groups = kinds.map((kind) => [kind, found.filter((one) => one.change === kind)]).filter(([, own]) => own.length);
-  const present = new Set((await column("sources.parquet", "region_num")).map(Number));
+  const names = await column("sources.parquet", "srcid");
+  const present = new Map(Array.from(await column("sources.parquet", "region_num"), (one, row) => [Number(one), names[row]]));
+  const strengths = await significanceSection(from, to, (one) => present.get(one) ?? null);
   return [
     choice(versions, from, to),
     h("p", {}, found.length ? `${plural(found.length, "change")} of sources.` : "Nothing has changed between these versions."),
     found.length > 0 && h("div", { class: "charts" }, barChart("Changes", groups.map(([kind, own]) => [kind, own.length]), ["Change", "Sources"], "changes")),
     generations(changes, versions, kinds),
+    strengths ?? [],
     groups.map(([kind, own]) => group(kind, own, present)),
     sameElsewhere({
       command: `exod query ARCHIVE --table lineage --where "${from} < generation <= ${to}"`,
