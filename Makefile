@@ -21,9 +21,13 @@ $(DEV): $(RUN)
 demo: $(RUN)
 	@$(BIN)/exod demo
 
-# The tests of a file share what they have made, so one process runs them.
+# The tests of a file share what they have made, so one process runs them. There is one process more
+# than cores, since tests wait for processes that they start; each has one thread for matrices.
+test: export OPENBLAS_NUM_THREADS = 1
+# Processes that tests start need not compile the package anew.
+test: export PYTHONDONTWRITEBYTECODE =
 test: $(DEV)
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist loadfile --no-loadscope-reorder
 
 # Searches that are killed and starved in 20 ways; `make test` has three of them, of less to do.
 drill: $(DEV)

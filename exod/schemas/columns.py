@@ -187,13 +187,14 @@ class Table:
             difference = sorted(set(data.columns) ^ set(names))
             raise KeyError(f"table {self.name} and its rows differ in the columns {difference}")
         dtypes = {column.name: column.dtype for column in self.columns}
-        frame = data[names].astype(dtypes)
-        for column in self.columns:
-            # astype wraps 70000 round to 4464 and cuts 2.7 off to 2 without a word.
+        data = data[names]
+        frame = data.astype(dtypes)
+        for column, given, got in zip(self.columns, data.dtypes, frame.dtypes, strict=True):
             exact = pa.types.is_integer(column.type) or pa.types.is_boolean(column.type)
-            if data[column.name].dtype == frame[column.name].dtype:
+            if given == got or not exact:
                 continue
-            if exact and not (frame[column.name] == data[column.name]).all():
+            # astype wraps 70000 round to 4464 and cuts 2.7 off to 2 without a word.
+            if not (frame[column.name] == data[column.name]).all():
                 raise ValueError(
                     f"table {self.name}: {column.name} has values beyond {column.type}"
                 )

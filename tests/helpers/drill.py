@@ -43,7 +43,7 @@ from helpers.processes import EXOD, start_interruptible, wait_until
 SEEDS = int(os.environ.get("EXOD_DRILL_SEEDS", "0"))
 """How many seeds a drill is to have; 0 if this is none but the tests of every day."""
 
-OBSIDS = tuple(f"09{number:06d}01" for number in range(1, 61 if SEEDS else 17))
+OBSIDS = tuple(f"09{number:06d}01" for number in range(1, 61 if SEEDS else 11))
 SETTINGS = ("--t-bin", "200", "--band", "0.2-12")
 RUNS = 5
 """How often the command is run again, at most, once all is quiet."""
