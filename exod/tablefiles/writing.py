@@ -1,8 +1,7 @@
 """Tables as files for other programs: CSV, ECSV, FITS, Parquet, VOTable and JSON lines.
 
-CSV, FITS, JSON lines and Parquet are written as rows come, so that a table may be larger than
-memory. For ECSV and VOTable, which astropy writes, it has to fit: few programs open large ones. A
-file appears whole under its name or not at all.
+Rows are written as they come, so that a table may be larger than memory; for ECSV, which astropy
+writes, it has to fit. A file appears whole under its name or not at all.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from exod.archive.parquet import to_pandas, writer
 from exod.errors import ConfigError
 from exod.files.whole import scratch_file, whole_file
 from exod.schemas.columns import Column, Table
+from exod.tablefiles import votable
 from exod.tablefiles.csvtext import csv_text
 
 if TYPE_CHECKING:
@@ -160,32 +160,14 @@ def _write_ecsv(path: Path, table: Table, chunks: Chunks) -> None:
 
 
 def _write_votable(path: Path, table: Table, chunks: Chunks) -> None:
-    """VOTable, for TOPCAT and the Virtual Observatory; BINARY2 says which values are missing.
-
-    The writer of TABLEDATA in astropy 8.0 writes past its memory if a row has 256 characters.
-    """
-    from astropy.io import votable
-    from astropy.io.votable.tree import CooSys
-
-    rows = _astropy_table(table, chunks)
-    for name in [name for name in rows.colnames if rows[name].dtype == np.uint64]:
-        rows[name] = _as_votable_has(rows[name])
-    file = votable.from_table(rows)
-    resource = file.resources[0]
-    resource.coordinate_systems.append(CooSys(ID="ICRS", system="ICRS"))
-    resource.tables[0].name, resource.tables[0].description = table.name, table.description
-    for field in resource.tables[0].fields:
-        if field.name in ("ra_deg", "dec_deg"):
-            field.ref = "ICRS"
-    file.to_xml(str(path), tabledata_format="binary2")
-
-
-def _as_votable_has(column: astropy.table.Column) -> astropy.table.Column:
-    """Unsigned numbers of 64 bits, which VOTable does not have: signed ones, or their digits."""
-    if len(column) and np.ma.max(column) > np.iinfo(np.int64).max:
-        digits = column.astype(str)
-        return digits.filled("") if hasattr(digits, "filled") else digits
-    return column.astype(np.int64)
+    """VOTable, for TOPCAT and the Virtual Observatory; a missing value is an empty cell."""
+    table, chunks = votable.signed(table, chunks)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        head = votable.opening(table.columns, name=table.name, description=table.description)
+        file.write(head)
+        for chunk in chunks:
+            file.write(votable.body(chunk))
+        file.write(votable.closing())
 
 
 def _astropy_table(table: Table, chunks: Chunks) -> astropy.table.Table:

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from astropy.io import fits
+from astropy.io import fits, votable
 from astropy.table import Table as AstropyTable
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -166,8 +166,29 @@ def test_letters_that_fits_has_not(tmp_path):
         assert hdus[1].columns.units == ["uJy"]
 
 
-def test_a_row_of_a_votable_of_any_length(tmp_path):
-    """TABLEDATA of astropy 8.0 overruns its memory where a row has 256 letters."""
+def test_a_text_of_a_votable_of_any_length(tmp_path):
     path = tmp_path / "n.vot"
-    write(path, [{"string": "a" * n} for n in range(300)])
-    assert [len(text) for text in AstropyTable.read(path)["string"]] == [*range(300)]
+    texts = ["a" * n for n in range(300)] + ["a\rb", "a\r\nb", "a\nb", "\x01", "\u2605]]>"]
+    write(path, [{"string": text} for text in texts])
+    assert list(AstropyTable.read(path)["string"]) == [*texts[:-2], "?", texts[-1]]
+
+
+def test_a_votable_has_what_is_known_of_its_columns(tmp_path):
+    path = tmp_path / "n.vot"
+    columns = (
+        Column("ra_deg", pa.float64(), "deg", "<Right> & ascension", ucd="pos.eq.ra"),
+        Column("n", pa.uint64(), "ct", "", nullable=True),
+    )
+    table = Table("found", 'A "table"', columns, ())
+    for large, kind in ((3, "long"), (2**64 - 1, "unicodeChar")):
+        rows = pa.table({"ra_deg": [1.5, 2.5], "n": pa.array([None, large], pa.uint64())})
+        rows = rows.cast(table.schema)
+        write_table(path, table, [rows[:1], rows[1:]], overwrite=True)
+        file = votable.parse(path, verify="exception")
+        found = file.get_first_table()
+        assert (found.name, found.description) == ("found", 'A "table"')
+        assert [field.unit for field in found.fields] == ["deg", "ct"]
+        assert (found.fields[0].ucd, found.fields[0].ref) == ("pos.eq.ra", "ICRS")
+        assert found.fields[0].description == "<Right> & ascension"
+        assert (found.fields[1].datatype, str(found.array["n"][1])) == (kind, str(large))
+        assert found.array["n"].mask[0] or found.array["n"][0] == ""

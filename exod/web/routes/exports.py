@@ -26,7 +26,7 @@ KINDS: Final = {
 }
 """The formats, and what each is called on the web."""
 
-IN_MEMORY: Final = ("ecsv", "vot")
+IN_MEMORY: Final = ("ecsv",)
 MOST_IN_MEMORY: Final = 200_000
 """Rows of a file that is made in memory; others are written as rows come."""
 

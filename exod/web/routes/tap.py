@@ -14,8 +14,9 @@ from fastapi.responses import FileResponse, PlainTextResponse, RedirectResponse
 from starlette.background import BackgroundTask
 
 from exod.errors import ArchiveError, ConfigError, ExodError, InputError, without_places
+from exod.tablefiles import votable
 from exod.web.routes.common import ProductNow
-from exod.web.vo import descriptions, votable
+from exod.web.vo import descriptions
 from exod.web.vo.adql import SCHEMA
 from exod.web.vo.answering import (
     MOST_ROWS,

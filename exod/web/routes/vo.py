@@ -11,12 +11,12 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from exod.errors import ConfigError, ExodError, without_places
+from exod.tablefiles.votable import MEDIA_TYPE
 from exod.web.product import Product
 from exod.web.routes.common import ProductNow
 from exod.web.vo.conesearch import ConeQuery, found_around, problem
 from exod.web.vo.descriptions import Publisher, resource
 from exod.web.vo.tapschema import shown_tables
-from exod.web.vo.votable import MEDIA_TYPE
 
 router = APIRouter(prefix="/vo", include_in_schema=False)
 

@@ -19,10 +19,10 @@ from exod.archive.questions.sql import patient
 from exod.errors import ArchiveError, ConfigError
 from exod.schemas.columns import Column, Table
 from exod.stages.query.statements import answered
+from exod.tablefiles import votable
 from exod.tablefiles.csvtext import csv_text
 from exod.tablefiles.writing import write_table
 from exod.web.product import Product
-from exod.web.vo import votable
 from exod.web.vo.adql import Translated, translated
 from exod.web.vo.tapschema import schema_tables, shown_tables
 

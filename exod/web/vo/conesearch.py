@@ -12,8 +12,8 @@ from exod.archive.questions.sql import patient
 from exod.errors import ConfigError, ExodError
 from exod.schemas.conditions.compiling import literal, quoted
 from exod.stages.query.statements import answered
+from exod.tablefiles import votable
 from exod.web.product import Product
-from exod.web.vo import votable
 from exod.web.vo.answering import MOST_ROWS, PATIENCE_SECONDS
 from exod.web.vo.tapschema import shown_tables
 

@@ -8,12 +8,12 @@ from typing import Final
 from xml.sax.saxutils import escape
 
 from exod.schemas.columns import Column, Table
+from exod.tablefiles.votable import MEDIA_TYPE, datatype
 from exod.web.product import Product
 from exod.web.vo.adql import SCHEMA
 from exod.web.vo.answering import MOST_ROWS, USUAL_ROWS
 from exod.web.vo.jobs import KEPT, LONGEST_KEPT, MOST_SECONDS
 from exod.web.vo.tapschema import schema_tables
-from exod.web.vo.votable import MEDIA_TYPE, datatype
 
 _XML: Final = '<?xml version="1.0" encoding="UTF-8"?>\n'
 

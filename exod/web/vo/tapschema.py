@@ -8,9 +8,9 @@ from typing import Any, Final
 import pyarrow as pa
 
 from exod.schemas.columns import Column, Table
+from exod.tablefiles.votable import datatype
 from exod.web.product import Product
 from exod.web.vo.adql import SCHEMA
-from exod.web.vo.votable import datatype
 
 PRINCIPAL: Final = frozenset(
     ("region_num", "srcid", "ra_deg", "dec_deg", "pos_err_arcsec", "detid", "obsid", "t_start_mjd")

@@ -65,7 +65,7 @@ def test_what_cannot_be_exported_is_a_sentence(
     wrong = client.get("/api/v1/export.csv?columns=srcid,nothing")
     assert (wrong.status_code, "nothing" in wrong.json()["detail"]) == (400, True)
     monkeypatch.setattr(exports, "MOST_IN_MEMORY", 3)
-    assert "fits" in client.get("/api/v1/export.vot").json()["detail"]
+    assert "fits" in client.get("/api/v1/export.ecsv").json()["detail"]
     assert client.get("/api/v1/export.fits").status_code == 200
 
 

@@ -1,12 +1,13 @@
-"""VOTables as text, some rows at a time: answers of any length in little memory.
+"""VOTables as text, some rows at a time: tables of any length in little memory.
 
-`exod.tablefiles.writing` writes VOTables of tables that fit in memory; here the rows are not known
-when the first of them is sent, and what became of the question follows after them.
+What becomes of the rows need not be known when the first of them is written: it may follow after
+them, as answers to questions have it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 from xml.sax.saxutils import escape, quoteattr
@@ -14,7 +15,7 @@ from xml.sax.saxutils import escape, quoteattr
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from exod.schemas.columns import Column
+from exod.schemas.columns import Column, Table
 
 MEDIA_TYPE: Final = "application/x-votable+xml"
 
@@ -108,6 +109,29 @@ def overflow(rows: int) -> Infos:
     return {"QUERY_STATUS": ("OVERFLOW", f"The answer ends after {rows} rows, and is not all.")}
 
 
+def signed(table: Table, chunks: Iterable[pa.Table]) -> tuple[Table, Iterable[pa.Table]]:
+    """The same rows, with digits in place of numbers that VOTable does not have.
+
+    Parameters
+    ----------
+    table : Table
+        The columns.
+    chunks : iterable of pyarrow.Table
+        The rows; all are kept in memory if a column has unsigned numbers of 64 bits.
+    """
+    wide = [column.name for column in table.columns if column.type == pa.uint64()]
+    if not wide:
+        return table, chunks
+    rows = pa.concat_tables([table.schema.empty_table(), *chunks])
+    large = {name for name in wide if (pc.max(rows[name]).as_py() or 0) >= 1 << 63}
+    columns = tuple(
+        replace(column, type=pa.string()) if column.name in large else column
+        for column in table.columns
+    )
+    shown = Table(table.name, table.description, columns, ())
+    return shown, [rows.cast(shown.schema)]
+
+
 def _field(column: Column, ucd: str) -> str:
     kind, size = datatype(column)
     words = [f"name={_quoted(column.name)}", f'datatype="{kind}"']
@@ -130,7 +154,7 @@ def _cells(values: pa.Array) -> pa.Array:
     kind = values.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         shown = pc.replace_substring_regex(values, _UNFIT, "?")
-        for sign, name in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
+        for sign, name in _ESCAPED:
             shown = pc.replace_substring(shown, sign, name)
         return shown.cast(pa.string()).fill_null("")
     shown = values.cast(pa.string()).fill_null("")
@@ -139,6 +163,9 @@ def _cells(values: pa.Array) -> pa.Array:
             shown = pc.if_else(pc.equal(shown, word), name, shown)
     return shown
 
+
+# Readers of XML make a line feed of a carriage return.
+_ESCAPED: Final = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("\r", "&#13;"))
 
 _UNFIT: Final = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x{FFFE}\x{FFFF}]"
 """Characters that XML has no place for."""
