@@ -26,6 +26,7 @@ from exod.web.vo.answering import (
     answer,
     format_of,
 )
+from exod.web.vo.examples import examples_page
 from exod.web.vo.jobs import Job, Jobs, job_xml, jobs_xml, quote_of, results_xml, stamp
 from exod.web.vo.tapschema import schema_tables, shown_tables
 
@@ -257,6 +258,12 @@ def capabilities(request: Request) -> Response:
 def availability() -> Response:
     """That it is there."""
     return Response(descriptions.availability(), media_type="text/xml")
+
+
+@router.get("/examples")
+def examples() -> Response:
+    """Statements to begin with."""
+    return Response(examples_page(), media_type="application/xhtml+xml")
 
 
 @router.get("/tables")

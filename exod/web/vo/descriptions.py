@@ -27,6 +27,7 @@ _SPACES: Final = (
 
 _TAP: Final = "ivo://ivoa.net/std/TAP"
 _VOSI: Final = "ivo://ivoa.net/std/VOSI"
+_EXAMPLES: Final = "ivo://ivoa.net/std/DALI#examples"
 
 
 @dataclass(frozen=True)
@@ -190,6 +191,8 @@ def _tap(base: str) -> str:
             "</capability>"
             for name in ("capabilities", "availability", "tables")
         )
+        + f'<capability standardID="{_EXAMPLES}"><interface xsi:type="vr:WebBrowser">'
+        f'<accessURL use="full">{site}vo/tap/examples</accessURL></interface></capability>'
     )
 
 

@@ -6,6 +6,7 @@ import io
 import time
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from exod.web.app import WebSettings, make_app
 from exod.web.product import Product
 from exod.web.vo import answering, jobs
 from exod.web.vo.answering import AskedQuery, Desk, answer
+from exod.web.vo.examples import EXAMPLES
 
 # pyvo leaves its connections open until they are collected.
 pytestmark = [
@@ -81,6 +83,17 @@ def test_the_service_says_what_it_has(tap, client):
     listed = {(str(row["table_name"]), str(row["column_name"])) for row in own}
     told = {(name, column.name) for name, one in tap.tables.items() for column in one.columns}
     assert listed == told
+
+
+def test_examples_are_found_and_can_be_asked(tap, client):
+    found = tap.examples
+    assert [query["QUERY"] for query in found] == [one.statement for one in EXAMPLES]
+    assert all(len(query.execute().to_table().colnames) for query in found)
+    page = ElementTree.fromstring(client.get("/vo/tap/examples").content)
+    told = {one.get("id") for one in page.iter() if one.get("typeof") == "example"}
+    assert told == {one.key for one in EXAMPLES}
+    record = client.get("/vo/tap/capabilities").text
+    assert 'standardID="ivo://ivoa.net/std/DALI#examples"' in record
 
 
 def test_rows_are_those_of_the_archive(tap, sources):

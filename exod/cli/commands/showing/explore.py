@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from importlib import import_module
 from typing import Annotated
 
 import typer
@@ -69,7 +70,8 @@ def explore(
             f"At {host} anybody in the network could vote; give --public, with which nothing can "
             f"be changed, or leave --host out and come through an SSH tunnel."
         )
-    web = None if make_only else _web()
+    if not make_only:
+        _check_web()
     archive = open_archive(root, storage_options(storage))
     with out.status("Preparing the pages") as status:
         plan = Plan(scheduler, workers, retries=RETRIES, on_note=out.print)
@@ -80,13 +82,15 @@ def explore(
         out.print(f"{plural(made.n_photons, 'photon')} near them.")
     for obsid, why in sorted(made.left_out.items()):
         out.print(f"Without photons of {obsid}: {why}", soft_wrap=True)
-    if web is None:
+    if make_only:
         return
-    make_app, settings, serve = web
+    from exod.web.app import WebSettings, make_app
+    from exod.web.serving import serve
+
     # The page of runs shows a cluster that others search with too.
     cluster = scheduler if "://" in scheduler else ""
     answers = read_controls(controls, archive) if controls else {}
-    guard = make_app(archive, settings((host, *(allow_host or ())), public, cluster, answers))
+    guard = make_app(archive, WebSettings((host, *(allow_host or ())), public, cluster, answers))
 
     def ready(address: str) -> None:
         out.print(f"Open {address} in a browser; Ctrl-C ends it.", soft_wrap=True)
@@ -94,13 +98,13 @@ def explore(
     serve(guard, host, port, ready)
 
 
-def _web():  # type: ignore[no-untyped-def]
+def _check_web() -> None:
+    """Say what is missing before anything is prepared."""
     try:
-        from exod.web.app import WebSettings, make_app
-        from exod.web.serving import serve
+        for name in ("app", "serving"):
+            import_module(f"exod.web.{name}")
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"The explorer needs {error.name}, which is not installed; run "
             f"`pip install 'exod[web]'`."
         ) from error
-    return make_app, WebSettings, serve
