@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated
 
 import typer
