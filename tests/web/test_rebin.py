@@ -109,6 +109,24 @@ def test_bins_hold_the_photons_that_are_chosen(width: float):
         assert sum(found["inBlocks"]) == pytest.approx(own.sum())
 
 
+def test_hardness_before_during_and_after_an_event():
+    random = np.random.default_rng(3)
+    time, pi = np.sort(random.uniform(0, 900, 300)), random.integers(200, 12000, 300)
+    pi[time > 500] = 500
+    given = {"time": time.tolist(), "pi": pi.tolist()}
+    found = run_module("rebin.js", "return own.hardnessAround(given, [300, 500], 2000);", given)
+    for name, rows in (
+        ("before", time < 300),
+        ("during", (time >= 300) & (time < 500)),
+        ("after", time >= 500),
+    ):
+        soft, hard = int((rows & (pi < 2000)).sum()), int((rows & (pi >= 2000)).sum())
+        assert (found[name]["soft"], found[name]["hard"]) == (soft, hard)
+        assert found[name]["ratio"] == pytest.approx((hard - soft) / (hard + soft))
+    variance = 4 * (soft**2 * hard + hard**2 * soft) / (soft + hard) ** 4
+    assert found["after"]["error"] == pytest.approx(np.sqrt(variance)) == 0
+
+
 @pytest.mark.parametrize("radius", [300, 5000])
 def test_residuals_are_counts_less_the_image_of_all_as_bright_outside(radius: int):
     random = np.random.default_rng(radius)

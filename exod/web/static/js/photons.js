@@ -7,20 +7,22 @@ import { colour, h, put } from "./dom.js";
 import { number, plural } from "./format.js";
 import { csv, download } from "./links.js";
 import { moviePanel } from "./movie.js";
-import { bayesianBlocks, chosen, countsOfBlocks, rebinned } from "./rebin.js";
+import { bayesianBlocks, chosen, countsOfBlocks, hardnessAround, rebinned } from "./rebin.js";
 import { change } from "./site.js";
 
 const FILE = "photons.parquet";
 const SLIDER = { least: 0.1, most: 2000, steps: 1000 };
 const USUAL = { bin: 100, lo: 0.2, hi: 12, radius: 20 };
 const TABLE_ROWS = 1000;
+/** Ends of the soft and the hard band of hardness ratios, in eV. */
+const BANDS = [200, 2000, 12000];
 
 /** The panel, or nothing if the product has no photons; `state` is that of the address. */
 export async function photonPanel(region, state) {
   if (!(await hasFile(FILE))) return null;
   const about = (await meta()).photons;
   const photons = await columnsWhere(FILE, "region_num", region);
-  if (!photons.time?.length) return { element: h("section", { class: "panel", "aria-label": "Photons" }, h("h2", {}, "Photons"), missing(about, "There are none of this source.")), update() {}, leave() {} };
+  if (!photons.time?.length) return { element: h("section", { class: "panel", "aria-label": "Photons" }, h("h2", {}, "Photons"), missing(about, "There are none of this source.")), update() {}, leave() {}, setEvents() {} };
   const clocks = await clocksOf([...new Set(photons.obsid)].map((obsid) => ({ obsid })));
   return makePanel(photons, about, state, clocks);
 }
@@ -63,7 +65,8 @@ function makePanel(photons, about, state, clocks) {
   const values = h("details", { ontoggle: () => fill() }, h("summary", { class: "quiet small" }, "Values"), cells);
   const movie = moviePanel({ reach, unit: about.unit_arcsec, onMoment: point });
   let [plot, zoom, some, around, bins, blocks, clock, begin, length, pointing] = [null, null, null, null, null, null, null, 0, 1, false];
-  let shown = {};
+  const hardness = h("div", {});
+  let [shown, events] = [{}, new Map()];
 
   /** What the controls say; photons are chosen anew only if others are wanted. */
   function read() {
@@ -83,10 +86,25 @@ function makePanel(photons, about, state, clocks) {
     put(words, `${plural(some.time.length, "photon")} in ${plural(bins.counts.length, "bin")} of ${number(bin, 3)} s, at most ${largest} in one. Not corrected for exposure or background.`,
       asBlocks ? ` ${plural(blocks.counts.length, "block")} with a false-alarm probability of 5 %${blocks.together > 1 ? `, of ${blocks.together} photons at a time` : ""}.` : "");
     holder.dataset.total = bins.counts.reduce((sum, count) => sum + count, 0);
+    showHardness(circle);
     movie.set(around, { begin, length, bin, radius: circle });
     if (plot) plot.setData([bins.start, bins.counts, bins.blocks]);
     else draw();
     fill();
+  }
+
+  /** Hardness in the circle before, during and after the strongest event, whatever energies are shown. */
+  function showHardness(circle) {
+    const event = events.get(obsid.value);
+    if (!event) return put(hardness);
+    const all = chosen(photons, { obsid: obsid.value, energy: [BANDS[0], BANDS[2]], good: good.checked, zero: 0, radius: circle });
+    const lines = Object.entries(hardnessAround(all, event, BANDS[1])).map(([name, { soft, hard, ratio, error }]) =>
+      [name, String(soft), String(hard), soft + hard ? `${number(ratio, 2)} ± ${number(error, 2)}` : "–"]);
+    const heads = ["", ...BANDS.slice(1).map((end, band) => `${BANDS[band] / 1000}–${end / 1000} keV`), "hardness"];
+    put(hardness, h("p", { class: "quiet small" }, "Counts in the circle and (hard − soft) / (hard + soft) around the event of the strongest detection, background included:"),
+      h("table", { dataset: { chart: "hardness" } }, h("caption", { class: "hidden" }, "Hardness before, during and after the event"),
+        h("thead", {}, h("tr", {}, heads.map((head, place) => (place ? h("th", { scope: "col", class: "number" }, head) : h("td", {}))))),
+        h("tbody", {}, lines.map(([name, ...cells]) => h("tr", {}, h("th", { scope: "row" }, name), cells.map((text) => h("td", { class: "number" }, text)))))));
   }
 
   function choose(wanted, circle) {
@@ -211,8 +229,14 @@ function makePanel(photons, about, state, clocks) {
   const element = h("section", { class: "panel photons", "aria-label": "Photons" },
     h("div", { class: "bar" }, h("h2", {}, "Photons"), observations.length > 1 ? obsid : h("span", { class: "quiet" }, observations[0]), slider, widthLabel),
     h("div", { class: "bar" }, loLabel, hiLabel, radiusLabel, goodLabel, blocksLabel, h("button", { type: "button", onclick: save }, "Photons, CSV")),
-    h("div", { class: "beside" }, h("div", {}, holder, words, scatter,
+    h("div", { class: "beside" }, h("div", {}, holder, words, hardness, scatter,
       h("p", { class: "quiet small" }, "Energy of each photon; open squares: in bad time. Drag over the light curve to zoom, double click to see all."), values), movie.element),
     missing(about, `All photons within ${about.radius_arcsec}″ of the source that were selected for the search.`));
-  return { element, update, leave() { seen.disconnect(); plot?.destroy(); movie.leave(); removeEventListener("themechange", draw); } };
+  /** Events by observation: [start, stop] in mission seconds. */
+  function setEvents(found) {
+    events = found;
+    showHardness(within(Number(radius.value), 1, about.radius_arcsec, USUAL.radius) / about.unit_arcsec);
+  }
+
+  return { element, update, setEvents, leave() { seen.disconnect(); plot?.destroy(); movie.leave(); removeEventListener("themechange", draw); } };
 }

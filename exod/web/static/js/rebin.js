@@ -72,6 +72,18 @@ export function residualOf(photons, first, last, cells, reach, radius) {
   return Float64Array.from(imageOf(photons, first, last, cells, reach), (count, place) => count - share * expected[place]);
 }
 
+/** Photons below and from `middle` (eV) before, during and after an event, with the hardness ratio and its error by those of the counts. */
+export function hardnessAround(photons, [start, stop], middle) {
+  const found = { before: [0, 0], during: [0, 0], after: [0, 0] };
+  photons.time.forEach((time, row) => {
+    found[time < start ? "before" : time < stop ? "during" : "after"][photons.pi[row] < middle ? 0 : 1] += 1;
+  });
+  return Object.fromEntries(Object.entries(found).map(([name, [soft, hard]]) => {
+    const sum = soft + hard;
+    return [name, { soft, hard, ratio: (hard - soft) / sum, error: (2 * Math.sqrt(soft * hard * sum)) / sum ** 2 }];
+  }));
+}
+
 /** Neighbours of sorted times together, so many that no more than `most` cells are left. */
 function cellsOf(times, most) {
   const [values, counts] = [[], []];

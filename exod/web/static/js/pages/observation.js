@@ -46,6 +46,7 @@ function list(title, rows, names, columns, links = {}) {
       h("table", {}, h("thead", {}, h("tr", {}, names.map((name) => h("th", { scope: "col", title: columns.get(name)?.description }, name)))),
         h("tbody", {}, rows.map((row) => h("tr", {}, names.map((name) => {
           const value = text(row[name], columns.get(name)?.unit);
-          return h("td", { class: typeof row[name] === "number" || typeof row[name] === "bigint" ? "number" : null }, links[name] ? h("a", { href: links[name](row) }, value) : value);
+          const isNumber = typeof row[name] === "number" || typeof row[name] === "bigint";
+          return h("td", { class: isNumber ? "number" : ["reason", "notes"].includes(name) ? null : "whole" }, links[name] ? h("a", { href: links[name](row) }, value) : value);
         })))))));
 }

@@ -4,6 +4,7 @@ import { skyPanel } from "../aladin.js";
 import { clocksOf } from "../clock.js";
 import { h, put } from "../dom.js";
 import { column, meta, rowsWhere } from "../data.js";
+import { saveButtons } from "../exports.js";
 import { finderPanel } from "../finder.js";
 import { galactic, number, plural, sexagesimal, text } from "../format.js";
 import { VIEWS, curveOf, lightCurvePanel } from "../lightcurve.js";
@@ -13,7 +14,7 @@ import { photonPanel } from "../photons.js";
 import { pythonRows, sameElsewhere } from "../same.js";
 import { sendButtons } from "../samp.js";
 import { similarPanel } from "../similar.js";
-import { href } from "../site.js";
+import { base, href, mode } from "../site.js";
 import { sourceVotes } from "../votes.js";
 
 let panels = [];
@@ -39,11 +40,22 @@ export async function show(main, state, argument) {
   photons = near;
   detections.sort((one, other) => one.obsid.localeCompare(other.obsid) || one.t_bin - other.t_bin || one.e_lo - other.e_lo);
   panels = [];
+  near?.setEvents(eventsOf(detections));
   put(main,
     head(source, numbers),
     h("div", { class: "source" },
       h("div", {}, photons?.element ?? [], curves(detections, frames, clocks), history ?? [], similar ?? [], detectionTable(detections), same(Number(argument))),
-      h("aside", {}, sourceVotes(Number(argument)), facts(source, detections, about), finder ?? [], counterparts(source, about), elsewhere(source, detections, frames))));
+      h("aside", {}, sourceVotes(Number(argument)), facts(source, detections, about), finder ?? [], counterparts(source, about), elsewhere(source, detections, frames, about), provenance(about))));
+}
+
+/** The event of the strongest detection of each observation, in mission seconds. */
+function eventsOf(detections) {
+  const size = (one) => Math.max(one.sigma_peak ?? 0, one.sigma_eclipse ?? 0);
+  const found = new Map();
+  for (const one of [...detections].sort((a, b) => size(a) - size(b))) {
+    if (one.t_start !== null && one.t_stop !== null) found.set(one.obsid, [one.t_start, one.t_stop]);
+  }
+  return found;
 }
 
 /** What the address says of the photons has changed. */
@@ -88,6 +100,7 @@ function facts(source, detections, about) {
     ["event", `${text(source.best_kind)} of ${number(source.best_duration, 3)} s, ${number(source.best_excess, 3)} counts above what was expected`],
     ["significance", `peak ${number(source.sigma_peak ?? source.best_lc_sigma_max_B_peak, 3)}σ, eclipse ${number(source.sigma_eclipse ?? source.best_lc_sigma_max_B_eclipse, 3)}σ`],
     ["hardness of event", interval(source.best_hr_event, source.best_hr_event_lo, source.best_hr_event_hi)],
+    ["hardness, all", interval(source.best_hr, source.best_hr_lo, source.best_hr_hi)],
   ];
   const flags = about.tables.sources.flags.filter((name) => source[name]);
   return h("section", { class: "panel", "aria-label": "What is known" }, h("h2", {}, "What is known"),
@@ -153,7 +166,7 @@ function detectionTable(detections) {
   return h("section", { "aria-label": "Detections" }, h("h2", {}, plural(detections.length, "detection")),
     h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Table of detections" },
       h("table", {}, h("thead", {}, h("tr", {}, columns.map((name) => h("th", { scope: "col" }, name)))),
-        h("tbody", {}, detections.map((one) => h("tr", {}, columns.map((name, place) => h("td", { class: typeof one[name] === "number" ? "number" : null },
+        h("tbody", {}, detections.map((one) => h("tr", {}, columns.map((name, place) => h("td", { class: typeof one[name] === "number" ? "number" : "whole" },
           place ? text(one[name]) : h("a", { href: href(`/detection/${encodeURIComponent(one.detid)}`) }, one.detid)))))))));
 }
 
@@ -163,6 +176,20 @@ function same(number) {
     python: pythonRows("detections", "region_num", number),
     adql: `SELECT * FROM exod.detections WHERE region_num = ${number}`,
   });
+}
+
+/** The probability that a counterpart is there by chance, if the match tells. */
+function chanceOf(source, prefix) {
+  const chance = source[`${prefix}_p_chance`] ?? source[`${prefix}_chance`];
+  return chance === null || chance === undefined ? "" : `, by chance with ${number(chance, 2)}`;
+}
+
+/** What these rows were made of. */
+function provenance(about) {
+  const lines = [["exod", about.exod], ["prepared", about.made], ["pages", about.version], ...Object.entries(about.products)];
+  return h("section", { class: "panel", "aria-label": "Provenance" }, h("h2", {}, "Provenance"),
+    h("dl", {}, lines.map(([term, what]) => [h("dt", {}, term), h("dd", {}, what)])),
+    h("p", { class: "small" }, h("a", { href: href("/about") }, "Files and their checksums")));
 }
 
 function counterparts(source, about) {
@@ -175,14 +202,14 @@ function counterparts(source, about) {
     const away = source[separation];
     const own = about.tables.sources.columns.filter(({ name }) => name.startsWith(`${prefix}_`) && source[name] !== null && source[name] !== undefined);
     return h("details", { open: away !== null },
-      h("summary", {}, prefix, " ", h("span", { class: "quiet" }, away === null || away === undefined ? "none" : `${number(away, 3)}″, ${number(away / source.pos_err_arcsec, 2)} errors away`)),
+      h("summary", {}, prefix, " ", h("span", { class: "quiet" }, away === null || away === undefined ? "none" : `${number(away, 3)}″, ${number(away / source.pos_err_arcsec, 2)} errors away${chanceOf(source, prefix)}`)),
       h("dl", {}, own.map(({ name, unit, description }) => [h("dt", { title: description }, name.slice(prefix.length + 1)), h("dd", {}, text(source[name], unit), unit ? ` ${unit}` : "")])));
   });
   return h("section", { class: "panel", "aria-label": "Counterparts" }, h("h2", {}, "Counterparts"),
     boxes.length ? boxes : h("p", { class: "quiet" }, "The archive was not matched with a catalogue; run ", h("code", {}, "exod crossmatch"), "."));
 }
 
-function elsewhere(source, detections, frames) {
+function elsewhere(source, detections, frames, about) {
   const { ra_deg: ra, dec_deg: dec, pos_err_arcsec: error, srcid } = source;
   const radius = Math.max(5 * error, 10);
   const file = srcid.replaceAll(" ", "_");
@@ -191,8 +218,9 @@ function elsewhere(source, detections, frames) {
     skyPanel({ ra, dec, error, name: srcid }),
     h("section", { class: "panel", "aria-label": "Files" }, h("h2", {}, "Files"), h("div", { class: "bar" },
       button("Light curves, CSV", () => download(`${file}_lightcurves.csv`, csv(frames), "text/csv")),
-      button("Detections, CSV", () => download(`${file}_detections.csv`, csv(detections), "text/csv")),
       button("DS9 region", () => download(`${file}.reg`, regionFile(ra, dec, error, srcid)))),
+    h("div", { class: "bar files" }, "Detections: ", saveButtons(`${file}_detections`, "detections", about.tables.detections.columns, detections),
+      mode === "server" && h("a", { href: `${base}api/v1/export.fits?${new URLSearchParams({ table: "detections", where: `region_num == ${source.region_num}` })}`, download: `${file}_detections.fits` }, "FITS")),
     sendButtons([
       ["Its place", () => ({ place: [ra, dec] })],
       ["Its detections", () => ({ state: { table: "detections", where: `region_num == ${source.region_num}` } })],
