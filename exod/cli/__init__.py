@@ -13,5 +13,6 @@ for _name in (
     *("astrometry.matches", "astrometry.regions", "crossmatch", "catalogue"),
     *("showing.report", "query", "showing.explore", "showing.verdicts", "showing.publish"),
     *("measuring.simulations", "measuring.completeness", "measuring.injection"),
+    "measuring.exposure",
 ):
     import_module(f"exod.cli.commands.{_name}")

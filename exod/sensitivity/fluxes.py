@@ -8,6 +8,7 @@ how wrong it can be. Counts are those of the whole PSF.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,8 +29,11 @@ GAMMA: Final = 1.7
 NH: Final = 3e20
 """Photon index and hydrogen column (per cm^2) of the spectrum that fluxes are of."""
 
-BLOCKED: Final = frozenset({"Closed", "CalClosed", "CalThin1", "CalThin2", "CalMedium", "CalThick"})
+_BLOCKED = re.compile("CLOSED|CAL.*")
 """Filters through which a camera sees no sky, or the calibration source beside it."""
+
+_OPEN = MappingProxyType({"THIN": "Thin", "MEDIUM": "Medium", "THICK": "Thick"})
+_BESIDE_LETTERS = re.compile(r"[\s_\d-]")
 
 _SCALE = 1e11
 
@@ -119,9 +123,9 @@ class Conversions:
             return f"No factor for {band[0]:g}-{band[1]:g} keV: edges are among {edges}."
         if camera not in {key[0] for key in self.factors}:
             return f"No factor for the camera {camera or '(none)'}."
-        if not filter_name:
+        if not filter_name.strip():
             return f"The event list of {camera} does not say which filter was used."
-        if filter_name in BLOCKED:
+        if _BLOCKED.fullmatch(_BESIDE_LETTERS.sub("", filter_name).upper()):
             return f"The filter of {camera} was {filter_name}."
         if (camera, filter_kind(filter_name)) not in self.factors:
             return f"No factor for the filter {filter_name} of {camera}."
@@ -129,14 +133,14 @@ class Conversions:
 
 
 def filter_kind(name: str) -> str:
-    """Filter as the table of factors calls it: the two thin ones are alike.
+    """Filter as the table of factors calls it, however it is written: the two thin ones are alike.
 
     Examples
     --------
-    >>> filter_kind("Thin2"), filter_kind("Medium")
-    ('Thin', 'Medium')
+    >>> filter_kind("Thin2"), filter_kind("MEDIUM"), filter_kind("Open")
+    ('Thin', 'Medium', 'Open')
     """
-    return name.rstrip("12") if name.startswith("Thin") else name
+    return _OPEN.get(_BESIDE_LETTERS.sub("", name).upper(), name)
 
 
 def shape_error(counts: Floats, reference: int, allowed: Mask) -> Floats:

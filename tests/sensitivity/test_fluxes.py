@@ -92,6 +92,7 @@ def test_thick_filters_and_columns_take_soft_light():
         ("", "", (0.2, 12.0), r"camera \(none\)"),
         ("EPN", "Thin1", (0.3, 10.0), r"No factor for 0\.3-10 keV"),
         ("EPN", "Thin1", (0.5, 4.5), "^$"),
+        ("EPN", "THIN 2", (0.5, 4.5), "^$"),
     ],
 )
 def test_why_there_is_no_flux(camera, name, band, why):

@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exod.instruments import CAMERAS
 from exod.instruments.detector import DETECTORS
-from exod.instruments.vignetting import VIGNETTING
+from exod.instruments.vignetting import VIGNETTING, node_weights
+from exod.sensitivity.exposuremaps import MapGrid, SeenTime, exposure_map
 from exod.simulate import ExposureModel, ObservationModel, SoftProtonFlare, simulate
 from exod.simulate.background import SKY_RATE, mean_vignetting
 from exod.simulate.camera.spectra import LINES, SKY, Spectrum, blurred, lognormal_quantile, pi_of
@@ -113,3 +115,32 @@ def test_mean_vignetting_lies_between_that_of_the_energies():
     mean = mean_vignetting(light, SKY["EPN"], *place)
     assert (mean < light.at(*place, 0.5)).all()
     assert (mean > light.at(*place, 10.0)).all()
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_light_of_an_even_sky_over_its_exposure_is_constant(lists, index):
+    simulated = lists[index]
+    camera = simulated.exposure.instrument
+    live = dict.fromkeys(range(1, CAMERAS[camera].n_ccds + 1), 30_000.0)
+    none = np.empty(0, np.int64)
+    grid = MapGrid.of(83.2, -5.4, 20.0)
+    found = exposure_map(SeenTime(camera, "PrimeFullWindow", 30.0, live, none, none * 1.0), grid)
+    weights = node_weights(SKY[camera].quantile((np.arange(64) + 0.5) / 64)).mean(axis=0)
+    exposure = found.on * (found.light @ weights)
+    sky = simulated.good & (simulated.origin == ORIGIN_SKY)
+    edges = grid.width * np.arange(grid.n + 1)
+    events = simulated.events
+    counts = np.histogram2d(events.y[sky], events.x[sky], (edges, edges))[0]
+    # Blocks of 5 arcmin.
+    first = np.arange(0, grid.n, 15)
+    blocks = [
+        np.add.reduceat(np.add.reduceat(image, first, 0), first, 1) for image in (counts, exposure)
+    ]
+    n, expected = blocks[0], blocks[1] * counts.sum() / exposure.sum()
+    used = expected > 100
+    assert used.sum() > 15
+    n, expected = n[used], expected[used]
+    assert np.abs(n / expected - 1).mean() < 0.05
+    pull = (n - expected) / np.sqrt(expected)
+    # Photons during the read-out of pn lie elsewhere in their columns.
+    assert (pull**2).mean() < (1.6 if camera == "EMOS1" else 3)
