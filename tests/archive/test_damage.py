@@ -190,6 +190,11 @@ def test_the_command_lists_what_to_do(
         assert (row["remedy"], row["obsid"]) == (remedy, obsid)
         assert f"  {remedy}\n" in said
     assert rows[str(own.relative_to(root))]["fault"].startswith("it has 1 bytes and had ")
+    before = listed.read_bytes()
+    code, said, _ = command("verify", root, "--to", listed)
+    assert (code, said, listed.read_bytes()) == (2, "", before)
+    assert command("verify", root, "--to", listed, "--overwrite")[0] == 0
+    assert listed.read_bytes() != before
 
 
 def test_what_the_command_says_mends_it(

@@ -339,6 +339,19 @@ def test_wrong_usage(survey, command, arguments, message):
     assert "Give an archive" in wrong
 
 
+@pytest.mark.parametrize("option", ["--to", "--sources", "--light-curves"])
+def test_what_is_there_is_kept_unless_it_is_to_be_replaced(clustered, command, tmp_path, option):
+    path = tmp_path / "kept.csv"
+    path.write_text("mine")
+    arguments = ["filter", clustered.root, "--filter", "min_sigma=3", option, path]
+    code, said, wrong = command(*arguments)
+    assert (code, said, path.read_text()) == (2, "", "mine")
+    assert "kept.csv exists; give another name, or --overwrite." in " ".join(wrong.split())
+    code, _, _ = command(*arguments, "--overwrite")
+    assert code == 0
+    assert path.read_text() != "mine"
+
+
 def test_products_that_are_missing_or_behind(tmp_path, command):
     archive = make_survey(tmp_path / "archive", 2, 2)
     assert len(filter_archive(archive.root, where(max_area=36)).kept) == 12

@@ -12,6 +12,7 @@ from rich.progress import Progress
 from exod.cli.app import STYLE, app, end_if_failed, new_table, out, say
 from exod.cli.options import (
     Archive_,
+    Overwrite,
     Storage,
     storage_options,
 )
@@ -92,6 +93,7 @@ def verify(
         Path | None,
         typer.Option(metavar="FILE", help="Write what is damaged as .jsonl, .csv, .parquet, ..."),
     ] = None,
+    overwrite: Overwrite = False,
     threads: Annotated[int, typer.Option(min=1, help="Files that are read at once.")] = 8,
     storage: Storage = None,
 ) -> None:
@@ -101,7 +103,10 @@ def verify(
     """
     from exod.archive import open_archive
     from exod.stages import verify as stage
+    from exod.tablefiles.writing import check_target
 
+    if to is not None:
+        check_target(to, overwrite=overwrite)
     archive = open_archive(root, storage_options(storage))
     damaged, size, n_files, n_sealed = [], 0, 0, 0
     with Progress(console=out, disable=not out.is_terminal) as progress:
@@ -122,7 +127,7 @@ def verify(
         from exod.tablefiles.writing import write_table
 
         rows = to_arrow(stage.DAMAGED, stage.damaged_rows(damaged), "damaged")
-        write_table(to, stage.DAMAGED, [rows], overwrite=True)
+        write_table(to, stage.DAMAGED, [rows], overwrite=overwrite)
     if not damaged:
         say("Nothing is damaged.", style="green")
         return

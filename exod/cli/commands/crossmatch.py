@@ -10,7 +10,15 @@ import typer
 from rich.markup import escape
 
 from exod.cli.app import app, complain, new_table, out, say
-from exod.cli.options import Archive_, Cache, Rectified, ServiceAddresses, Storage, storage_options
+from exod.cli.options import (
+    Archive_,
+    Cache,
+    Overwrite,
+    Rectified,
+    ServiceAddresses,
+    Storage,
+    storage_options,
+)
 from exod.errors import ConfigError, plural
 
 if TYPE_CHECKING:
@@ -146,6 +154,7 @@ def compare_published(
         Path | None,
         typer.Option(help="File of the detections and new regions; .csv, .fits, .parquet, ..."),
     ] = None,
+    overwrite: Overwrite = False,
     refresh: Annotated[bool, typer.Option("--refresh", help="Ask VizieR again.")] = False,
     cache: Cache = None,
     services: ServiceAddresses = None,
@@ -166,7 +175,7 @@ def compare_published(
     from exod.tablefiles.writing import check_target
 
     if to is not None:
-        check_target(to, overwrite=True)
+        check_target(to, overwrite=overwrite)
     archive = open_archive(root, storage_options(storage))
     with out.status("Comparing") as status:
         found = compare(
@@ -180,7 +189,8 @@ def compare_published(
         )
     _print_comparison(found, root)
     if to is not None:
-        say(f"{plural(save_comparison(found.comparison, to), 'row')} written to {to}")
+        rows = save_comparison(found.comparison, to, overwrite=overwrite)
+        say(f"{plural(rows, 'row')} written to {to}")
 
 
 def _print_comparison(found: PublishedComparison, root: str) -> None:

@@ -11,6 +11,7 @@ from rich.markup import escape
 from exod.cli.app import app, new_table, out, say, say_paths
 from exod.cli.options import (
     Archive_,
+    Overwrite,
     PictureFormat,
     PictureSize,
     PictureStyle,
@@ -121,6 +122,7 @@ def filter_(
     light_curves: Annotated[
         Path | None, typer.Option(metavar="FILE", help="File of the light curves of what is kept.")
     ] = None,
+    overwrite: Overwrite = False,
     show: Annotated[bool, typer.Option("--list", help="List all filters.")] = False,
     storage: Storage = None,
 ) -> None:
@@ -149,12 +151,12 @@ def filter_(
     lists = [[parse(text) for text in one.split()] for one in subsets or ()]
     for path in (to, sources, light_curves):
         if path is not None:
-            check_target(path, overwrite=True)
+            check_target(path, overwrite=overwrite)
     archive = open_archive(root, storage_options(storage))
     with out.status("Filtering"):
         found = filter_archive(archive, chosen, lists)
     _tell(found, root, with_subsets=bool(lists))
-    _write(archive, chosen, found, to, sources, light_curves)
+    _write(archive, chosen, found, to, sources, light_curves, overwrite=overwrite)
 
 
 def _list_filters() -> None:
@@ -192,13 +194,15 @@ def _write(
     to: Path | None,
     sources: Path | None,
     light_curves: Path | None,
+    *,
+    overwrite: bool,
 ) -> None:
     """Write what is kept to the files that are wanted; rows come as they are read."""
     from exod.stages.query.kept import light_curves_kept, sources_kept
     from exod.tablefiles.writing import write_table
 
     if to is not None:
-        write_table(to, found.question.table, found.question.chunks(), overwrite=True)
+        write_table(to, found.question.table, found.question.chunks(), overwrite=overwrite)
         say(f"Written to {to}")
     questions: dict[Path, Question] = {}
     if sources is not None:
@@ -207,7 +211,7 @@ def _write(
         questions[light_curves] = light_curves_kept(archive, filters)
     for path, question in questions.items():
         with out.status(f"Writing {escape(str(path))}"):
-            rows = write_table(path, question.table, question.chunks(), overwrite=True)
+            rows = write_table(path, question.table, question.chunks(), overwrite=overwrite)
         say(f"{plural(rows, 'row')} of {question.table.name} in {path}")
 
 

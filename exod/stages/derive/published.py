@@ -135,7 +135,7 @@ def _new_sources(archive: Archive, rows: pd.DataFrame) -> int | None:
     return int(new.groupby(members["region_num"]).all().sum())
 
 
-def save_comparison(comparison: Comparison, path: Path) -> int:
+def save_comparison(comparison: Comparison, path: Path, *, overwrite: bool) -> int:
     """Write the rows; raises as `exod.tablefiles.writing.write_table`."""
     rows = to_arrow(COMPARED, COMPARED.frame(comparison.rows), "compared")
-    return write_table(path, COMPARED, [rows], overwrite=True)
+    return write_table(path, COMPARED, [rows], overwrite=overwrite)
