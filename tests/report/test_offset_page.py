@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from helpers.offsets import WORDS, offsets
 
+from exod.astrometry.offsetstatistics import by_observation
 from exod.plots.offsets import offset_pictures
 from exod.plots.offsets.radii import draw_radial
+from exod.report.offsets import offsetnumbers
 from exod.report.offsets.offsetnumbers import drift_alerts, in_bins, offset_numbers
 from exod.report.offsets.offsetsections import offset_sections
 from exod.report.page import render
@@ -60,6 +63,30 @@ def test_offsets_of_one_observation_are_one_value():
     frame["year"] = 2000.0 + number
     frame["dy"] += random.normal(0, 1, 12)[number]
     assert drift_alerts(frame).empty
+
+
+def test_alerts_do_not_depend_on_the_order_of_offsets():
+    frame = offsets(400)
+    more = frame.sample(300, replace=True, random_state=1).assign(dy=lambda rows: rows["dy"] + 0.1)
+    frame = pd.concat([frame, more], ignore_index=True)
+    found = drift_alerts(frame)
+    assert len(found)
+    for seed in (1, 2):
+        pd.testing.assert_frame_equal(drift_alerts(frame.sample(frac=1, random_state=seed)), found)
+
+
+def test_observations_of_many_offsets_count_more():
+    """The errors of medians follow from how much offsets of one observation scatter."""
+    random = np.random.default_rng(2)
+    count = np.repeat([1, 2, 4, 25], 50)
+    number = np.repeat(np.arange(200), count)
+    frame = pd.DataFrame({"obsid": number.astype(str), "detector": "EPIC", "year": 2000.0 + number})
+    frame["dy"] = random.normal(0, 2.0, 200)[number] + random.normal(0, 0.5, len(number))
+    medians = by_observation(frame)
+    errors = offsetnumbers._median_errors(frame, medians, "dy")
+    expected = 0.5 * np.array([1, np.sqrt(0.5), 1.2533 / 2, 1.2533 / 5])
+    found = errors.groupby(medians["n"]).first()
+    assert found.to_numpy() == pytest.approx(expected, rel=0.1)
 
 
 def test_years_before_the_last_offset_are_shown_and_alerts_look_at_all():

@@ -132,6 +132,36 @@ def test_alerts_are_told_once(tmp_path):
     assert "No alignment files were given" in (tmp_path / "out" / "index.html").read_text()
 
 
+def test_an_alert_that_later_offsets_do_not_show_is_withdrawn(tmp_path):
+    """It is told once, stays in the file and on the page, and may be an alert again."""
+    path, alerts, out = (tmp_path / name for name in ("astromon.db3", "alerts.json", "out"))
+    arguments = ["monitor", str(path), "--to", str(out), "--alert-file", str(alerts)]
+
+    def run(step):
+        save_tables(path, step=step)
+        result = CliRunner().invoke(app, arguments)
+        assert result.exit_code == 0, result.output
+        return " ".join(result.output.split()), json.loads(alerts.read_text())["alerts"]
+
+    _, (first,) = run(0.5)
+    output, (gone,) = run(0.0)
+    assert "Alert withdrawn: the offsets known now show no step of dy of all detectors" in output
+    assert {**first, "withdrawn": gone["withdrawn"]} == gone
+    page = (out / "index.html").read_text()
+    assert "There is no alert." in page
+    assert "Alerts that were told" in page
+    output, again = run(0.0)
+    assert "withdrawn" not in output
+    assert again == [gone]
+    output, (old, new) = run(0.5)
+    assert "New alert" in output
+    assert old == gone
+    assert "withdrawn" not in new
+    # Nothing is said against it by a selection without any offset.
+    monitor(str(path), out, alert_file=alerts, snr=100.0)
+    assert json.loads(alerts.read_text())["alerts"] == [old, new]
+
+
 @pytest.mark.parametrize("content", ["{", "[]", '{"alerts": 1}', '{"alerts": [{"year": "x"}]}'])
 def test_a_damaged_alert_file_is_told_and_stays(tmp_path, content):
     path, alerts = tmp_path / "astromon.db3", tmp_path / "alerts.json"

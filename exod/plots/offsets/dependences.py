@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from exod.astrometry.drift import BOX
 from exod.astrometry.offsetstatistics import RADIAL_EDGES
 from exod.plots.offsets.histories import COLOURS, SHOWN, reach_of, scatter_offsets
+from exod.plots.offsets.radii import SIDE_BY_SIDE
 from exod.plots.style import BLACK, SMALL, as_it_is, series_style
 from exod.report.offsets.offsetnumbers import AXES, SEASON, Version, in_bins
 
@@ -23,6 +24,9 @@ DEPENDENCES: Final = MappingProxyType(
     }
 )
 """What offsets are drawn against, and how it is called."""
+
+_WHOLE: Final = MappingProxyType({SEASON: 1.0, "roll_deg": 360.0})
+"""What is periodic, from zero to this, is shown whole."""
 
 REACH: Final = 1.1
 """Largest offset that is drawn, arcsec, or twice that."""
@@ -46,13 +50,15 @@ def draw_dependence(version: Version, name: str) -> Figure:
         axes.axhline(0, color="0.7", lw=0.8, zorder=0.5)
         axes.set(xlabel=DEPENDENCES[name], ylabel=f"{axis} (″)", ylim=(-reach, reach))
         axes.tick_params(labelleft=True)
+        if name in _WHOLE:
+            axes.set_xlim(0, _WHOLE[name])
         axes.legend(frameon=False, fontsize=SMALL, loc="upper right", ncols=2)
     return figure
 
 
 def draw_detectors(version: Version) -> Figure:
     """Radial distributions of all detectors, one line each."""
-    figure = Figure(figsize=(6.5, 3.8), layout="constrained")
+    figure = Figure(figsize=SIDE_BY_SIDE, layout="constrained")
     axes = figure.subplots()
     detectors = [name for name in version.radial if name != "all"]
     for number, detector in enumerate(detectors):
@@ -63,5 +69,5 @@ def draw_detectors(version: Version) -> Figure:
         axes.step(RADIAL_EDGES, share, where="post", color=colour, ls=line, lw=1.6, label=label)
     axes.set(xlabel="Radial offset (″)", ylabel="Share within the radius")
     axes.set(xlim=(0, reach_of(version, 1.6)), ylim=(0, 1.02))
-    axes.legend(frameon=False, fontsize=SMALL, loc="lower right")
+    figure.legend(frameon=False, fontsize=SMALL, loc="outside lower center", ncols=2)
     return figure

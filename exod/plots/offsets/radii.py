@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
+from matplotlib.ticker import MaxNLocator
 
 from exod.astrometry.drift import HALF_YEAR
 from exod.astrometry.offsetstatistics import MARKS, RADIAL_EDGES, RadialDistribution
@@ -18,13 +19,18 @@ from exod.report.offsets.offsetnumbers import HALVES, Version, half_year
 REACH: Final = 1.1
 """Largest radius of the distribution that is drawn, arcsec, unless 99 % lie beyond it."""
 
+SIDE_BY_SIDE: Final = (5.2, 4.4)
+"""Size of a picture in a gallery, inches."""
+
 POINTS: Final = 5000
 """Points of a scatter plot from which they are drawn as a density."""
 
 
 def draw_radial(radial: RadialDistribution, detector: str) -> Figure:
     """Share of offsets within a radius with its band, and the radii that hold 68, 90 and 99 %."""
-    figure = Figure(figsize=(8.2, 3.8), layout="constrained")
+    # Those of single detectors stand side by side, and are legible if they are narrow.
+    whole = detector == "all"
+    figure = Figure(figsize=(8.2, 3.8) if whole else SIDE_BY_SIDE, layout="constrained")
     axes = figure.subplots()
     edges = RADIAL_EDGES
     style: dict[str, Any] = {"step": "post", "color": BLUE, "alpha": 0.25, "lw": 0}
@@ -44,8 +50,11 @@ def draw_radial(radial: RadialDistribution, detector: str) -> Figure:
     axes.set(xlabel="Radial offset (″)", ylabel="Share within the radius")
     axes.set_xlim(0, reach)
     axes.set_ylim(0, 1.02)
-    # Beside the axes, where it hides nothing however the curve runs.
-    axes.legend(frameon=False, fontsize=SMALL, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    # Beside or below the axes, where it hides nothing however the curve runs.
+    if whole:
+        axes.legend(frameon=False, fontsize=SMALL, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    else:
+        figure.legend(frameon=False, fontsize=SMALL, loc="outside lower center", ncols=2)
     return figure
 
 
@@ -79,6 +88,8 @@ def draw_plane(version: Version) -> Figure:
         line(0, color="0.8", lw=0.8, zorder=0.5)
     axes.set(xlim=(-reach, reach), ylim=(-reach, reach), xlabel="dy (″)", ylabel="dz (″)")
     axes.set_aspect("equal")
+    for one in (axes.xaxis, axes.yaxis):
+        one.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     axes.legend(frameon=False, fontsize=SMALL, loc="upper left", handletextpad=0.3)
     return figure
 

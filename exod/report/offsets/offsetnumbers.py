@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
 from exod.astrometry.drift import (
-    ALERT_PROBABILITY,
-    PERMUTATIONS,
+    ALERTS_PER_YEAR,
     Seasonal,
     binned_medians,
     find_steps,
     seasonal_fit,
+    spread_of,
     without_season,
 )
 from exod.astrometry.offsetstatistics import (
@@ -112,12 +112,16 @@ class OffsetNumbers:
     alerts : DataFrame
         From `drift_alerts`, of the offsets as archived.
     words : Wording
+    withdrawn : tuple of dict
+        Alerts that were told and are none any more: detector, axis, year, size and when it was
+        seen, ``"withdrawn"``.
     """
 
     before: Version
     after: Version | None
     alerts: pd.DataFrame
     words: Wording
+    withdrawn: tuple[dict[str, Any], ...] = ()
 
 
 def offset_numbers(
@@ -134,10 +138,10 @@ def offset_numbers(
     years : float, optional
         How many years before the last offset are described; alerts look at all.
     seed : int
-        Of bootstraps and permutations.
+        Of bootstraps.
     """
     known = _completed(offsets)
-    alerts = drift_alerts(known, seed=seed)
+    alerts = drift_alerts(known)
     if years is not None and len(known):
         known = known[known["year"] >= known["year"].max() - years]
     corrected = known[known[["dy_new", "dz_new"]].notna().all(axis=1)]
@@ -228,42 +232,42 @@ def history(offsets: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(bins, keys=list(AXES), names=["axis", None]).reset_index("axis")
 
 
-def drift_alerts(
-    offsets: pd.DataFrame, probability: float = ALERT_PROBABILITY, *, seed: int = 0
-) -> pd.DataFrame:
+def drift_alerts(offsets: pd.DataFrame, per_year: float = ALERTS_PER_YEAR) -> pd.DataFrame:
     """Steps of the offsets, along either axis, of all detectors together and of each.
 
     What is tested is the median of each observation, without a yearly sine that is significant.
-    Together, each detector counts from its own median, since detectors differ from one another
-    without having changed.
+    An observation of many offsets counts more than one of few, as far as offsets of one
+    observation scatter. Together, each detector counts from its own median, since detectors
+    differ from one another without having changed.
 
     Parameters
     ----------
     offsets : DataFrame
-        Columns obsid, detector, year, dy, dz.
-    probability : float
-        Of a false alert in a series without steps; it is shared by all that is looked at.
-    seed : int
-        Of the permutations.
+        Columns obsid, detector, year, dy, dz, in any order.
+    per_year : float
+        Alerts by chance in a year. All detectors together may give the half of them, if there are
+        several, and each its part of the other half.
 
     Returns
     -------
     DataFrame
         A row a step: detector ("all" or its name), axis, year, size, error (arcsec), before,
-        after (observations) and probability; the most probable first. A step of one detector
-        that all of them show at the same time is told once.
+        after (observations) and chance_per_year (alerts as significant by chance in a year of all
+        that is looked at); the most significant first. A step of one detector that all of them
+        show at the same time is told once.
     """
     medians = by_observation(offsets)
     parts = dict(_by_detector(medians))
-    # So many that also the smallest share of the probability can be told from zero.
-    tried = max(PERMUTATIONS, round(10 * len(parts) / probability))
+    errors = {axis: _median_errors(offsets, medians, axis) for axis in AXES}
+    part_of_all = 1.0 if len(parts) == 1 else 0.5
     rows: list[dict[str, object]] = []
     for name, part in parts.items():
+        share = (part_of_all if name == "all" else part_of_all / (len(parts) - 1)) / len(AXES)
         for axis in AXES:
             values = part[axis] - part.groupby("detector")[axis].transform("median")
             plain = without_season(part["year"], values)
             for step in find_steps(
-                part["year"], plain, probability / len(parts), permutations=tried, seed=seed
+                part["year"], plain, per_year * share, errors=errors[axis][part.index]
             ):
                 known = [row for row in rows if row["axis"] == axis and row["detector"] == "all"]
                 if name == "all" or not any(
@@ -278,9 +282,23 @@ def drift_alerts(
                             "error": step.error_arcsec,
                             "before": step.n_before,
                             "after": step.n_after,
-                            "probability": step.probability,
+                            "chance_per_year": step.chance_per_year / share,
                         }
                     )
-    columns = ["detector", "axis", "year", "size", "error", "before", "after", "probability"]
+    columns = ["detector", "axis", "year", "size", "error", "before", "after", "chance_per_year"]
     found = pd.DataFrame(rows, columns=columns)
-    return found.sort_values(["probability", "year"], kind="stable", ignore_index=True)
+    return found.sort_values(["chance_per_year", "year"], kind="stable", ignore_index=True)
+
+
+def _median_errors(offsets: pd.DataFrame, medians: pd.DataFrame, axis: str) -> pd.Series:
+    """Standard errors of the medians of observations, from the scatter within observations."""
+    rows = offsets.sort_values(["obsid", "detector", axis], kind="stable")
+    own = rows.groupby(["obsid", "detector"])[axis].transform("median")
+    count = rows.groupby(["obsid", "detector"])[axis].transform("size")
+    several = count > 1
+    # Residuals from the median of so few are smaller than the scatter, by this in the variance.
+    left = (rows[axis] - own)[several] * np.sqrt(count / (count - 1))[several]
+    # The standard error of a median is sqrt(pi / 2) times that of a mean, of one or two as large.
+    factor = np.where(medians["n"] > 2, 1.2533, 1.0)
+    scatter = float(1.4826 * left.abs().median()) if len(left) else 0.0
+    return pd.Series(scatter * factor / np.sqrt(medians["n"]), medians.index)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
 
-from exod.astrometry.drift import ALERT_PROBABILITY, Seasonal
+from exod.astrometry.drift import ALERTS_PER_YEAR, Seasonal
 from exod.astrometry.offsetstatistics import MARKS, RadialDistribution
 from exod.errors import plural
 from exod.report.offsets.offsetnumbers import (
@@ -97,13 +98,12 @@ def _with_band(row: Mapping[Any, Any]) -> str:
 
 def _alerts(numbers: OffsetNumbers) -> Blocks:
     tested = (
-        "Steps are looked for in the medians of observations, along each axis, by a rank "
-        "statistic and permutations of it; a yearly sine that is significant is taken out before. "
-        "Offsets along an axis that have no step give an alert with a probability of "
-        f"{100 * ALERT_PROBABILITY:g} %."
+        "Steps are looked for in the medians of observations, along each axis, with scores that "
+        "wild offsets hardly change; a yearly sine that is significant is taken out before. Who "
+        "looks each month sees less than one alert by chance in "
+        f"{math.floor(1 / ALERTS_PER_YEAR)} years, on both axes and all detectors together."
     )
-    if numbers.alerts.empty:
-        return [Text(f"There is no alert. {tested}")]
+    blocks: Blocks = [Text(tested if len(numbers.alerts) else f"There is no alert. {tested}")]
     rows: list[dict[str, Cell]] = [
         {
             "Date": _date(row["year"]),
@@ -112,11 +112,34 @@ def _alerts(numbers: OffsetNumbers) -> Blocks:
             "Step (″)": f"{row['size']:+.2f} ± {row['error']:.2f}".replace("-", "−"),
             "Observations before": int(row["before"]),
             "after": int(row["after"]),
-            "Probability of chance": float(row["probability"]),
+            "By chance in a year": _chance(row["chance_per_year"]),
         }
         for row in numbers.alerts.to_dict("records")
     ]
-    return [Text(tested), Listing.of(plural(len(rows), "alert"), rows)]
+    if rows:
+        blocks.append(Listing.of(plural(len(rows), "alert"), rows))
+    gone: list[dict[str, Cell]] = [
+        {
+            "Date": _date(alert["year"]),
+            "Detector": str(alert["detector"]),
+            "Axis": str(alert["axis"]),
+            "Step that was told (″)": _signed(alert.get("size")),
+            "Withdrawn": str(alert["withdrawn"])[:10],
+        }
+        for alert in numbers.withdrawn
+    ]
+    if gone:
+        caption = "Alerts that were told, and that the offsets known now do not show"
+        blocks.append(Listing.of(caption, gone))
+    return blocks
+
+
+def _chance(per_year: float) -> str:
+    return f"{per_year:.2g}" if per_year > 1e-6 else "< 0.000001"
+
+
+def _signed(size: Any) -> str:
+    return f"{size:+.2f}".replace("-", "−") if isinstance(size, float) else "–"
 
 
 def _of_version(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
@@ -43,10 +43,13 @@ class Monitored:
         What the page says.
     new : DataFrame
         Alerts that the alert file did not have.
+    gone : DataFrame
+        Alerts of the alert file that are none any more.
     """
 
     numbers: OffsetNumbers
     new: pd.DataFrame
+    gone: pd.DataFrame
 
 
 def monitor(
@@ -76,7 +79,7 @@ def monitor(
     calalign, temperatures : Path, optional
         As of `exod.stages.report.offsetsources.read_offsets`.
     alert_file : Path, optional
-        JSON of alerts; those that it has are not new.
+        JSON of alerts; those that it has are not new, and those that it alone has are withdrawn.
     drawing : Drawing
         Style of the pictures.
     storage_options : dict, optional
@@ -103,11 +106,19 @@ def monitor(
     numbers = offset_numbers(offsets, words, years=years)
     for name, table in tables_of(numbers).items():
         write_whole(folder / f"{name}.csv", table.to_csv(index=False, float_format="%.6g"))
-    new = [alert for alert in _alerts(numbers) if not _is_known(alert, known)]
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    seen = [{**alert, "told": now} for alert in _alerts(numbers)]
+    standing = [alert for alert in known if "withdrawn" not in alert]
+    new = [alert for alert in seen if not _is_among(alert, standing)]
+    # Without any offset nothing can be said against an alert.
+    gone = [alert for alert in standing if len(offsets) and not _is_among(alert, seen, ("all",))]
+    told = [{**alert, "withdrawn": now} if alert in gone else alert for alert in known]
     if alert_file is not None:
-        write_whole(alert_file, json.dumps({"alerts": [*known, *new]}, indent=1) + "\n")
+        write_whole(alert_file, json.dumps({"alerts": [*told, *new]}, indent=1) + "\n")
+    withdrawn = tuple(alert for alert in told if "withdrawn" in alert)
+    numbers = replace(numbers, withdrawn=withdrawn)
     _write_page(folder / PAGE, "Offsets from the sky", source, numbers, drawing)
-    return Monitored(numbers, pd.DataFrame(new))
+    return Monitored(numbers, pd.DataFrame(new), pd.DataFrame(gone))
 
 
 def write_pages(
@@ -187,19 +198,21 @@ def read_alerts(path: Path) -> list[dict[str, Any]]:
 
 
 def _alerts(numbers: OffsetNumbers) -> list[dict[str, Any]]:
-    told = datetime.now(UTC).isoformat(timespec="seconds")
     return [
-        {**{str(key): value for key, value in row.items()}, "told": told}
+        {str(key): value for key, value in row.items()}
         for row in numbers.alerts.to_dict("records")
     ]
 
 
-def _is_known(alert: Mapping[str, Any], known: list[dict[str, Any]]) -> bool:
-    """Whether there is one of the same detector and axis at nearly the same time."""
+def _is_among(
+    alert: Mapping[str, Any], others: list[dict[str, Any]], detectors: tuple[str, ...] = ()
+) -> bool:
+    """Whether one of the others is of the axis and detector (or of these), at nearly the time."""
     return any(
         abs(alert["year"] - other["year"]) < WITHIN
-        and all(alert[name] == other.get(name) for name in ("detector", "axis"))
-        for other in known
+        and alert.get("axis") == other.get("axis")
+        and other.get("detector") in (alert.get("detector"), *detectors)
+        for other in others
     )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -37,7 +38,7 @@ def monitor(
     to: Annotated[Path, typer.Option(help="Folder of the page and the tables.")] = Path("monitor"),
     alert_file: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="JSON of alerts; those that it has are not told again."),
+        typer.Option(metavar="FILE", help="JSON of alerts; those it has are not told again, or withdrawn."),
     ] = None,
     snr: SignalToNoise = 3.0,
     years: Annotated[
@@ -72,12 +73,19 @@ def monitor(
         )
     _tell_page(to / PAGE, found.numbers)
     for alert in found.new.to_dict("records"):
-        detector = "all detectors" if alert["detector"] == "all" else alert["detector"]
+        change = f"changed by {alert['size']:+.2f} arcsec in {alert['year']:.2f}"
+        say(f"New alert: {alert['axis']} of {_whose(alert)} {change}.", style="yellow")
+    for alert in found.gone.to_dict("records"):
         say(
-            f"New alert: {alert['axis']} of {detector} changed by {alert['size']:+.2f} arcsec "
-            f"in {alert['year']:.2f}.",
+            f"Alert withdrawn: the offsets known now show no step of {alert.get('axis')} of "
+            f"{_whose(alert)} in {alert['year']:.2f}.",
             style="yellow",
         )
+
+
+def _whose(alert: Mapping[Hashable, Any]) -> str:
+    detector = str(alert.get("detector"))
+    return "all detectors" if detector == "all" else detector
 
 
 @astromon.command()
