@@ -193,7 +193,7 @@ def main() -> None:
     print(f'Step of {SIZE}", {RATE:g} observations a year; alerts (%) within 3, 6, 9, 12 months')
     print(f"the monitor | {shares(what_is(trials, RATE, SIZE, 2))}", flush=True)
     what_could_be(trials, years)
-    print(f"in the whole series {dated(trials)} of {trials} are dated to half a year")
+    print(f"in the whole series {dated(trials)} of {trials} are dated to half a year", flush=True)
     weekly = by_chance(years, RATE, 5, per_year=52)
     print(f"{weekly} alerts by chance in {years} years of weekly looks", flush=True)
     print("\nAlerts by chance, and alerts (%) half a year after steps of so many arcsec")

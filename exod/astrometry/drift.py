@@ -36,7 +36,7 @@ _SCORES: Final = (0.0, 2.0, 3.5), (0.0, 2.0, 1.0)
 """Values in standard deviations, and what they count as. Beyond two they are more and more probably
 wild; those that are wild count a little, so that a step of many standard deviations is seen."""
 
-_CHANCE: Final = (2.491, -0.478, 0.315, 0.032, -0.105)
+_CHANCE: Final = (2.65, -0.478, 0.315, 0.032, -0.105)
 """Logarithm of the steps a year by chance, of Z the statistic and L the logarithm of observations a
 year over 80: the constant, and factors of Z^2, L, L Z^2, L^2. Fitted to simulations of a month's looks
 at noise with 5 % wild values, 5 to 1280 observations a year and Z of 3 to 4.2, good to 15 %."""

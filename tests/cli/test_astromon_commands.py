@@ -35,7 +35,7 @@ def test_regions_are_added_listed_removed_and_brought_together(command, data_dir
         (("add", "10.5,-3", "--db", file), "Region 14 is added"),
         (("list", "--db", file), "5 regions"),
         (("sync", file, other), "has 5 regions"),
-        (("remove", 14, 9, 77, "--db", file), "2 regions removed"),
+        (("remove", 14, 9, 77, "--db", file), "2 regions removed. The file has no region 77."),
         (("sync", file, other, "--remove"), "has 3 regions"),
         (("list", "--obsid", 13276, "--db", file), "0 regions"),
     ):
@@ -50,6 +50,9 @@ def test_regions_are_added_listed_removed_and_brought_together(command, data_dir
         (("cross-match", "--to", "found.txt"), "ends in .ecsv, .fits or .csv"),
         (("regions", "list", "--obsid", "5"), "no observation 5"),
         (("regions", "add", "10,95"), "95"),
+        (("cross-match", "--catalogs", "Tycho2,"), "an empty name in 'Tycho2,'"),
+        (("cross-match", "--snr", "nan"), "Invalid value for '--snr'"),
+        (("cross-match", "--dr", "-1"), "Invalid value for '--dr'"),
     ],
 )
 def test_wrong_input_is_a_sentence(command, file, words, sentence):

@@ -162,7 +162,14 @@ def test_an_alert_that_later_offsets_do_not_show_is_withdrawn(tmp_path):
     assert json.loads(alerts.read_text())["alerts"] == [old, new]
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"alerts": 1}', '{"alerts": [{"year": "x"}]}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("{", "[]", '{"alerts": 1}', '{"alerts": [{"year": "x"}]}', '{"alerts": [{"year": 2010}]}'),
+        '{"alerts": [{"year": NaN, "detector": "all", "axis": "dy"}]}',
+        '{"alerts": [{"year": 2010, "detector": [1], "axis": "dy"}]}',
+    ],
+)
 def test_a_damaged_alert_file_is_told_and_stays(tmp_path, content):
     path, alerts = tmp_path / "astromon.db3", tmp_path / "alerts.json"
     save_tables(path, 5)
@@ -211,6 +218,10 @@ def test_temperatures(tmp_path):
     known = found.numbers.before.offsets.set_index("obsid")["temperature_c"]
     assert known[["1", "3"]].tolist() == [-119.7, -110.0]
     assert known.notna().sum() == 2
+    table.write_text("obsid,temperature_c\n1,hot\n")
+    with pytest.raises(InputError, match="'hot' in temperature_c"):
+        monitor(str(path), tmp_path / "none", temperatures=table)
+    assert not (tmp_path / "none").exists()
     table.write_text("obsid,cold\n1,-119.7\n")
     with pytest.raises(InputError, match="temperature_c"):
         monitor(str(path), tmp_path / "out", temperatures=table)
@@ -278,6 +289,14 @@ def test_offsets_of_an_archive():
     assert found["year"].round(3).tolist()[:2] == [2000.001, 2001.001]
     assert found["roll_deg"].tolist() == [77.0] * 3
     assert "1 pair with a probability below 0.5" in words.selection
+
+
+def test_what_has_no_offset_is_told(tmp_path):
+    path = tmp_path / "astromon.db3"
+    save_tables(path, 9, dy=("xcorr", slice(0, 3), np.nan))
+    found = monitor(str(path), tmp_path / "out").numbers
+    assert len(found.before.offsets) == 6
+    assert "3 rows without time or offset are left out." in found.words.selection
 
 
 def test_times_of_alerts_are_read_back(tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -24,6 +24,7 @@ from exod.astrometry.offsetstatistics import (
     radial_distribution,
     rms_table,
 )
+from exod.errors import plural
 
 AXES: Final = ("dy", "dz")
 """Components of an offset along the axes of the telescope; `_new` is after the correction."""
@@ -141,6 +142,9 @@ def offset_numbers(
         Of bootstraps.
     """
     known = _completed(offsets)
+    if missing := len(offsets) - len(known):
+        left = f"{plural(missing, 'row')} without time or offset {'is' if missing == 1 else 'are'}"
+        words = replace(words, selection=f"{words.selection} {left} left out.")
     alerts = drift_alerts(known)
     if years is not None and len(known):
         known = known[known["year"] >= known["year"].max() - years]

@@ -104,8 +104,6 @@ def monitor(
         storage_options=storage_options,
     )
     numbers = offset_numbers(offsets, words, years=years)
-    for name, table in tables_of(numbers).items():
-        write_whole(folder / f"{name}.csv", table.to_csv(index=False, float_format="%.6g"))
     now = datetime.now(UTC).isoformat(timespec="seconds")
     seen = [{**alert, "told": now} for alert in _alerts(numbers)]
     standing = [alert for alert in known if "withdrawn" not in alert]
@@ -113,11 +111,15 @@ def monitor(
     # Without any offset nothing can be said against an alert.
     gone = [alert for alert in standing if len(offsets) and not _is_among(alert, seen, ("all",))]
     told = [{**alert, "withdrawn": now} if alert in gone else alert for alert in known]
-    if alert_file is not None:
-        write_whole(alert_file, json.dumps({"alerts": [*told, *new]}, indent=1) + "\n")
     withdrawn = tuple(alert for alert in told if "withdrawn" in alert)
     numbers = replace(numbers, withdrawn=withdrawn)
-    _write_page(folder / PAGE, "Offsets from the sky", source, numbers, drawing)
+    page = _page("Offsets from the sky", source, numbers, drawing)
+    for name, table in tables_of(numbers).items():
+        write_whole(folder / f"{name}.csv", table.to_csv(index=False, float_format="%.6g"))
+    write_whole(folder / PAGE, page)
+    # Last, since what it has is not told again.
+    if alert_file is not None:
+        write_whole(alert_file, json.dumps({"alerts": [*told, *new]}, indent=1) + "\n")
     return Monitored(numbers, pd.DataFrame(new), pd.DataFrame(gone))
 
 
@@ -142,7 +144,7 @@ def write_pages(
     dict of str to OffsetNumbers
         What each page says.
     """
-    found = {}
+    found, drawn = {}, {}
     titles = {"cal": "Offsets for calibration", "mta": "Offsets for monitoring and trends"}
     for name, (snr, years) in {"cal": CAL, "mta": MTA}.items():
         offsets, words = chandra_offsets(dbfile, snr=snr, calalign=calalign)
@@ -151,7 +153,9 @@ def write_pages(
             words = Wording(more, words.before, words.after, words.correction)
         found[name] = offset_numbers(offsets, words, years=years)
         shown = "the default file" if dbfile is None else str(dbfile)
-        _write_page(folder / f"{name}.html", titles[name], shown, found[name], drawing)
+        drawn[name] = _page(titles[name], shown, found[name], drawing)
+    for name, page in drawn.items():
+        write_whole(folder / f"{name}.html", page)
     return found
 
 
@@ -190,11 +194,21 @@ def read_alerts(path: Path) -> list[dict[str, Any]]:
     """
     try:
         found = json.load(StringIO(read_text(path, "The alert file")))["alerts"]
-        return [{**alert, "year": float(alert["year"])} for alert in found]
+        return [_checked(alert) for alert in found]
     except (ValueError, TypeError, KeyError) as error:
         raise InputError(
             f"{path} is no alert file ({error}); remove it, or give another with --alert-file."
         ) from error
+
+
+def _checked(alert: Any) -> dict[str, Any]:
+    """An alert of a file, of which a date, a detector and an axis must be known."""
+    named = {"detector": alert["detector"], "axis": alert["axis"]}
+    if not all(isinstance(value, str) for value in named.values()):
+        raise ValueError(f"an alert is of detector {named['detector']!r}, axis {named['axis']!r}")
+    if not 0 < (year := float(alert["year"])) < 9999:
+        raise ValueError(f"an alert is of the year {year!r}")
+    return {**alert, "year": year}
 
 
 def _alerts(numbers: OffsetNumbers) -> list[dict[str, Any]]:
@@ -216,10 +230,8 @@ def _is_among(
     )
 
 
-def _write_page(
-    path: Path, title: str, source: str, numbers: OffsetNumbers, drawing: Drawing
-) -> None:
+def _page(title: str, source: str, numbers: OffsetNumbers, drawing: Drawing) -> str:
     with drawing.applied():
         pictures = offset_pictures(numbers)
     made = f"{source}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, exod {__version__}"
-    write_whole(path, render(title, made, offset_sections(numbers, pictures)))
+    return render(title, made, offset_sections(numbers, pictures))

@@ -262,5 +262,9 @@ def _temperatures(path: Path) -> pd.DataFrame:
     batches = [batch.to_pandas() for batch in table.batches(columns, as_text=["obsid"])]
     rows = pd.concat([pd.DataFrame(columns=columns), *batches])
     rows["obsid"] = rows["obsid"].astype(str)
-    rows["temperature_c"] = pd.to_numeric(rows["temperature_c"], errors="coerce")
+    given = rows["temperature_c"].replace("", None)
+    rows["temperature_c"] = pd.to_numeric(given, errors="coerce")
+    wrong = given[given.notna() & rows["temperature_c"].isna()]
+    if len(wrong):
+        raise InputError(f"{path} has {wrong.iloc[0]!r} in temperature_c, which is no number.")
     return rows.drop_duplicates("obsid")

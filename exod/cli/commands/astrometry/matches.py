@@ -28,9 +28,11 @@ def cross_match(
     catalogs: Annotated[
         str | None, typer.Option(metavar="NAME,...", help="Catalogues, the preferred first.")
     ] = None,
-    snr: Annotated[float | None, typer.Option(help="Least signal to noise.")] = None,
-    r_angle: Annotated[float | None, typer.Option(help="Largest off-axis angle, arcsec.")] = None,
-    dr: Annotated[float | None, typer.Option(help="Largest offset, arcsec.")] = None,
+    snr: Annotated[float | None, typer.Option(min=0, help="Least signal to noise.")] = None,
+    r_angle: Annotated[
+        float | None, typer.Option(min=0, help="Largest off-axis angle, arcsec.")
+    ] = None,
+    dr: Annotated[float | None, typer.Option(min=0, help="Largest offset, arcsec.")] = None,
     exclude_regions: Annotated[
         bool, typer.Option("--exclude-regions", help="Leave out sources in regions of the file.")
     ] = False,
@@ -56,6 +58,8 @@ def cross_match(
     arguments: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     if catalogs is not None:
         arguments["catalogs"] = [text.strip() for text in catalogs.split(",")]
+        if not all(arguments["catalogs"]):
+            raise ConfigError(f"--catalogs has an empty name in {catalogs!r}.")
     with out.status("Matching"):
         found = compute_cross_matches(
             name,

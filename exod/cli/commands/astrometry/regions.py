@@ -56,6 +56,8 @@ def remove(
     there = set(db.get_regions(dbfile=dbfile)["region_id"].tolist())
     db.remove_regions(numbers, dbfile)
     say(f"{plural(len(there & set(numbers)), 'region')} removed.")
+    if unknown := sorted(set(numbers) - there):
+        say(f"The file has no region {', '.join(map(str, unknown))}.", style="yellow")
 
 
 @regions.command("list")
