@@ -35,7 +35,9 @@ ZERO, STEP = 48, round(SIZE / 0.025)
 """Levels that are tried (arcsec), which of them is zero, and how many a step is."""
 
 
-def series(random: np.random.Generator, rate: float, at: float, size: float) -> tuple[Floats, ...]:
+def series(
+    random: np.random.Generator, rate: float, at: float, size: float
+) -> tuple[Floats, Floats]:
     """Times, and offsets of one axis with a step, normal scatter and outliers."""
     time = np.sort(random.uniform(0, YEARS, round(rate * YEARS)))
     values = random.normal(0, SCATTER, len(time))
@@ -199,7 +201,9 @@ def main() -> None:
     print("\nAlerts by chance, and alerts (%) half a year after steps of so many arcsec")
     print(f"| Observations a year | in {years} years | {' | '.join(map(str, SIZES))} |")
     for rate in RATES:
-        found = [100 * np.mean(np.array(what_is(trials // 2, rate, size, 3)) <= 0.5) for size in SIZES]
+        found = [
+            100 * np.mean(np.array(what_is(trials // 2, rate, size, 3)) <= 0.5) for size in SIZES
+        ]
         text = " | ".join(f"{share:.0f}" for share in found)
         print(f"| {rate:g} | {by_chance(years, rate, 3)} | {text} |", flush=True)
 

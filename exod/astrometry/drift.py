@@ -1,8 +1,8 @@
 """Whether offsets change with time: half-year medians, steps, a seasonal fit.
 
 Offsets of one observation share the error of its frame, so that what is tested is one value an
-observation. A step is looked for with the scores of a noise that has wild values: nearly the ratio of
-the likelihoods with and without a step there. How often chance has one as large was simulated.
+observation. A step is looked for with the scores of a noise that has wild values: nearly the ratio
+of the likelihoods with and without a step there. How often chance has one as large was simulated.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import Final
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy.stats import rankdata
 
 from exod.schemas.arrays import Floats
 
@@ -37,9 +36,10 @@ _SCORES: Final = (0.0, 2.0, 3.5), (0.0, 2.0, 1.0)
 wild; those that are wild count a little, so that a step of many standard deviations is seen."""
 
 _CHANCE: Final = (2.65, -0.478, 0.315, 0.032, -0.105)
-"""Logarithm of the steps a year by chance, of Z the statistic and L the logarithm of observations a
-year over 80: the constant, and factors of Z^2, L, L Z^2, L^2. Fitted to simulations of a month's looks
-at noise with 5 % wild values, 5 to 1280 observations a year and Z of 3 to 4.2, good to 15 %."""
+"""Logarithm of the steps a year by chance, of Z the statistic and L the logarithm of observations
+a year over 80: the constant, and factors of Z^2, L, L Z^2, L^2. Fitted to simulations of monthly
+looks at noise with 5 % wild values, 5 to 1280 observations a year and Z of 3 to 4.2; at some rates
+chance has a third less (docs/astrometry.md)."""
 
 _RATES: Final = (5.0, 1280.0)
 """Observations a year within which that holds; beyond, the nearer one is taken."""

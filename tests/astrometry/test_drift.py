@@ -39,9 +39,7 @@ def test_steps_are_found_within_half_a_year():
 
 
 def test_nothing_is_found_where_nothing_changes():
-    alerts = sum(
-        bool(find_steps(*series(np.random.default_rng(seed)))) for seed in range(100, 160)
-    )
+    alerts = sum(bool(find_steps(*series(np.random.default_rng(seed)))) for seed in range(100, 160))
     assert alerts <= 3
 
 

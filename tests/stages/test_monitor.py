@@ -165,7 +165,13 @@ def test_an_alert_that_later_offsets_do_not_show_is_withdrawn(tmp_path):
 @pytest.mark.parametrize(
     "content",
     [
-        *("{", "[]", '{"alerts": 1}', '{"alerts": [{"year": "x"}]}', '{"alerts": [{"year": 2010}]}'),
+        *(
+            "{",
+            "[]",
+            '{"alerts": 1}',
+            '{"alerts": [{"year": "x"}]}',
+            '{"alerts": [{"year": 2010}]}',
+        ),
         '{"alerts": [{"year": NaN, "detector": "all", "axis": "dy"}]}',
         '{"alerts": [{"year": 2010, "detector": [1], "axis": "dy"}]}',
     ],

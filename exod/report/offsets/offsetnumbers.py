@@ -15,7 +15,6 @@ from exod.astrometry.drift import (
     binned_medians,
     find_steps,
     seasonal_fit,
-    spread_of,
     without_season,
 )
 from exod.astrometry.offsetstatistics import (

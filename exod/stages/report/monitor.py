@@ -213,8 +213,7 @@ def _checked(alert: Any) -> dict[str, Any]:
 
 def _alerts(numbers: OffsetNumbers) -> list[dict[str, Any]]:
     return [
-        {str(key): value for key, value in row.items()}
-        for row in numbers.alerts.to_dict("records")
+        {str(key): value for key, value in row.items()} for row in numbers.alerts.to_dict("records")
     ]
 
 

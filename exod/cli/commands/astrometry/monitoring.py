@@ -38,7 +38,9 @@ def monitor(
     to: Annotated[Path, typer.Option(help="Folder of the page and the tables.")] = Path("monitor"),
     alert_file: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="JSON of alerts; those it has are not told again, or withdrawn."),
+        typer.Option(
+            metavar="FILE", help="JSON of alerts; those it has are not told again, or withdrawn."
+        ),
     ] = None,
     snr: SignalToNoise = 3.0,
     years: Annotated[
