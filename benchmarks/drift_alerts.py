@@ -35,7 +35,7 @@ ZERO, STEP = 48, round(SIZE / 0.025)
 """Levels that are tried (arcsec), which of them is zero, and how many a step is."""
 
 
-def series(
+"""When the monitor looks, years after a step; without one, as often from the first year on."""
     random: np.random.Generator, rate: float, at: float, size: float
 ) -> tuple[Floats, Floats]:
     """Times, and offsets of one axis with a step, normal scatter and outliers."""
