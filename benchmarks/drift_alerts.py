@@ -25,7 +25,7 @@ RATE, SIZE = 80.0, 0.3
 
 RATES, SIZES = (10.0, 20.0, 40.0, 80.0, 160.0, 320.0), (0.15, 0.3, 0.45, 0.6, 0.9)
 LOOKS = np.arange(1, 19) / 12
-"""When the monitor looks, years after a step; for alerts by chance as often from the first year."""
+"""When the monitor looks, years after a step; without one, as often from the first year on."""
 
 WITHIN = 0.5
 """How far the date of an alert may be from the step, years; nearer ones are one alert."""
@@ -35,7 +35,7 @@ ZERO, STEP = 48, round(SIZE / 0.025)
 """Levels that are tried (arcsec), which of them is zero, and how many a step is."""
 
 
-"""When the monitor looks, years after a step; without one, as often from the first year on."""
+def series(
     random: np.random.Generator, rate: float, at: float, size: float
 ) -> tuple[Floats, Floats]:
     """Times, and offsets of one axis with a step, normal scatter and outliers."""
