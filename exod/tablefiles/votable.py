@@ -171,15 +171,17 @@ _UNFIT: Final = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x{FFFE}\x{FFFF}]"
 """Characters that XML has no place for."""
 
 
-def _fit(text: str) -> str:
+def fit(text: str) -> str:
+    """The text with a question mark for each character that XML has no place for."""
+    text = text.encode("utf-8", "replace").decode()
     return "".join(
         c if c in "\t\n\r" or (c >= " " and c not in "\ufffe\uffff") else "?" for c in text
     )
 
 
 def _text(text: str) -> str:
-    return escape(_fit(text.encode("utf-8", "replace").decode()))
+    return escape(fit(text))
 
 
 def _quoted(text: str) -> str:
-    return quoteattr(_fit(text.encode("utf-8", "replace").decode()))
+    return quoteattr(fit(text))

@@ -27,7 +27,17 @@ from exod.web.vo.answering import (
     format_of,
 )
 from exod.web.vo.examples import examples_page
-from exod.web.vo.jobs import Job, Jobs, job_xml, jobs_xml, quote_of, results_xml, stamp
+from exod.web.vo.jobs import (
+    Job,
+    Jobs,
+    job_xml,
+    jobs_xml,
+    moment,
+    parameters_xml,
+    quote_of,
+    results_xml,
+    stamp,
+)
 from exod.web.vo.tapschema import schema_tables, shown_tables
 
 MOST_FORM_BYTES: Final = 100_000
@@ -151,6 +161,9 @@ def listed(request: Request, jobs: AllJobs, given: Given) -> Response:
     known = [] if request.app.state.settings.public else jobs.listed()
     if given.get("PHASE"):
         known = [job for job in known if job.phase == given["PHASE"].upper()]
+    if given.get("AFTER"):
+        after = moment(given["AFTER"])
+        known = [job for job in known if job.made > after]
     if given.get("LAST", "").isdecimal():
         known = known[::-1][: int(given["LAST"][:12])]
     return Response(jobs_xml(known, _address(request)), media_type="text/xml")
@@ -227,7 +240,7 @@ def told(request: Request, job: OneJob, name: str) -> Response:
     if name == "results":
         return Response(results_xml(job, _address(request, job)), media_type="text/xml")
     if name == "parameters":
-        return Response(job_xml(job, _address(request, job)), media_type="text/xml")
+        return Response(parameters_xml(job), media_type="text/xml")
     words = {
         "phase": job.phase,
         "quote": quote_of(job),

@@ -8,25 +8,18 @@ DuckDB would make of it. What is left is written anew for DuckDB, shapes on the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+import logging
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 import sqlglot
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
+from sqlglot.errors import ParseError, SqlglotError
 
 from exod.errors import ConfigError
 from exod.files.storage import one_line
-from exod.web.vo.geometry import (
-    Shape,
-    SkyCircle,
-    SkyPoint,
-    SkyPolygon,
-    box,
-    contains_sql,
-    intersects_sql,
-)
+from exod.web.vo.shapecalls import OF_SHAPES, SHAPES, called, with_shapes
 
 SCHEMA: Final = "exod"
 """What names of tables may begin with, besides TAP_SCHEMA."""
@@ -37,10 +30,6 @@ MOST_TABLES: Final = 16
 
 MOST_NAMES: Final = 5_000
 """How many names of columns an expression may come to."""
-
-_SHAPES: Final = ("POINT", "CIRCLE", "BOX", "POLYGON")
-_FRAMES: Final = ("", "ICRS", "ICRS GEOCENTER", "ICRS BARYCENTER")
-_OF_SHAPES: Final = ("CONTAINS", "INTERSECTS", "DISTANCE", "COORD1", "COORD2")
 
 _NODES: Final = (
     *(exp.Select, exp.Union, exp.Except, exp.Intersect, exp.Subquery, exp.With, exp.CTE),
@@ -61,6 +50,29 @@ _FUNCTIONS: Final = (
 _TYPES: Final = frozenset(
     ("SMALLINT", "INT", "BIGINT", "REAL", "FLOAT", "DOUBLE", "CHAR", "VARCHAR", "TEXT", "BOOLEAN")
 )
+
+
+_QUERY: Final = frozenset(("with_", "limit", "offset", "order"))
+_PARTS: Final[dict[type[exp.Expr], frozenset[str]]] = {
+    exp.Select: _QUERY | {"expressions", "distinct", "from_", "joins", "where", "group", "having"},
+    **dict.fromkeys(
+        (exp.Union, exp.Except, exp.Intersect), _QUERY | {"this", "expression", "distinct"}
+    ),
+    exp.Star: frozenset(),
+    exp.Distinct: frozenset(("expressions",)),
+    exp.Group: frozenset(("expressions",)),
+    exp.Join: frozenset(("this", "on", "using", "method", "side", "kind")),
+    exp.Table: frozenset(("this", "db", "catalog", "alias")),
+    exp.Subquery: frozenset(("this", "alias")),
+    exp.In: frozenset(("this", "expressions", "query")),
+    exp.CTE: frozenset(("this", "alias")),
+}
+"""Of what such a node may consist: DuckDB knows more, which is refused."""
+
+_JOINS: Final = frozenset(("", "NATURAL", "LEFT", "RIGHT", "FULL", "INNER", "OUTER", "CROSS"))
+
+# It writes of what it refuses, in words of readers, into the log of the server.
+logging.getLogger("sqlglot").setLevel(logging.CRITICAL)
 
 
 @dataclass(frozen=True)
@@ -116,8 +128,14 @@ def translated(
         raise ConfigError(f"A statement has at most {MOST_CHARACTERS} characters.")
     try:
         return _translated(_read(text), tables, schema_tables, rows)
+    except ParseError as error:
+        about = error.errors[0] if error.errors else {"description": "it is no SELECT"}
+        place = f" at line {about['line']}, character {about['col']}" if about.get("line") else ""
+        raise ConfigError(
+            f"The statement cannot be read{place}: {about['description'][:200]}."
+        ) from error
     except SqlglotError as error:
-        raise ConfigError(f"The statement cannot be read: {one_line(error)}.") from error
+        raise ConfigError(f"The statement cannot be read: {one_line(error)[:200]}.") from error
     except RecursionError:
         raise ConfigError("The statement has too many things inside one another.") from None
 
@@ -139,7 +157,7 @@ def _translated(
     aliases = {node.alias for node in tree.find_all(exp.Alias)}
     for given in tree.find_all(exp.TableAlias):
         aliases |= {column.name for column in given.args.get("columns") or ()}
-    changed = tree.transform(_with_shapes, copy=False)
+    changed = tree.transform(with_shapes, copy=False)
     for node in changed.find_all(exp.Identifier):
         node.set("quoted", True)  # noqa: FBT003 - the name of the argument is that of the setting
     for node in changed.find_all(exp.Ordered):
@@ -154,7 +172,7 @@ def _translated(
 def _check(node: exp.Expr) -> None:
     """Refuse what is not of ADQL."""
     if isinstance(node, exp.Anonymous):
-        if node.name.upper() not in _SHAPES + _OF_SHAPES:
+        if node.name.upper() not in SHAPES + OF_SHAPES:
             raise ConfigError(f"ADQL has no function {node.name[:50].upper()}.")
     elif not isinstance(node, exp.Contains) and type(node) not in _NODES + _FUNCTIONS:
         words = node.sql_name() if isinstance(node, exp.Func) else type(node).__name__.upper()
@@ -167,8 +185,20 @@ def _check(node: exp.Expr) -> None:
         raise ConfigError("TOP and OFFSET take a whole number.")
     if isinstance(node, exp.With) and node.args.get("recursive"):
         raise ConfigError("ADQL has no WITH RECURSIVE.")
-    if isinstance(node, exp.Select) and (node.args.get("into") or node.args.get("hint")):
-        raise ConfigError("ADQL is one SELECT and nothing else.")
+    _check_parts(node)
+
+
+def _check_parts(node: exp.Expr) -> None:
+    """Refuse parts of what is of ADQL that are not."""
+    known = _PARTS.get(type(node), frozenset(node.args))
+    for name, given in node.args.items():
+        if name not in known and given:
+            words = f"{type(node).__name__.upper()} with {name.strip('_').upper()}"
+            raise ConfigError(f"ADQL has no {words}.")
+    if isinstance(node, exp.Join):
+        unknown = {node.method, node.side, node.kind} - _JOINS
+        if unknown:
+            raise ConfigError(f"ADQL has no {' '.join(sorted(unknown))} JOIN.")
 
 
 def _check_growth(tree: exp.Query) -> None:
@@ -187,14 +217,14 @@ def _check_growth(tree: exp.Query) -> None:
 
 def _spread(part: exp.Expr) -> int:
     """How many times a shape names its columns, about."""
-    return 6 if any(_called(node) in _OF_SHAPES for node in part.walk()) else 1
+    return 6 if any(called(node) in OF_SHAPES for node in part.walk()) else 1
 
 
 def _tables(
     tree: exp.Query, tables: Collection[str], schema_tables: Collection[str]
 ) -> Iterator[str]:
     """The tables that are named; each gets the name by which DuckDB knows it."""
-    own = {node.alias.lower() for node in tree.find_all(exp.CTE)}
+    own = [node.alias.lower() for node in _named_queries(tree)]
     known = {name.lower(): name for name in tables}
     schema = {name.lower(): f"TAP_SCHEMA.{name}" for name in schema_tables}
     found = [*tree.find_all(exp.Table)]
@@ -204,7 +234,7 @@ def _tables(
         name, place = node.name.lower(), node.db.lower()
         if not isinstance(node.this, exp.Identifier) or node.catalog:
             raise ConfigError(f"There is no table {node.sql('duckdb')[:100]}.")
-        if not place and name in own:
+        if not place and name in own[: _visible(tree, node)]:
             continue
         given = {"": known, SCHEMA: known, "tap_schema": schema}.get(place, {})
         if name not in given:
@@ -224,123 +254,20 @@ def _tables(
         column.set("db", None)
 
 
-def _with_shapes(node: exp.Expr) -> exp.Expr:
-    """Write conditions in place of what compares shapes; comparisons with 1 and 0 go with it."""
-    if isinstance(node, exp.EQ):
-        for call, value in ((node.this, node.expression), (node.expression, node.this)):
-            compared = _compared(call)
-            if compared and isinstance(value, exp.Literal) and value.name in {"0", "1"}:
-                return _written(compared if value.name == "1" else f"NOT ({compared})")
-    compared = _compared(node)
-    if compared:
-        return _written(f"CAST({compared} AS INTEGER)")
-    name = _called(node)
-    if name == "DISTANCE":
-        one, other = _pair(node)
-        return _written(one.separation(other))
-    if name in {"COORD1", "COORD2"}:
-        return _written(_point(_arguments(node)[0]).sql[name == "COORD2"])
-    if name in _SHAPES:
-        raise ConfigError(f"{name} stands in CONTAINS, INTERSECTS or DISTANCE only.")
-    return node
+def _named_queries(tree: exp.Query) -> list[exp.Expr]:
+    """What WITH names, in its order; it stands before the statement and nowhere else (ADQL 2.1).
+
+    Elsewhere it would hide the names of tables in a part of the statement only.
+    """
+    given = tree.args.get("with_")
+    if any(one is not given for one in tree.find_all(exp.With)):
+        raise ConfigError("WITH stands before the statement, and nowhere else.")
+    return list(given.expressions) if given else []
 
 
-def _written(sql: str) -> exp.Expr:
-    """What is written out already, as a word of the tree."""
-    return exp.Var(this=f"({sql})")
-
-
-def _called(node: exp.Expr) -> str:
-    if isinstance(node, exp.Contains):
-        return "CONTAINS"
-    return node.name.upper() if isinstance(node, exp.Anonymous) else ""
-
-
-def _arguments(node: exp.Expr) -> list[exp.Expr]:
-    if isinstance(node, exp.Contains):
-        return [node.this, node.expression]
-    return list(node.expressions)
-
-
-_COMPARISONS: Final[dict[str, Callable[[Shape, Shape], str]]] = {
-    "CONTAINS": contains_sql,
-    "INTERSECTS": intersects_sql,
-}
-
-
-def _compared(node: exp.Expr) -> str:
-    name = _called(node)
-    if name not in _COMPARISONS:
-        return ""
-    arguments = _arguments(node)
-    if len(arguments) != 2 or None in arguments:
-        raise ConfigError(f"{name} takes two shapes.")
-    return _COMPARISONS[name](*(_shape(argument) for argument in arguments))
-
-
-def _pair(node: exp.Expr) -> tuple[SkyPoint, SkyPoint]:
-    arguments = _arguments(node)
-    if len(arguments) == 4:
-        ra, dec, other_ra, other_dec = map(_value, arguments)
-        return SkyPoint(ra, dec), SkyPoint(other_ra, other_dec)
-    if len(arguments) != 2:
-        raise ConfigError("DISTANCE takes two POINTs, or four coordinates.")
-    return _point(arguments[0]), _point(arguments[1])
-
-
-def _point(node: exp.Expr) -> SkyPoint:
-    found = _shape(node)
-    if not isinstance(found, SkyPoint):
-        raise ConfigError("There must be a POINT, and is another shape.")
-    return found
-
-
-def _shape(node: exp.Expr) -> Shape:
-    """The shape that a call of POINT, CIRCLE, BOX or POLYGON makes."""
-    name, arguments = _called(node), _arguments(node)
-    if name not in _SHAPES:
-        raise ConfigError(
-            f"There must be a shape, {', '.join(_SHAPES)}, and is {node.sql('duckdb')[:50]}."
-        )
-    first = arguments[0] if arguments else None
-    if isinstance(first, exp.Literal) and first.is_string:
-        if first.name.strip().upper() not in _FRAMES:
-            raise ConfigError(f"Positions are in ICRS, not in {first.name[:50]!r}.")
-        arguments = arguments[1:]
-    if name in {"POLYGON", "POINT"}:
-        return _corners(name, arguments)
-    size = {"CIRCLE": 1, "BOX": 2}[name]
-    if len(arguments) == size + 1:
-        centre, rest = _point(arguments[0]), arguments[1:]
-    elif len(arguments) == size + 2:
-        centre, rest = SkyPoint(_value(arguments[0]), _value(arguments[1])), arguments[2:]
-    else:
-        raise ConfigError(f"{name} takes a centre and {size} more.")
-    sizes = [_value(argument) for argument in rest]
-    return SkyCircle(centre, sizes[0]) if name == "CIRCLE" else box(centre, *sizes)
-
-
-def _corners(name: str, arguments: list[exp.Expr]) -> Shape:
-    if name == "POINT":
-        if len(arguments) != 2:
-            raise ConfigError("POINT takes a right ascension and a declination.")
-        return SkyPoint(*map(_value, arguments))
-    if arguments and _called(arguments[0]) == "POINT":
-        return SkyPolygon(tuple(map(_point, arguments)))
-    if len(arguments) % 2:
-        raise ConfigError("POLYGON takes pairs of right ascension and declination.")
-    values = [_value(argument) for argument in arguments]
-    return SkyPolygon(tuple(map(SkyPoint, values[::2], values[1::2])))
-
-
-def _value(node: exp.Expr) -> float | str:
-    """A number, or an expression in SQL with all shapes in it written out."""
-    sign, inner = 1.0, node
-    while isinstance(inner, exp.Neg | exp.Paren):
-        sign, inner = -sign if isinstance(inner, exp.Neg) else sign, inner.this
-    if isinstance(inner, exp.Literal) and not inner.is_string:
-        return sign * float(inner.name)
-    changed = node.copy().transform(_with_shapes)
-    for name in changed.find_all(exp.Identifier):
-        name.set("quoted", True)  # noqa: FBT003
-    return f"({changed.sql('duckdb', comments=False)})"
+def _visible(tree: exp.Query, node: exp.Expr) -> int | None:
+    """How many of the queries that WITH names can be named there: in each, those before it."""
+    above: exp.Expr | None = node
+    while above is not None and not isinstance(above, exp.CTE):
+        above = above.parent
+    return _named_queries(tree).index(above) if above is not None else None

@@ -8,16 +8,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from threading import Condition, Thread
+from threading import BoundedSemaphore, Condition, Thread
 from typing import Final
 from xml.sax.saxutils import escape
 
 from exod.errors import ArchiveError, ConfigError, ExodError, InputError, without_places
+from exod.tablefiles.votable import fit
 from exod.web.product import Product
 from exod.web.vo.answering import AskedQuery, Desk, Ending, Format, answer, format_of
 
 MOST_JOBS: Final = 100
 """Jobs that are kept; the oldest that has ended makes room for another one."""
+
+MOST_WAITING: Final = 8
+"""Readers that wait for changes of jobs at a time."""
 
 MOST_SECONDS: Final = 60
 """How long a job may be computed."""
@@ -94,6 +98,7 @@ class Jobs:
         self._desk, self._ask = desk, ask
         self._jobs: dict[str, Job] = {}
         self._changed = Condition()
+        self._waiting = BoundedSemaphore(MOST_WAITING)
         self._kept = tempfile.TemporaryDirectory(prefix="exod-tap-", ignore_cleanup_errors=True)
         self._folder = Path(self._kept.name)
 
@@ -167,23 +172,29 @@ class Jobs:
         ConfigError
             If that is no number or time.
         """
+        if name != "EXECUTIONDURATION":
+            job.destruction = min(moment(text), job.made + LONGEST_KEPT)
+            return
         try:
-            if name == "EXECUTIONDURATION":
-                wanted = int(text)
-                job.seconds = min(wanted, MOST_SECONDS) if wanted > 0 else MOST_SECONDS
-            else:
-                when = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
-                when = when if when.tzinfo else when.replace(tzinfo=UTC)
-                job.destruction = min(when, job.made + LONGEST_KEPT)
+            wanted = int(text)
         except ValueError:
-            raise ConfigError(f"{name}={text[:50]} is no number of seconds or time.") from None
+            raise ConfigError(f"{name}={text[:50]} is no number of seconds.") from None
+        job.seconds = min(wanted, MOST_SECONDS) if wanted > 0 else MOST_SECONDS
 
     def wait(self, job: Job, seconds: float) -> None:
-        """Wait until the phase of a job changes, but not longer than so many seconds."""
-        with self._changed:
-            before = job.phase
-            if before not in DONE:
-                self._changed.wait_for(lambda: job.phase != before, seconds)
+        """Wait until the phase of a job changes, but not longer than so many seconds.
+
+        If too many wait already, nobody else does: each takes a thread of the server.
+        """
+        if not self._waiting.acquire(blocking=False):
+            return
+        try:
+            with self._changed:
+                before = job.phase
+                if before not in DONE:
+                    self._changed.wait_for(lambda: job.phase != before, seconds)
+        finally:
+            self._waiting.release()
 
     def close(self) -> None:
         """End all jobs and remove their answers."""
@@ -236,13 +247,9 @@ def job_xml(job: Job, address: str) -> str:
     address : str
         Its address.
     """
-    parameters = "".join(
-        f'<uws:parameter id="{escape(name, _QUOTE)}">{escape(value)}</uws:parameter>'
-        for name, value in job.parameters.items()
-    )
     results = f"<uws:results>{results_inside(job, address)}</uws:results>"
     problem = (
-        f'<uws:errorSummary type="fatal" hasDetail="true"><uws:message>{escape(job.error)}'
+        f'<uws:errorSummary type="fatal" hasDetail="true"><uws:message>{escape(fit(job.error))}'
         "</uws:message></uws:errorSummary>"
         if job.error
         else ""
@@ -255,7 +262,20 @@ def job_xml(job: Job, address: str) -> str:
         f"{_time('startTime', job.began)}{_time('endTime', job.ended)}"
         f"<uws:executionDuration>{job.seconds}</uws:executionDuration>"
         f"<uws:destruction>{stamp(job.destruction)}</uws:destruction>"
-        f"<uws:parameters>{parameters}</uws:parameters>{results}{problem}</uws:job>\n"
+        f"<uws:parameters>{_parameters(job)}</uws:parameters>{results}{problem}</uws:job>\n"
+    )
+
+
+def parameters_xml(job: Job) -> str:
+    """What was asked, in the words of UWS."""
+    head = '<?xml version="1.0" encoding="UTF-8"?>\n'
+    return f"{head}<uws:parameters {_NAMES}>{_parameters(job)}</uws:parameters>\n"
+
+
+def _parameters(job: Job) -> str:
+    return "".join(
+        f'<uws:parameter id="{escape(name, _QUOTE)}">{escape(fit(value))}</uws:parameter>'
+        for name, value in job.parameters.items()
     )
 
 
@@ -288,6 +308,21 @@ def results_inside(job: Job, address: str) -> str:
 def quote_of(job: Job) -> str:
     """When it will have ended at the latest, if it began now."""
     return stamp((job.began or _now()) + timedelta(seconds=job.seconds))
+
+
+def moment(text: str) -> datetime:
+    """A time that a reader gives; in UTC if it does not say.
+
+    Raises
+    ------
+    ConfigError
+        If it is none.
+    """
+    try:
+        when = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
+        return (when if when.tzinfo else when.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ConfigError(f"{text[:50]!r} is no time, as 2026-11-28T01:02:03Z is one.") from None
 
 
 def stamp(when: datetime) -> str:

@@ -291,6 +291,76 @@ def test_jobs_are_forgotten(client):
         assert answer.status_code == 400
 
 
+ODD_TIMES = ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "2026-13-01", "1" * 5000)
+
+
+@pytest.mark.parametrize("text", ODD_TIMES)
+def test_odd_times_are_times_or_a_sentence(client, text):
+    path = client.post("/vo/tap/async", data={"QUERY": "SELECT 1"}).url.path
+    answer = client.post(f"{path}/destruction", data={"DESTRUCTION": text})
+    assert answer.status_code in {200, 400, 404}
+    assert client.get(path).status_code in {200, 404}
+    assert client.get("/vo/tap/async", params={"AFTER": text}).status_code in {200, 400}
+
+
+def test_jobs_are_listed_by_phase_time_and_number(client):
+    paths = [client.post("/vo/tap/async", data={"QUERY": "SELECT 1"}).url.path for _ in range(3)]
+    client.post(f"{paths[0]}/phase", data={"PHASE": "ABORT"})
+    for given, expected in (
+        ({"PHASE": "aborted"}, paths[:1]),
+        ({"LAST": "2"}, paths[:0:-1]),
+        ({"AFTER": "2000-01-01T00:00:00Z", "PHASE": "PENDING"}, paths[1:]),
+        ({"AFTER": "2999-01-01T00:00:00Z"}, []),
+    ):
+        found = ElementTree.fromstring(client.get("/vo/tap/async", params=given).content)
+        assert [one.get("id") for one in found] == [path.rpartition("/")[2] for path in expected]
+
+
+def test_a_job_is_xml_whatever_it_asks(client):
+    text = "SELECT '\x01\ufffe<&>' FROM \x02nothing"
+    path = client.post(
+        "/vo/tap/async", data={"QUERY": text, "PHASE": "RUN", "RUNID": "\x03"}
+    ).url.path
+    while client.get(f"{path}/phase").text not in {"ERROR", "COMPLETED"}:
+        client.get(path, params={"WAIT": "1"})
+    for address in (path, f"{path}/parameters", f"{path}/results", f"{path}/error"):
+        ElementTree.fromstring(client.get(address).content)
+    found = ElementTree.fromstring(client.get(f"{path}/parameters").content)
+    assert found.tag.endswith("}parameters")
+    assert {one.get("id"): one.text for one in found}["RUNID"] == "?"
+
+
+def test_few_readers_wait_for_jobs(client, monkeypatch):
+    monkeypatch.setattr(jobs, "MOST_WAITING", 0)
+    path = client.post("/vo/tap/async", data={"QUERY": "SELECT 1"}).url.path
+    monkeypatch.setattr(jobs.Condition, "wait_for", lambda *_: pytest.fail("it waits"))
+    assert client.get(path, params={"WAIT": "-1"}).status_code == 200
+
+
+def test_what_a_job_does_not_take_is_a_sentence(client):
+    path = client.post("/vo/tap/async", data={"QUERY": "SELECT 1 AS n"}).url.path
+    assert client.get(f"{path}/results/result").status_code == 404
+    for name, given in (("phase", {"PHASE": "WALK"}), ("owner", {"OWNER": "me"}), ("x", {})):
+        assert client.post(f"{path}/{name}", data=given).status_code == 400
+    for text, seconds in (("-5", "60"), ("0", "60"), ("7", "7"), ("9" * 30, "60")):
+        client.post(f"{path}/executionduration", data={"EXECUTIONDURATION": text})
+        assert client.get(f"{path}/executionduration").text == seconds
+    wrong = client.post(f"{path}/executionduration", data={"EXECUTIONDURATION": "1" * 5000})
+    assert wrong.status_code == 400
+    client.post(f"{path}/parameters", data={"QUERY": "SELECT 2 AS n", "FORMAT": "csv"})
+    client.post(f"{path}/phase", data={"PHASE": "RUN"})
+    client.post(f"{path}/phase", data={"PHASE": "RUN"})
+    while client.get(f"{path}/phase").text != "COMPLETED":
+        client.get(path, params={"WAIT": "1"})
+    assert client.get(f"{path}/results/result").text == "n\n2\n"
+    assert client.post(f"{path}/parameters", data={"QUERY": "SELECT 3"}).status_code == 400
+    client.post(f"{path}/phase", data={"PHASE": "ABORT"})
+    assert client.get(f"{path}/phase").text == "COMPLETED"
+    assert client.post(path, data={"ACTION": "KEEP"}).status_code == 400
+    client.post(path, data={"ACTION": "DELETE"})
+    assert client.get(path).status_code == 404
+
+
 def test_a_public_server_does_not_list_jobs(archive):
     guard = make_app(archive, WebSettings(public=True))
     with TestClient(guard, base_url=f"http://{HOST}") as client:
