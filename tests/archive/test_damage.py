@@ -58,7 +58,8 @@ def test_what_is_whole_is_not_damaged(archive: Archive) -> None:
 
 def test_no_flipped_bit_changes_an_answer(archive: Archive, truth: dict[str, str]) -> None:
     random = np.random.default_rng(12)
-    for path in stored_tables(archive):
+    of_each = {path.parent: path for path in random.permutation(stored_tables(archive))}
+    for path in of_each.values():
         content = flipped(path.read_bytes(), random)
         assert silent(archive, path, content, truth, concerned(path, truth)) == []
 

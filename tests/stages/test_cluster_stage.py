@@ -140,18 +140,11 @@ def test_friends_of_an_archive_are_those_of_every_pair(whole):
 
 @pytest.mark.slow
 def test_workers_find_the_same_friends(whole, archive, monkeypatch):
+    """With them they do all that they do without."""
     monkeypatch.setattr("exod.stages.derive.cluster.update.SMALL", 0)
     scattered(archive)
     cluster_archive(archive.root, Plan("local", 2), rule="friends", rows_per_partition=20)
     assert_same(tables(archive), tables(whole))
-
-
-@pytest.mark.slow
-def test_workers_give_the_same(archive, clustered, monkeypatch):
-    monkeypatch.setattr("exod.stages.derive.cluster.update.SMALL", 0)
-    crowded(archive)
-    cluster_archive(archive.root, Plan("local", 2))
-    assert_same(tables(archive), tables(clustered[0]))
 
 
 def test_adding_observations_keeps_names_and_equals_all_at_once(archive, tmp_path):
