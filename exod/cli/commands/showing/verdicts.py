@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from exod.cli.app import app, new_table, out, say
 from exod.cli.options import Archive_, Overwrite, Storage, storage_options
-from exod.errors import plural
+from exod.errors import ConfigError, plural
 
 if TYPE_CHECKING:
     from exod.stages.derive.verdicts import Judged
@@ -31,6 +31,13 @@ def verdicts(
             help="CSV of sources with a known answer: region_num,answer; or that of exod inject.",
         ),
     ] = None,
+    boxes: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write boxes of the detector where vetters see artefacts, for exod flags --boxes.",
+        ),
+    ] = None,
     compact: Annotated[
         bool, typer.Option("--compact", help="Copy all votes to one file, which is read faster.")
     ] = False,
@@ -39,15 +46,19 @@ def verdicts(
 ) -> None:
     """Say what vetters agree on: verdicts on sources, and how far they agree.
 
-    Example: `exod verdicts results --to verdicts.fits`
+    Example: `exod verdicts results --to verdicts.fits --boxes hot.csv`
     """
     from exod.archive import open_archive
     from exod.archive.votes import VoteLog
+    from exod.files.whole import write_whole
     from exod.stages.derive.verdicts import export_verdicts, judge, read_controls
+    from exod.stages.derive.voteboxes import boxes_as_text, boxes_of_votes
     from exod.tablefiles.writing import check_target
 
     if to is not None:
         check_target(to, overwrite=overwrite)
+    if boxes is not None:
+        _check_boxes(boxes, overwrite=overwrite)
     archive = open_archive(root, storage_options(storage))
     answers = read_controls(controls, archive) if controls else {}
     log = VoteLog(archive.store)
@@ -57,9 +68,21 @@ def verdicts(
     _show(root, judged)
     if controls:
         _show_controls(judged, answers)
+    if boxes is not None:
+        found = boxes_of_votes(archive, judged)
+        write_whole(boxes, boxes_as_text(found, archive.root))
+        say(f"{plural(len(found), 'box')} in {boxes}")
     if to is not None:
         rows = export_verdicts(archive, judged, to, overwrite=overwrite)
         say(f"{plural(rows, 'verdict')} in {to}")
+
+
+def _check_boxes(path: Path, *, overwrite: bool) -> None:
+    if path.suffix.lower() != ".csv":
+        raise ConfigError(f"Boxes are written as CSV; give a name that ends in .csv, not {path}.")
+    from exod.tablefiles.writing import check_target
+
+    check_target(path, overwrite=overwrite)
 
 
 def _show(root: str, judged: Judged) -> None:
