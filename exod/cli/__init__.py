@@ -11,7 +11,14 @@ for _name in (
     *("data", "search", "archives", "pictures", "places", "sheets", "sources", "features"),
     *("filters", "astrometry.frames", "astrometry.observations", "astrometry.monitoring"),
     *("astrometry.matches", "astrometry.regions", "crossmatch", "catalogue"),
-    *("showing.report", "query", "showing.explore", "showing.verdicts", "showing.publish"),
+    *(
+        "showing.report",
+        "query",
+        "showing.explore",
+        "showing.verdicts",
+        "showing.publish",
+        "showing.users",
+    ),
     *("measuring.simulations", "measuring.completeness", "measuring.injection"),
     "measuring.exposure",
 ):

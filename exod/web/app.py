@@ -20,6 +20,8 @@ from exod.web.current import Current
 from exod.web.pages import STATIC
 from exod.web.security import Guard
 from exod.web.voting.ballot import Ballot
+from exod.web.voting.facets import VoteFacets
+from exod.web.voting.people import Door, ProxyDoor
 
 ROUTES: Final = (
     *("catalogue", "single", "files", "exports", "runs", "vetting", "samp", "vo", "tap", "pages"),
@@ -41,12 +43,15 @@ class WebSettings:
         Address of a Dask scheduler whose workers are shown; empty for none.
     controls : dict of int to str
         Sources whose answer, real or artefact, is known: a queue of their own.
+    door : Door or ProxyDoor, optional
+        Who comes in, under which name; by default everybody.
     """
 
     hosts: tuple[str, ...] = ()
     public: bool = False
     scheduler: str = ""
     controls: Mapping[int, str] = field(default_factory=dict)
+    door: Door | ProxyDoor | None = None
 
 
 def make_app(archive: Archive, settings: WebSettings | None = None) -> Guard:
@@ -72,9 +77,10 @@ def make_app(archive: Archive, settings: WebSettings | None = None) -> Guard:
         redoc_url=None,
         openapi_url="/openapi.json",
     )
-    guard = Guard(app, settings.hosts)
+    guard = Guard(app, settings.hosts, door=settings.door)
     app.state.current, app.state.settings = Current(archive), settings
     app.state.token, app.state.ballot = guard.token, Ballot(archive, settings.controls)
+    app.state.vote_facets = VoteFacets(app.state.ballot, with_own=not settings.public)
     app.state.ending = guard.ending
     app.state.cluster = ClusterView(settings.scheduler) if settings.scheduler else None
     for kind, status in _STATUS.items():

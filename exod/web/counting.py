@@ -19,6 +19,7 @@ from exod.schemas.conditions.compiling import quoted
 from exod.schemas.facets import BINS, MISSING
 from exod.web.product import Product
 from exod.web.selection import RowChoice, selection, state_of
+from exod.web.voting.facets import voted_product
 
 ROW: Final = '"#row"'
 """The number of a row in its file, the same in a table and its index."""
@@ -174,7 +175,7 @@ def viewed(
         If the pages were not prepared.
     """
     table, state = state_of(address)
-    product = Product(archive)
+    product = voted_product(archive, state)
     return exported(product, selection(product.about(table), table, state), columns, limit)
 
 

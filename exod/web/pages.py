@@ -9,7 +9,7 @@ from typing import Final
 STATIC: Final = Path(__file__).parent / "static"
 
 
-def shell(base: str, mode: str, token: str = "") -> str:
+def shell(base: str, mode: str, token: str = "", vetter: str = "") -> str:
     """The page.
 
     Parameters
@@ -20,8 +20,11 @@ def shell(base: str, mode: str, token: str = "") -> str:
         Whether there is a server that answers questions.
     token : str
         What a page sends to change something; empty if it cannot.
+    vetter : str
+        Who is logged in; empty if there is no login.
     """
     page = (STATIC / "index.html").read_text(encoding="utf-8")
-    for name, value in (("base", base), ("mode", mode), ("token", token)):
+    values = {"base": base, "mode": mode, "token": token, "vetter": vetter}
+    for name, value in values.items():
         page = page.replace(f"{{{{{name}}}}}", escape(value))
     return page

@@ -50,6 +50,11 @@ class Product:
         }
 
     @property
+    def tag(self) -> str:
+        """What is another text if an answer about it may be another one."""
+        return self.version
+
+    @property
     def meta(self) -> dict[str, Any]:
         """What the pages have to know of it: tables with their facets and columns, and files."""
         rows = {file.table: file.rows for file in self._pointer.files}

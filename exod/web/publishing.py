@@ -14,6 +14,7 @@ from exod.files.whole import whole_folder
 from exod.web.pages import STATIC, shell
 from exod.web.product import Product
 from exod.web.security import policy
+from exod.web.voting.facets import VotedProduct
 
 MANIFEST: Final = "manifest.json"
 """What a site consists of: each file with its size and SHA-256."""
@@ -102,6 +103,8 @@ def publish(
             with product.opened(name) as source:
                 write(f"data/{name}", _parts(source))
         write("data/meta.json", iter([_json(product.meta)]))
+        if isinstance(product, VotedProduct):
+            write("data/votes.json", iter([_json(product.votes)]))
         write("index.html", iter([page().encode()]))
         about = {"kind": KIND, "format": 1, "version": product.version, "files": files}
         (folder / MANIFEST).write_bytes(_json(about))

@@ -6,8 +6,11 @@ import hmac
 import json
 import os
 import threading
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from functools import partial
 from typing import Any, Final
+
+from exod.web.voting.people import Door, Headers, NotLetIn, ProxyDoor
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -21,6 +24,9 @@ LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 PROOF_HEADER: Final = "x-exod-token"
 """The header in which a page sends the token that it was given, to change something."""
+
+MOST_BYTES: Final = 1 << 20
+"""Of the body of a request; a vote has some thousand."""
 
 CDS: Final = "https://*.unistra.fr https://*.u-strasbg.fr"
 """Where Aladin Lite takes its images from, if a reader has agreed to that."""
@@ -52,6 +58,8 @@ class Guard:
         Names without port by which the server may be asked; those of the loopback always.
     token : str
         What a request that changes something must bring; a new one by default.
+    door : Door or ProxyDoor, optional
+        Who comes in; by default everybody. The name is ``exod_vetter`` of the scope then.
 
     Attributes
     ----------
@@ -60,9 +68,13 @@ class Guard:
     """
 
     def __init__(
-        self, application: Application, hosts: Iterable[str] = (), token: str = ""
+        self,
+        application: Application,
+        hosts: Iterable[str] = (),
+        token: str = "",
+        door: Door | ProxyDoor | None = None,
     ) -> None:
-        self._application = application
+        self._application, self._door = application, door
         self._hosts = LOOPBACK | set(hosts)
         self.token = token or os.urandom(24).hex()
         self.ending = threading.Event()
@@ -73,11 +85,20 @@ class Guard:
             await self._application(scope, receive, send)
             return
         headers = {key.decode("latin1").lower(): value for key, value in scope["headers"]}
-        refused = self._refused(scope, headers)
+        answer = partial(_answer, send, as_json=scope["path"].startswith("/api/"))
+        refused = _too_long(headers) or self._refused(scope, headers)
         if refused:
             status, text = refused
-            await _answer(send, status, text, as_json=scope["path"].startswith("/api/"))
+            await answer(status, text)
             return
+        name = ""
+        if self._door is not None:
+            found = await self._door.let_in((scope.get("client") or ("",))[0], scope["headers"])
+            if isinstance(found, NotLetIn):
+                await answer(found.status, found.text, found.headers)
+                return
+            name = found
+        scope = {**scope, "exod_vetter": name}
         agreed = b"exod-outside=yes" in headers.get("cookie", b"")
 
         async def with_headers(message: Message) -> None:
@@ -85,7 +106,7 @@ class Guard:
                 message["headers"] = [*message.get("headers", []), *_protecting(agreed=agreed)]
             await send(message)
 
-        await self._application(scope, receive, with_headers)
+        await self._application(scope, _limited(receive), with_headers)
 
     def _refused(self, scope: Message, headers: MutableMapping[str, bytes]) -> Any:
         host = headers.get("host", b"").decode("latin1")
@@ -112,6 +133,26 @@ class Guard:
         return None
 
 
+def _too_long(headers: Mapping[str, bytes]) -> tuple[int, str] | None:
+    length = headers.get("content-length", b"0")
+    if length.isdigit() and len(length) <= len(str(MOST_BYTES)) and int(length) <= MOST_BYTES:
+        return None
+    return 413, f"No more than {MOST_BYTES:,} bytes can be sent."
+
+
+def _limited(receive: Receive) -> Receive:
+    """What is received, up to `MOST_BYTES`: then it is as if the other side had gone."""
+    size = 0
+
+    async def received() -> Message:
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        return message if size <= MOST_BYTES else {"type": "http.disconnect"}
+
+    return received
+
+
 def policy(*, agreed: bool) -> str:
     """What pages may load; from CDS, too, if a reader has agreed to that."""
     # Aladin Lite starts its worker from a blob.
@@ -126,12 +167,13 @@ def _protecting(*, agreed: bool) -> Iterable[tuple[bytes, bytes]]:
     yield b"cross-origin-opener-policy", b"same-origin"
 
 
-async def _answer(send: Send, status: int, text: str, *, as_json: bool) -> None:
+async def _answer(send: Send, status: int, text: str, more: Headers = (), *, as_json: bool) -> None:
     body = json.dumps({"detail": text}).encode() if as_json else f"{text}\n".encode()
     kind = b"application/json" if as_json else b"text/plain; charset=utf-8"
     headers = [
         (b"content-type", kind),
         (b"content-length", str(len(body)).encode()),
+        *more,
     ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

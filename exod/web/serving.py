@@ -66,7 +66,10 @@ def running(guard: Guard) -> Iterator[str]:
 
 
 def _config(guard: Guard) -> uvicorn.Config:
-    return uvicorn.Config(guard, log_level="warning", access_log=False, server_header=False)
+    # Who asks is who is at the other end, whatever headers of a proxy say.
+    return uvicorn.Config(
+        guard, log_level="warning", access_log=False, server_header=False, proxy_headers=False
+    )
 
 
 class _Server(uvicorn.Server):

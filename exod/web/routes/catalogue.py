@@ -61,6 +61,13 @@ def meta(product: ProductNow) -> dict[str, Any]:
     return product.meta
 
 
+@router.get("/votes")
+def votes(product: ProductNow) -> dict[str, dict[str, list[int]]]:
+    """Of each table the rows with votes, and their codes of the facets of votes."""
+    found: dict[str, dict[str, list[int]]] = getattr(product, "votes", {})
+    return found
+
+
 @router.get("/facets")
 def facets(product: ProductNow, chosen: Chosen) -> FacetCounts:
     """How many rows have each code of each facet, the others being as chosen."""

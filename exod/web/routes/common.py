@@ -14,15 +14,40 @@ from pydantic import AfterValidator, BaseModel
 from exod.errors import InputError
 from exod.web.product import Product
 from exod.web.selection import TABLES, RowChoice, selection
+from exod.web.voting.facets import FACETS_OF_VOTES, VotedProduct, checked_own
+from exod.web.voting.people import checked_name
 
 LONGEST_WORD: Final = 4_000
 """Characters of one value of an address."""
 
 
 def current_product(request: Request) -> Product:
-    """The product as it is now."""
+    """The product as it is now, with facets of votes where they are asked for."""
     product: Product = request.app.state.current.product
+    asked = {*request.query_params.keys(), *request.query_params.values()}
+    if request.url.path.endswith(_WITH_VOTES) or asked & _VOTES:
+        state = {**request.query_params, "vetter": asking_vetter(request)}
+        return VotedProduct(product, request.app.state.vote_facets, checked_own(state))
     return product
+
+
+_WITH_VOTES: Final = ("/meta", "/facets", "/votes")
+_VOTES: Final = frozenset(facet.name for facet in FACETS_OF_VOTES)
+
+
+def asking_vetter(request: Request) -> str:
+    """Who asks: by the login, or else as the address says; empty if nobody is named.
+
+    Raises
+    ------
+    ConfigError
+        If the address names somebody who cannot be.
+    """
+    if request.app.state.settings.public:
+        return ""
+    login: str = request.scope.get("exod_vetter", "")
+    given = request.query_params.get("vetter", "")
+    return login or (checked_name(given) if given else "")
 
 
 ProductNow = Annotated[Product, Depends(current_product)]
@@ -131,7 +156,7 @@ class VersionedRoute(APIRoute):
         async def handler(request: Request) -> Response:
             # What is read after this may be newer; then the tag only has the reader ask again.
             product = await run_in_threadpool(current_product, request)
-            tag = f'"{product.version}"'
+            tag = f'"{product.tag}"'
             headers = {"etag": tag, "cache-control": "no-cache"}
             if same_version(request.headers.get("if-none-match", ""), tag):
                 return Response(status_code=304, headers=headers)

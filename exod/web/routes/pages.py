@@ -18,7 +18,7 @@ PAGES = (
 def page(request: Request) -> Response:
     """The shell, which the scripts fill."""
     token = "" if request.app.state.settings.public else request.app.state.token
-    return HTMLResponse(shell("/", "server", token))
+    return HTMLResponse(shell("/", "server", token, request.scope.get("exod_vetter", "")))
 
 
 for _path in PAGES:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from pathlib import Path as File
 from typing import Annotated, Any, Final, Literal
@@ -10,16 +9,15 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from exod.errors import ConfigError, InputError
+from exod.errors import InputError
 from exod.web.routes.common import FORBIDDEN, PROBLEMS, PlainText, ProductNow, one_of
 from exod.web.voting.ballot import Ballot
+from exod.web.voting.people import LONGEST_NAME, checked_name
 from exod.web.voting.queues import Queue, queue
 
 LONGEST_NOTE: Final = 2_000
-LONGEST_NAME: Final = 40
 LONGEST_QUEUE: Final = 10_000
 
-_NAME: Final = re.compile(r"\w[\w .@-]*")
 _FORMATS: Final = {
     "parquet": "application/vnd.apache.parquet",
     "csv": "text/csv",
@@ -35,8 +33,16 @@ def _ballot(request: Request) -> Ballot:
     return ballot
 
 
-def _vetter(vetter: Annotated[str, Query(max_length=LONGEST_NAME)]) -> str:
-    return checked_name(vetter)
+def _vetter(request: Request, vetter: Annotated[str, Query(max_length=LONGEST_NAME)] = "") -> str:
+    return _named(request, vetter)
+
+
+def _named(request: Request, given: str) -> str:
+    """The vetter: who is logged in; without a login, whom the page names."""
+    login: str = request.scope.get("exod_vetter", "")
+    if login and given and given != login:
+        raise HTTPException(403, f"You are logged in as {login}, and vote under no other name.")
+    return login or checked_name(given)
 
 
 BallotNow = Annotated[Ballot, Depends(_ballot)]
@@ -51,7 +57,7 @@ class Vote(BaseModel):
     Attributes
     ----------
     vetter : str
-        Who votes.
+        Who votes; where there is a login, that counts.
     source : int
         The number of the source.
     label : str
@@ -66,7 +72,7 @@ class Vote(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    vetter: str = Field(max_length=LONGEST_NAME)
+    vetter: str = Field("", max_length=LONGEST_NAME)
     source: int = Field(ge=0, lt=1 << 53)
     label: Literal["real", "artefact", "interesting", "unsure", "none"]
     classes: PlainText = Field("", max_length=200)
@@ -75,28 +81,6 @@ class Vote(BaseModel):
     view: PlainText = Field("", max_length=2_000)
     supersedes: str = Field("", pattern=r"^[0-9a-f-]{0,40}$")
     seconds: float | None = Field(None, ge=0, lt=1e7, allow_inf_nan=False)
-
-
-def checked_name(name: str) -> str:
-    """The name of a vetter.
-
-    Raises
-    ------
-    ConfigError
-        If it cannot be one.
-
-    Examples
-    --------
-    >>> checked_name(" Ada L. ")
-    'Ada L.'
-    """
-    name = name.strip()
-    if not _NAME.fullmatch(name) or len(name) > LONGEST_NAME:
-        raise ConfigError(
-            f"The name of a vetter has 1 to {LONGEST_NAME} letters and digits, with spaces and "
-            f". @ - _ between them."
-        )
-    return name
 
 
 @router.get("/state")
@@ -147,9 +131,9 @@ def export(ballot: BallotNow, ending: Annotated[str, Path(**one_of(_FORMATS))]) 
 
 
 @router.post("")
-def vote(ballot: BallotNow, product: ProductNow, given: Vote) -> dict[str, Any]:
+def vote(ballot: BallotNow, product: ProductNow, request: Request, given: Vote) -> dict[str, Any]:
     """Vote; the answer comes when the vote is safe, with what others think."""
-    vetter = checked_name(given.vetter)
+    vetter = _named(request, given.vetter)
     more = given.model_dump(include={"classes", "score", "note", "view", "supersedes"})
     if given.seconds is not None:
         more["seconds"] = given.seconds

@@ -61,6 +61,8 @@ def _facets(about: Mapping[str, Any], state: Mapping[str, str]) -> Iterator[str]
         text = state.get(facet["name"], "")
         if not text:
             continue
+        if facet.get("votes"):
+            raise ConfigError("Votes are in no table of TAP; use exod query or the API.")
         is_latitude = facet["column"] == "#latitude"
         name = _latitude() if is_latitude else quoted(facet["column"])
         if facet["kind"] == "codes":

@@ -37,12 +37,21 @@ class Ballot:
         The archive.
     controls : dict of int to str
         Sources whose answer is known, real or artefact.
+    served : bool
+        Whether it is of a server, which goes on without votes that cannot be read, names them, and
+        copies many votes to one file.
     """
 
-    def __init__(self, archive: Archive, controls: Mapping[int, str] | None = None) -> None:
-        self._archive = archive
+    def __init__(
+        self,
+        archive: Archive,
+        controls: Mapping[int, str] | None = None,
+        *,
+        served: bool = True,
+    ) -> None:
+        self._archive, self._served = archive, served
         self.controls = dict(controls or {})
-        self._log = VoteLog(archive.store, tolerant=True)
+        self._log = VoteLog(archive.store, tolerant=served)
         self._lock = RLock()
         self._version, self._tally = "", VoteTally.of_nothing()
         self._judged: tuple[tuple[int, str], Judged] | None = None
@@ -61,12 +70,17 @@ class Ballot:
                 version, lineage = lineage_of(self._archive)
                 self._version, self._tally = version, VoteTally(lineage)
             self._tally.add(self._log.since(self._tally.n_events))
-            if self._log.n_single > COPIED_AT_ONCE:
+            if self._served and self._log.n_single > COPIED_AT_ONCE:
                 self._log.n_single = 0
                 # It is for the next start; where there is no room for it, votes count all the same.
                 with suppress(ArchiveError):
                     self._log.compact()
             return self._tally
+
+    @property
+    def n_events(self) -> int:
+        """How many votes there are, and votes taken back."""
+        return self.tally().n_events
 
     @property
     def lock(self) -> AbstractContextManager[bool]:

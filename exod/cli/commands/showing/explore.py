@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from exod.cli.app import app, out
 from exod.cli.options import Archive_, Scheduler, Storage, Workers, storage_options
 from exod.errors import ConfigError, plural
+
+if TYPE_CHECKING:
+    from exod.web.voting.people import Door, ProxyDoor
 
 _HERE = ("127.0.0.1", "localhost", "::1")
 
@@ -25,6 +28,17 @@ def explore(
     allow_host: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="A name by which it may be asked; repeatable."),
+    ] = None,
+    users: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Who may come in, as `exod users` writes it."),
+    ] = None,
+    proxy_header: Annotated[
+        str, typer.Option(metavar="NAME", help="Header in which a proxy says who asks.")
+    ] = "",
+    proxy: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ADDRESS", help="Address or network of that proxy; repeatable."),
     ] = None,
     public: Annotated[
         bool, typer.Option("--public", help="Nothing can be changed: no votes, no SAMP.")
@@ -57,6 +71,9 @@ def explore(
 
     Example: `exod explore results --photons recorded`
 
+    For a team, with names and passwords: `exod explore results --host 0.0.0.0 --allow-host
+    exod.example.org --users people.txt`
+
     With the workers of a cluster on the page of runs: `exod explore results --scheduler
     tcp://host:8786`
     """
@@ -65,11 +82,19 @@ def explore(
     from exod.stages.derive.verdicts import read_controls
     from exod.stages.explore.making import make_explorer
 
-    if host not in _HERE and not public:
+    if public and (users or proxy_header):
+        raise ConfigError("--public is for everybody; give it, or --users or --proxy-header.")
+    if users and proxy_header:
+        raise ConfigError("Names come from --users or from --proxy-header, not from both.")
+    if proxy and not proxy_header:
+        raise ConfigError("--proxy is of a --proxy-header, which is not given.")
+    if host not in _HERE and not (public or users or proxy_header):
         raise ConfigError(
-            f"At {host} anybody in the network could vote; give --public, with which nothing can "
-            f"be changed, or leave --host out and come through an SSH tunnel."
+            f"At {host} anybody in the network could vote; give --users FILE, with names and "
+            f"passwords, or --public, with which nothing can be changed, or leave --host out and "
+            f"come through an SSH tunnel."
         )
+    door = _door(users, proxy_header, proxy or [])
     if not make_only:
         _check_web()
     archive = open_archive(root, storage_options(storage))
@@ -90,12 +115,20 @@ def explore(
     # The page of runs shows a cluster that others search with too.
     cluster = scheduler if "://" in scheduler else ""
     answers = read_controls(controls, archive) if controls else {}
-    guard = make_app(archive, WebSettings((host, *(allow_host or ())), public, cluster, answers))
+    guard = make_app(archive, WebSettings((host, *(allow_host or ())), public, cluster, answers, door))
 
     def ready(address: str) -> None:
         out.print(f"Open {address} in a browser; Ctrl-C ends it.", soft_wrap=True)
 
     serve(guard, host, port, ready)
+
+
+def _door(users: Path | None, header: str, proxies: list[str]) -> Door | ProxyDoor | None:
+    from exod.web.voting.people import Door, ProxyDoor
+
+    if users:
+        return Door(users)
+    return ProxyDoor(header, proxies) if header else None
 
 
 def _check_web() -> None:

@@ -29,9 +29,9 @@ def publish(
     from exod.stages.explore.making import make_explorer
 
     try:
-        from exod.web.product import Product
         from exod.web.publishing import check_target
         from exod.web.publishing import publish as write_site
+        from exod.web.voting.facets import voted_product
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"The explorer needs {error.name}, which is not installed; run "
@@ -45,6 +45,6 @@ def publish(
         def told(name: str, done: int, total: int) -> None:
             status.update(f"Writing {name}, {done / 1e6:,.0f} of {total / 1e6:,.0f} MB")
 
-        made = write_site(Product(archive), to, replace=replace, on_file=told)
+        made = write_site(voted_product(archive), to, replace=replace, on_file=told)
     size = f"{made.n_bytes / 1e6:,.1f} MB"
     out.print(f"{to}: {plural(made.n_files, 'file')}, {size}, version {made.version}.")

@@ -43,6 +43,19 @@ export function meta() {
   return known;
 }
 
+let voted;
+
+/** Of each table the rows with votes, with their codes of the facets of votes. */
+export function votes(vetter) {
+  voted ??= ask(mode === "server" ? `api/v1/votes${vetter ? `?${new URLSearchParams({ vetter })}` : ""}` : "data/votes.json").then((answer) => answer.json());
+  return voted;
+}
+
+/** Ask for the votes again: there may be others. */
+export function forgetVotes() {
+  voted = undefined;
+}
+
 const files = new Map();
 
 async function open(name) {

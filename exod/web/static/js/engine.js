@@ -1,10 +1,11 @@
 // Counting what an address chooses: in the browser, from the index of a table as bytes, or, of very
 // large tables, on the server (`exod.web.counting`). Both agree to the last row.
 
-import { api, ask, columns, meta } from "./data.js";
+import { api, ask, columns, meta, votes } from "./data.js";
 import { mode } from "./site.js";
 import { rowsThatFulfil } from "./conditions.js";
 import { rowsAt } from "./rowblocks.js";
+import { vetter } from "./votes.js";
 
 export const MISSING = 255;
 
@@ -17,16 +18,33 @@ export const CONDITIONS = ["where", "cone", "obsid", "name"];
 const indexes = new Map();
 
 /** The index of a table: a Uint8Array a facet, flags, pixels of the sky. */
-export function indexOf(table) {
+export async function indexOf(table) {
   if (!indexes.has(table)) indexes.set(table, load(table));
-  return indexes.get(table);
+  const index = await indexes.get(table);
+  await addVotes(index);
+  return index;
+}
+
+/** The facets of votes, which change while the files stay, if those of the index are not the newest. */
+async function addVotes(index) {
+  const facets = index.about.facets.filter((facet) => facet.votes);
+  if (!facets.length) return;
+  const found = await votes(vetter());
+  if (index.votes === found) return;
+  index.votes = found;
+  for (const { name, others } of facets) {
+    const bytes = new Uint8Array(index.rows).fill(others);
+    found[index.table].row.forEach((row, place) => { bytes[row] = found[index.table][name][place]; });
+    index.bytes[name] = bytes;
+  }
 }
 
 async function load(table) {
   const about = (await meta()).tables[table];
-  const names = [...about.facets.map((facet) => facet.name), "flags", "hp6"];
+  const facets = about.facets.filter((facet) => !facet.votes);
+  const names = [...facets.map((facet) => facet.name), "flags", "hp6"];
   const found = about.rows ? await columns(`${table}.index.parquet`, names) : {};
-  const bytes = Object.fromEntries(about.facets.map(({ name }) => [name, Uint8Array.from(found[name] ?? [])]));
+  const bytes = Object.fromEntries(facets.map(({ name }) => [name, Uint8Array.from(found[name] ?? [])]));
   return {
     table, about, rows: about.rows, bytes,
     flags: Uint16Array.from(found.flags ?? []), pixels: Uint16Array.from(found.hp6 ?? []),
@@ -193,7 +211,7 @@ class BrowserCount {
 class ServerCount {
   constructor(table, about, state, found) {
     this.about = about;
-    this.state = { ...Object.fromEntries(state), table };
+    this.state = { ...Object.fromEntries(state), table, ...voter() };
     this.rows = found.rows;
     this.flagCounts = found.flags;
     this.counts = Object.fromEntries(about.facets.map((facet) => {
@@ -206,7 +224,7 @@ class ServerCount {
   }
 
   static async of(table, about, state) {
-    return new ServerCount(table, about, state, await api("facets", { ...Object.fromEntries(state), table }));
+    return new ServerCount(table, about, state, await api("facets", { ...Object.fromEntries(state), table, ...voter() }));
   }
 
   async histogram(x, y) {
@@ -229,6 +247,11 @@ class ServerCount {
         (await api("rows", { ...ask, columns: [...new Set(names)].join(","), offset: first, limit: last - first })).rows,
     };
   }
+}
+
+/** Who asks, so that the server knows whose votes are the own ones. */
+export function voter() {
+  return vetter() ? { vetter: vetter() } : {};
 }
 
 const PIXELS = 12 * 4 ** 6;

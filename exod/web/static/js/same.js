@@ -41,8 +41,10 @@ export function sameChoice() {
     const asked = query.toString();
     if (!element.open || shown === asked) return;
     shown = asked;
+    const address = new URL(location.href);
+    if (query.get("vetter")) address.searchParams.set("vetter", query.get("vetter"));
     const given = {
-      command: `exod query ARCHIVE --from-url '${location.href.replaceAll("'", "%27")}'`,
+      command: `exod query ARCHIVE --from-url '${address.href.replaceAll("'", "%27")}'`,
       python: mode === "server" ? pythonAnswer("export.parquet", asked) : `import exod\n\nrows = exod.rows_at("ARCHIVE", ${JSON.stringify(location.href)})`,
     };
     const found = mode === "server" ? await api("adql", query).catch((error) => ({ why: error.message })) : {};

@@ -13,6 +13,9 @@ export const mode = told("mode");
 /** What the server must be given to change something; empty if nothing can be changed. */
 export const token = told("token");
 
+/** Who is logged in; empty where there is no login. */
+export const login = told("vetter");
+
 /** The path of the present view, as `/source/12`, and its state. */
 export function here() {
   if (mode === "static") {

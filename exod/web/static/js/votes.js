@@ -1,8 +1,8 @@
 // Votes: who votes, what can be said of a source, and the panel in which it is said.
 
-import { api, tell } from "./data.js";
+import { api, forgetVotes, tell } from "./data.js";
 import { h, put } from "./dom.js";
-import { here, mode, token } from "./site.js";
+import { here, login, mode, token } from "./site.js";
 
 /** What a vote can say, with its key and a sign, so that it is not told by colour alone. */
 export const LABELS = [
@@ -22,7 +22,7 @@ export function closed() {
 
 /** The name under which this browser votes. */
 export function vetter() {
-  return localStorage.getItem("exod-vetter") || "";
+  return login || localStorage.getItem("exod-vetter") || "";
 }
 
 /** Ask for the name; `then` is called when there is one. */
@@ -44,6 +44,7 @@ export function nameForm(then) {
 export function castVote(source, label, more = {}) {
   const { path, state } = here();
   const view = `${path}?${state}`.slice(0, 2000);
+  forgetVotes();
   return tell("vetting", { vetter: vetter(), source, label, view, ...more });
 }
 

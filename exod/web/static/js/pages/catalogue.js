@@ -1,8 +1,8 @@
 // The catalogue: facets, sky, plots and the table, all showing what the address chooses.
 
 import { h, put } from "../dom.js";
-import { meta } from "../data.js";
-import { count, inWords } from "../engine.js";
+import { forgetVotes, meta } from "../data.js";
+import { count, inWords, voter } from "../engine.js";
 import { densityPlot } from "../density.js";
 import { facetList } from "../facets.js";
 import { exportButtons } from "../exports.js";
@@ -21,6 +21,7 @@ const COLUMNS = {
 let [parts, shownTable] = [null, ""];
 
 export async function show(main, state) {
+  if (mode === "server") forgetVotes();
   const { tables } = await meta();
   const table = tables[state.get("table")] ? state.get("table") : "sources";
   const about = tables[table];
@@ -81,7 +82,9 @@ export async function update(state) {
   put(parts.title, `${found.rows.toLocaleString("en")} of ${plural(about.rows, table.slice(0, -1))}`);
   parts.facets.update(found, state);
   chips(about, state);
-  parts.same.update(table, state, ...files(found, table, state));
+  // Whose votes are meant by the own ones is no part of the address of a page.
+  const told = new URLSearchParams({ ...Object.fromEntries(state), ...(state.get("mine") ? voter() : {}) });
+  parts.same.update(table, told, ...files(found, table, told));
   const sort = state.get("sort") || "-sigma_peak";
   await Promise.all([
     found.sky().then((counts) => parts.sky.update(counts)),

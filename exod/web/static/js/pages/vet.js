@@ -6,7 +6,7 @@ import { h, put } from "../dom.js";
 import { number, plural, sexagesimal, text } from "../format.js";
 import { curveOf, lightCurvePanel } from "../lightcurve.js";
 import { pythonAnswer, sameElsewhere } from "../same.js";
-import { base, change, here, href } from "../site.js";
+import { base, change, here, href, login } from "../site.js";
 import { LABELS, castVote, closed, nameForm, vetter, votePanel } from "../votes.js";
 
 const QUEUES = { unvoted: "not voted on", conflicts: "conflicts", least: "fewest votes", known: "known answers", similar: "most similar" };
@@ -42,7 +42,7 @@ export async function show(main, state) {
     h("div", { class: "bar" }, h("h1", {}, "Vetting"), queue, parts.left,
       h("form", { role: "search", onsubmit(event) { event.preventDefault(); find(search.value.trim()); } }, search),
       h("button", { type: "button", onclick: () => help.showModal() }, "Keys ", h("kbd", {}, "?")),
-      h("span", { class: "quiet" }, `as ${vetter()} `, h("button", { type: "button", class: "quiet", onclick: rename }, "change"))),
+      h("span", { class: "quiet" }, `as ${vetter()} `, !login && h("button", { type: "button", class: "quiet", onclick: rename }, "change"))),
     parts.problem, parts.said, parts.known, parts.body, agreementOf(), help);
   asked = null;
   await update(state);
