@@ -175,7 +175,9 @@ class VotedProduct(Product):
     @property
     def tag(self) -> str:
         """As of the product; another one after each vote."""
-        return f"{self._plain.tag}-{self._facets.n_events}-{self._vetter.encode().hex()}"
+        n_events = self._facets.n_events
+        own = f"-{n_events}-{self._vetter.encode().hex()}"
+        return f"{self._plain.tag}{own if n_events else ''}"
 
     @property
     def votes(self) -> dict[str, Any]:

@@ -55,6 +55,18 @@ def test_a_queue_is_voted_on_with_keys(visitor, explored: Archive) -> None:
     page.keyboard.press("?")
     expect(page.get_by_role("dialog")).to_be_visible()
     page.keyboard.press("Escape")
+    page.select_option("select[aria-label=Queue]", "similar")
+    page.wait_for_url("**like=*")
+    visitor.wait()
+    expect(page.locator(".vetting h2 a")).not_to_have_text(first)
+    page.locator("nav a", has_text="Catalogue").click()
+    visitor.wait()
+    facet = page.locator("[data-facet=verdict]")
+    expect(facet).to_contain_text("open 1")
+    page.locator("[data-facet=mine] label", has_text="none").click()
+    expect(page.locator(".chips")).to_contain_text("My vote: none")
+    page.locator("summary", has_text="The same elsewhere").click()
+    expect(page.locator(".same")).to_contain_text("mine=4&vetter=Ada")
     own = [row for row in log.rows().to_pylist() if row["vetter"] == "Ada"]
     assert [(row["label"], row["region_num"]) for row in own] == [
         ("real", number),

@@ -27,7 +27,7 @@ OPERATIONS = {
         "get runs",
     ),
     *("get runs/events", "get vetting/state", "get vetting/queue", "get vetting/agreement"),
-    *("get vetting/export.{ending}", "post vetting", "post samp"),
+    *("get vetting/export.{ending}", "get votes", "post vetting", "post samp"),
 }
 FACTS = {"number": "region_num", "detid": "detid", "obsid": "obsid"}
 
