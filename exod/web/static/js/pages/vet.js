@@ -132,7 +132,7 @@ async function draw() {
     return;
   }
   panel = votePanel(source, { keys: true, onVote: (label, before) => onVote(about, label, before) });
-  put(parts.body, h("div", {}, h("h2", {}, h("a", { href: href(`/source/${source}`) }, about.srcid), " ", h("span", { class: "quiet small" }, `${at + 1} of ${numbers.length} `, h("a", { href: href("/vet", { queue: "similar", like: source }) }, "vet those most like it"))), curves(about, detections, frames, clocks)),
+  put(parts.body, h("div", {}, h("h2", {}, h("a", { href: href(`/source/${source}`) }, about.srcid), " ", h("span", { class: "quiet small" }, `${at + 1} of ${numbers.length}`)), h("p", { class: "small" }, h("a", { href: href("/vet", { queue: "similar", like: source }) }, "vet those most like it")), curves(about, detections, frames, clocks)),
     h("aside", {}, panel.element, facts(about)));
   if (numbers[at + 1] !== undefined) read(numbers[at + 1]).catch(() => {});
   await panel.refresh();
