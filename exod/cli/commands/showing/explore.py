@@ -115,7 +115,9 @@ def explore(
     # The page of runs shows a cluster that others search with too.
     cluster = scheduler if "://" in scheduler else ""
     answers = read_controls(controls, archive) if controls else {}
-    guard = make_app(archive, WebSettings((host, *(allow_host or ())), public, cluster, answers, door))
+    guard = make_app(
+        archive, WebSettings((host, *(allow_host or ())), public, cluster, answers, door)
+    )
 
     def ready(address: str) -> None:
         out.print(f"Open {address} in a browser; Ctrl-C ends it.", soft_wrap=True)
