@@ -24,6 +24,11 @@ from exod.schemas.facets import BINS, MISSING
 _BINS: Final = re.compile(r"(\d{1,2})-(\d{1,2})")
 _CODES: Final = re.compile(r"\d{1,3}(\.\d{1,3})*")
 
+_OTHER_PAGES: Final = re.compile(
+    r"/(source|name|detection|obs)/|/(compare|runs|columns|about|api|openapi\.json)/?$"
+)
+"""Addresses of pages that do not show what is chosen; statistics and vetting do."""
+
 TABLES: Final = ("sources", "detections")
 
 
@@ -117,7 +122,7 @@ def state_of(address: str) -> tuple[str, dict[str, str]]:
         path, _, query = parts.fragment.partition("?")
     state = dict(parse_qsl(query))
     table = state.pop("table", TABLES[0])
-    if table not in TABLES or re.search(r"/(source|name|detection|obs)/", path):
+    if table not in TABLES or _OTHER_PAGES.search(path):
         raise ConfigError(
             f"{address!r} is not the address of a catalogue's page, as "
             f"http://127.0.0.1:8765/?table=detections&sigma=14-63."

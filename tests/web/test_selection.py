@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
+import pandas as pd
 import pytest
+from helpers.explored_states import chosen, states
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
+from exod.archive import Archive
 from exod.errors import ConfigError
+from exod.web.counting import rows_at
 from exod.web.product import Product
-from exod.web.selection import selection
+from exod.web.selection import TABLES, selection, state_of
 
 WRONG = {
     "sigma": ("5", "7-3", "0-64", "-1-4", "a-b", "1-2;DROP", "1-2 OR 1=1"),
@@ -50,3 +58,54 @@ def test_text_of_an_address_is_never_a_statement(client: TestClient) -> None:
 def test_what_pages_keep_in_an_address_is_not_looked_at(client: TestClient) -> None:
     plain = client.get("/api/v1/facets").json()
     assert client.get("/api/v1/facets?x=hr&y=sigma&sel=3").json() == plain
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
+PLACES = (
+    "http://127.0.0.1:8765/",
+    "http://[::1]:1/stats",
+    "https://a.example/x/#/",
+    "file:///s/#/",
+)
+
+
+@given(
+    state=st.dictionaries(TEXTS.filter(lambda name: name != "table"), TEXTS, max_size=5),
+    table=st.sampled_from(TABLES),
+    place=st.sampled_from(PLACES),
+)
+def test_whatever_an_address_says_is_read_from_it(
+    state: dict[str, str], table: str, place: str
+) -> None:
+    assert state_of(f"{place}?{urlencode({'table': table, **state})}") == (table, state)
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data(), table=st.sampled_from(TABLES), place=st.sampled_from(PLACES))
+def test_an_address_gives_the_rows_of_its_page(
+    explored: Archive,
+    product: Product,
+    frames: dict[str, pd.DataFrame],
+    data: st.DataObject,
+    table: str,
+    place: str,
+) -> None:
+    about, rows = product.about(table), frames[table]
+    sort = data.draw(st.sampled_from(["", "dec_deg", "-sigma_peak", "-srcid"]))
+    state = data.draw(states(about)) | ({"sort": sort} if sort else {})
+    query = urlencode({"table": table, **state, "x": "hr", "sel": "3"})
+    found = rows_at(explored.root, f"{place}?{query}")
+    expected = rows[chosen(rows, about, state)]
+    if sort:
+        order = [sort.removeprefix("-"), about["key"]]
+        way = [not sort.startswith("-"), True]
+        expected = expected.sort_values(order, ascending=way, na_position="last")
+    assert found[about["key"]].tolist() == expected[about["key"]].tolist()
+    assert list(found.columns) == [name for name in rows.columns if not name.startswith("i.")]
+
+
+@pytest.mark.parametrize("page", ["source/3", "detection/x", "obs/0", "runs", "compare", "about"])
+def test_addresses_of_other_pages_are_refused(page: str) -> None:
+    for place in PLACES[:3]:
+        with pytest.raises(ConfigError, match="not the address of a catalogue"):
+            state_of(f"{place.removesuffix('stats')}{page}?sigma=1-2")
