@@ -24,7 +24,8 @@ from exod.web.voting.facets import VoteFacets
 from exod.web.voting.people import Door, ProxyDoor
 
 ROUTES: Final = (
-    *("catalogue", "single", "files", "exports", "runs", "vetting", "samp", "vo", "tap", "pages"),
+    *("catalogue", "single", "searched", "files", "exports", "runs", "vetting", "samp", "vo"),
+    *("tap", "pages"),
 )
 """The modules of `exod.web.routes`; pages come last, since they answer for every other address."""
 

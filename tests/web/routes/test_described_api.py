@@ -22,6 +22,8 @@ OPERATIONS = {
     *(
         "get cutouts/{number}.png",
         "get obs/{obsid}",
+        "get obs/{obsid}/search",
+        "get obs/{obsid}/images/{runid}",
         "get lineage",
         "get export.{kind}",
         "get runs",
@@ -29,7 +31,7 @@ OPERATIONS = {
     *("get runs/events", "get vetting/state", "get vetting/queue", "get vetting/agreement"),
     *("get vetting/export.{ending}", "get votes", "post vetting", "post samp"),
 }
-FACTS = {"number": "region_num", "detid": "detid", "obsid": "obsid"}
+FACTS = {"number": "region_num", "detid": "detid", "obsid": "obsid", "runid": "runid"}
 
 few = settings(
     max_examples=6,

@@ -5,6 +5,7 @@ import { meta, rowsWhere } from "../data.js";
 import { plural, text } from "../format.js";
 import { outside } from "../links.js";
 import { pythonRows, sameElsewhere } from "../same.js";
+import { searchedPanels } from "../searched.js";
 import { href } from "../site.js";
 
 const RUN = ["runid", "t_bin", "e_lo", "e_hi", "n_frames", "n_events", "n_bti", "n_bccd", "n_peak_cells", "n_eclipse_cells", "n_regions", "false_peaks", "n90", "seconds", "notes"];
@@ -16,6 +17,7 @@ export async function show(main, state, obsid) {
   const read = (name) => rowsWhere(`${name}.parquet`, "obsid", obsid);
   const [[observation], exposures, runs, detections] = await Promise.all(["observations", "exposures", "runs", "detections"].map(read));
   if (!observation && !exposures.length) throw new Error(`The archive has no results of observation ${obsid}.`);
+  const search = await searchedPanels(obsid, runs);
   const columns = new Map(about.tables.detections.columns.map((column) => [column.name, column]));
   const facts = Object.entries(observation ?? {}).filter(([name]) => !["obsid", "target"].includes(name));
   put(main,
@@ -25,7 +27,8 @@ export async function show(main, state, obsid) {
         list("Detections", detections, DETECTION, columns, {
           detid: (row) => href(`/detection/${encodeURIComponent(row.detid)}`), srcid: (row) => href(`/source/${row.region_num}`),
         }),
-        list("Runs", runs, RUN, columns), list("Exposures", exposures, EXPOSURE, columns),
+        search.field, search.rates,
+        list("Runs", runs, RUN, columns), list("Exposures", exposures, EXPOSURE, columns), search.hot,
         sameElsewhere({
           command: `exod query ARCHIVE --table detections --obsid ${obsid}`,
           python: pythonRows("detections", "obsid", obsid),
@@ -35,6 +38,7 @@ export async function show(main, state, obsid) {
         h("section", { class: "panel", "aria-label": "What is known" }, h("h2", {}, "What is known"),
           h("dl", {}, facts.map(([name, value]) => [h("dt", {}, name), h("dd", {}, text(value, name.startsWith("ra") || name.startsWith("dec") ? "deg" : ""))])),
           h("p", {}, h("a", { href: href("/", { table: "detections", obsid }) }, "Its detections in the catalogue"))),
+        search.outcome,
         observation && h("section", { class: "panel", "aria-label": "Elsewhere" }, h("h2", {}, "Elsewhere"),
           h("ul", { class: "links" }, outside(observation.ra_pnt, observation.dec_pnt, 900, obsid).map(([name, address]) =>
             h("li", {}, h("a", { href: address, target: "_blank", rel: "noopener noreferrer" }, name))))))));
