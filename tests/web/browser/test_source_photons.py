@@ -127,8 +127,56 @@ def test_the_movie_stops_for_those_who_want_less_motion(chromium, address, photo
     moment.focus()
     moment.press("End")
     expect(moment).to_have_value("400")
+    movie.get_by_label("What the image shows").select_option("residual")
+    expect(movie).to_contain_text("than expected")
+    expect(movie.locator(".shadekey")).to_contain_text("−")
+    # A light curve that was searched is pointed at: its clock is that of the photons.
+    curve = page.get_by_role("group", name="Light curve").first.locator(".u-over")
+    curve.scroll_into_view_if_needed()
+    box = curve.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 3, box["y"] + 30)
+    expect(moment).not_to_have_value("400")
+    labels = page.locator("details summary", has_text="Values")
+    for place in range(labels.count()):
+        labels.nth(place).click()
+    heads = page.locator("th", has_text="seconds from MJD").all_inner_texts()
+    assert len(heads) > 1
+    assert len(set(heads)) == 1
     assert barriers(page) == []
     page.close()
+
+
+def test_hardness_before_during_and_after_the_event(chromium, address, near, photons):
+    number, rows = richest(photons)
+    with Product(near).opened("detections.parquet") as source:
+        own = pd.read_parquet(source).query("region_num == @number")
+    best = own.loc[own[["sigma_peak", "sigma_eclipse"]].max(axis=1).idxmax()]
+    page = chromium.new_page()
+    page.goto(f"{address}source/{number}?radius=60&elo=5")
+    page.wait_for_selector("body[data-ready=yes]")
+    shown = page.locator("table[data-chart=hardness] tbody tr").evaluate_all(
+        "rows => rows.map(row => [...row.children].map(cell => cell.textContent))"
+    )
+    page.goto(f"{address}obs/{best['obsid']}")
+    page.wait_for_selector("body[data-ready=yes]")
+    exposures = near.observation(best["obsid"], "rates")["rates"]["expid"].nunique()
+    assert page.locator("svg.rates").count() == exposures > 0
+    field = page.get_by_role("region", name="Field", exact=True)
+    box = field.locator("canvas").bounding_box()
+    with Product(near).opened("runs.parquet") as source:
+        runs = pd.read_parquet(source).set_index("runid")
+    run = field.get_by_label("Run of the image").input_value()
+    wide, high = (runs.loc[run, f"{axis}_hi"] - runs.loc[run, f"{axis}_lo"] for axis in "xy")
+    assert box["height"] / box["width"] == pytest.approx(high / wide, rel=0.02)
+    assert barriers(page) == []
+    page.close()
+    rows = rows[(rows["pi"] >= 200) & (rows["pi"] < 12000)]
+    rows = rows[np.hypot(rows["dx"], rows["dy"]) <= 1200]
+    when = np.digitize(rows["time"], [best["t_start"], best["t_stop"]])
+    for place, (name, soft, hard, _) in enumerate(shown):
+        inside = rows[when == place]
+        assert name == ("before", "during", "after")[place]
+        assert (int(soft), int(hard)) == ((inside["pi"] < 2000).sum(), (inside["pi"] >= 2000).sum())
 
 
 def test_likes_and_history_are_on_the_page(visitor, product):

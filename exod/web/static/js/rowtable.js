@@ -11,6 +11,7 @@ const BLOCK = 32;
 export function rowTable(about, table, shownColumns, onSelect) {
   const wanted = [...new Set([...shownColumns, table === "sources" ? "region_num" : "detid"])];
   const body = h("tbody", {});
+  const types = new Map(about.columns.map(({ name, type }) => [name, type]));
   const units = new Map(about.columns.map(({ name, unit }) => [name, unit]));
   const [above, below] = [h("tr", { "aria-hidden": "true" }), h("tr", { "aria-hidden": "true" })];
   const heads = shownColumns.map((name) => {
@@ -59,7 +60,7 @@ export function rowTable(about, table, shownColumns, onSelect) {
   function line(row, number) {
     const cells = shownColumns.map((name, place) => {
       const value = text(row[name], units.get(name));
-      const numeric = typeof row[name] === "number" || typeof row[name] === "bigint";
+      const numeric = !["string", "bool"].includes(types.get(name));
       return h("td", { class: numeric ? "number" : null }, place === 0 ? h("a", { href: address(row) }, value) : value);
     });
     return h("tr", { class: number === selected ? "selected" : null, onclick: () => { selected = number; onSelect?.(row); draw(); } }, cells);

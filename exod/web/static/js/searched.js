@@ -69,7 +69,9 @@ async function fieldPanel(obsid, names, runs) {
   if (!names.length) return [];
   const about = new Map(runs.map((run) => [run.runid, run]));
   const title = (name) => (about.has(name) ? `${about.get(name).e_lo}–${about.get(name).e_hi} keV, ${about.get(name).t_bin} s` : name);
-  const usual = names.reduce((best, name) => ((about.get(name)?.n_events ?? 0) > (about.get(best)?.n_events ?? -1) ? name : best), names[0]);
+  // The run with most regions, and among those the one with most photons.
+  const strength = (name) => Number(about.get(name)?.n_regions ?? 0) + Number(about.get(name)?.n_events ?? 0) / 1e9;
+  const usual = names.reduce((best, name) => (strength(name) > strength(best) ? name : best), names[0]);
   const choice = h("select", { "aria-label": "Run of the image", onchange: () => read().catch((error) => put(words, error.message)) }, names.map((name) => h("option", { value: name, selected: name === usual }, title(name))));
   const canvas = h("canvas", { role: "img", class: "field", "aria-label": "The field" });
   const [words, key] = [h("p", { class: "quiet small" }), shadeKey()];
@@ -95,12 +97,17 @@ async function fieldPanel(obsid, names, runs) {
     const context = canvas.getContext("2d");
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     const largest = found.counts.reduce((most, one) => Math.max(most, one), 1);
-    const shade = shades(largest + 1);
-    key.show(largest);
+    const filled = found.counts.filter(Boolean).sort((one, other) => one - other);
+    // The background would be as bright as sources if colours began with a single count.
+    const least = filled[Math.floor(filled.length / 5)] ?? 1;
+    const shade = shades(largest + 1, least + 1);
+    key.show(largest, false, least);
     found.counts.forEach((count, place) => {
       if (!count) return;
       context.fillStyle = shade(count + 1);
-      context.fillRect((place % found.columns) * cell, top(Math.floor(place / found.columns) + 1), cell + 0.5, cell + 0.5);
+      const [column, row] = [place % found.columns, Math.floor(place / found.columns)];
+      const [left, upper] = [Math.floor(column * cell), Math.floor(top(row + 1))];
+      context.fillRect(left, upper, Math.floor((column + 1) * cell) - left, Math.floor(top(row)) - upper);
     });
     context.strokeStyle = colour("--vermilion");
     context.fillStyle = colour("--vermilion");
@@ -112,7 +119,7 @@ async function fieldPanel(obsid, names, runs) {
     }
     const told = `${plural(found.counts.reduce((sum, one) => sum + one, 0), "count")} in cells of ${number(found.size_arcsec, 3)}″, ${plural(found.regions.length, "region")}`;
     canvas.setAttribute("aria-label", `The field: ${told}. The table of detections has all regions.`);
-    put(words, `${told}: boxes with the last part of their detid; click one for its page. North is up, east to the left.`);
+    put(words, `${told}${found.regions.length ? ": boxes with the last part of their detid; click one for its page" : ""}. North is up, east to the left.`);
   }
 
   const labelOf = ({ detid }) => detid.slice(detid.lastIndexOf("_") + 1);

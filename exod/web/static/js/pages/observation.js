@@ -12,6 +12,9 @@ const RUN = ["runid", "t_bin", "e_lo", "e_hi", "n_frames", "n_events", "n_bti", 
 const EXPOSURE = ["filename", "instrument", "expid", "submode", "filter", "used", "reason", "n_rows", "n_selected", "n_hot_pixels"];
 const DETECTION = ["detid", "srcid", "ra_deg", "dec_deg", "kind", "t_bin", "sigma_peak", "sigma_eclipse", "duration", "t_start_utc"];
 
+/** Rows of a table that is not cut. */
+const MANY = 12;
+
 export async function show(main, state, obsid) {
   const about = await meta();
   const read = (name) => rowsWhere(`${name}.parquet`, "obsid", obsid);
@@ -46,11 +49,11 @@ export async function show(main, state, obsid) {
 
 function list(title, rows, names, columns, links = {}) {
   return h("section", { "aria-label": title }, h("h2", {}, plural(rows.length, title.slice(0, -1).toLowerCase())),
-    rows.length > 0 && h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `Table of ${title.toLowerCase()}` },
+    rows.length > 0 && h("div", { class: rows.length > MANY ? "scroll values" : "scroll", tabindex: 0, role: "region", "aria-label": `Table of ${title.toLowerCase()}` },
       h("table", {}, h("thead", {}, h("tr", {}, names.map((name) => h("th", { scope: "col", title: columns.get(name)?.description }, name)))),
         h("tbody", {}, rows.map((row) => h("tr", {}, names.map((name) => {
           const value = text(row[name], columns.get(name)?.unit);
-          const isNumber = typeof row[name] === "number" || typeof row[name] === "bigint";
+          const isNumber = rows.some((one) => ["number", "bigint"].includes(typeof one[name]));
           return h("td", { class: isNumber ? "number" : ["reason", "notes"].includes(name) ? null : "whole" }, links[name] ? h("a", { href: links[name](row) }, value) : value);
         })))))));
 }
