@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
+from astropy.units import UnitsWarning
 
 from exod.catalogue.hats import INDEX, MARGIN_ARCSEC, Collection, Written
 from exod.sky.healpix import DEEPEST
@@ -69,9 +71,12 @@ def _surround(collection: Collection, name: str, written: Sequence[Written]) -> 
             path.parent.mkdir(parents=True, exist_ok=True)
             pq.write_metadata(collection.schema, path.path)
     units, ucds, meanings = _described(collection)
-    write_voparquet_in_common_metadata(
-        folder, field_units=units, field_ucds=ucds, field_descriptions=meanings
-    )
+    with warnings.catch_warnings():
+        # VOUnit would rather have no erg, in which all X-ray catalogues have their fluxes.
+        warnings.simplefilter("ignore", UnitsWarning)
+        write_voparquet_in_common_metadata(
+            folder, field_units=units, field_ucds=ucds, field_descriptions=meanings
+        )
     info = PartitionInfo([HealpixPixel(order, pixel) for _, order, pixel, _ in written])
     info.write_to_file(folder / "partition_info.csv")
     kind: dict[str, Any] = {"catalog_type": "object", "skymap_order": SKYMAP_ORDER}

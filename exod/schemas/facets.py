@@ -105,6 +105,9 @@ _COMMON: Final = (
     Facet("duration", "duration|best_duration", "Duration, s", start=1, stop=1e5, log=True),
     Facet("excess", "excess|best_excess", "Excess, counts", start=1, stop=1e5, log=True),
     Facet("rate", "peak_rate|best_peak_rate", "Peak rate, ct/s", start=1e-3, stop=1e2, log=True),
+    Facet(
+        "flux", "flux_peak|best_flux_peak", "Peak flux, erg/cm²/s", start=1e-15, stop=1e-8, log=True
+    ),
     Facet("hr", "hr_event|best_hr_event", "Hardness ratio of the event", start=-1, stop=1),
     Facet("fap", "fap_obs", "False-alarm probability", start=1e-16, stop=1, log=True),
     Facet("date", "t_start_mjd|best_t_start_mjd", "Start, MJD", start=51_500, stop=64_300),
@@ -124,6 +127,7 @@ FACETS: Final = {"detections": _COMMON, "sources": (*_COMMON, *_OF_SOURCES)}
 
 SORTABLE: Final = (
     *("sigma_peak", "sigma_eclipse", "duration", "excess", "peak_rate", "hr_event", "fap_obs"),
+    "flux_peak",
     *("t_start_mjd", "pos_err_arcsec", "ra_deg", "dec_deg", "n_detections", "n_observations"),
 )
 """The columns, or those of the best detection, that the index has in single precision."""

@@ -26,7 +26,8 @@ _FIRST: Final = (
 )
 _MAIN: Final = (
     *("best_detid", "best_obsid", "best_kind", "best_t_bin", "best_e_lo", "best_e_hi"),
-    *("best_t_start_mjd", "best_duration", "best_excess", "best_peak_rate", "best_hr_event"),
+    *("best_t_start_mjd", "best_duration", "best_excess", "best_peak_rate", "best_flux_peak"),
+    "best_hr_event",
     *("sigma_peak", "sigma_eclipse", "fap_obs"),
 )
 

@@ -85,6 +85,12 @@ function head(source, numbers) {
     step(before, "← previous", "prev"), step(after, "next →", "next"));
 }
 
+function fluxText(source) {
+  if (!Number.isFinite(source.best_flux_peak)) return source.best_flux_note || "–";
+  const band = `${number(source.best_e_lo)}–${number(source.best_e_hi)} keV`;
+  return `at most ${number(source.best_flux_peak, 3)} erg/cm²/s, ${number(source.best_fluence, 3)} erg/cm² in all (${band}, absorbed)`;
+}
+
 function facts(source, detections, about) {
   const [l, b] = galactic(source.ra_deg, source.dec_deg);
   const copy = (value) => h("button", { type: "button", class: "quiet copy", "aria-label": `Copy ${value}`, onclick: () => navigator.clipboard?.writeText(value) }, "copy");
@@ -99,6 +105,7 @@ function facts(source, detections, about) {
     ["best detection", h("a", { href: href(`/detection/${encodeURIComponent(source.best_detid)}`) }, source.best_detid)],
     ["event", `${text(source.best_kind)} of ${number(source.best_duration, 3)} s, ${number(source.best_excess, 3)} counts above what was expected`],
     ["significance", `peak ${number(source.sigma_peak ?? source.best_lc_sigma_max_B_peak, 3)}σ, eclipse ${number(source.sigma_eclipse ?? source.best_lc_sigma_max_B_eclipse, 3)}σ`],
+    ["flux of event", fluxText(source)],
     ["hardness of event", interval(source.best_hr_event, source.best_hr_event_lo, source.best_hr_event_hi)],
     ["hardness, all", interval(source.best_hr, source.best_hr_lo, source.best_hr_hi)],
   ];
