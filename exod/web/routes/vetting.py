@@ -138,4 +138,4 @@ def vote(ballot: BallotNow, product: ProductNow, request: Request, given: Vote) 
     if given.seconds is not None:
         more["seconds"] = given.seconds
     event = ballot.vote(product, vetter, given.source, given.label, **more)
-    return {"event": event, **ballot.of_source(vetter, given.source)}
+    return {"event": event, **ballot.of_source(vetter, given.source, refresh=False)}

@@ -57,13 +57,15 @@ class Ballot:
         self._judged: tuple[tuple[int, str], Judged] | None = None
         self._detections: tuple[str, np.ndarray, pa.ChunkedArray] | None = None
 
-    def tally(self) -> VoteTally:
+    def tally(self, *, refresh: bool = True) -> VoteTally:
         """What vetters think now; to be read while `lock` is held.
 
         Only events that are new are read and counted; all of them, if sources were made anew.
+        Without `refresh` no new ones are looked for: just before a vote they were.
         """
         with self._lock:
-            self._log.refresh()
+            if refresh:
+                self._log.refresh()
             pointer = self._archive.derived("unique")
             version = pointer.version if pointer else ""
             if version != self._version or not version:
@@ -129,10 +131,10 @@ class Ballot:
             )
         return str(detids[place].as_py() or "")
 
-    def of_source(self, vetter: str, number: int) -> dict[str, Any]:
+    def of_source(self, vetter: str, number: int, *, refresh: bool = True) -> dict[str, Any]:
         """The votes on a source: those of others, and a known answer, after the own one."""
         with self._lock:
-            tally = self.tally()
+            tally = self.tally(refresh=refresh)
             votes = tally.votes_on(number)
             decided = tally.decided.get(number)
         own = next((vote for vote in votes if vote.vetter == vetter), None)

@@ -41,6 +41,8 @@ def voted(explored: Archive, tmp_path_factory: pytest.TempPathFactory) -> Archiv
         VoteLog(archive.store).add(
             vetter, region_num=numbers[place], label=label, unique_version=version
         )
+    # Of a source that is no more, nothing is shown.
+    VoteLog(archive.store).add("ada", region_num=max(numbers) + 7, label="real")
     return archive
 
 
