@@ -155,6 +155,7 @@ def test_rows_are_sorted_and_lead_to_their_page(visitor, frames: dict[str, pd.Da
 def test_what_is_not_there_is_a_sentence(visitor) -> None:
     for view, ready, words in (
         ("/?sigma=9-2", "yes", "no range"),
+        ("/?where=sigma_peak > 1e9", "yes", "Nothing fulfils these conditions."),
         ("/source/99999", "error", "There is no"),
         ("/obs/0000000000", "error", "no results"),
         ("/nothing", "yes", "There is no"),

@@ -34,7 +34,7 @@ export function densityPlot(about, names, axes) {
     const [width, height] = inner();
     const [dx, dy] = [width / found.columns, height / found.rows];
     const shade = shades(found.largest);
-    key.show(Math.max(found.largest, 1));
+    key.show(found.largest);
     for (let row = 0; row < found.rows; row++) {
       for (let column = 0; column < found.columns; column++) {
         const count = found.counts[row * found.columns + column];

@@ -54,6 +54,10 @@ export function rowTable(about, table, shownColumns, onSelect) {
     if (ticket !== asked) return;
     above.style.height = `${first * HEIGHT}px`;
     below.style.height = `${(listed.length - last) * HEIGHT}px`;
+    if (!listed.length) {
+      put(body, h("tr", {}, h("td", { colspan: shownColumns.length, class: "quiet" }, about.rows ? "Nothing fulfils these conditions." : `The archive has no ${table}.`)));
+      return;
+    }
     put(body, above, found.map((row, number) => line(row, first + number)), below);
   }
 

@@ -34,6 +34,7 @@ export function differences(largest) {
 
 /** A key: `show(largest)` has the colours from `least` to it, `show(largest, true)` those of differences. */
 export function shadeKey() {
+  const element = h("span", { class: "shadekey small quiet" });
   const [low, bar, high] = [h("span", {}), h("span", { class: "ramp", "aria-hidden": "true" }), h("span", {})];
   let shown = [1];
   function show(largest, isDifference = false, least = 1) {
@@ -42,8 +43,11 @@ export function shadeKey() {
     const stops = Array.from({ length: 11 }, (_, step) => colour(isDifference ? step / 5 - 1 : 10 ** (step / 10)));
     bar.style.background = `linear-gradient(to right, ${(largest > least || isDifference ? stops : [stops[10], stops[10]]).join(", ")})`;
     low.textContent = isDifference ? `−${largest}` : String(least);
+    // Without a count there is nothing that colours could mean.
+    element.hidden = !isDifference && largest < 1;
     high.textContent = isDifference ? `+${largest}` : String(largest);
   }
   addEventListener("themechange", () => show(...shown));
-  return { element: h("span", { class: "shadekey small quiet" }, low, bar, high), show };
+  element.append(low, bar, high);
+  return { element, show };
 }

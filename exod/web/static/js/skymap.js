@@ -85,7 +85,7 @@ export function skyMap(onPixel) {
     let [largest, filled] = [0, 0];
     for (const found of counts) if (found) { largest = Math.max(largest, found); filled++; }
     const shade = shades(largest);
-    key.show(Math.max(largest, 1));
+    key.show(largest);
     // Few sources would be lost as single pixels: then each is a disc.
     const size = Math.max(width / 260, filled < 400 ? 5 : filled < 4000 ? 3 : 1.5);
     counts.forEach((found, pixel) => {

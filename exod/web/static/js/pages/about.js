@@ -26,7 +26,7 @@ export async function show(main) {
       h("table", {}, h("thead", {}, h("tr", {}, ["File", "Rows", "Size", "SHA-256"].map((text) => h("th", { scope: "col" }, text)))),
         h("tbody", {}, Object.entries(about.files).map(([name, file]) => h("tr", {},
           h("td", {}, h("a", { href: `${base}data/${name}`, download: name }, name)), h("td", { class: "number" }, file.rows.toLocaleString("en")),
-          h("td", { class: "number" }, size(file.bytes)), h("td", {}, h("code", {}, file.sha256 || "–"))))))),
+          h("td", { class: "number whole" }, size(file.bytes)), h("td", {}, h("code", {}, file.sha256 || "–"))))))),
     sameElsewhere({
       command: "exod explore ARCHIVE --make-only",
       python: `import pandas as pd\n\nabout = pd.read_json("${base}${mode === "server" ? "api/v1/meta" : "data/meta.json"}", typ="series")\nrows = pd.DataFrame(about["files"]).T`,

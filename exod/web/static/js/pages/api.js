@@ -28,6 +28,6 @@ function described({ path, method, operation }) {
   return h("section", { class: "panel", "aria-label": `${method} ${path}` },
     h("h3", {}, h("code", {}, `${method.toUpperCase()} ${path}`)),
     h("p", {}, operation.description ?? operation.summary ?? ""),
-    parameters.length > 0 && h("ul", {}, parameters.map((one) => h("li", {}, h("code", {}, one.name), one.required ? " (needed)" : "", one.schema?.default !== undefined ? `, otherwise ${one.schema.default}` : ""))),
+    parameters.length > 0 && h("ul", {}, parameters.map((one) => h("li", {}, h("code", {}, one.name), one.required ? " (needed)" : "", (one.schema?.default ?? "") !== "" ? `, otherwise ${one.schema.default}` : ""))),
     h("pre", { tabindex: 0 }, curl));
 }

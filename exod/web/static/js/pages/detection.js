@@ -28,7 +28,7 @@ export async function show(main, state, detid) {
     h("h2", {}, "Columns"),
     h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Columns of the detection" },
       h("table", {}, h("tbody", {}, tables.detections.columns.map((column) => h("tr", {},
-        h("th", { scope: "row" }, h("code", {}, column.name)), h("td", { class: "number" }, text(found[column.name], column.unit)), h("td", {}, column.unit), h("td", { class: "quiet" }, column.description)))))),
+        h("th", { scope: "row" }, h("code", {}, column.name)), h("td", {}, text(found[column.name], column.unit)), h("td", {}, column.unit), h("td", { class: "quiet" }, column.description)))))),
     sameElsewhere({
       command: `exod query ARCHIVE --table detections --where "detid == '${found.detid}'"`,
       python: pythonRows("detections", "detid", found.detid),
