@@ -6,9 +6,8 @@ archive holds. A value beyond the ends is in the first or the last bin.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 
@@ -83,17 +82,6 @@ class Facet:
         found = np.searchsorted(self.edges[1:-1], values, side="right").astype(np.uint8)
         found[np.isnan(values)] = MISSING
         return found
-
-    def coded(self, values: Sequence[Any], labels: Sequence[Any]) -> np.ndarray:
-        """The code of each value, its place among the labels; `MISSING` for others.
-
-        Examples
-        --------
-        >>> Facet("kind", "kind", "Kind", "codes").coded(["peak", None], ["eclipse", "peak"])
-        array([  1, 255], dtype=uint8)
-        """
-        codes = {label: code for code, label in enumerate(labels)}
-        return np.fromiter((codes.get(value, MISSING) for value in values), np.uint8, len(values))
 
 
 _COMMON: Final = (

@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from exod.schemas.arrays import EqualColumns, Floats
+from exod.schemas.arrays import EqualColumns, Floats, Indices, Mask
 from exod.schemas.explorer import N_SIMILAR
 from exod.vetting.features import Curves
 
@@ -63,57 +63,112 @@ def similarity_numbers(curves: Curves, events: CurveEvents) -> NDArray[np.float3
         Always finite; 0 is what is not known.
     """
     found = np.zeros((len(curves.t_bin), N_SIMILAR))
-    for number in range(len(found)):
-        own = slice(*curves.offsets[number : number + 2].tolist())
-        if own.stop > own.start:
-            found[number] = _numbers(curves, own, number, events)
+    there = np.diff(curves.offsets) > 0
+    if there.any():
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found[there] = _numbers(_Frames.of(curves, there), events.take(there))
     return np.nan_to_num(found, nan=0.0, posinf=0.0, neginf=0.0).astype(np.float32)
 
 
-def _numbers(curves: Curves, own: slice, number: int, events: CurveEvents) -> Floats:
-    t_bin = float(curves.t_bin[number])
-    n, mu = curves.n[own].astype(float), np.nan_to_num(curves.mu[own].astype(float))
-    excess = np.where(curves.bccd[own] | (mu <= 0), 0.0, n - mu)
-    edges = np.arange(len(n) + 1) * t_bin
-    start, stop = _event(excess, mu, t_bin, events.start[number], events.stop[number])
+@dataclass(frozen=True)
+class _Frames:
+    """The frames of several light curves, none of them empty, one after the other.
+
+    Attributes
+    ----------
+    first, size : int64 array, shape (n_curves,)
+        Where each begins, and how many frames it has.
+    t_bin : float64 array, shape (n_curves,)
+        Length of a frame.
+    mu, excess : float64 array, shape (n_frames,)
+        The expectation, and counts above it: 0 where a CCD was off or nothing is expected.
+    """
+
+    first: Indices
+    size: Indices
+    t_bin: Floats
+    mu: Floats
+    excess: Floats
+    curves: Curves
+
+    @classmethod
+    def of(cls, curves: Curves, there: Mask) -> _Frames:
+        mu = np.nan_to_num(curves.mu.astype(float))
+        excess = np.where(curves.bccd | (mu <= 0), 0.0, curves.n - mu)
+        first, size = curves.offsets[:-1][there], np.diff(curves.offsets)[there]
+        return cls(first, size, curves.t_bin[there].astype(float), mu, excess, curves)
+
+    def until(self, values: Floats, times: Floats) -> Floats:
+        """The sum of values of each light curve from its beginning to some times.
+
+        Parameters
+        ----------
+        values : float64 array, shape (n_frames,)
+        times : float64 array, shape (n_curves, n_times)
+            In seconds; before the beginning the sum is 0, after the end that of all frames.
+
+        Returns
+        -------
+        float64 array, shape (n_curves, n_times)
+        """
+        total = np.r_[0.0, np.cumsum(values)]
+        frames = np.clip(np.nan_to_num(times / self.t_bin[:, None]), 0, self.size[:, None])
+        whole = np.minimum(frames.astype(np.int64), self.size[:, None] - 1)
+        at = self.first[:, None] + whole
+        return total[at] - total[self.first][:, None] + (frames - whole) * values[at]
+
+    def outstanding(self) -> Indices:
+        """The frame of each light curve that stands out most, counted from its beginning."""
+        strength = np.nan_to_num(np.abs(self.excess) / np.sqrt(self.mu), posinf=0.0)
+        largest = np.repeat(np.maximum.reduceat(strength, self.first), self.size)
+        number = np.repeat(np.arange(len(self.first)), self.size)
+        at = np.flatnonzero(strength == largest)
+        _, earliest = np.unique(number[at], return_index=True)
+        return np.asarray(at[earliest] - self.first, np.int64)
+
+    def strongest(self, factors: Floats) -> Floats:
+        """How strong the largest Bayes factor of each is; its logarithm has three decades."""
+        finite = np.where(np.isfinite(factors), factors, 0.0)
+        largest = np.maximum.reduceat(finite, self.first)
+        return np.asarray(np.log10(1 + np.maximum(largest, 0.0)) / 2)
+
+
+def _numbers(frames: _Frames, events: CurveEvents) -> Floats:
+    start, stop = _event(frames, events)
     middle, length = (start + stop) / 2, stop - start
-    total = np.r_[0.0, np.cumsum(excess)]
-    window = middle + np.linspace(-WINDOW / 2, WINDOW / 2, N_SHAPE + 1) * length
-    shape = np.diff(np.interp(window, edges, total))
-    norm = float(np.sqrt((shape**2).sum()))
-    inside = np.interp(np.linspace(start, stop, N_SHAPE + 1), edges, total)
-    steps = np.diff(inside)
-    weight = float(np.abs(steps).sum())
+    steps_of = np.linspace(-WINDOW / 2, WINDOW / 2, N_SHAPE + 1)
+    window = middle[:, None] + steps_of * length[:, None]
+    shape = np.diff(frames.until(frames.excess, window), axis=1)
+    norm = np.sqrt((shape**2).sum(axis=1, keepdims=True))
+    within = start[:, None] + np.linspace(0, 1, N_SHAPE + 1) * length[:, None]
+    inside = frames.until(frames.excess, within)
+    steps = np.diff(inside, axis=1)
+    weight = np.abs(steps).sum(axis=1)
     phase = (np.arange(N_SHAPE) + 0.5) / N_SHAPE * 2 - 1
-    in_event = float(inside[-1] - inside[0])
-    expected = float(np.diff(np.interp([start, stop], edges, np.r_[0.0, np.cumsum(mu)]))[0])
+    in_event = inside[:, -1] - inside[:, 0]
+    expected = np.diff(frames.until(frames.mu, np.stack([start, stop], axis=1)), axis=1)[:, 0]
     others = [
         np.log10(length) / _DECADES,
-        np.log10(length / edges[-1]) / _DECADES,
-        np.nan_to_num(events.hardness[number]) / 2,
-        float((steps * phase).sum()) / weight if weight else 0.0,
-        _logarithm(curves.B_peak_log[own]),
-        _logarithm(curves.B_eclipse_log[own]),
-        np.sign(in_event) * np.log10(1 + abs(in_event) / expected) / 2 if expected else 0.0,
-        float(curves.bti[own].mean()) / 2,
+        np.log10(length / (frames.size * frames.t_bin)) / _DECADES,
+        np.nan_to_num(events.hardness) / 2,
+        _ratio((steps * phase).sum(axis=1), weight),
+        frames.strongest(frames.curves.B_peak_log),
+        frames.strongest(frames.curves.B_eclipse_log),
+        np.sign(in_event) * np.log10(1 + _ratio(np.abs(in_event), expected)) / 2,
+        np.add.reduceat(frames.curves.bti.astype(float), frames.first) / frames.size / 2,
     ]
-    return np.r_[shape / norm if norm else shape, others]
+    return np.column_stack([_ratio(shape, norm), *others])
 
 
-def _event(
-    excess: Floats, mu: Floats, t_bin: float, start: float, stop: float
-) -> tuple[float, float]:
-    """The event, a frame long at least."""
-    if not (np.isfinite(start) and np.isfinite(stop)):
-        with np.errstate(divide="ignore", invalid="ignore"):
-            outstanding = np.nan_to_num(np.abs(excess) / np.sqrt(mu), posinf=0.0)
-        frame = int(np.argmax(outstanding))
-        return frame * t_bin, (frame + 1) * t_bin
-    more = max(t_bin - (stop - start), 0.0) / 2
-    return start - more, stop + more
+def _ratio(above: Floats, below: Floats) -> Floats:
+    """Their ratio; 0 where it is divided by 0."""
+    return np.where(below != 0, above / below, 0.0)
 
 
-def _logarithm(factors: Floats) -> float:
-    """How strong the largest Bayes factor is: its logarithm has three decades of its own."""
-    finite = factors[np.isfinite(factors)]
-    return float(np.log10(1 + max(finite.max(), 0.0))) / 2 if len(finite) else 0.0
+def _event(frames: _Frames, events: CurveEvents) -> tuple[Floats, Floats]:
+    """The events, a frame long at least."""
+    frame = frames.outstanding() * frames.t_bin
+    more = np.maximum(frames.t_bin - (events.stop - events.start), 0.0) / 2
+    known = np.isfinite(events.start) & np.isfinite(events.stop)
+    start = np.where(known, events.start - more, frame)
+    return start, np.where(known, events.stop + more, frame + frames.t_bin)

@@ -10,15 +10,15 @@ from typing import Final
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from fastapi.staticfiles import StaticFiles
+from starlette.middleware.gzip import GZipMiddleware
 
 from exod import __version__
 from exod.archive import Archive
 from exod.errors import ArchiveError, ConfigError, ExodError, InputError, without_places
 from exod.scheduler.dashboard import ClusterView
 from exod.web.current import Current
-from exod.web.pages import STATIC
-from exod.web.security import Guard
+from exod.web.pages import PageFiles
+from exod.web.security import Application, Guard, Message, Receive, Send
 from exod.web.voting.ballot import Ballot
 from exod.web.voting.facets import VoteFacets
 from exod.web.voting.people import Door, ProxyDoor
@@ -78,7 +78,7 @@ def make_app(archive: Archive, settings: WebSettings | None = None) -> Guard:
         redoc_url=None,
         openapi_url="/openapi.json",
     )
-    guard = Guard(app, settings.hosts, door=settings.door)
+    guard = Guard(_Compressing(app), settings.hosts, door=settings.door)
     app.state.current, app.state.settings = Current(archive), settings
     app.state.token, app.state.ballot = guard.token, Ballot(archive, settings.controls)
     app.state.vote_facets = VoteFacets(app.state.ballot, with_own=not settings.public)
@@ -87,10 +87,25 @@ def make_app(archive: Archive, settings: WebSettings | None = None) -> Guard:
     for kind, status in _STATUS.items():
         app.add_exception_handler(kind, _sentence(status))
     app.add_exception_handler(RequestValidationError, _what_is_wrong)
-    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.mount("/static", PageFiles(), name="static")
     for name in ROUTES:
         app.include_router(import_module(f"exod.web.routes.{name}").router)
     return guard
+
+
+class _Compressing:
+    """Compresses the answers to questions about many rows; files are handed out as they are."""
+
+    PATHS: Final = tuple(f"/api/v1/{name}" for name in ("meta", "facets", "hist2d", "sky", "rows"))
+
+    def __init__(self, application: Application) -> None:
+        self._plain = application
+        self._compressed = GZipMiddleware(application, minimum_size=1000, compresslevel=3)
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Handle a request."""
+        wanted = scope["type"] == "http" and scope["path"] in self.PATHS
+        await (self._compressed if wanted else self._plain)(scope, receive, send)
 
 
 _STATUS: Final[dict[type[ExodError], int]] = {ConfigError: 400, InputError: 404, ArchiveError: 503}

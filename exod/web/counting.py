@@ -17,7 +17,7 @@ from exod.schemas.columns import Table
 from exod.schemas.conditions import unknown
 from exod.schemas.conditions.compiling import quoted
 from exod.schemas.facets import BINS, MISSING
-from exod.web.product import Product
+from exod.web.product import OWNER, Product
 from exod.web.selection import RowChoice, selection, state_of
 from exod.web.voting.facets import voted_product
 
@@ -30,7 +30,7 @@ EXPORTED_ROWS: Final = 20_000
 
 def count(product: Product, chosen: RowChoice) -> int:
     """The number of rows of a selection."""
-    with product.connected() as connection:
+    with product.counting() as connection:
         return int(_found(connection, chosen, "count(*)")[0][0])
 
 
@@ -45,18 +45,18 @@ def facet_counts(product: Product, chosen: RowChoice) -> dict[str, Any]:
     """
     about = product.about(chosen.table)
     facets = {}
-    with product.connected() as connection:
+    with product.counting() as connection:
         for name, size in _sizes(about):
             counts = [0] * (size + 1)
             for code, found in _grouped(connection, chosen, [f"i.{quoted(name)}"], name):
                 counts[size if code == MISSING else code] += found
             facets[name] = counts
-        bits = ", ".join(
-            f'count(*) FILTER ((i."flags" & {1 << bit}) <> 0)' for bit in range(len(about["flags"]))
-        )
-        flags = _found(connection, chosen, bits, "flags")[0]
+        flags = [0] * len(about["flags"])
+        for mask, number in _grouped(connection, chosen, ['i."flags"'], "flags"):
+            for bit in range(len(flags)):
+                flags[bit] += number if mask >> bit & 1 else 0
         found = _found(connection, chosen, "count(*)")[0][0]
-    return {"rows": found, "facets": facets, "flags": list(flags)}
+    return {"rows": found, "facets": facets, "flags": flags}
 
 
 def histogram(product: Product, chosen: RowChoice, x: str, y: str) -> list[list[int]]:
@@ -69,7 +69,7 @@ def histogram(product: Product, chosen: RowChoice, x: str, y: str) -> list[list[
     """
     sizes = dict(_sizes(product.about(chosen.table)))
     counts = np.zeros((sizes[y], sizes[x]), np.int64)
-    with product.connected() as connection:
+    with product.counting() as connection:
         found = _grouped(connection, chosen, [f"i.{quoted(name)}" for name in (y, x)])
     for row, column, number in found:
         if MISSING not in {row, column}:
@@ -79,7 +79,7 @@ def histogram(product: Product, chosen: RowChoice, x: str, y: str) -> list[list[
 
 def sky(product: Product, chosen: RowChoice) -> dict[str, list[int]]:
     """Rows by HEALPix pixel of order 6, nested: pixels that have any, and their counts."""
-    with product.connected() as connection:
+    with product.counting() as connection:
         found = sorted(_grouped(connection, chosen, ['i."hp6"']))
     return {"pixels": [pixel for pixel, _ in found], "counts": [number for _, number in found]}
 
@@ -87,7 +87,7 @@ def sky(product: Product, chosen: RowChoice) -> dict[str, list[int]]:
 def mask(product: Product, chosen: RowChoice) -> bytes:
     """Which rows are chosen, eight a byte, the first in the highest bit; in order of the files."""
     found = np.zeros(product.files[f"{chosen.table}.parquet"].rows, bool)
-    with product.connected() as connection:
+    with product.counting() as connection:
         for (number,) in _found(connection, chosen, f"i.{ROW}"):
             found[number] = True
     return np.packbits(found).tobytes()
@@ -97,15 +97,31 @@ def rows(
     product: Product, chosen: RowChoice, columns: list[str], limit: int, offset: int = 0
 ) -> list[dict[str, Any]]:
     """Some rows of a selection in their order, with null where a value is missing."""
-    shown = ", ".join(f"d.{quoted(name)}" for name in columns)
-    order = f"{chosen.sort or f'd.{ROW}'} LIMIT {limit} OFFSET {offset}"
+    numbers = row_numbers(product, chosen, limit, offset)
+    found = product.rows_at(f"{chosen.table}.parquet", numbers, columns).to_pylist()
+    return [dict(zip(row, in_json(row.values()), strict=True)) for row in found]
+
+
+def row_numbers(product: Product, chosen: RowChoice, limit: int, offset: int = 0) -> list[int]:
+    """The numbers of some rows of a selection in their order."""
+    source = chosen.source if chosen.quick_sort else chosen.joined
     words = (
-        *("SELECT", shown, "FROM", chosen.joined),
-        *("WHERE", chosen.condition(), "ORDER BY", order),
+        *("SELECT", f"i.{ROW}", "FROM", source, "WHERE", chosen.condition()),
+        *("ORDER BY", chosen.quick_sort or chosen.sort, f"LIMIT {limit} OFFSET {offset}"),
     )
-    with product.connected() as connection:
-        found = connection.execute(" ".join(words)).fetchall()
-    return [dict(zip(columns, in_json(row), strict=True)) for row in found]
+    with product.counting() as connection:
+        return [number for (number,) in connection.execute(" ".join(words)).fetchall()]
+
+
+def besides(product: Product, number: int) -> dict[str, int | None]:
+    """The numbers of the sources before and after one; None if there is none."""
+    words = (
+        f"SELECT max({OWNER}) FILTER ({OWNER} < {number:d}),",
+        f"min({OWNER}) FILTER ({OWNER} > {number:d}) FROM sources_index",
+    )
+    with product.counting() as connection:
+        before, after = connection.execute(" ".join(words)).fetchall()[0]
+    return {"before": before, "after": after}
 
 
 def in_json(values: Iterable[Any]) -> list[Any]:

@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import IO, Any
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
+from threading import Lock
+from typing import IO, Any, Final
+from weakref import finalize
 
 import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from exod.archive import Archive
 from exod.archive.derived import EXPLORER, Derived, DerivedFile, table_of
+from exod.archive.parquet import row_groups
 from exod.archive.parts import derived_pieces
 from exod.archive.questions.connection import connected
 from exod.errors import ArchiveError
 from exod.schemas.columns import Table
+from exod.schemas.conditions.compiling import quoted
+from exod.stages.explore.density import DENSITY, density_files
+
+KEPT_INDEX: Final = '(SELECT rowid AS "#row", * FROM "{} kept")'
+"""What follows FROM for the index of a table in memory."""
+
+OWNER: Final = "region_num"
+"""The column that tells the source of a row."""
 
 
 class Product:
@@ -48,6 +66,9 @@ class Product:
         self.files: Mapping[str, DerivedFile] = {
             f"{file.table.replace('_index', '.index')}.parquet": file for file in pointer.files
         }
+        self._lock, self._kept, self._readers = Lock(), ExitStack(), dict[str, _Reader]()
+        self._indexes: duckdb.DuckDBPyConnection | None = None
+        finalize(self, self._kept.close)
 
     @property
     def tag(self) -> str:
@@ -77,6 +98,19 @@ class Product:
             **summary,
         }
 
+    @property
+    def meta_text(self) -> bytes:
+        """The same as JSON."""
+        return json.dumps(self.meta, allow_nan=False).encode()
+
+    @cached_property
+    def density(self) -> Mapping[str, bytes]:
+        """The files of the HiPS of the sources, by their place in its folder."""
+        with self.opened("sky.parquet") as source, pq.ParquetFile(source) as file:
+            tiles = pa.Table.from_batches(row_groups(file), DENSITY.schema)
+        made = f"{self._pointer.finished:%Y-%m-%dT%H:%MZ}"
+        return density_files([tiles], self.meta["archive"], made)
+
     def table(self, name: str) -> Table:
         """The columns of a table that is in a file."""
         return table_of(self.store, next(f for f in self._pointer.files if f.table == name))
@@ -89,10 +123,15 @@ class Product:
         ArchiveError
             If there is none of that name.
         """
-        tables: dict[str, Any] = self._pointer.summary["tables"]  # type: ignore[assignment]
+        tables = self._tables
         if name not in tables:
             raise ArchiveError(f"There is no table {name!r}; there are {', '.join(tables)}.")
         return dict(tables[name])
+
+    @property
+    def _tables(self) -> dict[str, Any]:
+        tables: dict[str, Any] = self._pointer.summary["tables"]  # type: ignore[assignment]
+        return tables
 
     @contextmanager
     def opened(self, name: str) -> Iterator[IO[bytes]]:
@@ -120,3 +159,133 @@ class Product:
         """
         with connected(self, self._pieces, {} if plain else None) as connection:
             yield connection
+
+    @contextmanager
+    def counting(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """As `connected`, with the indexes in memory, each with `OWNER`; opened once.
+
+        Raises
+        ------
+        ArchiveError
+            If a file is damaged.
+        """
+        with self._lock:
+            if self._indexes is None:
+                self._indexes = self._kept.enter_context(self._with_indexes())
+            cursor = self._indexes.cursor()
+        try:
+            yield cursor
+        except duckdb.Error:
+            # The connection knows whether it was a file that was damaged meanwhile.
+            with self._lock:
+                self._indexes = None
+                self._kept.__exit__(*sys.exc_info())
+                self._readers.clear()
+            raise
+        finally:
+            cursor.close()
+
+    @contextmanager
+    def _with_indexes(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        with self.connected() as connection:
+            for table in self._tables:
+                index, kept = quoted(f"{table}_index"), quoted(f"{table} kept")
+                what = f'i.* EXCLUDE ("#part", "#file", "#row"), d.{quoted(OWNER)}'
+                # They have the same rows in the same order.
+                both = (index, "AS i POSITIONAL JOIN", quoted(table), "AS d")
+                made = ("CREATE TABLE", kept, "AS SELECT", what, "FROM", *both)
+                shown = ("CREATE VIEW", index, "AS FROM", KEPT_INDEX.format(table))
+                for statement in (made, ("DROP VIEW", index), shown):
+                    connection.execute(" ".join(statement))
+            yield connection
+
+    def rows_at(self, name: str, numbers: Sequence[int], columns: Sequence[str]) -> pa.Table:
+        """Rows of a file by their numbers, in the order of these.
+
+        Raises
+        ------
+        ArchiveError
+            If there is no such file, or it is damaged.
+        """
+        with self._lock:
+            return self._reader(name).at(np.asarray(numbers, np.int64), columns)
+
+    def rows_where(self, name: str, key: str, value: str | int, columns: Sequence[str]) -> pa.Table:
+        """The rows of a file with a value of a column.
+
+        Raises
+        ------
+        ArchiveError
+            If there is no such file, or it is damaged.
+        """
+        table = name.removesuffix(".parquet")
+        if key == OWNER and table in self._tables:
+            index = quoted(f"{table}_index")
+            words = ('SELECT "#row" FROM', index, "WHERE", OWNER, "= ? ORDER BY 1")
+            with self.counting() as connection:
+                found = connection.execute(" ".join(words), [value]).fetchall()
+            return self.rows_at(name, [number for (number,) in found], columns)
+        with self._lock:
+            return self._reader(name).where(key, value, columns)
+
+    def _reader(self, name: str) -> _Reader:
+        if name not in self._readers:
+            source = self._kept.enter_context(self.opened(name))
+            self._readers[name] = _Reader(self._kept.enter_context(pq.ParquetFile(source)))
+        return self._readers[name]
+
+
+class _Reader:
+    """Some rows of an open Parquet file."""
+
+    def __init__(self, file: pq.ParquetFile) -> None:
+        self._file = file
+        about = file.metadata
+        sizes = [about.row_group(number).num_rows for number in range(about.num_row_groups)]
+        self._starts = np.r_[0, np.cumsum(sizes)].astype(np.int64)
+        self._ranges: dict[str, list[tuple[Any, Any] | None]] = {}
+
+    def at(self, numbers: np.ndarray, columns: Sequence[str]) -> pa.Table:
+        """Rows by their numbers, in the order of these."""
+        order = np.argsort(numbers, kind="stable")
+        wanted = numbers[order]
+        group = np.searchsorted(self._starts, wanted, side="right") - 1
+        parts = [
+            self._read(one, columns).take(pa.array(wanted[group == one] - self._starts[one]))
+            for one in np.unique(group).tolist()
+        ]
+        return self._whole(parts, columns).take(pa.array(np.argsort(order)))
+
+    def where(self, key: str, value: Any, columns: Sequence[str]) -> pa.Table:
+        """Rows with a value of a column; groups whose statistics leave it out are not read."""
+        parts: list[pa.Table] = []
+        try:
+            wanted = pa.scalar(value, self._file.schema_arrow.field(key).type)
+        except (pa.ArrowInvalid, OverflowError):
+            # A number that the column cannot have.
+            return self._whole(parts, columns)
+        for number, ends in enumerate(self._ends(key)):
+            if ends is None or ends[0] <= value <= ends[1]:
+                mask = pc.equal(self._read(number, [key])[key], wanted)
+                if pc.any(mask).as_py():
+                    parts.append(self._read(number, columns).filter(mask))
+        return self._whole(parts, columns)
+
+    def _read(self, group: int, columns: Sequence[str]) -> pa.Table:
+        return self._file.read_row_group(group, columns=list(columns))
+
+    def _whole(self, parts: list[pa.Table], columns: Sequence[str]) -> pa.Table:
+        empty = self._file.schema_arrow.empty_table().select(list(columns))
+        return pa.concat_tables([empty, *parts])
+
+    def _ends(self, key: str) -> list[tuple[Any, Any] | None]:
+        """Least and greatest value of a column in each group, where they are known."""
+        if key not in self._ranges:
+            about = self._file.metadata
+            place = self._file.schema_arrow.names.index(key)
+            groups = (about.row_group(n).column(place) for n in range(about.num_row_groups))
+            found = [group.statistics for group in groups]
+            self._ranges[key] = [
+                (one.min, one.max) if one is not None and one.has_min_max else None for one in found
+            ]
+        return self._ranges[key]

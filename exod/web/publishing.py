@@ -102,6 +102,8 @@ def publish(
         for name in product.files:
             with product.opened(name) as source:
                 write(f"data/{name}", _parts(source))
+        for name, content in product.density.items():
+            write(f"sky/{name}", iter([content]))
         write("data/meta.json", iter([_json(product.meta)]))
         if isinstance(product, VotedProduct):
             write("data/votes.json", iter([_json(product.votes)]))
@@ -137,7 +139,8 @@ def page() -> str:
     rules = policy(agreed=True).split("; ")
     content = "; ".join(rule for rule in rules if not rule.startswith("frame-ancestors"))
     rule = f'<meta http-equiv="Content-Security-Policy" content="{content}">\n'
-    return shell("", "static").replace(_HEAD, _HEAD + rule)
+    modules = ("main", "pages/catalogue", "parquet")
+    return shell("", "static", modules=modules).replace(_HEAD, _HEAD + rule)
 
 
 def _is_site(folder: Path) -> bool:

@@ -46,12 +46,16 @@ class RowChoice:
         Conditions on the columns of the table.
     sort : str
         What rows are sorted by, in SQL; empty for their own order.
+    quick_sort : str
+        The same by the numbers of the index, in single precision, and the order of rows; empty if
+        it has none of that column.
     """
 
     table: str
     facets: Mapping[str, str] = field(default_factory=dict)
     others: tuple[str, ...] = ()
     sort: str = ""
+    quick_sort: str = ""
 
     def condition(self, without: str = "") -> str:
         """All conditions in SQL, of index ``i`` and rows ``d``, but for those of a facet."""
@@ -98,7 +102,12 @@ def selection(about: Mapping[str, Any], table: str, state: Mapping[str, str]) ->
     flags = [_flags(about["flags"], state.get(name, ""), name) for name in ("flag", "noflag")]
     if any(flags):
         facets["flags"] = " AND ".join(filter(None, flags))
-    return RowChoice(table, facets, tuple(_others(about, state)), _sort(about, state))
+    others, sort = tuple(_others(about, state)), _sort(about, state)
+    name = state.get("sort", "").removeprefix("-")
+    # What has no order is in that of the rows, which the index knows.
+    number = f"{quoted(f'{name}_f4')} {_way(state)} NULLS LAST, i." if name else ""
+    quick = f'i.{number}"#row"' if not name or name in about["sortable"] else ""
+    return RowChoice(table, facets, others, sort, quick)
 
 
 def state_of(address: str) -> tuple[str, dict[str, str]]:
@@ -191,8 +200,11 @@ def _sort(about: Mapping[str, Any], state: Mapping[str, str]) -> str:
     name = text.removeprefix("-")
     if name not in {column["name"] for column in about["columns"]}:
         raise ConfigError(f"There is no column {name!r} to sort by.")
-    order = "DESC" if text.startswith("-") else "ASC"
-    return f"d.{quoted(name)} {order} NULLS LAST, d.{quoted(about['key'])}"
+    return f"d.{quoted(name)} {_way(state)} NULLS LAST, d.{quoted(about['key'])}"
+
+
+def _way(state: Mapping[str, str]) -> str:
+    return "DESC" if state["sort"].startswith("-") else "ASC"
 
 
 def kind_of(type_: str) -> Kind:

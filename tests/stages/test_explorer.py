@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import shutil
 from itertools import chain, pairwise
@@ -23,7 +24,8 @@ from exod.archive.derived import EXPLORER
 from exod.errors import ArchiveError
 from exod.schemas.columns import Column, Table
 from exod.schemas.facets import FACETS, MISSING
-from exod.stages.explore.making import make_explorer, regrouped, without_nan
+from exod.stages.explore.making import make_explorer
+from exod.stages.explore.writing import RowGroups, without_nan
 
 
 @pytest.fixture(scope="module")
@@ -109,8 +111,15 @@ def test_numbers_that_are_not_are_null_and_others_are_themselves(values: list) -
 def test_groups_have_their_size_and_all_rows_in_order(sizes: list[int], size: int) -> None:
     starts = np.cumsum([0, *sizes])
     parts = [pa.table({"n": np.arange(a, b)}) for a, b in pairwise(starts)]
-    found = [part["n"].to_pylist() for part in regrouped(iter(parts), size)]
-    assert list(chain(*found)) == list(range(starts[-1]))
+    written = io.BytesIO()
+    with pq.ParquetWriter(written, pa.schema({"n": pa.int64()})) as sink:
+        groups = RowGroups(sink, size)
+        for part in parts:
+            groups.write(part)
+        groups.finish()
+    with pq.ParquetFile(written) as file:
+        found = [file.read_row_group(n)["n"].to_pylist() for n in range(file.num_row_groups)]
+    assert list(chain(*found)) == list(range(starts[-1])) == list(range(groups.rows))
     assert all(len(part) == size for part in found[:-1])
     assert all(0 < len(part) <= size for part in found)
 

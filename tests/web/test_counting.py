@@ -58,6 +58,6 @@ def test_rows_come_in_their_order_and_missing_values_last(
     rows = frames["detections"]
     if sort:
         up = not sort.startswith("-")
-        rows = rows.sort_values(["duration", "detid"], ascending=[up, True], na_position="last")
+        rows = rows.sort_values("i.duration_f4", ascending=up, na_position="last", kind="stable")
     assert [row["detid"] for row in found] == rows["detid"].iloc[110:140].tolist()
     assert {row["duration"] is None for row in found} == {True, False}

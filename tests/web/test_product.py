@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import re
 import shutil
 from pathlib import Path
 
 import duckdb
+import pandas as pd
 import pytest
 from starlette.testclient import TestClient
 
@@ -15,7 +18,9 @@ from exod.archive.derived import EXPLORER
 from exod.errors import ArchiveError
 from exod.stages.explore.making import make_explorer
 from exod.web.app import make_app
+from exod.web.counting import besides
 from exod.web.current import Current
+from exod.web.pages import STATIC
 from exod.web.product import Product
 
 
@@ -84,3 +89,73 @@ def test_a_new_version_is_shown_without_a_new_start(copied: Archive) -> None:
     assert current.product.version == made.version != before.version
     Path(copied.root, EXPLORER, "current.json").write_text("{")
     assert current.product.version == made.version
+
+
+@pytest.mark.parametrize("name", ["sources", "detections", "coverage", "lightcurves"])
+def test_rows_of_a_source_are_those_that_pandas_finds(product: Product, name: str) -> None:
+    with product.opened(f"{name}.parquet") as source:
+        every = pd.read_parquet(source)
+    columns = list(every)[:4]
+    for number in [*every["region_num"].unique()[:3].tolist(), 10**9, 2**62]:
+        found = product.rows_where(f"{name}.parquet", "region_num", number, columns)
+        wanted = every.loc[every["region_num"] == number, columns].reset_index(drop=True)
+        pd.testing.assert_frame_equal(found.to_pandas(), wanted, check_dtype=False)
+    numbers = [len(every) - 1, 0, len(every) // 2, 0]
+    found = product.rows_at(f"{name}.parquet", numbers, columns).to_pandas()
+    wanted = every[columns].iloc[numbers].reset_index(drop=True)
+    pd.testing.assert_frame_equal(found, wanted, check_dtype=False)
+
+
+def test_neighbours_of_a_source_are_the_next_numbers(product: Product) -> None:
+    numbers = sorted(row["region_num"] for row in _numbers(product))
+    for before, number, after in zip([None, *numbers], numbers, [*numbers[1:], None], strict=False):
+        assert besides(product, number) == {"before": before, "after": after}
+    assert besides(product, 2**62) == {"before": numbers[-1], "after": None}
+
+
+def _numbers(product: Product) -> list[dict[str, int]]:
+    with product.opened("sources.parquet") as source:
+        return pd.read_parquet(source, columns=["region_num"]).to_dict("records")
+
+
+def test_what_is_asked_of_a_file_is_checked(client: TestClient) -> None:
+    for path, status in (
+        ("sources.parquet?key=region_num&value=1", 200),
+        ("sources.parquet?key=srcid&value=nobody&columns=srcid", 200),
+        ("lightcurves.parquet?key=region_num&value=-999999999999999999", 200),
+        ("observations.parquet?key=obsid&value=0700000001", 200),
+        ("sources.parquet?key=region_num&value=one", 400),
+        ("sources.parquet?key=ra_deg&value=1", 400),
+        ("sources.parquet?key=region_num&value=1&columns=nothing", 400),
+        ("secrets.parquet?key=region_num&value=1", 404),
+    ):
+        assert client.get(f"/api/v1/where/{path}").status_code == status, path
+
+
+def test_pages_are_small_and_compressed(client: TestClient) -> None:
+    total = 0
+    for path in sorted(STATIC.rglob("*")):
+        name = path.relative_to(STATIC).as_posix()
+        if not path.is_file() or name.startswith("vendor/aladin-lite/"):
+            continue
+        answer = client.get(f"/static/{name}", headers={"accept-encoding": "gzip"})
+        assert answer.content == path.read_bytes()
+        is_text = path.suffix in {".js", ".mjs", ".css"}
+        assert (answer.headers.get("content-encoding") == "gzip") == is_text
+        total += len(gzip.compress(path.read_bytes(), 9))
+        tag = answer.headers["etag"]
+        again = client.get(f"/static/{name}", headers={"if-none-match": tag})
+        assert again.status_code in (200, 304)
+    assert total < 250_000
+
+
+def test_a_page_loads_at_once_what_its_scripts_import(client: TestClient) -> None:
+    page = client.get("/source/1").text
+    early = re.findall(r'<link rel="modulepreload" href="/static/([^"]+)">', page)
+    assert len(early) == len(set(early))
+    assert {"js/main.js", "js/pages/source.js", "vendor/hyparquet/index.js"} <= set(early)
+    for name in early:
+        assert (STATIC / name).is_file()
+        for other in re.findall(r'from "(\.[^"]+)"', (STATIC / name).read_text()):
+            wanted = ((STATIC / name).parent / other).resolve().relative_to(STATIC.resolve())
+            assert wanted.as_posix() in early

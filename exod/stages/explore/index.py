@@ -15,8 +15,9 @@ from astropy.coordinates import SkyCoord
 from exod.catalogue.columns import BEST
 from exod.schemas import FLAGS
 from exod.schemas.columns import Table
-from exod.schemas.facets import FACETS, SORTABLE, Facet
+from exod.schemas.facets import FACETS, MISSING, SORTABLE, Facet
 from exod.sky.healpix import sky_pixels
+from exod.stages.explore.density import DENSITY_ORDER
 
 ORDER: Final = 6
 """Of the HEALPix pixels that the sky map counts in."""
@@ -26,12 +27,14 @@ FLAG_NAMES: Final = tuple(
 )
 """The flags, in the order of the bits of the mask."""
 
+_FLAG_LABELS: Final = {"labels": json.dumps(FLAG_NAMES)}
+
 MOST_CODES: Final = 254
 
 
 def sky_pixel(rows: pa.RecordBatch) -> np.ndarray:
-    """The HEALPix pixel of each row, nested, int64."""
-    return sky_pixels(rows["ra_deg"].to_numpy(), rows["dec_deg"].to_numpy(), ORDER)
+    """The HEALPix pixel of `DENSITY_ORDER` of each row, nested, int64."""
+    return sky_pixels(rows["ra_deg"].to_numpy(), rows["dec_deg"].to_numpy(), DENSITY_ORDER)
 
 
 @dataclass(frozen=True)
@@ -67,13 +70,15 @@ class IndexTable:
     @property
     def schema(self) -> pa.Schema:
         """The columns of the index; edges and labels are in the metadata of each facet."""
+        edges = {facet.name: json.dumps(self.described(facet)) for facet, _ in self.facets}
         fields = [
-            pa.field(facet.name, pa.uint8(), metadata={"facet": json.dumps(self.described(facet))})
-            for facet, _ in self.facets
-        ]
-        fields += [
-            pa.field("flags", pa.uint16(), metadata={"labels": json.dumps(FLAG_NAMES)}),
-            pa.field("hp6", pa.uint16()),
+            # A browser reads what is never missing as it is.
+            *(
+                pa.field(name, pa.uint8(), nullable=False, metadata={"facet": about})
+                for name, about in edges.items()
+            ),
+            pa.field("flags", pa.uint16(), nullable=False, metadata=_FLAG_LABELS),
+            pa.field("hp6", pa.uint16(), nullable=False),
             *(pa.field(f"{name}_f4", pa.float32()) for name in self.numbers),
         ]
         return pa.schema(fields)
@@ -87,15 +92,15 @@ class IndexTable:
         return {**about, "edges": facet.edges.tolist(), "log": facet.log}
 
     def rows(self, rows: pa.Table, pixel: np.ndarray) -> pa.Table:
-        """The rows of the index."""
+        """The rows of the index, whose pixels are of `DENSITY_ORDER`."""
         columns: list[Any] = []
         for facet, own in self.facets:
             if facet.kind == "codes":
-                columns.append(facet.coded(rows[own].to_pylist(), self.labels[facet.name]))
+                columns.append(_codes(rows[own], self.labels[facet.name]))
             else:
                 values = _latitude(rows) if own == "#latitude" else _floats(rows[own])
                 columns.append(facet.binned(values))
-        columns += [_mask(rows), pixel.astype(np.uint16)]
+        columns += [_mask(rows), (pixel >> 2 * (DENSITY_ORDER - ORDER)).astype(np.uint16)]
         columns += [rows[own].cast(pa.float32()) for own in self.numbers]
         return pa.Table.from_arrays(list(map(_column, columns)), schema=self.schema)
 
@@ -124,6 +129,12 @@ def _types(table: Table) -> Iterator[Facet]:
         prefix, _, name = column.name.rpartition("_")
         if name == "otype" and prefix:
             yield Facet("otype", column.name, f"Type in {prefix}", "codes")
+
+
+def _codes(values: pa.ChunkedArray, labels: Sequence[Any]) -> np.ndarray:
+    """The code of each value, its place among the labels; `MISSING` for others."""
+    found = pc.index_in(values, pa.array(labels, values.type)).fill_null(MISSING)
+    return np.asarray(found.to_numpy(), np.uint8)
 
 
 def _floats(values: pa.ChunkedArray) -> np.ndarray:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import io
+import re
 from typing import Annotated, Any
 
-from fastapi import Query, Request, Response
+import pyarrow as pa
+import pyarrow.parquet as pq
+from fastapi import Path, Query, Request, Response
 from pydantic import BaseModel
 
-from exod.errors import ConfigError
+from exod.archive.derived import DerivedFile
+from exod.errors import ConfigError, InputError
 from exod.web import counting
+from exod.web.product import Product
 from exod.web.routes.common import Chosen, ProductNow, versioned_router
 from exod.web.vo.phrasing import in_adql
 
 router = versioned_router("catalogue")
+
+PARQUET = "application/vnd.apache.parquet"
 
 MOST_ROWS = 10_000
 """Rows of one answer; an export has them all."""
@@ -48,6 +56,13 @@ class SomeRows(BaseModel):
     rows: list[dict[str, Any]]
 
 
+class Beside(BaseModel):
+    """The numbers of the sources before and after one."""
+
+    before: int | None
+    after: int | None
+
+
 class Statement(BaseModel):
     """A statement in ADQL, or why there is none."""
 
@@ -55,10 +70,10 @@ class Statement(BaseModel):
     why: str = ""
 
 
-@router.get("/meta")
-def meta(product: ProductNow) -> dict[str, Any]:
+@router.get("/meta", response_model=dict[str, Any])
+def meta(product: ProductNow) -> Response:
     """Tables with their columns and facets, versions and files."""
-    return product.meta
+    return Response(product.meta_text, media_type="application/json")
 
 
 @router.get("/votes")
@@ -127,3 +142,52 @@ def adql(request: Request, product: ProductNow, chosen: Chosen) -> Statement:
         return Statement(adql=in_adql(about, chosen.table, dict(request.query_params)))
     except ConfigError as error:
         return Statement(why=str(error))
+
+
+@router.get("/besides/{number}")
+def besides(number: Annotated[int, Path(ge=0, lt=1 << 63)], product: ProductNow) -> Beside:
+    """The numbers of the sources before and after one; null if there is none."""
+    return Beside(**counting.besides(product, number))
+
+
+@router.get(
+    "/where/{name}",
+    response_class=Response,
+    responses={200: {"content": {PARQUET: {}}, "description": "The rows"}},
+)
+def rows_where(name: str, product: ProductNow, key: str, value: str, columns: str = "") -> Response:
+    """The rows of a file with a value of a column, as a Parquet file."""
+    _file(product, name)
+    kinds = {column.name: column.type for column in product.table(_table(name)).columns}
+    wanted = _columns(product, name, columns) if columns else [*kinds]
+    if key not in kinds or not (pa.types.is_string(kinds[key]) or pa.types.is_integer(kinds[key])):
+        raise ConfigError(f"{name} has no column {key[:50]!r} of text or whole numbers.")
+    is_text = pa.types.is_string(kinds[key])
+    if not is_text and not re.fullmatch(r"-?\d{1,18}", value, re.ASCII):
+        raise ConfigError(f"{key}={value[:50]} is no whole number.")
+    return _parquet(product.rows_where(name, key, value if is_text else int(value), wanted))
+
+
+def _file(product: Product, name: str) -> DerivedFile:
+    if name not in product.files:
+        raise InputError(f"There is no file {name[:100]!r}.")
+    return product.files[name]
+
+
+def _table(name: str) -> str:
+    return name.removesuffix(".parquet").replace(".index", "_index")
+
+
+def _columns(product: Product, name: str, columns: str) -> list[str]:
+    known = {column.name for column in product.table(_table(name)).columns}
+    wanted = columns.split(",")
+    for one in wanted:
+        if one not in known:
+            raise ConfigError(f"{name} has no column {one[:50]!r}.")
+    return wanted
+
+
+def _parquet(rows: pa.Table) -> Response:
+    sink = io.BytesIO()
+    pq.write_table(rows, sink, compression="snappy", write_statistics=False)
+    return Response(sink.getvalue(), media_type=PARQUET)

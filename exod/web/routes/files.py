@@ -12,14 +12,14 @@ from exod.errors import InputError
 from exod.web.product import Product
 from exod.web.routes.common import ProductNow, same_version
 
-router = APIRouter(prefix="/data", tags=["files"])
+router = APIRouter(tags=["files"])
 
 CHUNK = 1 << 18
 
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
-@router.api_route("/{name}", methods=["GET", "HEAD"], include_in_schema=False)
+@router.api_route("/data/{name}", methods=["GET", "HEAD"], include_in_schema=False)
 def file(name: str, request: Request, product: ProductNow) -> Response:
     """A file of the product, or the range of it that is asked for."""
     if name not in product.files:
@@ -45,6 +45,15 @@ def file(name: str, request: Request, product: ProductNow) -> Response:
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers, media_type=kind)
     return StreamingResponse(_content(product, name, start, stop), status, headers, kind)
+
+
+@router.api_route("/sky/{path:path}", methods=["GET", "HEAD"], include_in_schema=False)
+def sky(path: str, product: ProductNow) -> Response:
+    """A file of the HiPS of the density of sources."""
+    if path not in product.density:
+        raise InputError(f"There is no tile {path[:100]!r}.")
+    kind = "image/png" if path.endswith(".png") else "text/plain; charset=utf-8"
+    return Response(product.density[path], media_type=kind)
 
 
 def byte_range(text: str, size: int) -> tuple[int, int] | None:

@@ -20,7 +20,7 @@ from exod.errors import ConfigError
 from exod.schemas.facets import BINS, MISSING, Facet
 from exod.schemas.votes import LABELS
 from exod.vetting.verdicts import CONFLICT, OPEN, VoteTally
-from exod.web.product import Product
+from exod.web.product import KEPT_INDEX, Product
 from exod.web.selection import TABLES
 from exod.web.voting.ballot import Ballot
 
@@ -184,27 +184,44 @@ class VotedProduct(Product):
         """The rows with votes of both tables, as JSON has it."""
         return self._facets.answer(self._plain, self._vetter)
 
+    @property
+    def density(self) -> Mapping[str, bytes]:
+        """As of the product, which has them in memory."""
+        return self._plain.density
+
+    @contextmanager
+    def counting(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """As of the product; the indexes have the facets of votes."""
+        with self._plain.counting() as connection:
+            for table in TABLES:
+                self._add(connection, table, KEPT_INDEX.format(table))
+            yield connection
+
     @contextmanager
     def connected(self, *, plain: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
         """As of the product; the indexes have the facets of votes."""
         with self._plain.connected(plain=plain) as connection:
             for table in () if plain else TABLES:
-                self._add(connection, table)
+                connection.execute(f"ALTER VIEW {table}_index RENAME TO {table}_unvoted")
+                self._add(connection, table, f"{table}_unvoted")
             yield connection
 
-    def _add(self, connection: duckdb.DuckDBPyConnection, table: str) -> None:
+    def _add(self, connection: duckdb.DuckDBPyConnection, table: str, index: str) -> None:
+        """A view of this connection alone, in place of an index."""
         columns = self._facets.of_table(self._plain, table, self._vetter)
         rows = pa.table({("#row" if n == "row" else n): pa.array(v) for n, v in columns.items()})
-        connection.register(f"{table}_votes", rows)
-        own = ", ".join(
-            f'coalesce(v."{facet.name}", {_OTHERS[facet.name]}) AS "{facet.name}"'
-            for facet in self._facets.facets
-        )
-        connection.execute(f"ALTER VIEW {table}_index RENAME TO {table}_unvoted")
+        others = {facet.name: _OTHERS[facet.name] for facet in self._facets.facets}
+        joined: tuple[str, ...] = ()
+        if len(rows):
+            connection.register(f"{table}_votes", rows)
+            own = [f'coalesce(v."{name}", {code})' for name, code in others.items()]
+            joined = ("LEFT JOIN", f"{table}_votes", 'AS v ON i."#row" = v."#row"')
+        else:
+            own = [f"{code}::UTINYINT" for code in others.values()]
+        shown = ", ".join(f'{what} AS "{name}"' for what, name in zip(own, others, strict=True))
         words = (
-            *("CREATE TEMP VIEW", f"{table}_index", "AS SELECT i.*,", own),
-            *("FROM", f"{table}_unvoted", "AS i LEFT JOIN", f"{table}_votes", "AS v"),
-            'ON i."#row" = v."#row"',
+            *("CREATE TEMP VIEW", f"{table}_index", "AS SELECT i.*,", shown),
+            *("FROM", index, "AS i", *joined),
         )
         connection.execute(" ".join(words))
 

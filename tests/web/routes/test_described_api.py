@@ -17,7 +17,8 @@ from exod.web.app import make_app
 ENDLESS = "/api/v1/runs/events"
 OPERATIONS = {
     *(f"get {name}" for name in ("meta", "facets", "rows", "hist2d", "sky", "mask", "adql")),
-    *(f"get {name}/{{number}}" for name in ("sources", "photons", "similar")),
+    *(f"get {name}/{{number}}" for name in ("sources", "photons", "similar", "besides")),
+    "get where/{name}",
     *(f"get {name}/{{detid}}" for name in ("detections", "lightcurves")),
     *(
         "get cutouts/{number}.png",

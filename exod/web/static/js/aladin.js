@@ -37,6 +37,11 @@ export function skyPanel({ ra, dec, error, name }) {
       const overlay = A.graphicOverlay({ color: "#e69f00", lineWidth: 2 });
       aladin.addOverlay(overlay);
       overlay.add(A.circle(ra, dec, error / 3600));
+      const density = A.imageHiPS(`${base}sky`, { imgFormat: "png", requestCredentials: "same-origin" });
+      density.setOpacity(0.5);
+      const shows = () => (box.checked ? aladin.setOverlayImageLayer(density, "density") : aladin.removeImageLayer("density"));
+      const box = h("input", { type: "checkbox", onchange: shows });
+      view.before(h("label", {}, box, " density of the sources of this archive"));
       put(words, `${name}: the circle holds its position with 63 % probability.`);
     } catch (problem) {
       put(words, problem.message);

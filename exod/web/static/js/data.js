@@ -1,10 +1,14 @@
 // What the site knows: files of the product, read in ranges, and answers of the server if there is one.
 
-import { asyncBufferFromUrl, cachedAsyncBuffer, parquetMetadataAsync, parquetRead } from "../vendor/hyparquet/index.js";
-import { decompress } from "../vendor/fzstd/index.mjs";
 import { base, mode, token } from "./site.js";
 
-const compressors = { ZSTD: (input, length) => decompress(input, new Uint8Array(length)) };
+let reading;
+
+/** What reads Parquet files, once it is needed. */
+function parquet() {
+  reading ??= import("./parquet.js");
+  return reading;
+}
 
 class SiteError extends Error {}
 
@@ -58,12 +62,17 @@ export function forgetVotes() {
 
 const files = new Map();
 
+/** How much of the end of a file is read first: of an index the footer, of others some rows besides. */
+const TAIL = { index: 1 << 17, other: 1 << 19 };
+
 async function open(name) {
   const about = (await meta()).files[name];
   if (!about) throw new SiteError(`The pages have no file ${name}.`);
+  const { asyncBufferFromUrl, cachedAsyncBuffer, parquetMetadataAsync } = await parquet();
   const url = `${base}data/${name}?v=${about.sha256.slice(0, 12)}`;
   const file = cachedAsyncBuffer(await asyncBufferFromUrl({ url, byteLength: about.bytes }));
-  return { file, metadata: await parquetMetadataAsync(file) };
+  const initialFetchSize = name.endsWith(".index.parquet") ? TAIL.index : TAIL.other;
+  return { file, metadata: await parquetMetadataAsync(file, { initialFetchSize }) };
 }
 
 function opened(name) {
@@ -78,7 +87,11 @@ export async function hasFile(name) {
 
 /** Columns of a file, of all rows or some: typed arrays where the values are numbers that are never missing. */
 export async function columns(name, names, start = 0, stop = Infinity) {
-  const { file, metadata } = await opened(name);
+  return columnsOf(await opened(name), names, start, stop);
+}
+
+async function columnsOf({ file, metadata }, names, start = 0, stop = Infinity) {
+  const { compressors, parquetRead } = await parquet();
   const last = Math.min(stop, Number(metadata.num_rows));
   const length = last - start;
   const found = {};
@@ -91,7 +104,9 @@ export async function columns(name, names, start = 0, stop = Infinity) {
       }
       // What is read may begin before, and end after, the rows that are wanted.
       const [from, to] = [Math.max(rowStart, start), Math.min(rowEnd, last)];
-      for (let row = from; row < to; row++) found[columnName][row - start] = columnData[row - rowStart];
+      const own = found[columnName];
+      if (columnData.subarray && own.set) own.set(columnData.subarray(from - rowStart, to - rowStart), from - start);
+      else for (let row = from; row < to; row++) own[row - start] = columnData[row - rowStart];
     },
   });
   return found;
@@ -105,12 +120,24 @@ export async function rowGroups(name) {
 
 /** Some rows of a file as objects. */
 export async function rows(name, start, stop, names) {
-  const { file, metadata } = await opened(name);
+  return rowsOf(await opened(name), start, stop, names);
+}
+
+async function rowsOf({ file, metadata }, start, stop, names) {
+  const { compressors, parquetRead } = await parquet();
   return new Promise((resolve, reject) => {
     parquetRead({
       file, metadata, compressors, columns: names, rowStart: start, rowEnd: stop, rowFormat: "object", onComplete: resolve,
     }).catch(reject);
   });
+}
+
+/** The rows of a file with a value of a column, found by the server, as a file of their own. */
+async function answer(name, key, value, names) {
+  const asked = new URLSearchParams({ key, value, ...(names && { columns: names.join(",") }) });
+  const [{ parquetMetadata }, found] = await Promise.all([parquet(), ask(`api/v1/where/${name}?${asked}`)]);
+  const file = await found.arrayBuffer();
+  return { file, metadata: parquetMetadata(file) };
 }
 
 /**
@@ -120,29 +147,31 @@ export async function rows(name, start, stop, names) {
  * the column that is all but one or two.
  */
 export async function rowsWhere(name, key, value, names) {
-  const { file, metadata } = await opened(name);
-  const found = [];
+  if (mode === "server") return rowsOf(await answer(name, key, value, names));
+  const { metadata } = await opened(name);
   let start = 0;
-  for (const group of metadata.row_groups) {
-    const stop = start + Number(group.num_rows);
-    if (mayHold(group, key, value)) {
-      const own = await columns(name, [key], start, stop);
-      const numbers = [];
-      own[key].forEach((one, row) => { if (same(one, value)) numbers.push(start + row); });
-      if (numbers.length) {
-        const [first, last] = [numbers[0], numbers.at(-1) + 1];
-        const wanted = new Set(numbers);
-        const read = await rows(name, first, last, names);
-        found.push(...read.filter((_, row) => wanted.has(first + row)));
-      }
-    }
-    start = stop;
-  }
-  return found;
+  const parts = metadata.row_groups.map((group) => {
+    const [first, stop] = [start, (start += Number(group.num_rows))];
+    return mayHold(group, key, value) ? rowsOfGroup(name, key, value, names, first, stop) : [];
+  });
+  return (await Promise.all(parts)).flat();
+}
+
+async function rowsOfGroup(name, key, value, names, start, stop) {
+  const own = await columns(name, [key], start, stop);
+  const numbers = [];
+  own[key].forEach((one, row) => { if (same(one, value)) numbers.push(row); });
+  if (!numbers.length) return [];
+  const read = await rows(name, start + numbers[0], start + numbers.at(-1) + 1, names);
+  return numbers.map((row) => read[row - numbers[0]]);
 }
 
 /** The same as columns, of a file that is sorted by `key`: typed arrays where nothing is missing. */
 export async function columnsWhere(name, key, value, names) {
+  if (mode === "server") {
+    const own = await answer(name, key, value, names);
+    return Number(own.metadata.num_rows) ? columnsOf(own, names) : {};
+  }
   const { metadata } = await opened(name);
   let [start, first, last] = [0, -1, -1];
   for (const group of metadata.row_groups) {
@@ -174,6 +203,19 @@ export function column(name, key) {
   const id = `${name} ${key}`;
   if (!kept.has(id)) kept.set(id, columns(name, [key]).then((found) => found[key] ?? []));
   return kept.get(id);
+}
+
+/** The numbers of the sources before and after one; null if there is none. */
+export async function besides(number) {
+  if (mode === "server") return api(`besides/${number}`);
+  // Numbers have gaps: that of a source which merged into another is never used again.
+  const found = { before: null, after: null };
+  for (const one of await column("sources.parquet", "region_num")) {
+    const other = Number(one);
+    if (other < number && (found.before === null || other > found.before)) found.before = other;
+    if (other > number && (found.after === null || other < found.after)) found.after = other;
+  }
+  return found;
 }
 
 function same(one, other) {

@@ -17,21 +17,23 @@ export function densityPlot(about, names, axes) {
     onchange: (event) => change({ [names[number]]: event.target.value }, true),
   }, facets.map((facet) => h("option", { value: facet.name }, facet.label))));
   const key = shadeKey();
-  let shown = null;
+  let [shown, size] = [null, null];
 
   function inner() {
-    return [canvas.clientWidth - EDGE.left - EDGE.right, canvas.clientHeight - EDGE.top - EDGE.bottom];
+    // To ask a page for sizes takes as long as to lay it out, so it is asked once.
+    size ??= [canvas.clientWidth, canvas.clientHeight];
+    return [size[0] - EDGE.left - EDGE.right, size[1] - EDGE.top - EDGE.bottom];
   }
 
   function draw() {
     if (!shown) return;
     const { found, x, y } = shown;
     const ratio = devicePixelRatio || 1;
-    [canvas.width, canvas.height] = [canvas.clientWidth * ratio, canvas.clientHeight * ratio];
+    const [width, height] = inner();
+    [canvas.width, canvas.height] = [size[0] * ratio, size[1] * ratio];
     const context = canvas.getContext("2d");
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    context.clearRect(0, 0, canvas.clientWidth, canvas.clientHeight);
-    const [width, height] = inner();
+    context.clearRect(0, 0, ...size);
     const [dx, dy] = [width / found.columns, height / found.rows];
     const shade = shades(found.largest);
     key.show(found.largest);
@@ -98,7 +100,7 @@ export function densityPlot(about, names, axes) {
     start = null;
     change(patch);
   });
-  addEventListener("resize", draw);
+  addEventListener("resize", () => { size = null; draw(); });
   addEventListener("themechange", draw);
 
   const element = h("section", { class: "panel" },

@@ -4,6 +4,7 @@
 import { api, ask, columns, meta, votes } from "./data.js";
 import { mode } from "./site.js";
 import { rowsThatFulfil } from "./conditions.js";
+import { orderOf } from "./ordering.js";
 import { rowsAt } from "./rowblocks.js";
 import { vetter } from "./votes.js";
 
@@ -113,15 +114,16 @@ export async function count(table, state) {
 
 class BrowserCount {
   /** `failed` is the number of conditions that a row does not fulfil: 0 for the rows that are chosen. */
-  constructor(index, failed) {
+  constructor(index, state, failed) {
     this.index = index;
     this.about = index.about;
+    this.state = { ...Object.fromEntries(state), table: index.table, ...voter() };
     this.failed = failed;
   }
 
   static async of(table, state) {
     const index = await indexOf(table);
-    const found = new BrowserCount(index, new Uint8Array(index.rows));
+    const found = new BrowserCount(index, state, new Uint8Array(index.rows));
     const { failed } = found;
     const tables = index.about.facets.map((facet) => chosenCodes(facet, state));
     tables.forEach((chosen, number) => {
@@ -184,29 +186,44 @@ class BrowserCount {
     return counts;
   }
 
-  /** The chosen rows in the order of a column ("-" before it: largest first). */
+  /** The chosen rows in the order of a column ("-" before it: largest first), found as they are wanted. */
   async listed(sort) {
-    const order = await this.ordered(sort);
     const { table } = this.index;
-    return { length: order.length, numbers: order, rows: (first, last, names) => rowsAt(table, order.subarray(first, last), names) };
+    // What is scattered over a file is read faster by the server.
+    if (mode === "server") return listedByServer(this.about, this.state, this.rows, sort);
+    const order = await this.order(sort || "");
+    const found = [];
+    let place = 0;
+    const until = (last) => {
+      for (; found.length < last && place < this.failed.length; place++) {
+        const row = order ? order[place] : place;
+        if (!this.failed[row]) found.push(row);
+      }
+    };
+    return {
+      length: this.rows,
+      get numbers() {
+        until(Infinity);
+        return found;
+      },
+      rows: (first, last, names) => {
+        until(last);
+        return rowsAt(table, found.slice(first, last), names);
+      },
+    };
   }
 
-  async ordered(sort) {
-    const chosen = new Uint32Array(this.rows);
-    let place = 0;
-    for (let row = 0; row < this.failed.length; row++) if (!this.failed[row]) chosen[place++] = row;
-    const name = (sort || "").replace(/^-/, "");
-    if (!this.about.sortable.includes(name)) return chosen;
-    const values = await sortColumn(this.index.table, `${name}_f4`);
-    const way = sort.startsWith("-") ? -1 : 1;
-    const missing = (value) => value === null || value === undefined || Number.isNaN(value);
-    return chosen.sort((one, other) => {
-      const [a, b] = [values[one], values[other]];
-      if (missing(a) || missing(b)) return missing(a) - missing(b) || one - other;
-      return way * (a - b) || one - other;
-    });
+  /** All rows of the table in an order; null for their own. */
+  order(sort) {
+    const name = sort.replace(/^-/, "");
+    if (!this.about.sortable.includes(name)) return null;
+    const id = `${this.index.table} ${sort}`;
+    if (!orders.has(id)) orders.set(id, sortColumn(this.index.table, `${name}_f4`).then((values) => orderOf(values, sort.startsWith("-"))));
+    return orders.get(id);
   }
 }
+
+const orders = new Map();
 
 class ServerCount {
   constructor(table, about, state, found) {
@@ -240,13 +257,17 @@ class ServerCount {
   }
 
   async listed(sort) {
-    const ask = { ...this.state, sort: this.about.sortable.includes((sort || "").replace(/^-/, "")) ? sort : "" };
-    return {
-      length: this.rows,
-      rows: async (first, last, names) =>
-        (await api("rows", { ...ask, columns: [...new Set(names)].join(","), offset: first, limit: last - first })).rows,
-    };
+    return listedByServer(this.about, this.state, this.rows, sort);
   }
+}
+
+function listedByServer(about, state, length, sort) {
+  const ask = { ...state, sort: about.sortable.includes((sort || "").replace(/^-/, "")) ? sort : "" };
+  return {
+    length,
+    rows: async (first, last, names) =>
+      (await api("rows", { ...ask, columns: [...new Set(names)].join(","), offset: first, limit: last - first })).rows,
+  };
 }
 
 /** Who asks, so that the server knows whose votes are the own ones. */
@@ -262,12 +283,8 @@ function plane(counts, columnCount, rowCount) {
   return { counts, columns: columnCount, rows: rowCount, largest };
 }
 
-const sortColumns = new Map();
-
-function sortColumn(table, key) {
-  const id = `${table} ${key}`;
-  if (!sortColumns.has(id)) sortColumns.set(id, columns(`${table}.index.parquet`, [key]).then((found) => found[key] ?? []));
-  return sortColumns.get(id);
+async function sortColumn(table, key) {
+  return (await columns(`${table}.index.parquet`, [key]))[key] ?? [];
 }
 
 /** Number of codes of a facet. */

@@ -22,10 +22,10 @@ export function facetList(about) {
 }
 
 function histogramFacet(facet) {
-  const bars = Array.from({ length: 64 }, (_, bin) =>
-    svg("rect", { x: (bin * WIDTH) / 64, width: WIDTH / 64 - 0.4, y: 0, height: 0 }));
+  // One path for all bars of a kind: a page has hundreds of bars, which are drawn anew with each choice.
+  const bars = { in: svg("path", { class: "in" }), out: svg("path", { class: "out" }) };
   const brush = svg("rect", { class: "brush", y: 0, height: HEIGHT, x: 0, width: 0 });
-  const drawing = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "histogram", "aria-hidden": "true" }, bars, brush);
+  const drawing = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "histogram", "aria-hidden": "true" }, bars.out, bars.in, brush);
   const words = h("span", { class: "quiet range" });
   const [low, high] = ["from", "to"].map((what) => h("input", {
     type: "range", min: 0, max: 63, step: 1, "aria-label": `${facet.label} ${what}`,
@@ -80,12 +80,13 @@ function histogramFacet(facet) {
     update(counts, text) {
       const largest = Math.max(1, ...counts.subarray(0, 64));
       const [from, to] = text ? text.split("-").map(Number) : [0, 63];
-      bars.forEach((bar, bin) => {
-        const height = counts[bin] ? Math.max(1.5, (HEIGHT * Math.log1p(counts[bin])) / Math.log1p(largest)) : 0;
-        bar.setAttribute("height", height);
-        bar.setAttribute("y", HEIGHT - height);
-        bar.setAttribute("class", bin >= from && bin <= to ? "in" : "out");
-      });
+      const drawn = { in: "", out: "" };
+      for (let bin = 0; bin < 64; bin++) {
+        if (!counts[bin]) continue;
+        const height = Math.max(1.5, (HEIGHT * Math.log1p(counts[bin])) / Math.log1p(largest));
+        drawn[bin >= from && bin <= to ? "in" : "out"] += `M${(bin * WIDTH) / 64} ${HEIGHT}v${-height.toFixed(2)}h${WIDTH / 64 - 0.4}V${HEIGHT}z`;
+      }
+      for (const [name, path] of Object.entries(bars)) path.setAttribute("d", drawn[name]);
       [low.value, high.value] = [from, to];
       preview();
       brush.style.display = text ? "" : "none";

@@ -5,7 +5,7 @@ import { text } from "./format.js";
 import { change, href } from "./site.js";
 
 const HEIGHT = 26;
-const BLOCK = 32;
+const BLOCK = 16;
 
 /** A table; `update(listed, state)` shows other rows, those that `listed` has in their order. */
 export function rowTable(about, table, shownColumns, onSelect) {
@@ -49,7 +49,7 @@ export function rowTable(about, table, shownColumns, onSelect) {
   async function draw() {
     const ticket = ++asked;
     const first = Math.max(0, Math.floor(frame.scrollTop / HEIGHT / BLOCK) * BLOCK - BLOCK);
-    const last = Math.min(listed.length, first + Math.ceil((frame.clientHeight || 400) / HEIGHT) + 3 * BLOCK);
+    const last = Math.min(listed.length, first + Math.ceil((frame.clientHeight || 400) / HEIGHT) + 2 * BLOCK);
     const found = last > first ? await listed.rows(first, last, wanted) : [];
     if (ticket !== asked) return;
     above.style.height = `${first * HEIGHT}px`;

@@ -23,7 +23,11 @@ function mixed(colours, share) {
 /** What gives the colour of a count from `least` to `largest`, logarithmic; for one drawing. */
 export function shades(largest, least = 1) {
   const colours = isDark() ? DARK : LIGHT;
-  return (count) => mixed(colours, largest > least ? Math.log(count / least) / Math.log(largest / least) : 1);
+  const known = new Map();
+  return (count) => {
+    if (!known.has(count)) known.set(count, mixed(colours, largest > least ? Math.log(count / least) / Math.log(largest / least) : 1));
+    return known.get(count);
+  };
 }
 
 /** What gives the colour of a difference of at most `largest` either way. */

@@ -70,7 +70,7 @@ addEventListener("click", (event) => {
   if (!link || event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey) return;
   if (link.target || link.hasAttribute("download") || !link.href.startsWith(base)) return;
   const tail = link.href.slice(base.length);
-  if (/^(static|data|api\/v1|vo)\//.test(tail) || (tail.startsWith("#") && mode !== "static")) return;
+  if (/^(static|data|sky|api\/v1|vo)\//.test(tail) || (tail.startsWith("#") && mode !== "static")) return;
   event.preventDefault();
   if (link.href === location.href) return;
   history.pushState(null, "", link.href);

@@ -35,8 +35,21 @@ export function pixelCentre(pixel) {
   return [(((phi / RAD) % 360) + 360) % 360, Math.asin(z) / RAD];
 }
 
-const centres = Array.from({ length: 12 * NSIDE ** 2 }, (_, pixel) => pixelCentre(pixel));
-let turned;
+const centres = [];
+
+/** The same as `pixelCentre`, of which few are wanted, again and again. */
+function centreOf(pixel) {
+  centres[pixel] ??= pixelCentre(pixel);
+  return centres[pixel];
+}
+
+const places = { galactic: [], equatorial: [] };
+
+/** Where a pixel is on the map. */
+function placeOf(pixel, frame) {
+  places[frame][pixel] ??= aitoff(...(frame === "galactic" ? galactic(...centreOf(pixel)) : centreOf(pixel)));
+  return places[frame][pixel];
+}
 
 /** Aitoff's projection: x from -2 to 2 with longitude growing to the left, y from -1 to 1. */
 export function aitoff(longitude, latitude) {
@@ -53,7 +66,7 @@ export function skyMap(onPixel) {
   const words = h("p", { class: "quiet small" });
   const frame = h("button", { type: "button", "aria-pressed": "true", onclick: turn }, "galactic");
   const key = shadeKey();
-  let [counts, isGalactic] = [null, true];
+  let [counts, isGalactic, width] = [null, true, 0];
 
   function turn() {
     isGalactic = !isGalactic;
@@ -61,16 +74,13 @@ export function skyMap(onPixel) {
     draw();
   }
 
-  function places() {
-    if (!isGalactic) return centres;
-    turned ??= centres.map(([ra, dec]) => galactic(ra, dec));
-    return turned;
-  }
+  const frameName = () => (isGalactic ? "galactic" : "equatorial");
 
   function draw() {
     if (!counts) return;
     const ratio = devicePixelRatio || 1;
-    const width = canvas.clientWidth || 600;
+    // To ask a page for sizes takes as long as to lay it out, so it is asked once.
+    width ||= canvas.clientWidth || 600;
     const height = width / 2;
     [canvas.width, canvas.height] = [width * ratio, height * ratio];
     const context = canvas.getContext("2d");
@@ -81,20 +91,24 @@ export function skyMap(onPixel) {
     context.lineWidth = 1;
     for (let longitude = -180; longitude <= 180; longitude += 60) line(context, toPage, (t) => [longitude === 180 ? 179.999 : longitude === -180 ? -179.999 : longitude, -90 + 180 * t]);
     for (let latitude = -60; latitude <= 60; latitude += 30) line(context, toPage, (t) => [-179.99 + 359.98 * t, latitude]);
-    const all = places();
     let [largest, filled] = [0, 0];
     for (const found of counts) if (found) { largest = Math.max(largest, found); filled++; }
     const shade = shades(largest);
     key.show(largest);
     // Few sources would be lost as single pixels: then each is a disc.
     const size = Math.max(width / 260, filled < 400 ? 5 : filled < 4000 ? 3 : 1.5);
-    counts.forEach((found, pixel) => {
-      if (!found) return;
-      const [x, y] = toPage(aitoff(...all[pixel]));
+    const discs = filled < 4000;
+    byCount(counts).forEach((pixels, found) => {
       context.fillStyle = shade(found);
-      context.beginPath();
-      context.arc(x, y, size / 2 + 0.5, 0, 7);
-      context.fill();
+      if (discs) context.beginPath();
+      for (const pixel of pixels) {
+        const [x, y] = toPage(placeOf(pixel, frameName()));
+        if (discs) {
+          context.moveTo(x, y);
+          context.arc(x, y, size / 2 + 0.5, 0, 7);
+        } else context.fillRect(x - size / 2, y - size / 2, size, size);
+      }
+      if (discs) context.fill();
     });
     canvas.setAttribute("aria-label", `Map of the sky, ${isGalactic ? "galactic" : "equatorial"}: ${filled} of ${counts.length} pixels have rows, at most ${largest} in one.`);
     put(words, `${isGalactic ? "l = 0, b = 0" : "RA 0, Dec 0"} in the middle; up to ${largest} a pixel of 0.9°. Click for a circle of 1°.`);
@@ -102,18 +116,17 @@ export function skyMap(onPixel) {
 
   canvas.addEventListener("click", (event) => {
     const box = canvas.getBoundingClientRect();
-    const all = places();
     const [x, y] = [event.clientX - box.left, event.clientY - box.top];
     let [best, nearest] = [-1, 12 ** 2];
     counts?.forEach((found, pixel) => {
       if (!found) return;
-      const [px, py] = aitoff(...all[pixel]);
+      const [px, py] = placeOf(pixel, frameName());
       const away = (box.width / 2 + (px * (box.width - 8)) / 4 - x) ** 2 + (box.height / 2 - (py * (box.height - 6)) / 2 - y) ** 2;
       if (away < nearest) [best, nearest] = [pixel, away];
     });
-    if (best >= 0) onPixel(...centres[best]);
+    if (best >= 0) onPixel(...centreOf(best));
   });
-  addEventListener("resize", draw);
+  addEventListener("resize", () => { width = 0; draw(); });
   addEventListener("themechange", draw);
   return {
     element: h("section", { class: "panel", "aria-label": "Sky" }, h("div", { class: "bar" }, h("h2", {}, "Sky"), frame, key.element), canvas, words),
@@ -125,4 +138,15 @@ function line(context, toPage, place) {
   context.beginPath();
   for (let step = 0; step <= 60; step++) context.lineTo(...toPage(aitoff(...place(step / 60))));
   context.stroke();
+}
+
+/** The pixels that have rows, by the number of these. */
+function byCount(counts) {
+  const found = new Map();
+  counts.forEach((count, pixel) => {
+    if (!count) return;
+    if (found.has(count)) found.get(count).push(pixel);
+    else found.set(count, [pixel]);
+  });
+  return found;
 }

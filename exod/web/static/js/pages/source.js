@@ -3,7 +3,7 @@
 import { skyPanel } from "../aladin.js";
 import { clocksOf } from "../clock.js";
 import { h, put } from "../dom.js";
-import { column, meta, rowsWhere } from "../data.js";
+import { besides, meta, rowsWhere } from "../data.js";
 import { saveButtons } from "../exports.js";
 import { finderPanel } from "../finder.js";
 import { galactic, number, plural, sexagesimal, text } from "../format.js";
@@ -21,16 +21,17 @@ let panels = [];
 let photons = null;
 
 export async function show(main, state, argument) {
-  const about = await meta();
-  const source = (await rowsWhere("sources.parquet", "region_num", Number(argument)))[0];
+  const known = rowsWhere("sources.parquet", "region_num", Number(argument));
+  const detected = rowsWhere("detections.parquet", "region_num", Number(argument));
+  const light = rowsWhere("lightcurves.parquet", "region_num", Number(argument));
+  const [about, [source]] = await Promise.all([meta(), known]);
   if (!source) throw new Error(`There is no source ${argument} in this archive.`);
   document.title = `${source.srcid} · exod`;
   put(main, h("p", { class: "quiet" }, "Reading the light curves …"));
-  const detected = rowsWhere("detections.parquet", "region_num", Number(argument));
-  const [detections, numbers, frames, finder, near, history, similar, clocks] = await Promise.all([
+  const [detections, beside, frames, finder, near, history, similar, clocks] = await Promise.all([
     detected,
-    column("sources.parquet", "region_num"),
-    rowsWhere("lightcurves.parquet", "region_num", Number(argument)),
+    besides(Number(argument)),
+    light,
     finderPanel(Number(argument), source.pos_err_arcsec),
     photonPanel(Number(argument), state),
     longTermPanel(Number(argument)),
@@ -42,7 +43,7 @@ export async function show(main, state, argument) {
   panels = [];
   near?.setEvents(eventsOf(detections));
   put(main,
-    head(source, numbers),
+    head(source, beside),
     h("div", { class: "source" },
       h("div", {}, photons?.element ?? [], curves(detections, frames, clocks), history ?? [], similar ?? [], detectionTable(detections), same(Number(argument))),
       h("aside", {}, sourceVotes(Number(argument)), facts(source, detections, about), finder ?? [], counterparts(source, about), elsewhere(source, detections, frames, about), provenance(about))));
@@ -70,15 +71,8 @@ export function leave() {
   panels = [];
 }
 
-function head(source, numbers) {
-  // Numbers have gaps: that of a source which merged into another is never used again.
+function head(source, { before, after }) {
   const n = Number(source.region_num);
-  let [before, after] = [null, null];
-  for (const one of numbers) {
-    const other = Number(one);
-    if (other < n && (before === null || other > before)) before = other;
-    if (other > n && (after === null || other < after)) after = other;
-  }
   const step = (to, words, key) => to !== null && h("a", { href: href(`/source/${to}`), rel: key }, words);
   return h("div", { class: "bar" },
     h("h1", {}, source.srcid), h("span", { class: "quiet" }, `number ${n}`),

@@ -1,0 +1,189 @@
+"""Write the files of the product ``explorer``: tables with their indexes, in order of the sky."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from exod.archive.derived import DerivedFile
+from exod.archive.increments import NewVersion
+from exod.archive.questions.sorting import row_order, rows_in_order
+from exod.archive.store import Store, reported
+from exod.schemas.columns import Table
+from exod.stages.explore.density import Density
+from exod.stages.explore.index import FLAG_NAMES, IndexTable, labels_of, sky_pixel
+
+DETAIL_ROWS: Final = 4_096
+INDEX_ROWS: Final = 122_880
+"""Rows of a row group, of the tables that are read row by row, and of the index."""
+
+PIECE_ROWS: Final = 20_480
+MOST_PIECES: Final = 64
+"""Rows that are sorted at a time, unless that would be too many pieces: in memory is one piece."""
+
+Chunks = Iterator[pa.Table]
+Told = Callable[[str], None]
+
+
+class ProductWriter:
+    """Writes a table and its index in order of the sky.
+
+    Parameters
+    ----------
+    store : Store
+        The archive.
+    new : NewVersion
+        The version of the product that gets the files.
+    scratch : Path
+        A folder for rows that are being sorted.
+    on_step : callable
+        Is told what is being written.
+
+    Attributes
+    ----------
+    described : dict
+        What a reader is told of the tables that were written.
+    """
+
+    def __init__(self, store: Store, new: NewVersion, scratch: Path, on_step: Told) -> None:
+        self._store, self._new, self._scratch, self._on_step = store, new, scratch, on_step
+        self.described: dict[str, Any] = {}
+
+    def write(self, table: Table, chunks: Chunks, then: str) -> Density:
+        """Write the rows to files ``<table>`` and ``<table>_index``, sorted by place and `then`."""
+        density = Density()
+        self._on_step(f"Reading {table.name}")
+        table = as_shown(table)
+        source = self._scratch / f"{table.name}-read.parquet"
+        # It is read once: what it takes to compress it well would be lost.
+        with pq.ParquetWriter(source, table.schema, compression="lz4") as sink:
+
+            def kept() -> Chunks:
+                for chunk in chunks:
+                    rows = without_nan(chunk, table)
+                    sink.write_table(rows)
+                    yield rows
+
+            labels = labels_of(table, kept())
+        self._on_step(f"Sorting and writing {table.name}")
+        index = IndexTable.of(table, labels)
+        with (
+            self._file(table.name, table.schema, DETAIL_ROWS) as detail,
+            self._file(f"{table.name}_index", index.schema, INDEX_ROWS) as own,
+        ):
+            for rows, pixel in _sorted(source, then):
+                density.add(pixel)
+                detail.write(rows)
+                own.write(index.rows(rows, pixel))
+        source.unlink()
+        self.described[table.name] = {
+            "key": then,
+            "facets": [index.described(facet) for facet, _ in index.facets],
+            "flags": list(FLAG_NAMES),
+            "sortable": list(index.numbers),
+            "columns": [
+                {"name": c.name, "type": str(c.type), "unit": c.unit, "description": c.description}
+                for c in table.columns
+            ],
+        }
+        return density
+
+    def write_plain(self, table: Table, chunks: Chunks, group_rows: int) -> None:
+        """Write rows to a file as they are, with null for NaN."""
+        table = as_shown(table)
+        self.write_exact(table, (without_nan(chunk, table) for chunk in chunks), group_rows)
+
+    def write_exact(self, table: Table, chunks: Chunks, group_rows: int) -> None:
+        """Write rows in which nothing is missing, so that browsers read them as typed arrays."""
+        self._on_step(f"Writing {table.name}")
+        with self._file(table.name, table.schema, group_rows) as sink:
+            for chunk in chunks:
+                sink.write(chunk)
+
+    @contextmanager
+    def _file(self, name: str, schema: pa.Schema, group_rows: int) -> Iterator[RowGroups]:
+        """A file of the product, of what is written to it in groups of so many rows."""
+        path = f"{self._new.folder}/{name}-all.parquet"
+        with (
+            reported(f"{self._store.path(path)} cannot be written"),
+            self._store.writing(path) as sink,
+            pq.ParquetWriter(sink, schema, compression="zstd", write_page_index=True) as file,
+        ):
+            groups = RowGroups(file, group_rows)
+            yield groups
+            groups.finish()
+        seal = sink.seal()
+        self._new.files.append(
+            DerivedFile(
+                path=path,
+                table=name,
+                part="all",
+                rows=groups.rows,
+                bytes=seal.size,
+                sha256=seal.sha256,
+                blocks=seal.blocks,
+            )
+        )
+
+
+class RowGroups:
+    """Writes rows so many at a time, however they come."""
+
+    def __init__(self, file: pq.ParquetWriter, size: int) -> None:
+        self._file, self._size = file, size
+        self._waiting: list[pa.Table] = []
+        self.rows = 0
+
+    def write(self, rows: pa.Table) -> None:
+        """Write the rows, as far as they fill groups."""
+        self._waiting.append(rows)
+        self.rows += len(rows)
+        if sum(map(len, self._waiting)) >= self._size:
+            whole = pa.concat_tables(self._waiting)
+            full = len(whole) - len(whole) % self._size
+            self._file.write_table(whole.slice(0, full), row_group_size=self._size)
+            self._waiting = [whole.slice(full)]
+
+    def finish(self) -> None:
+        """Write what is left, if there is anything."""
+        rest = [rows for rows in self._waiting if len(rows)]
+        if rest:
+            self._file.write_table(pa.concat_tables(rest), row_group_size=self._size)
+
+
+def _sorted(source: Path, then: str) -> Iterator[tuple[pa.Table, np.ndarray]]:
+    """The rows of a file in order of the sky, some at a time, each with its pixel."""
+    with pq.ParquetFile(source) as file, tempfile.TemporaryFile(dir=source.parent) as scratch:
+        places, order = row_order(file, sky_pixel, ["ra_deg", "dec_deg"], [then])
+        start = 0
+        # The more pieces the rows are divided into, the smaller are the parts that each is made of.
+        pieces = max(PIECE_ROWS, -(-len(order) // MOST_PIECES))
+        for rows in rows_in_order(file, order, pieces, scratch):
+            yield rows, places[start : start + len(rows)]
+            start += len(rows)
+
+
+def as_shown(table: Table) -> Table:
+    """The table as the explorer has it: a missing number is null."""
+    columns = tuple(replace(column, nullable=True, dates="") for column in table.columns)
+    return Table(table.name, table.description, columns, ())
+
+
+def without_nan(rows: pa.Table, table: Table) -> pa.Table:
+    """The rows with null for NaN."""
+    columns = []
+    for own in table.schema:
+        values = rows[own.name]
+        if pa.types.is_floating(own.type):
+            values = pc.if_else(pc.is_nan(values), None, values)
+        columns.append(values.cast(own.type))
+    return pa.Table.from_arrays(columns, schema=table.schema)
