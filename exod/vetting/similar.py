@@ -66,12 +66,12 @@ def similarity_numbers(curves: Curves, events: CurveEvents) -> NDArray[np.float3
     there = np.diff(curves.offsets) > 0
     if there.any():
         with np.errstate(divide="ignore", invalid="ignore"):
-            found[there] = _numbers(_Frames.of(curves, there), events.take(there))
+            found[there] = _numbers(_CurveFrames.of(curves, there), events.take(there))
     return np.nan_to_num(found, nan=0.0, posinf=0.0, neginf=0.0).astype(np.float32)
 
 
 @dataclass(frozen=True)
-class _Frames:
+class _CurveFrames:
     """The frames of several light curves, none of them empty, one after the other.
 
     Attributes
@@ -92,7 +92,7 @@ class _Frames:
     curves: Curves
 
     @classmethod
-    def of(cls, curves: Curves, there: Mask) -> _Frames:
+    def of(cls, curves: Curves, there: Mask) -> _CurveFrames:
         mu = np.nan_to_num(curves.mu.astype(float))
         excess = np.where(curves.bccd | (mu <= 0), 0.0, curves.n - mu)
         first, size = curves.offsets[:-1][there], np.diff(curves.offsets)[there]
@@ -133,7 +133,7 @@ class _Frames:
         return np.asarray(np.log10(1 + np.maximum(largest, 0.0)) / 2)
 
 
-def _numbers(frames: _Frames, events: CurveEvents) -> Floats:
+def _numbers(frames: _CurveFrames, events: CurveEvents) -> Floats:
     start, stop = _event(frames, events)
     middle, length = (start + stop) / 2, stop - start
     steps_of = np.linspace(-WINDOW / 2, WINDOW / 2, N_SHAPE + 1)
@@ -165,7 +165,7 @@ def _ratio(above: Floats, below: Floats) -> Floats:
     return np.where(below != 0, above / below, 0.0)
 
 
-def _event(frames: _Frames, events: CurveEvents) -> tuple[Floats, Floats]:
+def _event(frames: _CurveFrames, events: CurveEvents) -> tuple[Floats, Floats]:
     """The events, a frame long at least."""
     frame = frames.outstanding() * frames.t_bin
     more = np.maximum(frames.t_bin - (events.stop - events.start), 0.0) / 2
