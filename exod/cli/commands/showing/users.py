@@ -18,7 +18,7 @@ def users(
     ],
     remove: Annotated[bool, typer.Option("--remove", help="Let the person in no more.")] = False,
 ) -> None:
-    """Add a person to those who may come to `exod explore results --users FILE`, or change a password.
+    """Add one who may come to `exod explore results --users FILE`, or change a password.
 
     The password is asked for; the file has what scrypt makes of it. A server that runs takes the
     change at once.
