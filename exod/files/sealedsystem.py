@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from threading import Lock, local
 from typing import Any, Final
 
 from fsspec import AbstractFileSystem
@@ -71,18 +73,37 @@ class SealedFileSystem(AbstractFileSystem):
 
 
 class _Noted:
-    """A file that notes what is wrong with it in its file system."""
+    """A file that notes what is wrong with it in its file system.
+
+    DuckDB goes to a place and reads there in two calls, from several threads with one file: each
+    has a place of its own.
+    """
 
     def __init__(self, file: Any, system: SealedFileSystem) -> None:
         self._file, self._system = file, system
+        self._lock, self._own = Lock(), local()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._file, name)
 
+    def tell(self) -> int:
+        """The place where this thread reads next."""
+        return getattr(self._own, "place", 0)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a place."""
+        with self._lock:
+            self._file.seek(self.tell())
+            self._own.place = self._file.seek(offset, whence)
+        return self.tell()
+
     def read(self, size: int = -1) -> bytes:
         """Read some bytes."""
         try:
-            found: bytes = self._file.read(size)
+            with self._lock:
+                self._file.seek(self.tell())
+                found: bytes = self._file.read(size)
+                self._own.place = self._file.tell()
         except ExodError as error:
             self._system.fault = error
             raise
