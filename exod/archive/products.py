@@ -26,6 +26,17 @@ _MAIN = {EXPLORER: "detections"}
 """The tables whose rows are counted, of products that have none of their own name."""
 
 
+def command_of(product: str) -> str:
+    """The command that makes a product.
+
+    Examples
+    --------
+    >>> [command_of(product) for product in ("unique", "frames", "explorer", "flags")]
+    ['cluster', 'rectify', 'explore', 'flags']
+    """
+    return {"unique": "cluster", "frames": "rectify", EXPLORER: "explore"}.get(product, product)
+
+
 def not_made(store: Store, product: str, what: str) -> ArchiveError:
     """The error for a product that was not made yet, of which `what` is asked."""
     if product.startswith(XMATCH):
@@ -34,9 +45,9 @@ def not_made(store: Store, product: str, what: str) -> ArchiveError:
             f"The sources of {store.root} were not matched with {catalogue!r} yet; run "
             f"`exod crossmatch {store.root} --with {catalogue}`."
         )
-    command = {"unique": "cluster", "frames": "rectify"}.get(product, product)
     return ArchiveError(
-        f"The archive {store.root} has no {what} yet; run `exod {command} {store.root}`."
+        f"The archive {store.root} has no {what} yet; run `exod {command_of(product)} "
+        f"{store.root}`."
     )
 
 

@@ -115,6 +115,20 @@ class Store:
         """Whether files are on a mounted disk."""
         return "file" in self.filesystem.protocol
 
+    def check_outside(self, path: Path) -> None:
+        """Refuse to write something of a user's where the archive is.
+
+        Raises
+        ------
+        ArchiveError
+            If the path is the archive, or is in it.
+        """
+        if self.is_local and path.resolve().is_relative_to(Path(self.root).resolve()):
+            raise ArchiveError(
+                f"{path} is in the archive {self.root}, which holds only what exod keeps there; "
+                f"give a folder outside of it."
+            )
+
     def path(self, name: str) -> str:
         """Return the full path of a file, as the file system wants it."""
         return f"{self._located[1]}/{name}"

@@ -19,7 +19,7 @@ from exod.archive.derived import derived_products, read_derived
 from exod.archive.ledger.entry import LEDGER, FullEntry, StoredFile, read_entry
 from exod.archive.ledger.pointers import load_pointer
 from exod.archive.parquet import COMPACT, fault_of
-from exod.archive.products import XMATCH
+from exod.archive.products import XMATCH, command_of
 from exod.errors import ArchiveError
 from exod.files.ahead import done_ahead
 from exod.files.seals import Seal
@@ -192,8 +192,7 @@ def _of_product(archive: Archive, product: str) -> Iterator[_Named]:
     if product.startswith(XMATCH):
         remedy = f"exod crossmatch {root} --with {product.removeprefix(XMATCH)} --refresh"
     else:
-        command = "cluster" if product == "unique" else product
-        remedy = f"delete {archive.store.path(name)}, then exod {command} {root}"
+        remedy = f"delete {archive.store.path(name)}, then exod {command_of(product)} {root}"
     try:
         found = read_derived(archive.store, product)
     except ArchiveError as error:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
+from exod.archive.store import Store
 from exod.errors import ConfigError
 from exod.files.whole import whole_folder
 from exod.web.pages import STATIC, shell
@@ -72,11 +73,11 @@ def publish(
     ConfigError
         If the folder must not be replaced, or the pages were installed without their scripts.
     ArchiveError
-        If a file of the product is damaged.
+        If a file of the product is damaged, or the folder is in the archive.
     ExodError
         If it cannot be written.
     """
-    check_target(target, replace=replace)
+    check_target(target, product.store, replace=replace)
     sources = {f"static/{name}": path for name, path in _pages()}
     total = sum(path.stat().st_size for path in sources.values())
     total += sum(file.bytes for file in product.files.values())
@@ -111,18 +112,21 @@ def publish(
         about = {"kind": KIND, "format": 1, "version": product.version, "files": files}
         (folder / MANIFEST).write_bytes(_json(about))
         # Another may have made something of that name meanwhile.
-        check_target(target, replace=replace)
+        check_target(target, product.store, replace=replace)
     return Published(product.version, len(files), sum(file["bytes"] for file in files.values()))
 
 
-def check_target(target: Path, *, replace: bool) -> None:
+def check_target(target: Path, store: Store, *, replace: bool) -> None:
     """Refuse a folder that must not be replaced.
 
     Raises
     ------
     ConfigError
         If it is something else than a site or an empty folder, or a site that is to stay.
+    ArchiveError
+        If it is in the archive.
     """
+    store.check_outside(target)
     if not target.exists() or (target.is_dir() and not any(target.iterdir())):
         return
     if not _is_site(target):

@@ -16,13 +16,17 @@ from helpers.damage import changed, concerned, flipped, readers, silent, stored_
 from helpers.query_archives import make_queried
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.main import get_command
 
 from exod.archive import Archive, input_files, open_archive
+from exod.archive.derived import EXPLORER
 from exod.archive.ledger import table as ledger_table
+from exod.cli import app
 from exod.config import Config
 from exod.errors import ArchiveError
 from exod.files import seals
 from exod.files.seals import Seal, SealedFile, SealingFile, open_text, seal_text, sealed
+from exod.schemas import DERIVED
 from exod.schemas.conditions import Query
 from exod.stages.query.rows import select
 from exod.stages.verify import verify
@@ -210,6 +214,19 @@ def test_what_the_command_says_mends_it(
     remedy = said.splitlines()[-1].split()
     assert command(*remedy[1:])[0] == 0
     assert command("verify", archive.root)[0] == 0
+
+
+def test_every_product_is_said_to_be_made_by_a_command_that_there_is(tmp_path: Path) -> None:
+    archive = Archive.create(tmp_path / "archive", Config())
+    products = [*DERIVED, EXPLORER]
+    for product in products:
+        pointer = Path(archive.root, product, "current.json")
+        pointer.parent.mkdir()
+        pointer.write_text("{")
+    remedies = [one.remedy for one in verify(archive) if one.fault]
+    commands = {remedy.partition(", then exod ")[2].split()[0] for remedy in remedies}
+    assert len(remedies) == len(products)
+    assert commands <= get_command(app).commands.keys()
 
 
 @pytest.mark.parametrize("secret", ["?token=abc", "?X-Amz-Signature=abc&X-Amz-Expires=9"])

@@ -73,6 +73,9 @@ def test_a_damaged_file_is_a_sentence_and_never_rows(copied: Archive) -> None:
         answer = client.get("/api/v1/rows")
         assert answer.status_code == 503
         assert "sources-all.parquet" in answer.json()["detail"]
+        for asked in ({}, {"range": "bytes=0-9"}):
+            answer = client.get("/data/sources.parquet", headers=asked)
+            assert (answer.status_code, "exod verify" in answer.text) == (503, True)
 
 
 def test_without_the_product_the_sentence_names_the_command(copied: Archive) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from exod.archive import Archive
-from exod.errors import ConfigError
+from exod.errors import ArchiveError, ConfigError
 from exod.web.product import Product
 from exod.web.publishing import MANIFEST, publish
 
@@ -56,6 +56,15 @@ def test_what_is_no_site_is_never_replaced(product: Product, tmp_path: Path) -> 
     file.write_text("mine")
     with pytest.raises(ConfigError, match="no published site"):
         publish(product, file, replace=True)
+
+
+def test_a_site_is_never_written_into_the_archive(product: Product, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(product.store.root)
+    for place in (Path(product.store.root), tmp_path / "link"):
+        for name in ("site", "vetting", "explorer/site"):
+            with pytest.raises(ArchiveError, match="outside of it"):
+                publish(product, place / name)
+            assert not (place / name).exists()
 
 
 def test_a_site_is_replaced_if_that_is_wanted_and_stays_after_an_error(

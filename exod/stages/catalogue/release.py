@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from exod.archive import Archive, open_archive
 from exod.archive.derived import Derived, table_of
 from exod.archive.ledger.entry import versions
+from exod.archive.products import command_of
 from exod.archive.snapshot import Snapshot
 from exod.catalogue import columns as declared
 from exod.catalogue.checks import ReleaseCheck, file_checks, require, table_checks
@@ -98,6 +99,7 @@ def write_catalogue(
     archive = open_archive(archive)
     target = Path(folder).absolute()
     check_target(target, replace=replace)
+    archive.store.check_outside(target)
     matches = _matches(archive, without)
     products = {name: _current(archive, name) for name in PRODUCTS}
     rectified = bool(products["unique"].parameters.get("positions"))
@@ -151,7 +153,7 @@ def check_target(target: Path, *, replace: bool) -> None:
 def _current(archive: Archive, product: str) -> Derived:
     """A product that has all observations as they are now."""
     found = archive.derived(product)
-    command = {"unique": "cluster", "frames": "rectify"}.get(product, product)
+    command = command_of(product)
     if found is None:
         raise ArchiveError(
             f"The archive {archive.root} has no {product} yet; run `exod {command} {archive.root}`."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import chain
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
@@ -44,7 +45,10 @@ def file(name: str, request: Request, product: ProductNow) -> Response:
     kind = "application/vnd.apache.parquet"
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers, media_type=kind)
-    return StreamingResponse(_content(product, name, start, stop), status, headers, kind)
+    parts = _content(product, name, start, stop)
+    # What is damaged is found before the answer begins, so that the reader gets a sentence.
+    parts = chain([next(parts)], parts)
+    return StreamingResponse(parts, status, headers, kind)
 
 
 @router.api_route("/sky/{path:path}", methods=["GET", "HEAD"], include_in_schema=False)

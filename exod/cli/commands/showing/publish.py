@@ -37,8 +37,8 @@ def publish(
             f"The explorer needs {error.name}, which is not installed; run "
             f"`pip install 'exod[web]'`."
         ) from error
-    check_target(to, replace=replace)
     archive = open_archive(root, storage_options(storage))
+    check_target(to, archive.store, replace=replace)
     with out.status("Preparing the pages") as status:
         make_explorer(archive, on_step=status.update)
 
