@@ -10,6 +10,7 @@ probability mu / I.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +19,13 @@ from numpy.typing import NDArray
 
 from exod.counts.cube import CellByCell, CountCube
 from exod.counts.grid import Cells, sum_over
+from exod.counts.partial import (
+    GroupShares,
+    GroupTimes,
+    group_images,
+    live_weights,
+    shares_of,
+)
 from exod.counts.template import bright_cells, inpaint
 from exod.observation.gti import Frames
 from exod.schemas.arrays import Floats, Indices, Mask
@@ -42,12 +50,12 @@ class LiveTime:
     ----------
     edges : ndarray of float64, shape (n + 1,)
         Ends of intervals of time in seconds, ascending.
-    live : ndarray of bool, shape (n,)
-        Whether the interval counts.
+    live : ndarray of bool or float64, shape (n,)
+        Whether the interval counts, or the live fraction of the field in it.
     """
 
     edges: Floats
-    live: Mask
+    live: Mask | Floats
 
     def at(self, time: Floats) -> Floats:
         """Seconds of live time up to `time`, same shape."""
@@ -58,7 +66,7 @@ class LiveTime:
         """Whether the cameras worked at `time`, same shape; False outside."""
         index = np.searchsorted(self.edges, time, side="right") - 1
         inside = (index >= 0) & (index < len(self.live))
-        return inside & self.live[np.clip(index, 0, len(self.live) - 1)]
+        return inside & (self.live[np.clip(index, 0, len(self.live) - 1)] > 0)
 
 
 @dataclass(frozen=True)
@@ -168,7 +176,7 @@ class ConditionalExpectation(CellByCell):
     Attributes
     ----------
     counts : ndarray of float64, shape (n_classes, y, x)
-        Counts of each cell in each class.
+        Counts of each cell in each class, if all CCDs were as live as the field.
     source : ndarray of float64, shape (n_classes, y, x)
         The part of them that comes from known or bright constant sources.
     source_mask : ndarray of bool, shape (y, x)
@@ -181,6 +189,8 @@ class ConditionalExpectation(CellByCell):
         Frames of the cube.
     is_bad : ndarray of bool, shape (n_frames,)
         Frames in bad time intervals.
+    groups : (GroupTimes, GroupShares) or None
+        When which CCDs were live, and their shares in the counts, if not all of them always were.
     """
 
     counts: Image
@@ -190,6 +200,13 @@ class ConditionalExpectation(CellByCell):
     live_time: LiveTime
     frames: Frames
     is_bad: Mask
+    groups: tuple[GroupTimes, GroupShares] | None = None
+
+    def relative(self, frames: Frames) -> Floats | None:
+        """Live fraction of the groups of CCDs over that of the field, (n_groups, n_frames)."""
+        if self.groups is None:
+            return None
+        return self.groups[0].relative(frames, self.live_time.live.astype(float))
 
     def shares(self, frames: Frames) -> tuple[Floats, Floats]:
         """Shares of level and exposure of each class, shape (n_classes, n_frames)."""
@@ -200,36 +217,149 @@ class ConditionalExpectation(CellByCell):
     def at(self, frame: NDArray[np.integer], cell: NDArray[np.integer]) -> Floats:
         """Expected counts of cells given by frame and flat index; broadcast shape."""
         level, exposure = self.shares(self.frames)
+        relative = self.relative(self.frames)
         counts = self.counts.reshape(len(level), -1)
         source = self.source.reshape(len(level), -1)
-        return np.asarray(
-            sum(
-                (counts[i][cell] - source[i][cell]) * level[i][frame]
-                + source[i][cell] * exposure[i][frame]
-                for i in range(len(level))
-            )
-        )
+        total = 0.0
+        for i in range(len(level)):
+            own = (counts[i][cell] - source[i][cell]) * level[i][frame] + source[i][
+                cell
+            ] * exposure[i][frame]
+            if self.groups is not None and relative is not None:
+                own = own * self.groups[1].factor(i, relative, frame, cell)
+            total = total + own
+        return np.asarray(total)
 
     def light_curve(self, cells: Cells) -> Floats:
         """Expected counts summed over cells of the cropped image, shape (n_frames,)."""
-        counts, source = (sum_over(images, cells) for images in (self.counts, self.source))
         level, exposure = self.shares(self.frames)
-        return np.asarray((counts - source) @ level + source @ exposure)
+        relative = self.relative(self.frames)
+        counts, source = (sum_over(images, cells) for images in (self.counts, self.source))
+        total = np.asarray((counts - source) @ level + source @ exposure)
+        if self.groups is None or relative is None:
+            return total
+        some = (relative != 1).any(axis=0)
+        partial = np.zeros(len(total))
+        for i, shares in enumerate(self._group_images()):
+            background, steady = (
+                sum_over(shares * image, cells)
+                for image in (self.counts[i] - self.source[i], self.source[i])
+            )
+            partial += (background @ relative) * level[i] + (steady @ relative) * exposure[i]
+        return np.where(some, partial, total)
 
     def image(self, which: Mask | None = None) -> Image:
         """Expected counts summed over the frames where `which` (all by default), shape (y, x)."""
         level, exposure = self._totals(which)
         background = np.tensordot(level, self.counts - self.source, 1)
-        return np.asarray(background + np.tensordot(exposure, self.source, 1))
+        total = np.asarray(background + np.tensordot(exposure, self.source, 1))
+        return total + self._beside(which, self.counts - self.source, self.source)
 
     def background_image(self, which: Mask | None = None) -> Image:
         """The part of `image` that is not from known or bright constant sources."""
-        return np.asarray(np.tensordot(self._totals(which)[0], self.counts - self.source, 1))
+        background = self.counts - self.source
+        total = np.asarray(np.tensordot(self._totals(which)[0], background, 1))
+        return total + self._beside(which, background, np.zeros_like(background))
 
     def _totals(self, which: Mask | None) -> tuple[Floats, Floats]:
         level, exposure = self.shares(self.frames)
         use = np.ones(self.frames.n, bool) if which is None else which
         return level[:, use].sum(1), exposure[:, use].sum(1)
+
+    def _group_images(self) -> Iterator[Floats]:
+        """Shares of the groups, shape (n_groups, y, x), by class."""
+        if self.groups is not None:
+            for shares in self.groups[1].shares:
+                yield shares.reshape(-1, *self.source_mask.shape)
+
+    def _beside(self, which: Mask | None, background: Image, steady: Image) -> Image:
+        """What a sum over frames has more because cells are not as live as the field is."""
+        relative, total = self.relative(self.frames), np.zeros(self.source_mask.shape)
+        if relative is None:
+            return total
+        use = np.ones(self.frames.n, bool) if which is None else which
+        level, exposure = self.shares(self.frames)
+        for i, shares in enumerate(self._group_images()):
+            for image, weight in ((background[i], level[i]), (steady[i], exposure[i])):
+                more = (relative[:, use] - 1) @ weight[use]
+                total += np.tensordot(more, shares, 1) * image
+        return total
+
+
+def grouped_expectation(
+    cube: CountCube, time: Floats, group: NDArray[np.uint8], times: GroupTimes, known_sources: Mask
+) -> ConditionalExpectation:
+    """The expectation where not all CCDs were always live; its frames are those of the cube.
+
+    Parameters
+    ----------
+    cube : CountCube
+        Counts of a band; its frames do not matter.
+    time : ndarray of float64, shape (n_events,)
+        Time of each event of the cube, ascending.
+    group : ndarray of uint8, shape (n_events,)
+        Group of CCDs of each event.
+    times : GroupTimes
+        When the groups were live.
+    known_sources : ndarray of bool, shape (y, x)
+        Mask of the known sources.
+
+    Notes
+    -----
+    The level is that of the field as if it were live: counts over live time, each group as much as
+    it has of the background. Counts of each group and class are scaled to what it had if it were
+    as live as the field.
+    """
+    image = cube.image()
+    mask = known_sources | bright_cells(image, known_sources)
+    outside = ~mask.ravel()[cube.cell]
+    n_groups, n_intervals = times.live.shape
+    interval = np.clip(np.searchsorted(times.edges, time, side="right") - 1, 0, n_intervals - 1)
+    level = np.bincount(interval[outside], minlength=n_intervals).astype(float)
+    counts = np.bincount(group[outside], minlength=n_groups).astype(float)
+    live_time = LiveTime(times.edges, live_weights(counts, level, times.live) @ times.live)
+    live = live_time.at(time)
+    curve, _, _, mask = class_images(cube, live, live_time, known_sources)
+    kind, size = curve.kind_at(live), cube.box.size
+    # Pieces in which neither the level nor what is live changes.
+    knots = np.interp(curve.live, live_time.at(times.edges), times.edges)
+    edges = np.unique(np.concatenate([times.edges, knots]))
+    length, middle = np.diff(edges), (edges[:-1] + edges[1:]) / 2
+    own = np.clip(np.searchsorted(times.edges, middle, side="right") - 1, 0, n_intervals - 1)
+    at = live_time.at(middle)
+    piece = np.clip(np.searchsorted(curve.live, at, side="right") - 1, 0, len(curve.kind) - 1)
+    scaled = np.zeros((curve.n_classes, size))
+    source = np.zeros((curve.n_classes, *cube.box.shape))
+    shares = np.zeros((curve.n_classes, n_groups, size))
+    for number in range(curve.n_classes):
+        weight = length * (curve.kind[piece] == number)
+        ratios = []
+        for rate in (curve.rate[piece], 1.0):
+            mean = float((weight * rate * live_time.live[own]).sum())
+            seen = times.live[:, own] @ (weight * rate)
+            ratios.append(np.divide(mean, seen, out=np.zeros(n_groups), where=seen > 0))
+        mine = kind == number
+        images = group_images(group[mine], cube.cell[mine], n_groups, size)
+        by_level, by_time = (ratio[:, None] * images for ratio in ratios)
+        whole = by_level.sum(0).reshape(cube.box.shape)
+        part = np.zeros(cube.box.shape)
+        if mask.any():
+            excess = np.maximum(whole - inpaint(whole, mask), 0.0)
+            part = np.where(mask, excess / np.maximum(whole, 1e-300), 0.0)
+        # What comes from constant sources goes with the live time, not with the level.
+        scaled[number] = (part.ravel() * by_time + (1 - part.ravel()) * by_level).sum(0)
+        source[number] = part * by_time.sum(0).reshape(cube.box.shape)
+        shares[number] = shares_of(by_level, cube.box.shape)
+    return ConditionalExpectation(
+        scaled.reshape(source.shape),
+        source,
+        mask,
+        curve,
+        live_time,
+        cube.frames,
+        np.zeros(cube.frames.n, bool),
+        (times, GroupShares(shares)),
+    )
 
 
 def class_images(

@@ -6,6 +6,7 @@ any cell costs O(1) and the cube of mu is never stored.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +18,14 @@ from numpy.typing import NDArray
 
 from exod.counts.cube import CellByCell, CountCube
 from exod.counts.grid import Box, Cells, Grid, sum_over
+from exod.counts.partial import (
+    FramesLive,
+    Part,
+    PartialFrames,
+    group_images,
+    live_weights,
+    shares_of,
+)
 from exod.schemas.arrays import Floats, Mask
 
 Image = NDArray[np.float64]
@@ -78,7 +87,7 @@ class Expectation(CellByCell):
     good, bad : Template
         Background in good and bad time.
     source : ndarray of float64, shape (y, x)
-        Counts of the constant sources in an unmasked frame.
+        Counts of the constant sources in a frame in which all CCDs are live.
     source_mask : ndarray of bool, shape (y, x)
         Cells of known sources and bright cells.
     level : ndarray of float64, shape (n_frames,)
@@ -88,6 +97,9 @@ class Expectation(CellByCell):
         which have no expectation.
     is_bad : ndarray of bool, shape (n_frames,)
         Frames in bad time intervals.
+    partial : PartialFrames or None
+        Live fractions of the cells in frames in which only some CCDs were live; there `exposure`
+        is the mean of the field.
     """
 
     good: Template
@@ -97,6 +109,7 @@ class Expectation(CellByCell):
     level: Floats
     exposure: Floats
     is_bad: Mask
+    partial: PartialFrames | None = None
 
     def _halves(self, which: Mask | None = None) -> tuple[tuple[Image, Image, Mask], ...]:
         """Background shape, constant sources and frames in good and in bad time."""
@@ -106,49 +119,111 @@ class Expectation(CellByCell):
             for template, frames in ((self.good, ~self.is_bad), (self.bad, self.is_bad))
         )
 
+    def _wholes(self, which: Mask | None = None) -> Iterator[tuple[Image, Image, Mask]]:
+        """The same of the frames in which all CCDs are live."""
+        for background, source, frames in self._halves(which):
+            whole = frames if self.partial is None else frames & ~self.partial.frames
+            yield background, source, whole
+
+    def _parts(
+        self, which: Mask | None = None
+    ) -> Iterator[tuple[tuple[Image, Part, Floats], tuple[Image, Part, Floats], Mask]]:
+        """Background and sources in the other frames: images, live fractions, weights of frames."""
+        if self.partial is None:
+            return
+        halves = zip(self._halves(which), (self.partial.good, self.partial.bad), strict=True)
+        for (background, source, frames), part in halves:
+            used = frames & self.partial.frames
+            level = np.divide(
+                self.level, part.mean, out=np.zeros_like(self.level), where=part.mean > 0
+            )
+            seen = (self.exposure > 0).astype(float)
+            yield (background, part, level * seen), (source, self.partial.source, seen), used
+
     def at(self, frame: NDArray[np.integer], cell: NDArray[np.integer]) -> Floats:
         """As `CellByCell.at`."""
         template = np.where(
             self.is_bad[frame], self.bad.shape.ravel()[cell], self.good.shape.ravel()[cell]
         )
         source = np.where(template > 0, self.source.ravel()[cell], 0.0)
-        return np.asarray(template * self.level[frame] + source * self.exposure[frame])
+        if self.partial is None:
+            return np.asarray(template * self.level[frame] + source * self.exposure[frame])
+        background, steady = self.live_factors(frame, cell)
+        return np.asarray(
+            template * self.level[frame] * background + source * self.exposure[frame] * steady
+        )
+
+    def live_factors(
+        self, frame: NDArray[np.integer], cell: NDArray[np.integer]
+    ) -> tuple[Floats, Floats]:
+        """Live fraction of cells relative to that of the field, of background and sources.
+
+        Where all CCDs are live both are 1; broadcast shape.
+        """
+        frame, cell = np.broadcast_arrays(frame, cell)
+        background, steady = np.ones(frame.shape), np.ones(frame.shape)
+        if self.partial is None:
+            return background, steady
+        some = self.partial.frames[frame]
+        for part, is_bad in ((self.partial.good, False), (self.partial.bad, True)):
+            mine = some & (self.is_bad[frame] == is_bad)
+            if not mine.any():
+                continue
+            own, where = frame[mine], cell[mine]
+            mean = np.where(part.mean > 0, part.mean, np.inf)[own]
+            background[mine] = part.at(own, where) / mean
+            steady[mine] = self.partial.source.at(own, where) / mean
+        return background, steady
 
     def light_curve(self, cells: Cells) -> Floats:
         """Expected counts summed over cells of the cropped image, shape (n_frames,)."""
         total = np.zeros(len(self.level))
-        for background, source, frames in self._halves():
+        for background, source, frames in self._wholes():
             total[frames] = (
                 sum_over(background, cells) * self.level[frames]
                 + sum_over(source, cells) * self.exposure[frames]
             )
+        for *both, frames in self._parts():
+            for image, part, weight in both:
+                shares = part.shares.reshape(-1, *image.shape)
+                own = sum_over(shares * image, cells) @ part.live
+                total[frames] += (own * weight)[frames]
         return total
 
     def image(self, which: Mask | None = None) -> Image:
         """Expected counts summed over the frames where `which` (all by default), shape (y, x)."""
-        return self.background_image(which) + sum(
-            source * self.exposure[frames].sum() for _, source, frames in self._halves(which)
+        total = self.background_image(which) + sum(
+            source * self.exposure[frames].sum() for _, source, frames in self._wholes(which)
         )
+        for _, (source, part, weight), frames in self._parts(which):
+            total += part.summed(source, weight, frames)
+        return np.asarray(total)
 
     def background_image(self, which: Mask | None = None) -> Image:
         """The part of `image` that is not constant sources."""
         parts = [
-            background * self.level[frames].sum() for background, _, frames in self._halves(which)
+            background * self.level[frames].sum() for background, _, frames in self._wholes(which)
         ]
+        for (background, part, weight), _, frames in self._parts(which):
+            parts.append(part.summed(background, weight, frames))
         return np.sum(parts, axis=0)
 
     def largest(self) -> Image:
         """An upper limit of what any frame is expected to have in each cell, shape (y, x)."""
-        return np.maximum.reduce(
-            [
-                background * self.level[frames].max(initial=0)
-                + source * self.exposure[frames].max(initial=0)
-                for background, source, frames in self._halves()
-            ]
-        )
+        most = [
+            background * self.level[frames].max(initial=0)
+            + source * self.exposure[frames].max(initial=0)
+            for background, source, frames in self._wholes()
+        ]
+        for *both, frames in self._parts():
+            bounds = [part.bound(image, weight, frames) for image, part, weight in both]
+            most.append(np.sum(bounds, axis=0))
+        return np.maximum.reduce(most)
 
 
-def expect(cube: CountCube, is_bad: Mask, known_sources: Mask) -> Expectation:
+def expect(
+    cube: CountCube, is_bad: Mask, known_sources: Mask, live: FramesLive | None = None
+) -> Expectation:
     """Work out the expectation of a cube.
 
     Parameters
@@ -159,8 +234,12 @@ def expect(cube: CountCube, is_bad: Mask, known_sources: Mask) -> Expectation:
         Frames in bad time intervals.
     known_sources : ndarray of bool, shape (y, x)
         Mask of the known sources, from `source_discs`.
+    live : FramesLive, optional
+        When which CCDs were live; by default all, in all frames that are not masked.
     """
     good_frames, bad_frames = ~is_bad & ~cube.masked, is_bad & ~cube.masked
+    if live is not None and (live.is_partial & ~cube.masked).any():
+        return _expect_partial(cube, is_bad, known_sources, live)
     image_good, image_bad = cube.image(good_frames), cube.image(bad_frames)
     mask = known_sources | bright_cells(image_good, known_sources)
     good, bad = background_template(image_good, mask), background_template(image_bad, mask)
@@ -174,7 +253,58 @@ def expect(cube: CountCube, is_bad: Mask, known_sources: Mask) -> Expectation:
     return Expectation(good, bad, source, mask, level, exposure, is_bad)
 
 
-def bright_cells(image: NDArray[np.integer], known_sources: Mask) -> Mask:
+def _expect_partial(
+    cube: CountCube, is_bad: Mask, known_sources: Mask, frames_live: FramesLive
+) -> Expectation:
+    """As `expect`, with frames in which only some CCDs are live.
+
+    Counts of each group of CCDs are scaled to what it had if it were always live.
+    """
+    shape, n_groups = cube.box.shape, len(frames_live.live)
+    live = np.where(cube.masked, 0.0, frames_live.live)
+    halves = [~is_bad & ~cube.masked, is_bad & ~cube.masked]
+    images, steady = [], []
+    for frames in halves:
+        own = frames[cube.frame]
+        images.append(group_images(frames_live.group[own], cube.cell[own], n_groups, cube.box.size))
+        steady.append(_ratio(float(frames.sum()), live[:, frames].sum(1)))
+    typical = (steady[0] @ images[0]).reshape(shape)
+    mask = known_sources | bright_cells(typical, known_sources)
+    level = cube.light_curve(~mask).astype(float)
+    templates, parts, backgrounds = [], [], []
+    for frames, counts in zip(halves, images, strict=True):
+        weights = live_weights(counts[:, ~mask.ravel()].sum(1), level[frames], live[:, frames])
+        mean = np.where(frames, weights @ live, 0.0)
+        true = np.divide(level, mean, out=np.zeros_like(level), where=mean > 0)
+        scaled = counts * _ratio(float(true.sum()), live @ true)[:, None]
+        template = background_template(scaled.sum(0).reshape(shape), mask)
+        shares = shares_of(scaled, shape)
+        outside = shares @ np.where(mask, 0.0, template.shape).ravel()
+        mean = np.where(frames, outside / max(float(outside.sum()), 1e-300) @ live, 0.0)
+        true = np.divide(level, mean, out=np.zeros_like(level), where=mean > 0)
+        templates.append(template)
+        parts.append(Part(shares, live, mean))
+        backgrounds.append(template.shape.ravel() * shares * (live @ true)[:, None])
+    half = int(halves[0].sum() < halves[1].sum())
+    excess = np.maximum(steady[half] @ (images[half] - backgrounds[half]), 0.0)
+    n_frames = float(halves[half].sum())
+    source = np.where(mask, excess.reshape(shape), 0.0) / max(n_frames, 1.0)
+    sources = Part(shares_of(images[half] * steady[half][:, None], shape), live, parts[0].mean)
+    exposure = np.where(is_bad, parts[1].mean, parts[0].mean)
+    exposure = np.where(frames_live.is_partial, exposure, cube.exposure)
+    exposure[cube.light_curve() == 0] = 0.0
+    is_partial = frames_live.is_partial & ~cube.masked
+    partial = PartialFrames(is_partial, parts[0], parts[1], sources)
+    good, bad = templates
+    return Expectation(good, bad, source, mask, level, exposure, is_bad, partial)
+
+
+def _ratio(number: float, by_group: Floats) -> Floats:
+    """A number over one of each group; 0 where that is 0."""
+    return np.divide(number, by_group, out=np.zeros_like(by_group), where=by_group > 0)
+
+
+def bright_cells(image: NDArray[np.number], known_sources: Mask) -> Mask:
     """Cells with more than three times the 75th percentile of the rest (method.md, Source mask)."""
     outside = image[~known_sources]
     if not outside.any():
@@ -186,7 +316,7 @@ def bright_cells(image: NDArray[np.integer], known_sources: Mask) -> Mask:
     return np.asarray(image > BRIGHT_FACTOR * level)
 
 
-def background_template(image: NDArray[np.integer], mask: Mask) -> Template:
+def background_template(image: NDArray[np.number], mask: Mask) -> Template:
     """Background under and around the sources (method.md, Background template).
 
     The image is inpainted under the mask, scaled to one count outside it, blurred and cut to the
@@ -195,7 +325,7 @@ def background_template(image: NDArray[np.integer], mask: Mask) -> Template:
     return template_steps(image, mask).template
 
 
-def template_steps(image: NDArray[np.integer], mask: Mask) -> TemplateSteps:
+def template_steps(image: NDArray[np.number], mask: Mask) -> TemplateSteps:
     """As `background_template`, with the images on the way."""
     counts = float(image[~mask].sum())
     if counts == 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betainc, gammaln, xlogy
 
+from exod.counts.partial import GroupShares
 from exod.schemas.arrays import EqualColumns, Floats, Integers, Mask
 
 LN10: Final = np.log(10.0)
@@ -128,32 +130,51 @@ class WindowCounts:
         Counts of each window in each class of time, and those of constant sources among them.
     middle : WindowCounts or None
         The same of the middle cells of the windows, if these count double.
+    groups : GroupShares or None
+        Shares of groups of CCDs in the counts of each window, if not all were always live.
     """
 
     windows: Windows
     counts: Floats
     source: Floats
     middle: WindowCounts | None = None
+    groups: GroupShares | None = None
 
     @classmethod
-    def of(cls, counts: Floats, source: Floats, windows: Windows) -> WindowCounts:
-        """Window sums of images by class, shape (n_classes, y, x)."""
+    def of(
+        cls,
+        counts: Floats,
+        source: Floats,
+        windows: Windows,
+        groups: GroupShares | None = None,
+    ) -> WindowCounts:
+        """Window sums of images by class, shape (n_classes, y, x).
+
+        With `groups`, the shares of groups of CCDs in the counts of each cell.
+        """
         middle = None
         if windows.weighted:
             middle = cls(
                 windows,
                 np.array([windows.middles(image) for image in counts]),
                 np.array([windows.middles(image) for image in source]),
+                groups=_of_windows(counts, windows.middles, groups),
             )
         return cls(
             windows,
             np.array([windows.sums(image) for image in counts]),
             np.array([windows.sums(image) for image in source]),
             middle,
+            _of_windows(counts, windows.sums, groups),
         )
 
     def expected(
-        self, level: Floats, exposure: Floats, frame: Integers, position: Integers
+        self,
+        level: Floats,
+        exposure: Floats,
+        frame: Integers,
+        position: Integers,
+        relative: Floats | None = None,
     ) -> Floats:
         """Expected counts by class, shape (n_classes, *broadcast of frame and position).
 
@@ -163,8 +184,10 @@ class WindowCounts:
             Shares of the frames, from `ConditionalExpectation.shares`.
         frame, position : ndarray
             Frames and windows.
+        relative : ndarray, shape (n_groups, n_frames), or None
+            From `ConditionalExpectation.relative`.
         """
-        return np.array(
+        expected = np.array(
             [
                 (counts[position] - source[position]) * own_level[frame]
                 + source[position] * own_exposure[frame]
@@ -173,6 +196,10 @@ class WindowCounts:
                 )
             ]
         )
+        if self.groups is not None and relative is not None:
+            for number in range(len(expected)):
+                expected[number] *= self.groups.factor(number, relative, frame, position)
+        return expected
 
     def chance(self, expected: Floats, position: Integers) -> Chance:
         """Distribution of the counts of windows by chance.
@@ -187,6 +214,19 @@ class WindowCounts:
         counts = self.counts[:, position]
         shares = np.divide(expected, counts, out=np.zeros_like(expected), where=counts > 0)
         return Chance.of_classes(counts, np.minimum(shares, 1.0))
+
+
+def _of_windows(
+    counts: Floats, summed: Callable[[Floats], Floats], groups: GroupShares | None
+) -> GroupShares | None:
+    """Shares of the groups in windows: those of their cells, by their counts."""
+    if groups is None:
+        return None
+    result = []
+    for image, shares in zip(counts, groups.shares, strict=True):
+        own = np.array([summed(part.reshape(image.shape) * image) for part in shares])
+        result.append(own / np.maximum(own.sum(0), 1e-300))
+    return GroupShares(np.array(result))
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,8 @@ def significant_windows(
         if frames.n <= 0:
             continue
         shares = expectation.shares(frames)
-        search = _Shift(cube, sums, frames, shift, shifts, *shares, p_log, tilings)
+        relative = expectation.relative(frames)
+        search = _Shift(cube, sums, frames, shift, shifts, *shares, p_log, tilings, relative)
         found += list(search.peaks(crowd, crowded))
         found += list(replace(search, cube=whole).eclipses())
     return FoundWindows(_collect(found, cube, shifts), crowded)
@@ -150,6 +151,7 @@ class _Shift:
     exposure: Floats
     p_log: float
     tilings: list[Tiling]
+    relative: Floats | None = None
 
     def _frame(self, first: int, last: int) -> Integers:
         sub = self.cube.frame[first:last].astype(np.int64)
@@ -188,11 +190,13 @@ class _Shift:
 
     def _peaks(self, frame: Integers, position: Integers, n: Floats, more: Floats) -> _Part:
         """Of windows with `n` counts, `more` of which count double."""
-        expected = self.sums.expected(self.level, self.exposure, frame, position)
+        expected = self.sums.expected(self.level, self.exposure, frame, position, self.relative)
         mu = expected.sum(0)
         chance: Chance | WeightedChance = self.sums.chance(expected, position)
         if self.sums.middle:
-            middle = self.sums.middle.expected(self.level, self.exposure, frame, position)
+            middle = self.sums.middle.expected(
+                self.level, self.exposure, frame, position, self.relative
+            )
             chance = WeightedChance.of(self.sums, self.sums.middle, expected, middle, position)
         far = (n + more > chance.mean + self._unlikely(chance)) & (mu > 0)
         frame, position, n, mu = frame[far], position[far], n[far], mu[far]
@@ -224,8 +228,14 @@ class _Shift:
         # The least probable count is none: in each class (1 - mu / I)^I, in the frame that expects
         # most. That of the joint trials of several classes is not smaller than the product.
         none = np.zeros(self.sums.windows.outside)
+        # No place is more live, compared with the field, than the group that is so most.
+        most_live = 1.0 if self.relative is None else self.relative.max(axis=0, initial=0.0)
         for counts, source, level, exposure in zip(
-            self.sums.counts, self.sums.source, self.level, self.exposure, strict=True
+            self.sums.counts,
+            self.sums.source,
+            self.level * most_live,
+            self.exposure * most_live,
+            strict=True,
         ):
             most = counts * level.max(initial=0) + source * exposure.max(initial=0)
             share = np.divide(most, counts, out=np.zeros_like(most), where=counts > 0)[:-1]
@@ -260,7 +270,7 @@ class _Shift:
             n += np.bincount(frame[used] * len(bright) + where[used], minlength=size)[:size]
         frames, index = np.divmod(np.arange(size), len(bright))
         frames, position = frames + first, bright[index]
-        expected = self.sums.expected(self.level, self.exposure, frames, position)
+        expected = self.sums.expected(self.level, self.exposure, frames, position, self.relative)
         mu = expected.sum(0)
         chance = self.sums.chance(expected, position)
         far = n < mu - self._unlikely(chance)

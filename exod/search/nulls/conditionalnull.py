@@ -17,10 +17,17 @@ from scipy.special import gammainc
 from exod.config import Band
 from exod.counts.bayes import MU_REFERENCE, n_peak
 from exod.counts.cube import CountCube
-from exod.counts.shares import ConditionalExpectation, LiveTime, class_images
+from exod.counts.partial import GroupTimes
+from exod.counts.shares import (
+    ConditionalExpectation,
+    LiveTime,
+    class_images,
+    grouped_expectation,
+)
 from exod.counts.windows import WindowCounts, Windows
 from exod.observation.gti import MAX_HIGH_ENERGY_BIN, BadTime, Frames, bad_time
 from exod.schemas.arrays import Floats, Mask
+from exod.search.nulls.binning import MOSTLY
 from exod.search.nulls.null import CountedRun, Searched, Subset, TestedRun, Threshold
 from exod.search.regions import SignificantCells
 from exod.search.sliding import covers, significant_windows
@@ -33,6 +40,8 @@ MASK_ARCSEC: Final = 20.0
 
 CROWD: Final = 2
 """Events of a window that can be significant."""
+
+_ROUNDING: Final = 1e-9
 
 _OFF_BINS: Final = (5.0, 10.0, 20.0, 50.0, 100.0)
 _OFF_COUNTS: Final = 20.0
@@ -94,7 +103,10 @@ class ConditionalNull:
 
     @cached_property
     def live_time(self) -> LiveTime:
-        """When all cameras worked; with `gti_only`, and it was good time."""
+        """When all cameras worked; with `gti_only`, and it was good time.
+
+        Those with a record of their good times count in `groups`.
+        """
         events = self.subset.events
         span = events.t_hi - events.t_lo
         if span <= 0:
@@ -107,6 +119,25 @@ class ConditionalNull:
         edges = np.append(frames.starts, [frames.t_lo + frames.n * width, events.t_hi])
         return LiveTime(edges, np.append(~self.subset.masked(off, is_bad), True))
 
+    @cached_property
+    def groups(self) -> GroupTimes | None:
+        """When which CCDs were live; None if all were whenever it counts."""
+        known, live_time = self.subset.live, self.live_time
+        if known is None or not live_time.live.any():
+            return None
+        knots = [curve.pieces[:, :2].ravel() for curve in known.curves]
+        edges = np.unique(np.concatenate([live_time.edges, *knots]))
+        inside = (edges >= live_time.edges[0]) & (edges <= live_time.edges[-1])
+        edges = edges[inside]
+        length = np.diff(edges)
+        live = np.array([np.diff(curve.at(edges)) / length for curve in known.curves])
+        live = np.where(np.abs(live - 1) < _ROUNDING, 1.0, live)
+        live *= live_time.contains((edges[:-1] + edges[1:]) / 2)
+        together = (live == live[0]).all() and np.isin(live, (0.0, 1.0)).all()
+        if together and np.array_equal(live[0] > 0, live_time.contains(edges[:-1])):
+            return None
+        return GroupTimes(edges, live)
+
     def _band(self, band: Band, live: Floats, is_live: Mask) -> _Band:
         """Counts, level and sources of a band, from the events that are live and their time."""
         subset, events = self.subset, self.subset.events
@@ -117,6 +148,16 @@ class ConditionalNull:
             whole, subset.grid, frame, subset.flat, np.zeros(1, bool), used & is_live
         )
         known = subset.known_sources(cube.box, MASK_ARCSEC, subset.grid.size_arcsec)
+        if self.groups is not None:
+            group = subset.live_group[cube.event]
+            time = events.time[cube.event]
+            return _Band(
+                self,
+                band,
+                int(used.sum()),
+                cube,
+                grouped_expectation(cube, time, group, self.groups, known),
+            )
         curve, counts, source, mask = class_images(cube, live[cube.event], self.live_time, known)
         expectation = ConditionalExpectation(
             counts, source, mask, curve, self.live_time, whole, np.zeros(1, bool)
@@ -155,7 +196,8 @@ class _Band:
         """Counts of its windows."""
         settings, images = self.null.subset.config.cube, self.expectation
         windows = Windows(images.source_mask.shape, settings.window, settings.psf_weights)
-        return WindowCounts.of(images.counts, images.source, windows)
+        groups = images.groups[1] if images.groups else None
+        return WindowCounts.of(images.counts, images.source, windows, groups)
 
     def counted(self, t_bin: float) -> CountedRun[ConditionalExpectation]:
         """Count frames of one length."""
@@ -163,7 +205,10 @@ class _Band:
         frames = Frames.covering(events.t_lo, events.t_hi, t_bin)
         cube, expectation = self._cube(frames), self._expectation(frames)
         bad = BadTime(self.null.bad.intervals, expectation.is_bad)
-        return CountedRun(self.band, self.n_events, bad, cube.exposure < 0.5, cube, expectation)
+        off = cube.exposure < MOSTLY
+        if self.null.subset.live is not None:
+            off |= (self.null.subset.live.fractions(frames) < MOSTLY).any(axis=0)
+        return CountedRun(self.band, self.n_events, bad, off, cube, expectation)
 
     def test(self, t_bin: float, crowd: Crowd | None) -> tuple[TestedRun, Searched, Crowd | None]:
         """Test frames of one length; with the events that shorter frames need to look at."""
@@ -200,7 +245,7 @@ class _Band:
 
     def _cube(self, frames: Frames) -> CountCube:
         """The counts of the band in some frames."""
-        cube, live_time = self.cube, self.null.live_time
+        cube, live_time = self.cube, self.expectation.live_time
         frame = frames.index(self.null.subset.events.time[cube.event])
         inside = (frame >= 0) & (frame < frames.n)
         live = live_time.at(frames.starts + frames.t_bin) - live_time.at(frames.starts)

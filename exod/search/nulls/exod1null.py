@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 
 from exod.counts.cube import CountCube, EventsByCell
+from exod.counts.partial import FramesLive
 from exod.counts.template import Expectation, Template
 from exod.schemas.arrays import Mask
 from exod.search.nulls.binning import counted_runs
@@ -78,7 +79,9 @@ class Exod1Null:
         return tested, Searched(cube, expectation, cells, image[cells.y, cells.x])
 
 
-def constant_expectation(cube: CountCube, is_bad: Mask) -> Expectation:
+def constant_expectation(
+    cube: CountCube, is_bad: Mask, _live: FramesLive | None = None
+) -> Expectation:
     """The mean of each cell in every unmasked frame; no background.
 
     Nothing is expected of one frame alone: it is its own mean, so that nothing can vary.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
@@ -20,7 +21,8 @@ from exod.config import Band, Config
 from exod.counts.cube import CountCube
 from exod.counts.grid import Box, Grid
 from exod.counts.shares import ConditionalExpectation
-from exod.counts.template import Expectation, mask_radius, source_discs
+from exod.counts.template import Expectation, bright_cells, mask_radius, source_discs
+from exod.observation.dropouts import LiveGroups, live_groups
 from exod.observation.gti import BadTime, Frames, camera_off
 from exod.observation.stretches import working_groups
 from exod.observation.subsets import MergedEvents
@@ -79,8 +81,34 @@ class Subset:
         low, high = (1000 * energy for energy in band)
         return (self.events.pi > low) & (self.events.pi < high)
 
+    @cached_property
+    def live(self) -> LiveGroups | None:
+        """CCDs by when they were live; None where frames are used whole or not at all."""
+        if self.config.cube.live_time == "frames":
+            return None
+        box = Box.around(self.flat[self.flat >= 0], self.grid.n)
+        size = self.config.cube.size_arcsec
+        known = self.known_sources(box, size, size)
+        row, column = np.divmod(self.flat, np.int32(self.grid.n))
+        cell = (row - box.y_lo) * max(box.shape[1], 1) + (column - box.x_lo)
+        inside = self.flat >= 0
+        image = np.bincount(cell[inside], minlength=box.size).reshape(box.shape)
+        mask = (known | bright_cells(image, known)).ravel()
+        is_source = np.zeros(len(cell), bool)
+        is_source[inside] = mask[cell[inside]]
+        return live_groups(self.events, self.flat, is_source)
+
+    @cached_property
+    def live_group(self) -> NDArray[np.uint8]:
+        """Group of each event in `live`, shape (n_events,)."""
+        if self.live is None:
+            return np.zeros(len(self.events.time), np.uint8)
+        return self.live.of_events(self.events)
+
     def camera_off(self, frames: Frames, index: NDArray[np.int32], is_bad: Mask) -> Mask:
         """Frames in which a CCD or a camera was off, shape (n_frames,).
+
+        With `live`, only of the exposures without a record of their good times.
 
         Parameters
         ----------
@@ -93,6 +121,8 @@ class Subset:
         """
         events, off = self.events, np.zeros(frames.n, bool)
         for number, exposure in enumerate(events.exposures):
+            if self.live is not None and self.live.is_recorded[number]:
+                continue
             own = events.source == number
             # A group that never works is no reason to leave out all frames.
             groups = working_groups(events.ccdnr[own], exposure.camera.dropout_groups)

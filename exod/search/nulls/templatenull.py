@@ -15,6 +15,7 @@ import numpy as np
 from exod.counts.bayes import Thresholds, log10_b_peak, threshold
 from exod.counts.cube import CountCube
 from exod.counts.grid import Box
+from exod.counts.partial import FramesLive
 from exod.counts.template import Expectation, expect
 from exod.schemas.arrays import Floats, Mask
 from exod.search.nulls.binning import counted_runs
@@ -52,11 +53,11 @@ class TemplateNull:
         """Count every time bin and band."""
         known: dict[Box, Mask] = {}
 
-        def expectation(cube: CountCube, is_bad: Mask) -> Expectation:
+        def expectation(cube: CountCube, is_bad: Mask, live: FramesLive | None) -> Expectation:
             if cube.box not in known:
                 size = self.subset.config.cube.size_arcsec
                 known[cube.box] = self.subset.known_sources(cube.box, size, size)
-            return expect(cube, is_bad, known[cube.box])
+            return expect(cube, is_bad, known[cube.box], live)
 
         return counted_runs(self.subset, expectation)
 
