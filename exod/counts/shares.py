@@ -270,7 +270,7 @@ class ConditionalExpectation(CellByCell):
         """Shares of the groups, shape (n_groups, y, x), by class."""
         if self.groups is not None:
             for shares in self.groups[1].shares:
-                yield shares.reshape(-1, *self.source_mask.shape)
+                yield shares.reshape(len(shares), *self.source_mask.shape)
 
     def _beside(self, which: Mask | None, background: Image, steady: Image) -> Image:
         """What a sum over frames has more because cells are not as live as the field is."""
@@ -344,8 +344,8 @@ def grouped_expectation(
         whole = by_level.sum(0).reshape(cube.box.shape)
         part = np.zeros(cube.box.shape)
         if mask.any():
-            excess = np.maximum(whole - inpaint(whole, mask), 0.0)
-            part = np.where(mask, excess / np.maximum(whole, 1e-300), 0.0)
+            excess = np.clip(whole - inpaint(whole, mask), 0.0, whole)
+            np.divide(excess, whole, out=part, where=mask & (whole > 0))
         # What comes from constant sources goes with the live time, not with the level.
         scaled[number] = (part.ravel() * by_time + (1 - part.ravel()) * by_level).sum(0)
         source[number] = part * by_time.sum(0).reshape(cube.box.shape)

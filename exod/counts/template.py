@@ -185,7 +185,7 @@ class Expectation(CellByCell):
             )
         for *both, frames in self._parts():
             for image, part, weight in both:
-                shares = part.shares.reshape(-1, *image.shape)
+                shares = part.shares.reshape(len(part.shares), *image.shape)
                 own = sum_over(shares * image, cells) @ part.live
                 total[frames] += (own * weight)[frames]
         return total

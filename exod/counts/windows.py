@@ -15,6 +15,9 @@ from exod.schemas.arrays import EqualColumns, Floats, Integers, Mask
 
 LN10: Final = np.log(10.0)
 
+_ROUNDING: Final = 1e-9
+"""Counts below this are none."""
+
 
 @dataclass(frozen=True)
 class Tiling:
@@ -160,9 +163,13 @@ class WindowCounts:
                 np.array([windows.middles(image) for image in source]),
                 groups=_of_windows(counts, windows.middles, groups),
             )
+        sums = np.array([windows.sums(image) for image in counts])
+        if groups is not None:
+            # Counts that are not whole leave rounding where there are none.
+            sums[sums < _ROUNDING] = 0.0
         return cls(
             windows,
-            np.array([windows.sums(image) for image in counts]),
+            sums,
             np.array([windows.sums(image) for image in source]),
             middle,
             _of_windows(counts, windows.sums, groups),
@@ -225,7 +232,9 @@ def _of_windows(
     result = []
     for image, shares in zip(counts, groups.shares, strict=True):
         own = np.array([summed(part.reshape(image.shape) * image) for part in shares])
-        result.append(own / np.maximum(own.sum(0), 1e-300))
+        own = np.maximum(own, 0.0)
+        total = own.sum(0)
+        result.append(np.divide(own, total, out=np.zeros_like(own), where=total > _ROUNDING))
     return GroupShares(np.array(result))
 
 

@@ -8,7 +8,13 @@ import numpy as np
 from scipy import special
 
 from exod.counts.cube import CountCube
-from exod.counts.shares import ConditionalExpectation, LiveTime, class_images
+from exod.counts.partial import GroupTimes
+from exod.counts.shares import (
+    ConditionalExpectation,
+    LiveTime,
+    class_images,
+    grouped_expectation,
+)
 from exod.counts.windows import WindowCounts, Windows
 from exod.observation.gti import Frames
 from helpers.strategies import grid_of
@@ -64,15 +70,17 @@ def make_case(
     shifts: int = 1,
     known: np.ndarray | None = None,
     weighted: bool = False,
+    groups: tuple[GroupTimes, np.ndarray] | None = None,
 ) -> Case:
     """Events at `time` in `cell` (row * side + column), binned and with their expectation.
 
-    `known` is a mask of the whole grid, shape (side, side).
+    `known` is a mask of the whole grid, shape (side, side); `groups` are CCDs that are not always
+    live, with that of each event.
     """
     order = np.argsort(time, kind="stable")
     time, cell = time[order], cell[order]
     alive = live_time.contains(time)
-    time, cell = time[alive], cell[alive]
+    time, cell, order = time[alive], cell[alive], order[alive]
     span = float(live_time.edges[-1] - live_time.edges[0])
     whole = CountCube.from_events(
         Frames(T_LO, span * (1 + 1e-9), 1),
@@ -82,14 +90,22 @@ def make_case(
         np.zeros(1, bool),
     )
     mask = np.zeros((side, side), bool) if known is None else known
-    images = class_images(whole, live_time.at(time), live_time, mask[whole.box.slices])
-    curve, counts, source, source_mask = images
+    known = mask[whole.box.slices]
     frames = Frames.covering(T_LO, T_LO + span, t_bin)
-    expectation = ConditionalExpectation(
-        counts, source, source_mask, curve, live_time, frames, np.zeros(frames.n, bool)
-    )
+    if groups is not None:
+        group = groups[1][order].astype(np.uint8)
+        expectation = grouped_expectation(whole, time, group, groups[0], known)
+        expectation = replace(expectation, frames=frames, is_bad=np.zeros(frames.n, bool))
+    else:
+        images = class_images(whole, live_time.at(time), live_time, known)
+        curve, counts, source, source_mask = images
+        expectation = ConditionalExpectation(
+            counts, source, source_mask, curve, live_time, frames, np.zeros(frames.n, bool)
+        )
     fine = Frames(T_LO, t_bin / shifts, frames.n * shifts)
-    sums = WindowCounts.of(counts, source, Windows(source_mask.shape, width, weighted))
+    windows = Windows(expectation.source_mask.shape, width, weighted)
+    shares = expectation.groups[1] if expectation.groups else None
+    sums = WindowCounts.of(expectation.counts, expectation.source, windows, shares)
     return Case(in_frames(whole, time, fine), expectation, sums, shifts)
 
 
@@ -143,6 +159,15 @@ def random_case(
     live = np.array([True, generator.random() < 0.7, True])
     time = np.minimum(T_LO + time, edges[-1] - 1e-6)
     live_time = LiveTime(edges, live)
+    groups = None
+    if generator.random() < 0.4:
+        n_groups = int(generator.integers(1, 4))
+        own = generator.choice([0.0, 0.4, 1.0, 1.0], (n_groups, 3))
+        group = generator.integers(0, n_groups, len(time))
+        interval = np.clip(np.searchsorted(edges, time, side="right") - 1, 0, 2)
+        kept = generator.random(len(time)) < own[group, interval]
+        time, cell, group = time[kept], cell[kept], group[kept]
+        groups = GroupTimes(edges, own * live), group
     return make_case(
         time,
         cell,
@@ -153,6 +178,7 @@ def random_case(
         shifts=shifts,
         known=known,
         weighted=weighted,
+        groups=groups,
     )
 
 
@@ -179,12 +205,35 @@ def window_probabilities(case: Case) -> tuple[np.ndarray, np.ndarray, np.ndarray
         own = expectation.counts[:, y : y + w, x : x + w].sum((1, 2))
         source = expectation.source[:, y : y + w, x : x + w].sum((1, 2))
         by_class = (own - source) * level + source * exposure
+        if expectation.groups is not None:
+            by_class *= live_of_window(expectation, frame, y, x, w)
         mu[k, y, x] = by_class.sum()
-        some = own > 0
+        some = own > 1e-9
         shares = np.minimum(by_class[some] / own[some], 1.0)
         tails = tails_of_classes(int(counts[k, y, x]), own[some], shares)
         upper[k, y, x], lower[k, y, x] = tails
     return mu, upper, lower
+
+
+def live_of_window(
+    expectation: ConditionalExpectation, frame: Frames, y: int, x: int, w: int
+) -> np.ndarray:
+    """Live fraction of a window in a frame over that of the field, by class of time."""
+    times, shares = expectation.groups
+    overlap = np.minimum(times.edges[1:], frame.t_lo + frame.t_bin) - np.maximum(
+        times.edges[:-1], frame.t_lo
+    )
+    overlap = np.maximum(overlap, 0.0)
+    field = overlap @ expectation.live_time.live
+    if field <= 1e-9 * frame.t_bin:
+        return np.ones(len(expectation.counts))
+    relative = times.live @ overlap / field
+    result = []
+    for counts, own in zip(expectation.counts, shares.shares, strict=True):
+        images = own.reshape(len(own), *counts.shape) * counts
+        sums = images[:, y : y + w, x : x + w].sum((1, 2))
+        result.append(sums @ relative / max(sums.sum(), 1e-300))
+    return np.array(result)
 
 
 def tails_of_classes(n: int, counts: np.ndarray, shares: np.ndarray) -> tuple[float, float]:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from exod.completeness.burstphotons import Site
 from exod.counts.cube import CountCube
 from exod.counts.grid import Grid
+from exod.counts.partial import FramesLive
 from exod.counts.template import Expectation, expect
 from exod.instruments import CAMERAS
 from exod.instruments.epic import SKY_EXTENT, SKY_PIXEL_ARCSEC, XMM
@@ -132,6 +133,15 @@ def cubes(draw, max_frames: int = 30, max_side: int = 9, max_events: int = 300) 
     return CountCube.from_events(frames, grid, frame, flat, masked, used, chunk)
 
 
+def random_live(generator: np.random.Generator, cube: CountCube) -> FramesLive:
+    """Groups of CCDs, some of which are off in some frames of a cube, or for a part of them."""
+    n_groups = int(generator.integers(1, 4))
+    live = np.ones((n_groups, cube.frames.n))
+    some = generator.random(live.shape) < generator.choice([0.1, 0.5])
+    live[some] = generator.choice([0.0, 0.3, generator.random()], int(some.sum()))
+    return FramesLive(live, generator.integers(0, n_groups, cube.n_sum).astype(np.uint8))
+
+
 @st.composite
 def lively_cubes(draw) -> tuple[CountCube, Expectation]:
     """Cubes with bright cells, bursts and eclipses, and an expectation of them.
@@ -161,7 +171,8 @@ def lively_cubes(draw) -> tuple[CountCube, Expectation]:
         masked,
         chunk_frames=draw(st.one_of(st.none(), st.integers(1, n_frames + 2))),
     )
-    expectation = expect(cube, is_bad, generator.random(cube.box.shape) < 0.1)
+    live = random_live(generator, cube) if draw(st.booleans()) else None
+    expectation = expect(cube, is_bad, generator.random(cube.box.shape) < 0.1, live)
     if draw(st.booleans()):
         noise = [generator.lognormal(0, 0.5, cube.box.shape) for _ in range(3)]
         expectation = replace(
