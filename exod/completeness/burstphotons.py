@@ -140,3 +140,13 @@ def _is_covered(band: Band, others: set[Band]) -> bool:
         for other in others
         if other[0] == low and other[1] <= high
     )
+
+
+def cells_of(cube: CountCube, events: BurstPhotons) -> Integers:
+    """Cell of the cropped image that each event lies in, shape (n_events,); -1 outside."""
+    row, column = (
+        np.floor(values / cube.grid.width).astype(np.int64) - low
+        for values, low in ((events.y, cube.box.y_lo), (events.x, cube.box.x_lo))
+    )
+    inside = (row >= 0) & (row < cube.box.shape[0]) & (column >= 0) & (column < cube.box.shape[1])
+    return np.where(inside, row * cube.box.shape[1] + column, -1)

@@ -159,6 +159,9 @@ def with_own_light(
     mean = np.where(measured, own.cell / max(*lengths, 1.0), 0.0)
     steady = expectation.source.ravel()[cell] + mean
     masked = expectation.source_mask.ravel()[cell] | (~is_bad & (shape * counts + own.cell > limit))
-    return np.asarray(
-        np.where(masked, shape * level + steady * expectation.exposure[frame], diffuse)
-    )
+    bright = shape * level
+    constant = steady * expectation.exposure[frame]
+    if expectation.partial is not None:
+        background, live = expectation.live_factors(frame, cell)
+        diffuse, bright, constant = diffuse * background, bright * background, constant * live
+    return np.asarray(np.where(masked, bright + constant, diffuse))

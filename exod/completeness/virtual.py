@@ -46,6 +46,9 @@ class VirtualRun(Protocol):
     ) -> Iterator[BurstPhotons]:
         """Background around bursts, `margin` seconds before and after them, too."""
 
+    def live_at(self, events: BurstPhotons) -> Floats | None:
+        """Live fraction of the cells of events at their times; None if all CCDs always were."""
+
     def found(self, events: BurstPhotons, bursts: PlacedBursts) -> Mask:
         """Bin the photons as the run does and test them, shape (n_bursts,)."""
 
@@ -104,6 +107,10 @@ def virtual_injection(
     x, y = (np.array([getattr(site, axis) for site in sites])[place] for axis in ("x", "y"))
     bursts = PlacedBursts(x, y, start, start + duration)
     photons = [burst_photons(sites, place, counts, duration, start, generator)]
+    if runs:
+        finest = min(runs, key=lambda run: run.cube.frames.t_bin)
+        if (live := finest.live_at(photons[0])) is not None:
+            photons[0] = photons[0].take(generator.random(len(live)) < live)
     margin = max((run.cube.frames.t_bin for run in runs), default=0.0)
     for band in undivided({run.band for run in runs}):
         shortest = min(

@@ -8,7 +8,12 @@ from typing import Final
 
 import numpy as np
 
-from exod.completeness.burstphotons import BurstPhotons, PlacedBursts, background_photons
+from exod.completeness.burstphotons import (
+    BurstPhotons,
+    PlacedBursts,
+    background_photons,
+    cells_of,
+)
 from exod.completeness.probability import (
     REACH,
     OwnLight,
@@ -21,7 +26,7 @@ from exod.config import Band
 from exod.counts.bayes import Thresholds
 from exod.counts.cube import CountCube
 from exod.counts.template import Expectation
-from exod.schemas.arrays import Integers, Mask
+from exod.schemas.arrays import Floats, Integers, Mask
 
 _SIDE: Final = 2 * REACH + 1
 
@@ -65,6 +70,18 @@ class VirtualCells:
         yield background_photons(
             self.cube, self.band, trial, cell[trial, 0, which], time, generator
         )
+
+    def live_at(self, events: BurstPhotons) -> Floats | None:
+        """Live fraction of the cells of events at their times; None if all CCDs always were."""
+        partial, cube = self.expectation.partial, self.cube
+        if partial is None or not cube.frames.n:
+            return None
+        cell = cells_of(cube, events)
+        frame = np.clip(cube.frames.index(events.time), 0, cube.frames.n - 1)
+        live = np.ones(len(events.time))
+        some = partial.frames[frame] & (cell >= 0)
+        live[some] = partial.source.at(frame[some], cell[some])
+        return live
 
     def found(self, events: BurstPhotons, bursts: PlacedBursts) -> Mask:
         """Bin the events as the run does and test the cells, shape (n_bursts,)."""

@@ -14,7 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from exod.completeness.burstphotons import BurstPhotons, PlacedBursts, background_photons
+from exod.completeness.burstphotons import (
+    BurstPhotons,
+    PlacedBursts,
+    background_photons,
+    cells_of,
+)
 from exod.completeness.probability import REACH, Patch
 from exod.config import Band
 from exod.counts.cube import CountCube
@@ -74,6 +79,20 @@ class VirtualWindows:
                     self.cube, self.band, trial, cell[trial, which], time, generator
                 )
 
+    def live_at(self, events: BurstPhotons) -> Floats | None:
+        """Live fraction of the cells of events at their times; None if all CCDs always were."""
+        groups = self.expectation.groups
+        if groups is None:
+            return None
+        times, shares = groups
+        cell = cells_of(self.cube, events)
+        interval = np.searchsorted(times.edges, events.time, side="right") - 1
+        interval = np.clip(interval, 0, times.live.shape[1] - 1)
+        # The class with most counts knows the shares best.
+        best = shares.shares[int(np.argmax(self.expectation.counts.sum((1, 2))))]
+        live = (best[:, np.maximum(cell, 0)] * times.live[:, interval]).sum(0)
+        return np.where(cell >= 0, live, 1.0)
+
     def found(self, events: BurstPhotons, bursts: PlacedBursts) -> Mask:
         """Sum the photons in the windows of a run and test them, shape (n_bursts,)."""
         found = np.zeros(len(bursts.x), bool)
@@ -122,6 +141,8 @@ class _Patches:
         Counts of the windows without the burst, and those of constant sources among them.
     light : ndarray of float64, shape (n_classes, n_bursts, n_windows)
         Photons of the burst in the windows.
+    middle : ndarray of int, shape (n_bursts, n_windows)
+        A cell in the middle of the window, as flat index.
     """
 
     trial: Integers
@@ -136,6 +157,7 @@ class _Patches:
     counts: Floats
     source: Floats
     light: Floats
+    middle: Integers
 
     @classmethod
     def of(cls, run: VirtualWindows, bursts: PlacedBursts, events: BurstPhotons) -> _Patches:
@@ -167,7 +189,10 @@ class _Patches:
             patch.cell.shape[1],
             run.width,
             fits,
-            *(_in_windows(image, run.width).sum(axis=-1) for image in (counts, source, light)),
+            _in_windows(counts, run.width).sum(axis=-1),
+            _in_windows(source, run.width).sum(axis=-1),
+            _in_windows(light, run.width).sum(axis=-1),
+            _in_windows(patch.cell, run.width)[..., run.width**2 // 2],
         )
 
     def windows(self, which: Integers) -> tuple[Integers, Integers]:
@@ -201,16 +226,33 @@ def _significant(
     frame, trial, window = where
     level, exposure = (share[:, frame] for share in run.expectation.shares(frames))
     source, total, light = (a[:, trial, window] for a in (seen.source, seen.counts, seen.light))
-    expected = (total - source) * level + source * exposure
+    live = _live_factors(run, seen, frames, where)
+    expected = ((total - source) * level + source * exposure) * live
     # The counts of the frame, and those of the burst in others, are among those of the window.
     total = np.maximum(total - expected, 0.0) + n + light - own
-    expected = np.maximum(total - source, 0.0) * level + source * exposure
+    expected = (np.maximum(total - source, 0.0) * level + source * exposure) * live
     share = np.divide(expected, total, out=np.zeros_like(total), where=total > 0)
     chance, together = Chance.of_classes(total, np.minimum(share, 1.0)), n.sum(0)
     hit = (own.sum(0) > 0) & seen.fits[trial, window] & (together > expected.sum(0))
     hit &= expected.sum(0) > 0
     hit[hit] = chance.take(hit).log10_tail(together[hit], upper=True) <= run.p_log
     return hit
+
+
+def _live_factors(
+    run: VirtualWindows,
+    seen: _Patches,
+    frames: Frames,
+    where: tuple[Integers, Integers, Integers],
+) -> Floats | float:
+    """Live fraction of windows over that of the field, shape (n_classes, n_windows)."""
+    relative = run.expectation.relative(frames)
+    if relative is None or run.expectation.groups is None:
+        return 1.0
+    frame, trial, window = where
+    shares = run.expectation.groups[1]
+    cell = np.maximum(seen.middle[trial, window], 0)
+    return np.array([shares.factor(i, relative, frame, cell) for i in range(len(shares.shares))])
 
 
 def _often(key: Integers, size: int) -> tuple[Integers, Integers]:

@@ -23,6 +23,9 @@ QUIET_PERCENTILE: Final = 25.0
 """Without another camera, the level is taken to be that of a quiet quarter of the time, in bins of
 100 s."""
 
+MOSTLY_THAT: Final = 0.75
+"""A gap of a CCD that lies by this share in one of its camera or quadrant is no other."""
+
 _SURE: Final = 2.0
 """Standard deviations by which counts of a source in other cameras are lowered, to be sure."""
 
@@ -75,13 +78,14 @@ def live_groups(
 
     Notes
     -----
-    A unit (a camera, CCDs that drop out together, a CCD) is off between two of its events if it
-    has none where so many were expected that chance leaves out as many in 0.01 subsets: more than
-    ``ln(n_events / 0.01)``. They are expected from its background and the level of the other CCDs
-    of its camera, the median of which no burst can change; where these are silent too, of the
-    camera that is lowest, at most the mean. Sources add what the other cameras see of them at
-    that time, and not more than they have on average, so that neither a burst nor an eclipse,
-    which all cameras see, looks like a drop-out.
+    A unit (all cameras, a camera, CCDs that drop out together, a CCD) is off between two of its
+    events if it has none where so many were expected that chance leaves out as many in 0.01
+    subsets: more than ``ln(n_events / 0.01)``. They are expected from its background and the level
+    of the other CCDs of its camera, the median of which no burst can change; where these are
+    silent too, of the other camera that is highest, at most the mean; if all cameras are silent,
+    of a quiet quarter of the time. Sources add what the other cameras see of them at that time,
+    and not more than they have on average, so that neither a burst nor an eclipse, which all
+    cameras see, looks like a drop-out.
     """
     recorded = np.array([exposure.live.is_known for exposure in events.exposures], bool)
     if not recorded.any() or events.t_hi <= events.t_lo:
@@ -146,6 +150,8 @@ class _Units:
     def _sets(self) -> Iterator[Indices]:
         """What can drop out together, among the exposures with a record."""
         events = self.events
+        if self.recorded.all():
+            yield np.arange(len(self.names))
         for number, exposure in enumerate(events.exposures):
             own = np.flatnonzero(self.camera == number)
             if not len(own) or not self.recorded[number]:
@@ -162,6 +168,7 @@ class _Units:
         time = self.events.time
         enough = float(np.log(max(len(time), 1) / FALSE_DROPOUTS))
         seen: set[tuple[int, ...]] = set()
+        found: list[tuple[Indices, float, float]] = []
         for unit in self._sets:
             if tuple(unit) in seen:
                 continue
@@ -178,9 +185,18 @@ class _Units:
             wide = (after - before - 1) * share >= enough / 2
             wide |= (stops - starts) * self.rate[unit].sum() >= enough / 2
             for i in np.flatnonzero(wide & (stops > starts)).tolist():
+                start, stop = float(starts[i]), float(stops[i])
+                if any(
+                    min(stop, last) - max(start, first) >= MOSTLY_THAT * (stop - start)
+                    and np.isin(unit, larger).all()
+                    for larger, first, last in found
+                ):
+                    continue
                 gap = slice(int(before[i]) + 1, int(after[i]))
-                if self._expected(unit, gap, starts[i], stops[i], enough) >= enough:
-                    yield unit, float(np.nextafter(starts[i], np.inf)), float(stops[i])
+                if self._expected(unit, gap, start, stop, enough) >= enough:
+                    start = float(np.nextafter(start, np.inf))
+                    found.append((unit, start, stop))
+                    yield found[-1]
 
     def _expected(
         self, unit: Indices, gap: slice, start: float, stop: float, enough: float
@@ -205,8 +221,7 @@ class _Units:
         same = relative[others & own_camera]
         level = float(np.median(same)) if len(same) else 0.0
         if not level:
-            active = [value for value in levels if value > 0]
-            level = min([*active, 1.0]) if active else self._quiet
+            level = min(max(levels), 1.0) if levels else self._quiet
         expected = own * level
         if expected < enough:
             expected += self._source_counts(unit, gap, live)

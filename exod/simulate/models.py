@@ -134,11 +134,14 @@ class DropOut:
         CCD numbers.
     start, stop : float
         Seconds.
+    recorded : bool
+        Whether the good times of the event list tell of it.
     """
 
     ccds: tuple[int, ...]
     start: float
     stop: float
+    recorded: bool = True
 
     def __post_init__(self) -> None:
         if not self.start < self.stop:
@@ -211,12 +214,13 @@ class ExposureModel:
 
     @property
     def availability(self) -> Availability:
-        """When the CCDs give events: always but for drop-outs."""
+        """When the CCDs give events, as is recorded: always but for drop-outs."""
         good_times = {}
         for ccdnr in range(1, CAMERAS[self.instrument].n_ccds + 1):
             edges = [self.start]
             for dropout in sorted(self.dropouts, key=lambda item: item.start):
-                if ccdnr in dropout.ccds and dropout.stop > edges[-1]:
+                mine = ccdnr in dropout.ccds and dropout.recorded
+                if mine and dropout.stop > edges[-1]:
                     edges += [max(dropout.start, edges[-1]), dropout.stop]
             edges.append(max(self.stop, edges[-1]))
             good_times[ccdnr] = np.reshape(edges, (-1, 2))

@@ -18,6 +18,7 @@ from exod.errors import ConfigError
 from exod.instruments import CAMERAS
 from exod.instruments.epic import SKY_EXTENT
 from exod.observation.events import Exposure
+from exod.observation.livetime import LiveTimes, live_curve
 from exod.observation.times import utc_date
 from exod.schemas.arrays import Mask
 from exod.simulate.background import background_photons
@@ -173,4 +174,14 @@ def _header(model: ObservationModel, settings: ExposureModel) -> Exposure:
         filename=f"P{model.obsid}{camera.short}{settings.expid}{kind}0000.FTZ",
         start=settings.start,
         stop=settings.stop,
+        live=_live_times(settings),
     )
+
+
+def _live_times(settings: ExposureModel) -> LiveTimes:
+    """When its CCDs were live, as is recorded."""
+    curves = {
+        ccdnr: live_curve(intervals, None)
+        for ccdnr, intervals in settings.availability.good_times.items()
+    }
+    return LiveTimes({ccdnr: curve for ccdnr, curve in curves.items() if curve is not None})

@@ -40,6 +40,7 @@ _START_DELAY = {"EMOS1": 0.0, "EMOS2": 5.0, "EPN": 1400.0}
 
 _BURST_COUNTS = (30.0, 100.0)
 _BURST_SECONDS = (3.0, 150.0)
+_DROPOUT_SECONDS = (10.0, 400.0)
 _SEPARATION_ARCSEC = 90.0
 _MARGIN_ARCSEC = 20.0
 """Random sources keep this distance from each other and from the rims of chips."""
@@ -60,6 +61,7 @@ def default_observation(
     background_scale: float = 1.0,
     background: Background = "quiet",
     n_exposures: int = 1,
+    n_short_dropouts: int = 0,
 ) -> ObservationModel:
     """A realistic observation; the same arguments give the same observation.
 
@@ -95,6 +97,8 @@ def default_observation(
     n_exposures : int
         Exposures of each camera, 1 to 9: S001 ..., then U002 ... after gaps of 5 per cent of the
         duration (at most 2000 s).
+    n_short_dropouts : int
+        Drop-outs of each exposure, see `short_dropouts`.
 
     Raises
     ------
@@ -106,7 +110,9 @@ def default_observation(
         raise ConfigError(f"Unknown background {background!r}; use {' or '.join(BACKGROUNDS)}.")
     require("n_exposures", n_exposures, 1, 9)
     counts = {"sources": n_sources, "bursts": n_bursts, "eclipses": n_eclipses, "flares": n_flares}
-    for name, number in (counts | {"hot_pixels": n_hot_pixels, "dropouts": n_dropouts}).items():
+    counts |= {"hot_pixels": n_hot_pixels, "dropouts": n_dropouts}
+    counts["short_dropouts"] = n_short_dropouts
+    for name, number in counts.items():
         require(f"n_{name}", number, 0, 500)
     generator = np.random.default_rng([int(validate_obsid(obsid)), seed])
     revolution = int(generator.integers(300, 4300))
@@ -127,8 +133,15 @@ def default_observation(
     pulses = [pulse for flare in flares for pulse in with_structure(weather, flare)]
     if background == "flaring":
         pulses += flaring(weather, start, duration)
+    # So are drop-outs.
+    stops = np.random.default_rng([int(obsid), seed, 2])
+    dropped = tuple(
+        replace(model, dropouts=model.dropouts + short_dropouts(stops, model, n_short_dropouts))
+        for model in pointing.exposures
+    )
     return replace(
         pointing,
+        exposures=dropped,
         sources=sources,
         flares=tuple(pulses),
         background_scale=background_scale,
@@ -213,6 +226,26 @@ def _random_dropouts(
         length = exposure.duration * generator.uniform(0.02, 0.05)
         begin = exposure.start + generator.uniform(0, exposure.duration - length)
         dropouts.append(DropOut.quadrant(int(generator.integers(0, 4)), begin, begin + length))
+    return tuple(dropouts)
+
+
+def short_dropouts(
+    generator: np.random.Generator, exposure: ExposureModel, n: int
+) -> tuple[DropOut, ...]:
+    """Drop-outs of 10-400 s (even in the logarithm) anywhere, every second one recorded.
+
+    Of a single CCD, of a quadrant of pn or of the whole camera, in turn at random.
+    """
+    camera = CAMERAS[exposure.instrument]
+    kinds = [(tuple(range(1, camera.n_ccds + 1)),), *([camera.dropout_groups] * camera.is_pn)]
+    kinds.append(tuple((ccdnr,) for ccdnr in range(1, camera.n_ccds + 1)))
+    dropouts = []
+    for i in range(n):
+        units = kinds[int(generator.integers(len(kinds)))]
+        ccds = units[int(generator.integers(len(units)))]
+        length = float(np.exp(generator.uniform(*np.log(_DROPOUT_SECONDS))))
+        begin = exposure.start + float(generator.uniform(0, exposure.duration - length))
+        dropouts.append(DropOut(ccds, begin, begin + length, recorded=i % 2 == 0))
     return tuple(dropouts)
 
 

@@ -32,6 +32,10 @@ def simulate(
     exposures: Annotated[
         int, typer.Option(min=1, max=9, help="Exposures of each camera, one after the other.")
     ] = 1,
+    dropouts: Annotated[
+        int,
+        typer.Option(min=0, help="Drop-outs of a CCD, a quadrant or all of each exposure."),
+    ] = 0,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace observations that are there.")
     ] = False,
@@ -59,6 +63,7 @@ def simulate(
             n_flares=flares,
             background=background,
             n_exposures=exposures,
+            n_short_dropouts=dropouts,
         )
         out.print(f"{name}: {len(paths)} files in {paths[0].parent}", soft_wrap=True)
 
