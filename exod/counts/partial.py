@@ -49,7 +49,7 @@ class FramesLive:
 
 
 @dataclass(frozen=True)
-class Part:
+class LivePart:
     """What of some expected counts comes from which group of CCDs, in good or in bad time.
 
     Attributes
@@ -92,14 +92,14 @@ class PartialFrames:
     ----------
     frames : ndarray of bool, shape (n_frames,)
         Those frames.
-    good, bad, source : Part
+    good, bad, source : LivePart
         Of the background in good and in bad time, and of constant sources.
     """
 
     frames: Mask
-    good: Part
-    bad: Part
-    source: Part
+    good: LivePart
+    bad: LivePart
+    source: LivePart
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from exod.counts.cube import CellByCell, CountCube
 from exod.counts.grid import Box, Cells, Grid, sum_over
 from exod.counts.partial import (
     FramesLive,
-    Part,
+    LivePart,
     PartialFrames,
     group_images,
     live_weights,
@@ -127,7 +127,7 @@ class Expectation(CellByCell):
 
     def _parts(
         self, which: Mask | None = None
-    ) -> Iterator[tuple[tuple[Image, Part, Floats], tuple[Image, Part, Floats], Mask]]:
+    ) -> Iterator[tuple[tuple[Image, LivePart, Floats], tuple[Image, LivePart, Floats], Mask]]:
         """Background and sources in the other frames: images, live fractions, weights of frames."""
         if self.partial is None:
             return
@@ -283,13 +283,13 @@ def _expect_partial(
         mean = np.where(frames, outside / max(float(outside.sum()), 1e-300) @ live, 0.0)
         true = np.divide(level, mean, out=np.zeros_like(level), where=mean > 0)
         templates.append(template)
-        parts.append(Part(shares, live, mean))
+        parts.append(LivePart(shares, live, mean))
         backgrounds.append(template.shape.ravel() * shares * (live @ true)[:, None])
     half = int(halves[0].sum() < halves[1].sum())
     excess = np.maximum(steady[half] @ (images[half] - backgrounds[half]), 0.0)
     n_frames = float(halves[half].sum())
     source = np.where(mask, excess.reshape(shape), 0.0) / max(n_frames, 1.0)
-    sources = Part(shares_of(images[half] * steady[half][:, None], shape), live, parts[0].mean)
+    sources = LivePart(shares_of(images[half] * steady[half][:, None], shape), live, parts[0].mean)
     exposure = np.where(is_bad, parts[1].mean, parts[0].mean)
     exposure = np.where(frames_live.is_partial, exposure, cube.exposure)
     exposure[cube.light_curve() == 0] = 0.0

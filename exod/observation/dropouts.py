@@ -183,8 +183,13 @@ class _Units:
             stops = np.concatenate([time[inside], [self.events.t_hi]])
             share = len(inside) / max(len(time) - len(inside), 1)
             wide = (after - before - 1) * share >= enough / 2
-            wide |= (stops - starts) * self.rate[unit].sum() >= enough / 2
-            for i in np.flatnonzero(wide & (stops > starts)).tolist():
+            wide |= (stops - starts) * self.rate[unit].sum() >= enough
+            chosen = np.flatnonzero(wide & (stops > starts))
+            live = np.array(
+                [curve.at(stops[chosen]) - curve.at(starts[chosen]) for curve in self.curves]
+            )
+            possible = self.rate[unit] @ live[unit] > 0
+            for i, own in zip(chosen[possible].tolist(), live.T[possible], strict=True):
                 start, stop = float(starts[i]), float(stops[i])
                 if any(
                     min(stop, last) - max(start, first) >= MOSTLY_THAT * (stop - start)
@@ -193,20 +198,17 @@ class _Units:
                 ):
                     continue
                 gap = slice(int(before[i]) + 1, int(after[i]))
-                if self._expected(unit, gap, start, stop, enough) >= enough:
+                if self._expected(unit, gap, own, enough) >= enough:
                     start = float(np.nextafter(start, np.inf))
                     found.append((unit, start, stop))
                     yield found[-1]
 
-    def _expected(
-        self, unit: Indices, gap: slice, start: float, stop: float, enough: float
-    ) -> float:
-        """Counts that a unit should have between two of its events; `gap` are those of others."""
-        ends = np.array([start, stop])
-        live = np.array([float(np.diff(curve.at(ends))[0]) for curve in self.curves])
+    def _expected(self, unit: Indices, gap: slice, live: Floats, enough: float) -> float:
+        """Counts that a unit should have between two of its events; `gap` are those of others.
+
+        `live` are the live seconds of each CCD in that time.
+        """
         own = float(self.rate[unit] @ live[unit])
-        if not own:
-            return 0.0
         is_source = self.is_source[gap]
         n = np.bincount(self.ccd[gap][~is_source], minlength=len(self.names))
         usual = self.rate * live
