@@ -342,7 +342,12 @@ def _maps(found: SearchedField) -> None:
             detection_counts(run.expectation, run.thresholds, size, profile)
         elif isinstance(run, VirtualWindows):
             images, windows = run.expectation, Windows(run.cube.box.shape, run.width)
-            sums = WindowCounts.of(images.counts, images.source, windows)
+            sums = WindowCounts.of(
+                images.counts,
+                images.source,
+                windows,
+                images.groups[1] if images.groups else None,
+            )
             window_detection_counts(images, sums, run.p_log, size, profile)
 
 

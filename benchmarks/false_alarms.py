@@ -152,7 +152,12 @@ def _sliding(run: Run, config: Config) -> Limit:
     expectation = run.expectation
     assert isinstance(expectation, ConditionalExpectation)
     windows = Windows(expectation.source_mask.shape, config.cube.window)
-    sums = WindowCounts.of(expectation.counts, expectation.source, windows)
+    sums = WindowCounts.of(
+        expectation.counts,
+        expectation.source,
+        windows,
+        expectation.groups[1] if expectation.groups else None,
+    )
     curve = alarm_curve(expectation, sums, run.cube.frames, config.cube.frame_shifts)
 
     def limit(share: float) -> tuple[FalseAlarms, NDArray[np.bool_]]:

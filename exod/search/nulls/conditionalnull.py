@@ -41,7 +41,8 @@ MASK_ARCSEC: Final = 20.0
 CROWD: Final = 2
 """Events of a window that can be significant."""
 
-_ROUNDING: Final = 1e-9
+_ROUNDING: Final = 1e-6
+"""Mission elapsed times are exact to 1e-7 s, and so are the live times of short intervals."""
 
 _OFF_BINS: Final = (5.0, 10.0, 20.0, 50.0, 100.0)
 _OFF_COUNTS: Final = 20.0
