@@ -92,7 +92,9 @@ def chosen_rows(
     request: Request,
     product: ProductNow,
     table: Annotated[str, Query(**one_of(TABLES))] = TABLES[0],
-    where: Annotated[str, _said("A condition on columns", "duration < 100")] = "",
+    where: Annotated[
+        str, _said("A condition on columns", "sigma_peak > 5 and abs(dec_deg) < 30")
+    ] = "",
     cone: Annotated[str, _said("RA,DEC,ARCSEC", "83.8,-5.4,60")] = "",
     obsid: Annotated[str, _said("Observations", "0001730201,0002970201")] = "",
     name: Annotated[str, _said("Name of a source, or how it begins", "J0535")] = "",

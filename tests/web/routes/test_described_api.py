@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 
 import pytest
@@ -13,6 +14,7 @@ from starlette.testclient import TestClient
 
 from exod.archive import Archive, open_archive
 from exod.web.app import make_app
+from exod.web.pages import STATIC
 
 ENDLESS = "/api/v1/runs/events"
 OPERATIONS = {
@@ -96,3 +98,14 @@ def test_answers_are_as_they_are_described(described, frames, hub_gone: None) ->
 def hub_gone(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Programs of this desktop are told nothing."""
     monkeypatch.setenv("SAMP_HUB", f"std-lockurl:{(tmp_path / 'none').as_uri()}")
+
+
+def test_conditions_that_are_shown_can_be_asked_of_either_table(client: TestClient) -> None:
+    script = (STATIC / "js" / "pages" / "catalogue.js").read_text()
+    box = re.search(r'name: "where", placeholder: "([^"]+)"', script)
+    rows = client.get("/openapi.json").json()["paths"]["/api/v1/rows"]["get"]["parameters"]
+    described = next(item for item in rows if item["name"] == "where")["schema"]["examples"]
+    for where in (box[1], *described):
+        for table in ("sources", "detections"):
+            answer = client.get("/api/v1/rows", params={"table": table, "where": where})
+            assert answer.status_code == 200, answer.text

@@ -9,6 +9,11 @@ export function number(value, digits = 4) {
   return String(Number(value.toPrecision(digits + (size >= 1000 ? 2 : 0))));
 }
 
+/** An excess in counts, of which an eclipse has less than none, as "12 counts above". */
+export function counted(excess) {
+  return `${number(excess < 0 ? -excess : excess, 3)} counts ${excess < 0 ? "below" : "above"}`;
+}
+
 /** Any value of a table as text; positions, in degrees, to a tenth of an arcsecond. */
 export function text(value, unit = "") {
   if (unit === "deg" && typeof value === "number") return value.toFixed(5);

@@ -77,7 +77,7 @@ async function show() {
       else {
         shown.page?.leave?.();
         const page = await import(`./pages/${found[1]}.js`);
-        document.title = `${found[2] || argument} · exod`;
+        document.title = `${found[2] || decodeURIComponent(argument)} · exod`;
         put(main);
         shown = { name: path, page };
         await page.show(main, state, argument && decodeURIComponent(argument));

@@ -43,7 +43,7 @@ export async function show(main, state) {
   const toggle = ["sources", "detections"].map((name) => h("button", {
     type: "button", "aria-pressed": String(name === table), onclick: () => visit("/", name === "sources" ? {} : { table: name }),
   }, name));
-  const where = h("input", { type: "search", name: "where", placeholder: "sigma_peak > 5 and duration < 100", "aria-label": "Condition on any column", size: 34, value: state.get("where") || "" });
+  const where = h("input", { type: "search", name: "where", placeholder: "sigma_peak > 5 and abs(dec_deg) < 30", "aria-label": "Condition on any column", size: 34, value: state.get("where") || "" });
   const cone = h("input", { type: "search", name: "cone", placeholder: "RA,Dec,arcsec", "aria-label": "Circle on the sky", size: 18, value: state.get("cone") || "" });
   const name = h("input", { type: "search", name: "name", placeholder: "J1234…", "aria-label": "Name of a source", size: 10, value: state.get("name") || "" });
   parts.boxes = { where, cone, name };

@@ -6,7 +6,7 @@ import { h, put } from "../dom.js";
 import { besides, meta, rowsWhere } from "../data.js";
 import { saveButtons } from "../exports.js";
 import { finderPanel } from "../finder.js";
-import { galactic, number, plural, sexagesimal, text } from "../format.js";
+import { counted, galactic, number, plural, sexagesimal, text } from "../format.js";
 import { VIEWS, curveOf, lightCurvePanel } from "../lightcurve.js";
 import { csv, download, outside, regionFile } from "../links.js";
 import { longTermPanel } from "../longterm.js";
@@ -82,6 +82,7 @@ function head(source, { before, after }) {
 function fluxText(source) {
   if (!Number.isFinite(source.best_flux_peak)) return source.best_flux_note || "–";
   const band = `${number(source.best_e_lo)}–${number(source.best_e_hi)} keV`;
+  if (source.best_flux_peak < 0) return `${number(-source.best_fluence, 3)} erg/cm² less than expected (${band}, absorbed)`;
   return `at most ${number(source.best_flux_peak, 3)} erg/cm²/s, ${number(source.best_fluence, 3)} erg/cm² in all (${band}, absorbed)`;
 }
 
@@ -97,7 +98,7 @@ function facts(source, detections, about) {
     ["detections", `${number(source.n_detections)} in ${number(source.n_observations)} of ${plural(Number(source.n_covered), "observation")} that covered it`],
     ["seen (MJD)", `${number(source.first_seen, 7)} to ${number(source.last_seen, 7)}`],
     ["best detection", h("a", { href: href(`/detection/${encodeURIComponent(source.best_detid)}`) }, source.best_detid)],
-    ["event", `${text(source.best_kind)} of ${number(source.best_duration, 3)} s, ${number(source.best_excess, 3)} counts above what was expected`],
+    ["event", `${text(source.best_kind)} of ${number(source.best_duration, 3)} s, ${counted(source.best_excess)} what was expected`],
     ["significance", `peak ${number(source.sigma_peak ?? source.best_lc_sigma_max_B_peak, 3)}σ, eclipse ${number(source.sigma_eclipse ?? source.best_lc_sigma_max_B_eclipse, 3)}σ`],
     ["flux of event", fluxText(source)],
     ["hardness of event", interval(source.best_hr_event, source.best_hr_event_lo, source.best_hr_event_hi)],
