@@ -216,13 +216,13 @@ class _Units:
         others[unit] = False
         relative = np.divide(n, usual, out=np.zeros(len(n)), where=others)
         own_camera = self.camera == self.camera[unit[0]]
-        levels = [
-            float(np.median(relative[others & (self.camera == camera)]))
-            for camera in np.unique(self.camera[others])
-        ]
         same = relative[others & own_camera]
         level = float(np.median(same)) if len(same) else 0.0
         if not level:
+            levels = [
+                float(np.median(relative[others & (self.camera == camera)]))
+                for camera in np.unique(self.camera[others])
+            ]
             level = min(max(levels), 1.0) if levels else self._quiet
         expected = own * level
         if expected < enough:
