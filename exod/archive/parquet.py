@@ -235,6 +235,11 @@ def read_file(
             check_unsealed(store, file)
         with store.open(path, file.seal) as source:
             found = _rows_of(source, plan.schema, plan.names, plan.rows, row_groups)
+    if found is None and file.seal.sha256:
+        raise ArchiveError(
+            f"{store.path(path)} was written by another version of exod, with other columns than "
+            f"table {table.name} has now; make {path.split('/')[0]} of {store.root} again."
+        )
     if found is None:
         raise store.damaged(path, f"it does not have the columns of table {table.name}")
     return plan.finished(found)

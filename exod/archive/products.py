@@ -45,10 +45,28 @@ def not_made(store: Store, product: str, what: str) -> ArchiveError:
             f"The sources of {store.root} were not matched with {catalogue!r} yet; run "
             f"`exod crossmatch {store.root} --with {catalogue}`."
         )
-    return ArchiveError(
-        f"The archive {store.root} has no {what} yet; run `exod {command_of(product)} "
-        f"{store.root}`."
-    )
+    command = f"exod {command_of(product)} {store.root}"
+    return ArchiveError(f"The archive {store.root} has no {what} yet; run `{command}`.")
+
+
+def require_columns(store: Store, found: Derived) -> None:
+    """Refuse a product that another version of exod made, with fewer columns than today.
+
+    Raises
+    ------
+    ArchiveError
+        If there is a table of which a column is missing, with the command that makes it again.
+    """
+    for table in DERIVED.get(found.product, ()):
+        for file in found.of(table.name)[:1]:
+            there = {column.name for column in table_of(store, file).columns}
+            missing = [column.name for column in table.columns if column.name not in there]
+            if missing:
+                command = f"exod {command_of(found.product)} {store.root}"
+                raise ArchiveError(
+                    f"Table {table.name} of {store.root} was made by an earlier version of exod, "
+                    f"without {missing[0]}; run `{command}`, which makes it again."
+                )
 
 
 class LazyTable:

@@ -7,7 +7,7 @@ counterparts in a catalogue. The pipeline's source lists are ``known_sources``.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from exod.archive.derived import (
     table_of,
 )
 from exod.archive.parts import Holdings, Piece, derived_pieces, holdings
-from exod.archive.products import XMATCH, not_made
+from exod.archive.products import XMATCH, not_made, require_columns
 from exod.archive.store import Store
 from exod.errors import ConfigError, ExodError
 from exod.schemas import DERIVED, TABLES
@@ -119,6 +119,17 @@ class Snapshot:
             for obsid, attempt, rows in zip(*(c.to_pylist() for c in columns), strict=True)
             if rows and attempts.get(obsid) != attempt and (wanted is None or obsid in wanted)
         )
+
+    def require_columns(self, names: Iterable[str]) -> None:
+        """Refuse tables of products that another version of exod made, with fewer columns.
+
+        Raises
+        ------
+        ArchiveError
+            If a column is missing, with the command that makes the product again.
+        """
+        for product in sorted({PRODUCTS[name] for name in names if name in PRODUCTS}):
+            require_columns(self.store, self._products[product])
 
     def _files(self, name: str) -> tuple[DerivedFile, ...]:
         if name not in self._derived:

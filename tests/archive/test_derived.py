@@ -1,11 +1,14 @@
 """Products: versions that appear whole or not at all, and are cleaned up after."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from helpers.query_archives import make_queried
 from helpers.survey_archives import make_survey
 from typer.testing import CliRunner
 
@@ -14,7 +17,7 @@ from exod.archive.derived import read_derived
 from exod.archive.increments import deriving, write_part
 from exod.cli import app
 from exod.errors import ArchiveError
-from exod.schemas import DERIVED, FLAGS, UNIQUE
+from exod.schemas import DERIVED, FEATURES, FLAGS, UNIQUE
 from exod.schemas.columns import Column, Table
 
 COUNTERPARTS = Table(
@@ -157,3 +160,30 @@ def test_status_tells_what_is_behind(archive):
     assert "flags: 0 rows, 1 observation behind" in shown
     assert "unique: 0 rows, current" in shown
     assert "xmatch-gaia: 0 rows, older than the sources" in shown
+
+
+def test_a_product_of_an_earlier_version_is_not_damaged(tmp_path: Path, command: Any) -> None:
+    """It has fewer columns: the command that makes it again is told, and what needs none works."""
+    archive = make_queried(tmp_path / "archive", 2, 2)
+    before = archive.derived("features")
+    assert before is not None
+    fewer = replace(FEATURES, columns=FEATURES.columns[:-1])
+    with deriving(archive.store, "features", ()) as new:
+        rows = archive.features.compute(scheduler="sync")[fewer.schema.names]
+        new.files.append(write_part(archive.store, new.folder, fewer, rows, "0"))
+        new.attempts, new.parameters = before.attempts, before.parameters
+    missing = FEATURES.columns[-1].name
+    told = (
+        f"Table features of {archive.root} was made by an earlier version of exod, without "
+        f"{missing}; run `exod features {archive.root}`, which makes it again."
+    )
+    code, _, wrong = command("catalogue", archive.root, "--to", tmp_path / "release", "--no-hats")
+    assert (code, told in " ".join(wrong.split())) == (1, True)
+    code, _, wrong = command("explore", archive.root, "--make-only")
+    assert (code, told in " ".join(wrong.split())) == (1, True)
+    code, _, wrong = command("verify", archive.root)
+    assert (code, wrong) == (0, "")
+    with pytest.raises(ArchiveError, match=r"written by another version of exod.*make features of"):
+        archive.features.compute(scheduler="sync")
+    code, said, _ = command("query", archive.root, "--table", "detections", "--columns", "detid")
+    assert (code, "detid" in said) == (0, True)

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from exod.archive.parts import Piece
 from exod.archive.questions.connection import POSITION, connected, explained, without_nan
-from exod.archive.questions.sql import Question
+from exod.archive.questions.sql import Question, of_today
 from exod.archive.snapshot import PRODUCTS, Snapshot
 from exod.schemas.columns import Column, Table
 from exod.schemas.conditions.compiling import literal, quoted
@@ -169,7 +169,8 @@ class Rows:
         what = f"count(DISTINCT {self.names[name]})" if name else "count(*)"
         filters = (f"{what} FILTER (WHERE {condition})" for condition in conditions)
         text = " ".join(("SELECT", ", ".join((what, *filters)), "FROM", self.source))
-        with connected(self.snapshot, self.files, statement=text) as connection, explained():
+        opened = connected(self.snapshot, self.files, statement=text)
+        with opened as connection, explained(), of_today(self.snapshot, self.files):
             return list(connection.execute(text).fetchall()[0])
 
     def value(self, name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -37,6 +37,16 @@ _REMEDY: Final = "ask for less, or give it more time with --timeout"
 
 PARTITION_FILES: Final = 256
 """Files of single observations in a partition of a lazy dataframe."""
+
+
+@contextmanager
+def of_today(snapshot: Snapshot, names: Iterable[str]) -> Iterator[None]:
+    """If a statement of ours does not fit the tables, ask whether earlier versions made them."""
+    try:
+        yield
+    except duckdb.BinderException:
+        snapshot.require_columns(names)
+        raise
 
 
 @dataclass(frozen=True)
@@ -77,7 +87,7 @@ class Question:
         found = False
         statement = self.text + self.ordered
         opened = connected(self.snapshot, self.files, statement=statement)
-        with opened as connection, explained():
+        with opened as connection, explained(), of_today(self.snapshot, self.files):
             lists = any(pa.types.is_list(column.type) for column in self.table.columns)
             rows = LIST_ROWS if lists else BATCH_ROWS
             with connection.sql(statement).to_arrow_reader(rows) as reader:

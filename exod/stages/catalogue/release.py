@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from exod.archive import Archive, open_archive
 from exod.archive.derived import Derived, table_of
 from exod.archive.ledger.entry import versions
-from exod.archive.products import command_of
+from exod.archive.products import command_of, require_columns
 from exod.archive.snapshot import Snapshot
 from exod.catalogue import columns as declared
 from exod.catalogue.checks import ReleaseCheck, file_checks, require, table_checks
@@ -164,6 +164,7 @@ def _current(archive: Archive, product: str) -> Derived:
             f"The {product} of {archive.root} are behind by {len(behind)} observations, for "
             f"instance {behind[0]}; run `exod {command} {archive.root}`."
         )
+    require_columns(archive.store, found)
     return found
 
 
