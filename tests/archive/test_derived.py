@@ -178,9 +178,11 @@ def test_a_product_of_an_earlier_version_is_not_damaged(tmp_path: Path, command:
         f"{missing}; run `exod features {archive.root}`, which makes it again."
     )
     code, _, wrong = command("catalogue", archive.root, "--to", tmp_path / "release", "--no-hats")
-    assert (code, told in " ".join(wrong.split())) == (1, True)
+    assert code == 1
+    assert told in " ".join(wrong.split())
     code, _, wrong = command("explore", archive.root, "--make-only")
-    assert (code, told in " ".join(wrong.split())) == (1, True)
+    assert code == 1
+    assert told in " ".join(wrong.split())
     code, _, wrong = command("verify", archive.root)
     assert (code, wrong) == (0, "")
     with pytest.raises(ArchiveError, match=r"written by another version of exod.*make features of"):

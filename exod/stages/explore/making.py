@@ -12,14 +12,13 @@ from exod.archive import Archive, open_archive
 from exod.archive.derived import EXPLORER, Derived, derived_products
 from exod.archive.increments import deriving
 from exod.archive.parquet import to_arrow
-from exod.archive.products import command_of
+from exod.archive.products import command_of, require_columns
 from exod.archive.questions.detections import detections
 from exod.archive.snapshot import MATCHES, Snapshot
 from exod.catalogue.columns import sources
 from exod.catalogue.rows import source_rows
 from exod.errors import ArchiveError
 from exod.scheduler.plan import Plan
-from exod.schemas import DERIVED
 from exod.schemas.columns import Table
 from exod.schemas.explorer import COVERAGE, NEAR_PHOTONS, NEIGHBOURS, SIGNIFICANCES
 from exod.stages.explore.coverage import coverage_rows
@@ -110,7 +109,6 @@ def make_explorer(
     if earlier and current and earlier.attempts == attempts and kept.is_complete:
         return _made(earlier, kept.left_out, made=False)
     snapshot = Snapshot(archive)
-    _check_columns(archive, snapshot)
     matches = [name.removeprefix("xmatch-") for name in parts if name.startswith("xmatch-")]
     with deriving(archive.store, EXPLORER, ()) as new:
         new.parameters, new.attempts = parameters, attempts
@@ -174,24 +172,9 @@ def parts_of(archive: Archive) -> dict[str, str]:
                 f"The archive {archive.root} has no {name} yet, which its pages show; run "
                 f"`exod {command_of(name)} {archive.root}`."
             )
+        require_columns(archive.store, pointer)
         found[name] = pointer.version
     return found
-
-
-def _check_columns(archive: Archive, snapshot: Snapshot) -> None:
-    for product in NEEDED:
-        for table in DERIVED[product]:
-            name = "sources" if table.name == "unique" else table.name
-            if not snapshot.has(name):
-                continue
-            there = {column.name for column in snapshot.table(name).columns}
-            missing = [column.name for column in table.columns if column.name not in there]
-            if missing:
-                raise ArchiveError(
-                    f"The {name} of {archive.root} were made by an earlier version of exod, and "
-                    f"have no column {missing[0]}; run `exod {command_of(product)} "
-                    f"{archive.root}`."
-                )
 
 
 def _made(pointer: Derived, left_out: Mapping[str, str], *, made: bool) -> ExplorerMade:
