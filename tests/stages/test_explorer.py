@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import math
 import shutil
-from dataclasses import replace
 from itertools import chain, pairwise
 from pathlib import Path
 
@@ -23,10 +22,8 @@ from hypothesis import strategies as st
 from exod.archive import Archive, open_archive
 from exod.archive.derived import EXPLORER
 from exod.errors import ArchiveError
-from exod.schemas import DERIVED
 from exod.schemas.columns import Column, Table
 from exod.schemas.facets import FACETS, MISSING
-from exod.stages.explore import making
 from exod.stages.explore.making import make_explorer
 from exod.stages.explore.writing import RowGroups, without_nan
 
@@ -70,16 +67,6 @@ def test_a_product_that_it_needs_is_named_with_its_command(
     shutil.rmtree(Path(copied.root, product))
     with pytest.raises(ArchiveError, match=f"no {product} yet.*`exod {run} "):
         make_explorer(copied)
-
-
-def test_a_product_without_a_column_of_today_is_named_with_its_command(
-    copied: Archive, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    table = DERIVED["features"][0]
-    newer = replace(table, columns=(*table.columns, replace(table.columns[-1], name="newer")))
-    monkeypatch.setattr(making, "DERIVED", {**DERIVED, "features": (newer,)})
-    with pytest.raises(ArchiveError, match=r"earlier version.*no column newer; run `exod features"):
-        make_explorer(copied, force=True)
 
 
 def test_an_archive_without_detections_has_pages_of_nothing(tmp_path: Path) -> None:
