@@ -67,8 +67,8 @@ def releases(archive, tmp_path_factory):
     folder = tmp_path_factory.mktemp("releases")
     with pytest.MonkeyPatch.context() as patch:
         write_catalogue(archive.root, folder / "few", Plan("sync"))
-        patch.setattr(writer, "PARTITION_FRAMES", 700)
-        patch.setattr(writer, "BATCH_FRAMES", 160)
+        patch.setattr(writer, "PARTITION_FRAMES", 300)
+        patch.setattr(writer, "BATCH_FRAMES", 70)
         write_catalogue(archive.root, folder / "many", Plan("sync"))
     return folder
 
