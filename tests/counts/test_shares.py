@@ -168,10 +168,10 @@ def test_no_time_or_no_events(total, n):
 
 
 def whole(case, n):
-    """The expectation in n frames that cover everything."""
+    """The expectation in n frames that cover everything, as if every CCD were live in them."""
     edges = case.expectation.live_time.edges
     frames = Frames(T_LO, float(edges[-1] - T_LO) / n, n)
-    return replace(case.expectation, frames=frames, is_bad=np.zeros(n, bool))
+    return replace(case.expectation, frames=frames, is_bad=np.zeros(n, bool), groups=None)
 
 
 @settings(max_examples=40)

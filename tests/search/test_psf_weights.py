@@ -126,8 +126,13 @@ def weighted_sums(case: Case) -> np.ndarray:
 
 
 def tail_of(case: Case, k: int, y: int, x: int, s: int) -> float:
-    """log10 of P(S >= s), by convolution; NaN for a frame in several classes of time."""
+    """log10 of P(S >= s), by convolution; NaN for a frame in several classes of time.
+
+    NaN as well where CCDs are live in part: counts that are scaled are not whole.
+    """
     expectation = case.expectation
+    if expectation.groups is not None:
+        return np.nan
     frame = Frames(T_LO + k * case.cube.frames.t_bin, case.expectation.frames.t_bin, 1)
     level, exposure = (share[:, 0] for share in expectation.shares(frame))
     if (level > 0).sum() != 1:

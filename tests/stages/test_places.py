@@ -375,7 +375,11 @@ def test_frames_shorter_than_those_of_the_cameras(
     """Most have a camera without a photon and are left out, which is said, with the remedy."""
     (files,), _ = find_observations([small / GOOD])
     (events, *_) = read_observation(files, Config()).subsets
-    ra, dec = (float(value) for value in events.plane.to_sky(events.x[0] + 0.3, events.y[0] + 0.3))
+    # Where there are photons: about the brightest pixel.
+    image, x_edges, y_edges = np.histogram2d(events.x, events.y, bins=200)
+    x, y = np.unravel_index(image.argmax(), image.shape)
+    place = events.plane.to_sky(x_edges[x] + 20.3, y_edges[y] + 20.3)
+    ra, dec = (float(value) for value in place)
     short, span = {"t_bin": 0.2, "between": (events.t_lo, events.t_lo + 1000)}, "are left out and"
     with pytest.warns(
         UserWarning, match=r"shorter than the .* s in which .* frame\. Choose longer"

@@ -95,8 +95,10 @@ def _show(
     axes.set_title(title, fontsize=SMALL + 2)
     if not (values > 0).any():
         axes.set_facecolor(_NO_DATA)
-        # As large as the panels that have an image.
-        axes.set(xlim=extent[:2], ylim=extent[2:], aspect="equal")
+        left, right, bottom, top = extent
+        if right > left and top > bottom:
+            # As large as the panels that have an image.
+            axes.set(xlim=(left, right), ylim=(bottom, top), aspect="equal")
         text = "no counts" if unit else "no cells"
         axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center")
         return
