@@ -22,6 +22,7 @@ from exod.archive.derived import EXPLORER, Derived, DerivedFile, table_of
 from exod.archive.parquet import row_groups
 from exod.archive.parts import derived_pieces
 from exod.archive.questions.connection import connected
+from exod.archive.store import reported
 from exod.errors import ArchiveError
 from exod.schemas.columns import Table
 from exod.schemas.conditions.compiling import quoted
@@ -140,12 +141,14 @@ class Product:
         Raises
         ------
         ArchiveError
-            If there is none of that name, or it is damaged.
+            If there is none of that name, or it is damaged or gone.
         """
         if name not in self.files:
             raise ArchiveError(f"The pages have no file {name!r}.")
         file = self.files[name]
-        with self.store.open(file.path, file.stored.seal) as source:
+        with ExitStack() as stack:
+            with reported(f"{name} of the pages of {self.store.root} cannot be read"):
+                source = stack.enter_context(self.store.open(file.path, file.stored.seal))
             yield source
 
     @contextmanager

@@ -76,6 +76,9 @@ def test_a_damaged_file_is_a_sentence_and_never_rows(copied: Archive) -> None:
         for asked in ({}, {"range": "bytes=0-9"}):
             answer = client.get("/data/sources.parquet", headers=asked)
             assert (answer.status_code, "exod verify" in answer.text) == (503, True)
+        path.unlink()
+        answer = client.get("/data/sources.parquet")
+        assert (answer.status_code, "cannot be read" in answer.text) == (503, True)
 
 
 def test_without_the_product_the_sentence_names_the_command(copied: Archive) -> None:
