@@ -13,7 +13,6 @@ from numpy.typing import ArrayLike
 from exod.schemas.arrays import Floats, Mask
 
 if TYPE_CHECKING:
-    from exod.observation.events import Exposure
     from exod.observation.gti import Frames
 
 BLOCK_SECONDS: Final = 10.0
@@ -128,26 +127,6 @@ class LiveTimes:
     def is_known(self) -> bool:
         """Whether anything is recorded."""
         return bool(self.curves)
-
-
-def live_fractions(exposure: Exposure, frames: Frames) -> dict[int, Floats]:
-    """Live fraction of each frame of a grid, of the CCDs of a camera.
-
-    Parameters
-    ----------
-    exposure : Exposure
-        The exposure, as its event list was read.
-    frames : Frames
-        The frames.
-
-    Returns
-    -------
-    dict of int to ndarray of float64, shape (n_frames,)
-        By CCD, from 1: 0 where it was off, 1 where it was on throughout with the live share that
-        it usually has (`LiveCurve.usual`; times that, it is the live time as a share of the
-        frame). CCDs of which nothing is recorded are not there.
-    """
-    return {ccd: curve.fractions(frames) for ccd, curve in exposure.live.curves.items()}
 
 
 def live_curve(good_times: Floats | None, frames: Floats | None) -> LiveCurve | None:

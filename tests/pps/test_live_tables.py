@@ -6,7 +6,6 @@ from astropy.io import fits
 from helpers.eventfiles import M1, event_hdus, values_of
 
 from exod.observation.gti import Frames
-from exod.observation.livetime import live_fractions
 from exod.pps import read_event_list
 from exod.pps.ingested import read_events, write_events
 
@@ -35,7 +34,7 @@ def read(tmp_path, *tables):
 def test_the_fraction_of_each_ccd(tmp_path):
     exposure, events = read(tmp_path, *(good_times(GOOD, ccd) for ccd in (1, 2, 7)))
     frames = Frames(START, 8.0, 6)
-    found = live_fractions(exposure, frames)
+    found = {ccd: curve.fractions(frames) for ccd, curve in exposure.live.curves.items()}
     assert sorted(found) == [1, 2, 7]
     assert found[7] == pytest.approx([1, 1, 1, 0.75, 0.0, 1])
     assert exposure.notes[-1].endswith("has no good times of CCD 3, 4, 5, 6, which counts as live.")
@@ -59,7 +58,8 @@ def test_unsorted_overlapping_impossible_and_absurd_ones(tmp_path, rows, note):
     exposure, _ = read(tmp_path, good_times(rows, 3))
     said = " ".join(exposure.notes)
     assert note in said
-    found = live_fractions(exposure, Frames(START, 8.0, 6))
+    frames = Frames(START, 8.0, 6)
+    found = {ccd: curve.fractions(frames) for ccd, curve in exposure.live.curves.items()}
     if "do not hold" in note:
         assert not exposure.live.is_known
     else:
