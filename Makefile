@@ -27,11 +27,13 @@ test: export OPENBLAS_NUM_THREADS = 1
 # Processes that tests start need not compile the package anew.
 test: export PYTHONDONTWRITEBYTECODE =
 test: $(DEV)
-	$(BIN)/python -m pytest -n $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -m "not drill" -n $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist loadfile --no-loadscope-reorder
 
-# Searches that are killed and starved in 20 ways; `make test` has three of them, of less to do.
+# What `make test` leaves out: searches that are killed and starved in 20 ways, campaigns, costly
+# variants, and random input with more than three times the examples.
+drill: export OPENBLAS_NUM_THREADS = 1
 drill: $(DEV)
-	EXOD_DRILL_SEEDS=20 $(BIN)/python -m pytest -n auto tests/stages/test_drill.py
+	EXOD_DRILL_SEEDS=20 $(BIN)/python -m pytest -n auto -m "drill or hypothesis" --hypothesis-profile drill
 
 # Damaged files by the thousand; `make fuzz ARGS="--mutants 20000 --workers 2"`, see ARGS=--help.
 fuzz: $(DEV)

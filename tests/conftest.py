@@ -16,8 +16,14 @@ from exod.cli import main
 from exod.scheduler import cluster
 
 settings.register_profile(
-    "exod", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+    "exod",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+    max_examples=30,
 )
+# Random input by the hundred: `make drill`.
+settings.register_profile("drill", settings.get_profile("exod"), max_examples=100)
 settings.load_profile("exod")
 
 

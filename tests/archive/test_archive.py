@@ -445,7 +445,7 @@ def test_killed_at_any_moment_nothing_is_lost(archive: Archive) -> None:
 def test_of_two_processes_one_attempt_is_seen_whole(archive: Archive) -> None:
     archive.commit(OBSID, "OK", make_tables(seed=9), reason="9")
     seen = set()
-    with committing(archive, "1", 15) as one, committing(archive, "2", 15) as other:
+    with committing(archive, "1", 8) as one, committing(archive, "2", 8) as other:
         begin([one, other])
         while one.poll() is None or other.poll() is None:
             seen.add(seed_of(archive))

@@ -924,6 +924,7 @@ def test_a_layer_from_before_a_table_was_added_has_no_rows_of_it() -> None:
     assert not layer.tables["variability"]
 
 
+@pytest.mark.drill
 @pytest.mark.slow
 def test_the_benchmark_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from benchmarks import archive_scale

@@ -2,6 +2,7 @@
 
 import errno
 import signal
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +50,18 @@ def begin(process: Any) -> None:
     process.stdin.flush()
 
 
-def test_four_processes_vote_at_once(tmp_path):
+@pytest.mark.parametrize(
+    ("who", "n"),
+    [
+        (["ada", "ada"], 50),
+        pytest.param(["ada", "bo", "cy", "ada"], 250, marks=pytest.mark.drill),
+    ],
+)
+def test_processes_vote_at_once(tmp_path, who, n):
     """Two of them for the same person, who has two pages open."""
-    who = ["ada", "bo", "cy", "ada"]
-    writers = [running(WRITER, tmp_path, name, seed, 250) for seed, name in enumerate(who)]
-    with writers[0] as one, writers[1] as two, writers[2] as three, writers[3] as four:
-        processes = (one, two, three, four)
+    writers = [running(WRITER, tmp_path, name, seed, n) for seed, name in enumerate(who)]
+    with ExitStack() as stack:
+        processes = [stack.enter_context(writer) for writer in writers]
         for process in processes:
             begin(process)
         watching, tally = opened(tmp_path), VoteTally.of_nothing()
@@ -62,7 +69,7 @@ def test_four_processes_vote_at_once(tmp_path):
             watching.compact()
             tally.add(watching.since(tally.n_events))
         found = [acknowledged(process) for process in processes]
-    assert [len(lines) for lines in found] == [250] * 4
+    assert [len(lines) for lines in found] == [n] * len(who)
     rows = opened(tmp_path).votes()
     told = set(zip(rows.event, rows.vetter, rows.region_num.astype(str), rows.label, strict=True))
     assert told == {line for lines in found for line in lines}

@@ -232,6 +232,11 @@ def kill_many(file):
         before, line = after, line + 25
 
 
+@pytest.mark.parametrize(
+    "file",
+    [form if form == "astromon" else pytest.param(form, marks=pytest.mark.drill) for form in FORMS],
+    indirect=True,
+)
 def test_killed_writers_lose_nothing(file):
     """At lines all through the writing; whoever comes next finds no lock and whole tables."""
     db.add_regions([circle(1.0), circle(2.0)], file)

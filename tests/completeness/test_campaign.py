@@ -316,7 +316,11 @@ def test_tasks_that_fail_are_told_and_tried_again(tmp_path: Path, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("background", "amplitude", "duration", "off_axis"),
-    [("quiet", 10.0, 2.0, 6.0), ("quiet", 20.0, 100.0, 9.0), ("flaring", 20.0, 10.0, 6.0)],
+    [
+        ("quiet", 20.0, 100.0, 9.0),
+        pytest.param("quiet", 10.0, 2.0, 6.0, marks=pytest.mark.drill),
+        pytest.param("flaring", 20.0, 10.0, 6.0, marks=pytest.mark.drill),
+    ],
 )
 def test_injection_agrees_with_prediction(background, amplitude, duration, off_axis):
     """Within 5 points or 2.5 standard deviations, in any run and in each."""
@@ -396,6 +400,7 @@ def test_eclipses_are_found_and_predicted(tmp_path: Path):
     assert "| 100% | 200 s |" in text
 
 
+@pytest.mark.drill
 @pytest.mark.slow
 def test_injected_eclipses_agree_with_the_formula():
     """Within a tenth or 2.5 standard deviations in 9 of 10 runs."""

@@ -215,7 +215,11 @@ def test_runs_share_photons():
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("preset", "amplitude", "duration"),
-    [("deep", 9.0, 10.0), ("deep", 14.0, 200.0), ("published", 14.0, 50.0)],
+    [
+        ("deep", 14.0, 200.0),
+        pytest.param("deep", 9.0, 10.0, marks=pytest.mark.drill),
+        pytest.param("published", 14.0, 50.0, marks=pytest.mark.drill),
+    ],
 )
 def test_injection_agrees_with_prediction(preset, amplitude, duration):
     """Within 5 points or two standard deviations in any run, with thresholds set by a rate."""

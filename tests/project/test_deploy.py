@@ -406,6 +406,7 @@ def fetch(port: int, path: str) -> str:
     return answers[0]
 
 
+@pytest.mark.drill
 @pytest.mark.slow
 def test_scheduler_worker_and_driver_work_together(
     small: Path,

@@ -62,6 +62,7 @@ def test_notebooks_are_stored_without_outputs(path):
     assert all(not cell.outputs and cell.execution_count is None for cell in cells)
 
 
+@pytest.mark.drill
 @pytest.mark.slow
 def test_five_questions_are_answered(kernel, tmp_path):
     work = tmp_path / "work"

@@ -170,6 +170,7 @@ def die_of_some(number: int) -> int:
     return number
 
 
+@pytest.mark.drill
 @pytest.mark.slow
 def test_only_those_that_kill_workers_are_to_blame() -> None:
     """However a worker dies, that is no interruption: all the others are done."""

@@ -82,6 +82,7 @@ def offsets(signal: pd.Series, regions: pd.DataFrame) -> np.ndarray:
     return found.separation(place).arcsec
 
 
+@pytest.mark.drill
 @pytest.mark.slow
 def test_every_detectable_burst_is_found_in_the_run_that_suits_it(searched):
     truth, regions = searched

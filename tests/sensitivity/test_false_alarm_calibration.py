@@ -45,6 +45,7 @@ def rows() -> pd.DataFrame:
     return pd.concat([measure(item) for item in wanted])
 
 
+@pytest.mark.drill
 @pytest.mark.slow
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("condition", ["quiet, MOS", "flaring, MOS"])
@@ -55,6 +56,7 @@ def test_as_many_false_regions_as_predicted(rows: pd.DataFrame, preset: str, con
     assert abs(own["ratio"] - 1) < max(0.2, SIGMAS * own["error"])
 
 
+@pytest.mark.drill
 @pytest.mark.slow
 def test_report_and_picture(rows: pd.DataFrame):
     table = summary(rows)
@@ -65,6 +67,7 @@ def test_report_and_picture(rows: pd.DataFrame):
     assert titles == ["Preset deep", "Preset published", "All conditions"]
 
 
+@pytest.mark.drill
 @pytest.mark.slow
 @pytest.mark.parametrize("preset", PRESETS)
 def test_lower_rates_are_those_of_another_search(preset: str):

@@ -138,6 +138,7 @@ def test_friends_of_an_archive_are_those_of_every_pair(whole):
     assert expected != sorted(sorted(regions["detid"][rows]) for rows in plain)
 
 
+@pytest.mark.drill
 @pytest.mark.slow
 def test_workers_find_the_same_friends(whole, archive, monkeypatch):
     """With them they do all that they do without."""

@@ -47,6 +47,7 @@ def test_it_ends_with_a_catalogue_and_a_report(shown):
     assert varying / 2 <= len(found.dropna().drop_duplicates()) <= varying
 
 
+@pytest.mark.drill
 @pytest.mark.slow
 def test_without_its_libraries_there_is_no_hats(shown, tmp_path, monkeypatch):
     folder = shutil.copytree(shown[0], tmp_path / "demo")

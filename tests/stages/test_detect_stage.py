@@ -271,7 +271,11 @@ def search_all(data: Path, root: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("scheduler", "signals", "end"), [("local", ["SIGINT"], 130), ("sync", ["SIGTERM"], 143)]
+    ("scheduler", "signals", "end"),
+    [
+        pytest.param("local", ["SIGINT"], 130, marks=pytest.mark.drill),
+        ("sync", ["SIGTERM"], 143),
+    ],
 )
 def test_interrupted(
     scheduler: str,
@@ -299,7 +303,7 @@ def test_interrupted(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scheduler", ["sync", "local"])
+@pytest.mark.parametrize("scheduler", ["sync", pytest.param("local", marks=pytest.mark.drill)])
 def test_interrupted_twice(scheduler: str, several: Path, tmp_path: Path) -> None:
     """The second Ctrl-C waits for nothing."""
     root, error, _, code = interrupted(several, tmp_path, scheduler, ["SIGINT", "SIGINT"])

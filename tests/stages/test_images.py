@@ -16,6 +16,7 @@ from exod.archive import open_archive
 from exod.config import Config
 from exod.errors import plural
 from exod.pps import find_observations
+from exod.scheduler.plan import Plan
 from exod.stages.detect.survey import detect_many
 from exod.stages.images.field import field_of_run
 from exod.stages.images.imaging import WantedImages, images_of_archive, images_of_files
@@ -36,7 +37,7 @@ def one(small: Path) -> OneRun:
 def archive(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("images") / "archive"
     observations, _ = find_observations([small / GOOD, small / OTHER])
-    assert len(list(detect_many(observations, CONFIG, str(folder)))) == 2
+    assert len(list(detect_many(observations, CONFIG, str(folder), Plan("sync")))) == 2
     return folder
 
 

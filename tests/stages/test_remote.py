@@ -147,6 +147,7 @@ def test_a_search_of_a_bucket_is_that_of_its_files(
     assert (code, out.count("done before")) == (0, 3)
 
 
+@pytest.mark.drill
 @pytest.mark.slow
 def test_workers_read_a_bucket_and_write_to_one(
     service: str, expected: dict[str, str], command: Command
