@@ -8,6 +8,7 @@ positions), and one ``xmatch-<catalogue>`` a catalogue, whose columns its declar
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
@@ -191,6 +192,20 @@ _FLUXES = (
     Column("flux_note", _S, "", "Why there is no flux; empty if there is one", ucd="meta.note"),
 )
 
+
+def _times_beside() -> Iterator[Column]:
+    """Columns of counts beside the event in time, and of hardness before, during and after."""
+    for when in ("before", "after"):
+        for band in ("soft", "hard"):
+            meaning = f"Counts of the {band} band in its run {when} the event; NaN if unknown"
+            yield Column(f"n_{band}_{when}", _F64, "ct", meaning)
+    for when in ("before", "during", "after"):
+        what = f"hardness ratio of all counts {when} the event, background included"
+        yield kinds.colour(f"hr_{when}", what.capitalize())
+        yield kinds.least_colour(f"hr_{when}_lo", f"Lower end of the 68.3 % interval of hr_{when}")
+        yield kinds.greatest_colour(f"hr_{when}_hi", f"Upper end of the interval of hr_{when}")
+
+
 FEATURES = Table(
     "features",
     "Features of the light curve of each region, and its hardness ratio",
@@ -235,6 +250,7 @@ FEATURES = Table(
         kinds.colour("hr_event", "Median hardness ratio of the excess in the event"),
         kinds.least_colour("hr_event_lo", "Lower end of the central 68.3 % credible interval"),
         kinds.greatest_colour("hr_event_hi", "Upper end of the central 68.3 % credible interval"),
+        *_times_beside(),
         *_FLUXES,
     ),
     ("runid", "detid"),

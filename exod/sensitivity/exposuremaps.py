@@ -136,14 +136,14 @@ def exposure_map(seen: SeenTime, grid: MapGrid) -> ExposureMap:
             continue
         pixels = detector.raw_from_detector(places[0][inside], places[1][inside])
         time = seconds[pixels[0]] * ((pixels[0] > 0) & windows.reads(*pixels))
-        time *= 1 - _lost(pixel_codes(*pixels), lost, share)
+        time *= 1 - lost_share(pixel_codes(*pixels), lost, share)
         here = np.zeros(inside.shape)
         here[inside] = time
         on[row] = here.reshape(SAMPLES, grid.n, SAMPLES).mean(axis=(0, 2))
     return ExposureMap(on, _light(detector, seen, grid))
 
 
-def _lost(codes: Integers, lost: Integers, share: Floats) -> Floats:
+def lost_share(codes: Integers, lost: Integers, share: Floats) -> Floats:
     """Share of the time for which pixels were lost; `lost` ascends."""
     if not len(lost):
         return np.zeros(len(codes))

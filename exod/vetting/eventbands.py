@@ -27,12 +27,22 @@ KEY: Final = ("subset", "t_bin")
 _RATIOS: Final = ("hr", "hr_lo", "hr_hi")
 
 
+TIMES: Final = ("event", "before", "after")
+"""Stretches of time that are counted: during the event, and the rest of the run."""
+
+
 def with_ratios(columns: Columns) -> Columns:
     """Columns with hardness ratios; many regions at once take little longer than one."""
     events = (columns[f"{what}_{band}_event"] for band in ("soft", "hard") for what in ("n", "mu"))
     ratios = dict(zip(_RATIOS, hardness_ratio(columns["n_soft"], columns["n_hard"]), strict=True))
     of_events = (f"{name[:2]}_event{name[2:]}" for name in _RATIOS)
-    return columns | ratios | dict(zip(of_events, excess_hardness(*events), strict=True))
+    ratios |= dict(zip(of_events, excess_hardness(*events), strict=True))
+    # Of all counts in these, so that they compare with each other.
+    for name, end in (("during", "event"), ("before", "before"), ("after", "after")):
+        counts = columns[f"n_soft_{end}"], columns[f"n_hard_{end}"]
+        names = (f"{ratio[:2]}_{name}{ratio[2:]}" for ratio in _RATIOS)
+        ratios |= dict(zip(names, hardness_ratio(*counts), strict=True))
+    return columns | ratios
 
 
 def is_band(frame: pd.DataFrame, band: Band) -> Mask:
@@ -49,7 +59,7 @@ def boxes_of(frame: pd.DataFrame) -> Integers:
 class EventsInBands:
     """Counts that are asked for: of which light curve, for which region and band, and when.
 
-    Bands are 0 soft, 1 hard, 2 both together.
+    Bands are 0 soft, 1 hard, 2 both together; times are those of `TIMES`.
 
     Attributes
     ----------
@@ -59,8 +69,8 @@ class EventsInBands:
         Start, end and length of a frame in seconds.
     boxes : ndarray of int, shape (3, n_regions, 4)
         Box of each region's sister in each band; -1 without sister.
-    counts : ndarray, shape (2, 3, n_regions)
-        Counts and expected counts in each band; NaN until they are counted.
+    counts : ndarray, shape (3, 2, 3, n_regions)
+        Counts and expected counts in each band in each time; NaN until they are counted.
     """
 
     curve: Integers
@@ -91,7 +101,7 @@ class EventsInBands:
             found[place] = _sisters(groups, boxes, is_band(regions, band))
         boxes = np.append(boxes, np.full((1, 4), -1), axis=0)
         number, region = np.nonzero(known & (found >= 0))
-        counts = np.full((2, 3, len(regions)), np.nan)
+        counts = np.full((len(TIMES), 2, 3, len(regions)), np.nan)
         return cls(found[number, region], region, number, times[:, region], boxes[found], counts)
 
     def count(
@@ -109,14 +119,17 @@ class EventsInBands:
         order = np.full(max(self.curve.max(initial=-1), curve.max(initial=-1)) + 1, -1)
         order[curve] = np.arange(len(curve))
         own = np.flatnonzero(order[self.curve] >= 0)
-        window = self.window[:, own]
-        found = event_counts(
-            offsets, time, n, mu, order[self.curve[own]], (window[0], window[1], window[2])
-        )
-        self.counts[:, self.band[own], self.region[own]] = found
+        start, stop, t_bin = self.window[:, own]
+        everywhere = np.full(len(own), np.inf)
+        stretches = ((start - t_bin, stop), (-everywhere, start - t_bin), (stop, everywhere))
+        for when, (after, until) in enumerate(stretches):
+            found = event_counts(offsets, time, n, mu, order[self.curve[own]], after, until)
+            self.counts[when][:, self.band[own], self.region[own]] = found
 
     def columns(self) -> Columns:
-        """Columns of the event: n and mu in the soft and the hard band, shape (n_regions,).
+        """Columns of counts in the soft and the hard band, shape (n_regions,).
+
+        n during the event, before and after it, and mu during it.
 
         A band is what the other lacks of both together if these two have the same box and the soft
         and the hard sister have not, for instance as one of them was not found.
@@ -127,15 +140,16 @@ class EventsInBands:
         of_soft = ~equal & ~of_hard & _same(hard, both)
         counts = self.counts.copy()
         for wanted, other, where in ((1, 0, of_hard), (0, 1, of_soft)):
-            rest = np.maximum(counts[:, 2] - counts[:, other], 0.0)
-            counts[:, wanted] = np.where(where, rest, counts[:, wanted])
-        (n_soft, n_hard, _), (mu_soft, mu_hard, _) = counts
-        return {
-            "n_soft_event": n_soft,
-            "mu_soft_event": mu_soft,
-            "n_hard_event": n_hard,
-            "mu_hard_event": mu_hard,
-        }
+            rest = np.maximum(counts[:, :, 2] - counts[:, :, other], 0.0)
+            counts[:, :, wanted] = np.where(where, rest, counts[:, :, wanted])
+        found: Columns = {}
+        for number, band in enumerate(("soft", "hard")):
+            found |= {
+                f"n_{band}_{when}": own
+                for when, own in zip(TIMES, counts[:, 0, number], strict=True)
+            }
+            found[f"mu_{band}_event"] = counts[0, 1, number]
+        return found
 
 
 def _same(boxes: Integers, others: Integers) -> Mask:

@@ -253,11 +253,12 @@ def event_counts(
     n: NDArray[np.integer],
     mu: Floats,
     curve: Integers,
-    window: tuple[Floats, Floats, Floats],
+    after: Floats,
+    until: Floats,
 ) -> tuple[Floats, Floats]:
-    """Counts and expected counts of light curves during events.
+    """Counts and expected counts of light curves in stretches of time.
 
-    Frames count that an event touches, and in which something is expected.
+    Frames count in which something is expected.
 
     Parameters
     ----------
@@ -269,8 +270,9 @@ def event_counts(
         Counts and expected counts of each frame.
     curve : ndarray of int64, shape (n_events,)
         Light curve of each event.
-    window : tuple of three ndarrays of float64, shape (n_events,)
-        Start, end, and length of a frame, in seconds.
+    after, until : ndarray of float64, shape (n_events,)
+        Frames that begin after the one and not after the other, in seconds: from the start of an
+        event less a frame to its end, those that it touches. They may be infinite.
 
     Returns
     -------
@@ -279,9 +281,8 @@ def event_counts(
     """
     expected = mu > 0
     sums = [np.r_[0.0, np.cumsum(np.where(expected, values, 0))] for values in (n, mu, 1)]
-    start, stop, t_bin = window
-    first = _place(offsets, time, curve, start - t_bin, side="right")
-    last = _place(offsets, time, curve, stop, side="right")
+    first = _place(offsets, time, curve, after, side="right")
+    last = _place(offsets, time, curve, until, side="right")
     counts, mean, frames = (total[np.maximum(last, first)] - total[first] for total in sums)
     return np.where(frames > 0, counts, np.nan), np.where(frames > 0, mean, np.nan)
 

@@ -401,16 +401,24 @@ def test_hardness_ratios_come_from_images_and_sisters(tmp_path, monkeypatch, row
     expected = [value[0] for value in excess_hardness([11.0], [1.0], [5.0], [1.0])]
     assert first[["hr_event", "hr_event_lo", "hr_event_hi"]].tolist() == pytest.approx(expected)
     assert found.loc[f"{soft}_0", event_columns].tolist() == [11, 1, 5, 1]
+    # The frames from 1000 and 1050 are before it, that from 1200 after it.
+    beside = ["n_soft_before", "n_hard_before", "n_soft_after", "n_hard_after"]
+    assert first[beside].tolist() == [2, 1, 0, 1]
+    for when, counts_then in {"before": (2, 1), "during": (11, 5), "after": (0, 1)}.items():
+        expected = [value[0] for value in hardness_ratio(*([n] for n in counts_then))]
+        names = [f"hr_{when}", f"hr_{when}_lo", f"hr_{when}_hi"]
+        assert first[names].tolist() == pytest.approx(expected)
     # With the same box, hard is what soft lacks of the full band.
     for detid in (f"{full}_1", f"{soft}_1"):
         assert found.loc[detid, event_columns].tolist() == [11, 1, 6, 0]
+        assert found.loc[detid, beside].tolist() == [2, 1, 0, 1]
         assert found.loc[detid, "hr_event"] < -0.2
         assert found.loc[detid, "n_hard"] == in_box(hard, two)
     alone = found.loc[f"{soft}_2"]
     assert alone["n_soft_event"] == 11
     assert alone[["n_hard_event", "hr_event"]].isna().all()
     for detid in (f"{full}_2", f"{full}_3"):
-        assert found.loc[detid, [*event_columns, "hr_event"]].isna().all()
+        assert found.loc[detid, [*event_columns, *beside, "hr_event", "hr_after"]].isna().all()
         assert found.loc[detid, "hr"] == pytest.approx(ratio[0][0])
 
 
@@ -418,7 +426,7 @@ def test_without_soft_and_hard_runs_there_is_no_hardness_ratio(tmp_path):
     archive = Archive.create(tmp_path / "archive", Config.load(overrides=["cube.bands=[[0.2,12]]"]))
     archive.commit("0700000001", "OK", observation("0700000001", (1.0, 2.0), [(1.0, 2.0)]))
     make_features(archive.root, HERE)
-    names = ["n_soft", "n_hard", "hr", "hr_lo", "hr_hi", "hr_event", "n_soft_event"]
+    names = ["n_soft", "n_hard", "hr", "hr_lo", "hr_hi", "hr_event", "n_soft_event", "hr_after"]
     assert table(archive)[names].isna().all(axis=None)
 
 

@@ -202,3 +202,52 @@ def test_event_lists_that_are_gone(small: Path, tmp_path: Path) -> None:
     shutil.rmtree(folder)
     with pytest.raises(InputError, match="are not where its search read them"):
         region_photons(open_archive(root), detid)
+
+
+def test_spectra_hold_the_photons_of_the_event(
+    archive: Archive, small: Path, tmp_path: Path, command: Callable[..., tuple[int, str, str]]
+) -> None:
+    regions = archive.regions.compute()
+    regions = regions[(regions["kind"] == "peak") & regions["t_start"].notna()]
+    region = regions.sort_values("event_n").iloc[-1]
+    detid, to = region["detid"], tmp_path / "spectra"
+    arguments = ("spectrum", archive.root, detid, "--to", to, "--group", "2")
+    code, said, _ = command(*arguments)
+    assert code == 0
+    assert "during" in said
+    total = 0
+    for path in sorted(to.glob("*[0-9].pha")):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with (
+                fits.open(path, checksum=True) as file,
+                fits.open(path.with_name(file["SPECTRUM"].header["BACKFILE"])) as beside,
+            ):
+                file.verify("exception")
+                header, rows = file["SPECTRUM"].header, Table(file["SPECTRUM"].data)
+                good = np.array(file["STDGTI"].data.tolist())
+                below = beside["SPECTRUM"].header
+                place = file["REGION"].data[0]
+        assert header["DETCHANS"] == len(rows) == header["TLMAX1"] + 1 == 2400
+        assert rows["CHANNEL"].tolist() == list(range(2400))
+        # Nothing else is there but what events in the box and in the time are.
+        (path_,) = (small / GOOD).glob(f"*{'M1' if header['INSTRUME'] == 'EMOS1' else 'M2'}*EVLI*")
+        inside = (rows["QUALITY"] != 1) | (rows["COUNTS"] == 0)
+        assert inside.all()
+        assert header["EXPOSURE"] <= header["ONTIME"] * 1.000001
+        assert header["ONTIME"] == pytest.approx(np.diff(good, axis=1).sum())
+        assert header["ONTIME"] == pytest.approx(region["t_stop"] - region["t_start"], rel=0.05)
+        assert 0 < header["BACKSCAL"] <= place["R"][0] * place["R"][1] * 1.0001
+        assert below["BACKSCAL"] > header["BACKSCAL"]
+        assert below["EXPOSURE"] == pytest.approx(header["EXPOSURE"], rel=0.01)
+        low, high = (1000 * region[name] / 5 for name in ("e_lo", "e_hi"))
+        own = (rows["CHANNEL"] >= low) & (rows["CHANNEL"] < high)
+        total += int(rows["COUNTS"][own].sum())
+        with fits.open(path_) as file:
+            assert file["EVENTS"].header["FILTER"] == header["FILTER"]
+    assert total == region["event_n"]
+    code, _, told = command(*arguments)
+    assert (code, told.count("\n")) == (2, 1)
+    assert "is there already" in told
+    code, _, told = command(*arguments, "--overwrite", "--background", "beyond")
+    assert (code, told.count("\n")) == (2, 1)

@@ -184,7 +184,7 @@ def test_counts_of_events_equal_a_loop_over_frames(seed):
     curve = random.integers(0, 4, 10)
     start = 1000.0 * random.integers(0, 4, 10) + random.uniform(-20, 70, 10)
     stop = start + random.uniform(0, 30, 10)
-    found = event_counts(offsets, time, n, mu, curve, (start, stop, np.full(10, t_bin)))
+    found = event_counts(offsets, time, n, mu, curve, start - t_bin, stop)
     for event in range(10):
         expected = [0, 0.0, 0]
         for row in range(*offsets[curve[event] : curve[event] + 2]):
