@@ -53,7 +53,7 @@ _STANDARD: Final[Keywords] = MappingProxyType(
         "HDUCLASS": ("OGIP", "Format conforms to OGIP/GSFC conventions"),
         "HDUCLAS1": ("SPECTRUM", "File contains a spectrum"),
         "HDUCLAS2": ("TOTAL", "File contains gross counts"),
-        "HDUCLAS3": ("COUNT", "Spectrum is stored as counts"),
+        "HDUCLAS3": ("COUNT", "SpectrumFile is stored as counts"),
         "HDUCLAS4": ("TYPE:I", "One spectrum"),
         "HDUVERS": ("1.2.1", "Version of format"),
         "HDUVERS1": ("1.1.0", "Version of format"),
@@ -70,7 +70,7 @@ _STANDARD: Final[Keywords] = MappingProxyType(
 
 
 @dataclass(frozen=True)
-class Spectrum:
+class SpectrumFile:
     """A spectrum as it is in a file.
 
     Attributes
@@ -95,14 +95,16 @@ class Spectrum:
     good_times: Floats
 
 
-def write_spectrum(path: Path, spectrum: Spectrum, shared: Keywords, *, overwrite: bool) -> Path:
+def write_spectrum(
+    path: Path, spectrum: SpectrumFile, shared: Keywords, *, overwrite: bool
+) -> Path:
     """Write a spectrum as a PHA file of type I, with REGION and STDGTI beside it.
 
     Parameters
     ----------
     path : Path
         The file.
-    spectrum : Spectrum
+    spectrum : SpectrumFile
         The spectrum.
     shared : dict
         Keywords of all parts.

@@ -10,7 +10,7 @@ import pytest
 from astropy.io import fits
 
 from exod.errors import InputError
-from exod.pps.spectrumfiles import Spectrum, read_product, write_spectrum
+from exod.pps.spectrumfiles import SpectrumFile, read_product, write_spectrum
 
 
 def test_keywords_are_those_of_the_pipeline(data_dir: Path, tmp_path: Path) -> None:
@@ -20,7 +20,7 @@ def test_keywords_are_those_of_the_pipeline(data_dir: Path, tmp_path: Path) -> N
     header |= {"SPECDELT": (5, ""), "SPECVAL": (2.0, ""), "RESPFILE": ("NONE", "")}
     header |= {"ANCRFILE": ("NONE", ""), "BACKFILE": ("NONE", "")}
     shapes = [("BOX", 100.0, 200.0, 10.0, 20.0), ("!CIRCLE", 90.0, 190.0, 3.0, 0.0)]
-    ours = Spectrum(counts, None, None, header, shapes, good)
+    ours = SpectrumFile(counts, None, None, header, shapes, good)
     shared = {"TELESCOP": ("XMM", ""), "INSTRUME": ("EMOS1", "")}
     path = write_spectrum(tmp_path / "ours.pha", ours, shared, overwrite=False)
     with fits.open(path, checksum=True) as file:

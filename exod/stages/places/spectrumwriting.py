@@ -14,7 +14,7 @@ from exod.observation.times import TIME_ZERO_MJD, utc_date
 from exod.plots.drawing import DEFAULT, Drawing, save_figures
 from exod.plots.places.eventspectra import CameraCounts, event_sheet
 from exod.plots.style import run_text
-from exod.pps.spectrumfiles import Keywords, Spectrum, write_spectrum
+from exod.pps.spectrumfiles import Keywords, SpectrumFile, write_spectrum
 from exod.sensitivity.extraction import CHANNEL_EV, channels, grouped
 from exod.stages.places.spectra import CameraSpectra, EventSpectra, TakenEvents
 
@@ -127,7 +127,7 @@ def _spectrum(
     taken: TakenEvents,
     minimum: int,
     beside: str = "NONE",
-) -> Spectrum:
+) -> SpectrumFile:
     """A spectrum as it is written; that of a background has none beside it and no groups."""
     counts = channels(taken.pi, N_CHANNELS[one.exposure.instrument])
     grouping = quality = None
@@ -153,4 +153,6 @@ def _spectrum(
         "SRC_DEC": (float(region["dec_deg"]), "[deg] Dec of source"),
         "BACKGRND": (found.kind, "Background: a ring beside, or around in time"),
     }
-    return Spectrum(counts, grouping, quality, header, taken.extraction.shapes, taken.good_times)
+    return SpectrumFile(
+        counts, grouping, quality, header, taken.extraction.shapes, taken.good_times
+    )
