@@ -204,6 +204,7 @@ def test_event_lists_that_are_gone(small: Path, tmp_path: Path) -> None:
         region_photons(open_archive(root), detid)
 
 
+@pytest.mark.parametrize("archive", ["published"], indirect=True)
 def test_spectra_hold_the_photons_of_the_event(
     archive: Archive, small: Path, tmp_path: Path, command: Callable[..., tuple[int, str, str]]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,19 @@ N_CHANNELS = {"EPN": 4096, "EMOS1": 2400, "EMOS2": 2400}
 """Channels of the pipeline's spectra of each camera."""
 
 _USED_EV = (200, 12_000)
+
+
+def check_free(folder: Path, detid: str) -> None:
+    """Refuse a folder that has spectra of a region, before event lists are read.
+
+    Raises
+    ------
+    ConfigError
+        If it has.
+    """
+    there = sorted(folder.glob(f"{glob.escape(detid)}_*.pha"))
+    if there:
+        raise ConfigError(f"{there[0]} is there already; give another folder or --overwrite.")
 
 
 def write_spectra(
@@ -47,15 +61,11 @@ def write_spectra(
 
     Raises
     ------
-    ConfigError
-        If a file is there already.
+    FileExistsError
+        If there is such a file; see `check_free`.
     """
-    stems = [f"{found.region['detid']}_{_short(one)}" for one in found.cameras]
-    names = [folder / f"{stem}{end}.pha" for stem in stems for end in ("_bkg", "")]
-    there = [path for path in names if path.exists() and not overwrite]
-    if there:
-        raise ConfigError(f"{there[0]} is there already; give another folder or --overwrite.")
-    for one, stem in zip(found.cameras, stems, strict=True):
+    for one in found.cameras:
+        stem = f"{found.region['detid']}_{_short(one)}"
         shared = _shared(found, one)
         beside = ""
         if one.background.scale:

@@ -53,10 +53,12 @@ def spectrum(
     """
     from exod.archive import open_archive
     from exod.stages.places.spectra import event_spectra
-    from exod.stages.places.spectrumwriting import draw_spectra, write_spectra
+    from exod.stages.places.spectrumwriting import check_free, draw_spectra, write_spectra
 
     drawing = drawing_of(form, size, style)
     archive = open_archive(root, storage_options(storage))
+    if not overwrite:
+        check_free(to, detid)
     with err.status("Reading events"):
         found = event_spectra(archive, detid, background, options=storage_options(source))
         paths = [*write_spectra(found, to, minimum=group, overwrite=overwrite)]
