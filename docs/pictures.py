@@ -39,7 +39,7 @@ PLAN = {
     "catalogue": Room(5.2, 3, "releases: FITS,/Parquet, HATS", "files"),
     "counterparts": Room(6.2, 3, "catalogues to/match with", "files"),
     "tablefiles": Room(6.2, 4, "tables as files", "files"),
-    "archive": Room(5.0, 6, "committed tables,/lazy dataframes", "files"),
+    "archive": Room(5.05, 4.6, "committed tables,/lazy dataframes", "files"),
     "completeness": Room(1.2, 3, "how faint a burst/is found", "science"),
     "simulate": Room(1.2, 5, "event lists with/known truth", "science"),
     "vetting": Room(2.2, 3, "features, flags,/filters", "science"),

@@ -18,7 +18,7 @@ import pyarrow as pa
 from exod.archive.derived import FILE, POINTER, Derived, DerivedFile, check_product
 from exod.archive.ledger.entry import LedgerEntry, versions
 from exod.archive.ledger.pointers import new_version
-from exod.archive.parquet import to_arrow, write_sorted
+from exod.archive.parquet import ROW_GROUP_ROWS, to_arrow, write_sorted
 from exod.archive.store import Store, reported
 from exod.errors import ArchiveError
 from exod.scheduler import run as run_tasks
@@ -195,7 +195,12 @@ class NewVersion:
 
 
 def write_part(
-    store: Store, folder: str, table: Table, rows: pd.DataFrame | pa.Table, part: str
+    store: Store,
+    folder: str,
+    table: Table,
+    rows: pd.DataFrame | pa.Table,
+    part: str,
+    group_rows: int = ROW_GROUP_ROWS,
 ) -> DerivedFile:
     """Write a part of a table; nothing sees it before the version is published.
 
@@ -211,6 +216,8 @@ def write_part(
         With the columns of the table in any order; rows are sorted as the table says.
     part : str
         Name of the part: letters, digits, ``_``, ``.`` and ``-``.
+    group_rows : int
+        Rows of a row group, of which some or none is read.
 
     Raises
     ------
@@ -223,7 +230,7 @@ def write_part(
     content = rows if isinstance(rows, pa.Table) else to_arrow(table, rows, table.name)
     content = content.select(table.schema.names).cast(table.schema)
     with reported(f"{store.path(path)} cannot be written"), store.writing(path) as sink:
-        write_sorted(sink, table, content)
+        write_sorted(sink, table, content, group_rows)
     seal = sink.seal()
     return DerivedFile(
         path=path,

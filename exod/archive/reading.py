@@ -29,6 +29,7 @@ from exod.schemas.columns import pandas_dtype
 if TYPE_CHECKING:
     import dask.dataframe as dd
     import pandas as pd
+    from numpy.typing import ArrayLike
 
 _STATUS_TYPES: dict[str, pa.DataType] = {
     "obsid": pa.string(),
@@ -256,6 +257,72 @@ class ArchiveReader(ProductReader):
         wanted = [[("runid", "==", detid.rpartition("_")[0]), ("detid", "==", detid)]]
         found = [read_file(self._store, file, LIGHTCURVES.shown, rows=wanted) for file in stored]
         return to_pandas(pa.concat_tables(found))
+
+    def limits(
+        self,
+        ra_deg: ArrayLike,
+        dec_deg: ArrayLike,
+        *,
+        start: ArrayLike | None = None,
+        stop: ArrayLike | None = None,
+        band: tuple[float, float] | None = None,
+        level: float = 0.9,
+        radius_arcsec: float = 20.0,
+        obsids: Sequence[str] = (),
+    ) -> pd.DataFrame:
+        """What each observation that covered places says of a source there.
+
+        Parameters
+        ----------
+        ra_deg, dec_deg : float or array_like, shape (n,)
+            Places in degrees, ICRS.
+        start, stop : float or array_like, shape (n,), optional
+            Half-open range of mission elapsed seconds; by default all of each observation.
+        band : (float, float), optional
+            Energies in keV, one of the archive's bands; by default the widest.
+        level : float
+            Probability of the interval, or of the upper limit.
+        radius_arcsec : float
+            Cells whose centres are so near are counted, and that of the place.
+        obsids : sequence of str
+            Only these observations, if any.
+
+        Returns
+        -------
+        DataFrame
+            Rows of `exod.schemas.depth.LIMITS`, one for each place and observation that saw it
+            in that time; none if none did.
+
+        Raises
+        ------
+        ArchiveError
+            If the product depth was not made yet, see `exod depth`.
+        ConfigError
+            If a place, time, band, level or radius is impossible.
+
+        Notes
+        -----
+        Intervals are those of Kraft, Burrows & Nousek (1991, ApJ 374, 344).
+
+        Examples
+        --------
+        >>> import exod
+        >>> arc = exod.open_archive("results")  # doctest: +SKIP
+        >>> arc.limits(263.677, -32.582)[["obsid", "n", "mu", "flux_hi"]]  # doctest: +SKIP
+        """
+        from exod.archive.questions.limits import limits
+
+        return limits(
+            self,
+            ra_deg,
+            dec_deg,
+            start=start,
+            stop=stop,
+            band=band,
+            level=level,
+            radius_arcsec=radius_arcsec,
+            obsids=obsids,
+        )
 
     def cone(self, ra_deg: float, dec_deg: float, radius_arcsec: float) -> dd.DataFrame:
         """Regions within a circle on the sky, lazy.

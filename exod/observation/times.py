@@ -17,6 +17,9 @@ from exod.schemas.arrays import Floats
 TIME_ZERO_MJD: Final = 50814.0
 """Zero of mission elapsed times, 1998-01-01T00:00:00 TT, as MJD (MJDREF of event lists)."""
 
+MOST_MJD: Final = 1e6
+"""Numbers from here on are no MJD."""
+
 DAY_SECONDS: Final = 86400.0
 _ZERO: Final = datetime(1998, 1, 1, tzinfo=UTC)
 _TT_LATE_MS: Final = 32_184
@@ -152,6 +155,30 @@ def mission_seconds(text: str) -> float:
             f"2001-03-09T12:50:41."
         )
     return found
+
+
+def moment_seconds(text: str) -> float:
+    """Mission elapsed seconds, from such, from a UTC date, or from an MJD (TT).
+
+    Numbers below 1,000,000 are an MJD: no observation began so early in the mission.
+
+    Raises
+    ------
+    ConfigError
+        If it is none of them.
+
+    Examples
+    --------
+    >>> moment_seconds("50816.5"), moment_seconds("809873690")
+    (216000.0, 809873690.0)
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        return mission_seconds(text)
+    if 0 < number < MOST_MJD:
+        return round((number - TIME_ZERO_MJD) * DAY_SECONDS, 6)
+    return mission_seconds(text)
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 A product is a folder of the archive: ``unique`` (with the tables unique, members, lineage,
 footprints, places), ``features``, ``flags`` (with hot_regions), ``frames`` (with offsets,
-positions), and one ``xmatch-<catalogue>`` a catalogue, whose columns its declaration in
-``catalogs/`` adds to `MATCH`.
+positions), ``depth`` (with covered), and one ``xmatch-<catalogue>`` a catalogue, whose
+columns its declaration in ``catalogs/`` adds to `MATCH`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from exod.schemas import kinds
 from exod.schemas.columns import Column, Table
+from exod.schemas.depth import COVERED, DEPTH
 from exod.schemas.frames import FRAMES, OFFSETS, POSITIONS
 from exod.schemas.search import DETID, OBSID, REGION_KEY
 
@@ -345,6 +346,7 @@ DERIVED = MappingProxyType(
         "features": (FEATURES,),
         "flags": (FLAGS, HOT_REGIONS, DETECTOR),
         "frames": (FRAMES, OFFSETS, POSITIONS),
+        "depth": (DEPTH, COVERED),
     }
 )
 """The products with fixed columns, by name, with their tables."""

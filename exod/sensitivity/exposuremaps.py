@@ -121,26 +121,49 @@ def exposure_map(seen: SeenTime, grid: MapGrid) -> ExposureMap:
     detector = DETECTORS[seen.instrument]
     on = np.zeros((grid.n, grid.n))
     fine = grid.places(SAMPLES)
-    windows = read_out(detector.camera, seen.submode)
+    pixels = SeenPixels(seen)
     seconds = np.zeros(detector.camera.n_ccds + 1)
     for ccdnr, live in seen.live.items():
         seconds[ccdnr] = live
-    order = np.argsort(seen.lost)
-    lost, share = seen.lost[order], seen.share[order]
     # A row of pixels of the image at a time: all at once are 30 million numbers a column.
     for row in range(grid.n):
         y = fine[row * SAMPLES : (row + 1) * SAMPLES]
-        places = detector.detector_from_sky(*np.meshgrid(fine, y), seen.pa_pnt)
-        inside = detector.in_field(*places)
-        if not inside.any():
-            continue
-        pixels = detector.raw_from_detector(places[0][inside], places[1][inside])
-        time = seconds[pixels[0]] * ((pixels[0] > 0) & windows.reads(*pixels))
-        time *= 1 - lost_share(pixel_codes(*pixels), lost, share)
-        here = np.zeros(inside.shape)
-        here[inside] = time
-        on[row] = here.reshape(SAMPLES, grid.n, SAMPLES).mean(axis=(0, 2))
+        chip, share = pixels.at(*detector.detector_from_sky(*np.meshgrid(fine, y), seen.pa_pnt))
+        time = seconds[chip] * share
+        on[row] = time.reshape(SAMPLES, grid.n, SAMPLES).mean(axis=(0, 2))
     return ExposureMap(on, _light(detector, seen, grid))
+
+
+class SeenPixels:
+    """Which chip saw a place of the focal plane, and for what share of its live time.
+
+    Parameters
+    ----------
+    seen : SeenTime
+        The exposure; its live seconds are not needed.
+
+    Raises
+    ------
+    ConfigError
+        If the submode is not known.
+    """
+
+    def __init__(self, seen: SeenTime) -> None:
+        self._detector = DETECTORS[seen.instrument]
+        self._windows = read_out(self._detector.camera, seen.submode)
+        order = np.argsort(seen.lost)
+        self._lost, self._share = seen.lost[order], seen.share[order]
+
+    def at(self, detx: Floats, dety: Floats) -> tuple[NDArray[np.uint8], Floats]:
+        """CCDNR, 0 where there is none, and share of its live time, of places of any shape."""
+        ccdnr, share = np.zeros(detx.shape, np.uint8), np.zeros(detx.shape)
+        inside = self._detector.in_field(detx, dety)
+        if inside.any():
+            pixels = self._detector.raw_from_detector(detx[inside], dety[inside])
+            kept = (pixels[0] > 0) & self._windows.reads(*pixels)
+            share[inside] = kept * (1 - lost_share(pixel_codes(*pixels), self._lost, self._share))
+            ccdnr[inside] = pixels[0] * kept
+        return ccdnr, share
 
 
 def lost_share(codes: Integers, lost: Integers, share: Floats) -> Floats:

@@ -54,7 +54,7 @@ def read_observation(
     InputError
         If an event list is damaged: without it the result would be incomplete.
     """
-    sources, source_list, notes = _read_sources(files, config)
+    sources, source_list, notes = read_sources(files, config)
     notes = (*files.notes, *notes)
     kept: list[SelectedEvents] = []
     rejected: list[Rejected] = []
@@ -155,7 +155,7 @@ def remove_hot_pixels(
     return selected, hot
 
 
-def _read_sources(
+def read_sources(
     files: ObservationFiles, config: Config
 ) -> tuple[pd.DataFrame, str, tuple[str, ...]]:
     """Known sources, the name of their list, and notes; without a usable list there are none."""

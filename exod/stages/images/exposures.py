@@ -18,8 +18,9 @@ from exod.instruments import CAMERAS
 from exod.instruments.detector import DETECTORS
 from exod.instruments.vignetting import ENERGIES_KEV
 from exod.observation.availability import Availability, pixel_codes
-from exod.observation.events import EventList, Exposure, select_events
+from exod.observation.events import EventList, Exposure, SelectedEvents, select_events
 from exod.observation.limits import without_impossible
+from exod.observation.livetime import LiveCurve
 from exod.plots.drawing import DEFAULT, Drawing, save_figures
 from exod.plots.fields.exposures import exposure_sheet
 from exod.pps import ObservationFiles, local_copies, read_event_list
@@ -128,6 +129,39 @@ def mapped(path: Path, config: Config, pixel_arcsec: float = PIXEL_ARCSEC) -> Ma
     ExposureRejected, ConfigError
         If it has none; the text says why.
     """
+    read = read_exposure(path, config)
+    exposure = read.selected.exposure
+    grid = MapGrid.of(exposure.ra_pnt, exposure.dec_pnt, pixel_arcsec)
+    return MappedExposure(exposure, grid, exposure_map(read.seen, grid))
+
+
+@dataclass(frozen=True)
+class ReadExposure:
+    """An event list, and when and where it saw.
+
+    Attributes
+    ----------
+    selected : SelectedEvents
+        Its events without hot pixels.
+    seen : SeenTime
+        Live seconds of its CCDs, and its lost pixels.
+    live : dict of int to LiveCurve
+        When each CCD was live.
+    """
+
+    selected: SelectedEvents
+    seen: SeenTime
+    live: dict[int, LiveCurve]
+
+
+def read_exposure(path: Path, config: Config) -> ReadExposure:
+    """Read an event list of a camera whose chips are known.
+
+    Raises
+    ------
+    ExposureRejected, ConfigError
+        If it cannot be searched, or its chips or its pointing are not known.
+    """
     exposure, rows = read_event_list(path)
     name = exposure.filename
     if exposure.instrument not in DETECTORS:
@@ -136,19 +170,21 @@ def mapped(path: Path, config: Config, pixel_arcsec: float = PIXEL_ARCSEC) -> Ma
         raise ConfigError(f"The header of {name} does not say where the camera looked (PA_PNT).")
     rows, _ = without_impossible(exposure, rows)
     selected = select_events(exposure, rows, use_flags=config.selection.flags == "header")
-    _, hot = remove_hot_pixels(selected, config)
-    grid = MapGrid.of(exposure.ra_pnt, exposure.dec_pnt, pixel_arcsec)
-    return MappedExposure(exposure, grid, exposure_map(_seen(path, exposure, rows, hot), grid))
+    selected, hot = remove_hot_pixels(selected, config)
+    seen, live = _seen(path, exposure, rows, hot)
+    return ReadExposure(selected, seen, live)
 
 
-def _seen(path: Path, exposure: Exposure, rows: EventList, hot: pd.DataFrame) -> SeenTime:
+def _seen(
+    path: Path, exposure: Exposure, rows: EventList, hot: pd.DataFrame
+) -> tuple[SeenTime, dict[int, LiveCurve]]:
     """Live times of the CCDs, bad pixels that the file lists and hot ones that were found."""
     is_fits = path.suffix != SUFFIX
     available = read_availability(path, rows) if is_fits else Availability.of_events(rows)
     live = {}
     for ccdnr, good in available.good_times.items():
         curve = exposure.live.curves.get(ccdnr)
-        live[ccdnr] = curve.seconds if curve else float(np.diff(good, axis=1).sum())
+        live[ccdnr] = curve or LiveCurve(np.column_stack([good, np.ones(len(good))]))
     length = available.stop - available.start
     codes, share = available.bad_pixels, np.ones(len(available.bad_pixels))
     if len(hot):
@@ -157,7 +193,9 @@ def _seen(path: Path, exposure: Exposure, rows: EventList, hot: pd.DataFrame) ->
         share = np.append(share, (hot["time_hi"] - hot["time_lo"]).to_numpy(float) / length)
     lost, number = np.unique(codes, return_inverse=True)
     shares = np.minimum(np.bincount(number, share, len(lost)), 1.0)
-    return SeenTime(exposure.instrument, exposure.submode, exposure.pa_pnt, live, lost, shares)
+    seconds = {ccdnr: curve.seconds for ccdnr, curve in live.items()}
+    seen = SeenTime(exposure.instrument, exposure.submode, exposure.pa_pnt, seconds, lost, shares)
+    return seen, live
 
 
 def _band(number: int) -> str:

@@ -1,0 +1,111 @@
+"""The tables of limits: what is known of each exposure everywhere, where that is, and answers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+import pyarrow as pa
+
+from exod.schemas import kinds
+from exod.schemas.columns import Column, Table
+from exod.schemas.search import OBSID
+
+_I16, _I32, _I64 = pa.int16(), pa.int32(), pa.int64()
+_F32, _F64 = pa.float32(), pa.float64()
+
+_EXPID = kinds.exposure_name("expid", "Exposure identifier")
+
+DEPTH: Final = Table(
+    "depth",
+    "What is known of every place of an exposure, packed; `exod limit` reads it",
+    (
+        OBSID,
+        kinds.instrument("instrument", "Camera, INSTRUME of the header"),
+        _EXPID,
+        kinds.pointing_right_ascension("ra_pnt", "Right ascension of the pointing"),
+        kinds.pointing_declination("dec_pnt", "Declination of the pointing"),
+        kinds.pointing_angle("pa_pnt", "Position angle of the pointing"),
+        Column("plane", pa.list_(_F64), "", "Projection: x_ref, y_ref, ra_ref, dec_ref, deltas"),
+        Column("cells", pa.list_(_I32), "", "Grid: cells, sky pixels; box: y_lo, y_hi, x_lo, x_hi"),
+        Column("bands", pa.list_(_F64), "keV", "Lower and upper end of each energy band"),
+        Column(
+            "factor", pa.list_(_F64), "", "Counts for each erg/cm^2, by band, then pipeline band"
+        ),
+        kinds.exposure_start("t_lo", "Start of the level, mission elapsed time"),
+        kinds.time_resolution("t_bin", "Time for which the level is constant"),
+        Column("level", pa.list_(_F32), "ct/s", "Background of the field, by band, then frame"),
+        Column("bad", pa.list_(pa.bool_()), "", "Frames in bad time"),
+        Column(
+            "live", pa.list_(_F64), "", "CCD, usual live share, start, stop, live share; repeated"
+        ),
+        Column(
+            "nodes",
+            pa.list_(_F32),
+            "",
+            "Share of the level in cells: good and bad time, band, y, x",
+        ),
+        Column("tile_ends", pa.list_(_I32), "byte", "Ends of the parts of tiles"),
+        Column("tiles", pa.binary(), "", "Area, CCD, counts, sources; photons of 16 x 16 cells"),
+    ),
+    ("obsid", "instrument", "expid"),
+)
+
+COVERED: Final = Table(
+    "covered",
+    "HEALPix pixels that observations covered, and how deep",
+    (
+        OBSID,
+        Column("healpix", _I64, "", "HEALPix pixel of order 10, nested"),
+        Column("children", _I32, "", "Bit i is set if pixel 16 healpix + i of order 12 was seen"),
+        Column("first_row", _I32, "", "First row of the observation in the file of depth"),
+        Column("n_rows", _I16, "", "Rows of the observation there"),
+        kinds.duration("seconds", "Live time of the exposure that saw it longest"),
+        Column("response", pa.list_(_F32), "", "Counts in a second for each erg/cm^2/s, by band"),
+        Column("background", pa.list_(_F32), "ct/s", "Background of a place, by band"),
+    ),
+    ("healpix", "obsid"),
+)
+
+
+def _limit(name: str, what: str, unit: str, ucd: str) -> tuple[Column, ...]:
+    return (
+        Column(f"{name}_lo", _F64, unit, f"{what}, lower end; 0 for an upper limit", ucd=ucd),
+        Column(f"{name}_hi", _F64, unit, f"{what}, upper end or upper limit", ucd=ucd),
+    )
+
+
+_FLUX = "phot.flux;em.X-ray"
+
+LIMITS: Final = Table(
+    "limits",
+    "What observations had of places: counts, and an interval or an upper limit of a source",
+    (
+        Column("place", _I64, "", "Number of the place that was asked for, from 0"),
+        kinds.right_ascension("ra_deg", "Right ascension of the place"),
+        kinds.declination("dec_deg", "Declination of the place"),
+        OBSID,
+        kinds.least_energy("e_lo", "Lower end of the energy band (excluded)"),
+        kinds.greatest_energy("e_hi", "Upper end of the energy band (excluded)"),
+        Column("cameras", _I64, "", "Exposures that saw the place"),
+        kinds.start("t_start", "First second that was asked for and seen"),
+        kinds.end("t_stop", "Last second that was asked for and seen"),
+        replace(kinds.start_day("t_start_mjd", "t_start as MJD (TT)"), dates=""),
+        replace(kinds.end_day("t_stop_mjd", "t_stop as MJD (TT)"), dates=""),
+        kinds.duration("seconds", "Live time of the exposure that saw the place longest"),
+        kinds.duration("live", "Live time of all exposures"),
+        Column("n", _F64, "ct", "Counts of the cells of the place; NaN without photons"),
+        Column("mu", _F64, "ct", "Background that is expected there"),
+        Column("constant", _F64, "ct", "Counts of a known or bright source there, if constant"),
+        Column("share", _F64, "", "Share of the light of a point source that the cells had"),
+        kinds.probability("p_log", "log10 of the probability of n counts or more by chance"),
+        Column("detected", pa.bool_(), "", "Whether the interval excludes that there is no source"),
+        *_limit("counts", "Counts of a source in the whole PSF", "ct", "phot.count"),
+        Column("rate", _F64, "ct/s", "Rate of a source, all cameras together; may be negative"),
+        *_limit("rate", "Rate", "ct/s", "arith.rate;phot.count"),
+        Column("flux", _F64, "erg cm-2 s-1", "Flux; NaN if there is no factor", ucd=_FLUX),
+        *_limit("flux", "Flux", "erg cm-2 s-1", _FLUX),
+    ),
+    ("place", "obsid"),
+)
+"""Answers, which are not kept in an archive."""
