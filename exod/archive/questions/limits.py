@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from exod.archive.derived import POINTER, Derived, DerivedFile, read_derived
 from exod.archive.parquet import open_stored, read_file
@@ -58,7 +58,7 @@ _remembered: dict[Hashable, tuple[str, DepthIndex]] = {}
 
 
 @dataclass(frozen=True)
-class _Answer:
+class _ObservationSums:
     """What an observation has of places, which `places` numbers."""
 
     obsid: str
@@ -107,7 +107,7 @@ class DepthIndex:
         return rows.take(pa.array(np.argsort(rows["healpix"].to_numpy(), kind="stable")))
 
     @cached_property
-    def _columns(self) -> dict[str, NDArrays]:
+    def _columns(self) -> dict[str, NDArray[Any]]:
         rows = self._covered
         names = rows["obsid"].dictionary_encode().combine_chunks()
         found = {name: rows[name].to_numpy() for name in ("healpix", "first_row", "n_rows", "file")}
@@ -162,9 +162,6 @@ class DepthIndex:
             self._files[file.path] = pq.ParquetFile(source)
         self._files.move_to_end(file.path)
         return self._files[file.path]
-
-
-NDArrays = Any
 
 
 def _value(column: pa.ChunkedArray) -> Any:
@@ -256,7 +253,7 @@ def limits(
         ]
         sums = combined([part for part in parts if len(part.place)])
         if len(sums.place):
-            answers.append(_Answer(obsid, sums.renumbered(which)))
+            answers.append(_ObservationSums(obsid, sums.renumbered(which)))
     return pd.DataFrame(_columns_of(answers, ra, dec, index.bands[number], level))
 
 
@@ -269,7 +266,7 @@ def _groups(index: DepthIndex, row: Indices) -> list[Indices]:
 
 
 def _columns_of(
-    answers: Sequence[_Answer], ra: Floats, dec: Floats, band: Band, level: float
+    answers: Sequence[_ObservationSums], ra: Floats, dec: Floats, band: Band, level: float
 ) -> dict[str, Any]:
     """Columns of the table limits."""
     if not answers:
