@@ -18,7 +18,7 @@ import pyarrow as pa
 from exod.archive.derived import FILE, POINTER, Derived, DerivedFile, check_product
 from exod.archive.ledger.entry import LedgerEntry, versions
 from exod.archive.ledger.pointers import new_version
-from exod.archive.parquet import ROW_GROUP_ROWS, to_arrow, write_sorted
+from exod.archive.parquet import to_arrow, write_sorted
 from exod.archive.store import Store, reported
 from exod.errors import ArchiveError
 from exod.scheduler import run as run_tasks
@@ -200,7 +200,7 @@ def write_part(
     table: Table,
     rows: pd.DataFrame | pa.Table,
     part: str,
-    group_rows: int = ROW_GROUP_ROWS,
+    group_rows: int | None = None,
 ) -> DerivedFile:
     """Write a part of a table; nothing sees it before the version is published.
 
@@ -216,7 +216,7 @@ def write_part(
         With the columns of the table in any order; rows are sorted as the table says.
     part : str
         Name of the part: letters, digits, ``_``, ``.`` and ``-``.
-    group_rows : int
+    group_rows : int, optional
         Rows of a row group, of which some or none is read.
 
     Raises

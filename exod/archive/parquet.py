@@ -148,11 +148,11 @@ def to_arrow(table: Table, frame: pd.DataFrame, what: str) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=table.schema)
 
 
-def write_sorted(sink: Any, table: Table, rows: pa.Table, group_rows: int = ROW_GROUP_ROWS) -> None:
+def write_sorted(sink: Any, table: Table, rows: pa.Table, group_rows: int | None = None) -> None:
     """Write rows of a table to a Parquet file, sorted as the table says."""
     content = rows.sort_by([(name, "ascending") for name in table.sort_by])
     with writer(sink, table.schema) as file:
-        file.write_table(content, row_group_size=group_rows)
+        file.write_table(content, row_group_size=group_rows or ROW_GROUP_ROWS)
 
 
 def writer(sink: Any, schema: pa.Schema) -> pq.ParquetWriter:

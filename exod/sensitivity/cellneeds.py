@@ -134,6 +134,20 @@ def counts_for_detection(
     return (total / np.where(weight > 0, weight, np.nan)).astype(np.float32)
 
 
+def counts_needed(
+    mu: ArrayLike,
+    thresholds: Thresholds,
+    profile: Profile,
+    size_arcsec: float,
+    probability: float,
+) -> Floats:
+    """As `counts_for_detection`, in frames of cells that expect `mu` (any shape).
+
+    What the burst adds to the background that is estimated is left out.
+    """
+    return _table(thresholds, profile, size_arcsec, probability)(mu)
+
+
 @dataclass(frozen=True)
 class _Background:
     """Counts of the template's image and levels of its frames, with how often they occur."""

@@ -105,12 +105,16 @@ def _needed(counts: Floats, shares: Floats, p_log: float, light: Light) -> Float
     """Counts of a burst, for windows with these counts; mean over frames."""
     levels, weights = grouped(shares, _LEVELS)
     total, share = (a.ravel() for a in np.meshgrid(counts, levels, indexing="ij"))
+    needed = needed_at(total, share, p_log, light)
+    return np.asarray(needed.reshape(len(counts), -1) @ weights)
+
+
+def needed_at(total: Floats, share: Floats, p_log: float, light: Light) -> Floats:
+    """Counts of a burst in frames with a share of windows with these counts; one shape."""
     if light.weighted:
         mean = total * share * (WINDOW_CELLS + 1) / WINDOW_CELLS
-        needed = light.needed(least_sums(total, share, p_log), mean)
-    else:
-        needed = light.needed(least_counts(total, share, p_log), total * share)
-    return np.asarray(needed.reshape(len(counts), -1) @ weights)
+        return light.needed(least_sums(total, share, p_log), mean)
+    return light.needed(least_counts(total, share, p_log), total * share)
 
 
 def least_counts(total: Floats, share: Floats, p_log: float) -> Floats:

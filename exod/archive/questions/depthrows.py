@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -31,8 +32,8 @@ TILE: Final = 16
 Row = dict[str, Any]
 
 
-def depth_row(depth: ExposureDepth) -> Row:
-    """A row of the table depth."""
+def depth_row(depth: ExposureDepth, runs: Floats) -> Row:
+    """A row of the table depth; `runs` are those of `exod.sensitivity.depth.burstneeds`."""
     plane, box = depth.plane, depth.box
     live = [
         [ccdnr, curve.usual, *piece]
@@ -55,6 +56,7 @@ def depth_row(depth: ExposureDepth) -> Row:
         "bad": depth.is_bad,
         "live": np.ravel(live),
         "nodes": depth.nodes.astype(np.float32).ravel(),
+        "runs": runs.ravel(),
         "tile_ends": np.cumsum([len(part) for part in parts]),
         "tiles": b"".join(parts),
     }
@@ -86,7 +88,7 @@ def depth_of(
     with_photons : bool
         Whether the photons are wanted.
     """
-    plane = TangentPlane(*(float(value) for value in row["plane"]))
+    plane = projection(row)
     n, extent, *edges = (int(value) for value in row["cells"])
     whole = Box(*edges)
     bands = tuple((float(low), float(high)) for low, high in np.reshape(row["bands"], (-1, 2)))
@@ -114,6 +116,16 @@ def depth_of(
         *images,
         photons,
     )
+
+
+def projection(row: Mapping[str, Any]) -> TangentPlane:
+    """Projection of a row of the table depth; those used last are ready."""
+    return _plane(*(float(value) for value in row["plane"]))
+
+
+@lru_cache(maxsize=1024)
+def _plane(*numbers: float) -> TangentPlane:
+    return TangentPlane(*numbers)
 
 
 def _edges(box: Box) -> tuple[int, int, int, int]:

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 
-from exod.archive.derived import POINTER, Derived, DerivedFile, read_derived
-from exod.archive.parquet import open_stored, read_file
-from exod.archive.products import not_made, require_columns
-from exod.archive.questions.depthrows import Row, depth_of
-from exod.archive.store import Store
+from exod.archive.questions.depthindex import DepthIndex, depth_index
 from exod.config import Band
-from exod.counts.grid import Box
 from exod.errors import ConfigError
 from exod.observation.times import mjd_of
 from exod.schemas.arrays import Floats, Indices
-from exod.schemas.depth import COVERED, DEPTH, LIMITS
+from exod.schemas.depth import LIMITS
+from exod.sensitivity.depth.burstneeds import BurstNeeds, burst_needs
 from exod.sensitivity.depth.depthmaps import ExposureDepth
 from exod.sensitivity.depth.placelimits import (
     RADIUS_ARCSEC,
@@ -31,192 +23,52 @@ from exod.sensitivity.depth.placelimits import (
     combined,
     limit_columns,
     place_sums,
-    reach_of,
 )
-from exod.sky.healpix import sky_pixels
-from exod.sky.plane import TangentPlane
 from exod.sky.sphere import is_position
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from exod.archive.products import ProductReader
-
-PRODUCT: Final = "depth"
-
-ORDER: Final = 10
-"""Order of the HEALPix pixels of the table covered: 3.4 arcmin."""
+    from exod.archive.reading import ArchiveReader
 
 LARGEST_RADIUS: Final = 300.0
 """Arcsec that a place may have at most."""
 
-_OPEN_FILES: Final = 64
-_ROWS_KEPT: Final = 32
-
-_remembered: dict[Hashable, tuple[str, DepthIndex]] = {}
-"""The index of the archive that was asked last, and the stamp of its pointer."""
-
 
 @dataclass(frozen=True)
 class _ObservationSums:
-    """What an observation has of places, which `places` numbers."""
+    """What an observation has of places, and the bursts that it would have found there."""
 
     obsid: str
     sums: PlaceSums
+    needs: BurstNeeds
 
 
-class DepthIndex:
-    """The product depth of an archive: which observations covered a place, and what they have.
+@dataclass(frozen=True)
+class _Question:
+    """Places and times, all of shape (n,); `is_whole` if no time was given."""
 
-    Parameters
-    ----------
-    store : Store
-        The archive.
-    product : Derived
-        The version that is current.
-    """
+    ra: Floats
+    dec: Floats
+    start: Floats
+    stop: Floats
+    is_whole: bool
+    radius_arcsec: float
 
-    def __init__(self, store: Store, product: Derived) -> None:
-        self._store, self._product = store, product
-        self._files: OrderedDict[str, pq.ParquetFile] = OrderedDict()
-        self._rows: OrderedDict[tuple[int, int], Row] = OrderedDict()
-
-    @cached_property
-    def bands(self) -> tuple[Band, ...]:
-        """Energies in keV that there are limits of."""
-        found: Any = self._product.parameters["bands"]
-        return tuple((float(low), float(high)) for low, high in found)
-
-    @cached_property
-    def depths(self) -> list[DerivedFile]:
-        """The files of the table depth, in order of their parts."""
-        return self._product.of(DEPTH.name)
-
-    @cached_property
-    def _covered(self) -> pa.Table:
-        """Pixels of the observations, sorted, with the file that has the observation."""
-        number = {file.part: i for i, file in enumerate(self.depths)}
-        parts = []
-        for file in self._product.of(COVERED.name):
-            columns = ["obsid", "healpix", "first_row", "n_rows"]
-            gone = [[("obsid", "not in", list(file.without))]] if file.without else None
-            rows = read_file(self._store, file.stored, COVERED, columns, gone)
-            where = pa.array(np.full(len(rows), number[file.part], np.int32))
-            parts.append(rows.append_column("file", where))
-        rows = pa.concat_tables(parts).combine_chunks()
-        return rows.take(pa.array(np.argsort(rows["healpix"].to_numpy(), kind="stable")))
-
-    @cached_property
-    def _columns(self) -> dict[str, NDArray[Any]]:
-        rows = self._covered
-        names = rows["obsid"].dictionary_encode().combine_chunks()
-        found = {name: rows[name].to_numpy() for name in ("healpix", "first_row", "n_rows", "file")}
-        codes, texts = names.indices.to_numpy(), np.array(names.dictionary.to_pylist(), object)
-        return found | {"obsid": codes, "texts": texts}
-
-    def covering(self, ra_deg: Floats, dec_deg: Floats) -> tuple[Indices, Indices]:
-        """Pairs of places and rows of the index, by observation: where they may be covered."""
-        pixels, columns = sky_pixels(ra_deg, dec_deg, ORDER), self._columns
-        first = np.searchsorted(columns["healpix"], pixels, "left")
-        stop = np.searchsorted(columns["healpix"], pixels, "right")
-        n = stop - first
-        place = np.repeat(np.arange(len(pixels)), n)
-        row = np.arange(n.sum()) - np.repeat(np.cumsum(n) - n, n) + np.repeat(first, n)
-        order = np.argsort(columns["obsid"][row], kind="stable")
-        return place[order], row[order]
-
-    def obsid(self, row: int) -> str:
-        """Observation of a row of the index."""
-        return str(self._columns["texts"][self._columns["obsid"][row]])
-
-    def exposures(
-        self, row: int, ra_deg: Floats, dec_deg: Floats, radius_arcsec: float, *, photons: bool
-    ) -> list[ExposureDepth]:
-        """The exposures of an observation, in the cells around some places."""
-        columns = self._columns
-        file, first = int(columns["file"][row]), int(columns["first_row"][row])
-        rows = [self._row(file, first + i) for i in range(int(columns["n_rows"][row]))]
-        return [
-            depth_of(own, _around(own, ra_deg, dec_deg, radius_arcsec), with_photons=photons)
-            for own in rows
+    def of(
+        self, depths: Sequence[ExposureDepth], band: int, which: Indices, *, whole: bool
+    ) -> PlaceSums:
+        """Sums over exposures of some of the places, in their time or in all."""
+        ra, dec = self.ra[which], self.dec[which]
+        start, stop = (-np.inf, np.inf) if whole else (self.start[which], self.stop[which])
+        parts = [
+            place_sums(depth, band, ra, dec, start, stop, self.radius_arcsec) for depth in depths
         ]
-
-    def _row(self, file: int, number: int) -> Row:
-        """A row of the table depth; those that were asked for last are kept."""
-        key = (file, number)
-        if key not in self._rows:
-            content = self._opened(self.depths[file]).read_row_group(number)
-            self._rows[key] = {
-                field.name: _value(content.column(i)) for i, field in enumerate(content.schema)
-            }
-            if len(self._rows) > _ROWS_KEPT:
-                self._rows.popitem(last=False)
-        self._rows.move_to_end(key)
-        return self._rows[key]
-
-    def _opened(self, file: DerivedFile) -> pq.ParquetFile:
-        if file.path not in self._files:
-            if len(self._files) >= _OPEN_FILES:
-                self._files.popitem(last=False)[1].close(force=True)
-            source = open_stored(self._store, file.stored)
-            self._files[file.path] = pq.ParquetFile(source)
-        self._files.move_to_end(file.path)
-        return self._files[file.path]
-
-
-def _value(column: pa.ChunkedArray) -> Any:
-    """The only value of a column; a list as an array."""
-    if pa.types.is_list(column.type):
-        return column.chunk(0).flatten().to_numpy(zero_copy_only=False)
-    return column[0].as_py()
-
-
-def _around(row: Row, ra_deg: Floats, dec_deg: Floats, radius_arcsec: float) -> Box | None:
-    """Cells of the whole grid around places; None for all."""
-    plane = TangentPlane(*(float(value) for value in row["plane"]))
-    x, y = plane.to_pixel(ra_deg, dec_deg)
-    n, extent = (int(value) for value in row["cells"][:2])
-    width = extent / n
-    known = np.isfinite(x) & np.isfinite(y)
-    if not known.any():
-        return Box(0, 0, 0, 0)
-    reach = reach_of(radius_arcsec, width * plane.pixel_arcsec)
-    edges = [
-        edge
-        for value in (y[known], x[known])
-        for edge in (
-            int(np.floor(value.min() / width)) - reach,
-            int(np.floor(value.max() / width)) + reach + 1,
-        )
-    ]
-    return Box(*edges)
-
-
-def depth_index(archive: ProductReader) -> DepthIndex:
-    """The product depth of an archive, read again if it has changed.
-
-    Raises
-    ------
-    ArchiveError
-        If it was not made yet, or was made by an earlier version of exod.
-    """
-    store = archive.store
-    stamp = store.stamp(f"{PRODUCT}/{POINTER}")
-    known = _remembered.get(store.key)
-    if known and stamp and known[0] == stamp:
-        return known[1]
-    product = read_derived(store, PRODUCT)
-    if product is None:
-        raise not_made(store, PRODUCT, "limits at places")
-    require_columns(store, product)
-    _remembered.clear()
-    found = DepthIndex(store, product)
-    _remembered[store.key] = stamp, found
-    return found
+        return combined([part for part in parts if len(part.place)])
 
 
 def limits(
-    archive: ProductReader,
+    archive: ArchiveReader,
     ra_deg: ArrayLike,
     dec_deg: ArrayLike,
     *,
@@ -232,37 +84,40 @@ def limits(
 
     ra, dec = (np.atleast_1d(np.asarray(value, float)) for value in (ra_deg, dec_deg))
     _check(ra, dec, start, stop, level, radius_arcsec)
-    index = depth_index(archive)
-    number = _band_number(index, band)
     low = np.broadcast_to(np.asarray(-np.inf if start is None else start, float), ra.shape)
     high = np.broadcast_to(np.asarray(np.inf if stop is None else stop, float), ra.shape)
+    is_whole = start is None and stop is None
+    asked = _Question(ra, dec, low, high, is_whole, radius_arcsec)
+    index = depth_index(archive)
+    number = _band_number(index, band)
     place, row = index.covering(ra, dec)
     answers = []
-    for own in _groups(index, row):
+    for own in index.groups(row):
         obsid = index.obsid(row[own[0]])
         if obsids and obsid not in obsids:
             continue
-        which = place[own]
-        photons = start is not None or stop is not None
+        which, first = place[own], int(row[own[0]])
         exposures = index.exposures(
-            row[own[0]], ra[which], dec[which], radius_arcsec, photons=photons
+            first, ra[which], dec[which], radius_arcsec, photons=not is_whole
         )
-        parts = [
-            place_sums(depth, number, ra[which], dec[which], low[which], high[which], radius_arcsec)
-            for depth in exposures
-        ]
-        sums = combined([part for part in parts if len(part.place)])
-        if len(sums.place):
-            answers.append(_ObservationSums(obsid, sums.renumbered(which)))
+        sums = asked.of(exposures, number, which, whole=is_whole)
+        if not len(sums.place):
+            continue
+        whole = sums
+        if not is_whole:
+            whole = asked.of(exposures, number, which, whole=True)
+            whole = whole.take(np.searchsorted(whole.place, sums.place))
+        # A burst is as short as is best, unless the time has both ends.
+        lengths = (high - low)[which][sums.place]
+        needs = burst_needs(
+            index.runs(first, archive.config),
+            index.bands[number],
+            sums,
+            whole.mu + whole.constant * whole.cells,
+            np.where(np.isfinite(lengths), lengths, np.nan),
+        )
+        answers.append(_ObservationSums(obsid, sums.renumbered(which), needs))
     return pd.DataFrame(_columns_of(answers, ra, dec, index.bands[number], level))
-
-
-def _groups(index: DepthIndex, row: Indices) -> list[Indices]:
-    """Pairs of the same observation."""
-    if not len(row):
-        return []
-    codes = index._columns["obsid"][row]
-    return np.split(np.arange(len(row)), np.flatnonzero(np.diff(codes)) + 1)
 
 
 def _columns_of(
@@ -273,8 +128,13 @@ def _columns_of(
         return dict(LIMITS.frame())
     sums = PlaceSums.concatenate([answer.sums for answer in answers])
     obsids = np.concatenate([[answer.obsid] * len(answer.sums.place) for answer in answers])
+    needs = {
+        item.name: np.concatenate([getattr(answer.needs, item.name) for answer in answers])
+        for item in fields(BurstNeeds)
+    }
     order = np.lexsort((obsids, sums.place))
-    sums, obsids = sums.take(order), obsids[order]
+    sums, obsids = sums.take(order), obsids[order].astype(object)
+    limit = limit_columns(sums, level)
     columns = {
         "place": sums.place.astype(np.int64),
         "ra_deg": ra[sums.place],
@@ -289,9 +149,25 @@ def _columns_of(
         "t_stop_mjd": mjd_of(sums.stop),
         "seconds": sums.longest,
         **{name: getattr(sums, name) for name in ("live", "n", "mu", "constant")},
-        **limit_columns(sums, level),
+        **limit,
+        **_burst_columns({name: values[order] for name, values in needs.items()}, sums, limit),
     }
     return {column.name: columns[column.name] for column in LIMITS.columns}
+
+
+def _burst_columns(
+    needs: dict[str, Floats], sums: PlaceSums, limit: dict[str, NDArray[Any]]
+) -> dict[str, Floats]:
+    """Bursts as counts and as their mean flux."""
+    # Of all light of a source, whether it falls on the cells of the place or beside.
+    response = sums.response / sums.longest / limit["share"]
+    seconds = needs["seconds"]
+    return {
+        **{name: needs[name] for name in ("n50", "n90", "burst_bin")},
+        "burst_seconds": seconds,
+        "flux50": needs["n50"] / response / seconds,
+        "flux90": needs["n90"] / response / seconds,
+    }
 
 
 def _band_number(index: DepthIndex, band: Band | None) -> int:

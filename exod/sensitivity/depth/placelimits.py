@@ -24,6 +24,7 @@ from exod.schemas.arrays import EqualColumns, Floats, Indices, Mask
 from exod.sensitivity.depth.depthmaps import TICK, ExposureDepth
 from exod.sensitivity.depth.upperlimits import chance_log, counts_interval
 from exod.sensitivity.profiles import MeanProfile, Profile, cell_shares
+from exod.sky.plane import TangentPlane
 
 RADIUS_ARCSEC: Final = 20.0
 """Radius of a place: holds most of the light, and little background."""
@@ -58,6 +59,8 @@ class PlaceSums(EqualColumns):
         Counts for each erg/cm^2/s of a constant source; NaN if there is no factor.
     start, stop : ndarray of float64
         First and last second that was asked for and observed.
+    cells : ndarray of float64
+        Cells of the place that see, of the exposure that has most.
     cameras : ndarray of int64
         How many exposures.
     """
@@ -72,6 +75,7 @@ class PlaceSums(EqualColumns):
     response: Floats
     start: Floats
     stop: Floats
+    cells: Floats
     cameras: Indices
 
     def renumbered(self, place: Indices) -> PlaceSums:
@@ -116,7 +120,7 @@ def place_sums(
     near = np.flatnonzero(_is_near(depth, x, y) & (end > begin))
     begin, end = begin[near], end[near]
     cells = _Cells.of(depth, x[near], y[near], radius_arcsec)
-    places = sky_plane(*depth.pointing[:2]).to_pixel(ra[near], dec[near])
+    places = _pointing_plane(*depth.pointing[:2]).to_pixel(ra[near], dec[near])
     detx, dety = DETECTORS[depth.instrument].detector_from_sky(*places, depth.pointing[2])
     vignetting = VIGNETTING[depth.instrument]
     shares = _shares(depth, cells, vignetting.angle_arcmin(detx, dety), radius_arcsec)
@@ -141,8 +145,15 @@ def place_sums(
     response = seen * (vignetting.at_nodes(detx, dety) @ depth.factor[band])
     covered = seen > LEAST_SHARE * live
     ones = np.ones(len(near), int)
-    columns = (near, n, mu, constant, live, live, seen, response, begin, end, ones)
+    around = area.sum(1)
+    columns = (near, n, mu, constant, live, live, seen, response, begin, end, around, ones)
     return PlaceSums(*columns).take(covered & (live > 0))
+
+
+@lru_cache(maxsize=1024)
+def _pointing_plane(ra_deg: float, dec_deg: float) -> TangentPlane:
+    """Projection about a pointing; those used last are ready."""
+    return sky_plane(ra_deg, dec_deg)
 
 
 def _is_near(depth: ExposureDepth, x: Floats, y: Floats) -> Mask:
@@ -278,7 +289,7 @@ def combined(parts: Sequence[PlaceSums]) -> PlaceSums:
     """Sums over exposures, one row a place, with the earliest and the latest time."""
     if not parts:
         place, no = np.empty(0, np.intp), np.empty(0)
-        return PlaceSums(place, no, no, no, no, no, no, no, no, no, place)
+        return PlaceSums(place, no, no, no, no, no, no, no, no, no, no, place)
     rows = PlaceSums.concatenate(parts)
     place, number = np.unique(rows.place, return_inverse=True)
 
@@ -301,6 +312,7 @@ def combined(parts: Sequence[PlaceSums]) -> PlaceSums:
         summed("response"),
         best(rows.start, np.minimum, np.inf),
         best(rows.stop, np.maximum, -np.inf),
+        best(rows.cells, np.maximum, 0.0),
         summed("cameras").astype(int),
     )
 

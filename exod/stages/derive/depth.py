@@ -15,8 +15,8 @@ import pandas as pd
 
 from exod.archive import Archive, LedgerEntry, open_archive
 from exod.archive.increments import Changes, NewVersion, deriving, write_part
+from exod.archive.questions.depthindex import ORDER, PRODUCT
 from exod.archive.questions.depthrows import Row, depth_row
-from exod.archive.questions.limits import ORDER, PRODUCT
 from exod.config import Config
 from exod.counts.grid import Box, Grid
 from exod.counts.template import bright_cells, mask_radius, source_discs
@@ -27,6 +27,7 @@ from exod.scheduler.plan import Plan
 from exod.schemas import DERIVED
 from exod.schemas.arrays import Floats, Indices, Integers, Mask
 from exod.schemas.depth import COVERED, DEPTH
+from exod.sensitivity.depth.burstneeds import RUN_NUMBERS, run_numbers
 from exod.sensitivity.depth.depthmaps import ExposureDepth, exposure_depth
 from exod.sensitivity.depth.placelimits import combined, place_sums
 from exod.sky.healpix import pixel_centres, sky_pixels
@@ -54,7 +55,7 @@ MOST_BANDS: Final = 8
 CHILDREN: Final = 16
 """Pixels two orders finer than `ORDER` in one of it."""
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 
 
 class DepthMade(BatchedMade):
@@ -174,7 +175,7 @@ def _derive(
         attempts[obsid] = entry.attempt if entry else ""
         if depths:
             places.append(covered_rows(depths).assign(first_row=len(rows)))
-        rows += [depth_row(depth) for depth in depths]
+        rows += [depth_row(depth, _runs(archive, obsid)) for depth in depths]
     if not rows:
         return BatchDone((), attempts, failures)
     part = part_name(batch)
@@ -182,6 +183,12 @@ def _derive(
     file = write(DEPTH, pd.DataFrame(rows), part, group_rows=1)
     index = write(COVERED, pd.concat(places, ignore_index=True), part)
     return BatchDone((file, index), attempts, failures)
+
+
+def _runs(archive: Archive, obsid: str) -> Floats:
+    """Numbers of the runs of an observation."""
+    rows = archive.observation(obsid, "runs")["runs"]
+    return run_numbers({name: rows[name].to_numpy() for name in RUN_NUMBERS})
 
 
 def observation_depths(

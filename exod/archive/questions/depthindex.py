@@ -1,0 +1,219 @@
+"""The product depth of an archive: which observations covered places, and what is kept of them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from exod.archive.derived import POINTER, Derived, DerivedFile, read_derived
+from exod.archive.parquet import open_stored, read_file
+from exod.archive.products import not_made, require_columns
+from exod.archive.questions.depthrows import Row, depth_of, projection
+from exod.archive.store import Store
+from exod.config import Band, Config
+from exod.counts.grid import Box
+from exod.instruments import CAMERAS
+from exod.schemas.arrays import Floats, Indices
+from exod.schemas.depth import COVERED, DEPTH
+from exod.sensitivity.depth.burstneeds import RUN_NUMBERS, SearchedRuns
+from exod.sensitivity.depth.depthmaps import ExposureDepth
+from exod.sensitivity.depth.placelimits import reach_of
+from exod.sensitivity.profiles import Profile, typical_profile
+from exod.sky.healpix import sky_pixels
+
+if TYPE_CHECKING:
+    from exod.archive.products import ProductReader
+
+PRODUCT: Final = "depth"
+
+ORDER: Final = 10
+"""Order of the HEALPix pixels of the table covered: 3.4 arcmin."""
+
+_OPEN_FILES: Final = 64
+_ROWS_KEPT: Final = 32
+
+_remembered: dict[Hashable, tuple[str, DepthIndex]] = {}
+"""The index of the archive that was asked last, and the stamp of its pointer."""
+
+
+class DepthIndex:
+    """The product depth of an archive: which observations covered a place, and what they have.
+
+    Parameters
+    ----------
+    store : Store
+        The archive.
+    product : Derived
+        The version that is current.
+    """
+
+    def __init__(self, store: Store, product: Derived) -> None:
+        self._store, self._product = store, product
+        self._files: OrderedDict[str, pq.ParquetFile] = OrderedDict()
+        self._rows: OrderedDict[tuple[int, int], Row] = OrderedDict()
+
+    @cached_property
+    def bands(self) -> tuple[Band, ...]:
+        """Energies in keV that there are limits of."""
+        found: Any = self._product.parameters["bands"]
+        return tuple((float(low), float(high)) for low, high in found)
+
+    @cached_property
+    def depths(self) -> list[DerivedFile]:
+        """The files of the table depth, in order of their parts."""
+        return self._product.of(DEPTH.name)
+
+    @cached_property
+    def _covered(self) -> pa.Table:
+        """Pixels of the observations, sorted, with the file that has the observation."""
+        number = {file.part: i for i, file in enumerate(self.depths)}
+        parts = []
+        for file in self._product.of(COVERED.name):
+            columns = ["obsid", "healpix", "first_row", "n_rows"]
+            gone = [[("obsid", "not in", list(file.without))]] if file.without else None
+            rows = read_file(self._store, file.stored, COVERED, columns, gone)
+            where = pa.array(np.full(len(rows), number[file.part], np.int32))
+            parts.append(rows.append_column("file", where))
+        rows = pa.concat_tables(parts).combine_chunks()
+        return rows.take(pa.array(np.argsort(rows["healpix"].to_numpy(), kind="stable")))
+
+    @cached_property
+    def _columns(self) -> dict[str, NDArray[Any]]:
+        rows = self._covered
+        names = rows["obsid"].dictionary_encode().combine_chunks()
+        found = {name: rows[name].to_numpy() for name in ("healpix", "first_row", "n_rows", "file")}
+        codes, texts = names.indices.to_numpy(), np.array(names.dictionary.to_pylist(), object)
+        return found | {"obsid": codes, "texts": texts}
+
+    def covering(self, ra_deg: Floats, dec_deg: Floats) -> tuple[Indices, Indices]:
+        """Pairs of places and rows of the index, by observation: where they may be covered."""
+        pixels, columns = sky_pixels(ra_deg, dec_deg, ORDER), self._columns
+        first = np.searchsorted(columns["healpix"], pixels, "left")
+        stop = np.searchsorted(columns["healpix"], pixels, "right")
+        n = stop - first
+        place = np.repeat(np.arange(len(pixels)), n)
+        row = np.arange(n.sum()) - np.repeat(np.cumsum(n) - n, n) + np.repeat(first, n)
+        order = np.argsort(columns["obsid"][row], kind="stable")
+        return place[order], row[order]
+
+    def obsid(self, row: int) -> str:
+        """Observation of a row of the index."""
+        return str(self._columns["texts"][self._columns["obsid"][row]])
+
+    def groups(self, row: Indices) -> list[Indices]:
+        """Pairs, as `covering` gives them, of the same observation."""
+        if not len(row):
+            return []
+        return np.split(
+            np.arange(len(row)), np.flatnonzero(np.diff(self._columns["obsid"][row])) + 1
+        )
+
+    def runs(self, row: int, config: Config) -> SearchedRuns:
+        """The runs of an observation, as an archive with these settings searched it."""
+        columns = self._columns
+        own = self._row(int(columns["file"][row]), int(columns["first_row"][row]))
+        n, extent = (int(value) for value in own["cells"][:2])
+        return SearchedRuns(
+            np.reshape(own["runs"], (-1, len(RUN_NUMBERS))),
+            config.detect.rule,
+            config.cube.psf_weights,
+            extent / n * projection(own).pixel_arcsec,
+            _profile(str(own["instrument"])),
+        )
+
+    def exposures(
+        self, row: int, ra_deg: Floats, dec_deg: Floats, radius_arcsec: float, *, photons: bool
+    ) -> list[ExposureDepth]:
+        """The exposures of an observation, in the cells around some places."""
+        columns = self._columns
+        file, first = int(columns["file"][row]), int(columns["first_row"][row])
+        rows = [self._row(file, first + i) for i in range(int(columns["n_rows"][row]))]
+        return [
+            depth_of(own, _around(own, ra_deg, dec_deg, radius_arcsec), with_photons=photons)
+            for own in rows
+        ]
+
+    def _row(self, file: int, number: int) -> Row:
+        """A row of the table depth; those that were asked for last are kept."""
+        key = (file, number)
+        if key not in self._rows:
+            content = self._opened(self.depths[file]).read_row_group(number)
+            self._rows[key] = {
+                field.name: _value(content.column(i)) for i, field in enumerate(content.schema)
+            }
+            if len(self._rows) > _ROWS_KEPT:
+                self._rows.popitem(last=False)
+        self._rows.move_to_end(key)
+        return self._rows[key]
+
+    def _opened(self, file: DerivedFile) -> pq.ParquetFile:
+        if file.path not in self._files:
+            if len(self._files) >= _OPEN_FILES:
+                self._files.popitem(last=False)[1].close(force=True)
+            source = open_stored(self._store, file.stored)
+            self._files[file.path] = pq.ParquetFile(source)
+        self._files.move_to_end(file.path)
+        return self._files[file.path]
+
+
+@lru_cache(maxsize=8)
+def _profile(instrument: str) -> Profile:
+    return typical_profile(CAMERAS[instrument].observatory)
+
+
+def _value(column: pa.ChunkedArray) -> Any:
+    """The only value of a column; a list as an array."""
+    if pa.types.is_list(column.type):
+        return column.chunk(0).flatten().to_numpy(zero_copy_only=False)
+    return column[0].as_py()
+
+
+def _around(row: Row, ra_deg: Floats, dec_deg: Floats, radius_arcsec: float) -> Box | None:
+    """Cells of the whole grid around places; None for all."""
+    plane = projection(row)
+    x, y = plane.to_pixel(ra_deg, dec_deg)
+    n, extent = (int(value) for value in row["cells"][:2])
+    width = extent / n
+    known = np.isfinite(x) & np.isfinite(y)
+    if not known.any():
+        return Box(0, 0, 0, 0)
+    reach = reach_of(radius_arcsec, width * plane.pixel_arcsec)
+    edges = [
+        edge
+        for value in (y[known], x[known])
+        for edge in (
+            int(np.floor(value.min() / width)) - reach,
+            int(np.floor(value.max() / width)) + reach + 1,
+        )
+    ]
+    return Box(*edges)
+
+
+def depth_index(archive: ProductReader) -> DepthIndex:
+    """The product depth of an archive, read again if it has changed.
+
+    Raises
+    ------
+    ArchiveError
+        If it was not made yet, or was made by an earlier version of exod.
+    """
+    store = archive.store
+    stamp = store.stamp(f"{PRODUCT}/{POINTER}")
+    known = _remembered.get(store.key)
+    if known and stamp and known[0] == stamp:
+        return known[1]
+    product = read_derived(store, PRODUCT)
+    if product is None:
+        raise not_made(store, PRODUCT, "limits at places")
+    require_columns(store, product)
+    _remembered.clear()
+    found = DepthIndex(store, product)
+    _remembered[store.key] = stamp, found
+    return found
