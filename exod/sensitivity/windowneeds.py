@@ -109,7 +109,7 @@ def _needed(counts: Floats, shares: Floats, p_log: float, light: Light) -> Float
     return np.asarray(needed.reshape(len(counts), -1) @ weights)
 
 
-def needed_at(total: Floats, share: Floats, p_log: float, light: Light) -> Floats:
+def needed_at(total: Floats, share: Floats, p_log: Floats | float, light: Light) -> Floats:
     """Counts of a burst in frames with a share of windows with these counts; one shape."""
     if light.weighted:
         mean = total * share * (WINDOW_CELLS + 1) / WINDOW_CELLS
@@ -117,7 +117,7 @@ def needed_at(total: Floats, share: Floats, p_log: float, light: Light) -> Float
     return light.needed(least_counts(total, share, p_log), total * share)
 
 
-def least_counts(total: Floats, share: Floats, p_log: float) -> Floats:
+def least_counts(total: Floats, share: Floats, p_log: Floats | float) -> Floats:
     """Least significant counts of frames with a share of windows with these counts; one shape.
 
     Examples
@@ -136,7 +136,7 @@ def least_counts(total: Floats, share: Floats, p_log: float) -> Floats:
     return smallest(enough, np.floor(total * share), highest)
 
 
-def least_sums(total: Floats, share: Floats, p_log: float) -> Floats:
+def least_sums(total: Floats, share: Floats, p_log: Floats | float) -> Floats:
     """As `least_counts`, of sums in which the middle cell counts double.
 
     Examples

@@ -46,21 +46,19 @@ class _ObservationSums:
 
 @dataclass(frozen=True)
 class _Question:
-    """Places and times, all of shape (n,); `is_whole` if no time was given."""
+    """Places and times, all of shape (n,)."""
 
     ra: Floats
     dec: Floats
     start: Floats
     stop: Floats
-    is_whole: bool
     radius_arcsec: float
 
-    def of(
-        self, depths: Sequence[ExposureDepth], band: int, which: Indices, *, whole: bool
-    ) -> PlaceSums:
-        """Sums over exposures of some of the places, in their time or in all."""
-        ra, dec = self.ra[which], self.dec[which]
-        start, stop = (-np.inf, np.inf) if whole else (self.start[which], self.stop[which])
+    def of(self, depths: Sequence[ExposureDepth], band: int, which: Indices) -> PlaceSums:
+        """Sums over exposures of some of the places, in their time."""
+        ra, dec, start, stop = (
+            values[which] for values in (self.ra, self.dec, self.start, self.stop)
+        )
         parts = [
             place_sums(depth, band, ra, dec, start, stop, self.radius_arcsec) for depth in depths
         ]
@@ -87,7 +85,7 @@ def limits(
     low = np.broadcast_to(np.asarray(-np.inf if start is None else start, float), ra.shape)
     high = np.broadcast_to(np.asarray(np.inf if stop is None else stop, float), ra.shape)
     is_whole = start is None and stop is None
-    asked = _Question(ra, dec, low, high, is_whole, radius_arcsec)
+    asked = _Question(ra, dec, low, high, radius_arcsec)
     index = depth_index(archive)
     number = _band_number(index, band)
     place, row = index.covering(ra, dec)
@@ -100,20 +98,15 @@ def limits(
         exposures = index.exposures(
             first, ra[which], dec[which], radius_arcsec, photons=not is_whole
         )
-        sums = asked.of(exposures, number, which, whole=is_whole)
+        sums = asked.of(exposures, number, which)
         if not len(sums.place):
             continue
-        whole = sums
-        if not is_whole:
-            whole = asked.of(exposures, number, which, whole=True)
-            whole = whole.take(np.searchsorted(whole.place, sums.place))
         # A burst is as short as is best, unless the time has both ends.
         lengths = (high - low)[which][sums.place]
         needs = burst_needs(
             index.runs(first, archive.config),
             index.bands[number],
             sums,
-            whole.mu + whole.constant * whole.cells,
             np.where(np.isfinite(lengths), lengths, np.nan),
         )
         answers.append(_ObservationSums(obsid, sums.renumbered(which), needs))

@@ -70,7 +70,7 @@ class BurstNeeds:
 
 
 def burst_needs(
-    runs: SearchedRuns, band: tuple[float, float], sums: PlaceSums, whole: Floats, lengths: Floats
+    runs: SearchedRuns, band: tuple[float, float], sums: PlaceSums, lengths: Floats
 ) -> BurstNeeds:
     """The faintest bursts that the runs of an observation would have found.
 
@@ -81,46 +81,50 @@ def burst_needs(
     band : (float, float)
         Energies in keV.
     sums : PlaceSums
-        Background in the time that is asked for.
-    whole : ndarray of float64, shape (n,)
-        Background and constant sources of the places in all of the observation.
+        Places in the time that is asked for.
     lengths : ndarray of float64, shape (n,)
         Seconds that bursts last; NaN for as short as is best.
     """
+    own = runs.numbers[(runs.numbers[:, 1] == band[0]) & (runs.numbers[:, 2] == band[1])]
+    own = own[np.isfinite(own[:, 3]) | np.isfinite(own[:, 4])]
     n = len(sums.place)
-    best = np.full((3, n), np.nan)
+    if not len(own) or not n:
+        return BurstNeeds(*np.full((4, n), np.nan))
+    t_bin, t_lo, t_hi = (own[:, [column]] for column in (0, 6, 7))
     cells = np.maximum(sums.cells, 1e-9)
     rate = (sums.mu / cells + sums.constant) / sums.longest
-    total = whole / cells
-    for t_bin, low, high, sigma, p_log, window, t_lo, t_hi in runs.numbers.tolist():
-        fits = (low, high) == band
-        if not fits or not np.isfinite([sigma, p_log]).any():
-            continue
-        seen = (sums.start < t_hi) & (sums.stop > t_lo)
-        needs = _needs(runs, rate * t_bin, total, (sigma, p_log, int(window)))
-        # Only a frame of a longer burst is tested.
-        needs = needs * np.fmax(lengths / t_bin, 1.0)
-        better = seen & ~(best[1] <= needs[1]) & np.isfinite(needs[1])
-        best[:, better] = np.stack([*needs, np.full(n, t_bin)])[:, better]
-    seconds = np.where(np.isnan(lengths) | np.isnan(best[2]), best[2], lengths)
-    return BurstNeeds(best[0], best[1], best[2], seconds)
+    needs = _needs(runs, own, rate * t_bin, np.broadcast_to(sums.whole / cells, (len(own), n)))
+    # Only a frame of a longer burst is tested.
+    needs = needs * np.fmax(lengths / t_bin, 1.0)
+    seen = (sums.start < t_hi) & (sums.stop > t_lo) & np.isfinite(needs[1])
+    least = np.where(seen, needs[1], np.inf).argmin(axis=0)
+    found = np.stack([*needs, np.broadcast_to(t_bin, seen.shape)])[:, least, np.arange(n)]
+    found = np.where(seen[least, np.arange(n)], found, np.nan)
+    seconds = np.where(np.isnan(lengths) | np.isnan(found[2]), found[2], lengths)
+    return BurstNeeds(found[0], found[1], found[2], seconds)
 
 
-def _needs(runs: SearchedRuns, mu: Floats, total: Floats, test: tuple[float, float, int]) -> Floats:
-    """Counts for each of `PROBABILITIES` of a burst within a frame, shape (2, n)."""
-    sigma, p_log, window = test
-    if np.isnan(p_log):
-        limits = Thresholds(sigma, runs.rule)
-        return np.array(
-            [counts_needed(mu, limits, runs.profile, runs.size_arcsec, p) for p in PROBABILITIES]
-        )
-    counts = total * window**2
-    share = np.divide(mu * window**2, counts, out=np.ones_like(mu), where=counts > 0)
-    lights = (
-        Light.of(runs.profile, runs.size_arcsec, window, p, runs.weighted) for p in PROBABILITIES
-    )
-    share = np.minimum(share, 1 - 1e-9)
-    return np.array([needed_at(np.maximum(counts, 1e-9), share, p_log, own) for own in lights])
+def _needs(runs: SearchedRuns, own: Floats, mu: Floats, total: Floats) -> Floats:
+    """Counts for each of `PROBABILITIES` of a burst within a frame, shape (2, n_runs, n).
+
+    `mu` and `total` are of a cell, in a frame and in all of the observation, shape (n_runs, n).
+    """
+    found = np.full((2, *mu.shape), np.nan)
+    sigma, p_log, window = own[:, 3], own[:, 4], own[:, 5].astype(int)
+    for limit in np.unique(sigma[np.isnan(p_log)]):
+        which = np.isnan(p_log) & (sigma == limit)
+        test = Thresholds(float(limit), runs.rule), runs.profile, runs.size_arcsec
+        for number, probability in enumerate(PROBABILITIES):
+            found[number, which] = counts_needed(mu[which], *test, probability)
+    for width in np.unique(window[np.isfinite(p_log)]).tolist():
+        which = np.isfinite(p_log) & (window == width)
+        counts = np.maximum(total[which] * width**2, 1e-9)
+        share = np.minimum(mu[which] * width**2 / counts, 1 - 1e-9)
+        least = np.broadcast_to(p_log[which, None], counts.shape)
+        for number, probability in enumerate(PROBABILITIES):
+            light = Light.of(runs.profile, runs.size_arcsec, width, probability, runs.weighted)
+            found[number, which] = needed_at(counts, share, least, light)
+    return found
 
 
 def run_numbers(columns: dict[str, Integers | Floats]) -> Floats:

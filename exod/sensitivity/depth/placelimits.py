@@ -59,6 +59,8 @@ class PlaceSums(EqualColumns):
         Counts for each erg/cm^2/s of a constant source; NaN if there is no factor.
     start, stop : ndarray of float64
         First and last second that was asked for and observed.
+    whole : ndarray of float64
+        Background and constant sources in all of the exposure.
     cells : ndarray of float64
         Cells of the place that see, of the exposure that has most.
     cameras : ndarray of int64
@@ -75,6 +77,7 @@ class PlaceSums(EqualColumns):
     response: Floats
     start: Floats
     stop: Floats
+    whole: Floats
     cells: Floats
     cameras: Indices
 
@@ -124,7 +127,7 @@ def place_sums(
     detx, dety = DETECTORS[depth.instrument].detector_from_sky(*places, depth.pointing[2])
     vignetting = VIGNETTING[depth.instrument]
     shares = _shares(depth, cells, vignetting.angle_arcmin(detx, dety), radius_arcsec)
-    mu, live, seen = (np.zeros(len(near)) for _ in range(3))
+    mu, live, seen, whole = (np.zeros(len(near)) for _ in range(4))
     area = cells.of_image(depth.area)
     ccd = cells.of_image(depth.ccd)
     ratio = [cells.of_image(image) for image in depth.ratio[:, band]]
@@ -137,16 +140,20 @@ def place_sums(
         times, sums = depth.integral(ccdnr, band)
         for half, total in enumerate(sums):
             level = np.interp(end, times, total) - np.interp(begin, times, total)
-            mu += level * (area * ratio[half] * mine).sum(1)
+            own = (area * ratio[half] * mine).sum(1)
+            mu += level * own
+            whole += total[-1] * own
         seen += seconds * (shares * area * mine).sum(1)
         live = np.maximum(live, seconds * mine.any(1))
     n = _counts(depth, band, cells, begin, end, whole=(begin <= first) & (end >= last))
-    constant = cells.of_image(depth.constant[band]).sum(1) * _usual(depth, ccd, live)
+    steady = cells.of_image(depth.constant[band]).sum(1)
+    seconds, every = _usual(depth, ccd, live)
+    constant, whole = steady * seconds, whole + steady * every
     response = seen * (vignetting.at_nodes(detx, dety) @ depth.factor[band])
     covered = seen > LEAST_SHARE * live
     ones = np.ones(len(near), int)
     around = area.sum(1)
-    columns = (near, n, mu, constant, live, live, seen, response, begin, end, around, ones)
+    columns = (near, n, mu, constant, live, live, seen, response, begin, end, whole, around, ones)
     return PlaceSums(*columns).take(covered & (live > 0))
 
 
@@ -165,12 +172,13 @@ def _is_near(depth: ExposureDepth, x: Floats, y: Floats) -> Mask:
     return np.asarray(inside)
 
 
-def _usual(depth: ExposureDepth, ccd: NDArray[np.uint8], live: Floats) -> Floats:
-    """Live seconds in terms of the usual live share of the CCD that is most of a place."""
-    share = np.ones(256)
+def _usual(depth: ExposureDepth, ccd: NDArray[np.uint8], live: Floats) -> tuple[Floats, Floats]:
+    """Live seconds of places, of those asked for and of all, in terms of the usual live share."""
+    share, total = np.ones(256), np.zeros(256)
     for ccdnr, curve in depth.live.items():
-        share[ccdnr] = curve.usual
-    return np.asarray(live / share[ccd.max(axis=1, initial=0)])
+        share[ccdnr], total[ccdnr] = curve.usual, curve.seconds / curve.usual
+    most = ccd.max(axis=1, initial=0)
+    return live / share[most], total[most]
 
 
 @dataclass(frozen=True)
@@ -289,7 +297,7 @@ def combined(parts: Sequence[PlaceSums]) -> PlaceSums:
     """Sums over exposures, one row a place, with the earliest and the latest time."""
     if not parts:
         place, no = np.empty(0, np.intp), np.empty(0)
-        return PlaceSums(place, no, no, no, no, no, no, no, no, no, no, place)
+        return PlaceSums(place, no, no, no, no, no, no, no, no, no, no, no, place)
     rows = PlaceSums.concatenate(parts)
     place, number = np.unique(rows.place, return_inverse=True)
 
@@ -312,6 +320,7 @@ def combined(parts: Sequence[PlaceSums]) -> PlaceSums:
         summed("response"),
         best(rows.start, np.minimum, np.inf),
         best(rows.stop, np.maximum, -np.inf),
+        summed("whole"),
         best(rows.cells, np.maximum, 0.0),
         summed("cameras").astype(int),
     )
