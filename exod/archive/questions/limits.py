@@ -45,7 +45,7 @@ class _ObservationSums:
 
 
 @dataclass(frozen=True)
-class _Question:
+class _AskedPlaces:
     """Places and times, all of shape (n,)."""
 
     ra: Floats
@@ -85,7 +85,7 @@ def limits(
     low = np.broadcast_to(np.asarray(-np.inf if start is None else start, float), ra.shape)
     high = np.broadcast_to(np.asarray(np.inf if stop is None else stop, float), ra.shape)
     is_whole = start is None and stop is None
-    asked = _Question(ra, dec, low, high, radius_arcsec)
+    asked = _AskedPlaces(ra, dec, low, high, radius_arcsec)
     index = depth_index(archive)
     number = _band_number(index, band)
     place, row = index.covering(ra, dec)
