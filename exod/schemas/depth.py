@@ -83,6 +83,31 @@ def _limit(name: str, what: str, unit: str, ucd: str) -> tuple[Column, ...]:
 
 _FLUX = "phot.flux;em.X-ray"
 
+SURVEY_DEPTH: Final = Table(
+    "coverage",
+    "How deep a survey is: HEALPix pixels with the limit of the deepest observation",
+    (
+        Column("PIXEL", _I64, "", "HEALPix pixel of order 10, nested"),
+        kinds.right_ascension("ra_deg", "Right ascension of its centre"),
+        kinds.declination("dec_deg", "Declination of its centre"),
+        Column("n_observations", _I64, "", "Observations that saw some of it"),
+        kinds.duration("seconds", "Their live time"),
+        Column("area_deg2", _F64, "deg2", "Area of it that was seen", ucd="pos.angSize"),
+        kinds.flux("flux", "Expected upper limit of the deepest observation; NaN if not known"),
+    ),
+    ("PIXEL",),
+)
+
+AREA_CURVE: Final = Table(
+    "area",
+    "Area that was seen with a flux limit or a lower one",
+    (
+        kinds.flux("flux", "Flux limit"),
+        Column("area_deg2", _F64, "deg2", "Area", ucd="pos.angSize"),
+    ),
+    ("flux",),
+)
+
 LIMITS: Final = Table(
     "limits",
     "What observations had of places: counts, and an interval or an upper limit of a source",

@@ -25,6 +25,7 @@ from exod.schemas.depth import COVERED, DEPTH
 from exod.sensitivity.depth.burstneeds import RUN_NUMBERS, SearchedRuns
 from exod.sensitivity.depth.depthmaps import ExposureDepth
 from exod.sensitivity.depth.placelimits import reach_of
+from exod.sensitivity.depth.surveydepth import CoveredPixels
 from exod.sensitivity.profiles import Profile, typical_profile
 from exod.sky.healpix import sky_pixels
 
@@ -91,6 +92,28 @@ class DepthIndex:
         found = {name: rows[name].to_numpy() for name in ("healpix", "first_row", "n_rows", "file")}
         codes, texts = names.indices.to_numpy(), np.array(names.dictionary.to_pylist(), object)
         return found | {"obsid": codes, "texts": texts}
+
+    def covered_pixels(self, band: int) -> CoveredPixels:
+        """The pixels of all observations, with their depth in a band."""
+        parts = []
+        for file in self._product.of(COVERED.name):
+            gone = [[("obsid", "not in", list(file.without))]] if file.without else None
+            columns = ["healpix", "children", "seconds", "response", "background"]
+            rows = read_file(self._store, file.stored, COVERED, columns, gone)
+            response, background = (
+                rows[name].combine_chunks().flatten().to_numpy().reshape(-1, len(self.bands))
+                for name in ("response", "background")
+            )
+            parts.append(
+                CoveredPixels(
+                    rows["healpix"].to_numpy(),
+                    rows["children"].to_numpy().astype(np.int64),
+                    rows["seconds"].to_numpy(),
+                    response[:, band].astype(float),
+                    background[:, band].astype(float),
+                )
+            )
+        return CoveredPixels.concatenate(parts)
 
     def covering(self, ra_deg: Floats, dec_deg: Floats) -> tuple[Indices, Indices]:
         """Pairs of places and rows of the index, by observation: where they may be covered."""

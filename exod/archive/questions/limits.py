@@ -87,7 +87,7 @@ def limits(
     is_whole = start is None and stop is None
     asked = _AskedPlaces(ra, dec, low, high, radius_arcsec)
     index = depth_index(archive)
-    number = _band_number(index, band)
+    number = band_number(index, band)
     place, row = index.covering(ra, dec)
     answers = []
     for own in index.groups(row):
@@ -163,7 +163,7 @@ def _burst_columns(
     }
 
 
-def _band_number(index: DepthIndex, band: Band | None) -> int:
+def band_number(index: DepthIndex, band: Band | None) -> int:
     """Number of a band; without one, of the widest."""
     if band is None:
         widths = [high - low for low, high in index.bands]

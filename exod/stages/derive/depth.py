@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 
 import numpy as np
 import pandas as pd
+from scipy.ndimage import binary_dilation
 
 from exod.archive import Archive, LedgerEntry, open_archive
 from exod.archive.increments import Changes, NewVersion, deriving, write_part
@@ -30,6 +31,7 @@ from exod.schemas.depth import COVERED, DEPTH
 from exod.sensitivity.depth.burstneeds import RUN_NUMBERS, run_numbers
 from exod.sensitivity.depth.depthmaps import ExposureDepth, exposure_depth
 from exod.sensitivity.depth.placelimits import combined, place_sums
+from exod.sensitivity.depth.surveydepth import CHILDREN
 from exod.sky.healpix import pixel_centres, sky_pixels
 from exod.stages.derive.batched import (
     BatchDone,
@@ -52,10 +54,7 @@ BATCH_CELLS: Final = 10**9
 
 MOST_BANDS: Final = 8
 
-CHILDREN: Final = 16
-"""Pixels two orders finer than `ORDER` in one of it."""
-
-_VERSION: Final = 2
+_VERSION: Final = 3
 
 
 class DepthMade(BatchedMade):
@@ -275,9 +274,13 @@ def _factors(camera: str, filter_name: str, config: Config) -> Floats:
 
 def covered_rows(depths: Sequence[ExposureDepth]) -> pd.DataFrame:
     """Rows of the table covered for the exposures of an observation, without ``first_row``."""
-    fine = np.unique(np.concatenate([_fine_pixels(depth) for depth in depths]))
+    seen, around = (
+        np.unique(np.concatenate([_fine_pixels(depth, margin) for depth in depths]))
+        for margin in (0, 1)
+    )
+    fine = np.union1d(seen, around)
     pixel, first = np.unique(fine // CHILDREN, return_index=True)
-    bits = np.bitwise_or.reduceat(1 << (fine % CHILDREN), first)
+    bits = np.bitwise_or.reduceat(np.isin(fine, seen).astype(np.int64) << (fine % CHILDREN), first)
     seconds, response, background = _depth_of_pixels(depths, fine, first)
     return pd.DataFrame(
         {
@@ -292,21 +295,17 @@ def covered_rows(depths: Sequence[ExposureDepth]) -> pd.DataFrame:
     )
 
 
-def _fine_pixels(depth: ExposureDepth) -> Integers:
-    """Pixels two orders finer than `ORDER` in which the exposure saw, and a few beside."""
+def _fine_pixels(depth: ExposureDepth, margin: int) -> Integers:
+    """Pixels two orders finer than `ORDER` in cells that saw, and in those so near."""
     step = (np.arange(2) + 0.5) / 2
-    row, column = np.nonzero(_widened(depth.area > 0))
-    y = (row[:, None, None] + step[:, None] + depth.box.y_lo - 1) * depth.grid.width
-    x = (column[:, None, None] + step + depth.box.x_lo - 1) * depth.grid.width
+    mask = np.pad(depth.area > 0, margin)
+    if margin:
+        mask = binary_dilation(mask, np.ones((3, 3), bool), margin)
+    row, column = np.nonzero(mask)
+    y = (row[:, None, None] + step[:, None] + depth.box.y_lo - margin) * depth.grid.width
+    x = (column[:, None, None] + step + depth.box.x_lo - margin) * depth.grid.width
     y, x = (value.ravel() for value in np.broadcast_arrays(y, x))
     return np.unique(sky_pixels(*depth.plane.to_sky(x, y), ORDER + 2))
-
-
-def _widened(mask: Mask) -> Mask:
-    """With the cells beside, and a rim of one cell."""
-    from scipy.ndimage import binary_dilation
-
-    return np.asarray(binary_dilation(np.pad(mask, 1), np.ones((3, 3), bool)))
 
 
 def _depth_of_pixels(

@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exod.cli.app import PlainConsole, app, end_if_failed, err, new_table, out, say
+from exod.cli.app import PlainConsole, app, end_if_failed, err, new_table, out, say, say_paths
 from exod.cli.options import (
     Archive_,
     Input,
     Overwrite,
+    PictureFormat,
+    PictureSize,
+    PictureStyle,
     Scheduler,
     Storage,
     Workers,
+    drawing_of,
     numbers,
     storage_options,
 )
@@ -134,6 +138,50 @@ def limit(
     _show(found, level)
     if to is not None:
         say(f"{plural(len(found), 'row')} in {to}")
+
+
+@app.command()
+def coverage(
+    root: Archive_,
+    duration: Annotated[
+        float | None,
+        typer.Option(metavar="S", help="How long a source lasts [all of each observation]."),
+    ] = None,
+    band: Annotated[
+        str | None, typer.Option(metavar="LO-HI", help="Energies in keV [the widest].")
+    ] = None,
+    level: Annotated[float, typer.Option(help="Probability of the upper limit.")] = 0.9,
+    to: Annotated[Path, typer.Option(help="Folder of what is written.")] = Path("coverage"),
+    overwrite: Overwrite = False,
+    form: PictureFormat = "png",
+    size: PictureSize = None,
+    style: PictureStyle = None,
+    storage: Storage = None,
+) -> None:
+    """Map how deep an archive is: the area against the flux limit, and what was seen as a MOC.
+
+    Writes a HEALPix map (FITS), the area by flux limit (CSV), a MOC (FITS) and a picture. Needs
+    `exod depth`.
+
+    Example: `exod coverage results --duration 100 --to coverage`
+    """
+    import numpy as np
+
+    from exod.archive import open_archive
+    from exod.stages.places.surveycoverage import archive_coverage, write_coverage
+
+    drawing = drawing_of(form, size, style)
+    archive = open_archive(root, storage_options(storage))
+    chosen = _band(band)
+    found = archive_coverage(archive, duration=duration, band=chosen, level=level)
+    paths = write_coverage(found, to, drawing=drawing, overwrite=overwrite)
+    table = new_table("", numbers=("Flux limit [erg/cm2/s]", "Area [deg2]"))
+    for share in (0.1, 0.5, 0.9, 1.0) if len(found.limits) else ():
+        place = int(np.searchsorted(found.areas, share * found.areas[-1] * (1 - 1e-9)))
+        table.add_row(f"{found.limits[place]:.2e}", f"{found.areas[place]:.4g}")
+    out.print(table)
+    say(f"{found.area:.4g} deg2 were seen.")
+    say_paths(paths)
 
 
 def _band(text: str | None) -> tuple[float, float] | None:
