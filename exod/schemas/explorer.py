@@ -49,6 +49,77 @@ SIGNIFICANCES = Table(
     ("region_num", "generation"),
 )
 
+_CELLS = pa.list_(pa.int32())
+_LINES = pa.list_(pa.int16())
+_SUBSET = Column("subset", pa.int16(), "", "Number of the group of overlapping exposures, from 0")
+_SIZE = Column("size_arcsec", pa.float64(), "arcsec", "Width of a cell")
+
+CUTOUTS = Table(
+    "cutouts",
+    "Counts around each detection in its run, and more of them around the best of each source",
+    (
+        _NUMBER,
+        kinds.main_name("detid", "Region"),
+        OBSID,
+        _SUBSET,
+        _SIZE,
+        Column("y", pa.int32(), "", "Row of the cell in the middle in the full grid"),
+        Column("x", pa.int32(), "", "Column of the cell in the middle in the full grid"),
+        Column("n", _CELLS, "ct", "Counts in order of y, then x; -1 outside the image of the run"),
+    ),
+    ("detid",),
+)
+
+FIELDS = Table(
+    "fields",
+    "Image of each subset of an observation, of the run with most regions",
+    (
+        OBSID,
+        kinds.main_name("runid", "Run"),
+        _SIZE,
+        *(
+            Column(f"{axis}_{end}", pa.int16(), "", f"{words} of the image in the full grid")
+            for axis, what in (("y", "row"), ("x", "column"))
+            for end, words in (("lo", f"First {what}"), ("hi", f"One past the last {what}"))
+        ),
+        Column("n", _CELLS, "ct", "Counts in order of y, then x"),
+    ),
+    ("obsid", "runid"),
+)
+
+OUTLINES = Table(
+    "outlines",
+    "Where the field of each subset of an observation ends: lines between cells",
+    (
+        OBSID,
+        _SUBSET,
+        _SIZE,
+        Column("x_pnt", pa.float64(), "", "Column of the pointing in the full grid, in cells"),
+        Column("y_pnt", pa.float64(), "", "Row of the pointing in the full grid, in cells"),
+        kinds.pointing_angle("pa_pnt", "Position angle of the pointing"),
+        Column("x_from", _LINES, "", "Column at which each line begins"),
+        Column("y_from", _LINES, "", "Row at which each line begins"),
+        Column("x_to", _LINES, "", "Column at which each line ends"),
+        Column("y_to", _LINES, "", "Row at which each line ends"),
+    ),
+    ("obsid", "subset"),
+)
+
+SEARCHES = Table(
+    "searches",
+    "How the search of each observation ended when the pages were prepared",
+    (
+        OBSID,
+        Column("status", pa.string(), "", "OK, EMPTY, SKIPPED or FAILED"),
+        Column("reason", pa.string(), "", "Why, where it is not OK"),
+        Column("attempt", pa.string(), "", "Name of the attempt"),
+        Column("seconds", pa.float64(), "s", "How long it took"),
+        Column("peak_memory_mb", pa.float64(), "MB", "Most memory that it took"),
+        Column("finished", pa.string(), "", "When it ended, UTC"),
+    ),
+    ("obsid",),
+)
+
 NEAR_PHOTONS = Table(
     "photons",
     "Photons within an arcmin of each source, in all observations that covered it",

@@ -17,7 +17,7 @@ from exod.schemas.columns import Table
 from exod.schemas.conditions import unknown
 from exod.schemas.conditions.compiling import quoted
 from exod.schemas.facets import BINS, MISSING
-from exod.web.product import OWNER, Product
+from exod.web.product import OWNER, Product, indexed
 from exod.web.selection import RowChoice, selection, state_of
 from exod.web.voting.facets import voted_product
 
@@ -30,7 +30,7 @@ EXPORTED_ROWS: Final = 20_000
 
 def count(product: Product, chosen: RowChoice) -> int:
     """The number of rows of a selection."""
-    with product.counting() as connection:
+    with product.counting(chosen.table) as connection:
         return int(_found(connection, chosen, "count(*)")[0][0])
 
 
@@ -45,7 +45,7 @@ def facet_counts(product: Product, chosen: RowChoice) -> dict[str, Any]:
     """
     about = product.about(chosen.table)
     facets = {}
-    with product.counting() as connection:
+    with product.counting(chosen.table) as connection:
         for name, size in _sizes(about):
             counts = [0] * (size + 1)
             for code, found in _grouped(connection, chosen, [f"i.{quoted(name)}"], name):
@@ -69,7 +69,7 @@ def histogram(product: Product, chosen: RowChoice, x: str, y: str) -> list[list[
     """
     sizes = dict(_sizes(product.about(chosen.table)))
     counts = np.zeros((sizes[y], sizes[x]), np.int64)
-    with product.counting() as connection:
+    with product.counting(chosen.table) as connection:
         found = _grouped(connection, chosen, [f"i.{quoted(name)}" for name in (y, x)])
     for row, column, number in found:
         if MISSING not in {row, column}:
@@ -79,7 +79,7 @@ def histogram(product: Product, chosen: RowChoice, x: str, y: str) -> list[list[
 
 def sky(product: Product, chosen: RowChoice) -> dict[str, list[int]]:
     """Rows by HEALPix pixel of order 6, nested: pixels that have any, and their counts."""
-    with product.counting() as connection:
+    with product.counting(chosen.table) as connection:
         found = sorted(_grouped(connection, chosen, ['i."hp6"']))
     return {"pixels": [pixel for pixel, _ in found], "counts": [number for _, number in found]}
 
@@ -87,7 +87,7 @@ def sky(product: Product, chosen: RowChoice) -> dict[str, list[int]]:
 def mask(product: Product, chosen: RowChoice) -> bytes:
     """Which rows are chosen, eight a byte, the first in the highest bit; in order of the files."""
     found = np.zeros(product.files[f"{chosen.table}.parquet"].rows, bool)
-    with product.counting() as connection:
+    with product.counting(chosen.table) as connection:
         for (number,) in _found(connection, chosen, f"i.{ROW}"):
             found[number] = True
     return np.packbits(found).tobytes()
@@ -109,7 +109,7 @@ def row_numbers(product: Product, chosen: RowChoice, limit: int, offset: int = 0
         *("SELECT", f"i.{ROW}", "FROM", source, "WHERE", chosen.condition()),
         *("ORDER BY", chosen.quick_sort or chosen.sort, f"LIMIT {limit} OFFSET {offset}"),
     )
-    with product.counting() as connection:
+    with product.counting(chosen.table) as connection:
         return [number for (number,) in connection.execute(" ".join(words)).fetchall()]
 
 
@@ -119,9 +119,42 @@ def besides(product: Product, number: int) -> dict[str, int | None]:
         f"SELECT max({OWNER}) FILTER ({OWNER} < {number:d}),",
         f"min({OWNER}) FILTER ({OWNER} > {number:d}) FROM sources_index",
     )
-    with product.counting() as connection:
+    with product.counting("sources") as connection:
         before, after = connection.execute(" ".join(words)).fetchall()[0]
     return {"before": before, "after": after}
+
+
+def besides_chosen(product: Product, chosen: RowChoice, key: str | int) -> dict[str, Any]:
+    """What comes before and after a row in the order of a selection.
+
+    Parameters
+    ----------
+    product : Product
+        The product.
+    chosen : RowChoice
+        The selection.
+    key : str or int
+        The row: the number of a source, or the name of a detection.
+
+    Returns
+    -------
+    dict
+        ``before`` and ``after``, keys or None; ``place``, from 1, and ``total``. Of a row that
+        is not chosen all but the total are None.
+    """
+    name = f"d.{quoted(product.about(chosen.table)['key'])}"
+    order = chosen.sort or f"i.{ROW}"
+    shown = [f"{name} AS own", f"lag({name}) OVER w AS before", f"lead({name}) OVER w AS after"]
+    shown += ["row_number() OVER w AS place", "count(*) OVER () AS total"]
+    inner = ("SELECT", ", ".join(shown), "FROM", chosen.joined, "WHERE", chosen.condition())
+    window = ("WINDOW w AS (ORDER BY", order, ")")
+    words = ("SELECT * FROM (", *inner, *window, ") WHERE own = ?")
+    with product.counting(chosen.table) as connection:
+        found = connection.execute(" ".join(words), [key]).fetchall()
+    if not found:
+        none = dict.fromkeys(("before", "after", "place"))
+        return {**none, "total": count(product, chosen)}
+    return dict(zip(("before", "after", "place", "total"), found[0][1:], strict=True))
 
 
 def in_json(values: Iterable[Any]) -> list[Any]:
@@ -159,7 +192,7 @@ def exported(
     )
 
     def chunks() -> Iterator[pa.Table]:
-        with product.connected() as connection:
+        with product.connected(indexed(chosen.table)) as connection:
             reader = connection.sql(" ".join(words)).to_arrow_reader(EXPORTED_ROWS)
             for batch in reader:
                 yield pa.Table.from_batches([batch]).cast(table.schema)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from threading import Lock
@@ -33,6 +33,11 @@ KEPT_INDEX: Final = '(SELECT rowid AS "#row", * FROM "{} kept")'
 
 OWNER: Final = "region_num"
 """The column that tells the source of a row."""
+
+
+def indexed(table: str) -> tuple[str, str]:
+    """A table and its index, as `Product.connected` calls them."""
+    return table, f"{table}_index"
 
 
 class Product:
@@ -68,7 +73,7 @@ class Product:
             f"{file.table.replace('_index', '.index')}.parquet": file for file in pointer.files
         }
         self._lock, self._kept, self._readers = Lock(), ExitStack(), dict[str, _Reader]()
-        self._indexes: duckdb.DuckDBPyConnection | None = None
+        self._indexes: dict[str, duckdb.DuckDBPyConnection] = {}
         finalize(self, self._kept.close)
 
     @property
@@ -152,20 +157,31 @@ class Product:
             yield source
 
     @contextmanager
-    def connected(self, *, plain: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
-        """DuckDB with a view of each file, by the name of its table; it can open nothing else.
+    def connected(
+        self, tables: Iterable[str], *, plain: bool = False
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
+        """DuckDB with a view of some files, by the names of their tables; it opens nothing else.
 
         Parameters
         ----------
+        tables : iterable of str
+            The tables, with ``_index`` for indexes: only their files have to be whole. Those that
+            the product does not have are left out.
         plain : bool
             Whether it is for statements of users: views have no `POSITION`.
+
+        Raises
+        ------
+        ArchiveError
+            If a file of them is damaged.
         """
-        with connected(self, self._pieces, {} if plain else None) as connection:
+        wanted = {name: self._pieces[name] for name in tables if name in self._pieces}
+        with connected(self, wanted, {} if plain else None) as connection:
             yield connection
 
     @contextmanager
-    def counting(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """As `connected`, with the indexes in memory, each with `OWNER`; opened once.
+    def counting(self, table: str) -> Iterator[duckdb.DuckDBPyConnection]:
+        """As `connected` with a table and its index, which is in memory, with `OWNER`; opened once.
 
         Raises
         ------
@@ -173,15 +189,16 @@ class Product:
             If a file is damaged.
         """
         with self._lock:
-            if self._indexes is None:
-                self._indexes = self._kept.enter_context(self._with_indexes())
-            cursor = self._indexes.cursor()
+            if table not in self._indexes:
+                opened = self._kept.enter_context(self._with_index(table))
+                self._indexes[table] = opened
+            cursor = self._indexes[table].cursor()
         try:
             yield cursor
         except duckdb.Error:
             # The connection knows whether it was a file that was damaged meanwhile.
             with self._lock:
-                self._indexes = None
+                self._indexes.clear()
                 self._kept.__exit__(*sys.exc_info())
                 self._readers.clear()
             raise
@@ -189,17 +206,16 @@ class Product:
             cursor.close()
 
     @contextmanager
-    def _with_indexes(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        with self.connected() as connection:
-            for table in self._tables:
-                index, kept = quoted(f"{table}_index"), quoted(f"{table} kept")
-                what = f'i.* EXCLUDE ("#part", "#file", "#row"), d.{quoted(OWNER)}'
-                # They have the same rows in the same order.
-                both = (index, "AS i POSITIONAL JOIN", quoted(table), "AS d")
-                made = ("CREATE TABLE", kept, "AS SELECT", what, "FROM", *both)
-                shown = ("CREATE VIEW", index, "AS FROM", KEPT_INDEX.format(table))
-                for statement in (made, ("DROP VIEW", index), shown):
-                    connection.execute(" ".join(statement))
+    def _with_index(self, table: str) -> Iterator[duckdb.DuckDBPyConnection]:
+        index, kept = quoted(f"{table}_index"), quoted(f"{table} kept")
+        what = f'i.* EXCLUDE ("#part", "#file", "#row"), d.{quoted(OWNER)}'
+        # They have the same rows in the same order.
+        both = (index, "AS i POSITIONAL JOIN", quoted(table), "AS d")
+        made = ("CREATE TABLE", kept, "AS SELECT", what, "FROM", *both)
+        shown = ("CREATE VIEW", index, "AS FROM", KEPT_INDEX.format(table))
+        with self.connected(indexed(table)) as connection:
+            for statement in (made, ("DROP VIEW", index), shown):
+                connection.execute(" ".join(statement))
             yield connection
 
     def rows_at(self, name: str, numbers: Sequence[int], columns: Sequence[str]) -> pa.Table:
@@ -225,7 +241,7 @@ class Product:
         if key == OWNER and table in self._tables:
             index = quoted(f"{table}_index")
             words = ('SELECT "#row" FROM', index, "WHERE", OWNER, "= ? ORDER BY 1")
-            with self.counting() as connection:
+            with self.counting(table) as connection:
                 found = connection.execute(" ".join(words), [value]).fetchall()
             return self.rows_at(name, [number for (number,) in found], columns)
         with self._lock:

@@ -22,6 +22,7 @@ MOST_PHOTONS: Final = 1_000_000
 CELL_PIXELS: Final = 8
 """Width of a cell in the picture of a finder."""
 
+_OF_SOURCE: Final = ("sources", "detections", "coverage", "lineage")
 _OF_OBSERVATION: Final = ("observations", "exposures", "runs", "detections")
 
 
@@ -33,13 +34,10 @@ def source(product: Product, number: int) -> dict[str, Any]:
     InputError
         If there is none of that number.
     """
-    with product.connected() as connection:
+    with product.connected(_OF_SOURCE) as connection:
         asking = _Asking(product, connection)
         found = asking.first("sources", "region_num", number, f"There is no source {number}.")
-        own = {
-            name: asking.rows(name, "region_num", number)
-            for name in ("detections", "coverage", "lineage")
-        }
+        own = {name: asking.rows(name, "region_num", number) for name in _OF_SOURCE[1:]}
     return {"source": found, **own}
 
 
@@ -51,7 +49,7 @@ def detection(product: Product, detid: str) -> dict[str, Any]:
     InputError
         If there is none of that name.
     """
-    with product.connected() as connection:
+    with product.connected(["detections"]) as connection:
         return _Asking(product, connection).detection(detid)
 
 
@@ -63,7 +61,7 @@ def observation(product: Product, obsid: str) -> dict[str, Any]:
     InputError
         If the archive has nothing of it.
     """
-    with product.connected() as connection:
+    with product.connected(_OF_OBSERVATION) as connection:
         asking = _Asking(product, connection)
         found = {name: asking.rows(name, "obsid", obsid) for name in _OF_OBSERVATION}
     if not found["observations"] and not found["exposures"]:
@@ -80,7 +78,7 @@ def light_curve(product: Product, detid: str) -> dict[str, Any]:
     InputError
         If there is none of that name.
     """
-    with product.connected() as connection:
+    with product.connected(["detections", "lightcurves"]) as connection:
         asking = _Asking(product, connection)
         about = asking.detection(detid)
         # The file is in order of sources: others than this one are not read.
@@ -114,7 +112,7 @@ def photons(
     InputError
         If there is no such source, or photons were not kept.
     """
-    with product.connected() as connection:
+    with product.connected(["sources", "photons"]) as connection:
         asking = _Asking(product, connection)
         asking.first("sources", "region_num", number, f"There is no source {number}.")
         if "photons.parquet" not in product.files:
@@ -158,7 +156,7 @@ def similar(product: Product, number: int, detid: str = "", limit: int = 12) -> 
         If there is no such source, or no such light curve of it.
     """
     names = [f"f{place:02d}" for place in range(N_SIMILAR)]
-    with product.connected() as connection:
+    with product.connected(["sources", "neighbours"]) as connection:
         asking = _Asking(product, connection)
         about = asking.first("sources", "region_num", number, f"There is no source {number}.")
         wanted = detid or str(about["best_detid"])
@@ -188,7 +186,7 @@ def lineage(
 ) -> dict[str, Any]:
     """What became of sources in all versions, in order of these: new, merged, split, gone ..."""
     where, given = ("region_num = ?", [number]) if number is not None else ("true", [])
-    with product.connected() as connection:
+    with product.connected(["lineage"]) as connection:
         asking = _Asking(product, connection)
         (total,) = asking.found(f"SELECT count(*) FROM lineage WHERE {where}", given)[0]  # noqa: S608
         order = f"ORDER BY generation, {ROW} LIMIT {limit} OFFSET {offset}"
@@ -204,11 +202,11 @@ def finder(product: Product, number: int) -> bytes:
     InputError
         If there is none.
     """
-    with product.connected() as connection:
+    with product.connected(["sources", "cutouts"]) as connection:
         asking = _Asking(product, connection)
-        found = asking.first(
-            "cutouts", "region_num", number, f"There is no picture of source {number}."
-        )
+        why = f"There is no picture of source {number}."
+        best = asking.first("sources", "region_num", number, why)["best_detid"]
+        found = asking.first("cutouts", "detid", best, why)
     return picture(np.array(found["n"], np.int32))
 
 

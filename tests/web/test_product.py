@@ -50,7 +50,7 @@ def test_statements_reach_nothing_but_the_files_of_the_product(
 ) -> None:
     secret = tmp_path / "secret.csv"
     secret.write_text("a,b\n1,2\n")
-    with product.connected(plain=True) as connection:
+    with product.connected(["sources", "detections"], plain=True) as connection:
         assert connection.execute("SELECT count(*) FROM sources").fetchall()[0][0] > 0
         for statement in (
             *(f"SELECT * FROM '{secret}'", f"COPY sources TO '{tmp_path}/out.csv'"),
@@ -67,7 +67,7 @@ def test_a_damaged_file_is_a_sentence_and_never_rows(copied: Archive) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 0xFF
     path.write_bytes(content)
-    with pytest.raises(ArchiveError, match="sources-all"), product.connected():
+    with pytest.raises(ArchiveError, match="sources-all"), product.connected(["sources"]):
         pass
     with TestClient(make_app(copied), base_url="http://localhost") as client:
         answer = client.get("/api/v1/rows")

@@ -96,6 +96,10 @@ class Rows:
         """Join a cross-match by the number of a source; the names of its columns."""
         return self._join("LEFT JOIN", name, [("region_num", "region_num")], only, nullable=True)
 
+    def add_measured(self, name: str, only: Iterable[str]) -> None:
+        """Add columns of a table that has rows of some regions; those of the others are null."""
+        self._join("LEFT JOIN", name, [(key, key) for key in _KEYS], only, nullable=True)
+
     def add_by(self, name: str, keys: Mapping[str, str], columns: Mapping[str, Column]) -> None:
         """Join a table of which each row has one row.
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -10,7 +13,7 @@ from exod.archive.questions.detections import Rows, detections
 from exod.archive.snapshot import Snapshot
 from exod.schemas.columns import Table
 from exod.schemas.explorer import COVERAGE
-from exod.sources.footprints import covered_by, unpacked
+from exod.sources.footprints import Footprint, covered_by, unpacked
 from exod.stages.derive.cluster.gather import footprint_of
 
 _RUN = ["t_bin", "e_lo", "e_hi"]
@@ -69,13 +72,8 @@ def _strongest(regions: pd.DataFrame) -> pd.DataFrame:
 def _covered(snapshot: Snapshot, sources: pd.DataFrame) -> pd.DataFrame:
     """The sources in the field of each subset of an observation."""
     ra, dec = (sources[name].to_numpy(float) for name in ("ra_deg", "dec_deg"))
-    rows = Rows(snapshot, "footprints")
     parts = []
-    for chunk in rows.selected(
-        Table("footprints", "Footprints", tuple(rows.columns.values()), ())
-    ).chunks():
-        fields = chunk.to_pylist()
-        footprints = [footprint_of(row, _mask(row)) for row in fields]
+    for fields, footprints in footprints_of(snapshot):
         source, number = covered_by(footprints, ra, dec)
         names = np.array([row["obsid"] for row in fields], object)
         subsets = np.array([row["subset"] for row in fields], np.int16)
@@ -86,6 +84,15 @@ def _covered(snapshot: Snapshot, sources: pd.DataFrame) -> pd.DataFrame:
         )
     # A field across partitions of the sky has a row in each.
     return pd.concat(parts, ignore_index=True).drop_duplicates(["region_num", "obsid", "subset"])
+
+
+def footprints_of(snapshot: Snapshot) -> Iterator[tuple[list[dict[str, Any]], list[Footprint]]]:
+    """Rows of the table footprints, some at a time, and what they covered."""
+    rows = Rows(snapshot, "footprints")
+    table = Table("footprints", "Footprints", tuple(rows.columns.values()), ())
+    for chunk in rows.selected(table).chunks():
+        fields = chunk.to_pylist()
+        yield fields, [footprint_of(row, _mask(row)) for row in fields]
 
 
 def _mask(row: dict[str, object]) -> np.ndarray:

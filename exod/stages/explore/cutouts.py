@@ -1,30 +1,39 @@
-"""Finders: the counts of cells around each source, in the run of its best detection."""
+"""Cutouts: the counts of cells around each detection in its run, and its significant cells."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import replace
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from typing import Any, Final, NamedTuple
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
-from exod.archive.questions.detections import Rows
+from exod.archive.questions.detections import Rows, detections
 from exod.archive.snapshot import Snapshot
-from exod.schemas.columns import Column, Table
+from exod.schemas.columns import Table
+from exod.schemas.explorer import CUTOUTS, FIELDS
+from exod.stages.explore.coverage import read_columns
+from exod.stages.explore.fields import field_runs
 
 HALF: Final = 20
-"""Cells on either side of the one in which the source is."""
+"""Cells on either side of the one in which the best detection of a source is."""
+
+SMALL_HALF: Final = 8
+"""The same of other detections."""
 
 CUTOUT_ROWS: Final = 64
 """Rows of a row group: a page reads one."""
+
+CELL_ROWS: Final = 16_384
+"""The same of significant cells."""
 
 OUTSIDE: Final = -1
 """What cells have that are outside the image of the run."""
 
 
-_BOX: Final = ("y_lo", "y_hi", "x_lo", "x_hi", "size_arcsec")
+_OF_RUN: Final = ("subset", "y_lo", "y_hi", "x_lo", "x_hi", "size_arcsec")
+_OF_CELL: Final = ("detid", "kind", "frame", "TIME_lo", "y", "x", "n", "mu", "B_log")
 
 
 def cut_around(image: np.ndarray, y: int, x: int, half: int = HALF) -> np.ndarray:
@@ -60,8 +69,81 @@ def cut_around(image: np.ndarray, y: int, x: int, half: int = HALF) -> np.ndarra
     return found
 
 
-def cutout_rows(snapshot: Snapshot) -> tuple[Table, Iterator[pa.Table]]:
-    """The finders of all sources, in the order of the archive's images.
+def cutout_rows(
+    snapshot: Snapshot, on_field: Callable[[pa.Table], None] = lambda _rows: None
+) -> Iterator[pa.Table]:
+    """The cutouts of all detections, in the order of the archive's images.
+
+    Parameters
+    ----------
+    snapshot : Snapshot
+        The archive.
+    on_field : callable
+        Is given rows of `exod.schemas.explorer.FIELDS`: images are read once.
+
+    Returns
+    -------
+    iterator of pyarrow.Table
+        Rows of `exod.schemas.explorer.CUTOUTS`: `HALF` cells on either side of the best detection
+        of a source, `SMALL_HALF` of others.
+    """
+    wanted = _detections(snapshot)
+    shown = frozenset(field_runs(snapshot)["runid"])
+    images = Rows(snapshot, "images")
+    about = {column.name: column for column in snapshot.table("runs").columns}
+    keys = {"runid": "runid", "obsid": "obsid"}
+    images.add_by("runs", keys, {name: about[name] for name in _OF_RUN})
+    names = ("runid", "obsid", "n", *_OF_RUN)
+    table = Table("images", "", tuple(images.columns[name] for name in names), ())
+    for chunk in images.selected(table).chunks():
+        runs = [run for run in chunk.to_pylist() if run["n"]]
+        rows = [row for run in runs for row in _of_run(run, wanted.of(run["runid"]))]
+        yield pa.Table.from_pylist(rows, schema=CUTOUTS.schema)
+        fields = [{n: run[n] for n in FIELDS.schema.names} for run in runs if run["runid"] in shown]
+        if fields:
+            on_field(pa.Table.from_pylist(fields, schema=FIELDS.schema))
+
+
+class _Wanted(NamedTuple):
+    """The detections in order of their runs."""
+
+    runid: np.ndarray
+    rows: pd.DataFrame
+
+    def of(self, runid: str) -> list[dict[str, Any]]:
+        """Number, detection and cell of those of a run, and whether it is the best of a source."""
+        first, last = (np.searchsorted(self.runid, runid, side) for side in ("left", "right"))
+        rows = self.rows.iloc[first:last].to_dict("records")
+        return [{str(name): value for name, value in row.items()} for row in rows]
+
+
+def _detections(snapshot: Snapshot) -> _Wanted:
+    names = ("region_num", "runid", "detid", "y_centroid", "x_centroid")
+    found = read_columns(detections(snapshot, ("members",)), *names)
+    best = read_columns(Rows(snapshot, "sources"), "best_detid")["best_detid"]
+    found = found.dropna(subset=["y_centroid", "x_centroid"])
+    found = found.assign(best=found["detid"].isin(best)).sort_values(["runid", "detid"])
+    return _Wanted(found["runid"].to_numpy(object), found)
+
+
+def _of_run(run: dict[str, Any], regions: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    if not regions:
+        return
+    shape = run["y_hi"] - run["y_lo"], run["x_hi"] - run["x_lo"]
+    image = np.asarray(run["n"], np.int32).reshape(shape)
+    for region in regions:
+        y, x = round(region["y_centroid"]), round(region["x_centroid"])
+        half = HALF if region["best"] else SMALL_HALF
+        yield {
+            **{name: region[name] for name in ("region_num", "detid")},
+            **{name: run[name] for name in ("obsid", "subset", "size_arcsec")},
+            **{"y": y, "x": x},
+            "n": cut_around(image, y - run["y_lo"], x - run["x_lo"], half).ravel(),
+        }
+
+
+def cell_rows(snapshot: Snapshot) -> tuple[Table, Iterator[pa.Table]]:
+    """The significant cells of all detections, by these.
 
     Parameters
     ----------
@@ -71,67 +153,13 @@ def cutout_rows(snapshot: Snapshot) -> tuple[Table, Iterator[pa.Table]]:
     Returns
     -------
     Table, iterator of pyarrow.Table
-        Of each source its number, detection, size of a cell, and the counts of
-        (2 * `HALF` + 1) squared cells in order of y, then x.
+        The columns, with the detection in front, and the rows.
     """
-    columns = (
-        Column("region_num", pa.int64(), "", "Number of the unique source", ucd="meta.record"),
-        Column("detid", pa.string(), "", "Its best detection"),
-        Column("size_arcsec", pa.float64(), "arcsec", "Width of a cell"),
-        Column("n", pa.list_(pa.int32()), "ct", "Counts; -1 outside the image of the run"),
-    )
-    table = Table(
-        "cutouts", "Counts around each source, in the run of its best detection", columns, ()
-    )
-    return table, _cutouts(snapshot, table)
-
-
-def _cutouts(snapshot: Snapshot, table: Table) -> Iterator[pa.Table]:
-    wanted = _best(snapshot)
-    images = Rows(snapshot, "images")
-    about = {column.name: column for column in snapshot.table("runs").columns}
-    keys = {"runid": "runid", "obsid": "obsid"}
-    images.add_by("runs", keys, {name: about[name] for name in _BOX})
-    names = ("runid", "n", *_BOX)
-    question = images.selected(
-        Table("images", "", tuple(images.columns[name] for name in names), ())
-    )
-    found = False
-    for chunk in question.chunks():
-        rows = [own for run in chunk.to_pylist() for own in _of_run(run, wanted[run["runid"]])]
-        if rows or not found:
-            found = True
-            yield pa.Table.from_pylist(rows, schema=table.schema)
-
-
-def _best(snapshot: Snapshot) -> dict[str, list[dict[str, Any]]]:
-    """Number, detection and cell of each source, by the run of its best detection."""
-    sources = Rows(snapshot, "sources")
+    rows = Rows(snapshot, "cells")
     about = {column.name: column for column in snapshot.table("regions").columns}
-    names = ("runid", "detid", "y_centroid", "x_centroid")
-    sources.add_by("regions", {"detid": "best_detid"}, {name: about[name] for name in names})
-    columns = [sources.columns[name] for name in ("region_num", *names)]
-    table = Table("sources", "", tuple(replace(c, nullable=True) for c in columns), ())
-    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for chunk in sources.selected(table).chunks():
-        for row in chunk.to_pylist():
-            found[row["runid"]].append(row)
-    return found
-
-
-def _of_run(run: dict[str, Any], sources: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    if not sources or not run["n"]:
-        return
-    shape = run["y_hi"] - run["y_lo"], run["x_hi"] - run["x_lo"]
-    image = np.asarray(run["n"], np.int32).reshape(shape)
-    for source in sources:
-        if source["y_centroid"] is None or source["x_centroid"] is None:
-            continue
-        y = round(source["y_centroid"]) - run["y_lo"]
-        x = round(source["x_centroid"]) - run["x_lo"]
-        yield {
-            "region_num": source["region_num"],
-            "detid": source["detid"],
-            "size_arcsec": run["size_arcsec"],
-            "n": cut_around(image, y, x).ravel(),
-        }
+    keys = {name: name for name in ("runid", "obsid", "label")}
+    rows.add_by("regions", keys, {"detid": about["detid"]})
+    columns = tuple(rows.columns[name] for name in _OF_CELL)
+    table = Table("cells", "Significant cells of each detection", columns, ())
+    order = [rows.names[name] for name in ("detid", "frame", "y", "x", "kind")]
+    return table, rows.selected(table, order=order).chunks()

@@ -73,7 +73,7 @@ class Density:
             colours = levels(tiles, int(tiles.max(initial=0)))
             named = (tile_path(order, number) for number in used.tolist())
             found = dict(zip(named, map(image, colours), strict=True))
-            if order == TILE_ORDER:
+            if order == TILE_ORDER and found:
                 found[f"Norder{order}/Allsky.png"] = image(_overview(used, colours), 1)
             yield pa.table([[*found], [*found.values()]], schema=DENSITY.schema)
             counts = counts.reshape(-1, 4).sum(axis=1)
@@ -158,11 +158,19 @@ def density_files(tiles: Iterable[pa.Table], title: str, made: str) -> Mapping[s
         Rows of `DENSITY`.
     title, made : str
         Of what, and when: a date of ISO 8601 in UTC.
+
+    Returns
+    -------
+    dict of str to bytes
+        None at all if there is no source.
     """
+    given = [rows for rows in tiles if len(rows)]
+    if not given:
+        return {}
     empty = image(np.zeros((CELLS, CELLS), np.uint8))
     every = (tile_path(order, n) for order in range(TILE_ORDER + 1) for n in range(12 << 2 * order))
     found = dict.fromkeys(every, empty)
-    for rows in tiles:
+    for rows in given:
         found |= dict(zip(rows["path"].to_pylist(), rows["png"].to_pylist(), strict=True))
     about = {
         "creator_did": "ivo://exod/density",

@@ -31,6 +31,11 @@ _FLAG_LABELS: Final = {"labels": json.dumps(FLAG_NAMES)}
 
 MOST_CODES: Final = 254
 
+TYPES_OF_COUNTERPARTS: Final = frozenset(("otype", "type", "class", "kind", "prediction"))
+"""What columns of catalogues are called that tell what an object is."""
+
+_APART: Final = "_sep_arcsec"
+
 
 def sky_pixel(rows: pa.RecordBatch) -> np.ndarray:
     """The HEALPix pixel of `DENSITY_ORDER` of each row, nested, int64."""
@@ -60,7 +65,7 @@ class IndexTable:
         """The index of a table, of whose facets with codes the values are given."""
         there = {column.name for column in table.columns} | {"#latitude"}
         found = []
-        for facet in (*FACETS[table.name], *_types(table)):
+        for facet in (*FACETS[table.name], *_counterparts(table)):
             own = next((name for name in facet.column.split("|") if name in there), "")
             if own and (facet.kind == "bins" or facet.name in labels):
                 found.append((facet, own))
@@ -107,7 +112,9 @@ class IndexTable:
 
 def labels_of(table: Table, chunks: Iterator[pa.Table]) -> dict[str, list[Any]]:
     """The values of the facets that have codes; facets with too many are left out."""
-    facets = [facet for facet in (*FACETS[table.name], *_types(table)) if facet.kind == "codes"]
+    facets = [
+        facet for facet in (*FACETS[table.name], *_counterparts(table)) if facet.kind == "codes"
+    ]
     names = {column.name for column in table.columns}
     own = {f.name: next((n for n in f.column.split("|") if n in names), "") for f in facets}
     found: dict[str, set[Any]] = {name: set() for name, column in own.items() if column}
@@ -123,12 +130,25 @@ def _names(name: str) -> tuple[str, ...]:
     return name, f"{BEST}{of_the_best.get(name, name)}"
 
 
-def _types(table: Table) -> Iterator[Facet]:
-    """Facets of the types of counterparts, one a catalogue that has them."""
-    for column in table.columns:
-        prefix, _, name = column.name.rpartition("_")
-        if name == "otype" and prefix:
-            yield Facet("otype", column.name, f"Type in {prefix}", "codes")
+def _counterparts(table: Table) -> Iterator[Facet]:
+    """Facets of counterparts, for each catalogue: how far away, and of which type if it tells."""
+    names = {column.name: column.type for column in table.columns}
+    ends = [name for name in names if name.endswith(_APART)]
+    for prefix in (name.removesuffix(_APART) for name in ends):
+        own = [name for name in names if name.startswith(f"{prefix}_")]
+        for name in own:
+            short = name.removeprefix(f"{prefix}_")
+            if short.lower() in TYPES_OF_COUNTERPARTS and not pa.types.is_floating(names[name]):
+                # That of SIMBAD is what is asked for most.
+                called = "otype" if name == "simbad_otype" else name
+                yield Facet(called, name, f"Type in {prefix}", "codes")
+        yield counterpart_distance(prefix)
+
+
+def counterpart_distance(prefix: str) -> Facet:
+    """The facet of the distance to counterparts in a catalogue, by the prefix of its columns."""
+    label = f"Separation from {prefix}, arcsec"
+    return Facet(f"{prefix}_sep", f"{prefix}{_APART}", label, start=0.01, stop=100, log=True)
 
 
 def _codes(values: pa.ChunkedArray, labels: Sequence[Any]) -> np.ndarray:

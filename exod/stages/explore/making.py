@@ -19,11 +19,22 @@ from exod.catalogue.columns import sources
 from exod.catalogue.rows import source_rows
 from exod.errors import ArchiveError
 from exod.scheduler.plan import Plan
+from exod.schemas import BTI
 from exod.schemas.columns import Table
-from exod.schemas.explorer import COVERAGE, NEAR_PHOTONS, NEIGHBOURS, SIGNIFICANCES
+from exod.schemas.explorer import (
+    COVERAGE,
+    CUTOUTS,
+    FIELDS,
+    NEAR_PHOTONS,
+    NEIGHBOURS,
+    OUTLINES,
+    SEARCHES,
+    SIGNIFICANCES,
+)
 from exod.stages.explore.coverage import coverage_rows
-from exod.stages.explore.cutouts import CUTOUT_ROWS, cutout_rows
+from exod.stages.explore.cutouts import CELL_ROWS, CUTOUT_ROWS, cell_rows, cutout_rows
 from exod.stages.explore.density import DENSITY, DENSITY_ROWS
+from exod.stages.explore.fields import FIELD_ROWS, bad_time_rows, outline_rows, search_rows
 from exod.stages.explore.lightcurves import LIGHT_CURVE_ROWS, light_curve_rows
 from exod.stages.explore.photons import (
     PHOTON_ROWS,
@@ -40,7 +51,7 @@ from exod.stages.explore.writing import DETAIL_ROWS, INDEX_ROWS, Chunks, Product
 NEEDED: Final = ("unique", "features", "flags")
 """The products that it is made of, besides cross-matches."""
 
-_VERSION: Final = 10
+_VERSION: Final = 11
 """Of what its files mean; with another one they are made anew."""
 
 
@@ -124,7 +135,12 @@ def make_explorer(
             coverage = coverage_rows(snapshot)
             rows = to_arrow(COVERAGE, coverage, COVERAGE.name)
             writer.write_plain(COVERAGE, iter([rows]), DETAIL_ROWS)
-            writer.write_plain(*cutout_rows(snapshot), CUTOUT_ROWS)
+            with writer.opened(FIELDS, FIELD_ROWS) as images:
+                writer.write_plain(CUTOUTS, cutout_rows(snapshot, images.write), CUTOUT_ROWS)
+            writer.write_plain(*cell_rows(snapshot), CELL_ROWS)
+            writer.write_plain(OUTLINES, outline_rows(snapshot), FIELD_ROWS)
+            writer.write_plain(BTI, bad_time_rows(snapshot), DETAIL_ROWS)
+            writer.write_plain(SEARCHES, search_rows(archive), DETAIL_ROWS)
             writer.write_plain(PROGRESS, progress_rows(archive), DETAIL_ROWS)
             history = significance_rows(snapshot, earlier)
             rows = to_arrow(SIGNIFICANCES, history, SIGNIFICANCES.name)
@@ -192,6 +208,8 @@ def _made(pointer: Derived, left_out: Mapping[str, str], *, made: bool) -> Explo
 def shown_detections(snapshot: Snapshot, matches: Sequence[str]) -> tuple[Table, Chunks]:
     """All detections with the counterparts of their sources in some catalogues."""
     rows = detections(snapshot)
+    # Where it is on the detector, beside the hot regions there.
+    rows.add_measured("detector", ("X_det", "Y_det"))
     for name in matches:
         rows.add_matches(f"{MATCHES}{name}")
     table = Table("detections", "Regions with their source", tuple(rows.columns.values()), ())

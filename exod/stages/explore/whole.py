@@ -13,7 +13,10 @@ from exod.archive.snapshot import Snapshot
 from exod.errors import without_places
 from exod.schemas.columns import Table
 
-WHOLE: Final = ("observations", "exposures", "runs", "lineage")
+WHOLE: Final = (
+    *("observations", "exposures", "runs", "lineage"),
+    *("rates", "hot_pixels", "hot_regions"),
+)
 """The tables."""
 
 _WORDS: Final = ("filename", "reason", "notes")

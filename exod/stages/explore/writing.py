@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -108,6 +108,10 @@ class ProductWriter:
         with self._file(table.name, table.schema, group_rows) as sink:
             for chunk in chunks:
                 sink.write(chunk)
+
+    def opened(self, table: Table, group_rows: int) -> AbstractContextManager[RowGroups]:
+        """A file for rows in which nothing is missing, which come while others are written."""
+        return self._file(table.name, table.schema, group_rows)
 
     @contextmanager
     def _file(self, name: str, schema: pa.Schema, group_rows: int) -> Iterator[RowGroups]:

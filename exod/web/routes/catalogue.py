@@ -16,6 +16,7 @@ from exod.errors import ConfigError, InputError
 from exod.web import counting
 from exod.web.product import Product
 from exod.web.routes.common import Chosen, ProductNow, versioned_router
+from exod.web.selection import TABLES
 from exod.web.vo.phrasing import in_adql
 
 router = versioned_router("catalogue")
@@ -61,6 +62,15 @@ class Beside(BaseModel):
 
     before: int | None
     after: int | None
+
+
+class BesideChosen(BaseModel):
+    """The keys of the rows before and after one in a choice, and which of how many it is."""
+
+    before: int | str | None
+    after: int | str | None
+    place: int | None
+    total: int
 
 
 class Statement(BaseModel):
@@ -148,6 +158,19 @@ def adql(request: Request, product: ProductNow, chosen: Chosen) -> Statement:
 def besides(number: Annotated[int, Path(ge=0, lt=1 << 63)], product: ProductNow) -> Beside:
     """The numbers of the sources before and after one; null if there is none."""
     return Beside(**counting.besides(product, number))
+
+
+@router.get("/step/{key}")
+def step(
+    key: Annotated[str, Path(max_length=100)], product: ProductNow, chosen: Chosen
+) -> BesideChosen:
+    """What comes before and after a source, by its number, or a detection in a choice of rows."""
+    own: str | int = key
+    if chosen.table == TABLES[0]:
+        if not re.fullmatch(r"\d{1,18}", key, re.ASCII):
+            raise ConfigError(f"{key[:50]!r} is no number of a source.")
+        own = int(key)
+    return BesideChosen(**counting.besides_chosen(product, chosen, own))
 
 
 @router.get(

@@ -10,7 +10,14 @@ from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Res
 from pydantic import BaseModel, ConfigDict, Field
 
 from exod.errors import InputError
-from exod.web.routes.common import FORBIDDEN, PROBLEMS, PlainText, ProductNow, one_of
+from exod.web.routes.common import (
+    FORBIDDEN,
+    PROBLEMS,
+    PlainText,
+    ProductNow,
+    asking_vetter,
+    one_of,
+)
 from exod.web.voting.ballot import Ballot
 from exod.web.voting.people import LONGEST_NAME, checked_name
 from exod.web.voting.queues import Queue, queue
@@ -81,6 +88,39 @@ class Vote(BaseModel):
     view: PlainText = Field("", max_length=2_000)
     supersedes: str = Field("", pattern=r"^[0-9a-f-]{0,40}$")
     seconds: float | None = Field(None, ge=0, lt=1e7, allow_inf_nan=False)
+
+
+class VerdictRow(BaseModel):
+    """What vetters think of a source; the votes by label are hidden until one has voted."""
+
+    region_num: int
+    n_votes: int
+    verdict: str
+    votes: dict[str, int] | None
+
+
+class VerdictAnswer(BaseModel):
+    """Verdicts on sources, and how many there are in all."""
+
+    total: int
+    rows: list[VerdictRow]
+
+
+@router.get("")
+def verdicts(
+    request: Request,
+    source: Annotated[int | None, Query(ge=0, lt=1 << 63)] = None,
+    limit: Annotated[int, Query(ge=0, le=LONGEST_QUEUE)] = 1_000,
+    offset: Annotated[int, Query(ge=0, lt=1 << 63)] = 0,
+) -> VerdictAnswer:
+    """What vetters think of sources with votes, or of one source; no names, for every reader.
+
+    Who is logged in, or named by ``vetter``, sees verdicts after the own vote only.
+    """
+    ballot: Ballot = request.app.state.ballot
+    found = ballot.verdicts(asking_vetter(request), source)
+    shown = [VerdictRow(**row) for row in found[offset : offset + limit]]
+    return VerdictAnswer(total=len(found), rows=shown)
 
 
 @router.get("/state")

@@ -196,7 +196,12 @@ def answer(product: Product, asked: AskedQuery, path: Path, ended: Ending | None
     # One row more tells whether there are more.
     statement = translated(asked.text, tables, own, asked.rows + 1)
     ended = ended or Ending()
-    with product.connected(plain=True) as connection, _bounded(), ended.of(connection):
+    named = [name for name in statement.tables if name in tables]
+    with (
+        product.connected(named, plain=True) as connection,
+        _bounded(),
+        ended.of(connection),
+    ):
         for name in set(statement.tables) - set(tables):
             connection.register(name, own[name.removeprefix("TAP_SCHEMA.")][1])
         remedy = "ask for less, with TOP or a narrower condition"

@@ -105,7 +105,7 @@ def found_around(product: Product, asked: ConeQuery) -> Iterator[Iterator[str]]:
         *("ORDER BY", apart, f", region_num LIMIT {rows}"),
     )
     with (
-        product.connected(plain=True) as connection,
+        product.connected(["sources"], plain=True) as connection,
         patient(connection, PATIENCE_SECONDS, "ask for a smaller circle") as patience,
         answered(connection, patience, " ".join(words)) as found,
     ):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 import pyarrow as pa
 
+from exod.errors import ArchiveError
 from exod.schemas.columns import Column, Table
 from exod.tablefiles.votable import datatype
 from exod.web.product import Product
@@ -19,7 +21,7 @@ PRINCIPAL: Final = frozenset(
 
 
 def shown_tables(product: Product) -> dict[str, Table]:
-    """The tables that may be asked, by name: no lists, no pictures."""
+    """The tables that may be asked and can be read, by name: no lists, no pictures."""
     return {
         name: Table(name, table.description, kept, table.sort_by)
         for name, table, kept in _shown(product)
@@ -29,9 +31,11 @@ def shown_tables(product: Product) -> dict[str, Table]:
 def _shown(product: Product) -> Iterator[tuple[str, Table, tuple[Column, ...]]]:
     for file in product.files.values():
         if not file.table.endswith("_index"):
-            table = product.table(file.table)
-            kept = tuple(column for column in table.columns if _is_plain(column.type))
-            yield file.table, table, kept
+            # One that is damaged keeps nobody from the others.
+            with suppress(ArchiveError):
+                table = product.table(file.table)
+                kept = tuple(column for column in table.columns if _is_plain(column.type))
+                yield file.table, table, kept
 
 
 def _is_plain(kind: pa.DataType) -> bool:

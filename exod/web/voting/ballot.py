@@ -15,14 +15,17 @@ import pyarrow.parquet as pq
 
 from exod.archive import Archive
 from exod.archive.votes import VoteLog
-from exod.errors import ArchiveError, InputError
+from exod.errors import ArchiveError, ConfigError, InputError
 from exod.schemas.votes import LABELS
 from exod.stages.derive.verdicts import Judged, export_verdicts, lineage_of
 from exod.vetting.agreement import confusion
-from exod.vetting.verdicts import CONFLICT, CastVote, VoteTally
+from exod.vetting.verdicts import CONFLICT, OPEN, CastVote, VoteTally
 from exod.web.product import Product
 
 _SHOWN: Final = ("vetter", "label", "classes", "score", "note", "event", "time")
+
+HIDDEN: Final = "hidden until you vote"
+"""The verdict on a source, to a vetter who has not voted on it."""
 
 COPIED_AT_ONCE: Final = 1_000
 """When more events than this were read from files of their own, they are copied to one file."""
@@ -103,6 +106,8 @@ class Ballot:
 
         Raises
         ------
+        ConfigError
+            If its answer is known, and was told to the vetter: such a vote stays as it is.
         InputError
             If the pages have no such source.
         ArchiveError
@@ -110,7 +115,41 @@ class Ballot:
         """
         detid = self._best_detection(product, number)
         seen = {"detid": detid, "unique_version": product.meta["products"]["unique"]}
-        return self._log.add(vetter, region_num=number, label=label, **seen, **more)
+        if number not in self.controls:
+            return self._log.add(vetter, region_num=number, label=label, **seen, **more)
+        with self._lock:
+            own = self.tally().votes_on(number)
+            if any(vote.vetter == vetter and not vote.is_stale for vote in own):
+                raise ConfigError(
+                    f"The answer for source {number} was shown after your vote, which stays as it "
+                    f"is; go on to another source."
+                )
+            return self._log.add(vetter, region_num=number, label=label, **seen, **more)
+
+    def verdicts(self, vetter: str = "", number: int | None = None) -> list[dict[str, Any]]:
+        """What vetters think of the sources that have votes, without names, by number.
+
+        Parameters
+        ----------
+        vetter : str
+            Who asks: verdicts on sources without an own vote are `HIDDEN`; empty for a reader.
+        number : int, optional
+            Of this source only.
+        """
+        with self._lock:
+            tally = self.tally()
+            own = {vote.source for vote in tally.votes_of(vetter) if not vote.is_stale}
+            numbers = sorted(tally.decided) if number is None else [number]
+            found = []
+            for one in numbers:
+                n_votes, verdict = tally.decided.get(one, (0, OPEN))
+                hidden = bool(vetter) and one not in own
+                labels = [vote.label for vote in tally.votes_on(one) if not vote.is_stale]
+                counts = {label: labels.count(label) for label in LABELS}
+                shown = HIDDEN if hidden and verdict in LABELS else verdict
+                row = {"region_num": one, "n_votes": n_votes, "verdict": shown}
+                found.append({**row, "votes": None if hidden else counts})
+        return found
 
     def _best_detection(self, product: Product, number: int) -> str:
         with self._lock:

@@ -6,8 +6,8 @@ rows with votes the code of each facet, and what all other rows have.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import duckdb
@@ -16,16 +16,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from exod.archive import Archive
-from exod.errors import ConfigError
+from exod.errors import ArchiveError, ConfigError
 from exod.schemas.facets import BINS, MISSING, Facet
 from exod.schemas.votes import LABELS
 from exod.vetting.verdicts import CONFLICT, OPEN, VoteTally
 from exod.web.product import KEPT_INDEX, Product
 from exod.web.selection import TABLES
-from exod.web.voting.ballot import Ballot
-
-HIDDEN: Final = "hidden until you vote"
-"""The verdict on a source, to a vetter who has not voted on it."""
+from exod.web.voting.ballot import HIDDEN, Ballot
 
 _VERDICTS: Final = (*LABELS, CONFLICT, OPEN, HIDDEN)
 
@@ -117,11 +114,13 @@ class VoteFacets:
         return self._places[key]
 
     def answer(self, product: Product, vetter: str = "") -> dict[str, Any]:
-        """The same of both tables, as JSON has it."""
-        return {
-            table: {name: v.tolist() for name, v in self.of_table(product, table, vetter).items()}
-            for table in TABLES
-        }
+        """The same of both tables, as JSON has it; a table that is damaged is left out."""
+        found = {}
+        for table in TABLES:
+            with suppress(ArchiveError):
+                rows = self.of_table(product, table, vetter)
+                found[table] = {name: values.tolist() for name, values in rows.items()}
+        return found
 
 
 def _codes(tally: VoteTally, vetter: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -190,20 +189,23 @@ class VotedProduct(Product):
         return self._plain.density
 
     @contextmanager
-    def counting(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """As of the product; the indexes have the facets of votes."""
-        with self._plain.counting() as connection:
-            for table in TABLES:
-                self._add(connection, table, KEPT_INDEX.format(table))
+    def counting(self, table: str) -> Iterator[duckdb.DuckDBPyConnection]:
+        """As of the product; the index has the facets of votes."""
+        with self._plain.counting(table) as connection:
+            self._add(connection, table, KEPT_INDEX.format(table))
             yield connection
 
     @contextmanager
-    def connected(self, *, plain: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    def connected(
+        self, tables: Iterable[str], *, plain: bool = False
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
         """As of the product; the indexes have the facets of votes."""
-        with self._plain.connected(plain=plain) as connection:
+        tables = [*tables]
+        with self._plain.connected(tables, plain=plain) as connection:
             for table in () if plain else TABLES:
-                connection.execute(f"ALTER VIEW {table}_index RENAME TO {table}_unvoted")
-                self._add(connection, table, f"{table}_unvoted")
+                if f"{table}_index" in tables:
+                    connection.execute(f"ALTER VIEW {table}_index RENAME TO {table}_unvoted")
+                    self._add(connection, table, f"{table}_unvoted")
             yield connection
 
     def _add(self, connection: duckdb.DuckDBPyConnection, table: str, index: str) -> None:

@@ -32,7 +32,8 @@ OPERATIONS = {
         "get runs",
     ),
     *("get runs/events", "get vetting/state", "get vetting/queue", "get vetting/agreement"),
-    *("get vetting/export.{ending}", "get votes", "post vetting", "post samp"),
+    *("get vetting/export.{ending}", "get votes", "get vetting", "post vetting", "post samp"),
+    "get step/{key}",
 }
 FACTS = {"number": "region_num", "detid": "detid", "obsid": "obsid", "runid": "runid"}
 
@@ -77,6 +78,7 @@ def test_answers_are_as_they_are_described(described, frames, hub_gone: None) ->
     one = frames["detections"].iloc[3]
     known = {name: one[column] for name, column in FACTS.items()}
     known["number"] = int(known["number"])
+    known["key"] = str(known["number"])
     for found in described.get_all_operations():
         operation = found.ok()
         if operation.path == ENDLESS:

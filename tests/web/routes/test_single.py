@@ -119,7 +119,7 @@ def test_a_picture_has_north_up_and_shows_what_is_outside(side: int, values: lis
 
 def test_finders_are_pictures(client: TestClient, read: Read) -> None:
     number = read("sources")[0]["region_num"]
-    (drawn,) = where(read("cutouts"), region_num=number)
+    (drawn,) = where(read("cutouts"), detid=read("sources")[0]["best_detid"])
     answer = client.get(f"/api/v1/cutouts/{number}.png")
     assert answer.headers["content-type"] == "image/png"
     assert answer.content == single.picture(np.array(drawn["n"], np.int32))

@@ -67,7 +67,7 @@ def client(archive):
 
 @pytest.fixture(scope="module")
 def sources(product):
-    with product.connected() as connection:
+    with product.connected(["sources"]) as connection:
         return connection.execute(
             "SELECT region_num, ra_deg, dec_deg, srcid FROM sources ORDER BY region_num"
         ).df()
@@ -112,7 +112,7 @@ def test_missing_values_and_signs_come_through(tap, product):
     names = "first_seen, gaia_name, gaia_source_id, gaia_variable"
     words = f"SELECT {names}, '<&>\"' AS mark FROM sources ORDER BY region_num"
     rows = tap.run_sync(words).to_table()
-    with product.connected(plain=True) as connection:
+    with product.connected(["sources", "detections"], plain=True) as connection:
         there = connection.execute(f"SELECT {names} FROM sources ORDER BY region_num").fetchall()
     assert set(rows["mark"]) == {'<&>"'}
     assert {row[0] is None for row in there} == {row[2] is None for row in there} == {True, False}

@@ -46,7 +46,7 @@ def client(archive):
 
 @pytest.fixture(scope="module")
 def sources(archive):
-    with Product(archive).connected() as connection:
+    with Product(archive).connected(["sources"]) as connection:
         return connection.execute("SELECT srcid, ra_deg, dec_deg FROM sources").df()
 
 
