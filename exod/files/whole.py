@@ -136,6 +136,31 @@ def whole_folder(
         raise error(_sentence(path, cause, remedy)) from cause
 
 
+def check_place(path: Path, *, error: type[ExodError] = ExodError, remedy: str = "") -> None:
+    """Find out whether something can be written, before it is made with much work.
+
+    Nothing is left behind; folders that are missing are not made.
+
+    Parameters
+    ----------
+    path : Path
+        The file or folder.
+    error, remedy : type, str
+        As of `whole_file`.
+
+    Raises
+    ------
+    ExodError
+        If the folder it will be in, or the nearest one above that is there, takes no new names.
+    """
+    try:
+        nearest = next(folder for folder in path.absolute().parents if folder.exists())
+        with scratch_file(nearest / path.name) as temporary:
+            temporary.touch()
+    except OSError as cause:
+        raise error(_sentence(path, cause, remedy)) from cause
+
+
 @contextmanager
 def scratch_file(path: Path) -> Iterator[Path]:
     """Give a temporary name beside `path`; what has it after the block is removed."""

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from exod.archive.parquet import to_pandas, writer
 from exod.errors import ConfigError
-from exod.files.whole import scratch_file, whole_file
+from exod.files.whole import check_place, scratch_file, whole_file
 from exod.schemas.columns import Column, Table
 from exod.tablefiles import votable
 from exod.tablefiles.csvtext import csv_text
@@ -36,6 +36,8 @@ def check_target(path: Path, *, overwrite: bool) -> None:
     ------
     ConfigError
         If its name ends unlike any format, or it exists and is not to be overwritten.
+    ExodError
+        If it cannot be written there.
     """
     if path.suffix.lower() not in _WRITERS:
         raise ConfigError(f"{path} ends in no known format; use {', '.join(_WRITERS)}.")
@@ -43,6 +45,7 @@ def check_target(path: Path, *, overwrite: bool) -> None:
         raise ConfigError(f"{path} is a folder; give the name of a file.")
     if path.exists() and not overwrite:
         raise ConfigError(f"{path} exists; give another name, or --overwrite.")
+    check_place(path)
 
 
 def write_table(

@@ -11,7 +11,7 @@ from typing import IO, Any, Final
 
 from exod.archive.store import Store
 from exod.errors import ConfigError
-from exod.files.whole import whole_folder
+from exod.files.whole import check_place, whole_folder
 from exod.web.pages import STATIC, shell
 from exod.web.product import Product
 from exod.web.security import policy
@@ -125,8 +125,11 @@ def check_target(target: Path, store: Store, *, replace: bool) -> None:
         If it is something else than a site or an empty folder, or a site that is to stay.
     ArchiveError
         If it is in the archive.
+    ExodError
+        If it cannot be written there.
     """
     store.check_outside(target)
+    check_place(target)
     if not target.exists() or (target.is_dir() and not any(target.iterdir())):
         return
     if not _is_site(target):

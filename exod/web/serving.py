@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import Event, Thread
+from typing import Final
 
 import uvicorn
 
@@ -15,8 +17,7 @@ from exod.web.security import Guard
 
 def serve(
     guard: Guard,
-    host: str = "127.0.0.1",
-    port: int = 8765,
+    listening: socket.socket,
     on_ready: Callable[[str], None] = lambda _address: None,
 ) -> None:
     """Serve until it is interrupted.
@@ -25,22 +26,16 @@ def serve(
     ----------
     guard : Guard
         The application.
-    host, port : str, int
-        Where; with port 0 a free one is taken.
+    listening : socket
+        Where, see `bound`.
     on_ready : callable
         Is told the address as soon as it answers.
-
-    Raises
-    ------
-    ConfigError
-        If the port is taken, or may not be used.
     """
-    with bound(host, port) as listening:
-        own_host, own_port = listening.getsockname()[:2]
-        server = _Server(_config(guard), guard, lambda: on_ready(address(own_host, own_port)))
-        # It has ended in order then, and raises the interruption that it heard once more.
-        with suppress(KeyboardInterrupt):
-            server.run(sockets=[listening])
+    host, port = listening.getsockname()[:2]
+    server = _Server(_config(guard), guard, lambda: on_ready(address(host, port)))
+    # It has ended in order then, and raises the interruption that it heard once more.
+    with suppress(KeyboardInterrupt):
+        server.run(sockets=[listening])
 
 
 @contextmanager
@@ -98,8 +93,15 @@ def address(host: str, port: int) -> str:
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
 
+_WHY: Final = {
+    errno.EADDRINUSE: "another program has it",
+    errno.EACCES: "only the administrator may take it",
+    errno.EADDRNOTAVAIL: "this machine has no such address",
+}
+
+
 def bound(host: str, port: int) -> socket.socket:
-    """A socket that listens.
+    """A socket that listens; with port 0 at a free one.
 
     Raises
     ------
@@ -110,7 +112,9 @@ def bound(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family)
     except (OSError, OverflowError) as error:
+        number = error.errno if isinstance(error, OSError) else None
+        why = _WHY.get(number or 0) or getattr(error, "strerror", None) or str(error)
         raise ConfigError(
-            f"The server cannot listen at {host}, port {port} ({error}); give another --port, or "
+            f"The server cannot listen at {host}, port {port}: {why}; give another --port, or "
             f"--port 0 for a free one."
         ) from error

@@ -18,14 +18,18 @@ from helpers.query_archives import add_products
 from helpers.survey_archives import make_survey
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from exod.archive import Archive, open_archive
 from exod.archive.derived import EXPLORER
 from exod.errors import ArchiveError
 from exod.schemas.columns import Column, Table
 from exod.schemas.facets import FACETS, MISSING
+from exod.stages.explore.fields import outline
+from exod.stages.explore.index import IndexTable, labels_of
 from exod.stages.explore.making import make_explorer
 from exod.stages.explore.writing import RowGroups, without_nan
+from exod.web.product import Product
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +81,62 @@ def test_an_archive_without_detections_has_pages_of_nothing(tmp_path: Path) -> N
     for table in ("sources", "sources_index", "detections", "lightcurves"):
         assert read(archive, table).num_rows == 0
     assert read(archive, "observations").num_rows == 1
+    # A site has no density of nothing.
+    assert Product(archive).density == {}
+
+
+def test_all_that_is_missing_is_said_at_once(tmp_path: Path) -> None:
+    archive = make_survey(tmp_path / "empty", n_observations=1, n_sources=0)
+    with pytest.raises(ArchiveError, match=r"cluster .*, then `exod features .*, then `exod flags"):
+        make_explorer(archive)
+
+
+@given(arrays(bool, st.tuples(st.integers(0, 6), st.integers(0, 6))))
+def test_outlines_are_between_what_is_covered_and_what_is_not(mask: np.ndarray) -> None:
+    lines = outline(mask)
+    upright = lines[lines[:, 0] == lines[:, 2]]
+    flat = lines[lines[:, 1] == lines[:, 3]]
+    assert len(upright) + len(flat) == len(lines)
+    for row, column in np.ndindex(mask.shape):
+        # A way out of the field crosses an odd number of lines, along either axis.
+        right = (upright[:, 0] > column) & (upright[:, 1] <= row) & (row < upright[:, 3])
+        up = (flat[:, 1] > row) & (flat[:, 0] <= column) & (column < flat[:, 2])
+        assert (right.sum() % 2 == 1) == (up.sum() % 2 == 1) == mask[row, column]
+
+
+def test_fields_and_cutouts_are_those_of_the_images(made: Archive) -> None:
+    runs = made.runs.compute(scheduler="sync").set_index("runid")
+    images = made.images.compute(scheduler="sync").set_index("runid")["n"]
+    fields = read(made, "fields").to_pylist()
+    assert [field["obsid"] for field in fields] == sorted(set(runs["obsid"]))
+    for field in fields:
+        np.testing.assert_array_equal(field["n"], images[field["runid"]])
+    regions = made.regions.compute(scheduler="sync").set_index("detid")
+    best = set(made.unique.compute(scheduler="sync")["best_detid"])
+    cutouts = read(made, "cutouts").to_pylist()
+    assert {row["detid"] for row in cutouts} == set(regions.index)
+    for row in cutouts:
+        region = regions.loc[row["detid"]]
+        run = runs.loc[region["runid"]]
+        side = 41 if row["detid"] in best else 17
+        assert (len(row["n"]), row["y"]) == (side**2, region["y_centroid"])
+        image = np.reshape(images[region["runid"]], (run["y_hi"] - run["y_lo"], -1))
+        middle = image[row["y"] - run["y_lo"], row["x"] - run["x_lo"]]
+        assert row["n"][side**2 // 2] == middle
+
+
+def test_counterparts_have_facets() -> None:
+    names = {"simbad_sep_arcsec": pa.float64(), "simbad_otype": pa.string()}
+    names |= {"glade_sep_arcsec": pa.float64(), "glade_Type": pa.string(), "kind": pa.string()}
+    columns = [Column(name, kind, "", "", nullable=True) for name, kind in names.items()]
+    rows = pa.table(
+        [[0.5, None], ["Fl*", None], [3.0, 200.0], ["G", "Q"], ["peak", "peak"]], [*names]
+    )
+    table = Table("sources", "", tuple(columns), ())
+    labels = labels_of(table, iter([rows]))
+    assert labels == {"otype": ["Fl*"], "glade_Type": ["G", "Q"], "kind": ["peak"]}
+    facets = [facet.name for facet, _ in IndexTable.of(table, labels).facets]
+    assert sorted(facets) == ["glade_Type", "glade_sep", "kind", "latitude", "otype", "simbad_sep"]
 
 
 def test_rows_are_those_of_the_archive_and_the_index_is_in_their_order(made: Archive) -> None:

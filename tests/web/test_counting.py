@@ -49,6 +49,27 @@ def test_plots_leave_out_what_lacks_either_value(
     np.testing.assert_array_equal(counts, expected)
 
 
+@few
+@given(data=st.data(), table=st.sampled_from(TABLES))
+def test_steps_go_through_what_is_chosen_in_its_order(
+    product: Product, frames: dict[str, pd.DataFrame], table: str, data: st.DataObject
+) -> None:
+    about = product.about(table)
+    state = data.draw(states(about)) | {"sort": "-duration" if table == "detections" else "ra_deg"}
+    choice = selection(about, table, state)
+    key = about["key"]
+    every = [row[key] for row in counting.rows(product, choice, [key], 10_000)]
+    for place, own in list(enumerate(every))[:3]:
+        assert counting.besides_chosen(product, choice, own) == {
+            "before": every[place - 1] if place else None,
+            "after": every[place + 1] if place + 1 < len(every) else None,
+            "place": place + 1,
+            "total": len(every),
+        }
+    nobody = counting.besides_chosen(product, choice, -1 if table == "sources" else "nobody")
+    assert nobody == {"before": None, "after": None, "place": None, "total": len(every)}
+
+
 @pytest.mark.parametrize("sort", ["duration", "-duration", ""])
 def test_rows_come_in_their_order_and_missing_values_last(
     product: Product, frames: dict[str, pd.DataFrame], sort: str

@@ -81,6 +81,37 @@ def test_a_damaged_file_is_a_sentence_and_never_rows(copied: Archive) -> None:
         assert (answer.status_code, "cannot be read" in answer.text) == (503, True)
 
 
+def test_only_what_needs_a_damaged_file_fails(copied: Archive) -> None:
+    product = Product(copied)
+    first = product.meta["tables"]["sources"]
+    number = _numbers(product)[0]["region_num"]
+    assert first["rows"]
+    for name in ("detections.parquet", "lightcurves.parquet", "coverage.parquet"):
+        stored(product, name).write_bytes(b"PAR1 and no more")
+    fine = ("rows", "facets", "sky", "hist2d", "votes", "lineage", f"similar/{number}", "step/1")
+    fine += (f"cutouts/{number}.png", "export.csv", "where/cells.parquet?key=detid&value=x")
+    broken = (
+        "rows?table=detections",
+        f"sources/{number}",
+        "where/coverage.parquet?key=obsid&value=1",
+    )
+    tap = "/vo/tap/sync?LANG=ADQL&FORMAT=csv&QUERY=SELECT+count(*)+AS+n+FROM+"
+    with TestClient(make_app(copied), base_url="http://localhost") as client:
+        for name in fine:
+            assert client.get(f"/api/v1/{name}").status_code == 200, name
+        for name in broken:
+            answer = client.get(f"/api/v1/{name}")
+            assert (answer.status_code, "exod verify" in answer.text) == (503, True), name
+        assert client.get(f"{tap}exod.sources").text.split() == ["n", str(first["rows"])]
+        assert client.get("/vo/scs?RA=10&DEC=-30&SR=1").status_code == 200
+    again = make_explorer(copied)
+    assert again.made
+    assert sorted(fault.split("-all")[0].rsplit("/")[-1] for fault in again.damaged) == (
+        ["coverage", "detections", "lightcurves"]
+    )
+    assert not make_explorer(copied).damaged
+
+
 def test_without_the_product_the_sentence_names_the_command(copied: Archive) -> None:
     shutil.rmtree(Path(copied.root, EXPLORER))
     with pytest.raises(ArchiveError, match="run `exod explore"):

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from exod.archive import Archive
-from exod.errors import ArchiveError, ConfigError
+from exod.errors import ArchiveError, ConfigError, ExodError
 from exod.web.product import Product
-from exod.web.publishing import MANIFEST, publish
+from exod.web.publishing import MANIFEST, check_target, publish
 
 
 def test_every_file_is_in_the_manifest_with_its_size_and_checksum(
@@ -54,6 +54,8 @@ def test_what_is_no_site_is_never_replaced(product: Product, tmp_path: Path) -> 
     assert (own / "thesis.txt").read_text() == "mine"
     file = tmp_path / "file"
     file.write_text("mine")
+    with pytest.raises(ExodError, match="cannot be written"):
+        check_target(file / "site", product.store, replace=False)
     with pytest.raises(ConfigError, match="no published site"):
         publish(product, file, replace=True)
 

@@ -16,13 +16,15 @@ from exod.web.serving import bound
 
 
 def test_a_port_that_is_taken_is_a_sentence(
-    command: Callable[..., tuple[int, str, str]], explored: Archive
+    command: Callable[..., tuple[int, str, str]], explored: Archive, monkeypatch
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
+        # It is said before anything is prepared.
+        monkeypatch.setattr("exod.stages.explore.making.make_explorer", None)
         code, _, said = command("explore", explored.root, "--port", port)
     assert code == 2
-    assert "--port 0" in said
+    assert f"port {port}: another program has it; give another --port" in " ".join(said.split())
 
 
 @pytest.mark.parametrize("host", ["no such host", "192.0.2.1"])

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+import pandas as pd
+
 from exod.archive import Archive, open_archive
-from exod.archive.derived import EXPLORER, Derived, derived_products
+from exod.archive.derived import EXPLORER, Derived
 from exod.archive.increments import deriving
 from exod.archive.parquet import to_arrow
-from exod.archive.products import command_of, require_columns
 from exod.archive.questions.detections import detections
 from exod.archive.snapshot import MATCHES, Snapshot
 from exod.catalogue.columns import sources
@@ -45,11 +46,9 @@ from exod.stages.explore.photons import (
 from exod.stages.explore.runs import PROGRESS, progress_rows
 from exod.stages.explore.significances import significance_rows
 from exod.stages.explore.similar import NEIGHBOUR_ROWS, SimilarCurves
+from exod.stages.explore.standing import damaged_files, parts_of
 from exod.stages.explore.whole import WHOLE, whole_rows
 from exod.stages.explore.writing import DETAIL_ROWS, INDEX_ROWS, Chunks, ProductWriter, Told
-
-NEEDED: Final = ("unique", "features", "flags")
-"""The products that it is made of, besides cross-matches."""
 
 _VERSION: Final = 11
 """Of what its files mean; with another one they are made anew."""
@@ -69,6 +68,8 @@ class ExplorerMade:
         Rows.
     left_out : dict of str to str
         Observations whose photons it does not have, with the reason where it is known.
+    damaged : tuple of str
+        Files of the earlier version that were gone or damaged, for which it was made anew.
     """
 
     version: str
@@ -77,6 +78,7 @@ class ExplorerMade:
     n_sources: int
     n_photons: int = 0
     left_out: Mapping[str, str] = field(default_factory=dict)
+    damaged: tuple[str, ...] = ()
 
 
 def make_explorer(
@@ -113,6 +115,9 @@ def make_explorer(
     archive = open_archive(archive)
     parts = parts_of(archive)
     earlier = archive.derived(EXPLORER)
+    on_step("Looking at the files of the pages")
+    damaged = () if force else tuple(damaged_files(archive))
+    force = force or bool(damaged)
     attempts = {entry.obsid: entry.attempt for entry in archive.entries()}
     kept = PhotonsKept.of(None if force else earlier, photons, attempts, parts["unique"])
     parameters = {"version": _VERSION, "parts": parts, "photons": kept.place}
@@ -125,28 +130,7 @@ def make_explorer(
         new.parameters, new.attempts = parameters, attempts
         with tempfile.TemporaryDirectory(prefix="exod-explorer-") as folder:
             writer = ProductWriter(archive.store, new, Path(folder), on_step)
-            writer.write(*shown_detections(snapshot, matches), "detid")
-            density = writer.write(*shown_sources(snapshot, matches), "region_num")
-            writer.write_exact(DENSITY, density.rows(), DENSITY_ROWS)
-            table, curves = light_curve_rows(snapshot)
-            similar = SimilarCurves(snapshot)
-            writer.write_plain(table, similar.watched(curves), LIGHT_CURVE_ROWS)
-            writer.write_exact(NEIGHBOURS, similar.rows(), NEIGHBOUR_ROWS)
-            coverage = coverage_rows(snapshot)
-            rows = to_arrow(COVERAGE, coverage, COVERAGE.name)
-            writer.write_plain(COVERAGE, iter([rows]), DETAIL_ROWS)
-            with writer.opened(FIELDS, FIELD_ROWS) as images:
-                writer.write_plain(CUTOUTS, cutout_rows(snapshot, images.write), CUTOUT_ROWS)
-            writer.write_plain(*cell_rows(snapshot), CELL_ROWS)
-            writer.write_plain(OUTLINES, outline_rows(snapshot), FIELD_ROWS)
-            writer.write_plain(BTI, bad_time_rows(snapshot), DETAIL_ROWS)
-            writer.write_plain(SEARCHES, search_rows(archive), DETAIL_ROWS)
-            writer.write_plain(PROGRESS, progress_rows(archive), DETAIL_ROWS)
-            history = significance_rows(snapshot, earlier)
-            rows = to_arrow(SIGNIFICANCES, history, SIGNIFICANCES.name)
-            writer.write_plain(SIGNIFICANCES, iter([rows]), INDEX_ROWS)
-            for name in WHOLE:
-                writer.write_plain(*whole_rows(snapshot, name), DETAIL_ROWS)
+            coverage = _write_tables(writer, archive, snapshot, matches, earlier)
             if kept.is_complete:
                 new.files += kept.files
             else:
@@ -165,32 +149,40 @@ def make_explorer(
     made = archive.derived(EXPLORER)
     if made is None:
         raise ArchiveError(f"The product {EXPLORER} of {archive.root} was removed meanwhile.")
-    return _made(made, kept.left_out, made=True)
+    return replace(_made(made, kept.left_out, made=True), damaged=damaged)
 
 
-def parts_of(archive: Archive) -> dict[str, str]:
-    """The versions of the products that the explorer shows.
-
-    Raises
-    ------
-    ArchiveError
-        If one that it needs was not made yet.
-    """
-    wanted = [
-        *NEEDED,
-        *(name for name in derived_products(archive.store) if name.startswith("xmatch-")),
-    ]
-    found = {}
-    for name in wanted:
-        pointer = archive.derived(name)
-        if pointer is None:
-            raise ArchiveError(
-                f"The archive {archive.root} has no {name} yet, which its pages show; run "
-                f"`exod {command_of(name)} {archive.root}`."
-            )
-        require_columns(archive.store, pointer)
-        found[name] = pointer.version
-    return found
+def _write_tables(
+    writer: ProductWriter,
+    archive: Archive,
+    snapshot: Snapshot,
+    matches: Sequence[str],
+    earlier: Derived | None,
+) -> pd.DataFrame:
+    """Write all but photons; what covered each source."""
+    writer.write(*shown_detections(snapshot, matches), "detid")
+    density = writer.write(*shown_sources(snapshot, matches), "region_num")
+    writer.write_exact(DENSITY, density.rows(), DENSITY_ROWS)
+    table, curves = light_curve_rows(snapshot)
+    similar = SimilarCurves(snapshot)
+    writer.write_plain(table, similar.watched(curves), LIGHT_CURVE_ROWS)
+    writer.write_exact(NEIGHBOURS, similar.rows(), NEIGHBOUR_ROWS)
+    coverage = coverage_rows(snapshot)
+    rows = to_arrow(COVERAGE, coverage, COVERAGE.name)
+    writer.write_plain(COVERAGE, iter([rows]), DETAIL_ROWS)
+    with writer.opened(FIELDS, FIELD_ROWS) as images:
+        writer.write_plain(CUTOUTS, cutout_rows(snapshot, images.write), CUTOUT_ROWS)
+    writer.write_plain(*cell_rows(snapshot), CELL_ROWS)
+    writer.write_plain(OUTLINES, outline_rows(snapshot), FIELD_ROWS)
+    writer.write_plain(BTI, bad_time_rows(snapshot), DETAIL_ROWS)
+    writer.write_plain(SEARCHES, search_rows(archive), DETAIL_ROWS)
+    writer.write_plain(PROGRESS, progress_rows(archive), DETAIL_ROWS)
+    history = significance_rows(snapshot, earlier)
+    rows = to_arrow(SIGNIFICANCES, history, SIGNIFICANCES.name)
+    writer.write_plain(SIGNIFICANCES, iter([rows]), INDEX_ROWS)
+    for name in WHOLE:
+        writer.write_plain(*whole_rows(snapshot, name), DETAIL_ROWS)
+    return coverage
 
 
 def _made(pointer: Derived, left_out: Mapping[str, str], *, made: bool) -> ExplorerMade:

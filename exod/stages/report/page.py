@@ -8,7 +8,7 @@ from typing import Final
 
 from exod.archive import Archive, open_archive
 from exod.errors import ArchiveError
-from exod.files.whole import write_whole
+from exod.files.whole import check_place, write_whole
 from exod.plots.drawing import DEFAULT, Drawing
 from exod.plots.statistics import report_pictures
 from exod.report.numbers import Numbers
@@ -61,6 +61,7 @@ def write_report(
         If a table that is given cannot be read or lacks a column.
     """
     archive = open_archive(archive)
+    check_place(Path(path), error=ArchiveError)
     tables = {name: Path(path) for name, path in (("extras", extras), ("xmm", xmm)) if path}
     numbers = gather(archive, top=top, light_curves=light_curves, **tables)
     with drawing.applied():

@@ -1,4 +1,4 @@
-"""What the search keeps of an observation, which published sites do not have."""
+"""What the search keeps of an observation, as it is now; sites of files have some of it."""
 
 from __future__ import annotations
 
@@ -96,8 +96,9 @@ def image_of(archive: Archive, obsid: str, runid: str) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``rows`` and ``columns`` of the image, its ``counts`` in order of y, then x, and ``regions``
-        with their boxes in cells of the image: y_lo <= y < y_hi.
+        ``rows`` and ``columns`` of the image, ``y_lo`` and ``x_lo`` of its corner in the full grid,
+        its ``counts`` in order of y, then x, and ``regions`` with their boxes in cells of the
+        image: y_lo <= y < y_hi.
 
     Raises
     ------
@@ -118,6 +119,8 @@ def image_of(archive: Archive, obsid: str, runid: str) -> dict[str, Any]:
     counts = np.asarray(own["images"]["n"].iloc[0])
     return {
         "runid": runid,
+        "y_lo": int(run["y_lo"]),
+        "x_lo": int(run["x_lo"]),
         "rows": int(run["y_hi"] - run["y_lo"]),
         "columns": int(run["x_hi"] - run["x_lo"]),
         "size_arcsec": float(run["size_arcsec"]),

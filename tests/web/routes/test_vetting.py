@@ -101,6 +101,25 @@ def test_nobody_sees_the_votes_of_others_before_the_own(voters):
     }
 
 
+def test_verdicts_are_told_without_names(voters):
+    voters.vote("Ada", 1, "real")
+    voters.vote("Bo", 1, "real")
+    counts = {"real": 2, "artefact": 0, "interesting": 0, "unsure": 0}
+    row = {"region_num": 1, "n_votes": 2, "verdict": "real", "votes": counts}
+    guard = make_app(voters.archive, WebSettings(public=True))
+    with TestClient(guard, base_url=f"http://{HOST}") as public:
+        for client in (public, voters.client):
+            assert client.get("/api/v1/vetting").json() == {"total": 1, "rows": [row]}
+        assert public.get("/api/v1/vetting/state?vetter=Ada").status_code == 403
+    (nobody,) = voters.client.get("/api/v1/vetting?source=2").json()["rows"]
+    assert (nobody["n_votes"], nobody["verdict"]) == (0, "open")
+    (blind,) = voters.client.get("/api/v1/vetting?vetter=Cy&source=1").json()["rows"]
+    assert blind == {**row, "verdict": "hidden until you vote", "votes": None}
+    (own,) = voters.client.get("/api/v1/vetting?vetter=Ada").json()["rows"]
+    assert own == row
+    assert voters.client.get("/api/v1/vetting?limit=0").json() == {"total": 1, "rows": []}
+
+
 def test_queues(voters):
     every = voters.queue("Ada")
     assert sorted(every) == sorted(voters.archive.unique.compute()["region_num"])
@@ -140,6 +159,10 @@ def test_sources_with_a_known_answer(prepared, voters):
         for number, label in zip(numbers[:3], ["real", "unsure", "interesting"], strict=True):
             told = own.vote("Ada", number, label)
             assert told["answer"] == controls[number]
+            for again in ("none", "artefact"):
+                refused = own.send("Ada", number, again)
+                assert (refused.status_code, "was shown" in refused.text) == (400, True)
+            assert own.ask("state", vetter="Ada", source=number)["own"]["label"] == label
         assert own.queue("Ada", queue="known") == [numbers[3]]
         known = own.ask("state", vetter="Ada")["known"]
         assert known == {"sources": 4, "votes": 3, "completeness": 0.5, "false_alarms": 1.0}

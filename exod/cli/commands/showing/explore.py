@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +14,9 @@ from exod.cli.options import Archive_, Scheduler, Storage, Workers, storage_opti
 from exod.errors import ConfigError, plural
 
 if TYPE_CHECKING:
+    from socket import socket
+
+    from exod.stages.explore.making import ExplorerMade
     from exod.web.voting.people import Door, ProxyDoor
 
 _HERE = ("127.0.0.1", "localhost", "::1")
@@ -98,31 +102,43 @@ def explore(
     if not make_only:
         _check_web()
     archive = open_archive(root, storage_options(storage))
-    with out.status("Preparing the pages") as status:
-        plan = Plan(scheduler, workers, retries=RETRIES, on_note=out.print)
-        made = make_explorer(archive, photons=photons, plan=plan, on_step=status.update)
+    answers = read_controls(controls, archive) if controls else {}
+    # Whether the port is free is found out before anything is prepared.
+    with nullcontext() if make_only else _bound(host, port) as listening:
+        with out.status("Preparing the pages") as status:
+            plan = Plan(scheduler, workers, retries=RETRIES, on_note=out.print)
+            made = make_explorer(archive, photons=photons, plan=plan, on_step=status.update)
+        _say(root, made)
+        if listening is None:
+            return
+        from exod.web.app import WebSettings, make_app
+        from exod.web.serving import serve
+
+        # The page of runs shows a cluster that others search with too.
+        cluster = scheduler if "://" in scheduler else ""
+        settings = WebSettings((host, *(allow_host or ())), public, cluster, answers, door)
+        serve(make_app(archive, settings), listening, _say_address)
+
+
+def _bound(host: str, port: int) -> socket:
+    from exod.web.serving import bound
+
+    return bound(host, port)
+
+
+def _say(root: str, made: ExplorerMade) -> None:
+    for fault in made.damaged:
+        out.print(f"{fault}; the pages were prepared anew.", soft_wrap=True)
     sources = plural(made.n_sources, "source")
     out.print(f"{root}: pages of {sources} and {plural(made.n_detections, 'detection')}.")
     if made.n_photons or made.left_out:
         out.print(f"{plural(made.n_photons, 'photon')} near them.")
     for obsid, why in sorted(made.left_out.items()):
         out.print(f"Without photons of {obsid}: {why}", soft_wrap=True)
-    if make_only:
-        return
-    from exod.web.app import WebSettings, make_app
-    from exod.web.serving import serve
 
-    # The page of runs shows a cluster that others search with too.
-    cluster = scheduler if "://" in scheduler else ""
-    answers = read_controls(controls, archive) if controls else {}
-    guard = make_app(
-        archive, WebSettings((host, *(allow_host or ())), public, cluster, answers, door)
-    )
 
-    def ready(address: str) -> None:
-        out.print(f"Open {address} in a browser; Ctrl-C ends it.", soft_wrap=True)
-
-    serve(guard, host, port, ready)
+def _say_address(address: str) -> None:
+    out.print(f"Open {address} in a browser; Ctrl-C ends it.", soft_wrap=True)
 
 
 def _door(users: Path | None, header: str, proxies: list[str]) -> Door | ProxyDoor | None:

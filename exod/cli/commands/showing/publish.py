@@ -40,11 +40,15 @@ def publish(
     archive = open_archive(root, storage_options(storage))
     check_target(to, archive.store, replace=replace)
     with out.status("Preparing the pages") as status:
-        make_explorer(archive, on_step=status.update)
+        for fault in make_explorer(archive, on_step=status.update).damaged:
+            out.print(f"{fault}; the pages were prepared anew.", soft_wrap=True)
 
         def told(name: str, done: int, total: int) -> None:
             status.update(f"Writing {name}, {done / 1e6:,.0f} of {total / 1e6:,.0f} MB")
 
-        made = write_site(voted_product(archive), to, replace=replace, on_file=told)
+        product = voted_product(archive)
+        made = write_site(product, to, replace=replace, on_file=told)
     size = f"{made.n_bytes / 1e6:,.1f} MB"
+    if not product.density:
+        out.print("Without sky/, the density of sources: there are none.")
     out.print(f"{to}: {plural(made.n_files, 'file')}, {size}, version {made.version}.")

@@ -1,5 +1,6 @@
 // The sky at other wavelengths, by Aladin Lite: only after a click does a browser ask anybody else.
 
+import { meta } from "./data.js";
 import { h, put } from "./dom.js";
 import { base, mode } from "./site.js";
 
@@ -37,12 +38,14 @@ export function skyPanel({ ra, dec, error, name }) {
       const overlay = A.graphicOverlay({ color: "#e69f00", lineWidth: 2 });
       aladin.addOverlay(overlay);
       overlay.add(A.circle(ra, dec, error / 3600));
+      put(words, `${name}: the circle holds its position with 63 % probability.`);
+      // Of no sources there are no images of their density.
+      if (!(await meta()).tables.sources.rows) return;
       const density = A.imageHiPS(`${base}sky`, { imgFormat: "png", requestCredentials: "same-origin" });
       density.setOpacity(0.5);
       const shows = () => (box.checked ? aladin.setOverlayImageLayer(density, "density") : aladin.removeImageLayer("density"));
       const box = h("input", { type: "checkbox", onchange: shows });
       view.before(h("label", {}, box, " density of the sources of this archive"));
-      put(words, `${name}: the circle holds its position with 63 % probability.`);
     } catch (problem) {
       put(words, problem.message);
       button.disabled = false;

@@ -50,7 +50,11 @@ export function densityPlot(about, names, axes) {
     context.fillStyle = colour("--quiet");
     context.font = "11px system-ui, sans-serif";
     context.textAlign = "center";
-    for (const [at, text] of ticks(x)) context.fillText(text, EDGE.left + at * width, EDGE.top + height + 13);
+    for (const [at, text] of ticks(x)) {
+      // At the ends a text stays within the canvas.
+      const half = context.measureText(text).width / 2;
+      context.fillText(text, Math.min(EDGE.left + at * width, size[0] - half - 1), EDGE.top + height + 13);
+    }
     context.fillText(x.label, EDGE.left + width / 2, EDGE.top + height + 28);
     context.textAlign = "right";
     for (const [at, text] of ticks(y)) context.fillText(text, EDGE.left - 4, EDGE.top + height - at * height + 4);

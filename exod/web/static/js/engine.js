@@ -35,7 +35,7 @@ async function addVotes(index) {
   index.votes = found;
   for (const { name, others } of facets) {
     const bytes = new Uint8Array(index.rows).fill(others);
-    found[index.table].row.forEach((row, place) => { bytes[row] = found[index.table][name][place]; });
+    found[index.table]?.row.forEach((row, place) => { bytes[row] = found[index.table][name][place]; });
     index.bytes[name] = bytes;
   }
 }

@@ -2,10 +2,13 @@
 
 import { h, put } from "./dom.js";
 import { text } from "./format.js";
-import { change, href } from "./site.js";
+import { change } from "./site.js";
+import { stepAddress } from "./stepping.js";
 
 const HEIGHT = 26;
 const BLOCK = 16;
+/** What an address says of the plots and not of the rows. */
+const AXES = ["x", "y", "x2", "y2", "count"];
 
 /** A table; `update(listed, state)` shows other rows, those that `listed` has in their order. */
 export function rowTable(about, table, shownColumns, onSelect) {
@@ -22,14 +25,14 @@ export function rowTable(about, table, shownColumns, onSelect) {
   });
   const grid = h("table", { class: "rows" }, h("caption", { class: "hidden" }, `Rows of ${table}`), h("thead", {}, h("tr", {}, heads.map((head) => head.element))), body);
   const frame = h("div", { class: "scroll rowframe", tabindex: 0, role: "region", "aria-label": `Table of ${table}`, onscroll: () => draw(), onkeydown: keys }, grid);
-  let [listed, sort, selected, asked] = [{ length: 0 }, "", -1, 0];
+  let [listed, sort, selected, asked, shown] = [{ length: 0 }, "", -1, 0, new URLSearchParams()];
 
   function sortBy(name) {
     change({ sort: sort === `-${name}` ? name : `-${name}` });
   }
 
   function address(row) {
-    return table === "sources" ? href(`/source/${row.region_num}`) : href(`/detection/${encodeURIComponent(row.detid)}`);
+    return stepAddress(table, table === "sources" ? row.region_num : row.detid, shown);
   }
 
   function keys(event) {
@@ -74,6 +77,7 @@ export function rowTable(about, table, shownColumns, onSelect) {
     element: frame,
     async update(found, state) {
       sort = state.get("sort") || "";
+      shown = new URLSearchParams([...state].filter(([name]) => !AXES.includes(name)));
       listed = found;
       selected = Math.min(selected, listed.length - 1);
       for (const { name, element } of heads) {

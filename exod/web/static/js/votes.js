@@ -1,6 +1,6 @@
 // Votes: who votes, what can be said of a source, and the panel in which it is said.
 
-import { api, forgetVotes, tell } from "./data.js";
+import { api, column, forgetVotes, meta, tell, votes } from "./data.js";
 import { h, put } from "./dom.js";
 import { here, login, mode, token } from "./site.js";
 
@@ -86,8 +86,8 @@ export function votePanel(source, { onVote, keys = false } = {}) {
     buttons.forEach((button, place) => button.setAttribute("aria-pressed", String(now?.label === LABELS[place].name)));
     withdraw.disabled = !now;
     put(own, now ? ["Your vote: ", told(now)] : "You have not voted on it; what others think is shown after that.");
-    const votes = found.others?.map((one) => h("li", {}, `${one.vetter}: `, told(one)));
-    put(others, found.others && [h("p", {}, `Verdict: ${found.verdict}`), found.answer && h("p", {}, `The answer is known: ${found.answer}.`), votes.length ? h("ul", {}, votes) : h("p", { class: "quiet" }, "Nobody else has voted on it.")]);
+    const items = found.others?.map((one) => h("li", {}, `${one.vetter}: `, told(one)));
+    put(others, found.others && [h("p", {}, `Verdict: ${found.verdict}`), found.answer && h("p", {}, `The answer is known: ${found.answer}.`), items.length ? h("ul", {}, items) : h("p", { class: "quiet" }, "Nobody else has voted on it.")]);
   }
 
   async function vote(label) {
@@ -120,6 +120,25 @@ export function votePanel(source, { onVote, keys = false } = {}) {
   return { element, refresh, vote, focusNote: () => note.focus() };
 }
 
+/** What vetters think of a source, for readers who cannot vote; nothing where nobody has voted. */
+async function readersVerdict(source) {
+  const found = mode === "server" ? (await api("vetting", { source })).rows[0] : await publishedVerdict(source);
+  if (!found?.n_votes) return null;
+  const counts = Object.entries(found.votes ?? {}).filter(([, count]) => count).map(([label, count]) => `${signOf(label)} ${label}: ${count}`);
+  return h("section", { class: "panel", "aria-label": "Verdict" }, h("h2", {}, "Verdict of vetters"),
+    h("p", {}, h("strong", {}, `${signOf(found.verdict)} ${found.verdict}`), ` after ${found.n_votes} ${Number(found.n_votes) === 1 ? "vote" : "votes"}`),
+    counts.length > 0 && h("p", { class: "quiet small" }, counts.join(", ")));
+}
+
+async function publishedVerdict(source) {
+  const about = await meta();
+  if (!about.votes) return null;
+  const [{ sources }, numbers] = await Promise.all([votes(""), column("sources.parquet", "region_num")]);
+  const place = sources.row.findIndex((row) => Number(numbers[row]) === source);
+  const { labels } = about.tables.sources.facets.find(({ name }) => name === "verdict");
+  return place < 0 ? null : { n_votes: sources.n_votes[place], verdict: labels[sources.verdict[place]] };
+}
+
 /** The panel for the page of a source: asks for a name first, or says why there is no vetting. */
 export function sourceVotes(source) {
   const holder = h("div", {});
@@ -128,7 +147,10 @@ export function sourceVotes(source) {
     put(holder, panel.element);
     await panel.refresh();
   };
-  if (closed()) return holder;
+  if (closed()) {
+    readersVerdict(source).then((panel) => put(holder, panel), () => {});
+    return holder;
+  }
   if (vetter()) open().catch((error) => put(holder, h("p", { role: "alert" }, error.message)));
   else put(holder, h("section", { class: "panel", "aria-label": "Votes" }, h("h2", {}, "Is it real?"), nameForm(open)));
   return holder;

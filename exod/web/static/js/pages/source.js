@@ -3,10 +3,12 @@
 import { skyPanel } from "../aladin.js";
 import { clocksOf } from "../clock.js";
 import { h, put } from "../dom.js";
-import { besides, meta, rowsWhere } from "../data.js";
+import { meta, rowsWhere } from "../data.js";
+import { detectorPanel } from "../detectorplace.js";
 import { saveButtons } from "../exports.js";
 import { finderPanel } from "../finder.js";
 import { counted, galactic, number, plural, sexagesimal, text } from "../format.js";
+import { hardnessPanel } from "../hardness.js";
 import { VIEWS, curveOf, lightCurvePanel } from "../lightcurve.js";
 import { csv, download, outside, regionFile } from "../links.js";
 import { longTermPanel } from "../longterm.js";
@@ -15,6 +17,7 @@ import { pythonRows, sameElsewhere } from "../same.js";
 import { sendButtons } from "../samp.js";
 import { similarPanel } from "../similar.js";
 import { base, href, mode } from "../site.js";
+import { steps } from "../stepping.js";
 import { sourceVotes } from "../votes.js";
 
 let panels = [];
@@ -28,15 +31,16 @@ export async function show(main, state, argument) {
   if (!source) throw new Error(`There is no source ${argument} in this archive.`);
   document.title = `${source.srcid} · exod`;
   put(main, h("p", { class: "quiet" }, "Reading the light curves …"));
-  const [detections, beside, frames, finder, near, history, similar, clocks] = await Promise.all([
+  const [detections, beside, frames, finder, near, history, similar, clocks, detector] = await Promise.all([
     detected,
-    besides(Number(argument)),
+    steps("sources", argument, state),
     light,
-    finderPanel(Number(argument), source.pos_err_arcsec),
+    detected.then((rows) => finderPanel(rows.find(({ detid }) => detid === source.best_detid), source.pos_err_arcsec)),
     photonPanel(Number(argument), state),
     longTermPanel(Number(argument)),
     detected.then((rows) => similarPanel(rows, source.best_detid)),
     detected.then(clocksOf),
+    detected.then((rows) => detectorPanel(rows, source.best_detid)),
   ]);
   photons = near;
   detections.sort((one, other) => one.obsid.localeCompare(other.obsid) || one.t_bin - other.t_bin || one.e_lo - other.e_lo);
@@ -45,8 +49,8 @@ export async function show(main, state, argument) {
   put(main,
     head(source, beside),
     h("div", { class: "source" },
-      h("div", {}, photons?.element ?? [], curves(detections, frames, clocks), history ?? [], similar ?? [], detectionTable(detections), same(Number(argument))),
-      h("aside", {}, sourceVotes(Number(argument)), facts(source, detections, about), finder ?? [], counterparts(source, about), elsewhere(source, detections, frames, about), provenance(about))));
+      h("div", {}, photons?.element ?? [], curves(detections, frames, clocks), hardnessPanel(detections, frames) ?? [], history ?? [], similar ?? [], detectionTable(detections), same(Number(argument))),
+      h("aside", {}, sourceVotes(Number(argument)), facts(source, detections, about), finder ?? [], detector ?? [], counterparts(source, about), elsewhere(source, detections, frames, about), provenance(about))));
 }
 
 /** The event of the strongest detection of each observation, in mission seconds. */
@@ -71,12 +75,9 @@ export function leave() {
   panels = [];
 }
 
-function head(source, { before, after }) {
-  const n = Number(source.region_num);
-  const step = (to, words, key) => to !== null && h("a", { href: href(`/source/${to}`), rel: key }, words);
+function head(source, beside) {
   return h("div", { class: "bar" },
-    h("h1", {}, source.srcid), h("span", { class: "quiet" }, `number ${n}`),
-    step(before, "← previous", "prev"), step(after, "next →", "next"));
+    h("h1", {}, source.srcid), h("span", { class: "quiet" }, `number ${Number(source.region_num)}`), beside);
 }
 
 function fluxText(source) {
