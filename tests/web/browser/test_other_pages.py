@@ -39,6 +39,32 @@ def test_a_source_shows_its_light_curves_and_leads_further(
     link.click()
     expect(page.locator("h1")).to_have_text(detid)
     visitor.wait()
+    expect(page.get_by_role("region", name="Image and cells")).to_contain_text("Box: the region")
+
+
+def test_one_steps_through_what_is_chosen(visitor, frames: dict[str, pd.DataFrame]) -> None:
+    page, rows = visitor.page, frames["sources"]
+    rows = rows[rows["i.latitude"] <= 31].sort_values("ra_deg", ascending=False)
+    visitor.visit("/?latitude=0-31&sort=-ra_deg")
+    page.locator("table.rows tbody a").nth(1).click()
+    expect(page.locator("h1")).to_have_text(rows["srcid"].iloc[1])
+    expect(page.locator(".bar").first).to_contain_text(f"2 of {len(rows)} that are chosen")
+    page.get_by_role("link", name="next").click()
+    expect(page.locator("h1")).to_have_text(rows["srcid"].iloc[2])
+    visitor.wait()
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("h1")).to_have_text(rows["srcid"].iloc[1])
+    visitor.wait()
+    page.get_by_role("link", name="that are chosen").click()
+    expect(page.locator("h1")).to_have_text(f"{len(rows)} of {len(frames['sources'])} sources")
+    visitor.wait()
+
+
+def test_an_observation_shows_its_field(visitor, frames: dict[str, pd.DataFrame]) -> None:
+    visitor.visit(f"/obs/{frames['detections']['obsid'].iloc[0]}")
+    field = visitor.page.get_by_role("region", name="Field")
+    expect(field).to_contain_text("click one for its page")
+    expect(visitor.page.get_by_role("region", name="Search")).to_contain_text("OK")
 
 
 def test_hostile_text_is_text(visitor, frames: dict[str, pd.DataFrame]) -> None:

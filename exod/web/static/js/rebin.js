@@ -78,13 +78,10 @@ export function hardnessAround(photons, [start, stop], middle) {
   photons.time.forEach((time, row) => {
     found[time < start ? "before" : time < stop ? "during" : "after"][photons.pi[row] < middle ? 0 : 1] += 1;
   });
-  return Object.fromEntries(Object.entries(found).map(([name, [soft, hard]]) => [name, { soft, hard, ...ratioOf(soft, hard) }]));
-}
-
-/** The hardness ratio of counts in two bands, and its error by those of the counts. */
-export function ratioOf(soft, hard) {
-  const sum = soft + hard;
-  return { ratio: (hard - soft) / sum, error: (2 * Math.sqrt(soft * hard * sum)) / sum ** 2 };
+  return Object.fromEntries(Object.entries(found).map(([name, [soft, hard]]) => {
+    const sum = soft + hard;
+    return [name, { soft, hard, ratio: (hard - soft) / sum, error: (2 * Math.sqrt(soft * hard * sum)) / sum ** 2 }];
+  }));
 }
 
 /** Neighbours of sorted times together, so many that no more than `most` cells are left. */

@@ -49,7 +49,7 @@ export async function show(main, state, argument) {
   put(main,
     head(source, beside),
     h("div", { class: "source" },
-      h("div", {}, photons?.element ?? [], curves(detections, frames, clocks), hardnessPanel(detections, frames) ?? [], history ?? [], similar ?? [], detectionTable(detections), same(Number(argument))),
+      h("div", {}, photons?.element ?? [], curves(detections, frames, clocks), hardnessPanel(detections) ?? [], history ?? [], similar ?? [], detectionTable(detections), same(Number(argument))),
       h("aside", {}, sourceVotes(Number(argument)), facts(source, detections, about), finder ?? [], detector ?? [], counterparts(source, about), elsewhere(source, detections, frames, about), provenance(about))));
 }
 
