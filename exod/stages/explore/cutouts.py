@@ -104,7 +104,7 @@ def cutout_rows(
             on_field(pa.Table.from_pylist(fields, schema=FIELDS.schema))
 
 
-class _Wanted(NamedTuple):
+class _RegionsByRun(NamedTuple):
     """The detections in order of their runs."""
 
     runid: np.ndarray
@@ -117,13 +117,13 @@ class _Wanted(NamedTuple):
         return [{str(name): value for name, value in row.items()} for row in rows]
 
 
-def _detections(snapshot: Snapshot) -> _Wanted:
+def _detections(snapshot: Snapshot) -> _RegionsByRun:
     names = ("region_num", "runid", "detid", "y_centroid", "x_centroid")
     found = read_columns(detections(snapshot, ("members",)), *names)
     best = read_columns(Rows(snapshot, "sources"), "best_detid")["best_detid"]
     found = found.dropna(subset=["y_centroid", "x_centroid"])
     found = found.assign(best=found["detid"].isin(best)).sort_values(["runid", "detid"])
-    return _Wanted(found["runid"].to_numpy(object), found)
+    return _RegionsByRun(found["runid"].to_numpy(object), found)
 
 
 def _of_run(run: dict[str, Any], regions: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
