@@ -23,6 +23,7 @@ from exod.archive.questions.cone import box, check_cone, within
 from exod.archive.store import Store
 from exod.config import Config
 from exod.errors import ArchiveError, InputError
+from exod.observation.identifiers import obsid_of_row
 from exod.schemas import LIGHTCURVES, REGIONS, TABLES, Table
 from exod.schemas.columns import pandas_dtype
 
@@ -244,7 +245,7 @@ class ArchiveReader(ProductReader):
 
     def _find_lightcurve(self, detid: str) -> pd.DataFrame:
         try:
-            entry = self.entry(detid[:10])
+            entry = self.entry(obsid_of_row(detid))
         except InputError:
             entry = None
         file = entry.file(LIGHTCURVES.name) if entry else None

@@ -16,12 +16,14 @@ from types import MappingProxyType
 from typing import Final
 
 from exod.errors import InputError
+from exod.instruments.acis import ACIS
 from exod.instruments.epic import EpicCamera
 from exod.instruments.epic_mos import EMOS1, EMOS2
 from exod.instruments.epic_pn import EPN
-from exod.instruments.instrument import Instrument, Observatory
+from exod.instruments.instrument import Instrument, Observatory, Zone
 
 __all__ = [
+    "ACIS",
     "CAMERAS",
     "EMOS1",
     "EMOS2",
@@ -29,6 +31,7 @@ __all__ = [
     "INSTRUMENTS",
     "Instrument",
     "Observatory",
+    "Zone",
     "instrument_of",
 ]
 
@@ -37,7 +40,7 @@ CAMERAS: Final[Mapping[str, EpicCamera]] = MappingProxyType(
 )
 """The EPIC cameras by INSTRUME."""
 
-INSTRUMENTS: Final[Mapping[str, Instrument]] = CAMERAS
+INSTRUMENTS: Final[Mapping[str, Instrument]] = MappingProxyType({**CAMERAS, ACIS.name: ACIS})
 """All instruments by name."""
 
 

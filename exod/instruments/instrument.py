@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -19,6 +19,10 @@ class EventColumns(Protocol):
 
     `exod.observation.events.EventList` has them and says what they hold.
     """
+
+    @property
+    def time(self) -> NDArray[np.float64]:
+        """Seconds."""
 
     @property
     def pi(self) -> NDArray[np.int16]:
@@ -59,6 +63,30 @@ class PointSpreadFunction(Protocol):
 
 
 @dataclass(frozen=True)
+class Zone:
+    """A ring of the field that is searched on its own, in cells that fit the PSF there.
+
+    Attributes
+    ----------
+    inner_arcmin, outer_arcmin : float
+        Its edges, from the pointing direction; it takes in `margin_arcsec` on both sides, so that
+        no source is cut.
+    margin_arcsec : float
+        What neighbours share.
+    cell_scale : float
+        Width of its cells over that of the settings.
+    off_axis_arcmin : float
+        Typical angle from the axis.
+    """
+
+    inner_arcmin: float
+    outer_arcmin: float
+    margin_arcsec: float
+    cell_scale: float
+    off_axis_arcmin: float
+
+
+@dataclass(frozen=True)
 class Observatory:
     """What the instruments of one observatory have in common.
 
@@ -73,12 +101,31 @@ class Observatory:
         Systematic error of positions that no reference catalogue has corrected.
     photon_shares : tuple of (PointSpreadFunction, float)
         Relative number of the photons of a source that each of its telescopes collects.
+    off_axis_arcmin : float
+        Typical angle from the axis.
+    zones : tuple of Zone
+        Rings of the field; empty if cells are alike everywhere.
+    position_psf_at : callable or None
+        `position_psf` by off-axis angle in arcmin, where there are zones.
+    obsid : str
+        Regular expression of its observation identifiers.
     """
 
     name: str
     position_psf: KingProfile
     attitude_error_arcsec: float
     photon_shares: tuple[tuple[PointSpreadFunction, float], ...]
+    off_axis_arcmin: float = 6.0
+    zones: tuple[Zone, ...] = ()
+    position_psf_at: Callable[[float], KingProfile] | None = None
+    obsid: str = "[0-9]{10}"
+
+    def at(self, off_axis_arcmin: float) -> Observatory:
+        """The observatory as it sees what is at an angle from its axis."""
+        if self.position_psf_at is None:
+            return self
+        psf = self.position_psf_at(off_axis_arcmin)
+        return replace(self, position_psf=psf, off_axis_arcmin=off_axis_arcmin)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +158,10 @@ class Instrument(ABC):
         Point spread function.
     flag_mask : int
         Bits of FLAG that must be zero when the header does not say.
+    energies_kev : tuple of float
+        Lowest and highest energy that is searched.
+    whole_frames : bool
+        Whether frames of the search are at least as long as those of the camera.
     dropout_groups : tuple of tuples of int
         Equally many CCDs that drop out together; empty if they do not. Frames in which a group is
         silent are off, and so are those that follow.
@@ -130,6 +181,8 @@ class Instrument(ABC):
     core: KingProfile
     psf: PointSpreadFunction
     flag_mask: int
+    energies_kev: tuple[float, float] = (0.2, 12.0)
+    whole_frames: bool = False
     dropout_groups: tuple[tuple[int, ...], ...] = ()
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Final
 
 import numpy as np
@@ -60,6 +60,8 @@ class Exposure:
         What is unusual about the file, one sentence each.
     live : LiveTimes
         When its CCDs were live, as far as the file records it.
+    frame_time : float or None
+        Integration time of a frame in seconds, where the header says it.
     """
 
     obsid: str
@@ -85,11 +87,13 @@ class Exposure:
     stop: float = np.nan
     notes: tuple[str, ...] = ()
     live: LiveTimes = field(default_factory=LiveTimes)
+    frame_time: float | None = None
 
     @property
     def camera(self) -> Instrument:
         """What is known of the camera."""
-        return instrument_of(self.instrument)
+        camera = instrument_of(self.instrument)
+        return camera if self.frame_time is None else replace(camera, frame_time=self.frame_time)
 
     def is_good(self, events: EventList) -> NDArray[np.bool_]:
         """X-ray events by energy, pattern and quality bits, shape (n_events,)."""

@@ -8,8 +8,11 @@ from collections.abc import Iterator
 from typing import Final
 
 from exod.errors import ConfigError, InputError
+from exod.schemas.kinds import OBSID_FORM
 
-_OBSID: Final = re.compile(r"[0-9]{10}")
+_OBSID: Final = re.compile(OBSID_FORM)
+_TEN: Final = re.compile(r"[0-9]{10}")
+OBSID_WORDS: Final = "it must be ten digits, or the number, up to 99999, of a Chandra observation"
 _NUMBER: Final = re.compile(r"\+?(\d+)(?:[.,]0*)?|\+?\d+[.,]?\d*[eE]\+?\d+", re.ASCII)
 _SEPARATORS: Final = "\t;,"
 _HEADINGS: Final = frozenset({"obsid", "obsids", "observation", "observationid", "obs"})
@@ -17,7 +20,7 @@ _HEADINGS: Final = frozenset({"obsid", "obsids", "observation", "observationid",
 
 
 def validate_obsid(obsid: str) -> str:
-    """Return `obsid` if it is ten digits, as every XMM-Newton observation has.
+    """Return `obsid` if it is ten digits, as of XMM-Newton, or a number up to 99999, as of Chandra.
 
     Raises
     ------
@@ -30,8 +33,19 @@ def validate_obsid(obsid: str) -> str:
     '0001730201'
     """
     if not isinstance(obsid, str) or not _OBSID.fullmatch(obsid):
-        raise InputError(f"{obsid!r} is not an observation identifier; it must be ten digits.")
+        raise InputError(f"{obsid!r} is not an observation identifier; {OBSID_WORDS}.")
     return obsid
+
+
+def obsid_of_row(name: str) -> str:
+    """The obsid that the name of a run or region begins with.
+
+    Examples
+    --------
+    >>> obsid_of_row("28964_0_50.0_0.5_7.0_1"), obsid_of_row("0001730201_0")
+    ('28964', '0001730201')
+    """
+    return name.partition("_")[0]
 
 
 def listed_obsids(text: str, origin: str) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from exod.instruments import Observatory
+from exod.instruments import Observatory, Zone
 from exod.observation.commonsky import on_common_sky
 from exod.observation.events import EventList, Exposure, SelectedEvents
 from exod.observation.gti import is_hard
@@ -39,6 +39,8 @@ class MergedEvents:
         the exposures, or of a stretch of them.
     details : mapping of str to ndarray, shape (n_events,)
         Other columns of `EventList`, where they were asked for; a search needs none of them.
+    zone : Zone or None
+        The ring of the field that the events are of; None if they are of all of it.
     """
 
     number: int
@@ -52,6 +54,7 @@ class MergedEvents:
     t_lo: float
     t_hi: float
     details: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    zone: Zone | None = None
 
     @property
     def plane(self) -> TangentPlane:
@@ -70,8 +73,43 @@ class MergedEvents:
 
     @property
     def observatory(self) -> Observatory:
-        """The observatory that carries the cameras."""
-        return self.exposures[0].camera.observatory
+        """The observatory that carries the cameras, as it sees the zone."""
+        observatory = self.exposures[0].camera.observatory
+        return observatory if self.zone is None else observatory.at(self.zone.off_axis_arcmin)
+
+    def observatory_at(self, x: float, y: float) -> Observatory:
+        """The observatory as it sees a sky pixel."""
+        if self.zone is None:
+            return self.observatory
+        first = self.exposures[0]
+        offset = np.subtract(self.plane.to_pixel(first.ra_pnt, first.dec_pnt), (x, y))
+        return self.observatory.at(float(np.hypot(*offset)) * self.plane.pixel_arcsec / 60)
+
+    @property
+    def cell_scale(self) -> float:
+        """Width of cells over that of the settings."""
+        return 1.0 if self.zone is None else self.zone.cell_scale
+
+    @property
+    def shortest_bin(self) -> float:
+        """Shorter frames are not searched, seconds."""
+        cameras = [exposure.camera for exposure in self.exposures]
+        return max(camera.frame_time if camera.whole_frames else 0.0 for camera in cameras)
+
+    def energies(self, band: tuple[float, float]) -> tuple[float, float]:
+        """The part of a band, keV, that a camera is searched in; the upper end may be the lower."""
+        limits = [exposure.camera.energies_kev for exposure in self.exposures]
+        low, high = min(low for low, _ in limits), max(high for _, high in limits)
+        return max(low, band[0]), max(low, min(high, band[1]))
+
+    def take(self, which: NDArray[np.bool_]) -> MergedEvents:
+        """The same with the events that a mask, shape (n_events,), selects."""
+        columns = ("time", "x", "y", "pi", "ccdnr", "source")
+        return replace(
+            self,
+            **{name: getattr(self, name)[which] for name in columns},
+            details={name: values[which] for name, values in self.details.items()},
+        )
 
 
 def merge_subset(
@@ -102,12 +140,32 @@ def merge_subset(
         number=number,
         exposures=tuple(item.exposure for item in ordered),
         time=time[order],
-        **{name: joined(name)[order] for name in ("x", "y", "pi", "ccdnr")},
+        x=joined("x")[order],
+        y=joined("y")[order],
+        pi=joined("pi")[order],
+        ccdnr=joined("ccdnr")[order],
         source=source[order],
         t_lo=max(start, *(item.time_min for item in ordered)),
         t_hi=min(stop, *(item.time_max for item in ordered)),
         details={name: joined(name)[order] for name in details},
     )
+
+
+def by_zone(events: MergedEvents) -> list[MergedEvents]:
+    """The events of each ring of the field that has any; all as they are if there are no rings."""
+    first = events.exposures[0]
+    zones = first.camera.observatory.zones
+    if not zones:
+        return [events]
+    x, y = events.plane.to_pixel(first.ra_pnt, first.dec_pnt)
+    radius = np.hypot(events.x - x, events.y - y) * events.plane.pixel_arcsec
+    found = []
+    for zone in zones:
+        inside = radius >= 60 * zone.inner_arcmin - zone.margin_arcsec
+        inside &= radius < 60 * zone.outer_arcmin + zone.margin_arcsec
+        if inside.any():
+            found.append(replace(events.take(inside), zone=zone))
+    return found
 
 
 def of_one_clock(
@@ -234,10 +292,12 @@ def merge_exposures(exposures: Sequence[SelectedEvents], details: Sequence[str] 
     of_time, other_clocks = of_one_clock(exposures)
     alike, elsewhere = on_common_sky(of_time)
     groups, shorter = split_subsets(alike)
-    subsets = tuple(
+    merged = (
         merge_subset(number, group.exposures, group.start, group.stop, details)
         for number, group in enumerate(groups)
     )
+    zones = (zone for subset in merged for zone in by_zone(subset))
+    subsets = tuple(replace(subset, number=number) for number, subset in enumerate(zones))
     used = {id(item): item for group in groups for item in group.exposures}
     selected = tuple(replace(item, events=EventList.empty()) for item in used.values())
     return Merged(subsets, selected, (*other_clocks, *elsewhere, *shorter))

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from exod.archive import Archive
 from exod.errors import ArchiveError, InputError
+from exod.observation.identifiers import obsid_of_row
 from exod.plots.drawing import DEFAULT, Drawing, save_figures
 from exod.plots.fields.overviews import observation_overview
 from exod.plots.images import detection_image
@@ -141,7 +142,7 @@ def _observation_of_region(
     archive: Archive, detid: str, needed: tuple[str, ...] = _NEEDED
 ) -> Frames:
     try:
-        return _observation(archive, detid[:10], needed)
+        return _observation(archive, obsid_of_row(detid), needed)
     except InputError as error:
         raise ArchiveError(
             f"{detid!r} is no region, observation or source: a region begins with the ten digits "

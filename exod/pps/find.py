@@ -17,6 +17,7 @@ from exod.errors import DownloadError, InputError
 from exod.files.whole import is_temporary
 from exod.observation.events import EVENT_DTYPES
 from exod.pps import ingested
+from exod.pps.chandra.names import kind_of_name, obsid_of_name
 from exod.pps.fits.fitsfile import Header, open_fits
 from exod.pps.lists import is_source_table
 from exod.pps.names import (
@@ -29,6 +30,7 @@ from exod.pps.names import (
     obsid_of_path,
 )
 from exod.pps.remote import LISTING_THREADS, RemoteFile, is_remote, list_remote
+from exod.schemas.kinds import OBSID_FORM
 
 _MOST_COLUMNS: Final = 5
 """A table with so many of the nine columns of an event list is one, whatever its name."""
@@ -282,6 +284,8 @@ def _files_below(folder: Path) -> Iterator[Path]:
 def _identify(path: Path | RemoteFile, *, required: bool) -> tuple[str, str] | None:
     """Obsid and kind ("events" or "sources") of a file; None if it is some other product."""
     match, looks_like = PPS_NAME.match(path.name), _kind_by_name(path.name)
+    if of_chandra := kind_of_name(path.name):
+        return (obsid_of_name(path.name), of_chandra) if of_chandra == "events" else None
     if match and looks_like and (is_pipeline_name(path.name) or isinstance(path, RemoteFile)):
         return match["obsid"], looks_like
     if isinstance(path, RemoteFile) or (match and not looks_like and not required):
@@ -319,7 +323,7 @@ def _identify_by_content(path: Path) -> tuple[str, str]:
             if is_list or hdu.name == "SRCLIST" or is_source_table(hdu):
                 obsid = Header(hdu.header, file.primary).text("OBS_ID")
                 kind = "events" if is_list else "sources"
-                return kind, obsid if re.fullmatch(r"[0-9]{10}", obsid) else ""
+                return kind, obsid if re.fullmatch(OBSID_FORM, obsid) else ""
             if hdu.name == "EVENTS" or len(_OF_EVENTS & set(hdu.columns)) >= _MOST_COLUMNS:
                 raise InputError(
                     f"{path.name} may be an event list, but has no table EVENTS: fetch it again."

@@ -15,6 +15,9 @@ from exod.instruments.epic import IMAGE_PIXEL_ARCSEC
 from exod.observation.events import EVENT_DTYPES, NO_POSITION, EventList, Exposure
 from exod.observation.limits import out_of_order
 from exod.pps import ingested
+from exod.pps.chandra.acislists import acis_columns, read_acis_exposure
+from exod.pps.chandra.masks import check_masks
+from exod.pps.chandra.names import TELESCOPE
 from exod.pps.fits.fitsfile import Header, open_fits, read_header, reported
 from exod.pps.fits.fitshdu import Hdu
 from exod.pps.fits.fitstable import Conversion
@@ -59,7 +62,7 @@ LARGEST_EXTENT_ARCSEC: Final = 900.0
 
 
 def read_event_list(path: Path) -> tuple[Exposure, EventList]:
-    """Read one EPIC event list.
+    """Read one event list, of EPIC or ACIS.
 
     Parameters
     ----------
@@ -78,7 +81,8 @@ def read_event_list(path: Path) -> tuple[Exposure, EventList]:
     InputError
         If the file is unreadable or lacks the EVENTS extension, a column or the projection.
     ExposureRejected
-        If it is sound but no image of the sky by an EPIC camera, as `exod.pps.fits.headers` judges.
+        If it is sound but no image of the sky, as `exod.pps.fits.headers` judges, and of Chandra
+        `exod.pps.chandra.acislists`.
     """
     if path.suffix == ingested.SUFFIX:
         return ingested.read_events(path)
@@ -86,8 +90,14 @@ def read_event_list(path: Path) -> tuple[Exposure, EventList]:
     with open_fits(path) as file:
         for hdu in file.extensions():
             if hdu.name == "EVENTS" and hdu.columns and columns is None:
-                exposure = read_exposure(path, Header(hdu.header, file.primary), hdu)
-                columns = _event_columns(path, hdu)
+                header = Header(hdu.header, file.primary)
+                is_chandra = header.text("TELESCOP").upper() == TELESCOPE
+                if is_chandra:
+                    exposure = read_acis_exposure(path, header, hdu)
+                    columns = acis_columns(path, hdu, exposure.camera.frame_time)
+                else:
+                    exposure = read_exposure(path, header, hdu)
+                    columns = _event_columns(path, hdu)
             else:
                 live.add(hdu)
         if columns is None and PPS_NAME.match(path.name) and not is_pipeline_name(path.name):
@@ -100,6 +110,8 @@ def read_event_list(path: Path) -> tuple[Exposure, EventList]:
     camera = exposure.camera
     columns["ccdnr"] = np.minimum(camera.ccd_numbers(columns["ccdnr"]), 255).astype(np.uint8)
     events = EventList(**columns)
+    if is_chandra:
+        check_masks(path, exposure.obsid, events)
     times, unusual = live.live_times(exposure, events)
     notes = (*exposure.notes, *(f"{path.name}: {note}" for note in file.notes), *unusual)
     notes = (*notes, *out_of_order(exposure, events))

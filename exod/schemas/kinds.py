@@ -7,10 +7,15 @@ vocabulary UCD1+ of the IVOA; a test looks each up.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 import pyarrow as pa
 
 from exod.schemas.columns import Column
+
+OBSID_FORM: Final = "(?:[0-9]{10}|[1-9][0-9]{0,4})"
+"""Regular expression of observation identifiers: ten digits of XMM-Newton, or the number, up to
+99999, of Chandra. `exod.instruments.Observatory.obsid` has the form of each."""
 
 _S, _I32, _I64, _F64 = pa.string(), pa.int32(), pa.int64(), pa.float64()
 

@@ -14,7 +14,7 @@ _S, _B = pa.string(), pa.bool_()
 _I16, _I32, _I64 = pa.int16(), pa.int32(), pa.int64()
 _F32, _F64 = pa.float32(), pa.float64()
 
-OBSID = kinds.of_observation("obsid", "Observation identifier, ten digits")
+OBSID = kinds.of_observation("obsid", "Observation identifier")
 RUNID = kinds.of_observation("runid", "Run: {obsid}_{subset}_{t_bin}_{e_lo}_{e_hi}")
 DETID = kinds.main_name("detid", "Region: {runid}_{label}")
 REGION_KEY = (DETID, RUNID, OBSID)

@@ -9,7 +9,6 @@ import numpy as np
 
 from exod.counts.bayes import Kind
 from exod.counts.cube import CountCube, EventsByCell
-from exod.instruments import Observatory
 from exod.observation.subsets import MergedEvents
 from exod.schemas.arrays import Floats
 from exod.search.bursts import Event, describe_event
@@ -110,7 +109,8 @@ def describe_regions(
         position = _locate(searched, region, by_cell, events)
         curve = light_curve(cube, expectation, tested.camera_off, by_cell, region.box)
         times = events.time[np.sort(cube.event[by_cell.in_box(region.box)])]
-        event = _measure(searched, region, cube, curve, times, position, events.observatory)
+        times = np.append(times, _behind(tested, region, events))
+        event = _measure(searched, region, cube, curve, times, position, events)
         strongest = float(searched.strength[region.members].max())
         yield VariableRegion(region, position, curve, event, strongest)
 
@@ -122,17 +122,19 @@ def _measure(
     curve: LightCurve,
     times: Floats,
     position: Position | None,
-    observatory: Observatory,
+    events: MergedEvents,
 ) -> Event | None:
     """Start, stop and counts of the event in the strongest cell of a region."""
     is_peak = found.cells.is_peak[region.members]
     members = region.members[is_peak] if is_peak.any() else region.members
     start = float(found.cells.start[members[np.argmax(found.strength[members])]])
     frames = cube.frames
-    expected = ExpectedCounts(
-        np.append(frames.starts, frames.t_lo + frames.n * frames.t_bin),
-        np.maximum(curve.mu.astype(float), 0.0),
-    )
+    edges = np.append(frames.starts, frames.t_lo + frames.n * frames.t_bin)
+    mu = np.maximum(curve.mu.astype(float), 0.0)
+    if events.zone is not None and events.t_hi > edges[-1]:
+        mu = np.append(mu, mu[-1] * (events.t_hi - edges[-1]) / frames.t_bin)
+        edges = np.append(edges, events.t_hi)
+    expected = ExpectedCounts(edges, mu)
     fraction = 1.0
     if position is not None:
         box, grid = region.box.shifted(cube.box.y_lo, cube.box.x_lo), cube.grid
@@ -143,12 +145,33 @@ def _measure(
             position.x,
             position.y,
             (x_lo, x_hi, y_lo, y_hi),
-            observatory.position_psf.core,
+            events.observatory_at(position.x, position.y).position_psf.core,
             grid.pixel_arcsec,
         )
     kind: Kind = "peak" if is_peak.any() else "eclipse"
     seed = (start, start + frames.t_bin)
     return describe_event(times, expected, seed, kind, psf_fraction=max(fraction, 0.1))
+
+
+def _behind(tested: TestedRun, region: Region, events: MergedEvents) -> Floats:
+    """Times of the photons of a region behind the last whole frame; none where there are no zones.
+
+    Frames are not searched beyond, but an event lasts as long as it does.
+    """
+    frames, grid = tested.cube.frames, tested.cube.grid
+    box = region.box.shifted(tested.cube.box.y_lo, tested.cube.box.x_lo)
+    first = len(events.time)
+    if events.zone is not None:
+        first = int(np.searchsorted(events.time, frames.t_lo + frames.n * frames.t_bin))
+    late = slice(first, int(np.searchsorted(events.time, events.t_hi, side="right")))
+    low, high = (1000 * energy for energy in tested.band)
+    pi, (row, column) = (
+        events.pi[late],
+        np.divmod(grid.flat_index(events.x[late], events.y[late]), grid.n),
+    )
+    inside = (pi > low) & (pi < high) & (row >= box.y_lo) & (row < box.y_hi)
+    inside &= (column >= box.x_lo) & (column < box.x_hi)
+    return events.time[late][inside]
 
 
 def _locate(
@@ -179,6 +202,6 @@ def _locate(
         float(background),
         area,
         (x, y),
-        events.observatory,
+        events.observatory_at(x, y),
         cube.grid.pixel_arcsec,
     )

@@ -101,7 +101,8 @@ def _hypothesis(
 ) -> NullHypothesis:
     """What chance makes of a subset, by the settings."""
     _check_frames(events, config)
-    grid = Grid.of_size(config.cube.size_arcsec, events.sky_extent, events.plane.pixel_arcsec)
+    size = config.cube.size_arcsec * events.cell_scale
+    grid = Grid.of_size(size, events.sky_extent, events.plane.pixel_arcsec)
     flat = grid.flat_index(events.x, events.y)
     subset = Subset(events, sources, config, grid, flat, n_subsets, chunk_frames)
     if config.detect.method != "search":

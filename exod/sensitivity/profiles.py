@@ -89,8 +89,8 @@ def _tabulated(profile: MeanProfile) -> tuple[Floats, Floats]:
 
 
 def typical_profile(observatory: Observatory) -> MeanProfile:
-    """The profile of all telescopes of an observatory, at 1.5 keV and 6 arcmin off axis."""
-    return MeanProfile(observatory.photon_shares)
+    """The profile of all telescopes of an observatory, at 1.5 keV and its typical angle."""
+    return MeanProfile(observatory.photon_shares, off_axis_arcmin=observatory.off_axis_arcmin)
 
 
 def cell_shares(

@@ -30,6 +30,7 @@ from exod.errors import ArchiveError, without_credentials
 from exod.files.seals import Seal, open_text, seal_text
 from exod.observation.identifiers import validate_obsid
 from exod.schemas import FORMAT_VERSION
+from exod.schemas.kinds import OBSID_FORM
 
 MARKER = "archive.json"
 LEDGER = "ledger"
@@ -170,7 +171,7 @@ class LedgerEntry(Record):
         UTC.
     """
 
-    obsid: Annotated[str, Field(pattern=r"^[0-9]{10}$")]
+    obsid: Annotated[str, Field(pattern=f"^{OBSID_FORM}$")]
     status: Status
     reason: Text
     attempt: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
@@ -132,6 +133,29 @@ class Hdu:
         sizes = (min(step, self.n_rows - first) for first in range(0, self.n_rows, step))
         pieces = ((n, self._take(n * self.row_size)) for n in sizes)
         return read_columns(columns, wanted, pieces, self.row_size)
+
+    def vectors(self, wanted: Mapping[str, str]) -> dict[str, NDArray[Any]]:
+        """Columns with several numbers in a row, of a small table, once.
+
+        Parameters
+        ----------
+        wanted : mapping of str to str
+            The type of the numbers, big-endian, by name in capitals.
+
+        Returns
+        -------
+        dict of str to ndarray, shape (n_rows, n_numbers)
+        """
+        if missing := sorted(set(wanted) - set(self.columns)):
+            raise ValueError(f"{self.name} has no column {missing[0]}")
+        rows = np.frombuffer(self._take(self._left), np.uint8)[: self.n_rows * self.row_size]
+        rows = rows.reshape(self.n_rows, self.row_size)
+        found = {}
+        for name, dtype in wanted.items():
+            column = self.columns[name]
+            cells = rows[:, column.offset : column.offset + column.width]
+            found[name] = np.ascontiguousarray(cells).view(dtype)
+        return found
 
     def skip(self, *, check: bool = True) -> None:
         """Go to the end of the data; with `check`, they are read and compared with checksums."""

@@ -68,9 +68,9 @@ def read_exposure(path: Path, header: Header, events: Hdu) -> Exposure:
     obsid = header.text("OBS_ID") or obsid_of_path(path)
     if not re.fullmatch(r"[0-9]{10}", obsid):
         raise InputError(f"{name} has the OBS_ID {obsid!r}, which is not ten digits.")
-    _check_pointing(name, header, obsid, notes)
+    check_pointing(name, header, obsid, notes)
     _check_filter(name, header, notes)
-    plane = _read_plane(name, header, events)
+    plane = read_plane(name, header, events)
     revolution = header.number("REVOLUT", -1)
     return Exposure(
         obsid=obsid,
@@ -88,10 +88,10 @@ def read_exposure(path: Path, header: Header, events: Hdu) -> Exposure:
         pa_pnt=header.number("PA_PNT"),
         flag_mask=_flag_mask(name, header, camera, notes),
         plane=plane,
-        sky_extent=_read_extent(name, header, events, plane.pixel_arcsec) or camera.sky_extent,
+        sky_extent=read_extent(name, header, events, plane.pixel_arcsec) or camera.sky_extent,
         time_system=header.text("TIMESYS"),
         filename=name,
-        clock=_read_clock(name, header, events, notes),
+        clock=read_clock(name, header, events, notes),
         start=header.number("TSTART"),
         stop=header.number("TSTOP"),
         notes=tuple(notes),
@@ -118,10 +118,10 @@ def _datamode(name: str, header: Header) -> str:
     return datamode
 
 
-def _check_pointing(name: str, header: Header, obsid: str, notes: list[str]) -> None:
-    """Refuse slews; their observations are numbered from 9000000000 on."""
+def check_pointing(name: str, header: Header, obsid: str, notes: list[str]) -> None:
+    """Refuse slews; those of XMM-Newton are numbered from 9000000000 on."""
     mode = header.text("OBS_MODE").upper()
-    if mode.startswith("SLEW") or (not mode and obsid[0] == "9"):
+    if mode.startswith("SLEW") or (not mode and re.fullmatch(r"9[0-9]{9}", obsid)):
         raise ExposureRejected(
             f"{name} was taken during a slew (OBS_MODE {mode or 'missing'}), when sources cross "
             f"the field in seconds; slews are not searched."
@@ -156,7 +156,7 @@ def _flag_mask(name: str, header: Header, camera: EpicCamera, notes: list[str]) 
     return camera.flag_mask
 
 
-def _read_clock(name: str, header: Header, events: Hdu, notes: list[str]) -> TimeFrame:
+def read_clock(name: str, header: Header, events: Hdu, notes: list[str]) -> TimeFrame:
     """How times count; keywords that are missing have the values of all pipeline lists."""
     day = header.number("MJDREF")
     if np.isnan(day):
@@ -180,7 +180,16 @@ def _read_clock(name: str, header: Header, events: Hdu, notes: list[str]) -> Tim
     return clock
 
 
-def _read_plane(name: str, header: Header, events: Hdu) -> TangentPlane:
+def read_plane(name: str, header: Header, events: Hdu) -> TangentPlane:
+    """The projection of X and Y.
+
+    Raises
+    ------
+    InputError
+        If it is missing or impossible.
+    ExposureRejected
+        If it is no tangent plane in right ascension and declination of J2000.
+    """
     values = []
     for part in ("CRPX", "CRVL", "CDLT"):
         for axis in ("X", "Y"):
@@ -234,7 +243,7 @@ def _check_projection(name: str, header: Header, events: Hdu) -> None:
         )
 
 
-def _read_extent(name: str, header: Header, events: Hdu, pixel_arcsec: float) -> int:
+def read_extent(name: str, header: Header, events: Hdu, pixel_arcsec: float) -> int:
     """Sky pixels along the longer side of the field; 0 if the header does not say."""
     numbers = [events.columns[axis].number for axis in ("X", "Y") if axis in events.columns]
     # REFXLMAX of MOS lists has lost bits: it is -13696 for 51840.

@@ -25,7 +25,7 @@ _FRAMES_OF_SLACK: Final = 1.0
 
 
 class LiveTables:
-    """Collects the extensions ``STDGTInn`` and ``EXPOSUnn`` of an event list, as they are read."""
+    """Collects what an event list says of live times: ``STDGTInn`` and ``EXPOSUnn``, or ``GTI``."""
 
     def __init__(self) -> None:
         self._rows: dict[str, dict[int, list[Floats]]] = {name: {} for name in _COLUMNS}
@@ -33,10 +33,13 @@ class LiveTables:
 
     def add(self, hdu: Hdu) -> None:
         """Read an extension, if it is one of them; what cannot be read is noted."""
-        match = _EXTENSION.fullmatch(hdu.name)
-        if not match:
+        match, ccd = _EXTENSION.fullmatch(hdu.name), hdu.header.get("CCD_ID")
+        if match:
+            kind, number = match[1], int(match[2])
+        elif hdu.name == "GTI" and isinstance(ccd, int):
+            kind, number = "STDGTI", ccd + 1  # Those of Chandra count from 0.
+        else:
             return
-        kind, number = match[1], int(match[2])
         if not _COLUMNS[kind] <= set(hdu.columns):
             self._impossible.append(f"{hdu.name} has no {' and '.join(sorted(_COLUMNS[kind]))}")
             return

@@ -37,8 +37,8 @@ def counted_runs(
     CountedRun
         One at a time, so that only one cube is in memory.
     """
-    events, settings = subset.events, subset.config.cube
-    for t_bin in settings.t_bin:
+    events = subset.events
+    for t_bin in subset.t_bins:
         frames = Frames.covering(events.t_lo, events.t_hi, t_bin)
         frame = frames.index(events.time)
         bad = bad_time(events.time, events.pi, frames, events.t_hi, events.n_monitors)
@@ -48,7 +48,7 @@ def counted_runs(
         if subset.live:
             masked |= ~live.any(axis=0)
             off |= (live < MOSTLY).any(axis=0)
-        for band in settings.bands:
+        for band in subset.bands:
             used = subset.in_band(band)
             cube = CountCube.from_events(
                 frames,

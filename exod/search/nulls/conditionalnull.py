@@ -76,7 +76,7 @@ class ConditionalNull:
     @property
     def _t_bins(self) -> list[float]:
         """Lengths of the frames, long ones first."""
-        return sorted(self.subset.config.cube.t_bin, reverse=True)
+        return sorted(self.subset.t_bins, reverse=True)
 
     def _bands(self) -> Iterator[_Band]:
         """What the runs of each band share."""
@@ -84,7 +84,7 @@ class ConditionalNull:
         inside = (events.time >= events.t_lo) & (events.time <= events.t_hi)
         is_live = self.live_time.contains(events.time) & inside
         live = self.live_time.at(events.time)
-        for band in self.subset.config.cube.bands:
+        for band in self.subset.bands:
             yield self._band(band, live, is_live)
 
     @cached_property

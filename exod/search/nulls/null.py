@@ -66,10 +66,26 @@ class Subset:
     @property
     def alarms_per_run(self) -> float | None:
         """False alarms that each run may have; None if the settings leave it to sigma."""
-        rate, cube = self.config.detect.false_alarm_rate, self.config.cube
+        rate = self.config.detect.false_alarm_rate
         if rate is None:
             return None
-        return rate / (len(cube.t_bin) * len(cube.bands) * self.n_subsets)
+        return rate / (max(len(self.t_bins) * len(self.bands), 1) * self.n_subsets)
+
+    @property
+    def t_bins(self) -> tuple[float, ...]:
+        """Lengths of the frames of the settings that cameras can resolve."""
+        return tuple(t for t in self.config.cube.t_bin if t >= self.events.shortest_bin)
+
+    @property
+    def bands(self) -> tuple[Band, ...]:
+        """Bands of the settings, as far as cameras are searched in them, each once."""
+        bands = map(self.events.energies, self.config.cube.bands)
+        return tuple(dict.fromkeys((low, high) for low, high in bands if low < high))
+
+    @property
+    def size_arcsec(self) -> float:
+        """Wanted width of a cell."""
+        return self.config.cube.size_arcsec * self.events.cell_scale
 
     @property
     def profile(self) -> Profile:
@@ -87,7 +103,7 @@ class Subset:
         if self.config.cube.live_time == "frames":
             return None
         box = Box.around(self.flat[self.flat >= 0], self.grid.n)
-        size = self.config.cube.size_arcsec
+        size = self.size_arcsec
         known = self.known_sources(box, size, size)
         row, column = np.divmod(self.flat, np.int32(self.grid.n))
         cell = (row - box.y_lo) * max(box.shape[1], 1) + (column - box.x_lo)

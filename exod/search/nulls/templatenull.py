@@ -55,7 +55,7 @@ class TemplateNull:
 
         def expectation(cube: CountCube, is_bad: Mask, live: FramesLive | None) -> Expectation:
             if cube.box not in known:
-                size = self.subset.config.cube.size_arcsec
+                size = self.subset.size_arcsec
                 known[cube.box] = self.subset.known_sources(cube.box, size, size)
             return expect(cube, is_bad, known[cube.box], live)
 

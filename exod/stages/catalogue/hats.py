@@ -31,6 +31,7 @@ from exod.catalogue.hats import (
 from exod.catalogue.hatsfiles import finish
 from exod.catalogue.nesting import nest
 from exod.catalogue.skyrows import SkyRows, sort_rows, spread
+from exod.observation.identifiers import obsid_of_row
 from exod.scheduler import run as run_tasks
 from exod.scheduler.plan import Plan
 from exod.schemas import LIGHTCURVES
@@ -150,7 +151,7 @@ def light_curves(detids: Sequence[str], archive: Archive) -> pa.Table:
     """
     wanted: dict[str, list[str]] = {}
     for detid in detids:
-        wanted.setdefault(detid[:10], []).append(detid)
+        wanted.setdefault(obsid_of_row(detid), []).append(detid)
     columns = ["detid", *(column.name for column in LIGHT_CURVE)]
     found = [LIGHTCURVES.schema.empty_table().select(columns)]
     for obsid, ids in sorted(wanted.items()):

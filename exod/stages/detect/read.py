@@ -161,7 +161,7 @@ def read_sources(
     """Known sources, the name of their list, and notes; without a usable list there are none."""
     fallback = "only bright cells mask the background model"
     if not files.source_lists:
-        return _NO_SOURCES, "", (f"There is no OBSMLI source list; {fallback}.",)
+        return _NO_SOURCES, "", (f"There is no source list; {fallback}.",)
     notes: list[str] = []
     found: tuple[pd.DataFrame, str] | None = None
     for path in files.source_lists:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from exod.archive import Archive
 from exod.errors import InputError
+from exod.observation.identifiers import obsid_of_row
 from exod.sky.plane import TangentPlane
 from exod.sky.sphere import separations_arcsec, unit_vectors
 
@@ -133,7 +134,7 @@ def region_of(archive: Archive, detid: str) -> Mapping[str, Any]:
     InputError
         If the archive has none of this name.
     """
-    obsid, run = detid[:10], detid.rpartition("_")[0]
+    obsid, run = obsid_of_row(detid), detid.rpartition("_")[0]
     entry = archive.entry(obsid) if obsid.isdigit() and len(obsid) == 10 else None
     if entry is None:
         raise InputError(

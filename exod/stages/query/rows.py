@@ -21,6 +21,7 @@ from exod.archive.questions.detections import (
 from exod.archive.questions.sql import Question
 from exod.archive.snapshot import MATCHES, PRODUCTS, Snapshot
 from exod.errors import ConfigError
+from exod.observation.identifiers import obsid_of_row
 from exod.schemas import DERIVED, TABLES
 from exod.schemas.columns import Column, Table
 from exod.schemas.conditions import Expression, Kind, Query, parse, unknown
@@ -128,7 +129,7 @@ class PlannedQuery:
             for name in keys:
                 values = Expression(text, known).values(name)
                 if values is not None:
-                    here = {str(value)[:10] for value in values}
+                    here = {obsid_of_row(str(value)) for value in values}
                     here = {obsid for obsid in here if _OBSERVATION.fullmatch(obsid)}
                     found = here if found is None else found & here
         return None if found is None else sorted(found)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from exod.archive import Archive
 from exod.archive.products import XMATCH
+from exod.observation.identifiers import obsid_of_row
 from exod.report import inputs
 from exod.report.comparisons import FluxGroups, flux_groups
 from exod.report.counterparts import Separations, absolute_magnitudes, flux_pairs, separations
@@ -145,7 +146,7 @@ def fluxes(archive: Archive, matched: Mapping[str, Match]) -> pd.DataFrame | Non
 def regions_of(archive: Archive, detids: pd.Series) -> pd.DataFrame:
     """Rows of regions with these identifiers; files of other observations are not read."""
     wanted = set(detids.astype(str))
-    obsids = sorted({detid[:10] for detid in wanted})
+    obsids = sorted({obsid_of_row(detid) for detid in wanted})
     # A condition with thousands of values is slower than reading.
     filters = [("obsid", "in", obsids)] if 0 < len(obsids) <= _FEW else ()
     rows = archive.table("regions", columns=inputs.BEST_REGION, filters=filters)

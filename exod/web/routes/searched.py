@@ -11,6 +11,7 @@ from fastapi import APIRouter, Path, Request
 from exod.archive import Archive
 from exod.archive.ledger.entry import FullEntry
 from exod.errors import InputError, without_places
+from exod.schemas.kinds import OBSID_FORM
 from exod.web.routes.common import PROBLEMS
 
 # An observation may be searched again while the pages stay as they are, so answers bear no version.
@@ -20,7 +21,7 @@ _RATES = ["instrument", "expid", "time", "width", "n", "n_hard"]
 _HOT = ["filename", "ccdnr", "rawx", "rawy", "n", "log10_p"]
 _BOX = ["y_lo", "y_hi", "x_lo", "x_hi"]
 
-Obsid = Annotated[str, Path(pattern="^[0-9]{10}$")]
+Obsid = Annotated[str, Path(pattern=f"^{OBSID_FORM}$")]
 
 
 @router.get("/obs/{obsid}/search")

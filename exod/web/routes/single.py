@@ -8,6 +8,7 @@ from fastapi import Path, Query, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
+from exod.schemas.kinds import OBSID_FORM
 from exod.web import single
 from exod.web.routes.common import ProductNow, versioned_router
 
@@ -17,7 +18,7 @@ Row = dict[str, Any]
 Columns = dict[str, list[Any]]
 Number = Annotated[int, Path(ge=0, lt=1 << 63)]
 Detid = Annotated[str, Path(max_length=100)]
-Obsid = Annotated[str, Path(pattern="^[0-9]{10}$")]
+Obsid = Annotated[str, Path(pattern=f"^{OBSID_FORM}$")]
 Offset = Annotated[int, Query(ge=0, lt=1 << 63)]
 
 MOST_SIMILAR = 1_000
@@ -109,7 +110,7 @@ def light_curve(product: ProductNow, detid: Detid) -> Response:
 def photons(
     product: ProductNow,
     number: Number,
-    obsid: Annotated[str, Query(pattern="^([0-9]{10})?$")] = "",
+    obsid: Annotated[str, Query(pattern=f"^({OBSID_FORM})?$")] = "",
     limit: Annotated[int, Query(ge=0, le=single.MOST_PHOTONS)] = 100_000,
     offset: Offset = 0,
 ) -> Response:
