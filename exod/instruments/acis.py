@@ -104,6 +104,9 @@ CHANDRA: Final = Observatory(
     # circle of 90 per cent at the outer edge of each ring, and stay what they are beyond the last.
     zones=_zones((0.0, 3.0, 6.0, 10.0, np.inf), (1 / 6, 0.3, 0.6, 1.0)),
     position_psf_at=position_psf,
+    # Below, the response is uncertain; above, there are few photons among many particles.
+    energies_kev=(0.5, 7.0),
+    whole_frames=True,
     obsid="[1-9][0-9]{0,4}",
 )
 
@@ -131,7 +134,7 @@ class AcisCamera(Instrument):
 
     def is_good(self, events: EventColumns, flag_mask: int) -> Mask:
         """Energy cut, shape (n_events,); level 2 has good grades and status only."""
-        low, high = (1000 * energy for energy in self.energies_kev)
+        low, high = (1000 * energy for energy in self.observatory.energies_kev)
         good = (events.pi >= low) & (events.pi <= high)
         return good & ((events.flag & flag_mask) == 0) if flag_mask else good
 
@@ -185,8 +188,5 @@ ACIS: Final = AcisCamera(
     core=KingProfile(float(PSF.core(0.0)), PSF.slope),
     psf=PSF,
     flag_mask=0,
-    # Below, the response is uncertain; above, there are few photons among many particles.
-    energies_kev=(0.5, 7.0),
-    whole_frames=True,
 )
 """The camera."""

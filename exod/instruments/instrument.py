@@ -107,6 +107,10 @@ class Observatory:
         Rings of the field; empty if cells are alike everywhere.
     position_psf_at : callable or None
         `position_psf` by off-axis angle in arcmin, where there are zones.
+    energies_kev : tuple of float
+        Lowest and highest energy that is searched.
+    whole_frames : bool
+        Whether frames of the search are at least as long as those of the camera.
     obsid : str
         Regular expression of its observation identifiers.
     """
@@ -118,6 +122,8 @@ class Observatory:
     off_axis_arcmin: float = 6.0
     zones: tuple[Zone, ...] = ()
     position_psf_at: Callable[[float], KingProfile] | None = None
+    energies_kev: tuple[float, float] = (0.2, 12.0)
+    whole_frames: bool = False
     obsid: str = "[0-9]{10}"
 
     def at(self, off_axis_arcmin: float) -> Observatory:
@@ -158,10 +164,6 @@ class Instrument(ABC):
         Point spread function.
     flag_mask : int
         Bits of FLAG that must be zero when the header does not say.
-    energies_kev : tuple of float
-        Lowest and highest energy that is searched.
-    whole_frames : bool
-        Whether frames of the search are at least as long as those of the camera.
     dropout_groups : tuple of tuples of int
         Equally many CCDs that drop out together; empty if they do not. Frames in which a group is
         silent are off, and so are those that follow.
@@ -181,8 +183,6 @@ class Instrument(ABC):
     core: KingProfile
     psf: PointSpreadFunction
     flag_mask: int
-    energies_kev: tuple[float, float] = (0.2, 12.0)
-    whole_frames: bool = False
     dropout_groups: tuple[tuple[int, ...], ...] = ()
 
     @property

@@ -93,13 +93,13 @@ class MergedEvents:
     @property
     def shortest_bin(self) -> float:
         """Shorter frames are not searched, seconds."""
-        cameras = [exposure.camera for exposure in self.exposures]
-        return max(camera.frame_time if camera.whole_frames else 0.0 for camera in cameras)
+        if not self.observatory.whole_frames:
+            return 0.0
+        return max(exposure.camera.frame_time for exposure in self.exposures)
 
     def energies(self, band: tuple[float, float]) -> tuple[float, float]:
-        """The part of a band, keV, that a camera is searched in; the upper end may be the lower."""
-        limits = [exposure.camera.energies_kev for exposure in self.exposures]
-        low, high = min(low for low, _ in limits), max(high for _, high in limits)
+        """The part of a band that is searched, keV; its upper end may be the lower one."""
+        low, high = self.observatory.energies_kev
         return max(low, band[0]), max(low, min(high, band[1]))
 
     def take(self, which: NDArray[np.bool_]) -> MergedEvents:

@@ -15,9 +15,8 @@ from exod.instruments.epic import IMAGE_PIXEL_ARCSEC
 from exod.observation.events import EVENT_DTYPES, NO_POSITION, EventList, Exposure
 from exod.observation.limits import out_of_order
 from exod.pps import ingested
-from exod.pps.chandra.acislists import acis_columns, read_acis_exposure
+from exod.pps.chandra.acislists import acis_columns, is_of_chandra, read_acis_exposure
 from exod.pps.chandra.masks import check_masks
-from exod.pps.chandra.names import TELESCOPE
 from exod.pps.fits.fitsfile import Header, open_fits, read_header, reported
 from exod.pps.fits.fitshdu import Hdu
 from exod.pps.fits.fitstable import Conversion
@@ -91,7 +90,7 @@ def read_event_list(path: Path) -> tuple[Exposure, EventList]:
         for hdu in file.extensions():
             if hdu.name == "EVENTS" and hdu.columns and columns is None:
                 header = Header(hdu.header, file.primary)
-                is_chandra = header.text("TELESCOP").upper() == TELESCOPE
+                is_chandra = is_of_chandra(header)
                 if is_chandra:
                     exposure = read_acis_exposure(path, header, hdu)
                     columns = acis_columns(path, hdu, exposure.camera.frame_time)

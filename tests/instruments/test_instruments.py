@@ -52,7 +52,7 @@ def test_what_every_instrument_tells(instrument):
 
 
 CAMERA = re.compile(
-    r"is_pn|\b(EPN|EMOS\d?|pn|PN|MOS\d?|M1|M2)(?![A-Za-z])|(?<![A-Z])(PN|MOS)_|_(EPN|EMOS)"
+    r"is_pn|is_chandra|\bACIS\b|\b(EPN|EMOS\d?|pn|PN|MOS\d?|M1|M2)(?![A-Za-z])|(?<![A-Z])(PN|MOS)_|_(EPN|EMOS)"
 )
 
 

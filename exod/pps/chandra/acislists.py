@@ -19,6 +19,7 @@ from exod.pps.fits.fitstable import Conversion
 from exod.pps.fits.headers import check_pointing, read_clock, read_extent, read_plane
 from exod.schemas.arrays import Floats
 
+TELESCOPE: Final = "CHANDRA"
 LEVEL: Final = "EVT2"
 """CONTENT of lists that can be searched."""
 
@@ -42,6 +43,12 @@ _OPTIONAL: Final = {
     "GRADE": Conversion("u1"),
     "STATUS": Conversion("i4", as_bits=True),
 }
+
+
+def is_of_chandra(header: Header) -> bool:
+    """Whether a list says that it is of a camera of Chandra."""
+    camera = header.text("INSTRUME").upper()
+    return header.text("TELESCOP").upper() == TELESCOPE and camera in {ACIS.name, "HRC"}
 
 
 def read_acis_exposure(path: Path, header: Header, events: Hdu) -> Exposure:

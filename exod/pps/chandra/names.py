@@ -12,8 +12,6 @@ CHANDRA_NAME: Final = re.compile(
 """Names of the archive, as ``acisf28964N002_evt2.fits.gz`` (A. Rots, "FITS File Names for the
 Chandra Data Archive"); an obsid has zeros in front there."""
 
-TELESCOPE: Final = "CHANDRA"
-
 
 def obsid_of_name(name: str) -> str:
     """Obsid without zeros in front; empty if it is no such name.

@@ -28,6 +28,7 @@ class Stream:
         self._file = file
         self._read = 0
         self.notes: list[str] = []
+        self.is_rewritten = False
 
     def take(self, n: int) -> bytes:
         """The next bytes; fewer are an error."""
