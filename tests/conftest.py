@@ -6,10 +6,13 @@ import gc
 import os
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import typer.main
+import typer.testing
 from hypothesis import HealthCheck, settings
 
 from exod.cli import main
@@ -68,6 +71,16 @@ def _disk_not_waited_for() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         # It refuses what is no open file as well.
         patch.setattr(os, "fsync", os.fstat)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_command_line() -> Iterator[None]:
+    """Commands are put together once: for each call it would take longer than most calls do."""
+    made = cache(typer.main.get_command)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typer.main, "get_command", made)
+        patch.setattr(typer.testing, "_get_command", made)
         yield
 
 

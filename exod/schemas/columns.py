@@ -186,16 +186,16 @@ class Table:
         if set(data.columns) != set(names):
             difference = sorted(set(data.columns) ^ set(names))
             raise KeyError(f"table {self.name} and its rows differ in the columns {difference}")
-        dtypes = {column.name: column.dtype for column in self.columns}
-        data = data[names]
-        frame = data.astype(dtypes)
-        for column, given, got in zip(self.columns, data.dtypes, frame.dtypes, strict=True):
-            exact = pa.types.is_integer(column.type) or pa.types.is_boolean(column.type)
-            if given == got or not exact:
-                continue
-            # astype wraps 70000 round to 4464 and cuts 2.7 off to 2 without a word.
-            if not (frame[column.name] == data[column.name]).all():
-                raise ValueError(
-                    f"table {self.name}: {column.name} has values beyond {column.type}"
-                )
-        return frame
+        return pd.DataFrame({column.name: self._values(column, data) for column in self.columns})
+
+    def _values(self, column: Column, data: pd.DataFrame) -> pd.Series:
+        """A column of `data` in its own dtype."""
+        given = data[column.name]
+        if given.dtype == column.dtype:
+            return given
+        got = given.astype(column.dtype)
+        exact = pa.types.is_integer(column.type) or pa.types.is_boolean(column.type)
+        # astype wraps 70000 round to 4464 and cuts 2.7 off to 2 without a word.
+        if exact and not (got == given).all():
+            raise ValueError(f"table {self.name}: {column.name} has values beyond {column.type}")
+        return got

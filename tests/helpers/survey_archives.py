@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,18 @@ FRAMES = 30
 
 def fill(table: Table, rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """Rows of a table; what is not given is NaN, 0, False, empty text or an empty list."""
-    frame = pd.DataFrame(list(rows), index=range(len(rows)))
-    for column in table.columns:
-        if column.name not in frame:
-            frame[column.name] = [_nothing(column.type)] * len(frame)
-    return table.frame(frame)
+    given = pd.DataFrame(list(rows), index=range(len(rows)))
+    empty = _empty(table, len(rows))
+    return table.frame(
+        pd.concat([given, empty.drop(columns=given.columns, errors="ignore")], axis=1)
+    )
+
+
+@cache
+def _empty(table: Table, n: int) -> pd.DataFrame:
+    """Rows in which nothing is given; not to be changed."""
+    columns = {column.name: [_nothing(column.type)] * n for column in table.columns}
+    return table.frame(pd.DataFrame(columns, index=range(n)))
 
 
 def _nothing(type_: pa.DataType) -> Any:
