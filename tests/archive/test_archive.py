@@ -41,6 +41,7 @@ from helpers.archives import (
     seed_of,
     stored,
 )
+from helpers.examples import portion
 from helpers.processes import running, wait_for_changes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -278,7 +279,7 @@ def test_arrays_that_do_not_fit_are_refused(archive: Archive, row: Any) -> None:
     special=st.lists(st.sampled_from([np.nan, np.inf, -np.inf, -0.0, 5e-324]), max_size=5),
     name=st.sampled_from(sorted(TABLES)),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=portion(40), deadline=None)
 def test_any_rows_come_back_exactly(seed: int, n: int, special: list[float], name: str) -> None:
     table = TABLES[name]
     frame = make_rows(table, n, seed=seed)
@@ -703,7 +704,9 @@ def crowd(ra: float, dec: float, seed: int) -> pd.DataFrame:
     seed=st.integers(0, 1000),
 )
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=portion(25),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_a_cone_is_right_everywhere(
     archive: Archive, ra: float, dec: float, radius: float, seed: int

@@ -30,6 +30,7 @@ from helpers.archives import (
     plain,
     stored,
 )
+from helpers.examples import portion
 from helpers.processes import running, wait_for_changes
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -137,7 +138,7 @@ steps = st.lists(
 
 
 @given(steps=steps, n=st.integers(0, 12))
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=portion(12), deadline=None)
 def test_any_history_shows_what_was_committed_last(steps: list[Any], n: int) -> None:
     names = ("regions", "lightcurves")
     shown: dict[str, Any] = {}
@@ -311,7 +312,7 @@ def test_files_are_sorted_and_as_the_pointer_says(archive: Archive) -> None:
     sky_rows=st.integers(1, 50),
     sky_groups=st.integers(1, 3),
 )
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=portion(8), deadline=None)
 def test_the_order_of_the_sky_does_not_depend_on_memory(
     seed: int, sky_rows: int, sky_groups: int
 ) -> None:
@@ -385,7 +386,10 @@ def test_a_large_file_becomes_several_partitions(
 # -------------------------------------------------------------------- crashes
 
 
-@pytest.mark.parametrize("tidy", [True, False], ids=["error", "power cut"])
+@pytest.mark.parametrize(
+    "tidy",
+    [pytest.param(True, marks=pytest.mark.drill, id="error"), pytest.param(False, id="power cut")],
+)
 @pytest.mark.usefixtures("small_groups", "own_scratch")
 def test_a_crash_at_any_step_changes_no_rows(archive: Archive, tidy: bool) -> None:
     names = ("regions", "lightcurves")
@@ -750,7 +754,7 @@ def test_filters_columns_and_cones_reduce_what_is_read(
     radius=st.sampled_from([0.0, 1.0, 600.0, 3600.0 * 30, 3600.0 * 100]) | st.floats(0, 1e6),
     seed=st.integers(0, 1000),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=portion(60), deadline=None)
 def test_the_box_of_a_circle_holds_it(ra: float, dec: float, radius: float, seed: int) -> None:
     random = np.random.default_rng(seed)
     near = np.clip(dec + random.normal(0, 1, 200) * radius / 3600, -90, 90)
@@ -821,7 +825,7 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Archive, pd.DataFra
 
 
 @given(filters=st.lists(st.lists(conditions, min_size=1, max_size=3), min_size=1, max_size=3))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=portion(30), deadline=None)
 def test_filters_mean_what_they_mean_in_pandas(
     mixed: tuple[Archive, pd.DataFrame], filters: list[Any]
 ) -> None:

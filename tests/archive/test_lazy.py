@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from helpers.archives import assert_same_rows, make_lightcurves, make_tables, plain, stored
+from helpers.examples import portion
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -224,7 +225,7 @@ def mask(frame: Any, predicate: Any) -> Any:
 
 @given(predicate=predicates)
 @example(predicate=("single", "<=", 0.1))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=portion(50), deadline=None)
 def test_any_selection_is_that_of_pandas(strange: Any, predicate: Any) -> None:
     make, frame = strange
     expected = frame[mask(frame, predicate).fillna(False).astype(bool)]
@@ -286,7 +287,9 @@ def test_a_merge_by_observation_does_not_shuffle(
             assert ((rows.index >= low) & ((rows.index < high) | last)).all()
 
 
-@pytest.mark.parametrize("limit", [1, 20_000, 60_000, 10**9])
+@pytest.mark.parametrize(
+    "limit", [20_000, *(pytest.param(n, marks=pytest.mark.drill) for n in (1, 60_000, 10**9))]
+)
 def test_by_observation_a_table_does_not_depend_on_compactions(limit: int) -> None:
     random = np.random.default_rng(limit)
     with tempfile.TemporaryDirectory() as root, pytest.MonkeyPatch.context() as patch:

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from helpers.archives import PowerCut, fail_at, make_tables, settle
+from helpers.examples import portion
 from helpers.object_store import no_settings, options, running_store
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -203,7 +204,7 @@ steps = st.lists(
 
 
 @given(steps=steps)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=portion(25), deadline=None)
 def test_any_history_gives_what_the_entries_say(steps: list[tuple[str, str]]) -> None:
     with tempfile.TemporaryDirectory() as root:
         archive = Archive.create(root, Config())
@@ -281,7 +282,7 @@ def test_a_copy_of_before_a_table_was_added_is_used(archive: Archive, opened: li
     more=st.lists(st.sampled_from(["spectra", "a_table.of_old"]), unique=True),
     having=st.sets(st.sampled_from(OBSIDS)),
 )
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=portion(10), deadline=None)
 def test_a_copy_of_a_version_with_other_tables_loses_no_file(
     lost: list[str], more: list[str], having: set[str]
 ) -> None:
@@ -316,7 +317,7 @@ def test_an_entry_of_a_version_with_more_tables_is_read(archive: Archive) -> Non
 
 
 @given(place=st.integers(0, 10**9), bit=st.integers(0, 7))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=portion(60), deadline=None)
 def test_no_single_bit_loses_an_entry(place: int, bit: int) -> None:
     archive, expected, content = saved()
     damaged = bytearray(content)

@@ -1,4 +1,7 @@
-"""NaN and null fulfil no condition, in any column of any table, in one file or in many."""
+"""NaN and null fulfil no condition, in any column of any table, in one file or in many.
+
+Columns that are side by side take the conditions in turn.
+"""
 
 from __future__ import annotations
 
@@ -148,8 +151,8 @@ def test_nan_is_null_for_users_of_sql(archive, name):
     rows = expected(archive, table)
     wanted = {
         statement.format(f'"{column}"'): int(test(rows[column]).sum())
-        for column in floats(table)
-        for statement, test in STATEMENTS.items()
+        for place, column in enumerate(floats(table))
+        for statement, test in [*STATEMENTS.items()][place % 2 :: 2]
     }
     with connect(archive, counting(name, [*wanted], " > 0.5")) as answer:
         found = [(*row.values(),)[1:] for row in pa.concat_tables(answer.chunks()).to_pylist()]
@@ -166,8 +169,8 @@ def test_conditions_are_those_of_pandas(archive, name):
     kinds = {column.name: kind_of(column) for column in table.columns}
     wanted = {
         condition.format(column): int(test(rows[column]).sum())
-        for column in floats(table)
-        for condition, test in CONDITIONS.items()
+        for place, column in enumerate(floats(table))
+        for condition, test in [*CONDITIONS.items()][place % 3 :: 3]
     }
     missing = {column: int(rows[column].isna().sum()) for column in nullable(table)}
     wanted |= {f"isnull({column})": count for column, count in missing.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.examples import portion
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -172,7 +173,7 @@ def test_halves_of_years_are_bins():
     assert bins["median"].tolist() == [2.0, 5.0, 7.0]
 
 
-@settings(max_examples=25)
+@settings(max_examples=portion(25))
 @given(st.integers(0, 10**6))
 def test_seasonal_fit_recovers_what_was_put_in(seed):
     random = np.random.default_rng(seed)
@@ -223,7 +224,7 @@ def test_constant_values_fit():
 # --------------------------------------------------------------------------- distributions and rms
 
 
-@settings(max_examples=30)
+@settings(max_examples=portion(30))
 @given(st.lists(st.floats(0, 4), min_size=1, max_size=50))
 def test_radial_distribution(radii):
     found = radial_distribution(radii, np.arange(len(radii)), bootstraps=20)

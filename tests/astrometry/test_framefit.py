@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from helpers.examples import portion
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -109,7 +110,7 @@ def test_the_posterior_is_integrated(seed, n, density, matched, scale, step):
     assert fit.log_evidence == pytest.approx(evidence, abs=0.1)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=portion(25), deadline=None)
 @given(
     st.integers(0, 2**32 - 1),
     st.integers(0, 30),

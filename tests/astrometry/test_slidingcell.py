@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from helpers.examples import portion
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -102,7 +103,7 @@ def test_photons_all_over_the_sky_are_refused():
         detect_cells([0.0, 1e6], [0.0, 0.0], AXIS, PIXEL)
 
 
-@settings(max_examples=30)
+@settings(max_examples=portion(30))
 @given(seed=st.integers(0, 10**6), shift=st.tuples(st.floats(-1, 1), st.floats(-1, 1)))
 def test_the_centroid_goes_with_the_photons(seed, shift):
     photons = np.random.default_rng(seed).normal(0.0, 1.0, (50, 2))

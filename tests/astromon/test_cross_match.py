@@ -8,6 +8,7 @@ from astropy.coordinates import SkyCoord
 from astropy.table import Table
 from astropy.time import Time
 from helpers.astromon_tables import limits, random_tables, row_by_row, rows, save_real
+from helpers.examples import portion
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -78,7 +79,7 @@ def test_columns_and_order(real):
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 5), limits)
-@settings(max_examples=40)
+@settings(max_examples=portion(40))
 def test_pairs_are_those_of_every_row_by_itself(seed, n, arguments):
     made = random_tables(np.random.default_rng(seed), n)
     found = cross_match.simple_cross_match(*made, **arguments)
@@ -198,7 +199,7 @@ def test_bad_targets():
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 30), st.integers(0, 8))
-@settings(max_examples=30)
+@settings(max_examples=portion(30))
 def test_excluded_regions_by_all_pairs(seed, n, m):
     random = np.random.default_rng(seed)
     # Around right ascension 0, and at a pole.
@@ -244,7 +245,7 @@ def test_regions_of_the_file_that_is_asked(real, tmp_path, data_dir, monkeypatch
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.sampled_from(["known", "not known"]))
-@settings(max_examples=6)
+@settings(max_examples=portion(6))
 def test_frames_part_by_part(tmp_path_factory, seed, size, divisions):
     file = tmp_path_factory.mktemp("lazy") / "astromon"
     made = random_tables(np.random.default_rng(seed), 6)
@@ -330,7 +331,7 @@ def test_times_in_any_form():
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 6))
-@settings(max_examples=25)
+@settings(max_examples=portion(25))
 def test_errors_chance_and_weights_row_by_row(seed, n):
     random = np.random.default_rng(seed)
     made = random_tables(random, n)

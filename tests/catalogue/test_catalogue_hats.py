@@ -133,6 +133,7 @@ def test_types_and_nulls_are_those_of_the_tables(releases):
         )
 
 
+@pytest.mark.drill
 def test_matches_across_borders_are_found(releases):
     """Each detection finds its nearest source as astropy does, whichever partition that is in."""
     with using_lsdb() as lsdb:
@@ -154,6 +155,7 @@ def test_matches_across_borders_are_found(releases):
     assert set(zip(found["detid"], found["region_num_s"], strict=True)) == expected
 
 
+@pytest.mark.drill
 @pytest.mark.filterwarnings("ignore:Right catalog does not have a margin:RuntimeWarning")
 def test_margins_are_needed(releases):
     """The pairs above do lie across borders: without the margin some are lost."""

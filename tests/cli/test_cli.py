@@ -145,7 +145,10 @@ def test_wrong_usage(case: str, small: Path, tmp_path: Path, command: Any) -> No
     assert not root.exists()
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["status", "{archive}", "--all"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], pytest.param(["status", "{archive}", "--all"], marks=pytest.mark.drill)],
+)
 def test_output_that_cannot_be_written(arguments: list[str], archive: Path) -> None:
     """A full disk is one sentence; a reader that has enough is no fault; no output is none."""
     command = [EXOD, *(text.format(archive=archive) for text in arguments)]

@@ -41,7 +41,7 @@ def expected(archive) -> pd.DataFrame:
     return pd.concat(select(archive, Query(matches=("gaia",))).frames(), ignore_index=True)
 
 
-@pytest.mark.parametrize("compacted", [False, True])
+@pytest.mark.parametrize("compacted", [pytest.param(False, marks=pytest.mark.drill), True])
 def test_a_query_loads_what_it_needs(archive, tmp_path: Path, *, compacted: bool) -> None:
     root = archive.root
     if compacted:

@@ -62,7 +62,7 @@ def test_shares_agree_with_the_closed_form():
 
 
 @pytest.mark.parametrize("mu", [0.002, 0.1, 2.0, 40.0])
-@pytest.mark.parametrize("probability", [0.5, 0.9])
+@pytest.mark.parametrize("probability", [0.5, pytest.param(0.9, marks=pytest.mark.drill)])
 def test_bursts_with_the_counts_of_the_map_are_found_as_often(mu, probability):
     expectation = flat_expectation(mu, n_frames=10_000, side=100)
     thresholds = Thresholds(3.0)

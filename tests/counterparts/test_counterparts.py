@@ -16,6 +16,7 @@ import pytest
 from astropy.coordinates import SkyCoord
 from astropy.io.fits import BinTableHDU, HDUList, PrimaryHDU
 from astropy.table import MaskedColumn, QTable, Table
+from helpers.examples import portion
 from helpers.fake_cds import HTML, FakeCds, Fault, gaia, simbad
 from helpers.processes import LONGEST
 from hypothesis import given, settings
@@ -117,7 +118,7 @@ def test_every_format_gives_the_same(written, tmp_path, suffix):
     assert rows["mine_good"].tolist() == (np.arange(300) % 2 == 0).tolist()
 
 
-@settings(max_examples=12)
+@settings(max_examples=portion(12))
 @given(st.integers(0, 10_000), st.sampled_from([20, 100]), st.sampled_from([20.0, 400.0]))
 def test_partitions_make_no_difference(seed, limit, radius):
     with tempfile.TemporaryDirectory() as folder:

@@ -4,6 +4,7 @@ from decimal import Decimal, localcontext
 
 import numpy as np
 import pytest
+from helpers.examples import portion
 from helpers.strategies import sigmas
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -127,7 +128,7 @@ def test_published_consequences():
     assert Thresholds(3.0, "exod2").peak_limit(np.array(1)) == 0
 
 
-@settings(max_examples=300)
+@settings(max_examples=portion(300))
 @given(sigmas, st.data())
 def test_thresholds_are_b_against_the_threshold(sigma, data):
     mu = data.draw(st.floats(-8, 3).map(lambda exponent: min(10**exponent, MU_REFERENCE)))
@@ -250,7 +251,7 @@ def test_limits_of_counts_rise_with_mu(sigma, log_mu):
 # --- amplitudes ------------------------------------------------------------------------------
 
 
-@settings(max_examples=50)
+@settings(max_examples=portion(50))
 @given(st.integers(0, 200), st.floats(0.01, 100), st.floats(0.05, 0.999))
 def test_peak_amplitude_against_the_posterior(n, mu, credibility):
     limit = float(amplitude_limit(n, mu, credibility, "peak"))
@@ -260,7 +261,7 @@ def test_peak_amplitude_against_the_posterior(n, mu, credibility):
     assert np.interp(limit, grid, below / below[-1]) == pytest.approx(credibility, abs=1e-5)
 
 
-@settings(max_examples=50)
+@settings(max_examples=portion(50))
 @given(st.integers(0, 200), st.floats(0.5, 300), st.floats(0.05, 0.999))
 def test_eclipse_amplitude_against_the_posterior(n, mu, credibility):
     limit = float(amplitude_limit(n, mu, credibility, "eclipse"))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers.examples import portion
 from helpers.sliding_cases import always, make_case, random_case
 from helpers.strategies import grid_of, random_live, seeds
 from hypothesis import given, settings
@@ -91,7 +92,7 @@ def dense_sources(images, templates, shares, live, lambda_, is_bad, mask):
     return source, shares_of(np.array(by_time), mask.shape).reshape(-1, SIDE, SIDE)
 
 
-@settings(max_examples=40)
+@settings(max_examples=portion(40))
 @given(seeds)
 def test_every_cell_is_as_a_dense_cube_says(seed):
     generator = np.random.default_rng(seed)
@@ -164,7 +165,7 @@ def test_the_shares_of_the_groups_follow_from_what_is_off():
     assert random_live(np.random.default_rng(1), cube_and_groups(np.ones((1, 4, 8, 8), int))[0])
 
 
-@settings(max_examples=30)
+@settings(max_examples=portion(30))
 @given(seeds)
 def test_views_of_the_conditional_expectation_agree(seed):
     case = random_case(seed)

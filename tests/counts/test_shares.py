@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from helpers.examples import portion
 from helpers.sliding_cases import T_LO, always, make_case, random_case
 from helpers.strategies import seeds
 from hypothesis import given, settings
@@ -174,7 +175,7 @@ def whole(case, n):
     return replace(case.expectation, frames=frames, is_bad=np.zeros(n, bool), groups=None)
 
 
-@settings(max_examples=40)
+@settings(max_examples=portion(40))
 @given(seeds, st.integers(1, 20))
 def test_frames_together_expect_the_counts_of_each_cell(seed, n):
     expectation = whole(random_case(seed), n)
@@ -183,7 +184,7 @@ def test_frames_together_expect_the_counts_of_each_cell(seed, n):
     assert total == pytest.approx(expectation.counts.sum(0), rel=1e-4, abs=1e-4)
 
 
-@settings(max_examples=40)
+@settings(max_examples=portion(40))
 @given(seeds)
 def test_all_ways_to_ask_agree(seed):
     expectation = random_case(seed).expectation
@@ -207,7 +208,7 @@ def test_all_ways_to_ask_agree(seed):
     assert expectation.image(which) == pytest.approx(at[which].sum(0), abs=1e-9)
 
 
-@settings(max_examples=20)
+@settings(max_examples=portion(20))
 @given(seeds)
 def test_background_is_what_is_left_without_sources(seed):
     expectation = random_case(seed).expectation
@@ -236,7 +237,7 @@ def test_sources_follow_the_exposure_and_the_background_its_level():
     assert other == pytest.approx([10, 110], rel=0.25)
 
 
-@settings(max_examples=20)
+@settings(max_examples=portion(20))
 @given(seeds)
 def test_no_expectation_while_the_cameras_are_off(seed):
     case = random_case(seed)

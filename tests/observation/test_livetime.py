@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers.examples import portion
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,7 +26,7 @@ def brute_force(good, off, frames):
     return np.array([inside[frame == i].mean() for i in range(frames.n)])
 
 
-@settings(max_examples=60)
+@settings(max_examples=portion(60))
 @given(INTERVALS, INTERVALS)
 def test_fractions_are_those_of_a_ruler(good, off):
     rows = np.array(good, float).reshape(-1, 2)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
+from helpers.examples import portion
 from helpers.faults import (
     FAST,
     GOOD,
@@ -592,7 +593,7 @@ def test_in_memory_search_raises(small: Path, tmp_path: Path) -> None:
         exod.detect(tmp_path / "nothing")
 
 
-@settings(max_examples=60)
+@settings(max_examples=portion(60))
 @given(data=st.data())
 def test_changed_bytes_never_escape(
     data: st.DataObject, small: Path, tmp_path_factory: pytest.TempPathFactory

@@ -24,6 +24,7 @@ from helpers.eventfiles import (
     source_hdu,
     values_of,
 )
+from helpers.examples import portion
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -149,7 +150,7 @@ def test_pieces_that_are_missing_or_too_many(fault: str, tmp_path: Path) -> None
         read(tmp_path, content)
 
 
-@settings(max_examples=60)
+@settings(max_examples=portion(60))
 @given(place=st.integers(DATA, DATA + N_ROWS * WIDTH - 1), size=st.integers(1, 6000))
 @pytest.mark.parametrize("is_cut", [True, False])
 def test_rows_that_move_are_noticed(
@@ -192,7 +193,7 @@ def test_right_checksums_are_silent(tmp_path: Path) -> None:
 
 
 @given(bit=st.integers(0, N_ROWS * WIDTH * 8 - 1))
-@settings(max_examples=40)
+@settings(max_examples=portion(40))
 def test_a_bit_of_the_data_is_noticed(bit: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     content = bytearray(sound(checksum=True))
     first = fits.open(BytesIO(content))["EVENTS"].fileinfo()["datLoc"]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from helpers.eventfiles import HEADER, M1, event_hdus, without
+from helpers.examples import portion
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -178,7 +179,7 @@ def is_sky(header: dict[str, object]) -> bool:
     )
 
 
-@settings(max_examples=200)
+@settings(max_examples=portion(200))
 @given(data=st.data())
 def test_any_header_is_judged(data: st.DataObject, sound: Path) -> None:
     """A header gives an exposure, or a sentence; what is no image of the sky gives a sentence."""

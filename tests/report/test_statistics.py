@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from astropy.coordinates import SkyCoord
 from astropy_healpix import HEALPix
+from helpers.examples import portion
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -63,7 +64,7 @@ def split(frame: pd.DataFrame, n: int) -> list[pd.DataFrame]:
     return [frame.iloc[lo:hi] for lo, hi in pairwise(bounds)]
 
 
-@settings(max_examples=25)
+@settings(max_examples=portion(25))
 @given(st.integers(0, 80), st.integers(0, 99), st.integers(1, 6))
 def test_counts_do_not_depend_on_the_parts(n, seed, n_parts):
     regions = make_regions(n, seed)
@@ -76,7 +77,7 @@ def test_counts_do_not_depend_on_the_parts(n, seed, n_parts):
         assert (found.dtypes == "int64").all()
 
 
-@settings(max_examples=25)
+@settings(max_examples=portion(25))
 @given(st.integers(1, 80), st.integers(0, 99))
 def test_regions_of_each_run_by_significance(n, seed):
     regions = make_regions(n, seed)
@@ -140,7 +141,7 @@ def test_centres_of_pixels_are_near_their_sources():
     assert abs(lat[0]) < 0.8
 
 
-@settings(max_examples=40)
+@settings(max_examples=portion(40))
 @given(st.integers(0, 60), st.integers(0, 99), st.integers(1, 4))
 def test_flags_and_their_overlaps(n, seed, n_parts):
     random = np.random.default_rng(seed)
@@ -153,7 +154,7 @@ def test_flags_and_their_overlaps(n, seed, n_parts):
     assert set(counts.loc["(all)"]) == {n}
 
 
-@settings(max_examples=25)
+@settings(max_examples=portion(25))
 @given(st.integers(0, 60), st.integers(0, 99))
 def test_good_and_bad_time(n, seed):
     random = np.random.default_rng(seed)

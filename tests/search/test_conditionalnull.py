@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.examples import portion
 from helpers.strategies import EPIC, grid_of_size, make_events, make_selected, seeds
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -181,7 +182,7 @@ def test_pruning_does_not_matter(subset, expected, monkeypatch):
     assert_same_runs(list(search_subset(OBSID, subset, NO_SOURCES, DEEP)), expected)
 
 
-@settings(max_examples=6)
+@settings(max_examples=portion(6))
 @given(seeds, st.integers(1, 3), st.integers(1, 3))
 def test_pruning_does_not_matter_at_loose_thresholds(seed, width, shifts):
     generator = np.random.default_rng(seed)
@@ -207,7 +208,7 @@ def test_pruning_does_not_matter_at_loose_thresholds(seed, width, shifts):
     assert sum(run.cells.is_peak.sum() for run in found) > 20
 
 
-@settings(max_examples=3)
+@settings(max_examples=portion(3))
 @given(st.integers(1, 5000))
 def test_chunks_do_not_matter(subset, expected, size):
     with pytest.MonkeyPatch.context() as patch:
@@ -219,7 +220,7 @@ def test_chunks_do_not_matter(subset, expected, size):
         assert_same_runs(list(search_subset(OBSID, subset, NO_SOURCES, config)), expected)
 
 
-@settings(max_examples=2)
+@settings(max_examples=portion(2))
 @given(seeds)
 def test_order_of_rows_and_sources_does_not_matter(observation, seed):
     generator = np.random.default_rng(seed)
@@ -298,7 +299,7 @@ def test_time_that_is_bad_is_left_out_on_request():
 # --- completeness ----------------------------------------------------------------------------
 
 
-@settings(max_examples=40)
+@settings(max_examples=portion(40))
 @given(st.integers(1, 2000), st.floats(1e-5, 0.3), st.floats(-15.0, -3.0))
 def test_least_counts_of_a_burst_against_a_scan(total, share, p_log):
     """The counts of the burst are among the trials of its window."""

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers.examples import portion
 from helpers.strategies import seeds
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -128,7 +129,7 @@ def test_error_without_background_scales_as_the_root_of_the_counts():
 corners = st.floats(-1500, 1500)
 
 
-@settings(max_examples=20)
+@settings(max_examples=portion(20))
 @given(corners, corners, st.floats(20, 1500), st.floats(20, 1500))
 def test_light_in_a_box_is_the_integral_of_the_profile(x_lo, y_lo, width, height):
     def density(y, x):

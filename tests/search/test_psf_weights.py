@@ -4,6 +4,7 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
+from helpers.examples import portion
 from helpers.sliding_cases import T_LO, Case, always, make_case, random_case, window_counts
 from helpers.strategies import EPIC, seeds
 from hypothesis import given, settings
@@ -71,7 +72,7 @@ def exact_tails(others: int, middle: int, share: float) -> np.ndarray:
     return np.cumsum(both[::-1])[::-1]
 
 
-@settings(max_examples=60)
+@settings(max_examples=portion(60))
 @given(st.integers(0, 400), st.integers(0, 90), st.floats(1e-4, 0.9))
 def test_tails_are_those_of_the_sum(others, middle, share):
     tails = exact_tails(others, middle, share)
@@ -153,7 +154,7 @@ def tail_of(case: Case, k: int, y: int, x: int, s: int) -> float:
         return float(np.log10(np.convolve(a, twice)[s:].sum()))
 
 
-@settings(max_examples=25)
+@settings(max_examples=portion(25))
 @given(seeds, st.sampled_from([-3.41, -5.17]))
 def test_search_finds_what_plain_loops_find(seed, p_log):
     case = random_case(seed, n_frames=8, width=3, weighted=True)
@@ -176,7 +177,7 @@ def test_search_finds_what_plain_loops_find(seed, p_log):
             assert p == pytest.approx(expected, abs=1e-4)
 
 
-@settings(max_examples=15)
+@settings(max_examples=portion(15))
 @given(seeds, st.integers(1, 300), st.sampled_from([1, 10**7]), st.sampled_from([0, 10**6]))
 def test_chunks_do_not_matter(seed, events, dense, sparse):
     case = random_case(seed, width=3, weighted=True)
@@ -190,7 +191,7 @@ def test_chunks_do_not_matter(seed, events, dense, sparse):
         assert np.array_equal(getattr(found, item.name), getattr(whole, item.name))
 
 
-@settings(max_examples=15)
+@settings(max_examples=portion(15))
 @given(seeds)
 def test_eclipses_are_not_weighted(seed):
     with_weights, without = (
@@ -236,7 +237,12 @@ def calibration(mu: float, p_log: float, *, weights: bool, n: int, n_frames: int
 @pytest.mark.parametrize("weights", [False, True])
 @pytest.mark.parametrize(
     ("mu", "n", "n_frames", "p_log"),
-    [(0.01, 4, 4000, -4.0), (0.1, 8, 800, -4.3), (1.0, 8, 150, -4.3), (10.0, 5, 100, -4.3)],
+    [
+        pytest.param(0.01, 4, 4000, -4.0, marks=pytest.mark.drill),
+        (0.1, 8, 800, -4.3),
+        (1.0, 8, 150, -4.3),
+        pytest.param(10.0, 5, 100, -4.3, marks=pytest.mark.drill),
+    ],
 )
 def test_as_many_false_regions_as_simulations_have(weights, mu, n, n_frames, p_log):
     found, expected = calibration(mu, p_log, weights=weights, n=n, n_frames=n_frames)

@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 from helpers.dense_search import significant_cells_dense
+from helpers.examples import portion
 from helpers.strategies import grid_of, lively_cubes, seeds, sigmas
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -59,7 +60,7 @@ def cube_of(counts, masked=None, chunk_frames=None):
 # --- cells -----------------------------------------------------------------------------------
 
 
-@settings(max_examples=150)
+@settings(max_examples=portion(150))
 @given(lively_cubes(), sigmas, st.sampled_from(["exod2", "exact"]))
 def test_fast_search_equals_the_dense_one(pair, sigma, rule):
     cube, expectation = pair
@@ -95,7 +96,7 @@ def test_the_strategy_finds_peaks_and_eclipses():
     """The comparisons above would prove nothing if their cubes held no significant cells."""
     peaks, eclipses, runs = 0, 0, []
 
-    @settings(max_examples=60, database=None, derandomize=True)
+    @settings(max_examples=portion(60), database=None, derandomize=True)
     @given(lively_cubes())
     def count(pair):
         nonlocal peaks, eclipses

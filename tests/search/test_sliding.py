@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers.examples import portion
 from helpers.sliding_cases import (
     T_LO,
     random_case,
@@ -81,7 +82,7 @@ def test_a_frame_covers_what_fits_at_any_phase(long, ratio, shifts, phase):
 # --- tails -----------------------------------------------------------------------------------
 
 
-@settings(max_examples=150)
+@settings(max_examples=portion(150))
 @given(st.integers(1, 3000), st.floats(1e-7, 0.95), st.floats(1e-9, 1))
 def test_tails_are_binomial(trials, share, quantile):
     n = min(max(int(stats.binom.ppf(quantile, trials, share)), 0), trials)
@@ -119,7 +120,7 @@ def test_more_counts_than_trials_are_possible():
 # --- expectation of windows ------------------------------------------------------------------
 
 
-@settings(max_examples=30)
+@settings(max_examples=portion(30))
 @given(seeds)
 def test_frames_together_expect_the_counts_of_each_window(seed):
     case = random_case(seed)
@@ -131,7 +132,7 @@ def test_frames_together_expect_the_counts_of_each_window(seed):
     assert expected.sum(2) == pytest.approx(case.sums.counts[:, :-1], abs=1e-5)
 
 
-@settings(max_examples=30)
+@settings(max_examples=portion(30))
 @given(seeds)
 def test_chance_of_a_frame_in_one_class_is_binomial(seed):
     case = random_case(seed)

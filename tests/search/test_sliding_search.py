@@ -4,6 +4,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
+from helpers.examples import portion
 from helpers.sliding_cases import (
     T_LO,
     Case,
@@ -67,7 +68,7 @@ def assert_found(case: Case, cells: SignificantCells, p_log: float) -> None:
     assert np.array_equal(order, np.arange(len(cells)))
 
 
-@settings(max_examples=40)
+@settings(max_examples=portion(40))
 @given(seeds, st.sampled_from([-3.41, -5.17, -8.23]))
 def test_search_finds_what_plain_loops_find(seed, p_log):
     case = random_case(seed)
@@ -88,7 +89,7 @@ def test_the_random_cases_have_peaks_and_eclipses():
     assert several >= 5
 
 
-@settings(max_examples=25)
+@settings(max_examples=portion(25))
 @given(seeds, st.integers(1, 300), st.sampled_from([1, 100, 10**7]), st.sampled_from([0, 2, 10**6]))
 def test_chunks_do_not_matter(seed, events, dense, sparse):
     case = random_case(seed)
@@ -103,7 +104,7 @@ def test_chunks_do_not_matter(seed, events, dense, sparse):
     assert np.array_equal(found.crowded, expected.crowded)
 
 
-@settings(max_examples=25)
+@settings(max_examples=portion(25))
 @given(seeds, st.integers(1, 6))
 def test_crowded_events_share_a_window_with_others(seed, crowd):
     """None is missed; windows that stick out of the image may add some."""
@@ -125,7 +126,7 @@ def test_crowded_events_share_a_window_with_others(seed, crowd):
             assert found.crowded[event] == is_crowded
 
 
-@settings(max_examples=25)
+@settings(max_examples=portion(25))
 @given(seeds)
 def test_events_that_are_alone_need_not_be_looked_at(seed):
     """A peak has at least two counts."""

@@ -6,6 +6,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.examples import portion
 from helpers.strategies import make_selected, seeds
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -115,20 +116,20 @@ def assert_same_runs(found: list[Run], expected: list[Run]) -> None:
                 assert np.array_equal(values, getattr(b.light_curve, name), equal_nan=True), name
 
 
-@settings(max_examples=5)
+@settings(max_examples=portion(5))
 @given(st.integers(1, 500))
 def test_chunks_do_not_matter(selected, sources, expected, chunk_frames):
     assert_same_runs(search(selected, sources, chunk_frames=chunk_frames), expected)
 
 
-@settings(max_examples=5)
+@settings(max_examples=portion(5))
 @given(seeds)
 def test_order_of_the_rows_does_not_matter(observation, sources, expected, seed):
     selected = select(observation, shuffle=np.random.default_rng(seed))
     assert_same_runs(search(selected, sources), expected)
 
 
-@settings(max_examples=2)
+@settings(max_examples=portion(2))
 @given(st.permutations([0, 1]))
 def test_order_of_the_exposures_does_not_matter(selected, sources, expected, order):
     assert_same_runs(search([selected[i] for i in order], sources), expected)

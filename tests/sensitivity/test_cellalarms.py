@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers.examples import portion
 from helpers.strategies import grid_of, lively_cubes, seeds
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -26,7 +27,7 @@ pairs_of = falsealarms.tests_of
 # --- tails -----------------------------------------------------------------------------------
 
 
-@settings(max_examples=200)
+@settings(max_examples=portion(200))
 @given(st.integers(100, 10**6), st.floats(1e-4, 0.4), st.floats(1e-4, 0.4), st.integers(1, 60))
 def test_upper_tails_are_hypergeometric(counts, marked, drawn, least):
     total, level = np.ceil(counts * marked), np.ceil(counts * drawn)
@@ -133,7 +134,7 @@ def test_expected_cells_are_the_sum_over_cells_and_frames(mean, sigma):
     assert mean < 20 or eclipses > 0.1
 
 
-@settings(max_examples=40)
+@settings(max_examples=portion(40))
 @given(lively_cubes(), st.floats(1.0, 6.0).map(lambda s: round(s, 1)))
 def test_every_pair_of_cell_and_frame_is_counted(pair, sigma):
     cube, expectation = pair
@@ -153,7 +154,7 @@ def test_every_pair_of_cell_and_frame_is_counted(pair, sigma):
     assert alarms.total == alarms.peaks + alarms.eclipses
 
 
-@settings(max_examples=20)
+@settings(max_examples=portion(20))
 @given(lively_cubes())
 def test_fewer_alarms_at_higher_thresholds(pair):
     groups = pairs_of(*pair)
@@ -265,7 +266,7 @@ def test_as_many_alarms_with_bright_sources():
     assert_agree(none.sum(), background.sum())
 
 
-@settings(max_examples=5)
+@settings(max_examples=portion(5))
 @given(seeds)
 def test_order_of_frames_does_not_matter(seed):
     generator = np.random.default_rng(seed)

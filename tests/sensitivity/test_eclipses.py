@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers.examples import portion
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -42,7 +43,7 @@ def test_formula_is_that_of_simulated_counts(rate, t_bin, depth, duration):
     assert measured == pytest.approx(formula, abs=0.05)
 
 
-@settings(max_examples=25)
+@settings(max_examples=portion(25))
 @given(
     rate=st.floats(0.05, 3),
     depth=st.floats(0.05, 0.9),

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers.examples import portion
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,7 +23,7 @@ def seen(camera="EPN", submode="PrimeFullWindow", pa=30.0, live=None, lost=NONE,
     return SeenTime(camera, submode, pa, every if live is None else live, lost, share)
 
 
-@settings(max_examples=6)
+@settings(max_examples=portion(6))
 @given(
     st.sampled_from(sorted(CAMERAS)),
     st.sampled_from([0.0, 30.0, 211.5]),

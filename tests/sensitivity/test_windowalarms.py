@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers.examples import portion
 from helpers.sliding_cases import T_LO, always, make_case, random_case
 from helpers.strategies import seeds
 from hypothesis import given, settings
@@ -22,7 +23,7 @@ def curve_of(case):
 # --- curves ----------------------------------------------------------------------------------
 
 
-@settings(max_examples=30)
+@settings(max_examples=portion(30))
 @given(seeds)
 def test_curves_rise_with_p(seed):
     curve = curve_of(random_case(seed))
@@ -36,7 +37,7 @@ def test_curves_rise_with_p(seed):
     assert values == sorted(values)
 
 
-@settings(max_examples=30)
+@settings(max_examples=portion(30))
 @given(seeds)
 def test_threshold_and_number_are_inverse(seed):
     """The threshold has at most the wanted number; the next possible p has more."""
@@ -200,7 +201,9 @@ def assert_agree(found, expected, width):
 
 
 @pytest.mark.parametrize(("width", "shifts"), OVERLAPS)
-@pytest.mark.parametrize(("mean", "p_log"), [(0.02, -3.8), (0.3, -4.0)])
+@pytest.mark.parametrize(
+    ("mean", "p_log"), [(0.02, -3.8), pytest.param(0.3, -4.0, marks=pytest.mark.drill)]
+)
 def test_as_many_peaks_as_simulations_have(width, shifts, mean, p_log):
     settings = {"n": 100, "n_frames": 100, "width": width, "shifts": shifts}
     found, expected = simulated(1, mean * HILL, p_log, **settings)
@@ -209,7 +212,7 @@ def test_as_many_peaks_as_simulations_have(width, shifts, mean, p_log):
 
 
 @pytest.mark.parametrize(("width", "shifts"), [(1, 2), (2, 2)])
-@pytest.mark.parametrize("flare", [3.0, 10.0])
+@pytest.mark.parametrize("flare", [3.0, pytest.param(10.0, marks=pytest.mark.drill)])
 def test_as_many_alarms_with_a_flare(width, shifts, flare):
     """Also where frames lie in two classes of time."""
     settings = {"n": 40, "n_frames": 100, "width": width, "shifts": shifts}
@@ -218,7 +221,7 @@ def test_as_many_alarms_with_a_flare(width, shifts, flare):
     assert_agree(found[0], expected[0], width)
 
 
-@pytest.mark.parametrize(("width", "shifts"), [(1, 1), (2, 2)])
+@pytest.mark.parametrize(("width", "shifts"), [(1, 1), pytest.param(2, 2, marks=pytest.mark.drill)])
 def test_as_many_eclipses_as_simulations_have(width, shifts):
     settings = {"n": 12, "n_frames": 100, "width": width, "shifts": shifts}
     found, expected = simulated(3, 20 * FLAT, -3.9, **settings)

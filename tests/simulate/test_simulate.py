@@ -4,6 +4,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
+from helpers.examples import portion
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -277,7 +278,7 @@ def bytes_of(result):
     ]
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=portion(10), deadline=None)
 @given(st.integers(0, 2**40))
 def test_same_seed_same_events(seed):
     model = default_observation(OBSID, seed, duration=2000.0, cameras=["EMOS2"], n_bursts=1)

@@ -15,6 +15,7 @@ from helpers.clustering_reference import (
     reference_clusters,
     skies,
 )
+from helpers.examples import portion
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -67,7 +68,7 @@ def test_fast_and_slow_assignment_agree(sky, seed):
     assert np.array_equal(nearest_candidates(vectors, 20.0), assign(vectors, candidates))
 
 
-@settings(max_examples=60)
+@settings(max_examples=portion(60))
 @given(skies(radius=600.0), st.data())
 def test_partitions_with_margins_agree_with_the_whole_sky(sky, data):
     """Clusters with their mean in a partition are found in it alone, to the last bit."""

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers.examples import portion
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -47,14 +48,14 @@ def somewhere_in(footprint: Footprint, n: int = 200) -> tuple[np.ndarray, np.nda
     return ra % 360, dec, expected
 
 
-@settings(max_examples=50)
+@settings(max_examples=portion(50))
 @given(footprints())
 def test_positions_in_covered_cells_are_covered(footprint):
     ra, dec, expected = somewhere_in(footprint)
     assert np.array_equal(footprint.covers(ra, dec), expected)
 
 
-@settings(max_examples=50)
+@settings(max_examples=portion(50))
 @given(footprints())
 def test_pixels_hold_every_covered_position(footprint):
     ra, dec, expected = somewhere_in(footprint)
@@ -63,7 +64,7 @@ def test_pixels_hold_every_covered_position(footprint):
     assert footprint.mask.any() or not len(pixels)
 
 
-@settings(max_examples=30)
+@settings(max_examples=portion(30))
 @given(st.lists(footprints(), max_size=3))
 def test_pairs_are_those_of_each_footprint_alone(some):
     positions = [somewhere_in(footprint, 40) for footprint in some]

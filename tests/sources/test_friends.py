@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from helpers.clustering_reference import around, reference_friends, skies
+from helpers.examples import portion
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -55,7 +56,7 @@ def test_two_sources_stay_two(n):
     assert apart >= 190
 
 
-@settings(max_examples=25)
+@settings(max_examples=portion(25))
 @given(skies(most=25), st.integers(0, 99), st.sampled_from([1, 7, 10**6]))
 def test_any_sky_is_as_every_pair_tells(sky, seed, chunk):
     random = np.random.default_rng(seed)
@@ -67,7 +68,7 @@ def test_any_sky_is_as_every_pair_tells(sky, seed, chunk):
     assert np.array_equal(same, expected[:, None] == expected)
 
 
-@settings(max_examples=25)
+@settings(max_examples=portion(25))
 @given(skies(most=40), st.integers(0, 99))
 def test_what_is_far_does_not_matter(sky, seed):
     errors = np.random.default_rng(seed).choice([np.nan, 0.3, 2.0, 9.0], len(sky))

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers.clustering_reference import Versions, around, in_order, partitions, region_rows
+from helpers.examples import portion
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -202,7 +203,7 @@ def histories(draw: st.DrawFn, least: int = 1) -> list[pd.DataFrame]:
     return versions
 
 
-@settings(max_examples=20)
+@settings(max_examples=portion(20))
 @given(histories())
 def test_histories_keep_the_rules(history):
     versions, known, alive = whole(), {}, set()
@@ -232,7 +233,7 @@ def test_histories_keep_the_rules(history):
     assert versions.next == len(known)
 
 
-@settings(max_examples=6)
+@settings(max_examples=portion(6))
 @given(histories(least=15), st.data())
 def test_any_partitioning_gives_the_same(history, data):
     one, other = whole(), Versions(ORDER, data.draw(partitions(ORDER)))
@@ -242,7 +243,7 @@ def test_any_partitioning_gives_the_same(history, data):
             pd.testing.assert_frame_equal(found[name], table, check_exact=True)
 
 
-@settings(max_examples=6)
+@settings(max_examples=portion(6))
 @given(histories())
 def test_what_is_beyond_the_reach_does_not_matter(history):
     """Each source has the same number and regions if all beyond the reach had never been there."""

@@ -71,7 +71,9 @@ def _compare_columns(unique: pd.DataFrame, regions: pd.DataFrame) -> None:
         assert source.pos_err_arcsec == pytest.approx(3.0 * np.sqrt((share**2).sum()))
 
 
-@pytest.mark.parametrize(("rows", "at_least"), [(10, 20), (60, 9)])
+@pytest.mark.parametrize(
+    ("rows", "at_least"), [pytest.param(10, 20, marks=pytest.mark.drill), (60, 9)]
+)
 def test_any_partitioning_gives_the_same(archive, clustered, rows, at_least):
     crowded(archive)
     found = cluster_archive(archive.root, HERE, rows_per_partition=rows)
@@ -115,6 +117,7 @@ def test_friends_are_the_same_in_any_partitions(whole, archive):
     assert_same(tables(archive), tables(whole))
 
 
+@pytest.mark.drill
 def test_friends_of_observations_that_are_added_are_those_of_all(whole, archive):
     """In other partitions each time; the names are those of all at once, too."""
     for numbers in (range(4), range(4, 9), (9,)):

@@ -419,6 +419,7 @@ def test_what_cannot_fit_is_refused(small: Path, tmp_path: Path) -> None:
     assert [o.status for o in search([small], tmp_path, retry_failed=True)] == ["OK", "OK"]
 
 
+@pytest.mark.drill
 @pytest.mark.slow
 def test_what_does_not_fit_a_worker_is_refused_there(small: Path, tmp_path: Path) -> None:
     outcomes = search([small], tmp_path, Plan(workers=1, memory=350 * 2**20))

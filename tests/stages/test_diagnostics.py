@@ -92,7 +92,12 @@ def test_soft_and_hard_counts_are_all_counts(
 
 
 @pytest.mark.parametrize(
-    "setting", ["cube.t_bin=[0.5]", "cube.t_bin=[5000]", "cube.bands=[[11,12]]"]
+    "setting",
+    [
+        pytest.param("cube.t_bin=[0.5]", marks=pytest.mark.drill),
+        "cube.t_bin=[5000]",
+        "cube.bands=[[11,12]]",
+    ],
 )
 def test_sheets_of_odd_runs(files: ObservationFiles, setting: str) -> None:
     config = Config.load(overrides=["cube.t_bin=[50]", "cube.bands=[[0.2,12]]", setting])

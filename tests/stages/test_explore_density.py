@@ -7,6 +7,7 @@ import io
 import numpy as np
 from astropy import units
 from astropy_healpix import HEALPix
+from helpers.examples import portion
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -39,7 +40,7 @@ def pixels(content: bytes) -> np.ndarray:
         return np.asarray(opened)
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=portion(5), deadline=None)
 @given(st.integers(0, 10_000), st.integers(0, 3))
 def test_tiles_are_direct_counts(seed: int, order: int) -> None:
     random = np.random.default_rng(seed)

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pandas as pd
+from helpers.examples import portion
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,7 +21,7 @@ MAKINGS = st.lists(
 )
 
 
-@settings(max_examples=20)
+@settings(max_examples=portion(20))
 @given(makings=MAKINGS)
 def test_what_a_source_was_at_each_generation_can_be_told(makings) -> None:
     rows, expected, generation = SIGNIFICANCES.frame(), {}, 0

@@ -118,6 +118,7 @@ def test_batches_of_any_size_give_the_same(archive, monkeypatch, rows, observati
     pd.testing.assert_frame_equal(table(archive), expected)
 
 
+@pytest.mark.drill
 def test_processes_give_the_same(archive, monkeypatch):
     make_features(archive.root, HERE)
     expected = table(archive)

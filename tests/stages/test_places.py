@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from astropy.io import fits
 from astropy.table import Table
+from helpers.examples import portion
 from helpers.faults import (
     GOOD,
     OTHER,
@@ -127,7 +128,7 @@ def test_elsewhere_it_is_a_sum_over_the_dense_cube(small: Path, preset: str) -> 
     grid = first.cube.grid
 
     @given(st.integers(0, len(events.x) - 1), st.sampled_from([None, 0.0, 25.0, 61.0]))
-    @settings(max_examples=4)
+    @settings(max_examples=portion(4))
     def check(photon: int, radius: float | None) -> None:
         x, y = float(events.x[photon]) + 0.3, float(events.y[photon]) + 0.3
         ra, dec = (float(value) for value in events.plane.to_sky(x, y))

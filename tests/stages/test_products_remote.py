@@ -80,6 +80,7 @@ def test_products_in_a_bucket(tmp_path: Path, options: dict[str, Any]) -> None:
         next(answer.chunks())
 
 
+@pytest.mark.drill
 def test_a_release_of_a_bucket(tmp_path: Path, options: dict[str, Any]) -> None:
     archive = Archive.create(f"s3://{BUCKET}/{next(numbers)}", Config(), options)
     commit(archive, 2)

@@ -89,9 +89,9 @@ def inside(several: list[Seen]) -> dict[str, tuple[float, float]]:
     ("kind", "systematic", "density", "n"),
     [
         ("header", 0.28, 0.0, 60),
-        ("header", 0.8, 5.0, 60),
-        ("header", 0.0, 40.0, 60),
-        ("fit", 0.0, 5.0, 30),
+        pytest.param("header", 0.8, 5.0, 60, marks=pytest.mark.drill),
+        pytest.param("header", 0.0, 40.0, 60, marks=pytest.mark.drill),
+        pytest.param("fit", 0.0, 5.0, 30, marks=pytest.mark.drill),
         ("fit", 0.8, 5.0, 30),
     ],
 )

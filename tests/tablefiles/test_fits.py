@@ -10,6 +10,7 @@ import pytest
 from astropy.io import fits
 from astropy.io.fits.scripts import fitscheck
 from astropy.table import Table as AstropyTable
+from helpers.examples import portion
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -127,7 +128,7 @@ def test_no_rows_are_a_valid_table(tmp_path):
     assert AstropyTable.read(path).colnames == TABLE.schema.names
 
 
-@settings(max_examples=25)
+@settings(max_examples=portion(25))
 @given(
     st.lists(
         st.tuples(

@@ -13,6 +13,7 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import MaskedColumn, QTable, Table
 from astropy.time import Time, TimeDelta
+from helpers.examples import portion
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -153,7 +154,7 @@ def scaled_file(path, code: str, stored: list[int], null: int, scale: float, zer
     path.write_bytes(head.encode() + rows + b"\0" * (-len(rows) % 2880))
 
 
-@settings(max_examples=60)
+@settings(max_examples=portion(60))
 @given(st.data())
 def test_nulls_are_of_stored_numbers(tmp_path_factory, data):
     """Every width, scaled or unsigned or not, against sums of whole numbers without limits."""
@@ -231,7 +232,7 @@ def test_ascii_tables_of_fits(tmp_path):
         rows_of(path)
 
 
-@settings(max_examples=25)
+@settings(max_examples=portion(25))
 @given(
     st.lists(
         st.tuples(

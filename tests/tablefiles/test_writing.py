@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from astropy.io import fits, votable
 from astropy.table import Table as AstropyTable
+from helpers.examples import portion
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -103,7 +104,7 @@ def same(found, value, kind: str) -> bool:
 
 
 @pytest.mark.parametrize("ending", FORMATS)
-@settings(max_examples=15)
+@settings(max_examples=portion(15))
 @given(rows=ROWS)
 def test_everything_comes_back(tmp_path_factory, ending, rows):
     path = tmp_path_factory.mktemp("written") / f"everything.{ending}"

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.examples import portion
 from helpers.features import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -80,7 +81,7 @@ CURVES = st.lists(
 
 
 @given(CURVES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=portion(60), deadline=None)
 def test_features_equal_a_plain_loop(cases):
     parts = [make_curve(seed, length, kind) for seed, length, kind, _ in cases]
     assert_equal_reference(parts, [t_bin for *_, t_bin in cases])

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from helpers.examples import portion
 from helpers.flag_archives import add_features
 from helpers.query_archives import make_queried
 from helpers.survey_archives import fill, make_survey, observation
@@ -122,7 +123,7 @@ def test_each_filter_is_its_plain_condition(many_rows, text):
     assert str(item) == text
 
 
-@settings(max_examples=10)
+@settings(max_examples=portion(10))
 @given(tables, st.lists(st.sampled_from(sorted(TESTS)), max_size=4))
 def test_counts_are_those_of_loops(rows, texts):
     table = frame(rows)
@@ -140,7 +141,7 @@ def test_counts_are_those_of_loops(rows, texts):
     assert again.index.tolist() == kept.index.tolist()
 
 
-@settings(max_examples=8)
+@settings(max_examples=portion(8))
 @given(tables)
 def test_subsets_are_none_or_one_of_each_list(rows):
     table = frame(rows)
@@ -153,7 +154,7 @@ def test_subsets_are_none_or_one_of_each_list(rows):
     assert subsets() == [()]
 
 
-@settings(max_examples=10)
+@settings(max_examples=portion(10))
 @given(st.lists(st.sampled_from("abc"), max_size=12))
 def test_regions_of_an_observation_are_counted_where_nobody_did(obsids):
     rows = pd.DataFrame({"obsid": pd.Series(obsids, dtype=str)})

@@ -7,6 +7,7 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.examples import portion
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -85,7 +86,7 @@ def replayed(votes: list[dict], lineage: list[dict]) -> dict:
 
 
 @given(vote_logs(), lineages())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=portion(150), deadline=None)
 def test_states_are_those_of_a_replay(votes, lineage):
     found = vote_states(VOTES.frame(votes), LINEAGE.frame(lineage))
     expected = replayed(votes, lineage)
@@ -97,7 +98,7 @@ def test_states_are_those_of_a_replay(votes, lineage):
 
 
 @given(vote_logs(), lineages(), st.lists(st.integers(0, 25), max_size=4))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=portion(100), deadline=None)
 def test_events_that_come_in_parts(votes, lineage, cuts):
     """Whatever the parts and their order, a tally is the one of all events at once."""
     whole, parts = VoteTally(LINEAGE.frame(lineage)), VoteTally(LINEAGE.frame(lineage))
@@ -169,7 +170,7 @@ def test_kappa_of_a_known_example():
 
 
 @given(st.lists(st.lists(st.integers(0, 4), min_size=4, max_size=4), max_size=8))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=portion(100), deadline=None)
 def test_kappa_is_that_of_pairs(counts):
     kept, shares, pooled = [], [], Counter()
     for row in counts:
@@ -188,7 +189,7 @@ def test_kappa_is_that_of_pairs(counts):
 
 
 @given(vote_logs(), st.dictionaries(NUMBERS, st.sampled_from(["real", "artefact"])))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=portion(60), deadline=None)
 def test_confusion_is_counted(votes, controls):
     states = vote_states(VOTES.frame(votes), LINEAGE.frame())
     found = confusion(states, controls)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.examples import portion
 from helpers.explored_states import chosen, counted, states
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -14,7 +15,7 @@ from exod.web import counting
 from exod.web.product import Product
 from exod.web.selection import TABLES, selection
 
-few = settings(max_examples=12, suppress_health_check=list(HealthCheck))
+few = settings(max_examples=portion(12), suppress_health_check=list(HealthCheck))
 
 
 @few

@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 import pandas as pd
 import pytest
+from helpers.examples import portion
 from helpers.explored_states import chosen, states
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -80,7 +81,7 @@ def test_whatever_an_address_says_is_read_from_it(
     assert state_of(f"{place}?{urlencode({'table': table, **state})}") == (table, state)
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=portion(8), deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), table=st.sampled_from(TABLES), place=st.sampled_from(PLACES))
 def test_an_address_gives_the_rows_of_its_page(
     explored: Archive,

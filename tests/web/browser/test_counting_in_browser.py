@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from helpers.examples import portion
 from helpers.explored_states import chosen, counted, states
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -112,7 +113,7 @@ def test_a_browser_counts_what_pandas_counts(
     sorts = st.sampled_from(["duration", "-duration", "-ra_deg", "no such column"])
     for table in TABLES:
         about, rows = product.about(table), frames[table]
-        asked = data.draw(st.lists(states(about), min_size=40, max_size=40))
+        asked = data.draw(st.lists(states(about), min_size=portion(40), max_size=portion(40)))
         for state in asked[::2]:
             state["sort"] = data.draw(sorts).replace("duration", _named(about, "duration"))
         # Of large tables the server counts: all the same, whoever does.
@@ -153,7 +154,7 @@ def _compare(
 
 
 @once
-@given(texts=st.lists(_expressions(), min_size=150, max_size=150, unique=True))
+@given(texts=st.lists(_expressions(), min_size=portion(150), max_size=portion(150), unique=True))
 def test_conditions_mean_the_same_in_a_browser(
     static_visitor, product: Product, frames: dict[str, pd.DataFrame], texts: list[str]
 ) -> None:
@@ -167,8 +168,8 @@ def test_conditions_mean_the_same_in_a_browser(
             expected[text] = parse(text, kinds).mask(rows[sorted(names)])
         except ConfigError:
             continue
-    assert len(expected) > 100
-    assert len({mask.sum() for mask in expected.values()}) > 20
+    assert len(expected) > portion(150) * 2 / 3
+    assert len({mask.sum() for mask in expected.values()}) > portion(150) / 8
     visitor.visit("/about")
     answers = visitor.page.evaluate(FULFIL, [visitor.base, "detections", list(expected)])
     for (text, mask), found in zip(expected.items(), answers, strict=True):

@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 import schemathesis
+from helpers.examples import portion
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis.specs.openapi.checks import positive_data_acceptance
@@ -38,7 +39,7 @@ OPERATIONS = {
 FACTS = {"number": "region_num", "detid": "detid", "obsid": "obsid", "runid": "runid"}
 
 few = settings(
-    max_examples=6,
+    max_examples=portion(6),
     derandomize=True,
     database=None,
     phases=(Phase.explicit, Phase.generate),

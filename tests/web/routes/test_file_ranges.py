@@ -6,6 +6,7 @@ import io
 
 import pyarrow.parquet as pq
 import pytest
+from helpers.examples import portion
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
@@ -14,7 +15,7 @@ from exod.web.product import Product
 from exod.web.routes.files import byte_range
 
 NAME = "sources.parquet"
-few = settings(max_examples=40, suppress_health_check=list(HealthCheck))
+few = settings(max_examples=portion(40), suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(scope="module")

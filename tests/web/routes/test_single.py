@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from helpers.examples import portion
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
@@ -100,7 +101,7 @@ def test_similar_curves_are_the_nearest_of_numpy(client: TestClient, read: Read)
     assert client.get(f"/api/v1/similar/{number}").json()["detid"] == best
 
 
-@settings(max_examples=20, suppress_health_check=list(HealthCheck))
+@settings(max_examples=portion(20), suppress_health_check=list(HealthCheck))
 @given(
     side=st.integers(1, 9),
     values=st.lists(st.integers(-1, 2**31 - 1), min_size=81, max_size=81),

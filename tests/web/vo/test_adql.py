@@ -6,6 +6,7 @@ import time
 
 import duckdb
 import pytest
+from helpers.examples import portion
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -208,7 +209,7 @@ TEXT = (
 WORDS = st.sampled_from(TEXT.split())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=portion(150), deadline=None)
 @given(st.lists(WORDS, max_size=14).map(lambda words: " ".join(["SELECT", *words])))
 def test_any_words_are_refused_or_one_select_of_known_tables(text):
     try:

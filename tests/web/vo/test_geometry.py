@@ -6,6 +6,7 @@ import duckdb
 import numpy as np
 import pytest
 from astropy.coordinates import angular_separation
+from helpers.examples import portion
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -51,7 +52,7 @@ def apart(ra, dec, ra_, dec_):
     return np.degrees(angular_separation(*np.radians([ra, dec]), *np.radians([ra_, dec_])))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=portion(30), deadline=None)
 @given(RA, DEC, RADIUS, st.integers(0, 1000), st.sampled_from(["columns", "turned", "swapped"]))
 def test_circles_have_what_is_within_their_radius(sky, ra, dec, radius, seed, how):
     places = around(seed, ra, dec, radius)
@@ -67,7 +68,7 @@ def test_circles_have_what_is_within_their_radius(sky, ra, dec, radius, seed, ho
     np.testing.assert_array_equal(found[clear], (distance <= radius)[clear])
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=portion(15), deadline=None)
 @given(RA, DEC, st.integers(0, 1000))
 def test_distances_are_those_of_astropy(sky, ra, dec, seed):
     places = around(seed, ra, dec, 1e-3)
@@ -79,7 +80,7 @@ def test_distances_are_those_of_astropy(sky, ra, dec, seed):
         np.testing.assert_allclose(found, apart(ra, dec, *places), atol=1e-11)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=portion(8), deadline=None)
 @given(RA, DEC, st.floats(0.01, 60), st.integers(3, 9), st.integers(0, 1000))
 def test_polygons_have_what_is_left_of_all_their_sides(sky, ra, dec, reach, n, seed):
     # Corners on a circle make a convex polygon: inside is at one side of all great circles.
