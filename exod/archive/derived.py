@@ -30,7 +30,9 @@ POINTER = "current.json"
 EXPLORER = "explorer"
 """The product that is for the explorer's pages only: its tables repeat those of others."""
 
-_PRODUCT = re.compile(r"unique|features|flags|frames|depth|explorer|xmatch-[A-Za-z0-9_]{1,40}")
+_PRODUCT = re.compile(
+    r"unique|features|flags|frames|depth|history|explorer|xmatch-[A-Za-z0-9_]{1,40}"
+)
 FILE = re.compile(rf"(({_PRODUCT.pattern})/{VERSION})/[a-z_]+-[A-Za-z0-9_.-]+\.parquet")
 _SPAN = re.compile(r"(?<!\d)(\d{10})-(\d{10})(?!\d)")
 """First and last observation, in the names of parts that are batches of observations."""
@@ -138,7 +140,7 @@ def check_product(product: str) -> str:
     if not _PRODUCT.fullmatch(product):
         raise ArchiveError(
             f"{product!r} cannot be derived from an archive; use unique, features, flags, "
-            f"frames, depth, explorer or xmatch-NAME with a name of letters, digits, underscores."
+            f"frames, depth, history, explorer or xmatch-NAME of letters, digits and underscores."
         )
     return product
 

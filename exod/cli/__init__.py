@@ -20,6 +20,6 @@ for _name in (
         "showing.users",
     ),
     *("measuring.simulations", "measuring.completeness", "measuring.injection"),
-    *("measuring.exposure", "measuring.limits", "measuring.spectra"),
+    *("measuring.exposure", "measuring.limits", "measuring.history", "measuring.spectra"),
 ):
     import_module(f"exod.cli.commands.{_name}")

@@ -2,8 +2,8 @@
 
 A product is a folder of the archive: ``unique`` (with the tables unique, members, lineage,
 footprints, places), ``features``, ``flags`` (with hot_regions), ``frames`` (with offsets,
-positions), ``depth`` (with covered), and one ``xmatch-<catalogue>`` a catalogue, whose
-columns its declaration in ``catalogs/`` adds to `MATCH`.
+positions), ``depth`` (with covered), ``history`` (with longterm), and one
+``xmatch-<catalogue>`` a catalogue, whose columns its declaration in ``catalogs/`` adds to `MATCH`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from exod.schemas import kinds
 from exod.schemas.columns import Column, Table
 from exod.schemas.depth import COVERED, DEPTH
 from exod.schemas.frames import FRAMES, OFFSETS, POSITIONS
+from exod.schemas.longterm import HISTORY, LONGTERM
 from exod.schemas.search import DETID, OBSID, REGION_KEY
 
 _S, _B = pa.string(), pa.bool_()
@@ -347,6 +348,7 @@ DERIVED = MappingProxyType(
         "flags": (FLAGS, HOT_REGIONS, DETECTOR),
         "frames": (FRAMES, OFFSETS, POSITIONS),
         "depth": (DEPTH, COVERED),
+        "history": (HISTORY, LONGTERM),
     }
 )
 """The products with fixed columns, by name, with their tables."""
