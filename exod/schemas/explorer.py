@@ -13,6 +13,8 @@ from exod.schemas.search import OBSID
 N_SIMILAR: Final = 32
 """Numbers by which light curves are compared."""
 
+_FLUX: Final = "phot.flux;em.X-ray"
+
 _NUMBER = kinds.parent_source("region_num", "Number of the source")
 
 COVERAGE = Table(
@@ -32,6 +34,14 @@ COVERAGE = Table(
             pa.float64(),
             "ct/s",
             "Without a region: rate in a frame at which 90 % of bursts are found; or missing",
+        ),
+        *(
+            Column(name, pa.float64(), "erg cm-2 s-1", f"{what}; or missing", ucd=_FLUX)
+            for name, what in (
+                ("flux", "Mean flux of the observation, table history"),
+                ("flux_lo", "Its lower end at 90 %, 0 for an upper limit"),
+                ("flux_hi", "Its upper end or upper limit"),
+            )
         ),
     ),
     ("region_num", "mjd", "obsid"),

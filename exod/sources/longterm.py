@@ -4,7 +4,7 @@ Counts n of an observation are Poisson of background + flux x response. Two obse
 flux share their counts binomially, whatever the flux, so that the test is exact for few counts:
 p is the largest for any flux that the sum of the counts allows (Berger & Boos 1994, JASA 89,
 1012), and holds for all pairs of observations of a source (Bonferroni). Amplitudes are ratios of
-fluxes as those of STONKS (Quintin et al. 2024, A&A 687, A250), which alerts above 5.
+fluxes as those of STONKS (Quintin et al. 2024, arXiv:2405.13630), which alerts above 5.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SYSTEMATIC: Final = 0.1
 """Relative difference of fluxes that is no variability: cameras, filters and places in the field
 agree to about that."""
 
-BEYOND: Final = 1e-12
+BEYOND: Final = 1e-25
 """Probability that the flux is beyond the range that is tried; p is at least that."""
 
 MOST: Final = 48

@@ -14,14 +14,31 @@ from helpers.query_archives import make_queried
 from helpers.survey_archives import observation
 
 from exod.archive import Archive
+from exod.archive.increments import deriving, write_part
 from exod.archive.snapshot import Snapshot
 from exod.config import Config
+from exod.plots.places.longterms import history_figure
+from exod.schemas import DERIVED
+from exod.schemas.columns import Column, Table
 from exod.schemas.explorer import COVERAGE, NEIGHBOURS
 from exod.stages.derive.cluster import cluster_archive
+from exod.stages.derive.features import make_features
+from exod.stages.derive.history import make_history
 from exod.stages.explore.coverage import coverage_rows
 from exod.stages.explore.lightcurves import light_curve_rows
 from exod.stages.explore.making import make_explorer
 from exod.stages.explore.similar import SimilarCurves
+
+STARS = Table(
+    "xmatch",
+    "Stars with a parallax",
+    (
+        Column("region_num", pa.int64(), "", "Number of the source"),
+        Column("plx", pa.float64(), "mas", "Parallax", ucd="pos.parallax.trig"),
+        Column("e_plx", pa.float64(), "mas", "Its error", ucd="stat.error;pos.parallax.trig"),
+    ),
+    ("region_num",),
+)
 
 
 @pytest.fixture
@@ -66,6 +83,73 @@ def test_what_covered_a_source_found_it_or_could_have(history):
     covered = found.groupby("region_num").size()
     counted = unique.set_index("region_num")["n_covered"]
     pd.testing.assert_series_equal(covered, counted, check_names=False, check_dtype=False)
+
+
+def test_history_of_sources_in_all_observations(history, monkeypatch):
+    """Limits become rows and amplitudes; a counterpart with a parallax a luminosity."""
+    store, asked = history.store, []
+    for product in ("depth", "xmatch-stars"):
+        with deriving(store, product, DERIVED.get(product, ())) as new:
+            if product != "depth":
+                rows = pd.DataFrame({"region_num": [0], "plx": [10.0], "e_plx": [0.1]})
+                new.files.append(write_part(store, new.folder, STARS, rows, "all"))
+    make_features(history.root, HERE)
+
+    def limits(_archive, ra, dec, *, level):
+        asked.append((ra, dec, level))
+        place, number = (values.ravel() for values in np.mgrid[0 : len(ra), 0:3])
+        n = np.where((place == 0) & (number == 2), 200.0, 10.0)
+        low, high = np.maximum(n - 30, 0.0), n + 10
+        start = 8.64e6 * number
+        columns = {
+            **{"place": place, "ra_deg": ra[place], "dec_deg": dec[place], "e_lo": 0.2},
+            **{"obsid": [f"{i * 100 + 1:010d}" for i in number], "e_hi": 12.0, "cameras": 2},
+            **{"t_start": start, "t_stop": start + 1500, "t_start_mjd": 50814 + start / 86400},
+            **{"t_stop_mjd": 50814 + (start + 1500) / 86400, "seconds": 1500.0, "live": 3000.0},
+            **{"n": n, "mu": 4.0, "constant": 0.0, "share": 0.5, "p_log": -1.0},
+            **{"detected": low > 0, "counts_lo": 2 * low, "counts_hi": 2 * high},
+            **{f"rate{end}": v / 750 for end, v in (("", n - 4), ("_lo", low), ("_hi", high))},
+            **{f"flux{end}": v / 1e15 for end, v in (("", n - 4), ("_lo", low), ("_hi", high))},
+        }
+        return pd.DataFrame(columns)
+
+    monkeypatch.setattr(Archive, "limits", limits)
+    made = make_history(history)
+    assert made.made
+    assert not make_history(history).made
+    (ra, dec, level), *more = asked
+    assert (more, level) == ([], 0.9)
+    unique = history.unique.compute(scheduler="sync").sort_values("region_num")
+    assert (ra.tolist(), dec.tolist()) == (unique["ra_deg"].tolist(), unique["dec_deg"].tolist())
+    rows = history.derived_table("history", "history").compute(scheduler="sync")
+    assert rows["region_num"].tolist() == [0, 0, 0, 1, 1, 1]
+    np.testing.assert_allclose(rows["response"], 1e15)
+    members = history.members.compute(scheduler="sync")
+    pairs = set(zip(members["region_num"], members["obsid"], strict=True))
+    expected = [pair in pairs for pair in zip(rows["region_num"], rows["obsid"], strict=True)]
+    assert rows["found"].tolist() == expected
+    overall = history.derived_table("history", "longterm").compute(scheduler="sync")
+    first, second = (row for _, row in overall.iterrows())
+    assert (first["n_seen"], first["n_measured"], first["n_lit"]) == (3, 3, 1)
+    assert (first["obsid_max"], first["flux_max"]) == ("0000000201", 1.96e-13)
+    assert first["flux_ratio"] == pytest.approx(196 / 20)
+    assert first["flux_ratio_lo"] == pytest.approx(170 / 20)
+    assert first["var_alert"]
+    assert first["var_sigma"] > 5
+    assert not second["var_alert"]
+    assert np.isnan(second["flux_ratio"])
+    assert second["var_sigma"] < 1
+    assert (second["obsid_max"], second["distance_from"]) == ("", "")
+    assert first["distance_pc"] == 100
+    assert first["distance_from"] == "stars"
+    assert first["lum_max"] == pytest.approx(4 * np.pi * (100 * 3.0857e18) ** 2 * 1.96e-13, 1e-4)
+    assert second["lum_note"] == "No counterpart has a sure distance."
+    # The pages have it instead of what could have been found.
+    found = coverage_rows(Snapshot(history))
+    np.testing.assert_allclose(found["flux_hi"], rows["flux_hi"])
+    np.testing.assert_allclose(found["flux_lo"], rows["flux_lo"])
+    figure = history_figure(first, rows[rows["region_num"] == 0])
+    assert "9.8, more than 8.5" in figure.get_suptitle()
 
 
 def test_no_sources_no_coverage(tmp_path):

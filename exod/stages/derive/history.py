@@ -99,6 +99,19 @@ def make_history(
     return HistoryMade(published(archive, PRODUCT), made=True)
 
 
+def history_of(archive: Archive, region_num: int) -> tuple[pd.Series[Any], pd.DataFrame]:
+    """The row of a source in the table longterm, and its rows in history, in order of time.
+
+    Raises
+    ------
+    ArchiveError
+        If the product was not made yet.
+    """
+    own = [("region_num", "==", region_num)]
+    overall = archive.derived_table(PRODUCT, "longterm", filters=own).compute()
+    return overall.iloc[0], archive.derived_table(PRODUCT, "history", filters=own).compute()
+
+
 def _made(archive: Archive, product: str) -> Derived:
     found = archive.derived(product)
     if found is None:
@@ -133,7 +146,8 @@ def _history(
         mjd=rows["t_start_mjd"], mjd_stop=rows["t_stop_mjd"], response=response
     ).merge(events, how="left", on=["region_num", "obsid"])
     rows["found"] = rows["found"].fillna(value=False).astype(bool)
-    return HISTORY.frame(rows.sort_values(list(HISTORY.sort_by), ignore_index=True))
+    ordered = rows.sort_values(list(HISTORY.sort_by), ignore_index=True)
+    return HISTORY.frame(ordered[HISTORY.schema.names])
 
 
 def _events(archive: Archive) -> pd.DataFrame:
@@ -141,6 +155,8 @@ def _events(archive: Archive) -> pd.DataFrame:
     members = archive.derived_table("unique", "members", columns=["detid", "obsid", "region_num"])
     peaks = archive.derived_table("features", "features", columns=["detid", "flux_peak"])
     joined = members.compute().merge(peaks.compute(), how="left", on="detid")
+    # Eclipses have a negative one.
+    joined["flux_peak"] = joined["flux_peak"].where(joined["flux_peak"] > 0)
     best = joined.groupby(["region_num", "obsid"], as_index=False)["flux_peak"].max()
     return best.assign(found=True)
 
@@ -206,7 +222,7 @@ def _luminosities(archive: Archive, sources: pd.DataFrame, flux_max: pd.Series) 
         better = np.isnan(distance) & np.isfinite(values)
         distance[better] = values[better]
         name[better] = product.removeprefix(XMATCH)
-    lum_peak = luminosity(peak.to_numpy(float), distance)
+    lum_peak = luminosity(peak.where(peak > 0).to_numpy(float), distance)
     note = np.where(np.isnan(distance), _NO_DISTANCE, np.where(np.isnan(lum_peak), _NO_FLUX, ""))
     return {
         "distance_pc": distance,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -13,10 +13,12 @@ from exod.archive.questions.detections import Rows, detections
 from exod.archive.snapshot import Snapshot
 from exod.schemas.columns import Table
 from exod.schemas.explorer import COVERAGE
+from exod.schemas.longterm import HISTORY
 from exod.sources.footprints import Footprint, covered_by, unpacked
 from exod.stages.derive.cluster.gather import footprint_of
 
 _RUN = ["t_bin", "e_lo", "e_hi"]
+_FLUXES: Final = ("flux", "flux_lo", "flux_hi")
 _FOUND = ("detid", "obsid", "region_num", *_RUN, "sigma_peak", "sigma_eclipse", "peak_rate")
 
 
@@ -48,6 +50,7 @@ def coverage_rows(snapshot: Snapshot) -> pd.DataFrame:
     rows = pd.concat([found, _limits(missed, runs)], ignore_index=True)
     start = runs.groupby("obsid")["t_lo_mjd"].min()
     rows = rows.assign(mjd=rows["obsid"].map(start).astype(float))
+    rows = rows.merge(_mean_fluxes(snapshot), how="left", on=["region_num", "obsid"])
     return COVERAGE.frame(rows.sort_values(list(COVERAGE.sort_by), ignore_index=True))
 
 
@@ -55,6 +58,14 @@ def read_columns(rows: Rows, *names: str) -> pd.DataFrame:
     """Some columns of rows of an archive, all in memory."""
     table = Table("read", "Some columns", tuple(rows.columns[name] for name in names), ())
     return pd.concat(map(to_pandas, rows.selected(table).chunks()), ignore_index=True)
+
+
+def _mean_fluxes(snapshot: Snapshot) -> pd.DataFrame:
+    """Mean flux of each source in each observation, where the archive has its history."""
+    if not snapshot.has("history"):
+        nothing = HISTORY.frame()
+        return nothing[["region_num", "obsid", *_FLUXES]]
+    return read_columns(Rows(snapshot, "history"), "region_num", "obsid", *_FLUXES)
 
 
 def _strongest(regions: pd.DataFrame) -> pd.DataFrame:

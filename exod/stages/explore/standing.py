@@ -14,6 +14,9 @@ from exod.errors import ArchiveError
 NEEDED: Final = ("unique", "features", "flags")
 """The products that it is made of, besides cross-matches."""
 
+OPTIONAL: Final = ("history",)
+"""Those that it shows if they were made."""
+
 
 def parts_of(archive: Archive) -> dict[str, str]:
     """The versions of the products that the explorer shows.
@@ -23,10 +26,8 @@ def parts_of(archive: Archive) -> dict[str, str]:
     ArchiveError
         If one that it needs was not made yet.
     """
-    wanted = [
-        *NEEDED,
-        *(name for name in derived_products(archive.store) if name.startswith("xmatch-")),
-    ]
+    there = derived_products(archive.store)
+    wanted = [*NEEDED, *(name for name in there if name.startswith((*OPTIONAL, "xmatch-")))]
     found, missing = {}, []
     for name in wanted:
         pointer = archive.derived(name)

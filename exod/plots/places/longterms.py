@@ -1,0 +1,110 @@
+"""The flux of a source in all observations that covered it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from exod.plots.style import BLACK, GREY, SMALL, VERMILLION, Row, as_it_is, say_nothing
+from exod.schemas.arrays import Floats, Mask
+
+_MJD_2000, _YEAR = 51544.5, 365.25
+
+
+def history_figure(source: Row, rows: pd.DataFrame) -> Figure:
+    """Mean fluxes with their intervals, upper limits, and peaks of events.
+
+    Parameters
+    ----------
+    source : dict or Series
+        Row of the table longterm.
+    rows : DataFrame
+        Its rows of the table history, in order of time. Rates are drawn if no flux is known.
+    """
+    figure = Figure(figsize=(9.0, 4.4), layout="constrained")
+    axes = figure.subplots()
+    what = "flux" if rows["flux_hi"].notna().any() else "rate"
+    known = rows[rows[f"{what}_hi"].notna()]
+    if len(known):
+        _draw(axes, known, what)
+    else:
+        say_nothing(axes, "no observation with counts of it")
+    figure.suptitle(_title(source, rows), fontsize=10)
+    return figure
+
+
+def _draw(axes: Axes, rows: pd.DataFrame, what: str) -> None:
+    year = 2000 + (rows["mjd"].to_numpy(float) - _MJD_2000) / _YEAR
+    value, low, high = (rows[f"{what}{end}"].to_numpy(float) for end in ("", "_lo", "_hi"))
+    lit, found = low > 0, rows["found"].to_numpy(bool)
+    counts = int(lit.sum()), int((~lit).sum())
+    for own, face, label in (
+        (lit & found, BLACK, "mean, and an event was found"),
+        (lit & ~found, "white", "mean, no event found"),
+    ):
+        if own.any():
+            _points(axes, year[own], value[own], (low[own], high[own]), face, label)
+    if counts[1]:
+        axes.errorbar(
+            year[~lit],
+            high[~lit],
+            yerr=0.25 * high[~lit],
+            uplims=True,
+            fmt="_",
+            ms=7,
+            lw=1,
+            color=GREY,
+            label="upper limit of the mean, 90 %",
+        )
+    peak = rows["flux_peak"].to_numpy(float)
+    seen = (peak > 0) & (what == "flux")
+    if seen.any():
+        axes.plot(
+            year[seen], peak[seen], "*", ms=9, color=VERMILLION, ls="", label="peak of an event"
+        )
+    _scale(axes, np.concatenate([value[lit], low[lit], high, 0.7 * high[~lit], peak[seen]]))
+    _years(axes, year)
+    axes.set_xlabel("Year")
+    unit = "erg/cm²/s" if what == "flux" else "counts/s"
+    e_lo, e_hi = (float(rows[name].iloc[0]) for name in ("e_lo", "e_hi"))
+    axes.set_ylabel(f"{what.capitalize()}, {e_lo:g}–{e_hi:g} keV ({unit})")
+    axes.legend(fontsize=SMALL, frameon=False, loc="upper left", ncols=4)
+
+
+def _points(
+    axes: Axes, year: Floats, value: Floats, ends: tuple[Floats, Floats], face: str, label: str
+) -> None:
+    errors = np.maximum([value - ends[0], ends[1] - value], 0.0)
+    axes.errorbar(year, value, yerr=errors, fmt="o", ms=5, lw=1, color=BLACK, mfc=face, label=label)
+
+
+def _scale(axes: Axes, values: Floats) -> None:
+    """Logarithmic, with room for the legend above."""
+    positive = values[np.isfinite(values) & (values > 0)]
+    low, high = float(positive.min()), float(positive.max())
+    axes.set_yscale("log")
+    axes.set_ylim(low / 1.5, high * (high / low) ** 0.15 * 1.8)
+
+
+def _years(axes: Axes, year: Floats) -> None:
+    """A year at least, and whole numbers as they are."""
+    span = max(float(np.ptp(year)), 1.0)
+    middle = float(year.min() + year.max()) / 2
+    axes.set_xlim(middle - 0.55 * span, middle + 0.55 * span)
+    axes.ticklabel_format(axis="x", useOffset=False, style="plain")
+
+
+def _title(source: Row, rows: pd.DataFrame) -> str:
+    lit: Mask = (rows["rate_lo"] > 0).to_numpy()
+    seen = f"{len(rows)} observations" if len(rows) != 1 else "one observation"
+    first = f"{as_it_is(str(source['srcid']))} · {seen}, its mean above 0 in {int(lit.sum())}"
+    sigma, ratio = float(source["var_sigma"]), float(source["flux_ratio"])
+    if not np.isfinite(sigma):
+        return f"{first}\nnothing to compare"
+    least = float(source["flux_ratio_lo"])
+    if not np.isfinite(ratio):
+        return f"{first}\nno observation with a mean flux above 0"
+    sure = f", more than {least:.3g} at 90 %" if least > 1 else ""
+    return f"{first}\nhighest over lowest {ratio:.3g}{sure}; {sigma:.1f}σ against a constant"
