@@ -23,11 +23,11 @@ from exod.schemas.columns import Column, Table
 from exod.schemas.explorer import COVERAGE, NEIGHBOURS
 from exod.stages.derive.cluster import cluster_archive
 from exod.stages.derive.features import make_features
-from exod.stages.derive.history import make_history
 from exod.stages.explore.coverage import coverage_rows
 from exod.stages.explore.lightcurves import light_curve_rows
 from exod.stages.explore.making import make_explorer
 from exod.stages.explore.similar import SimilarCurves
+from exod.stages.places.history import make_history
 
 STARS = Table(
     "xmatch",

@@ -47,7 +47,7 @@ def history(
     from exod.plots.drawing import save_figures
     from exod.plots.places.longterms import history_figure
     from exod.plots.places.sources import find_source
-    from exod.stages.derive.history import history_of, make_history
+    from exod.stages.places.history import history_of, make_history
 
     drawing = drawing_of(form, size, style)
     archive = open_archive(root, storage_options(storage))
