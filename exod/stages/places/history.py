@@ -239,9 +239,9 @@ def _distances(archive: Archive, numbers: pd.Series) -> list[tuple[str, Floats]]
     snapshot = Snapshot(archive)
     for product in _matches(archive):
         columns = snapshot.table(f"matches_{product.removeprefix(XMATCH)}").columns
-        parallax = _of(columns, "pos.parallax", "mas")
-        error = _of(columns, "stat.error;pos.parallax", "mas")
-        distance = _of(columns, "pos.distance", "Mpc")
+        parallax = _column_meaning(columns, "pos.parallax", "mas")
+        error = _column_meaning(columns, "stat.error;pos.parallax", "mas")
+        distance = _column_meaning(columns, "pos.distance", "Mpc")
         wanted = [column for column in (parallax, error, distance) if column]
         if not wanted:
             continue
@@ -256,7 +256,7 @@ def _distances(archive: Archive, numbers: pd.Series) -> list[tuple[str, Floats]]
     return [(product, values) for _, product, values in sorted(found, key=lambda one: one[:2])]
 
 
-def _of(columns: tuple[Column, ...], ucd: str, unit: str) -> str:
+def _column_meaning(columns: tuple[Column, ...], ucd: str, unit: str) -> str:
     """Name of the column of a meaning; empty if there is none."""
     own = (column.name for column in columns if column.ucd.startswith(ucd) and column.unit == unit)
     return next(own, "")
