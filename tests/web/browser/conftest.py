@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,11 +11,13 @@ from pathlib import Path
 import pytest
 from helpers.range_server import serving
 
-from exod.archive import Archive
+from exod.archive import Archive, open_archive
+from exod.archive.votes import VoteLog
 from exod.web.app import make_app
 from exod.web.product import Product
 from exod.web.publishing import publish
 from exod.web.serving import running
+from exod.web.voting.facets import voted_product
 
 CHROMIUM = next(
     (
@@ -166,3 +169,23 @@ def static_visitor(visitors: Visitors) -> Iterator[Visitor]:
     """A reader at the site of files."""
     with _visiting(visitors("static")) as found:
         yield found
+
+
+@pytest.fixture
+def voted_visitor(chromium, explored: Archive, tmp_path: Path) -> Iterator[Visitor]:
+    """A reader at a site of files that was published with two votes on each of two sources."""
+    copied = open_archive(str(shutil.copytree(explored.root, tmp_path / "results")))
+    shutil.rmtree(tmp_path / "results" / "vetting", ignore_errors=True)
+    log = VoteLog(copied.store)
+    agreed, other = sorted(copied.unique.compute()["region_num"])[:2]
+    for vetter, label in (("Ada", "real"), ("Bo", "artefact")):
+        log.add(vetter, region_num=agreed, label="real")
+        log.add(vetter, region_num=other, label=label)
+    publish(voted_product(copied), tmp_path / "web" / "site")
+    with serving(tmp_path / "web") as plain:
+        context = chromium.new_context(viewport={"width": 1280, "height": 900})
+        visitor = Visitor(context.new_page(), f"{plain}site/", "static")
+        _watch(visitor)
+        yield visitor
+        context.close()
+    assert visitor.problems == []

@@ -74,3 +74,19 @@ def test_a_queue_is_voted_on_with_keys(visitor, explored: Archive) -> None:
     ]
     assert own[0]["note"] == "a flare 2 0"
     assert own[0]["seconds"] > 0
+
+
+def test_a_published_site_tells_verdicts(voted_visitor, explored: Archive) -> None:
+    page, sources = voted_visitor.page, explored.unique.compute()
+    agreed, other, nobody = sorted(sources["region_num"])[:3]
+    verdict = page.get_by_role("region", name="Verdict")
+    for number, words in ((agreed, "✓ real after 2 votes"), (other, "conflict after 2 votes")):
+        voted_visitor.visit(f"/source/{number}")
+        expect(verdict).to_contain_text(words)
+    voted_visitor.visit(f"/source/{nobody}")
+    expect(verdict).to_have_count(0)
+    voted_visitor.visit("/?verdict=0")
+    expect(page.locator("h1")).to_have_text(f"1 of {len(sources)} sources")
+    page.locator("table.rows tbody a").click()
+    expect(page.locator(".bar").first).to_contain_text("1 of 1 that are chosen")
+    voted_visitor.wait()
