@@ -65,7 +65,10 @@ def observation(product: Product, obsid: str) -> dict[str, Any]:
         asking = _Asking(product, connection)
         found = {name: asking.rows(name, "obsid", obsid) for name in _OF_OBSERVATION}
     if not found["observations"] and not found["exposures"]:
-        raise InputError(f"The archive has no results of observation {obsid}.")
+        raise InputError(
+            f"These pages have nothing of observation {obsid}; if it was searched since they were "
+            f"prepared, run `exod explore {product.store.root}`."
+        )
     one = found.pop("observations")
     return {"observation": one[0] if one else None, **found}
 

@@ -57,7 +57,7 @@ function plotOf(placed, main, boxes, outline, words) {
     path && svg("path", { d: path, class: "outline" }),
     boxes.map((box) => svg("rect", { x: x(box.x_lo), y: y(box.y_hi), width: Math.max((box.x_hi - box.x_lo) * scale, 2), height: Math.max((box.y_hi - box.y_lo) * scale, 2), class: "hot" }, svg("title", {}, `Hot region, ${boxWords(box)}`))),
     [...placed.filter((one) => one !== main), main].map((one) => svg("a", { href: href(`/detection/${encodeURIComponent(one.detid)}`), "aria-label": one.detid }, svg("title", {}, one.detid),
-      svg("circle", { cx: x(one.X_det), cy: y(one.Y_det), r: one === main ? 5 : 4, class: one === main ? "found" : "found open" }))));
+      svg("circle", { cx: x(one.X_det), cy: y(one.Y_det), r: one === main ? 3.5 : 3, class: one === main ? "found" : "found open" }))));
 }
 
 const boxWords = (box) => `${box.t_bin === null || Number.isNaN(box.t_bin) ? "all time bins" : `${number(box.t_bin)} s`}: ${Number(box.n_regions)} regions in ${plural(Number(box.n_observations), "observation")}, ${box.origin}`;

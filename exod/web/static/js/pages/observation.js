@@ -19,7 +19,7 @@ export async function show(main, state, obsid) {
   const about = await meta();
   const read = (name) => rowsWhere(`${name}.parquet`, "obsid", obsid);
   const [[observation], exposures, runs, detections] = await Promise.all(["observations", "exposures", "runs", "detections"].map(read));
-  if (!observation && !exposures.length) throw new Error(`The archive has no results of observation ${obsid}.`);
+  if (!observation && !exposures.length) throw new Error(`These pages have nothing of observation ${obsid}; if it was searched since they were prepared, run exod explore again.`);
   const search = await searchedPanels(obsid, runs);
   const columns = new Map(about.tables.detections.columns.map((column) => [column.name, column]));
   const facts = Object.entries(observation ?? {}).filter(([name]) => !["obsid", "target"].includes(name));
