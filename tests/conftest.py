@@ -44,10 +44,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not item.nodeid.startswith(LONG))
 
 
+# What collecting makes stays: there is no garbage before tests run.
+gc.disable()
+
+
 def pytest_collection_finish() -> None:
     """Do not look for garbage among modules and tests again and again: an eighth of the time."""
     gc.collect()
     gc.freeze()
+    gc.enable()
     gc.set_threshold(100_000, 50, 100)
 
 
