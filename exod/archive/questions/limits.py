@@ -110,15 +110,16 @@ def limits(
             np.where(np.isfinite(lengths), lengths, np.nan),
         )
         answers.append(_ObservationSums(obsid, sums.renumbered(which), needs))
-    return pd.DataFrame(_columns_of(answers, ra, dec, index.bands[number], level))
+    if not answers:
+        return LIMITS.frame()
+    columns = _columns_of(answers, ra, dec, index.bands[number], level)
+    return pd.DataFrame({column.name: columns[column.name] for column in LIMITS.columns})
 
 
 def _columns_of(
     answers: Sequence[_ObservationSums], ra: Floats, dec: Floats, band: Band, level: float
 ) -> dict[str, Any]:
     """Columns of the table limits."""
-    if not answers:
-        return dict(LIMITS.frame())
     sums = PlaceSums.concatenate([answer.sums for answer in answers])
     obsids = np.concatenate([[answer.obsid] * len(answer.sums.place) for answer in answers])
     needs = {
@@ -128,7 +129,7 @@ def _columns_of(
     order = np.lexsort((obsids, sums.place))
     sums, obsids = sums.take(order), obsids[order].astype(object)
     limit = limit_columns(sums, level)
-    columns = {
+    return {
         "place": sums.place.astype(np.int64),
         "ra_deg": ra[sums.place],
         "dec_deg": dec[sums.place],
@@ -145,7 +146,6 @@ def _columns_of(
         **limit,
         **_burst_columns({name: values[order] for name, values in needs.items()}, sums, limit),
     }
-    return {column.name: columns[column.name] for column in LIMITS.columns}
 
 
 def _burst_columns(

@@ -15,7 +15,7 @@ from scipy import special
 
 from exod.schemas.arrays import Floats, Mask
 
-_HALVINGS: Final = 60
+_HALVINGS: Final = 44
 _LEAST: Final = 1e-250
 """Probability of so few counts below which the tail of the posterior is an exponential."""
 

@@ -274,13 +274,7 @@ def _factors(camera: str, filter_name: str, config: Config) -> Floats:
 
 def covered_rows(depths: Sequence[ExposureDepth]) -> pd.DataFrame:
     """Rows of the table covered for the exposures of an observation, without ``first_row``."""
-    seen, around = (
-        np.unique(np.concatenate([_fine_pixels(depth, margin) for depth in depths]))
-        for margin in (0, 1)
-    )
-    fine = np.union1d(seen, around)
-    pixel, first = np.unique(fine // CHILDREN, return_index=True)
-    bits = np.bitwise_or.reduceat(np.isin(fine, seen).astype(np.int64) << (fine % CHILDREN), first)
+    pixel, first, bits, fine = pixels_of(depths)
     seconds, response, background = _depth_of_pixels(depths, fine, first)
     return pd.DataFrame(
         {
@@ -293,6 +287,20 @@ def covered_rows(depths: Sequence[ExposureDepth]) -> pd.DataFrame:
             "background": list(background),
         }
     )
+
+
+def pixels_of(
+    depths: Sequence[ExposureDepth],
+) -> tuple[Integers, Indices, Integers, Integers]:
+    """Pixels of an observation, the first of their parts, bits of those seen, and all parts."""
+    seen, around = (
+        np.unique(np.concatenate([_fine_pixels(depth, margin) for depth in depths]))
+        for margin in (0, 1)
+    )
+    fine = np.union1d(seen, around)
+    pixel, first = np.unique(fine // CHILDREN, return_index=True)
+    bits = np.bitwise_or.reduceat(np.isin(fine, seen).astype(np.int64) << (fine % CHILDREN), first)
+    return pixel, first, bits, fine
 
 
 def _fine_pixels(depth: ExposureDepth, margin: int) -> Integers:
