@@ -45,13 +45,14 @@ from exod.files.seals import sealed
 from exod.files.whole import is_temporary, unique_mark
 from exod.observation.identifiers import validate_obsid
 from exod.schemas import FORMAT_VERSION, TABLES
+from exod.schemas.kinds import OBSID_FORM
 
 if TYPE_CHECKING:
     import dask.dataframe as dd
     import pandas as pd
 
 
-_TABLE_NAME = re.compile(r"[a-z_]+/(\d{10})-\d+-[0-9a-f]+\.parquet")
+_TABLE_NAME = re.compile(rf"[a-z_]+/({OBSID_FORM})-\d+-[0-9a-f]+\.parquet")
 
 
 class Archive(ArchiveReader):

@@ -24,6 +24,7 @@ from exod.archive.store import Store
 from exod.errors import ArchiveError
 from exod.files.seals import Seal
 from exod.schemas.columns import Column, Table
+from exod.schemas.kinds import OBSID_FORM
 
 POINTER = "current.json"
 
@@ -34,7 +35,7 @@ _PRODUCT = re.compile(
     r"unique|features|flags|frames|depth|history|explorer|xmatch-[A-Za-z0-9_]{1,40}"
 )
 FILE = re.compile(rf"(({_PRODUCT.pattern})/{VERSION})/[a-z_]+-[A-Za-z0-9_.-]+\.parquet")
-_SPAN = re.compile(r"(?<!\d)(\d{10})-(\d{10})(?!\d)")
+_SPAN = re.compile(rf"(?<!\d)({OBSID_FORM})-({OBSID_FORM})(?!\d)")
 """First and last observation, in the names of parts that are batches of observations."""
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from exod.errors import ConfigError
+from exod.schemas.kinds import OBSID_FORM
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -197,7 +198,7 @@ def input_paths(arguments: Iterable[str], listed: Path | None, data: str | None)
     from exod.stages.inputs.download import wanted_obsids
 
     root = (data or ".").rstrip("/")
-    given = [f"{root}/{name}" if re.fullmatch(r"\d{10}", name) else name for name in arguments]
+    given = [f"{root}/{name}" if re.fullmatch(OBSID_FORM, name) else name for name in arguments]
     paths = existing(given)
     if listed is not None:
         paths += [f"{root}/{obsid}" for obsid in wanted_obsids([], listed)]

@@ -187,9 +187,17 @@ class _PixelPlane:
     def always_hot(self) -> pd.DataFrame:
         """Pixels that are hot over the whole exposure."""
         used, n = np.unique_counts(self.pixel)
-        chips = np.zeros(self.shape, np.float32)
-        chips.ravel()[used] = n
-        total = np.stack([_box_sum(chip) for chip in chips]).ravel()[used].astype(np.int64)
+        total = np.zeros(len(used), np.int64)
+        chip = np.zeros(self.shape[1:], np.float32)
+        # One chip at a time: those of some cameras have a million pixels.
+        edges = np.searchsorted(used, np.arange(self.shape[0] + 1) * chip.size)
+        for number, own in enumerate(map(slice, edges[:-1], edges[1:])):
+            if own.start == own.stop:
+                continue
+            inside = used[own] - number * chip.size
+            chip[:] = 0
+            chip.ravel()[inside] = n[own]
+            total[own] = _box_sum(chip).ravel()[inside].astype(np.int64)
         share = self.share(used)
         level = np.log10(FALSE_PIXELS / _trials(total, share))
         # The others have no more counts than their neighbours allow.

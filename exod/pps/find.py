@@ -136,6 +136,7 @@ def find_observations(
     found: dict[str, _Group] = {}
     problems: list[InputError] = []
     unread: list[tuple[Path, InputError]] = []
+    masks: list[tuple[str, Path | RemoteFile]] = []
     for path, candidates in _listed(paths, options):
         before = len(problems) + len(unread)
         is_empty = True
@@ -157,16 +158,28 @@ def find_observations(
                 continue
             if identity is not None:
                 obsid, kind = identity
-                found.setdefault(obsid, _Group()).add(kind, candidate)
                 is_empty = False
+                if kind == "masks":
+                    masks.append((obsid, candidate))
+                else:
+                    found.setdefault(obsid, _Group()).add(kind, candidate)
         if is_empty and len(problems) + len(unread) == before:
             problems.append(
                 InputError(
                     f"The folder {path} holds no event lists of XMM-Newton's EPIC cameras "
-                    f"(*IEVLI*.FTZ, or any of {', '.join(SUFFIXES)} with an EVENTS extension)."
+                    f"or of Chandra's ACIS (*IEVLI*.FTZ, *_evt2.fits.gz, or any of "
+                    f"{', '.join(SUFFIXES)} with an EVENTS extension)."
                 )
             )
     problems += _put_aside(unread, found)
+    problems += [
+        InputError(
+            f"{mask.name} is of observation {obsid}, of which there is no event list: give its "
+            f"event list (evt2), or remove it."
+        )
+        for obsid, mask in masks
+        if obsid not in found
+    ]
     return [group.files(obsid) for obsid, group in sorted(found.items())], problems
 
 
@@ -285,7 +298,7 @@ def _identify(path: Path | RemoteFile, *, required: bool) -> tuple[str, str] | N
     """Obsid and kind ("events" or "sources") of a file; None if it is some other product."""
     match, looks_like = PPS_NAME.match(path.name), _kind_by_name(path.name)
     if of_chandra := kind_of_name(path.name):
-        return (obsid_of_name(path.name), of_chandra) if of_chandra == "events" else None
+        return obsid_of_name(path.name), of_chandra
     if match and looks_like and (is_pipeline_name(path.name) or isinstance(path, RemoteFile)):
         return match["obsid"], looks_like
     if isinstance(path, RemoteFile) or (match and not looks_like and not required):

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from exod.errors import InputError
+from exod.schemas.kinds import OBSID_FORM
 from exod.sky.sphere import angle, unit_vectors
 from exod.sources.clustering import near_pairs
 from exod.sources.recovery import RADIUS_ARCSEC, RUN, kinds_of_runs
@@ -30,7 +31,8 @@ NEW_RUN: Final = "new in this run"
 OUTCOMES: Final = (FOUND, OTHER_RUN, LOST, NOT_SEARCHED, NEW, NEW_RUN)
 
 _DETID: Final = re.compile(
-    r"(?P<obsid>\d{10})_(?P<subset>\d+)_(?P<t_bin>[\d.]+)_(?P<e_lo>[\d.]+)_(?P<e_hi>[\d.]+)_\d+"
+    rf"(?P<obsid>{OBSID_FORM})_(?P<subset>\d+)_(?P<t_bin>[\d.]+)"
+    r"_(?P<e_lo>[\d.]+)_(?P<e_hi>[\d.]+)_\d+"
 )
 
 

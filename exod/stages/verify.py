@@ -24,6 +24,7 @@ from exod.errors import ArchiveError
 from exod.files.ahead import done_ahead
 from exod.files.seals import Seal
 from exod.schemas.columns import Column, Table
+from exod.schemas.kinds import OBSID_FORM
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -141,7 +142,7 @@ def _named(archive: Archive) -> Iterator[_Named]:
 
 def _of_ledger(archive: Archive) -> Iterator[_Named]:
     for name in archive.store.names(LEDGER):
-        found = re.fullmatch(rf"{LEDGER}/(\d{{10}})\.json", name)
+        found = re.fullmatch(rf"{LEDGER}/({OBSID_FORM})\.json", name)
         if not found:
             continue
         obsid = found[1]

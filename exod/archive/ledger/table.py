@@ -33,6 +33,7 @@ from exod.archive.parquet import arrow_rows, arrow_texts
 from exod.archive.store import Store, reported
 from exod.files.seals import DIGITS, Seal
 from exod.schemas import TABLES
+from exod.schemas.kinds import OBSID_FORM
 
 SAVED = "ledger.cache"
 """A SHA-256 digest and the Parquet file that it is of."""
@@ -40,7 +41,7 @@ SAVED = "ledger.cache"
 _DIGEST = 32
 _OBSID = 10
 """Digits that the names of files begin with."""
-_ENTRY_NAME = re.compile(rf"{LEDGER}/(\d{{10}})\.json")
+_ENTRY_NAME = re.compile(rf"{LEDGER}/({OBSID_FORM})\.json")
 
 _ABOUT = ("rows", "bytes", "digest")
 _SIZES = tuple(f"{name}.{what}" for name in TABLES for what in _ABOUT)

@@ -25,6 +25,7 @@ from exod.cli.options import (
     storage_options,
 )
 from exod.errors import ConfigError, plural
+from exod.schemas.kinds import OBSID_FORM
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,7 +101,7 @@ def _told_apart(names: Sequence[str]) -> tuple[list[str], list[str]]:
     paths: list[str] = []
     obsids: list[str] = []
     for name in names:
-        is_obsid = re.fullmatch(r"\d{10}", name) and (paths or not Path(name).exists())
+        is_obsid = re.fullmatch(OBSID_FORM, name) and (paths or not Path(name).exists())
         (obsids if is_obsid else paths).append(name)
     if obsids and not paths:
         raise ConfigError(f"Say where observation {obsids[0]} is: an archive, or its folder.")

@@ -107,7 +107,9 @@ def _unbroken(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
 
 def _exposure_text(instrument: str, expid: str, exposures: pd.DataFrame) -> str:
     own = exposures[(exposures["instrument"] == instrument) & (exposures["expid"] == expid)]
-    details = [f"{row.submode}, {row.filter}" for row in own.itertuples()]
+    details = [
+        ", ".join(filter(None, map(str, (row.submode, row.filter)))) for row in own.itertuples()
+    ]
     return f"{instrument} {expid}" + (f" ({details[0]})" if details else "")
 
 

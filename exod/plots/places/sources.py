@@ -19,6 +19,7 @@ from exod.plots.drawing import DEFAULT, Drawing, save_figures
 from exod.plots.lightcurves.eventmarks import sigma_text
 from exod.plots.places.sheets import ROWS, Panel, curve_sheets
 from exod.plots.style import position_text
+from exod.schemas.kinds import OBSID_FORM
 from exod.sky.sphere import separations_arcsec, unit_vectors
 
 MOST_LINES: Final = 5 * ROWS
@@ -30,7 +31,7 @@ NEAREST: Final = 3
 _NAME: Final = re.compile(
     r"(?:EXOD\s*)?J(\d\d)(\d\d)(\d\d(?:\.\d*)?)([+-])(\d\d)(\d\d)(\d\d(?:\.\d*)?)[a-z]*"
 )
-_OTHER: Final = re.compile(r"\d*$|\d{10}_")
+_OTHER: Final = re.compile(rf"\d*$|{OBSID_FORM}_")
 """Observations and regions."""
 
 _log = logging.getLogger(__name__)

@@ -175,11 +175,24 @@ def _name(first: str, last: str, number: int) -> str:
     return f"{first}-{last}.{number}"
 
 
+def _ends(name: str) -> tuple[str, str, int]:
+    """What `_name` was made of.
+
+    Examples
+    --------
+    >>> _ends("0001730201-28964.3")
+    ('0001730201', '28964', 3)
+    """
+    span, _, number = name.rpartition(".")
+    first, _, last = span.partition("-")
+    return first, last, int(number)
+
+
 def _kept(changes: Changes, first: int) -> list[Kept]:
     """Parts of the earlier version, without observations that changed."""
     pairs = zip(changes.kept(FLAGS.name), changes.kept(DETECTOR.name), strict=True)
     return [
-        Kept(_name(pair[0].part[:10], pair[0].part[11:21], number), (pair,))
+        Kept(_name(*_ends(pair[0].part)[:2], number), (pair,))
         for number, pair in enumerate(pairs, start=first)
     ]
 
@@ -193,8 +206,9 @@ def _together(kept: Sequence[Kept]) -> list[Kept]:
     for start in range(0, len(kept), step):
         group = kept[start : start + step]
         files = tuple(pair for part in group for pair in part.files)
-        low, high = min(part.part[:10] for part in group), max(part.part[11:21] for part in group)
-        found.append(Kept(_name(low, high, int(group[0].part[22:])), files))
+        ends = [_ends(part.part) for part in group]
+        low, high = min(end[0] for end in ends), max(end[1] for end in ends)
+        found.append(Kept(_name(low, high, ends[0][2]), files))
     return found
 
 

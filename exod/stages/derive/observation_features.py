@@ -25,7 +25,7 @@ from exod.schemas.columns import Table
 from exod.stages.derive.fluxes import NEEDED, event_factors
 from exod.vetting.eventbands import BOX, KEY, Columns, EventsInBands, Pair, boxes_of, is_band
 from exod.vetting.features import Curves, features
-from exod.vetting.hardness import box_counts
+from exod.vetting.hardness import box_counts, soft_and_hard
 
 PIECE_GROUPS: Final = 25
 """Row groups of light curves at a time: half a million frames, some 0.2 GB with what is made."""
@@ -64,6 +64,10 @@ def observation_features(store: Store, entry: LedgerEntry, bands: Pair | None) -
         If a file is damaged or its tables do not fit together.
     """
     regions = _read(store, entry, REGIONS, _REGIONS)
+    if bands is not None:
+        # Those of the settings, as far as the cameras of the observation are searched in them.
+        own = _read(store, entry, RUNS, ["e_lo", "e_hi"])
+        bands = soft_and_hard(zip(own["e_lo"], own["e_hi"], strict=True))
     names = {name: regions[name].to_numpy(object) for name in ("detid", "runid", "obsid")}
     return {
         **names,

@@ -26,6 +26,7 @@ from exod.schemas import DERIVED, TABLES
 from exod.schemas.columns import Column, Table
 from exod.schemas.conditions import Expression, Kind, Query, parse, unknown
 from exod.schemas.conditions.compiling import literal
+from exod.schemas.kinds import OBSID_FORM
 
 if TYPE_CHECKING:
     from exod.archive.reading import ArchiveReader
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 CONE_COLUMN = Column("cone_arcsec", pa.float64(), "arcsec", "Distance from the centre of the cone")
 
 _FLAG = "filt_"
-_OBSERVATION = re.compile(r"\d{10}")
+_OBSERVATION = re.compile(OBSID_FORM)
 
 
 def select(archive: ArchiveReader, query: Query) -> Question:
