@@ -157,7 +157,7 @@ def test_what_is_not_there_is_a_sentence(visitor) -> None:
         ("/?sigma=9-2", "yes", "no range"),
         ("/?where=sigma_peak > 1e9", "yes", "Nothing fulfils these conditions."),
         ("/source/99999", "error", "There is no"),
-        ("/obs/0000000000", "error", "no results"),
+        ("/obs/0000000000", "error", "nothing of observation"),
         ("/nothing", "yes", "There is no"),
     ):
         visitor.visit(view, ready)

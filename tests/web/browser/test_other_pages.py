@@ -58,6 +58,10 @@ def test_one_steps_through_what_is_chosen(visitor, frames: dict[str, pd.DataFram
     page.get_by_role("link", name="that are chosen").click()
     expect(page.locator("h1")).to_have_text(f"{len(rows)} of {len(frames['sources'])} sources")
     visitor.wait()
+    expect(page.locator("tr.selected")).to_contain_text(rows["srcid"].iloc[1])
+    page.locator("table.rows tbody td:nth-child(2)").nth(2).click()
+    expect(page.locator("tr.selected")).to_contain_text(rows["srcid"].iloc[2])
+    assert visitor.state()["sel"] == str(rows["region_num"].iloc[2])
 
 
 def test_an_observation_shows_its_field(visitor, frames: dict[str, pd.DataFrame]) -> None:

@@ -3,16 +3,17 @@
 import { h, put } from "./dom.js";
 import { text } from "./format.js";
 import { change } from "./site.js";
-import { stepAddress } from "./stepping.js";
+import { placeOf, stepAddress } from "./stepping.js";
 
 const HEIGHT = 26;
 const BLOCK = 16;
 /** What an address says of the plots and not of the rows. */
-const AXES = ["x", "y", "x2", "y2", "count"];
+const AXES = ["x", "y", "x2", "y2", "count", "sel"];
 
-/** A table; `update(listed, state)` shows other rows, those that `listed` has in their order. */
-export function rowTable(about, table, shownColumns, onSelect) {
-  const wanted = [...new Set([...shownColumns, table === "sources" ? "region_num" : "detid"])];
+/** A table; `update(listed, state)` shows other rows, those that `listed` has in their order, `select(state)` marks one. */
+export function rowTable(about, table, shownColumns) {
+  const { key } = about;
+  const wanted = [...new Set([...shownColumns, key])];
   const body = h("tbody", {});
   const types = new Map(about.columns.map(({ name, type }) => [name, type]));
   const units = new Map(about.columns.map(({ name, unit }) => [name, unit]));
@@ -25,14 +26,14 @@ export function rowTable(about, table, shownColumns, onSelect) {
   });
   const grid = h("table", { class: "rows" }, h("caption", { class: "hidden" }, `Rows of ${table}`), h("thead", {}, h("tr", {}, heads.map((head) => head.element))), body);
   const frame = h("div", { class: "scroll rowframe", tabindex: 0, role: "region", "aria-label": `Table of ${table}`, onscroll: () => draw(), onkeydown: keys }, grid);
-  let [listed, sort, selected, asked, shown] = [{ length: 0 }, "", -1, 0, new URLSearchParams()];
+  let [listed, sort, selected, asked, shown, marked] = [{ length: 0 }, "", -1, 0, new URLSearchParams(), ""];
 
   function sortBy(name) {
     change({ sort: sort === `-${name}` ? name : `-${name}` });
   }
 
   function address(row) {
-    return stepAddress(table, table === "sources" ? row.region_num : row.detid, shown);
+    return stepAddress(table, row[key], shown);
   }
 
   function keys(event) {
@@ -70,21 +71,34 @@ export function rowTable(about, table, shownColumns, onSelect) {
       const numeric = !["string", "bool"].includes(types.get(name));
       return h("td", { class: numeric ? "number" : null }, place === 0 ? h("a", { href: address(row) }, value) : value);
     });
-    return h("tr", { class: number === selected ? "selected" : null, onclick: () => { selected = number; onSelect?.(row); draw(); } }, cells);
+    return h("tr", { class: number === selected ? "selected" : null, onclick: () => { [selected, marked] = [number, String(row[key])]; change({ sel: marked }, true); } }, cells);
+  }
+
+  /** Mark the row that the address names, and show it. */
+  async function select(state) {
+    const wanted = state.get("sel") || "";
+    if (wanted !== marked) {
+      marked = wanted;
+      const place = wanted ? await placeOf(table, wanted, state).catch(() => null) : null;
+      selected = (place ?? 0) - 1;
+      if (selected >= 0) frame.scrollTop = Math.max(0, selected * HEIGHT - frame.clientHeight / 2);
+    }
+    await draw();
   }
 
   return {
     element: frame,
+    select,
     async update(found, state) {
       sort = state.get("sort") || "";
       shown = new URLSearchParams([...state].filter(([name]) => !AXES.includes(name)));
       listed = found;
-      selected = Math.min(selected, listed.length - 1);
       for (const { name, element } of heads) {
         element.setAttribute("aria-sort", sort === name ? "ascending" : sort === `-${name}` ? "descending" : "none");
       }
       frame.scrollTop = 0;
-      await draw();
+      [selected, marked] = [-1, ""];
+      await select(state);
     },
   };
 }

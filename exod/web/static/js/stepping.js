@@ -5,6 +5,7 @@ import { CONDITIONS, count, voter } from "./engine.js";
 import { h } from "./dom.js";
 import { href, mode } from "./site.js";
 
+const USUAL_ORDER = "-sigma_peak";
 const PATHS = { sources: "/source/", detections: "/detection/" };
 
 /** What an address says of a choice of rows; empty if it says nothing of one. */
@@ -19,7 +20,8 @@ export function stepAddress(table, key, state) {
   const told = new URLSearchParams(state);
   told.delete("table");
   // Without an order there would be nothing to tell a choice of all rows from none.
-  if (!told.get("sort")) told.set("sort", "-sigma_peak");
+  if (!told.get("sort")) told.set("sort", USUAL_ORDER);
+  told.delete("sel");
   return href(`${PATHS[table]}${encodeURIComponent(key)}`, told);
 }
 
@@ -38,13 +40,20 @@ async function found(table, key, choice) {
   return api(`step/${encodeURIComponent(key)}`, { ...Object.fromEntries(choice), ...(choice.get("mine") ? voter() : {}), table });
 }
 
+/** Where a row is in what the catalogue shows, from 1; null if it is not there. */
+export async function placeOf(table, key, state) {
+  const choice = await choiceOf(table, state);
+  if (!choice.get("sort")) choice.set("sort", USUAL_ORDER);
+  return (await found(table, key, choice)).place;
+}
+
 /** Links to the rows before and after one, and to all that are chosen; a sentence if they cannot be had. */
 export async function steps(table, key, state) {
   const choice = await choiceOf(table, state);
   try {
     const { before, after, place, total } = await found(table, key, choice);
     const step = (to, words, rel) => to !== null && h("a", { href: choice.size ? stepAddress(table, to, choice) : href(`${PATHS[table]}${encodeURIComponent(to)}`), rel }, words);
-    const all = choice.size > 0 && h("a", { href: href("/", { ...(table === "sources" ? {} : { table }), ...Object.fromEntries(choice) }) },
+    const all = choice.size > 0 && h("a", { href: href("/", { ...(table === "sources" ? {} : { table }), ...Object.fromEntries(choice), sel: key }) },
       place === null ? `not among the ${total.toLocaleString("en")} that are chosen` : `${place.toLocaleString("en")} of ${total.toLocaleString("en")} that are chosen`);
     return [step(before, "← previous", "prev"), step(after, "next →", "next"), all];
   } catch (error) {

@@ -18,7 +18,7 @@ const COLUMNS = {
   detections: ["detid", "srcid", "ra_deg", "dec_deg", "sigma_peak", "sigma_eclipse", "kind", "t_bin", "duration", "excess", "hr_event", "fap_obs", "t_start_utc"],
 };
 
-let [parts, shownTable] = [null, ""];
+let [parts, shownTable, counted] = [null, "", null];
 
 export async function show(main, state) {
   if (mode === "server") forgetVotes();
@@ -26,7 +26,7 @@ export async function show(main, state) {
   const table = tables[state.get("table")] ? state.get("table") : "sources";
   const about = tables[table];
   const columns = COLUMNS[table].filter((name) => about.columns.some((column) => column.name === name));
-  shownTable = table;
+  [shownTable, counted] = [table, null];
   parts = {
     facets: facetList(about),
     sky: skyMap((ra, dec) => change({ cone: `${ra.toFixed(3)},${dec.toFixed(3)},3600` })),
@@ -68,11 +68,16 @@ export async function show(main, state) {
 export async function update(state) {
   const table = state.get("table") || "sources";
   if (table !== shownTable) return show(document.getElementById("main"), state);
+  const asked = new URLSearchParams(state);
+  asked.delete("sel");
+  // Another row that is marked changes nothing else.
+  if (String(asked) === counted) return parts.table.select(state);
   for (const [name, box] of Object.entries(parts.boxes)) box.value = state.get(name) || "";
   let found;
   try {
     found = await count(table, state);
     put(parts.problem);
+    counted = String(asked);
   } catch (error) {
     put(parts.title, "What is chosen cannot be counted");
     put(parts.problem, error.message);
@@ -104,7 +109,7 @@ function chips(about, state) {
   }
   for (const name of ["where", "cone", "name", "obsid"]) if (state.get(name)) found.push(chip(`${name}: ${state.get(name)}`, { [name]: null }));
   if (found.length > 1) {
-    const everything = Object.fromEntries([...state.keys()].filter((key) => key !== "table").map((key) => [key, null]));
+    const everything = Object.fromEntries([...state.keys()].filter((key) => !["table", "sel"].includes(key)).map((key) => [key, null]));
     found.push(h("li", {}, h("button", { type: "button", class: "quiet", onclick: () => change(everything) }, "take all away")));
   }
   put(parts.chips, found);
