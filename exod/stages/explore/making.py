@@ -50,7 +50,7 @@ from exod.stages.explore.standing import damaged_files, parts_of
 from exod.stages.explore.whole import WHOLE, whole_rows
 from exod.stages.explore.writing import DETAIL_ROWS, INDEX_ROWS, Chunks, ProductWriter, Told
 
-_VERSION: Final = 12
+_VERSION: Final = 13
 """Of what its files mean; with another one they are made anew."""
 
 
@@ -180,7 +180,7 @@ def _write_tables(
     history = significance_rows(snapshot, earlier)
     rows = to_arrow(SIGNIFICANCES, history, SIGNIFICANCES.name)
     writer.write_plain(SIGNIFICANCES, iter([rows]), INDEX_ROWS)
-    for name in WHOLE:
+    for name in (*WHOLE, *(["longterm"] if snapshot.has("longterm") else [])):
         writer.write_plain(*whole_rows(snapshot, name), DETAIL_ROWS)
     return coverage
 

@@ -6,6 +6,7 @@ import { number, plural } from "./format.js";
 import { href } from "./site.js";
 
 const FILE = "coverage.parquet";
+const OVERALL = "longterm.parquet";
 const HIGH = 190;
 const EDGE = { left: 62, right: 14, top: 10, bottom: 36 };
 const YEAR = 365.25;
@@ -25,12 +26,25 @@ export async function longTermPanel(region) {
   const words = inFlux
     ? `${covered} Mean flux of each observation with its interval at 90 %: filled circles where there is a detection, open ones where there is none; arrows: upper limits; lines: not known.`
     : `${covered} Circles: peak rate of the strongest detection, squares: of an eclipse, below the expectation; arrows: where there is none, the rate that 90 % of bursts need in the time bin and band of the best detection; lines: not known.`;
+  const overall = inFlux && (await hasFile(OVERALL)) ? await rowsWhere(OVERALL, "region_num", region) : [];
   const head = ["observation", "MJD", "detected", "bin (s)", "band (keV)", "rate (ct/s)", "90 % limit (ct/s)", ...(inFlux ? ["mean flux (erg/cm2/s)"] : [])];
   const cells = (row) => [String(number(row.mjd, 7)), row.detected ? "yes" : "no", number(row.t_bin), row.e_lo === null ? "–" : `${row.e_lo}–${row.e_hi}`, number(row.rate, 3), number(row.n90, 3), ...(inFlux ? [fluxOf(row)] : [])];
-  return h("section", { class: "panel", "aria-label": "All observations" }, h("h2", {}, "All observations"), holder, h("p", { class: "quiet small" }, words),
+  return h("section", { class: "panel", "aria-label": "All observations" }, h("h2", {}, "All observations"), holder, h("p", { class: "quiet small" }, words), overall.length ? h("p", { class: "small" }, variesText(overall[0])) : null,
     h("details", {}, h("summary", { class: "quiet small" }, "Values"), h("div", { class: "scroll values", tabindex: 0, role: "region", "aria-label": "Values of all observations" },
       h("table", {}, h("thead", {}, h("tr", {}, head.map((name) => h("th", { scope: "col" }, name)))),
         h("tbody", {}, rows.map((row) => h("tr", {}, h("td", {}, h("a", { href: href(`/obs/${row.obsid}`) }, row.obsid)), cells(row).map((text) => h("td", { class: "number" }, text)))))))));
+}
+
+/** How a source varies from observation to observation, and how luminous it is. */
+function variesText(row) {
+  const told = [];
+  if (Number.isFinite(row.flux_ratio)) {
+    const least = row.flux_ratio_lo > 1 ? `, more than ${number(row.flux_ratio_lo, 3)} at 90 %` : "";
+    told.push(`Highest mean flux over lowest: ${number(row.flux_ratio, 3)}${least}.`);
+  }
+  if (Number.isFinite(row.var_sigma)) told.push(`Against a constant source: ${number(row.var_sigma, 2)} sigma.`);
+  if (Number.isFinite(row.lum_peak)) told.push(`Luminosity of the peak: ${number(row.lum_peak, 3)} erg/s at ${number(row.distance_pc, 3)} pc (${row.distance_from}).`);
+  return told.join(" ");
 }
 
 const isLit = (row) => row.flux_lo > 0;
