@@ -28,7 +28,7 @@ from exod.files.text import read_text
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Band = tuple[float, float]
-Method = Literal["search", "exod1", "exod1-ks"]
+Method = Literal["search", "photons", "exod1", "exod1-ks"]
 
 HOT_PIXEL_WORDS: Final = frozenset({"find", "off", "4xmm-dr14"})
 """What ``selection.hot_pixels`` may be instead of the path of a table."""
@@ -140,8 +140,9 @@ class Detect(_Settings):
 
     Attributes
     ----------
-    method : {"search", "exod1", "exod1-ks"}
-        Compare counts with what is expected; or the older method of EXOD I, the variability image
+    method : {"search", "photons", "exod1", "exod1-ks"}
+        Compare counts with what is expected; or weigh every photon (docs/ideal.md), which needs a
+        `false_alarm_rate` and one band; or the older method of EXOD I, the variability image
         (method.md, EXOD I), of which ``exod1-ks`` keeps the regions that fail its last test. It
         searches good time, in cells that do not overlap.
     sigma : float
@@ -193,9 +194,19 @@ PRESETS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = MappingProxyType
             },
             "detect": {"rule": "exact", "false_alarm_rate": 0.1},
         },
+        "ideal": {
+            "cube": {
+                "size_arcsec": 15.0,
+                "window": 2,
+                "t_bin": [5.0, 30.0, 150.0, 700.0, 3000.0],
+                "bands": [[0.2, 12.0]],
+            },
+            "detect": {"method": "photons", "rule": "exact", "false_alarm_rate": 0.1},
+        },
     }
 )
-"""Settings that go together: ``published`` (the defaults) and ``deep`` (what finds most)."""
+"""Settings that go together: ``published`` (the defaults), ``deep`` (windows that slide) and
+``ideal`` (every photon weighed: the faintest bursts, no eclipses)."""
 
 
 class Config(_Settings):
@@ -216,13 +227,16 @@ class Config(_Settings):
     def null(self) -> Literal["template", "conditional"]:
         """The null hypothesis of the search, with ``auto`` decided."""
         if self.detect.null == "auto":
-            return "conditional" if self.cube.slides else "template"
+            photons = self.detect.method == "photons"
+            return "conditional" if self.cube.slides or photons else "template"
         return self.detect.null
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
         """Refuse what the search cannot do, so that no setting is without effect."""
-        if self.detect.method != "search":
+        if self.detect.method == "photons":
+            self._check_photons()
+        elif self.detect.method != "search":
             self._fit_to_exod1()
             return self
         if self.null == "template" and self.cube.slides:
@@ -239,6 +253,30 @@ class Config(_Settings):
                 )
             object.__setattr__(self, "detect", self.detect.model_copy(update={"rule": "exact"}))
         return self
+
+    def _check_photons(self) -> None:
+        """Refuse settings without effect in a search that weighs every photon."""
+        cube, detect = self.cube, self.detect
+        wrong = {
+            "cube.window other than 2": cube.window != 2,
+            "cube.psf_weights": cube.psf_weights,
+            "cube.frame_shifts": cube.frame_shifts != 1,
+            "cube.live_time": cube.live_time == "fraction",
+            "detect.null": detect.null == "template",
+            "detect.sigma": "sigma" in detect.model_fields_set,
+        }
+        if named := [name for name, is_set in wrong.items() if is_set]:
+            raise ValueError(
+                f"detect.method = photons has no {', '.join(named)}: it looks at places and times "
+                f"instead of cells and frames, and detect.false_alarm_rate is its threshold"
+            )
+        if detect.false_alarm_rate is None:
+            raise ValueError("detect.method = photons needs detect.false_alarm_rate")
+        if len(cube.bands) != 1:
+            raise ValueError(
+                "detect.method = photons needs one band, whose energies it weighs; set cube.bands "
+                "to one, as [[0.2, 12]], or use the preset ideal"
+            )
 
     def _fit_to_exod1(self) -> None:
         """Check and complete the settings of a search by variability."""

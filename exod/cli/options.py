@@ -39,7 +39,7 @@ Storage = Annotated[
 ]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file of settings.")]
 Preset = Annotated[
-    str | None, typer.Option(help="Settings to start from: published or deep [published].")
+    str | None, typer.Option(help="Settings to start from: published, deep or ideal [published].")
 ]
 Set = Annotated[
     list[str] | None,

@@ -21,6 +21,7 @@ from exod.simulate.weather import BACKGROUNDS, Background
 METHODS: Final[Mapping[Method, str]] = MappingProxyType(
     {
         "search": "the search, as configured; its level is sigma, or the false alarm rate if set",
+        "photons": "every photon is weighed (the preset ideal); its level is the false alarm rate",
         "exod1": "the variability image of EXOD I; its level is sigma, standard deviations of it",
         "exod1-ks": "the same, of which those remain whose light curve fails the test of EXOD I",
     }

@@ -199,7 +199,8 @@ RUNS = Table(
         ),
         kinds.probability(
             "p_log",
-            "log10 of the largest probability that is significant; NaN where Bayes factors decide",
+            "log10 of the largest probability that is significant; of photons that are weighed, of "
+            "the inverse likelihood ratio; NaN where Bayes factors decide",
         ),
         Column("window", _I16, "", "Cells along the side of a searched window"),
         Column("frame_shifts", _I16, "", "Frames start at every 1/frame_shifts of their length"),
@@ -293,8 +294,8 @@ REGIONS = Table(
         kinds.significance("sigma_eclipse", "Equivalent sigma of max_B_eclipse_log, 0 to 10"),
         kinds.likelihood(
             "strength",
-            "Of its strongest cell: log10 of the Bayes factor that the rule compares, -p_log, or "
-            "the variability",
+            "Of its strongest cell: log10 of the Bayes factor that the rule compares, -p_log, the "
+            "variability, or log10 of the likelihood ratio of photons that are weighed",
         ),
         kinds.false_alarm("fap_run", "Probability that chance makes one as strong in its run"),
         kinds.false_alarm("fap_obs", "Probability that chance makes one as strong in any run"),

@@ -106,13 +106,17 @@ def describe_regions(
         near[region.box.widened(1, cube.box.shape).slices] = True
     by_cell = EventsByCell(cube, near)
     for region in regions:
-        position = _locate(searched, region, by_cell, events)
+        strongest = region.members[np.argmax(searched.strength[region.members])]
+        if searched.found is None:
+            position = _locate(searched, region, by_cell, events)
+        else:
+            position = searched.found.positions[strongest]
         curve = light_curve(cube, expectation, tested.camera_off, by_cell, region.box)
         times = events.time[np.sort(cube.event[by_cell.in_box(region.box)])]
         times = np.append(times, _behind(tested, region, events))
         event = _measure(searched, region, cube, curve, times, position, events)
-        strongest = float(searched.strength[region.members].max())
-        yield VariableRegion(region, position, curve, event, strongest)
+        strength = float(searched.strength[strongest])
+        yield VariableRegion(region, position, curve, event, strength)
 
 
 def _measure(
@@ -127,8 +131,13 @@ def _measure(
     """Start, stop and counts of the event in the strongest cell of a region."""
     is_peak = found.cells.is_peak[region.members]
     members = region.members[is_peak] if is_peak.any() else region.members
-    start = float(found.cells.start[members[np.argmax(found.strength[members])]])
-    frames = cube.frames
+    strongest = members[np.argmax(found.strength[members])]
+    frames, start = cube.frames, float(found.cells.start[strongest])
+    seed = (start, start + frames.t_bin)
+    if found.found is not None:
+        # A burst of a single moment still has a span.
+        begin, end = found.found.spans[strongest].tolist()
+        seed = (begin, max(end, begin + 1e-3))
     edges = np.append(frames.starts, frames.t_lo + frames.n * frames.t_bin)
     mu = np.maximum(curve.mu.astype(float), 0.0)
     if events.zone is not None and events.t_hi > edges[-1]:
@@ -149,7 +158,6 @@ def _measure(
             grid.pixel_arcsec,
         )
     kind: Kind = "peak" if is_peak.any() else "eclipse"
-    seed = (start, start + frames.t_bin)
     return describe_event(times, expected, seed, kind, psf_fraction=max(fraction, 0.1))
 
 

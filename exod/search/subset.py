@@ -105,6 +105,11 @@ def _hypothesis(
     grid = Grid.of_size(size, events.sky_extent, events.plane.pixel_arcsec)
     flat = grid.flat_index(events.x, events.y)
     subset = Subset(events, sources, config, grid, flat, n_subsets, chunk_frames)
+    if config.detect.method == "photons":
+        # Its loops are compiled, and numba takes a second to import.
+        from exod.search.nulls.photonnull import PhotonNull
+
+        return PhotonNull(subset)
     if config.detect.method != "search":
         return Exod1Null(subset)
     return ConditionalNull(subset) if config.null == "conditional" else TemplateNull(subset)

@@ -58,10 +58,10 @@ class ConditionalNull:
 
     def runs(self) -> Iterator[tuple[TestedRun, Searched]]:
         """Test every band and time bin."""
-        for prepared in self._bands():
+        for prepared in self.bands():
             # The crowded windows of long frames have all that can be significant in shorter ones.
             crowd: Crowd | None = None
-            for t_bin in self._t_bins:
+            for t_bin in self.t_bins:
                 tested, searched, crowd = prepared.test(t_bin, crowd)
                 yield tested, searched
                 # Its counts are freed before the next are made.
@@ -69,16 +69,16 @@ class ConditionalNull:
 
     def counted(self) -> Iterator[CountedRun[ConditionalExpectation]]:
         """Count every band and time bin."""
-        for prepared in self._bands():
-            for t_bin in self._t_bins:
+        for prepared in self.bands():
+            for t_bin in self.t_bins:
                 yield prepared.counted(t_bin)
 
     @property
-    def _t_bins(self) -> list[float]:
+    def t_bins(self) -> list[float]:
         """Lengths of the frames, long ones first."""
         return sorted(self.subset.t_bins, reverse=True)
 
-    def _bands(self) -> Iterator[_Band]:
+    def bands(self) -> Iterator[BandCounts]:
         """What the runs of each band share."""
         events = self.subset.events
         inside = (events.time >= events.t_lo) & (events.time <= events.t_hi)
@@ -139,7 +139,7 @@ class ConditionalNull:
             return None
         return GroupTimes(edges, live)
 
-    def _band(self, band: Band, live: Floats, is_live: Mask) -> _Band:
+    def _band(self, band: Band, live: Floats, is_live: Mask) -> BandCounts:
         """Counts, level and sources of a band, from the events that are live and their time."""
         subset, events = self.subset, self.subset.events
         used = subset.in_band(band)
@@ -152,7 +152,7 @@ class ConditionalNull:
         if self.groups is not None:
             group = subset.live_group[cube.event]
             time = events.time[cube.event]
-            return _Band(
+            return BandCounts(
                 self,
                 band,
                 int(used.sum()),
@@ -163,7 +163,7 @@ class ConditionalNull:
         expectation = ConditionalExpectation(
             counts, source, mask, curve, self.live_time, whole, np.zeros(1, bool)
         )
-        return _Band(self, band, int(used.sum()), cube, expectation)
+        return BandCounts(self, band, int(used.sum()), cube, expectation)
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ class Crowd:
 
 
 @dataclass(frozen=True)
-class _Band:
+class BandCounts:
     """What all runs of a band share; cube and expectation are of a single frame."""
 
     null: ConditionalNull

@@ -2,8 +2,9 @@
 
 A null hypothesis says what the counts of a subset are by chance: how many each cell expects, which
 are significant, how many regions chance alone makes, and how many counts a burst needs.
-`templatenull` and `conditionalnull` beside it have the two that there are; `exod1null` is an older
-search in the same form, which knows neither false alarms nor counts needed.
+`templatenull` and `conditionalnull` beside it have the two that there are; `photonnull` looks for
+bursts photon by photon instead of in cells, and `exod1null` is an older search in the same form, which
+knows neither false alarms nor counts needed.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from exod.observation.gti import BadTime, Frames, camera_off
 from exod.observation.stretches import working_groups
 from exod.observation.subsets import MergedEvents
 from exod.schemas.arrays import Floats, Indices, Mask
+from exod.search.positions import Position
 from exod.search.regions import SignificantCells
 from exod.sensitivity.cellalarms import AlarmsByStrength, FalseAlarms
 from exod.sensitivity.cellneeds import DetectionCounts
@@ -253,6 +255,22 @@ class TestedRun(CountedRun[Expectation | ConditionalExpectation]):
 
 
 @dataclass(frozen=True)
+class Found:
+    """Where and when bursts are that were looked for photon by photon.
+
+    Attributes
+    ----------
+    positions : tuple of Position
+        Of each significant cell.
+    spans : ndarray of float64, shape (n_cells, 2)
+        Start and stop of each, mission elapsed seconds.
+    """
+
+    positions: tuple[Position, ...]
+    spans: Floats
+
+
+@dataclass(frozen=True)
 class Searched:
     """Counts and expectation in the frames that were searched, and what was found in them.
 
@@ -266,6 +284,8 @@ class Searched:
         Strength of the cells, as `TestedRun.alarms` counts it.
     width, shifts : int
         Cells along a side of a window, sub-frames in a frame.
+    found : Found or None
+        Where and when, if the search itself says so; else it follows from the cells.
     """
 
     cube: CountCube
@@ -274,6 +294,7 @@ class Searched:
     strength: Floats
     width: int = 1
     shifts: int = 1
+    found: Found | None = None
 
     def significant_frames(self, members: Indices) -> Mask:
         """Sub-frames of some of the cells, shape (n_sub_frames,)."""

@@ -158,9 +158,9 @@ def detect_observation(files: ObservationFiles[Path], config: Config) -> Tables:
             for name, frame in run_rows(observation.obsid, subset, run, config).items():
                 parts[name].append(frame)
             parts["runs"][-1]["peak_memory_mb"] = peak_memory_mb()
-    parts["regions"] = with_observation_alarms(
-        parts["regions"], alarms, equal_shares=config.detect.false_alarm_rate is not None
-    )
+    # Likelihood ratios of photons have one threshold for all runs; probabilities one for each.
+    shared = config.detect.false_alarm_rate is not None and config.detect.method == "search"
+    parts["regions"] = with_observation_alarms(parts["regions"], alarms, equal_shares=shared)
     n_regions = sum(len(frame) for frame in parts["regions"])
     covered = coverage(observation, live)
     notes = [covered.note] if covered.note and observation.subsets else []

@@ -22,6 +22,9 @@ a cloud machine, 0.27 and 3.4 million rows)."""
 SECONDS_PER_ROW_AND_SLIDING_RUN: Final = 2.5e-7
 """The same in sliding windows."""
 
+SECONDS_PER_ROW_OF_PHOTONS: Final = 6.0e-5
+"""Of all runs together, where every photon is weighed (docs/ideal.md)."""
+
 MEMORY_OF_IMPORTS_MB: Final = 250.0
 MEMORY_PER_ROW_MB: Final = 75e-6
 MEMORY_PER_FRAME_MB: Final = 1.5e-3
@@ -77,10 +80,13 @@ def predict(files: ObservationFiles, config: Config) -> Prediction:
     slides = config.null == "conditional"
     run = SECONDS_PER_ROW_AND_SLIDING_RUN if slides else SECONDS_PER_ROW_AND_RUN
     row_mb = SLIDING_MEMORY_PER_ROW_MB if slides else MEMORY_PER_ROW_MB
+    of_row = SECONDS_PER_ROW + n_runs * run
+    if config.detect.method == "photons":
+        of_row += SECONDS_PER_ROW_OF_PHOTONS
     return Prediction(
         files.obsid,
         n_rows,
-        SECONDS_PER_OBSERVATION + (SECONDS_PER_ROW + n_runs * run) * n_rows,
+        SECONDS_PER_OBSERVATION + of_row * n_rows,
         MEMORY_OF_IMPORTS_MB
         + MEMORY_BASE_MB
         + (SLIDING_MEMORY_MB if slides else 0.0)

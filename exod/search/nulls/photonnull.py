@@ -1,0 +1,203 @@
+"""Bursts by the likelihood of their photons: the search of the preset ``ideal`` (docs/ideal.md).
+
+Counts, light curves and expectation are those of `conditionalnull`, in frames of the lengths of the
+settings. What is a burst is decided by the scan over all places, starts and lengths; each burst
+belongs to the run whose frames are most nearly as long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from exod.counts.grid import Box
+from exod.observation.gti import Frames
+from exod.schemas.arrays import Floats, Indices
+from exod.search.nulls.conditionalnull import BandCounts, ConditionalNull
+from exod.search.nulls.null import CountedRun, Found, Searched, Subset, TestedRun, Threshold
+from exod.search.nulls.photonchance import COUNTED_FROM, ENOUGH, MOST_SHUFFLES, Chance
+from exod.search.nulls.photonscan import Bursts, field_of, scan_field, shuffled
+from exod.search.positions import Position
+from exod.search.regions import SignificantCells
+from exod.sensitivity.cellalarms import AlarmsByStrength, FalseAlarms
+from exod.sensitivity.cellneeds import PROBABILITIES, DetectionCounts
+
+if TYPE_CHECKING:
+    from exod.counts.shares import ConditionalExpectation
+    from exod.search.nulls.photonmarks import Field
+
+SIDE: Final = 2
+"""A burst is counted in so many cells along each axis."""
+
+SEED: Final = 17
+"""Of the shuffled times, so that the same photons always have the same threshold."""
+
+_LN10 = float(np.log(10))
+
+
+@dataclass(frozen=True)
+class PhotonNull:
+    """As `exod.search.nulls.null.NullHypothesis`; long frames come first."""
+
+    subset: Subset
+
+    @cached_property
+    def counting(self) -> ConditionalNull:
+        """What counts, and says what is expected of cells."""
+        return ConditionalNull(self.subset)
+
+    def counted(self) -> Iterator[CountedRun[ConditionalExpectation]]:
+        """Count every time bin."""
+        return self.counting.counted()
+
+    def runs(self) -> Iterator[tuple[TestedRun, Searched]]:
+        """Scan the photons, and give each run its bursts."""
+        for counts in self.counting.bands():
+            field = self.field(counts)
+            bursts = scan_field(field)
+            chance = _chance(field)
+            rate = self.subset.config.detect.false_alarm_rate or 1.0
+            least = chance.threshold(rate / self.subset.n_subsets)
+            bursts = bursts.take(bursts.alone & (bursts.value >= least))
+            longest = max(self.counting.t_bins, default=1.0)
+            usable = [t for t in self.counting.t_bins if 2 * t <= field.levels.total]
+            usable = usable or [longest]
+            run_of, of_chance = (_nearest(x, usable) for x in (bursts.length, chance.lengths))
+            for t_bin in self.counting.t_bins:
+                number = usable.index(t_bin) if t_bin in usable else -1
+                share = chance.share(of_chance == number) if number >= 0 else 0.0
+                counted = counts.counted(t_bin)
+                own = bursts.take(run_of == number)
+                yield self._tested(counted, own, field, chance, share, least)
+
+    def field(self, counts: BandCounts) -> Field:
+        """The photons of a band, with what they say of bursts."""
+        events, counting = self.subset.events, self.counting
+        live = counting.live_time.at(events.time)
+        mask = counts.expectation.source_mask
+        used, hidden = (np.zeros(len(events.time), bool) for _ in range(2))
+        used[counts.cube.event] = True
+        hidden[counts.cube.event] = mask.ravel()[counts.cube.cell]
+        total = float(counting.live_time.at(np.array([events.t_hi]))[0])
+        return field_of(events, live, total, used, hidden, int((~mask).sum()))
+
+    def _tested(
+        self,
+        counted: CountedRun[ConditionalExpectation],
+        bursts: Bursts,
+        field: Field,
+        chance: Chance,
+        share: float,
+        least: float,
+    ) -> tuple[TestedRun, Searched]:
+        cube, expectation = counted.cube, counted.expectation
+        spans = self._spans(bursts)
+        inside = spans[:, 0] < cube.frames.t_lo + cube.frames.t_bin * cube.frames.n
+        bursts, spans = bursts.take(inside), spans[inside]
+        pixel = self.subset.events.plane.pixel_arcsec
+        x, y = (
+            (u + low) / pixel for u, low in zip((bursts.x, bursts.y), field.corner, strict=True)
+        )
+        corner = [
+            np.clip(np.rint(u / cube.grid.width).astype(int) - SIDE // 2 - low, 0, max(n - SIDE, 0))
+            for u, low, n in zip(
+                (y, x), (cube.box.y_lo, cube.box.x_lo), cube.box.shape, strict=True
+            )
+        ]
+        n, mu = self._counts(counted, spans, *corner)
+        start = spans[:, 0]
+        frame = np.clip(cube.frames.index(start), 0, max(cube.frames.n - 1, 0))
+        cell = corner[0] * cube.box.shape[1] + corner[1]
+        order = np.lexsort((cell, start))
+        cells = SignificantCells.of(
+            cube,
+            frame[order],
+            cell[order],
+            n[order],
+            mu[order],
+            np.ones(len(order), bool),
+            start[order],
+        )
+        attitude = self.subset.events.observatory.attitude_error_arcsec
+        found = Found(
+            tuple(
+                Position(
+                    float(x[i]),
+                    float(y[i]),
+                    float(np.hypot(bursts.error[i], attitude)),
+                    float(bursts.counts[i]),
+                )
+                for i in order
+            ),
+            spans[order],
+        )
+        values = np.linspace(COUNTED_FROM, COUNTED_FROM + 60, 601)
+        tested = TestedRun(
+            **vars(counted),
+            cells=cells,
+            threshold=Threshold(np.nan, -least / _LN10),
+            false_alarms=FalseAlarms(share * float(chance.above(np.array(least))), 0.0),
+            alarms=AlarmsByStrength(values / _LN10, share * chance.above(values)),
+            needed=DetectionCounts(
+                (np.full(cube.box.shape, np.nan, np.float32),) * len(PROBABILITIES)
+            ),
+        )
+        strength = bursts.value[order] / _LN10
+        return tested, Searched(cube, expectation, cells, strength, SIDE, 1, found)
+
+    def _spans(self, bursts: Bursts) -> Floats:
+        """Start and stop of bursts in mission elapsed time, shape (n, 2)."""
+        live = self.counting.live_time
+        seconds = live.at(live.edges)
+        rising = np.concatenate([[True], np.diff(seconds) > 0])
+        edges = np.stack([bursts.begin, bursts.begin + bursts.length], axis=1)
+        return np.interp(edges, seconds[rising], live.edges[rising])
+
+    def _counts(
+        self,
+        counted: CountedRun[ConditionalExpectation],
+        spans: Floats,
+        row: Indices,
+        column: Indices,
+    ) -> tuple[Floats, Floats]:
+        """Counts of bursts in their cells and windows, and what is expected there without them."""
+        cube, time = counted.cube, self.subset.events.time
+        y, x = np.divmod(cube.cell, max(cube.box.shape[1], 1))
+        when = time[cube.event]
+        n, mu = np.zeros(len(spans)), np.zeros(len(spans))
+        for i, (start, stop) in enumerate(spans):
+            near = slice(*np.searchsorted(when, [start, np.nextafter(stop, np.inf)]))
+            box = Box(int(row[i]), int(row[i]) + SIDE, int(column[i]), int(column[i]) + SIDE)
+            n[i] = np.count_nonzero(
+                (y[near] >= box.y_lo)
+                & (y[near] < box.y_hi)
+                & (x[near] >= box.x_lo)
+                & (x[near] < box.x_hi)
+            )
+            window = replace(
+                counted.expectation,
+                frames=Frames(start, max(stop - start, 1e-3), 1),
+                is_bad=np.zeros(1, bool),
+            )
+            mu[i] = float(window.light_curve(box)[0])
+        return n, mu
+
+
+def _nearest(lengths: Floats, t_bins: list[float]) -> Indices:
+    """Which frames are most nearly as long, by ratio, shape (n_lengths,)."""
+    ratio = np.abs(np.log(lengths[:, None] / np.array(t_bins)))
+    return np.argmin(ratio, axis=1)
+
+
+def _chance(field: Field) -> Chance:
+    """Bursts that chance makes, from shuffled times."""
+    generator, shuffles = np.random.default_rng(SEED), []
+    for _ in range(MOST_SHUFFLES):
+        shuffles.append(scan_field(shuffled(field, generator)))
+        if sum(np.count_nonzero(s.value >= COUNTED_FROM) for s in shuffles) >= ENOUGH:
+            break
+    return Chance.of(shuffles)

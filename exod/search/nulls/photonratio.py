@@ -1,0 +1,191 @@
+"""The likelihood ratio of a burst at a place, photon by photon: compiled (docs/ideal.md).
+
+The functions are compiled when they are first used, and the machine code is kept beside this file,
+or in the cache folder of the user where that cannot be written. The slow reference is in the tests.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, Final
+
+import numpy as np
+from numba import njit
+
+PRIOR: Final = 4.0
+"""Counts that the smooth background is worth against those of the place itself."""
+
+_NEWTON: Final = 12
+
+
+def jit(function: Any) -> Any:
+    """Compile a function, and keep the machine code where there is a place for it."""
+    compiled = partial(njit, nogil=True, fastmath=True, error_model="numpy")
+    try:
+        return compiled(cache=True)(function)
+    except RuntimeError:  # neither this folder nor that of the user can be written
+        return compiled()(function)
+
+
+@jit
+def slope_at(a: float, c: Any, n: int, d: Any, m: int, p: float) -> tuple[float, float]:
+    """First and second derivative of what `best_amplitude` makes as large as it can."""
+    share = p / (1.0 + a * p)
+    first, second = -PRIOR * share, PRIOR * share * share
+    for i in range(n):
+        share = c[i] / (1.0 + a * c[i])
+        first += share
+        second -= share * share
+    for i in range(m):
+        share = d[i] / (1.0 + a * d[i])
+        first -= share
+        second += share * share
+    return first, second
+
+
+@jit
+def sum_of_logarithms(a: float, c: Any, n: int) -> float:
+    """Sum of ln(1 + a c)."""
+    value, product = 0.0, 1.0
+    for i in range(n):
+        product *= 1.0 + a * c[i]
+        if i % 16 == 15:
+            value += np.log(product)
+            product = 1.0
+    return value + np.log(product)
+
+
+@jit
+def best_amplitude(c: Any, n: int, d: Any, m: int, p: float) -> tuple[float, float]:
+    """Largest ``sum ln(1 + A c) - sum ln(1 + A d) - PRIOR ln(1 + A p)`` over A > 0, and A.
+
+    Parameters
+    ----------
+    c : ndarray of float64, shape (>= n,)
+        A burst of one count over the background, of each photon in the window, in its moment.
+    d : ndarray of float64, shape (>= m,)
+        The same of all photons around, over all times.
+    n, m : int
+        How many.
+    p : float
+        The same of the counts that the smooth background is worth.
+    """
+    first, second = slope_at(0.0, c, n, d, m, p)
+    if first <= 0.0:
+        return 0.0, 0.0
+    low, a = 0.0, max(0.7 * n, 0.5)
+    high = 1e9
+    for _ in range(_NEWTON):
+        first, second = slope_at(a, c, n, d, m, p)
+        if first > 0.0:
+            low = a
+        else:
+            high = a
+        # In the logarithm of the counts, in which the likelihood is nearly a parabola.
+        bend = a * a * second + a * first
+        new = a * np.exp(min(max(-a * first / bend, -1.5), 1.5)) if bend < 0.0 else 2.0 * a
+        if new <= low or new >= high:
+            new = 0.5 * (low + high) if high < 1e9 else 2.0 * a
+        near = abs(new - a) < 1e-2 * a
+        a = new
+        if near:
+            break
+    value = sum_of_logarithms(a, c, n) - sum_of_logarithms(a, d, m) - PRIOR * np.log(1.0 + a * p)
+    return value, a
+
+
+@jit
+def likelihood(
+    time: Any,
+    weight: Any,
+    inverse: Any,
+    piece: Any,
+    n: int,
+    first: int,
+    last: int,
+    begin: float,
+    length: float,
+    decay: float,
+    inside: Any,
+    share: float,
+    expected: float,
+    enclosed: float,
+    c: Any,
+    d: Any,
+) -> tuple[float, float]:
+    """Log-likelihood ratio of the best burst in a window of a place, and its counts.
+
+    Parameters
+    ----------
+    time : ndarray of float64, shape (>= n,)
+        Live time of the photons around the place, ascending.
+    weight : ndarray of float64, shape (>= n,)
+        A burst of one count over the background of the whole class of time, at each.
+    inverse : ndarray of float64, shape (>= n,)
+        Reciprocal of the level of the background at each, seconds.
+    piece : ndarray of int64, shape (>= n,)
+        Class of time of each.
+    n, first, last : int
+        Photons, and those of the window.
+    begin, length : float
+        The window, live seconds.
+    decay : float
+        Time in which a decaying burst falls by e; 0 for a constant one.
+    inside : ndarray of float64, shape (n_pieces,)
+        Share of the burst that falls in each class of time.
+    share : float
+        Share of all background photons that fall in the window.
+    expected : float
+        Background counts that are weighed together for the place.
+    enclosed : float
+        Share of a burst within reach of its place.
+    c, d : ndarray of float64, shape (>= n,)
+        Scratch.
+
+    Notes
+    -----
+    Where and with what energy photons came is given. With a burst of A counts the density of times
+    of a photon is ``(level + A w rate) / (1 + A w h)``, w its weight and h the share of the burst
+    in its class; without one it is the level. Where more photons came outside the window than the
+    images of the background say, all of the background is higher.
+    """
+    outside = 0.0
+    for i in range(n):
+        d[i] = weight[i] * inside[piece[i]]
+        if i < first or i >= last:
+            outside += d[i]
+    brighter = max(1.0, outside / (max(1.0 - share, 0.1) * enclosed))
+    keep = expected / (expected + PRIOR) / brighter
+    for i in range(n):
+        d[i] *= keep
+    constant, scale = 1.0 / (length * brighter), 0.0
+    if decay > 0.0:
+        scale = 1.0 / (decay * (1.0 - np.exp(-length / decay)) * brighter)
+    for i in range(first, last):
+        rate = constant if decay == 0.0 else scale * np.exp(-(time[i] - begin) / decay)
+        c[i - first] = weight[i] * inverse[i] * rate
+    return best_amplitude(c, last - first, d, n, keep * enclosed / expected)
+
+
+@jit
+def shares_inside(table: Any, begin: float, length: float, inside: Any) -> float:
+    """Share of a window in each class of time; returns its share of all background photons.
+
+    Rows of `table` are, up to each whole second, the share of all background photons and the
+    seconds of each class.
+    """
+    last = table.shape[1] - 1
+    a, b = min(max(begin, 0.0), last), min(max(begin + length, 0.0), last)
+    i, j = min(int(a), last - 1), min(int(b), last - 1)
+    total, share = 0.0, 0.0
+    for k in range(table.shape[0]):
+        low = table[k, i] + (a - i) * (table[k, i + 1] - table[k, i])
+        high = table[k, j] + (b - j) * (table[k, j + 1] - table[k, j])
+        if k == 0:
+            share = high - low
+        else:
+            inside[k - 1] = high - low
+            total += inside[k - 1]
+    for k in range(len(inside)):
+        inside[k] = inside[k] / total if total > 0 else 0.0
+    return min(max(share, 0.0), 1.0)

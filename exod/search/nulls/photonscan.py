@@ -1,0 +1,312 @@
+"""The scan of a subset for bursts, photon by photon (docs/ideal.md)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from exod.observation.subsets import MergedEvents
+from exod.schemas.arrays import Floats, Indices, Integers, Mask
+from exod.search.nulls.photonmarks import (
+    ANGLE_STEP_ARCMIN,
+    BAND_EDGES_EV,
+    ENERGY_STEPS,
+    PIXEL_ARCSEC,
+    SOFT_EV,
+    SOURCE,
+    Field,
+    Marks,
+    background_images,
+    camera_shares,
+    levels_of,
+    optical_axis,
+    profile_table,
+    spectrum_shares,
+)
+
+DURATIONS: Final = 28
+SHORTEST: Final = 1.0
+"""Lengths of windows: so many from one second to half of the live time, equal in the logarithm."""
+
+LEAST: Final = 7.0
+"""Likelihood ratio, less its trials, from which on a window is kept."""
+
+ROOM: Final = 300_000
+"""Windows of the scan that are kept at most."""
+
+APART_ARCSEC: Final = 40.0
+"""Windows that overlap in time are of one burst if they are closer than this."""
+
+LARGEST_ERROR: Final = 15.0
+"""Of a place, arcsec, where the likelihood has no curvature or next to none."""
+
+CORE_SHARE: Final = 0.45
+"""Share of the likelihood ratio of a window that the counts of its core alone must have."""
+
+
+@dataclass(frozen=True)
+class Bursts:
+    """Bursts, the strongest first; all arrays have shape (n,).
+
+    Attributes
+    ----------
+    value : ndarray of float64
+        Logarithm of the likelihood ratio, less that of the number of windows of this length.
+    x, y : ndarray of float64
+        Place, arcsec from the corner of the field.
+    begin, length : ndarray of float64
+        The window, live seconds.
+    spectrum : ndarray of int64
+        Which template.
+    counts : ndarray of float64
+        Counts in the whole point spread function.
+    decay : ndarray of float64
+        Decay time in seconds; 0 of a constant burst.
+    error : ndarray of float64
+        Statistical error of the place, arcsec: the root of the summed squares along both axes.
+    alone : ndarray of bool
+        Whether no stronger one of another length explains it.
+    """
+
+    value: Floats
+    x: Floats
+    y: Floats
+    begin: Floats
+    length: Floats
+    spectrum: Integers
+    counts: Floats
+    decay: Floats
+    error: Floats
+    alone: Mask
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def take(self, which: Mask | Indices) -> Bursts:
+        """Some of them."""
+        return Bursts(**{name: column[which] for name, column in vars(self).items()})
+
+
+def no_bursts() -> Bursts:
+    """Nothing was found."""
+    return bursts_of(np.zeros((0, 11)), np.zeros(0, bool))
+
+
+def bursts_of(rows: Floats, alone: Mask) -> Bursts:
+    """Of the rows of `photonkernels.refine`, and which of them are `alone`."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        determinant = rows[:, 8] * rows[:, 9] - rows[:, 10] ** 2
+        variance = (rows[:, 8] + rows[:, 9]) / determinant
+    good = (determinant > 0) & (rows[:, 8] > 0) & (variance < LARGEST_ERROR**2)
+    return Bursts(
+        value=rows[:, 0],
+        x=rows[:, 1],
+        y=rows[:, 2],
+        begin=rows[:, 3],
+        length=rows[:, 4],
+        spectrum=rows[:, 5].astype(np.int64),
+        counts=rows[:, 6],
+        decay=rows[:, 7],
+        error=np.sqrt(np.where(good, variance, LARGEST_ERROR**2)),
+        alone=alone,
+    )
+
+
+def durations(total: float) -> Floats:
+    """Lengths of the windows in seconds, shape (n,).
+
+    Examples
+    --------
+    >>> durations(20_000.0)[[0, 1, -1]].round(1).tolist()
+    [1.0, 1.4, 10000.0]
+    """
+    longest = max(total / 2, SHORTEST)
+    return np.geomspace(SHORTEST, longest, DURATIONS) if longest > SHORTEST else np.array([longest])
+
+
+def field_of(
+    events: MergedEvents, live: Floats, total: float, used: Mask, hidden: Mask, n_cells: int
+) -> Field:
+    """What the photons of a subset say of bursts.
+
+    Parameters
+    ----------
+    events : MergedEvents
+        The events.
+    live : ndarray of float64, shape (n_events,)
+        Live time of each.
+    total : float
+        Live time of everything.
+    used : ndarray of bool, shape (n_events,)
+        Events that are searched.
+    hidden : ndarray of bool, shape (n_events,)
+        Those at known or bright sources.
+    n_cells : int
+        Cells of the search, for the classes of time.
+    """
+    from exod.search.nulls.photonkernels import RADIAL, REACH, TILE
+
+    event = np.flatnonzero(used)
+    pixel = events.plane.pixel_arcsec
+    x, y = events.x[event] * pixel, events.y[event] * pixel
+    corner = np.array([x.min() - TILE / 4, y.min() - TILE / 4]) if len(event) else np.zeros(2)
+    x, y = x - corner[0], y - corner[1]
+    size = (float(y.max()) + TILE / 4, float(x.max()) + TILE / 4) if len(event) else (TILE, TILE)
+    shape = (int(np.ceil(size[0] / TILE)), int(np.ceil(size[1] / TILE)))
+    camera = events.source[event].astype(np.int64)
+    energy = np.clip(
+        events.pi[event].astype(float), BAND_EDGES_EV[0] + 0.5, BAND_EDGES_EV[-1] - 0.5
+    )
+    hard = (energy >= SOFT_EV).astype(np.int64)
+    time, outside = live[event], ~hidden[event]
+    levels = levels_of(time[outside], total, hard[outside], n_cells)
+    piece = levels.curve.kind_at(time).astype(np.int64)
+    band = np.searchsorted(BAND_EDGES_EV, energy, side="right") - 1
+    n = (levels.curve.n_classes, len(events.exposures), len(BAND_EDGES_EV) - 1)
+    images = background_images(
+        x, y, camera, band, piece, ~outside, n, (shape[0] * TILE, shape[1] * TILE)
+    )
+    smooth, brighter = images.at(piece, camera, band, x, y), images.brighter(hard, x, y)
+    edges = np.geomspace(BAND_EDGES_EV[0], BAND_EDGES_EV[-1], ENERGY_STEPS + 1)
+    step = np.clip(np.searchsorted(edges, energy, side="right") - 1, 0, ENERGY_STEPS - 1)
+    share = _spectra_within_bands(step, band, camera, piece, outside, n)
+    wanted = spectrum_shares(edges / 1000)[:, step] * camera_shares(events.exposures)[camera]
+    v = (wanted / np.maximum(share * smooth * brighter, 1e-30)).T
+    kind = np.where(brighter > 2.0, SOURCE, hard)
+    profiles = profile_table(events.exposures, REACH, RADIAL)
+    radius = np.arange(profiles.shape[-1]) / RADIAL
+    weight = camera_shares(events.exposures) @ profiles[:, min(6, profiles.shape[1] - 1)]
+    inner = radius < REACH
+    enclosed = float((2 * np.pi * radius * weight)[inner].sum() / RADIAL)
+    area = 1 / float((2 * np.pi * radius * weight**2)[inner].sum() / RADIAL)
+    axis_x, axis_y = (u * pixel for u in optical_axis(events))
+    marks = Marks(event, time, x, y, camera, np.ascontiguousarray(v), piece, kind)
+    expected = images.smooth.sum(axis=(0, 1, 2)) * area
+    axis = (axis_x - corner[0], axis_y - corner[1])
+    return Field(marks, levels, profiles, axis, expected, enclosed, shape, (corner[0], corner[1]))
+
+
+def _spectra_within_bands(
+    step: Integers,
+    band: Integers,
+    camera: Integers,
+    piece: Integers,
+    outside: Mask,
+    n: tuple[int, int, int],
+) -> Floats:
+    """Share of the background of its band in the energy step of each photon, shape (n,)."""
+    size = n[0] * n[1] * ENERGY_STEPS
+    key = (piece * n[1] + camera) * ENERGY_STEPS + step
+    # A photon at least in each step, of both classes of place.
+    counts = np.bincount(key[outside], minlength=size).astype(float) + 0.5
+    key_of_band = (piece * n[1] + camera) * n[2] + band
+    of_band = np.bincount(key_of_band[outside], minlength=n[0] * n[1] * n[2]).astype(float) + 0.5
+    return np.asarray(np.minimum(counts[key] / of_band[key_of_band], 1.0))
+
+
+def fewest_in_core(lengths: Floats, total: float, least: float) -> Integers:
+    """Counts of a core from which on a window is looked at, shape (n_lengths, n_means).
+
+    By its expected counts, in steps of a quarter in the natural logarithm from exp(-14) on.
+    """
+    mean = np.exp(np.arange(120) / 4.0 - 14.0)
+    n = np.arange(1, 4000)[:, None]
+    ratio = n / mean
+    value = np.where(ratio > 1, n * (np.log(np.maximum(ratio, 1.0)) - 1) + mean, 0.0)
+    rows = []
+    for length in lengths:
+        enough = value >= CORE_SHARE * (least + np.log(total / length))
+        rows.append(np.where(enough.any(axis=0), np.argmax(enough, axis=0) + 1, 4000))
+    return np.maximum(np.array(rows), 2)
+
+
+def shuffled(field: Field, generator: np.random.Generator) -> Field:
+    """The same photons at other times: permuted among those of a kind in a class.
+
+    Photons at sources get any time of their class, as one of them may vary.
+    """
+    marks = field.marks
+    time = marks.time.copy()
+    curve = field.levels.curve
+    length = np.diff(curve.live)
+    for piece in range(curve.n_classes):
+        for kind in range(SOURCE + 1):
+            own = np.flatnonzero((marks.piece == piece) & (marks.kind == kind))
+            if kind != SOURCE:
+                time[own] = generator.permutation(time[own])
+                continue
+            total = np.concatenate([[0.0], np.cumsum(length * (curve.kind == piece))])
+            # Only pieces of the class have a length, so that readings are times in it.
+            rising = np.flatnonzero(np.diff(total) > 0)
+            drawn = generator.random(len(own)) * total[-1]
+            at = rising[
+                np.searchsorted(total[rising + 1], drawn, side="right").clip(0, len(rising) - 1)
+            ]
+            time[own] = curve.live[at] + np.clip(drawn - total[at], 0.0, length[at])
+    order = np.argsort(time, kind="stable")
+    columns = {
+        name: getattr(marks, name)[order]
+        for name in ("event", "x", "y", "camera", "v", "piece", "kind")
+    }
+    return replace(field, marks=Marks(time=time[order], **columns))
+
+
+def scan_field(field: Field, least: float = LEAST) -> Bursts:
+    """Bursts of a field, the strongest first, none in the light of a stronger one."""
+    from exod.search.nulls import photonkernels as kernels
+
+    marks, levels = field.marks, field.levels
+    if len(marks.time) < 2 or levels.total <= 2 * SHORTEST:
+        return no_bursts()
+    lengths = durations(levels.total)
+    inverse = 1.0 / levels.at(marks.time, marks.kind)
+    piece = np.searchsorted(levels.curve.live, marks.time, side="right") - 1
+    level = np.log(np.maximum(levels.overall, 1e-30))[np.clip(piece, 0, len(levels.overall) - 1)]
+    tile = (marks.y / kernels.TILE).astype(np.int64) * field.shape[1] + (
+        marks.x / kernels.TILE
+    ).astype(np.int64)
+    members = np.argsort(tile, kind="stable")
+    n_tiles = field.shape[0] * field.shape[1]
+    starts = np.concatenate([[0], np.cumsum(np.bincount(tile, minlength=n_tiles))])
+    photons = (marks.time, marks.x, marks.y, marks.camera, marks.v, inverse)
+    tiles = (starts, members, field.shape[1], field.shape[0])
+    place = (field.profiles, *field.axis, 60 * ANGLE_STEP_ARCMIN)
+    known = (field.expected, PIXEL_ARCSEC, field.enclosed)
+    found = np.empty((ROOM, 7))
+    n = kernels.scan(
+        *photons,
+        level,
+        marks.piece,
+        *tiles,
+        *place,
+        *known,
+        lengths,
+        levels.table(),
+        levels.total,
+        least,
+        fewest_in_core(lengths, levels.total, least),
+        found,
+    )
+    rows = found[: min(n, ROOM)]
+    if not len(rows):
+        return no_bursts()
+    rows = rows[np.lexsort((*rows.T[:0:-1], -rows[:, 0]))]
+    rows = rows[unexplained(rows, kernels.ALIKE)]
+    result = np.empty((len(rows), 11))
+    kernels.refine(
+        rows, *photons, marks.piece, *tiles, *place, *known, levels.table(), levels.total, result
+    )
+    result = result[np.lexsort((*result.T[:0:-1], -result[:, 0]))]
+    result = result[unexplained(result, kernels.ALIKE)]
+    return bursts_of(result, unexplained(result, np.inf))
+
+
+def unexplained(rows: Floats, ratio: float) -> Mask:
+    """Windows, the strongest first, that no stronger one explains (`photonkernels.strongest`)."""
+    from exod.search.nulls.photonkernels import strongest
+
+    keep = np.zeros(len(rows), np.bool_)
+    strongest(rows, APART_ARCSEC, ratio, keep)
+    return keep

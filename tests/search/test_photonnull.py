@@ -1,0 +1,194 @@
+"""The search that weighs every photon, against a plain reference."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from exod.config import Config
+from exod.errors import ConfigError
+from exod.search.nulls import photonkernels as kernels
+from exod.search.nulls.photonchance import COUNTED_FROM, Chance
+from exod.search.nulls.photonmarks import SOURCE
+from exod.search.nulls.photonnull import PhotonNull
+from exod.search.nulls.photonratio import PRIOR
+from exod.search.nulls.photonscan import Bursts, durations, scan_field, shuffled
+from exod.search.subset import _hypothesis, search_subset
+from exod.simulate import BoxBurst, ExposureModel, ObservationModel, SourceModel, simulate
+from exod.stages.inputs.memory import in_memory
+
+OBSID = "0900000101"
+START = 6.0e8
+CAMERAS = ("EMOS1", "EMOS2")
+IDEAL = Config.preset("ideal")
+BURST = (START + 1297.0, 8.0)
+RA, DEC = 83.2, -5.4
+
+
+@pytest.fixture(scope="module")
+def subset():
+    """Both MOS, quiet and short, with one burst of 24 counts in all near the axis."""
+    exposures = tuple(ExposureModel(c, f"S00{i}", START, 2500.0) for i, c in enumerate(CAMERAS))
+    burst = SourceModel.burst("burst", RA, DEC, dict.fromkeys(CAMERAS, 12.0), BoxBurst(*BURST))
+    model = ObservationModel(OBSID, 83.25, -5.42, 30.0, exposures, sources=(burst,))
+    (merged,) = in_memory(simulate(model, seed=11), IDEAL).subsets
+    return merged
+
+
+@pytest.fixture(scope="module")
+def null(subset):
+    none = pd.DataFrame(
+        {name: np.empty(0) for name in ("ra_deg", "dec_deg", "extent_arcsec", "rate")}
+    )
+    found = _hypothesis(subset, none, IDEAL)
+    assert isinstance(found, PhotonNull)
+    return found
+
+
+@pytest.fixture(scope="module")
+def field(null):
+    (counts,) = null.counting.bands()
+    return null.field(counts)
+
+
+@pytest.fixture(scope="module")
+def bursts(field):
+    return scan_field(field)
+
+
+def reference(field, x, y, begin, length, decay, spectrum):
+    """Likelihood ratio of a burst, less its trials, from the formula alone.
+
+    The counts are tried one after the other.
+    """
+    marks, levels = field.marks, field.levels
+    radius = np.hypot(marks.x - x, marks.y - y)
+    near = radius < kernels.REACH
+    angle = round(np.hypot(x - field.axis[0], y - field.axis[1]) / 60)
+    node = (radius[near] * kernels.RADIAL + 0.5).astype(int)
+    weight = field.profiles[marks.camera[near], angle, node] * marks.v[near, spectrum]
+    time, piece = marks.time[near], marks.piece[near]
+    density = levels.at(time, marks.kind[near])
+    expected = field.expected[int(y / 10), int(x / 10)]
+    inside = (time >= begin) & (time <= begin + length)
+    knots = levels.curve.live
+    overlap = np.maximum(np.minimum(knots[1:], begin + length) - np.maximum(knots[:-1], begin), 0)
+    seconds = np.bincount(levels.curve.kind, overlap)
+    share = (overlap * levels.overall).sum()
+    whole = weight * (seconds / seconds.sum())[piece]
+    brighter = max(1.0, whole[~inside].sum() / max(1 - share, 0.1) / field.enclosed)
+    keep = expected / (expected + PRIOR)
+    rate = np.full(inside.sum(), 1 / length)
+    if decay:
+        rate = np.exp(-(time[inside] - begin) / decay) / (decay * -np.expm1(-length / decay))
+    moment = weight[inside] * rate / density[inside]
+    counts = np.geomspace(1e-2, 1e4, 4000)[:, None] / brighter
+    value = np.log1p(counts * moment).sum(1) - np.log1p(counts * keep * whole).sum(1)
+    value -= PRIOR * np.log1p(counts * keep * field.enclosed / expected)[:, 0]
+    trial = 2 * decay if decay else length
+    return value.max() - np.log(levels.total / trial)
+
+
+def test_the_values_of_the_scan_are_those_of_the_formula(field, bursts):
+    assert len(bursts) > 20
+    for i in range(20):
+        place = (bursts.x[i], bursts.y[i], bursts.begin[i], bursts.length[i], bursts.decay[i])
+        # Profiles are taken at the angle of the place where the refinement began.
+        value = reference(field, *place, bursts.spectrum[i])
+        assert bursts.value[i] == pytest.approx(value, rel=3e-3, abs=0.1)
+
+
+def test_no_window_beats_what_the_scan_finds(field, bursts):
+    # Around the burst, all places 6 arcsec apart, windows from any photon near, every length.
+    best, marks = bursts.take(np.array([0])), field.marks
+    near = np.hypot(marks.x - best.x[0], marks.y - best.y[0]) < 10
+    in_time = np.abs(marks.time - best.begin[0]) < 30
+    highest = max(
+        reference(field, best.x[0] + dx, best.y[0] + dy, begin, length, 0.0, spectrum)
+        for dx in (-6, 0, 6)
+        for dy in (-6, 0, 6)
+        for begin in marks.time[near & in_time][:4]
+        for length in durations(field.levels.total)[4:12:2]
+        for spectrum in range(kernels.SPECTRA)
+    )
+    assert highest <= bursts.value[0] + 1e-6
+
+
+def test_a_burst_is_found_where_and_when_it_was(subset, null):
+    (counts, *others) = [
+        run for run in search_subset(OBSID, subset, null.subset.sources, IDEAL) if run.regions
+    ]
+    assert not others
+    (region,) = counts.regions
+    ra, dec = subset.plane.to_sky(region.position.x, region.position.y)
+    off = 3600 * np.hypot((ra - RA) * np.cos(np.radians(DEC)), dec - DEC)
+    assert off < 3 * region.position.error_arcsec < 12
+    assert region.event.start == pytest.approx(BURST[0], abs=3)
+    assert region.event.duration == pytest.approx(BURST[1], rel=0.5)
+    assert counts.t_bin == 5
+    assert counts.alarms.at(region.strength) < 1e-6
+
+
+def test_runs_share_the_false_alarms_of_the_settings(null):
+    expected = [tested.false_alarms.total for tested, _ in null.runs()]
+    assert sum(expected) == pytest.approx(0.1, rel=0.1)
+
+
+def test_shuffled_photons_keep_what_they_are_and_the_times_of_their_kind(field):
+    other = shuffled(field, np.random.default_rng(1))
+    order = np.argsort(other.marks.event)
+    for name in ("event", "x", "y", "camera", "v", "piece", "kind"):
+        column, expected = getattr(other.marks, name)[order], getattr(field.marks, name)
+        assert np.array_equal(column, expected[np.argsort(field.marks.event)])
+    assert (np.diff(other.marks.time) >= 0).all()
+    for kind in range(SOURCE):
+        own, before = other.marks.kind == kind, field.marks.kind == kind
+        assert np.array_equal(other.marks.time[own], np.sort(field.marks.time[before]))
+    assert not np.array_equal(other.marks.event, field.marks.event)
+
+
+def test_the_scan_does_not_depend_on_where_the_corner_of_the_field_is(field, bursts):
+    # Whole tiles, so that the same places are looked at, among other photons.
+    marks = replace(field.marks, x=field.marks.x + kernels.TILE, y=field.marks.y + kernels.TILE)
+    moved = replace(
+        field,
+        marks=marks,
+        axis=(field.axis[0] + kernels.TILE, field.axis[1] + kernels.TILE),
+        expected=np.pad(field.expected, ((6, 0), (6, 0)), mode="edge"),
+        shape=(field.shape[0] + 1, field.shape[1] + 1),
+    )
+    found = scan_field(moved)
+    assert np.allclose(np.sort(found.value), np.sort(bursts.value), atol=1e-6)
+
+
+def chance(number):
+    nothing = np.zeros(number)
+    columns = dict.fromkeys(Bursts.__dataclass_fields__, nothing)
+    return Chance.of(
+        [Bursts(**{**columns, "value": nothing + COUNTED_FROM + 1, "length": nothing + 9.0})]
+    )
+
+
+@pytest.mark.parametrize("rate", [0.01, 0.3, 3.0])
+def test_the_threshold_expects_the_rate(rate):
+    known = chance(50)
+    assert known.above(np.array(known.threshold(rate))) == pytest.approx(rate, rel=0.01)
+    assert known.share(known.lengths == 9.0) > 0.98
+
+
+@pytest.mark.parametrize(
+    ("setting", "names"),
+    [
+        ("cube.window=1", "cube.window"),
+        ("cube.frame_shifts=2", "frame_shifts"),
+        ("detect.null=template", "detect.null"),
+        ("detect.sigma=4", "sigma"),
+        ("detect.false_alarm_rate=none", "false_alarm_rate"),
+        ("cube.bands=[[0.2,2],[2,12]]", "one band"),
+        ("cube.live_time=fraction", "live_time"),
+    ],
+)
+def test_settings_without_effect_are_refused(setting, names):
+    with pytest.raises(ConfigError, match=names):
+        Config.load(overrides=[setting], preset="ideal")
