@@ -9,7 +9,7 @@ import pytest
 from exod.config import Config
 from exod.errors import ConfigError
 from exod.search.nulls import photonkernels as kernels
-from exod.search.nulls.photonchance import COUNTED_FROM, Chance
+from exod.search.nulls.photonchance import COUNTED_FROM, ShuffledChance
 from exod.search.nulls.photonmarks import SOURCE
 from exod.search.nulls.photonnull import PhotonNull
 from exod.search.nulls.photonratio import PRIOR
@@ -165,7 +165,7 @@ def test_the_scan_does_not_depend_on_where_the_corner_of_the_field_is(field, bur
 def chance(number):
     nothing = np.zeros(number)
     columns = dict.fromkeys(Bursts.__dataclass_fields__, nothing)
-    return Chance.of(
+    return ShuffledChance.of(
         [Bursts(**{**columns, "value": nothing + COUNTED_FROM + 1, "length": nothing + 9.0})]
     )
 

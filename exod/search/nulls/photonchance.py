@@ -28,7 +28,7 @@ MOST_SHUFFLES: Final = 3
 
 
 @dataclass(frozen=True)
-class Chance:
+class ShuffledChance:
     """Bursts that chance makes in a subset.
 
     Attributes
@@ -43,7 +43,7 @@ class Chance:
     lengths: Floats
 
     @classmethod
-    def of(cls, shuffles: list[Bursts]) -> Chance:
+    def of(cls, shuffles: list[Bursts]) -> ShuffledChance:
         """From scans of shuffled photons."""
         counted = [s.take(s.value >= COUNTED_FROM) for s in shuffles]
         lengths = np.concatenate([s.length for s in counted]) if counted else np.zeros(0)

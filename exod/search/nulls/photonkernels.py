@@ -188,7 +188,7 @@ def scan(
     near_time, near_inverse = np.empty(most), np.empty(most)
     near_piece = np.empty(most, np.int64)
     sums = np.empty((SPECTRA, n_pieces))
-    inside, row = np.empty(n_pieces), np.empty(7)
+    inside, window = np.empty(n_pieces), np.empty(7)
     kept = np.empty((KEPT, 7))
     n_found = 0
     across = int(TILE / STEP)
@@ -312,10 +312,10 @@ def scan(
                                 d,
                             )
                             if value >= need:
-                                row[0] = value - np.log(total_time / length)
-                                row[1], row[2], row[3], row[4] = x0, y0, begin, length
-                                row[5], row[6] = s, a
-                                n_kept = keep_best(kept, n_kept, row)
+                                window[0] = value - np.log(total_time / length)
+                                window[1], window[2], window[3], window[4] = x0, y0, begin, length
+                                window[5], window[6] = s, a
+                                n_kept = keep_best(kept, n_kept, window)
                 for k in range(n_kept):
                     if n_found < len(found):
                         found[n_found, :] = kept[k, :]

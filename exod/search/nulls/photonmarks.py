@@ -138,7 +138,7 @@ class Levels:
 
 
 @dataclass(frozen=True)
-class Field:
+class PhotonField:
     """What is known of a subset apart from the times of its photons.
 
     Attributes

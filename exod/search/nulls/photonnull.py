@@ -19,7 +19,7 @@ from exod.observation.gti import Frames
 from exod.schemas.arrays import Floats, Indices
 from exod.search.nulls.conditionalnull import BandCounts, ConditionalNull
 from exod.search.nulls.null import CountedRun, Found, Searched, Subset, TestedRun, Threshold
-from exod.search.nulls.photonchance import COUNTED_FROM, ENOUGH, MOST_SHUFFLES, Chance
+from exod.search.nulls.photonchance import COUNTED_FROM, ENOUGH, MOST_SHUFFLES, ShuffledChance
 from exod.search.nulls.photonscan import Bursts, field_of, scan_field, shuffled
 from exod.search.positions import Position
 from exod.search.regions import SignificantCells
@@ -28,7 +28,7 @@ from exod.sensitivity.cellneeds import PROBABILITIES, DetectionCounts
 
 if TYPE_CHECKING:
     from exod.counts.shares import ConditionalExpectation
-    from exod.search.nulls.photonmarks import Field
+    from exod.search.nulls.photonmarks import PhotonField
 
 SIDE: Final = 2
 """A burst is counted in so many cells along each axis."""
@@ -74,7 +74,7 @@ class PhotonNull:
                 own = bursts.take(run_of == number)
                 yield self._tested(counted, own, field, chance, share, least)
 
-    def field(self, counts: BandCounts) -> Field:
+    def field(self, counts: BandCounts) -> PhotonField:
         """The photons of a band, with what they say of bursts."""
         events, counting = self.subset.events, self.counting
         live = counting.live_time.at(events.time)
@@ -89,8 +89,8 @@ class PhotonNull:
         self,
         counted: CountedRun[ConditionalExpectation],
         bursts: Bursts,
-        field: Field,
-        chance: Chance,
+        field: PhotonField,
+        chance: ShuffledChance,
         share: float,
         least: float,
     ) -> tuple[TestedRun, Searched]:
@@ -193,11 +193,11 @@ def _nearest(lengths: Floats, t_bins: list[float]) -> Indices:
     return np.argmin(ratio, axis=1)
 
 
-def _chance(field: Field) -> Chance:
+def _chance(field: PhotonField) -> ShuffledChance:
     """Bursts that chance makes, from shuffled times."""
     generator, shuffles = np.random.default_rng(SEED), []
     for _ in range(MOST_SHUFFLES):
         shuffles.append(scan_field(shuffled(field, generator)))
         if sum(np.count_nonzero(s.value >= COUNTED_FROM) for s in shuffles) >= ENOUGH:
             break
-    return Chance.of(shuffles)
+    return ShuffledChance.of(shuffles)

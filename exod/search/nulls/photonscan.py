@@ -16,8 +16,8 @@ from exod.search.nulls.photonmarks import (
     PIXEL_ARCSEC,
     SOFT_EV,
     SOURCE,
-    Field,
     Marks,
+    PhotonField,
     background_images,
     camera_shares,
     levels_of,
@@ -128,7 +128,7 @@ def durations(total: float) -> Floats:
 
 def field_of(
     events: MergedEvents, live: Floats, total: float, used: Mask, hidden: Mask, n_cells: int
-) -> Field:
+) -> PhotonField:
     """What the photons of a subset say of bursts.
 
     Parameters
@@ -185,7 +185,9 @@ def field_of(
     marks = Marks(event, time, x, y, camera, np.ascontiguousarray(v), piece, kind)
     expected = images.smooth.sum(axis=(0, 1, 2)) * area
     axis = (axis_x - corner[0], axis_y - corner[1])
-    return Field(marks, levels, profiles, axis, expected, enclosed, shape, (corner[0], corner[1]))
+    return PhotonField(
+        marks, levels, profiles, axis, expected, enclosed, shape, (corner[0], corner[1])
+    )
 
 
 def _spectra_within_bands(
@@ -222,7 +224,7 @@ def fewest_in_core(lengths: Floats, total: float, least: float) -> Integers:
     return np.maximum(np.array(rows), 2)
 
 
-def shuffled(field: Field, generator: np.random.Generator) -> Field:
+def shuffled(field: PhotonField, generator: np.random.Generator) -> PhotonField:
     """The same photons at other times: permuted among those of a kind in a class.
 
     Photons at sources get any time of their class, as one of them may vary.
@@ -253,7 +255,7 @@ def shuffled(field: Field, generator: np.random.Generator) -> Field:
     return replace(field, marks=Marks(time=time[order], **columns))
 
 
-def scan_field(field: Field, least: float = LEAST) -> Bursts:
+def scan_field(field: PhotonField, least: float = LEAST) -> Bursts:
     """Bursts of a field, the strongest first, none in the light of a stronger one."""
     from exod.search.nulls import photonkernels as kernels
 
