@@ -429,7 +429,7 @@ def refine(
                     y1 = state[2] + step * ((direction == 2) - (direction == 3))
                     if np.hypot(x1 - x_mid, y1 - y_mid) > 8.0:
                         continue
-                    value, a = _at(
+                    value, a = _value_at(
                         x1,
                         y1,
                         state[3],
@@ -537,7 +537,7 @@ def refine(
         values = np.empty((3, 3))
         for i in range(3):
             for j in range(3):
-                values[i, j], a = _at(
+                values[i, j], a = _value_at(
                     state[1] + (i - 1) * h,
                     state[2] + (j - 1) * h,
                     state[3],
@@ -575,7 +575,7 @@ def refine(
 
 
 @jit
-def _at(
+def _value_at(
     x0: float,
     y0: float,
     begin: float,
