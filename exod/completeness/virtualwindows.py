@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from exod.completeness.burstphotons import (
 from exod.completeness.probability import REACH, Patch
 from exod.config import Band
 from exod.counts.cube import CountCube
+from exod.counts.partial import shares_of
 from exod.counts.shares import ConditionalExpectation
 from exod.counts.windows import Chance
 from exod.observation.gti import Frames
@@ -84,14 +86,22 @@ class VirtualWindows:
         groups = self.expectation.groups
         if groups is None:
             return None
-        times, shares = groups
+        times, _ = groups
         cell = cells_of(self.cube, events)
         interval = np.searchsorted(times.edges, events.time, side="right") - 1
         interval = np.clip(interval, 0, times.live.shape[1] - 1)
-        # The class with most counts knows the shares best.
-        best = shares.shares[int(np.argmax(self.expectation.counts.sum((1, 2))))]
-        live = (best[:, np.maximum(cell, 0)] * times.live[:, interval]).sum(0)
+        live = (self._shares[:, np.maximum(cell, 0)] * times.live[:, interval]).sum(0)
         return np.where(cell >= 0, live, 1.0)
+
+    @cached_property
+    def _shares(self) -> Floats:
+        """Shares of the groups of CCDs in what arrives at a cell, shape (n_groups, n_cells)."""
+        groups, counts = self.expectation.groups, self.expectation.counts
+        shape = counts.shape[1:]
+        if groups is None:
+            return np.ones((1, shape[0] * shape[1]))
+        images = (groups[1].shares * counts.reshape(len(counts), 1, -1)).sum(axis=0)
+        return shares_of(images, shape)
 
     def found(self, events: BurstPhotons, bursts: PlacedBursts) -> Mask:
         """Sum the photons in the windows of a run and test them, shape (n_bursts,)."""

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 
 from exod.observation.gti import Frames
 from exod.schemas.arrays import Floats, Mask
@@ -20,6 +20,9 @@ from exod.schemas.arrays import Floats, Mask
 PRIOR_COUNTS: Final = 5.0
 PRIOR_SIGMA_CELLS: Final = 1.0
 """So many counts of each cell are shared out as those around it are, because of its few own."""
+
+_REACH: Final = 4
+"""Sigmas at which the Gaussian of `PRIOR_SIGMA_CELLS` ends."""
 
 ROUNDS: Final = 12
 """Rounds in which shares of the groups and level of the background are found from each other."""
@@ -184,8 +187,17 @@ def shares_of(images: Floats, shape: tuple[int, int]) -> Floats:
 
     Cells with few counts are like those around them; where there are none at all, like the image.
     """
-    smooth = np.array([gaussian_filter(own.reshape(shape), PRIOR_SIGMA_CELLS) for own in images])
-    around = smooth.reshape(images.shape)
+    if not images.any():
+        return np.zeros(images.shape)
+    size = (2 * round(_REACH * PRIOR_SIGMA_CELLS) + 1,) * 2
+    around = np.array(
+        [
+            cv2.GaussianBlur(
+                own.reshape(shape), size, PRIOR_SIGMA_CELLS, borderType=cv2.BORDER_REFLECT
+            ).ravel()
+            for own in images
+        ]
+    )
     total = images.sum(1, keepdims=True)
     whole = total / max(float(total.sum()), 1e-300)
     prior = np.where(around.sum(0) > 1e-9, around / np.maximum(around.sum(0), 1e-300), whole)

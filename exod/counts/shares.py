@@ -24,7 +24,6 @@ from exod.counts.partial import (
     GroupTimes,
     group_images,
     live_weights,
-    shares_of,
 )
 from exod.counts.template import bright_cells, inpaint
 from exod.observation.gti import Frames
@@ -347,9 +346,11 @@ def grouped_expectation(
             excess = np.clip(whole - inpaint(whole, mask), 0.0, whole)
             np.divide(excess, whole, out=part, where=mask & (whole > 0))
         # What comes from constant sources goes with the live time, not with the level.
-        scaled[number] = (part.ravel() * by_time + (1 - part.ravel()) * by_level).sum(0)
+        each = part.ravel() * by_time + (1 - part.ravel()) * by_level
+        scaled[number] = each.sum(0)
         source[number] = part * by_time.sum(0).reshape(cube.box.shape)
-        shares[number] = shares_of(by_level, cube.box.shape)
+        # Given the counts of each group the shares are known, however few the counts are.
+        np.divide(each, scaled[number], out=shares[number], where=scaled[number] > 0)
     return ConditionalExpectation(
         scaled.reshape(source.shape),
         source,

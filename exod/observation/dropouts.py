@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from exod.observation.gti import Frames
 from exod.observation.livetime import LiveCurve
 from exod.observation.subsets import MergedEvents
-from exod.schemas.arrays import Floats, Indices, Integers, Mask
+from exod.schemas.arrays import Floats, Indices, Mask
 
 FALSE_DROPOUTS: Final = 0.01
 """Drop-outs that chance alone makes in a subset."""
@@ -119,13 +119,13 @@ class _Units:
         self.events, self.place, self.is_source = events, place, is_source
         code = events.source.astype(np.int64) * 256 + events.ccdnr
         present = np.flatnonzero(np.bincount(code, minlength=1))
-        index = np.zeros(present.max(initial=0) + 1, np.int64)
+        # Narrow numbers are sorted much faster.
+        index = np.zeros(present.max(initial=0) + 1, np.uint16)
         index[present] = np.arange(len(present))
-        self.ccd: Integers = index[code]
+        self.ccd = index[code]
         self.names = [divmod(int(value), 256) for value in present]
         self.camera = np.array([camera for camera, _ in self.names])
         self.recorded = recorded
-        self._witnesses: tuple[Indices, Mask, int, int] | None = None
         self.curves = [self._curve(*name) for name in self.names]
         n = len(self.names)
         self.background = np.bincount(self.ccd[~is_source], minlength=n).astype(float)
@@ -167,16 +167,14 @@ class _Units:
         """Units that are silent where they should not be, and when."""
         time = self.events.time
         enough = float(np.log(max(len(time), 1) / FALSE_DROPOUTS))
+        first, last = np.searchsorted(time, [self.events.t_lo, self.events.t_hi])
         seen: set[tuple[int, ...]] = set()
         found: list[tuple[Indices, float, float]] = []
         for unit in self._sets:
             if tuple(unit) in seen:
                 continue
             seen.add(tuple(unit))
-            mine = np.zeros(len(self.names), bool)
-            mine[unit] = True
-            inside = np.flatnonzero(mine[self.ccd])
-            first, last = np.searchsorted(time, [self.events.t_lo, self.events.t_hi])
+            inside = np.flatnonzero(self._is_among(unit)[self.ccd])
             before = np.concatenate([[first - 1], inside])
             after = np.concatenate([inside, [max(last, first)]])
             starts = np.concatenate([[self.events.t_lo], time[inside]])
@@ -185,49 +183,70 @@ class _Units:
             wide = (after - before - 1) * share >= enough / 2
             wide |= (stops - starts) * self.rate[unit].sum() >= enough
             chosen = np.flatnonzero(wide & (stops > starts))
+            gaps = np.stack([before[chosen] + 1, after[chosen]])
             live = np.array(
                 [curve.at(stops[chosen]) - curve.at(starts[chosen]) for curve in self.curves]
             )
-            possible = self.rate[unit] @ live[unit] > 0
-            for i, own in zip(chosen[possible].tolist(), live.T[possible], strict=True):
+            silent = self._expected(unit, gaps, live, enough) >= enough
+            for i in chosen[silent].tolist():
                 start, stop = float(starts[i]), float(stops[i])
                 if any(
-                    min(stop, last) - max(start, first) >= MOSTLY_THAT * (stop - start)
+                    min(stop, end) - max(start, begin) >= MOSTLY_THAT * (stop - start)
                     and np.isin(unit, larger).all()
-                    for larger, first, last in found
+                    for larger, begin, end in found
                 ):
                     continue
-                gap = slice(int(before[i]) + 1, int(after[i]))
-                if self._expected(unit, gap, own, enough) >= enough:
-                    start = float(np.nextafter(start, np.inf))
-                    found.append((unit, start, stop))
-                    yield found[-1]
+                found.append((unit, float(np.nextafter(start, np.inf)), stop))
+                yield found[-1]
 
-    def _expected(self, unit: Indices, gap: slice, live: Floats, enough: float) -> float:
-        """Counts that a unit should have between two of its events; `gap` are those of others.
+    def _expected(self, unit: Indices, gaps: Indices, live: Floats, enough: float) -> Floats:
+        """Counts that a unit should have between two of its events, shape (n_gaps,).
 
-        `live` are the live seconds of each CCD in that time.
+        Parameters
+        ----------
+        unit : ndarray of int
+            Its CCDs.
+        gaps : ndarray of int, shape (2, n_gaps)
+            First of the events of others in between, and the one behind the last.
+        live : ndarray of float64, shape (n_ccds, n_gaps)
+            Live seconds of each CCD in that time.
+        enough : float
+            Where its background gives as many, sources are not asked.
         """
-        own = float(self.rate[unit] @ live[unit])
-        is_source = self.is_source[gap]
-        n = np.bincount(self.ccd[gap][~is_source], minlength=len(self.names))
-        usual = self.rate * live
+        own = self.rate[unit] @ live[unit]
+        usual = self.rate[:, None] * live
         others = usual > 0
         others[unit] = False
-        relative = np.divide(n, usual, out=np.zeros(len(n)), where=others)
-        own_camera = self.camera == self.camera[unit[0]]
-        same = relative[others & own_camera]
-        level = float(np.median(same)) if len(same) else 0.0
-        if not level:
-            levels = [
-                float(np.median(relative[others & (self.camera == camera)]))
-                for camera in np.unique(self.camera[others])
+        n = np.array([np.diff(np.searchsorted(index, gaps), axis=0)[0] for index in self._quieter])
+        relative = np.divide(n, usual, out=np.zeros(usual.shape), where=others)
+        levels = np.array(
+            [
+                _medians(relative[self.camera == camera], others[self.camera == camera])
+                for camera in np.unique(self.camera)
             ]
-            level = min(max(levels), 1.0) if levels else self._quiet
-        expected = own * level
-        if expected < enough:
-            expected += self._source_counts(unit, gap, live)
-        return expected
+        )
+        same = levels[np.unique(self.camera) == self.camera[unit[0]]][0]
+        highest = levels.max(axis=0)
+        elsewhere = np.where(highest < 0, self._quiet, np.minimum(highest, 1.0))
+        expected = own * np.where(same > 0, same, elsewhere)
+        few = (own > 0) & (expected < enough)
+        if few.any():
+            expected[few] += self._source_counts(unit, gaps[:, few], live[:, few])
+        return np.where(own > 0, expected, 0.0)
+
+    def _is_among(self, unit: Indices) -> Mask:
+        """CCDs that are in a unit, shape (n_ccds,)."""
+        among = np.zeros(len(self.names), bool)
+        among[unit] = True
+        return among
+
+    @cached_property
+    def _quieter(self) -> list[Indices]:
+        """Events of each CCD outside the cells of sources."""
+        index = np.flatnonzero(~self.is_source)
+        ccd = self.ccd[index]
+        order = index[np.argsort(ccd, kind="stable")]
+        return np.split(order, np.cumsum(np.bincount(ccd, minlength=len(self.names)))[:-1])
 
     @cached_property
     def _quiet(self) -> float:
@@ -239,16 +258,32 @@ class _Units:
         n = n[n > 0]
         return float(min(np.percentile(n, QUIET_PERCENTILE) / n.mean(), 1.0)) if len(n) else 0.0
 
-    def _source_counts(self, unit: Indices, gap: slice, live: Floats) -> float:
+    def _source_counts(self, unit: Indices, gaps: Indices, live: Floats) -> Floats:
         """Counts of sources that other cameras see at the time, where the unit does."""
-        if self._witnesses is None or self._witnesses[0] is not unit:
-            mine = np.isin(self.ccd, unit) & self.is_source & (self.place >= 0)
-            other = self.camera[self.ccd] != self.camera[unit[0]]
-            other &= self.is_source & np.isin(self.place, np.unique(self.place[mine]))
-            self._witnesses = unit, other, int(mine.sum()), int(other.sum())
-        _, other, own, total = self._witnesses
+        index, place = self._of_sources
+        mine = self._is_among(unit)[self.ccd[index]]
+        is_seen = np.zeros(int(place.max(initial=0)) + 1, bool)
+        is_seen[place[mine]] = True
+        other = (self.camera[self.ccd[index]] != self.camera[unit[0]]) & is_seen[place]
+        own, total = int(mine.sum()), int(other.sum())
         if not total:
-            return 0.0
-        n = float(other[gap].sum())
-        part = float((live[unit] / np.maximum(self.seconds[unit], 1e-9)).mean())
-        return own * min(max(n - _SURE * np.sqrt(n), 0.0) / total, part)
+            return np.zeros(gaps.shape[1])
+        n = np.diff(np.searchsorted(index[other], gaps), axis=0)[0].astype(float)
+        part = (live[unit] / np.maximum(self.seconds[unit], 1e-9)[:, None]).mean(axis=0)
+        return np.asarray(own * np.minimum(np.maximum(n - _SURE * np.sqrt(n), 0.0) / total, part))
+
+    @cached_property
+    def _of_sources(self) -> tuple[Indices, Indices]:
+        """Events in cells of sources, and these cells."""
+        index = np.flatnonzero(self.is_source & (self.place >= 0))
+        return index, self.place[index]
+
+
+def _medians(values: Floats, which: Mask) -> Floats:
+    """Median of those of each column that count, shape (n_columns,); -1 where none does."""
+    ordered, n = np.sort(np.where(which, values, np.inf), axis=0), which.sum(axis=0)
+    low, high = (
+        np.take_along_axis(ordered, np.maximum(middle, 0)[None], axis=0)[0]
+        for middle in ((n - 1) // 2, n // 2)
+    )
+    return np.where(n > 0, (low + high) / 2, -1.0)
