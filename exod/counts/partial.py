@@ -198,11 +198,13 @@ def shares_of(images: Floats, shape: tuple[int, int]) -> Floats:
             for own in images
         ]
     )
-    total = images.sum(1, keepdims=True)
-    whole = total / max(float(total.sum()), 1e-300)
-    prior = np.where(around.sum(0) > 1e-9, around / np.maximum(around.sum(0), 1e-300), whole)
-    shares = (images + PRIOR_COUNTS * prior) / (images.sum(0) + PRIOR_COUNTS)
-    return np.asarray(shares / np.maximum(shares.sum(0), 1e-300))
+    seen = around.sum(0)
+    alone = seen < _NEARLY
+    around *= PRIOR_COUNTS / np.where(alone, 1.0, seen)
+    around[:, alone] = PRIOR_COUNTS * images.sum(1, keepdims=True) / images.sum()
+    around += images
+    around /= images.sum(0) + PRIOR_COUNTS
+    return around
 
 
 def live_weights(counts: Floats, level: Floats, live: Floats) -> Floats:

@@ -146,12 +146,19 @@ class Expectation(CellByCell):
             self.is_bad[frame], self.bad.shape.ravel()[cell], self.good.shape.ravel()[cell]
         )
         source = np.where(template > 0, self.source.ravel()[cell], 0.0)
+        total = np.asarray(template * self.level[frame] + source * self.exposure[frame])
         if self.partial is None:
-            return np.asarray(template * self.level[frame] + source * self.exposure[frame])
-        background, steady = self.live_factors(frame, cell)
-        return np.asarray(
-            template * self.level[frame] * background + source * self.exposure[frame] * steady
-        )
+            return total
+        some = np.broadcast_to(self.partial.frames[frame], total.shape)
+        if some.any():
+            own, where, template, source = (
+                np.broadcast_to(each, total.shape)[some] for each in (frame, cell, template, source)
+            )
+            background, steady = self.live_factors(own, where)
+            total[some] = (
+                template * self.level[own] * background + source * self.exposure[own] * steady
+            )
+        return total
 
     def live_factors(
         self, frame: NDArray[np.integer], cell: NDArray[np.integer]
@@ -271,7 +278,7 @@ def _expect_partial(
     typical = (steady[0] @ images[0]).reshape(shape)
     mask = known_sources | bright_cells(typical, known_sources)
     level = cube.light_curve(~mask).astype(float)
-    templates, parts, backgrounds = [], [], []
+    templates, parts, trues = [], [], []
     for frames, counts in zip(halves, images, strict=True):
         weights = live_weights(counts[:, ~mask.ravel()].sum(1), level[frames], live[:, frames])
         mean = np.where(frames, weights @ live, 0.0)
@@ -284,9 +291,12 @@ def _expect_partial(
         true = np.divide(level, mean, out=np.zeros_like(level), where=mean > 0)
         templates.append(template)
         parts.append(LivePart(shares, live, mean))
-        backgrounds.append(template.shape.ravel() * shares * (live @ true)[:, None])
+        trues.append(true)
     half = int(halves[0].sum() < halves[1].sum())
-    excess = np.maximum(steady[half] @ (images[half] - backgrounds[half]), 0.0)
+    background = templates[half].shape.ravel() * (
+        (steady[half] * (live @ trues[half])) @ parts[half].shares
+    )
+    excess = np.maximum(steady[half] @ images[half] - background, 0.0)
     n_frames = float(halves[half].sum())
     source = np.where(mask, excess.reshape(shape), 0.0) / max(n_frames, 1.0)
     sources = LivePart(shares_of(images[half] * steady[half][:, None], shape), live, parts[0].mean)
