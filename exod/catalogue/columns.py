@@ -31,7 +31,7 @@ from exod.schemas.columns import Column, Table
 LIGHT_CURVE = tuple(
     column
     for column in LIGHTCURVES.columns
-    if column.name in {"time", "n", "mu", "bti", "bccd", "B_peak_log", "B_eclipse_log"}
+    if column.name in {"time", "n", "mu", "live", "bti", "bccd", "B_peak_log", "B_eclipse_log"}
 )
 """The columns of a light curve within a detection."""
 

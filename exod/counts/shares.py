@@ -40,6 +40,9 @@ CLASS_EDGES: Final = (0.6, 1.6, 4.0)
 MIN_COUNTS_PER_CELL: Final = 3.0
 """Mean counts of a cell that a class needs to be one; smaller ones join their neighbour."""
 
+_WHOLE: Final = 1e-6
+"""What may be missing of a frame that is live throughout, for rounding."""
+
 
 @dataclass(frozen=True)
 class LiveTime:
@@ -246,6 +249,22 @@ class ConditionalExpectation(CellByCell):
             )
             partial += (background @ relative) * level[i] + (steady @ relative) * exposure[i]
         return np.where(some, partial, total)
+
+    def live_curve(self, cells: Cells) -> Floats | None:
+        """Live fraction of some cells in each frame, shape (n_frames,).
+
+        That of what they are expected to have; None if all CCDs are live whenever one is.
+        """
+        relative = self.relative(self.frames)
+        if relative is None:
+            return None
+        starts, t_bin = self.frames.starts, self.frames.t_bin
+        field = (self.live_time.at(starts + t_bin) - self.live_time.at(starts)) / t_bin
+        images = zip(self.counts, self._group_images(), strict=True)
+        counts = sum(sum_over(shares * image, cells) for image, shares in images)
+        total = float(np.sum(counts))
+        live = field * (counts / total @ relative if total else 1.0)
+        return np.where(np.abs(live - 1) < _WHOLE, 1.0, live)
 
     def image(self, which: Mask | None = None) -> Image:
         """Expected counts summed over the frames where `which` (all by default), shape (y, x)."""

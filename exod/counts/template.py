@@ -197,6 +197,27 @@ class Expectation(CellByCell):
                 total[frames] += (own * weight)[frames]
         return total
 
+    def live_curve(self, cells: Cells) -> Floats | None:
+        """Live fraction of some cells in each frame that is not masked, shape (n_frames,).
+
+        That of what they are expected to have; None if all CCDs are live in all frames.
+        """
+        if self.partial is None:
+            return None
+        live = np.ones(len(self.level))
+        for (background, part, weight), (steady, of_sources, seen), frames in self._parts():
+            counts = [
+                sum_over(own.shares.reshape(len(own.shares), *image.shape) * image, cells)
+                * many[frames].sum()
+                for own, image, many in ((part, background, weight), (of_sources, steady, seen))
+            ]
+            total = np.sum(counts, axis=0)
+            known = part.mean
+            if total.any():
+                known = total / total.sum() @ part.live
+            live[frames] = known[frames]
+        return live
+
     def image(self, which: Mask | None = None) -> Image:
         """Expected counts summed over the frames where `which` (all by default), shape (y, x)."""
         total = self.background_image(which) + sum(

@@ -10,7 +10,7 @@ from exod.schemas import kinds
 from exod.schemas.columns import Column, Table
 from exod.schemas.search import LIGHTCURVES, OBSID, RUN_KEY
 
-_OF_FRAMES = ("time", "time_mjd", "n", "mu", "bti", "bccd", "B_peak_log", "B_eclipse_log")
+_OF_FRAMES = ("time", "time_mjd", "n", "mu", "live", "bti", "bccd", "B_peak_log", "B_eclipse_log")
 
 PLACE_CURVES = Table(
     "place",

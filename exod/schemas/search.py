@@ -316,6 +316,7 @@ LIGHTCURVES = Table(
         kinds.start("time", "Start of the frame, mission elapsed time"),
         Column("n", _I32, "ct", "Counts in the bounding box"),
         Column("mu", _F32, "ct", "Expected counts in the bounding box"),
+        Column("live", _F32, "", "Live fraction of its cells, to divide rates by; 0 without data"),
         Column("bti", _B, "", "Frame is in a bad time interval"),
         Column("bccd", _B, "", "A CCD or camera was off; the frame is masked unless set otherwise"),
         kinds.likelihood("B_peak_log", "log10 B_peak of n and mu; NaN where mu is 0"),

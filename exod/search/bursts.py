@@ -62,7 +62,8 @@ class Event:
         ``n - mu`` and its shortest 68.3 % credible interval, corrected for photons outside the
         region; negative for an eclipse. See `excess_interval`.
     peak_rate, peak_rate_err : float
-        Excess in ct/s in the brightest (of an eclipse: the deepest) block, corrected likewise.
+        Excess in ct/s in the brightest (of an eclipse: the deepest) block, corrected likewise; a
+        second counts by its live fraction.
     """
 
     kind: Kind
@@ -304,7 +305,8 @@ def _edge(
         inside = photons[slice(*np.searchsorted(tau, block))]
         rise = _rise(inside, limits[1] - limits[0], level * (block[1] - block[0]))
         middle = float(inside[(len(inside) - is_start) // 2])
-        log_ratio = np.log1p(rise / (level * expected.counts.speed[expected.frame(time)]))
+        frame = expected.frame(time)
+        log_ratio = np.log1p(rise * clock.speed[frame] / (level * expected.counts.speed[frame]))
     else:
         clock, photons, middle = expected.counts, tau, float(block.mean())
         left = (_count(tau, *block) + 0.5) / (block[1] - block[0]) / level

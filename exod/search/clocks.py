@@ -1,4 +1,4 @@
-"""Time as a region counts it: seconds with data, or counts that are expected.
+"""Time as a region counts it: seconds of live time, or counts that are expected.
 
 In expected counts everything but an event has rate one, whatever the background does, and gaps in
 the data take no time.
@@ -58,6 +58,8 @@ class ExpectedCounts:
         Edges of the frames, increasing, mission elapsed time in seconds.
     mu : ndarray of float64, shape (n_frames,)
         Expected counts; 0 where there are no data.
+    live_fraction : ndarray of float64, shape (n_frames,), or None
+        Of the frames, above 0 where counts are expected; without it all of these are live.
 
     Raises
     ------
@@ -73,6 +75,7 @@ class ExpectedCounts:
 
     edges: Floats
     mu: Floats
+    live_fraction: Floats | None = None
 
     def __post_init__(self) -> None:
         if len(self.edges) != len(self.mu) + 1 or not len(self.mu):
@@ -81,6 +84,12 @@ class ExpectedCounts:
             raise ValueError("The edges of the frames have to be finite and increasing.")
         if not (np.isfinite(self.mu).all() and (np.asarray(self.mu) >= 0).all()):
             raise ValueError("The expected counts have to be finite and not negative.")
+        if self.live_fraction is not None and not (
+            np.shape(self.live_fraction) == np.shape(self.mu)
+            and np.isfinite(self.live_fraction).all()
+            and (np.asarray(self.live_fraction)[np.asarray(self.mu) > 0] > 0).all()
+        ):
+            raise ValueError("The live fractions have to be above 0 where counts are expected.")
 
     @cached_property
     def counts(self) -> Clock:
@@ -89,11 +98,12 @@ class ExpectedCounts:
 
     @cached_property
     def live(self) -> Clock:
-        """Shows the seconds with data up to a time."""
-        return Clock(self.edges, (self.mu > 0).astype(float))
+        """Shows the seconds of live time up to a time."""
+        live = 1.0 if self.live_fraction is None else self.live_fraction
+        return Clock(self.edges, np.where(self.mu > 0, live, 0.0))
 
     def live_at(self, counts: ArrayLike) -> Floats:
-        """Seconds with data until so many counts are expected."""
+        """Seconds of live time until so many counts are expected."""
         return np.interp(np.asarray(counts), self.counts.readings, self.live.readings)
 
     def frame(self, time: Floats) -> Integers:

@@ -27,6 +27,8 @@ class LightCurve:
         Counts.
     mu : ndarray of float32
         Expected counts; 0 where there is no expectation.
+    live : ndarray of float32
+        Live fraction of the cells: 0 where there are no data, 1 where all CCDs were live.
     bti, bccd : ndarray of bool
         Frame in a bad time interval; frame in which a CCD or a camera was off.
     B_peak_log, B_eclipse_log : ndarray of float64
@@ -36,6 +38,7 @@ class LightCurve:
     time: Floats
     n: NDArray[np.int32]
     mu: NDArray[np.float32]
+    live: NDArray[np.float32]
     bti: Mask
     bccd: Mask
     B_peak_log: Floats
@@ -74,11 +77,12 @@ def light_curve_of(
     cells: Cells,
 ) -> LightCurve:
     """Counts `n` of each frame, shape (n_frames,), and what was expected of their cells."""
-    mu = expectation.light_curve(cells)
+    mu, live = expectation.light_curve(cells), expectation.live_curve(cells)
     return LightCurve(
         time=cube.frames.starts,
         n=n.astype(np.int32),
         mu=mu.astype(np.float32),
+        live=np.where(cube.masked, 0.0, 1.0 if live is None else live).astype(np.float32),
         bti=expectation.is_bad,
         bccd=camera_off,
         B_peak_log=log10_b_peak(n, mu),

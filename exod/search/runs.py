@@ -139,11 +139,12 @@ def _measure(
         begin, end = found.found.spans[strongest].tolist()
         seed = (begin, max(end, begin + 1e-3))
     edges = np.append(frames.starts, frames.t_lo + frames.n * frames.t_bin)
-    mu = np.maximum(curve.mu.astype(float), 0.0)
+    mu, live = np.maximum(curve.mu.astype(float), 0.0), curve.live.astype(float)
     if events.zone is not None and events.t_hi > edges[-1]:
         mu = np.append(mu, mu[-1] * (events.t_hi - edges[-1]) / frames.t_bin)
+        live = np.append(live, live[-1])
         edges = np.append(edges, events.t_hi)
-    expected = ExpectedCounts(edges, mu)
+    expected = ExpectedCounts(edges, np.where(live > 0, mu, 0.0), live)
     fraction = 1.0
     if position is not None:
         box, grid = region.box.shifted(cube.box.y_lo, cube.box.x_lo), cube.grid

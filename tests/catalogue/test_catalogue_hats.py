@@ -103,7 +103,7 @@ def test_light_curves_are_those_of_the_archive(archive, releases, release):
     for _, row in detections.iloc[::20].iterrows():
         expected = archive.lightcurve(row["detid"])
         curve = row["lightcurve"]
-        assert list(curve.columns) == "time n mu bti bccd B_peak_log B_eclipse_log".split()  # noqa: SIM905
+        assert list(curve.columns) == "time n mu live bti bccd B_peak_log B_eclipse_log".split()  # noqa: SIM905
         for name in curve.columns:
             np.testing.assert_array_equal(curve[name], expected[name])
 

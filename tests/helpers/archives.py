@@ -66,7 +66,14 @@ def make_lightcurves(obsid: str, runs: int, labels: int, frames: int) -> pd.Data
     keys = [(r, i, t) for r in runids for i in range(labels) for t in range(frames)]
     frame = pd.DataFrame(keys, columns=["runid", "label", "time"])
     frame["detid"] = frame["runid"] + "_" + frame["label"].astype(str)
-    constants = {"obsid": obsid, "mu": 0.5, "bti": False, "bccd": False, "B_eclipse_log": np.nan}
+    constants = {
+        "obsid": obsid,
+        "mu": 0.5,
+        "live": 1.0,
+        "bti": False,
+        "bccd": False,
+        "B_eclipse_log": np.nan,
+    }
     frame = frame.assign(n=np.arange(len(frame)), B_peak_log=1.0, **constants)
     return TABLES["lightcurves"].frame(frame)
 

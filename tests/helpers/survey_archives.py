@@ -139,7 +139,14 @@ def _light_curve(random: np.random.Generator, t_bin: float) -> pd.DataFrame:
     n = random.poisson(mu)
     n[random.integers(FRAMES)] = 10
     return pd.DataFrame(
-        {"time": np.arange(FRAMES) * t_bin, "n": n, "mu": mu, "bti": False, "bccd": False}
+        {
+            "time": np.arange(FRAMES) * t_bin,
+            "n": n,
+            "mu": mu,
+            "live": 1.0,
+            "bti": False,
+            "bccd": False,
+        }
         | {"B_peak_log": log10_b_peak(n, mu), "B_eclipse_log": log10_b_eclipse(n, mu)}
     )
 

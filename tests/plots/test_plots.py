@@ -129,7 +129,7 @@ def make_cells() -> pd.DataFrame:
 def make_curve(n: np.ndarray, mu: np.ndarray, label: int = 0, **flags: Any) -> pd.DataFrame:
     frame = pd.DataFrame({"time": T_LO + 50.0 * np.arange(len(n)), "n": n, "mu": mu})
     frame = frame.assign(detid=f"{RUNID}_{label}", runid=RUNID, obsid=OBSID, label=label)
-    frame = frame.assign(bti=False, bccd=False, **{"B_peak_log": log10_b_peak(n, mu)})
+    frame = frame.assign(live=1.0, bti=False, bccd=False, **{"B_peak_log": log10_b_peak(n, mu)})
     frame = frame.assign(B_eclipse_log=log10_b_eclipse(n, mu))
     return TABLES["lightcurves"].frame(frame.assign(**flags))
 

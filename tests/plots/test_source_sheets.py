@@ -56,7 +56,7 @@ def panel(t_bin: float = 50.0, band: tuple[float, float] = (0.2, 12.0), n_frames
     b_log = np.zeros(n_frames)
     b_log[n_frames // 2] = 20.0
     rows = pd.DataFrame(
-        {"time": time, "n": 1, "mu": 1.0, "bti": False, "bccd": False}
+        {"time": time, "n": 1, "mu": 1.0, "live": 1.0, "bti": False, "bccd": False}
         | {"B_peak_log": b_log, "B_eclipse_log": 0.0}
     )
     about = {"obsid": obsid_of(0), "subset": 0, "t_bin": t_bin, "sigma": 3.0, "t_lo": 1000.0}

@@ -197,7 +197,14 @@ def test_many_points_become_densities(n):
 
 
 def curve(length, **columns):
-    rows = {"time": np.arange(length) * 5.0, "n": 1, "mu": 1.0, "bti": False, "bccd": False}
+    rows = {
+        "time": np.arange(length) * 5.0,
+        "n": 1,
+        "mu": 1.0,
+        "live": 1.0,
+        "bti": False,
+        "bccd": False,
+    }
     return pd.DataFrame(rows | {"B_peak_log": 0.1, "B_eclipse_log": -1.0} | columns)
 
 

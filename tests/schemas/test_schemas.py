@@ -21,7 +21,7 @@ PROMISED = {
     "cells": "runid obsid kind frame y x TIME_lo Y_lo X_lo n mu B_log p_log label",
     "regions": "detid runid obsid subset t_bin e_lo e_hi label ra_deg dec_deg pos_err_arcsec X Y "
     "y_lo y_hi x_lo x_hi intensity_mean area_bbox n_peak_cells n_eclipse_cells",
-    "lightcurves": "detid runid label time n mu bti bccd B_peak_log B_eclipse_log",
+    "lightcurves": "detid runid label time n mu live bti bccd B_peak_log B_eclipse_log",
     "bti": "runid START STOP",
 }
 CELL = {

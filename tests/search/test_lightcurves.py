@@ -58,6 +58,7 @@ def test_types(pair):
         "time": "f8",
         "n": "i4",
         "mu": "f4",
+        "live": "f4",
         "bti": "b1",
         "bccd": "b1",
         "B_peak_log": "f8",

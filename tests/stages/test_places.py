@@ -40,7 +40,7 @@ from exod.stages.places.asking import light_curve_at, region_curves
 from exod.stages.places.curves import curve_rows
 
 AGAIN = "0900000301"
-FRAMES = ["time", "n", "mu", "bti", "bccd", "B_peak_log", "B_eclipse_log"]
+FRAMES = ["time", "n", "mu", "live", "bti", "bccd", "B_peak_log", "B_eclipse_log"]
 CONFIGS = {
     # A low threshold, so that there are regions of one cell and of several.
     "published": ["cube.t_bin=[20,200]", "cube.bands=[[0.2,12],[0.2,2]]", "detect.sigma=1.2"],

@@ -14,7 +14,7 @@ from exod.schemas.columns import Column, Table
 LIGHT_CURVE_ROWS: Final = 16_384
 """Rows of a row group: one is read for most sources, and the footer of a survey stays small."""
 
-_COLUMNS: Final = ("detid", "time", "n", "mu", "bti", "bccd", "B_peak_log", "B_eclipse_log")
+_COLUMNS: Final = ("detid", "time", "n", "mu", "live", "bti", "bccd", "B_peak_log", "B_eclipse_log")
 
 
 def light_curve_rows(snapshot: Snapshot) -> tuple[Table, Iterator[pa.Table]]:
