@@ -276,7 +276,7 @@ class _Units:
     def _of_sources(self) -> tuple[Indices, Indices]:
         """Events in cells of sources, and these cells."""
         index = np.flatnonzero(self.is_source & (self.place >= 0))
-        return index, self.place[index]
+        return index, self.place[index].astype(np.intp)
 
 
 def _medians(values: Floats, which: Mask) -> Floats:

@@ -38,6 +38,9 @@ MAX_STEPS: Final = 800
 ZOOM_FRAMES: Final = 40
 """Frames on each side of the most significant one in the close-up of a long light curve."""
 
+_TELLING: Final = 0.2
+"""Frames that were live for less than this say little of the rate; the axis need not hold them."""
+
 LARGE_B: Final = 150.0
 """log10 B above which its axis is compressed, so that the thresholds stay visible."""
 
@@ -82,7 +85,7 @@ def place_light_curve(run: Row, light_curve: pd.DataFrame, title: str) -> Figure
     run : mapping or Series
         Its t_lo, t_bin and sigma.
     light_curve : DataFrame
-        Columns time, n, mu, bti, bccd, B_peak_log, B_eclipse_log; a row a frame.
+        Columns time, n, mu, live, bti, bccd, B_peak_log, B_eclipse_log; a row a frame.
     title : str
         What it is.
 
@@ -121,7 +124,8 @@ def _drawn(curve: Curve, run: Row, title: str) -> tuple[Figure, NDArray[Any]]:
         axes[0, 0].plot(curve.middles[peak], 1.015, "kv", markersize=5, **above)
     else:
         _draw_column(axes[:, 0], curve, run, 1)
-    axes[0, 0].set_ylabel(f"Counts per frame (ct / {run['t_bin']:g} s)")
+    what = "live seconds" if (curve.live < 1).any() else "s"
+    axes[0, 0].set_ylabel(f"Counts per frame (ct / {run['t_bin']:g} {what})")
     axes[1, 0].set_ylabel("log$_{10}$ Bayes factor (no unit)")
     since = f"Time since {utc(float(run['t_lo']))} UTC (ks)"
     for column, axis in enumerate(axes[1]):
@@ -145,9 +149,11 @@ def _draw_column(axes: NDArray[Any], curve: Curve, run: Row, factor: int) -> Non
 
 def draw_counts(axes: Axes, curve: Curve) -> None:
     """Counts as steps, the expectation, and the counts that are within 3 and 5 sigma of it."""
-    highest = float(np.nanmax(curve.n_highest, initial=1.0))
+    told = curve.live >= _TELLING
+    highest = float(np.nanmax(curve.n_highest[told], initial=1.0))
     for sigma, (name, colour) in reversed(list(zip(SIGMAS, _BANDS, strict=True))):
-        eclipse, peak = significance_limits(curve.mu, sigma)
+        limits = significance_limits(curve.mu * curve.live, sigma)
+        eclipse, peak = (limit / curve.live for limit in limits)
         low = np.where(np.isfinite(eclipse), eclipse + 0.5, -0.5)
         axes.stairs(
             peak - 0.5,
@@ -160,7 +166,7 @@ def draw_counts(axes: Axes, curve: Curve) -> None:
             zorder=1,
         )
         if sigma == SIGMAS[0]:
-            highest = max(highest, float(np.nanmax(peak, initial=1.0)))
+            highest = max(highest, float(np.nanmax(peak[told], initial=1.0)))
     is_grouped = bool(np.any(curve.n_highest > curve.n_lowest))
     if is_grouped:
         axes.stairs(

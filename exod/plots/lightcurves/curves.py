@@ -68,7 +68,9 @@ class Curve:
     edges : ndarray of float64, shape (n_frames + 1,)
         Ends of the frames in ks since the start of the run.
     n, mu : ndarray of float64, shape (n_frames,)
-        Counts and expected counts.
+        Counts and expected counts, divided by the live fraction.
+    live : ndarray of float64, shape (n_frames,)
+        Live fraction; 1 also where there are no data.
     n_lowest, n_highest : ndarray of float64, shape (n_frames,)
         They differ from `n` if frames were grouped.
     bti, masked : ndarray of bool, shape (n_frames,)
@@ -84,6 +86,7 @@ class Curve:
     n_lowest: Floats
     n_highest: Floats
     mu: Floats
+    live: Floats
     bti: Mask
     masked: Mask
     b_log: dict[Kind, Floats]
@@ -98,7 +101,9 @@ class Curve:
         mu, n = (rows[name].to_numpy(float) for name in ("mu", "n"))
         # With `cube.mask_bad_ccd` off such frames have data as all others.
         masked = rows["bccd"].to_numpy(bool) & (mu <= 0) & (n == 0)
-        n = np.where(masked, np.nan, n)
+        live = rows["live"].to_numpy(float)
+        live = np.where(live > 0, live, 1.0)
+        n = np.where(masked, np.nan, n) / live
         b_log: dict[Kind, Floats] = {
             kind: np.where(masked, np.nan, rows[f"B_{kind}_log"].to_numpy(float)) for kind in KINDS
         }
@@ -107,7 +112,8 @@ class Curve:
             n=n,
             n_lowest=n,
             n_highest=n,
-            mu=np.where(masked | (mu <= 0), np.nan, mu),
+            mu=np.where(masked | (mu <= 0), np.nan, mu) / live,
+            live=live,
             bti=rows["bti"].to_numpy(bool),
             masked=masked,
             b_log=b_log,
@@ -130,7 +136,7 @@ class Curve:
         """The frames [first, last)."""
         arrays = {
             name: getattr(self, name)[first:last]
-            for name in ("n", "n_lowest", "n_highest", "mu", "bti", "masked")
+            for name in ("n", "n_lowest", "n_highest", "mu", "live", "bti", "masked")
         }
         b_log = {kind: values[first:last] for kind, values in self.b_log.items()}
         found = {kind: values[first:last] for kind, values in self.found.items()}
@@ -149,6 +155,7 @@ class Curve:
             n_lowest=np.fmin.reduceat(self.n_lowest, first),
             n_highest=np.fmax.reduceat(self.n_highest, first),
             mu=_mean_at(self.mu, first),
+            live=_mean_at(self.live, first),
             b_log={kind: np.fmax.reduceat(b, first) for kind, b in self.b_log.items()},
             found={kind: np.logical_or.reduceat(f, first) for kind, f in self.found.items()},
             **flags,

@@ -45,7 +45,7 @@ class Panel:
     run : mapping or Series
         Its runid, obsid, subset, t_bin, e_lo, e_hi, t_lo and sigma.
     rows : DataFrame
-        Columns time, n, mu, bti, bccd, B_peak_log, B_eclipse_log; a row a frame.
+        Columns time, n, mu, live, bti, bccd, B_peak_log, B_eclipse_log; a row a frame.
     note : str
         What stands above it.
     sigma : float

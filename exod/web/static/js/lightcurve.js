@@ -11,6 +11,7 @@ export function curveOf(rows, zero) {
     start,
     n: rows.map((row) => row.n),
     mu: rows.map((row) => row.mu),
+    live: rows.map((row) => row.live),
     peak: rows.map((row) => row.B_peak_log),
     eclipse: rows.map((row) => row.B_eclipse_log),
     bad: rows.map((row) => row.bti),
@@ -30,9 +31,13 @@ function stretches(values) {
 
 const VIEWS = { counts: "counts", excess: "counts − expected", peak: "log B of a peak", eclipse: "log B of an eclipse" };
 
+/** Whether a frame was live for a part of it; what is drawn of it is what a whole one would have. */
+const isPartial = (live) => live > 0 && live < 1;
+
 function seriesOf(curve, view) {
-  if (view === "counts") return [curve.n, curve.mu];
-  if (view === "excess") return [curve.n.map((n, frame) => n - curve.mu[frame]), curve.mu.map(() => 0)];
+  const whole = (counts) => counts.map((value, frame) => isPartial(curve.live[frame]) ? value / curve.live[frame] : value);
+  if (view === "counts") return [whole(curve.n), whole(curve.mu)];
+  if (view === "excess") return [whole(curve.n.map((n, frame) => n - curve.mu[frame])), curve.mu.map(() => 0)];
   return [curve[view], curve.start.map(() => null)];
 }
 
@@ -104,7 +109,8 @@ export function lightCurvePanel({ curve, bin, event, title, link, group, clock, 
   }
 
   function told(frame) {
-    const notes = [curve.bad[frame] && "bad time", curve.off[frame] && "a CCD was off"].filter(Boolean).join(", ");
+    const live = curve.live[frame];
+    const notes = [curve.bad[frame] && "bad time", curve.off[frame] && "a CCD was off", isPartial(live) && `live for ${number(100 * live, 2)} %, drawn as whole`].filter(Boolean).join(", ");
     const mjd = clock.mjd(curve.start[frame]);
     return `${number(curve.start[frame])} s${mjd === null ? "" : ` (MJD ${mjd.toFixed(5)})`}: ${curve.n[frame]} counts, ${number(curve.mu[frame], 3)} expected, log B peak ${number(curve.peak[frame], 3)}, eclipse ${number(curve.eclipse[frame], 3)}${notes ? ` (${notes})` : ""}`;
   }
@@ -129,10 +135,10 @@ export function lightCurvePanel({ curve, bin, event, title, link, group, clock, 
 }
 
 function table(curve, clock) {
-  const head = [clock.label, "counts", "expected", "log B peak", "log B eclipse", "bad time", "CCD off"];
+  const head = [clock.label, "counts", "expected", "log B peak", "log B eclipse", "live", "bad time", "CCD off"];
   return h("table", {}, h("thead", {}, h("tr", {}, head.map((text) => h("th", { scope: "col" }, text)))),
     h("tbody", {}, curve.start.map((start, frame) => h("tr", {},
-      [number(start), curve.n[frame], number(curve.mu[frame]), number(curve.peak[frame], 3), number(curve.eclipse[frame], 3), curve.bad[frame] ? "yes" : "", curve.off[frame] ? "yes" : ""].map((text) => h("td", { class: "number" }, String(text)))))));
+      [number(start), curve.n[frame], number(curve.mu[frame]), number(curve.peak[frame], 3), number(curve.eclipse[frame], 3), number(curve.live[frame], 3), curve.bad[frame] ? "yes" : "", curve.off[frame] ? "yes" : ""].map((text) => h("td", { class: "number" }, String(text)))))));
 }
 
 export { VIEWS };
