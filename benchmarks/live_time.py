@@ -1,6 +1,6 @@
 """Drop-outs of CCDs, quadrants and cameras: what they make of a search.
 
-`python -m benchmarks.live_time FOLDER --observations 23 --dropouts 15` simulates observations with
+`python -m benchmarks.live_time FOLDER --observations 12 --dropouts 29` simulates observations with
 drop-outs of 10 to 400 s, half of them recorded, and searches them. Observations of constant sources
 tell how many regions there are and how many chance is predicted to make: all of them, and those
 whose significant frames overlap a drop-out. The same observations with faint bursts, with drop-outs
@@ -39,6 +39,9 @@ SEARCHES = {
 BURST_SEARCHES = ("published", "deep")
 CONSTANT = {"n_bursts": 0, "n_eclipses": 0, "n_hot_pixels": 0}
 BURSTS = {"n_bursts": 60, "n_eclipses": 0, "n_hot_pixels": 0, "n_flares": 0}
+BURST_DROPOUTS = 6
+"""Drop-outs of each exposure of those with bursts, so that half of these are away from them."""
+
 FAINTER = 0.4
 """Bursts have this part of the 30 to 100 counts of those of the simulator."""
 
@@ -147,7 +150,7 @@ def measured(folder: Path, numbers: range, dropouts: int, live: str) -> Iterator
     known = {(r["kind"], r["number"], r["dropouts"], r["live"], r["search"]) for r in rows}
     todo = [(constant, dropouts, search) for search in SEARCHES]
     todo += [(constant, 0, search) for search in SEARCHES if "rate" in search]
-    todo += [(bursts, dropouts, search) for search in BURST_SEARCHES]
+    todo += [(bursts, BURST_DROPOUTS, search) for search in BURST_SEARCHES]
     for number in numbers:
         for measure, n, search in todo:
             key = (measure.__name__, number, n, live, search)
@@ -168,7 +171,7 @@ def page(rows: list[dict[str, Any]]) -> str:
         "# Drop-outs of the cameras",
         "",
         f"exod {__version__}, Python {platform.python_version()}. Made by "
-        "`python -m benchmarks.live_time FOLDER`. Observations of 25 ks by pn and both MOS with "
+        "`python -m benchmarks.live_time FOLDER`. Observations of 20 ks by pn and both MOS with "
         "drop-outs of 10 to 400 s (even in the logarithm) of single CCDs, quadrants of pn and "
         "whole cameras, every second one recorded in the good times, every second observation "
         "with a flare.",
@@ -228,9 +231,9 @@ def main() -> None:
     """Measure, write the page and print it."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--observations", type=int, default=23)
+    parser.add_argument("--observations", type=int, default=12)
     parser.add_argument("--first", type=int, default=1)
-    parser.add_argument("--dropouts", type=int, default=15)
+    parser.add_argument("--dropouts", type=int, default=29)
     parser.add_argument("--live-time", default="fraction", choices=["fraction", "frames"])
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)

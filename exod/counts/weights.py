@@ -51,14 +51,15 @@ class WeightedChance:
         position: Integers,
     ) -> WeightedChance:
         """Of windows at `position`, given what they and their middle cells expect by class."""
-        counts = sums.counts[:, position] - middle.counts[:, position]
-        # Sums over windows are rounded; counts are whole.
-        counts = np.rint(np.maximum(counts, 0.0))
+        counts = besides(sums, middle)[:, position]
         rest = np.maximum(expected - expected_middle, 0.0)
         shares = np.divide(rest, counts, out=np.zeros_like(rest), where=counts > 0)
         others = Chance.of_classes(counts, np.minimum(shares, 1.0))
-        most = middle.counts[:, position].sum(0)
-        return cls(others, middle.chance(expected_middle, position), counts.sum(0), most)
+        most, most_middle = counts.sum(0), middle.counts[:, position].sum(0)
+        if sums.groups is not None:
+            # A group of CCDs that was live for longer than the field has more counts than these.
+            most, most_middle = np.full_like(most, np.inf), np.full_like(most, np.inf)
+        return cls(others, middle.chance(expected_middle, position), most, most_middle)
 
     @property
     def mean(self) -> Floats:
@@ -139,6 +140,16 @@ class WeightedChance:
         chance = Chance.of_moments(self.mean / unit, variance / unit**2, third / unit**3)
         # S comes in steps of 1, the multiple in steps of `unit`.
         return chance.log10_tail((s - 0.5) / unit + 0.5, upper=True)
+
+
+def besides(sums: WindowCounts, middle: WindowCounts) -> Floats:
+    """Counts of windows besides those of their middle cells, shape (n_classes, n_cells + 1)."""
+    counts = np.maximum(sums.counts - middle.counts, 0.0)
+    if sums.groups is None:
+        # Sums over windows are rounded; counts are whole.
+        return np.asarray(np.rint(counts))
+    # Those of groups of CCDs are scaled.
+    return np.where(counts > _ROUNDING, counts, 0.0)
 
 
 def _tails(chance: Chance, n: Floats, most: Floats) -> Floats:

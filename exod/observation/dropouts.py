@@ -26,6 +26,9 @@ QUIET_PERCENTILE: Final = 25.0
 MOSTLY_THAT: Final = 0.75
 """A gap of a CCD that lies by this share in one of its camera or quadrant is no other."""
 
+TIMES_OF_FRAMES: Final = 0.01
+"""Times are those of frames where so many events, of all, share theirs with another one."""
+
 _SURE: Final = 2.0
 """Standard deviations by which counts of a source in other cameras are lowered, to be sure."""
 
@@ -85,7 +88,8 @@ def live_groups(
     silent too, of the other camera that is highest, at most the mean; if all cameras are silent,
     of a quiet quarter of the time. Sources add what the other cameras see of them at that time,
     and not more than they have on average, so that neither a burst nor an eclipse, which all
-    cameras see, looks like a drop-out.
+    cameras see, looks like a drop-out. A unit goes on for as long after its last event, and is back
+    as long before its next, as it takes to expect one.
     """
     recorded = np.array([exposure.live.is_known for exposure in events.exposures], bool)
     if not recorded.any() or events.t_hi <= events.t_lo:
@@ -126,6 +130,9 @@ class _Units:
         self.names = [divmod(int(value), 256) for value in present]
         self.camera = np.array([camera for camera, _ in self.names])
         self.recorded = recorded
+        self.resolution = np.array(
+            [_resolution(events, number) for number in range(len(events.exposures))]
+        )
         self.curves = [self._curve(*name) for name in self.names]
         n = len(self.names)
         self.background = np.bincount(self.ccd[~is_source], minlength=n).astype(float)
@@ -187,16 +194,23 @@ class _Units:
             live = np.array(
                 [curve.at(stops[chosen]) - curve.at(starts[chosen]) for curve in self.curves]
             )
-            silent = self._expected(unit, gaps, live, enough) >= enough
-            for i in chosen[silent].tolist():
-                start, stop = float(starts[i]), float(stops[i])
+            # The events before are those of a whole frame, if all have its time.
+            known = self.resolution[self.camera[unit]].max()
+            length = stops[chosen] - starts[chosen]
+            expected = self._expected(unit, gaps, live, enough)
+            silent = expected * np.maximum(1 - known / length, 0.0) >= enough
+            wait = length[silent] / expected[silent]
+            begin = starts[chosen][silent] + np.maximum(wait, known)
+            for start, stop in zip(
+                begin.tolist(), (stops[chosen][silent] - wait).tolist(), strict=True
+            ):
                 if any(
                     min(stop, end) - max(start, begin) >= MOSTLY_THAT * (stop - start)
                     and np.isin(unit, larger).all()
                     for larger, begin, end in found
                 ):
                     continue
-                found.append((unit, float(np.nextafter(start, np.inf)), stop))
+                found.append((unit, start, stop))
                 yield found[-1]
 
     def _expected(self, unit: Indices, gaps: Indices, live: Floats, enough: float) -> Floats:
@@ -277,6 +291,14 @@ class _Units:
         """Events in cells of sources, and these cells."""
         index = np.flatnonzero(self.is_source & (self.place >= 0))
         return index, self.place[index].astype(np.intp)
+
+
+def _resolution(events: MergedEvents, number: int) -> float:
+    """Seconds of a frame, if all events of one have the same time in an exposure; otherwise 0."""
+    time = events.time[events.source == number]
+    together = np.count_nonzero(np.diff(time) == 0)
+    is_of_frame = together > TIMES_OF_FRAMES * len(time)
+    return events.exposures[number].camera.frame_time if is_of_frame else 0.0
 
 
 def _medians(values: Floats, which: Mask) -> Floats:

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from scipy.special import betainc
 
-from exod.counts.weights import WeightedChance
+from exod.counts.weights import WeightedChance, besides
 from exod.counts.windows import Chance, WindowCounts
 from exod.schemas.arrays import Floats
 from exod.sensitivity.overlaps import Overlap
@@ -56,7 +56,7 @@ def weighted_steps(
     """
     parts = [np.empty((2, 0))]
     single = (level > 0).sum(0) == 1
-    others = np.rint(sums.counts - middle.counts)
+    others = besides(sums, middle)
     for a, b, own in zip(others, middle.counts, level, strict=True):
         share = own[single & (own > 0)]
         seen = a + b > 0

@@ -227,7 +227,7 @@ def test_bad_ccd_frames_are_masked_on_request(observation, sources):
     time = selected[0].events.time
     without = selected[0].events.take((time < gap[0]) | (time > gap[1]))
     selected[0] = replace(selected[0], events=without)
-    settings = {"t_bin": [20.0], "bands": [[0.2, 12.0]]}
+    settings = {"t_bin": [20.0], "bands": [[0.2, 12.0]], "live_time": "frames"}
     for mask in (True, False):
         config = Config.parse({"cube": {**settings, "mask_bad_ccd": mask}})
         (run,) = search(selected, sources, config)
