@@ -30,7 +30,7 @@ TIMES_OF_FRAMES: Final = 0.01
 """Times are those of frames where so many events, of all, share theirs with another one."""
 
 _SURE: Final = 2.0
-"""Standard deviations by which counts of a source in other cameras are lowered, to be sure."""
+"""Standard deviations by which what others have is lowered, to be sure."""
 
 
 @dataclass(frozen=True)
@@ -233,6 +233,9 @@ class _Units:
         others[unit] = False
         n = np.array([np.diff(np.searchsorted(index, gaps), axis=0)[0] for index in self._quieter])
         relative = np.divide(n, usual, out=np.zeros(usual.shape), where=others)
+        # The gaps are those with most counts of others, in part by chance.
+        total = np.where(others, n, 0).sum(axis=0)
+        relative *= np.maximum(1 - _SURE / np.sqrt(np.maximum(total, 1)), 0.0)
         levels = np.array(
             [
                 _medians(relative[self.camera == camera], others[self.camera == camera])
