@@ -133,7 +133,7 @@ def test_finders_are_pictures(client: TestClient, read: Read) -> None:
         *(("sources/99999", 404), ("sources/x", 422), ("sources/-1", 422), ("sources/1e3", 422)),
         *((f"sources/{1 << 63}", 422), ("detections/x'; DROP TABLE sources --", 404)),
         *(("detections/" + "x" * 200, 422), ("lightcurves/nobody", 404), ("obs/0000000000", 404)),
-        *(("obs/12", 422), ("obs/../../x", 404), ("similar/99999", 404), ("photons/99999", 404)),
+        *(("obs/x", 422), ("obs/../../x", 404), ("similar/99999", 404), ("photons/99999", 404)),
         *(("similar/1?detid=nobody", 404), ("similar/1?limit=-1", 422), ("lineage?limit=x", 422)),
         ("lineage?offset=9999999999999999999", 422),
     ],

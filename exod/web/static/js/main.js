@@ -9,7 +9,7 @@ const PAGES = [
   [/^\/source\/(\d+)$/, "source"],
   [/^\/name\/(.+)$/, "name"],
   [/^\/detection\/(.+)$/, "detection"],
-  [/^\/obs\/(\d{10})$/, "observation"],
+  [/^\/obs\/(\d{1,10})$/, "observation"],
   [/^\/vet$/, "vet", "Vetting"],
   [/^\/compare$/, "compare", "Compare"],
   [/^\/runs$/, "runs", "Runs"],
