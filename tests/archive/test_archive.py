@@ -353,7 +353,10 @@ def test_an_obsid_is_checked_before_it_becomes_a_path(archive: Archive, obsid: A
 # -------------------------------------------------------------------- crashes
 
 
-@pytest.mark.parametrize("tidy", [True, False], ids=["error", "power cut"])
+@pytest.mark.parametrize(
+    "tidy",
+    [pytest.param(True, marks=pytest.mark.drill, id="error"), pytest.param(False, id="power cut")],
+)
 def test_a_crash_at_any_step_leaves_the_old_state(archive: Archive, tidy: bool) -> None:
     names = ("runs", "regions", "lightcurves")
     archive.commit(OBSID, "OK", make_tables(seed=1, names=names), reason="1")

@@ -438,6 +438,7 @@ while True:
 """
 
 
+@pytest.mark.drill
 @pytest.mark.usefixtures("own_scratch")
 def test_killed_at_any_moment_nothing_is_lost(archive: Archive) -> None:
     names = ("regions", "lightcurves")

@@ -190,6 +190,7 @@ def test_a_forked_process_makes_its_own_connections(service: str) -> None:
 # -------------------------------------------------------------------- faults on the way
 
 
+@pytest.mark.drill
 def test_a_commit_is_whole_or_an_error_whatever_the_line_does(
     proxy: FaultyProxy, service: str
 ) -> None:
@@ -370,6 +371,7 @@ while True:
 """
 
 
+@pytest.mark.drill
 def test_killed_at_any_moment_nothing_is_lost(service: str) -> None:
     archive = Archive.create(new_root(), Config(), options(service))
     first = archive.commit(OBSID, "OK", tables_of(1))

@@ -181,6 +181,7 @@ def test_answers_that_lack_a_column(cds, tmp_path):
         rough_match(sources(), "2016:001", catalogs=["HIP2"], services=services, cache=tmp_path)
 
 
+@pytest.mark.drill
 def test_a_hats_catalogue(tmp_path):
     lsdb = pytest.importorskip("lsdb", reason="the extra catalogue is not installed")
     frame = Table(

@@ -303,7 +303,7 @@ def test_interrupted(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scheduler", ["sync", pytest.param("local", marks=pytest.mark.drill)])
+@pytest.mark.parametrize("scheduler", ["sync", "local"])
 def test_interrupted_twice(scheduler: str, several: Path, tmp_path: Path) -> None:
     """The second Ctrl-C waits for nothing."""
     root, error, _, code = interrupted(several, tmp_path, scheduler, ["SIGINT", "SIGINT"])

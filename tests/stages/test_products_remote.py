@@ -50,6 +50,7 @@ def same(here: pd.DataFrame, there: pd.DataFrame) -> None:
     pd.testing.assert_frame_equal(left.drop(columns="version", errors="ignore"), right)
 
 
+@pytest.mark.drill
 def test_products_in_a_bucket(tmp_path: Path, options: dict[str, Any]) -> None:
     here = Archive.create(tmp_path / "archive", Config())
     there = Archive.create(f"s3://{BUCKET}/{next(numbers)}", Config(), options)

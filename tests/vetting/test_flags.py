@@ -486,6 +486,7 @@ def in_published_boxes(archive, boxes, pivot) -> dict[str, bool]:
     return found
 
 
+@pytest.mark.drill
 def test_boxes_about_a_pivot_of_their_own(tmp_path, command):
     """Also of observations whose flags are set again since the hot regions moved."""
     whole = hot_survey(tmp_path / "whole", 12)
