@@ -376,9 +376,7 @@ def refine(
 ) -> None:
     """Improve place, start, length, profile and spectrum of each window.
 
-    Rows of `result` are those of `rows`, with the decay time (0 for a constant burst) and the
-    curvatures of the likelihood along x, y and across: value, x, y, begin, length, spectrum,
-    counts, decay, cxx, cyy, cxy.
+    Rows of `result` are those of `rows` with the decay time, 0 for a constant burst, at their end.
     """
     most = 16
     for r in range(len(rows)):
@@ -532,46 +530,7 @@ def refine(
                         if value > state[0] + 1e-6:
                             state[0], state[3], state[4], state[5] = value, begin, length, s
                             state[6], state[7] = a, decay
-        result[r, :8] = state
-        h = 1.0
-        values = np.empty((3, 3))
-        for i in range(3):
-            for j in range(3):
-                values[i, j], a = _value_at(
-                    state[1] + (i - 1) * h,
-                    state[2] + (j - 1) * h,
-                    state[3],
-                    state[4],
-                    state[7],
-                    int(state[5]),
-                    indices,
-                    n,
-                    time,
-                    x,
-                    y,
-                    camera,
-                    v,
-                    inverse,
-                    piece,
-                    profiles,
-                    angle,
-                    table,
-                    here,
-                    enclosed,
-                    total_time,
-                    chosen,
-                    weight,
-                    squared,
-                    near_time,
-                    near_inverse,
-                    near_piece,
-                    inside,
-                    c,
-                    d,
-                )
-        result[r, 8] = (2 * values[1, 1] - values[0, 1] - values[2, 1]) / h**2
-        result[r, 9] = (2 * values[1, 1] - values[1, 0] - values[1, 2]) / h**2
-        result[r, 10] = -(values[2, 2] + values[0, 0] - values[0, 2] - values[2, 0]) / (4 * h**2)
+        result[r, :] = state
 
 
 @jit

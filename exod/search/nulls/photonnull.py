@@ -21,7 +21,7 @@ from exod.search.nulls.conditionalnull import BandCounts, ConditionalNull
 from exod.search.nulls.null import CountedRun, Found, Searched, Subset, TestedRun, Threshold
 from exod.search.nulls.photonchance import COUNTED_FROM, ENOUGH, MOST_SHUFFLES, ShuffledChance
 from exod.search.nulls.photonscan import Bursts, field_of, scan_field, shuffled
-from exod.search.positions import Position
+from exod.search.positions import Position, position_error
 from exod.search.regions import SignificantCells
 from exod.sensitivity.cellalarms import AlarmsByStrength, FalseAlarms
 from exod.sensitivity.cellneeds import PROBABILITIES, DetectionCounts
@@ -122,19 +122,8 @@ class PhotonNull:
             np.ones(len(order), bool),
             start[order],
         )
-        attitude = self.subset.events.observatory.attitude_error_arcsec
-        found = Found(
-            tuple(
-                Position(
-                    float(x[i]),
-                    float(y[i]),
-                    float(np.hypot(bursts.error[i], attitude)),
-                    float(bursts.counts[i]),
-                )
-                for i in order
-            ),
-            spans[order],
-        )
+        positions = self._positions(bursts, x, y, mu / (SIDE * cube.grid.size_arcsec) ** 2)
+        found = Found(tuple(positions[i] for i in order), spans[order])
         values = np.linspace(COUNTED_FROM, COUNTED_FROM + 60, 601)
         tested = TestedRun(
             **vars(counted),
@@ -156,6 +145,23 @@ class PhotonNull:
         rising = np.concatenate([[True], np.diff(seconds) > 0])
         edges = np.stack([bursts.begin, bursts.begin + bursts.length], axis=1)
         return np.interp(edges, seconds[rising], live.edges[rising])
+
+    def _positions(
+        self, bursts: Bursts, x: Floats, y: Floats, background: Floats
+    ) -> list[Position]:
+        """Positions at sky pixels, with errors; `background` is counts per square arcsec.
+
+        The error is that of the expected information, as of any region: the curvature of so few
+        photons is that of a maximum that sits on one of them.
+        """
+        observatory = self.subset.events.observatory
+        result = []
+        for i in range(len(bursts)):
+            counts = max(float(bursts.counts[i]), 1.0)
+            axis = position_error(counts, float(background[i]), observatory.position_psf)
+            error = float(np.hypot(np.sqrt(2) * axis, observatory.attitude_error_arcsec))
+            result.append(Position(float(x[i]), float(y[i]), error, counts))
+        return result
 
     def _counts(
         self,

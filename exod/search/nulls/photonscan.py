@@ -39,9 +39,6 @@ ROOM: Final = 300_000
 APART_ARCSEC: Final = 40.0
 """Windows that overlap in time are of one burst if they are closer than this."""
 
-LARGEST_ERROR: Final = 15.0
-"""Of a place, arcsec, where the likelihood has no curvature or next to none."""
-
 CORE_SHARE: Final = 0.45
 """Share of the likelihood ratio of a window that the counts of its core alone must have."""
 
@@ -64,8 +61,6 @@ class Bursts:
         Counts in the whole point spread function.
     decay : ndarray of float64
         Decay time in seconds; 0 of a constant burst.
-    error : ndarray of float64
-        Statistical error of the place, arcsec: the root of the summed squares along both axes.
     alone : ndarray of bool
         Whether no stronger one of another length explains it.
     """
@@ -78,7 +73,6 @@ class Bursts:
     spectrum: Integers
     counts: Floats
     decay: Floats
-    error: Floats
     alone: Mask
 
     def __len__(self) -> int:
@@ -91,15 +85,11 @@ class Bursts:
 
 def no_bursts() -> Bursts:
     """Nothing was found."""
-    return bursts_of(np.zeros((0, 11)), np.zeros(0, bool))
+    return bursts_of(np.zeros((0, 8)), np.zeros(0, bool))
 
 
 def bursts_of(rows: Floats, alone: Mask) -> Bursts:
     """Of the rows of `photonkernels.refine`, and which of them are `alone`."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        determinant = rows[:, 8] * rows[:, 9] - rows[:, 10] ** 2
-        variance = (rows[:, 8] + rows[:, 9]) / determinant
-    good = (determinant > 0) & (rows[:, 8] > 0) & (variance < LARGEST_ERROR**2)
     return Bursts(
         value=rows[:, 0],
         x=rows[:, 1],
@@ -109,7 +99,6 @@ def bursts_of(rows: Floats, alone: Mask) -> Bursts:
         spectrum=rows[:, 5].astype(np.int64),
         counts=rows[:, 6],
         decay=rows[:, 7],
-        error=np.sqrt(np.where(good, variance, LARGEST_ERROR**2)),
         alone=alone,
     )
 
@@ -296,7 +285,7 @@ def scan_field(field: PhotonField, least: float = LEAST) -> Bursts:
         return no_bursts()
     rows = rows[np.lexsort((*rows.T[:0:-1], -rows[:, 0]))]
     rows = rows[unexplained(rows, kernels.ALIKE)]
-    result = np.empty((len(rows), 11))
+    result = np.empty((len(rows), 8))
     kernels.refine(
         rows, *photons, marks.piece, *tiles, *place, *known, levels.table(), levels.total, result
     )
