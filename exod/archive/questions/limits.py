@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -111,9 +112,15 @@ def limits(
         )
         answers.append(_ObservationSums(obsid, sums.renumbered(which), needs))
     if not answers:
-        return LIMITS.frame()
+        return _nothing().copy()
     columns = _columns_of(answers, ra, dec, index.bands[number], level)
     return pd.DataFrame({column.name: columns[column.name] for column in LIMITS.columns})
+
+
+@lru_cache(maxsize=1)
+def _nothing() -> pd.DataFrame:
+    """The table without rows: most places were never seen, and columns take long to make."""
+    return LIMITS.frame()
 
 
 def _columns_of(
