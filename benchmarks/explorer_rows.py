@@ -25,6 +25,7 @@ from benchmarks.report_scale import make as make_archive
 from exod.archive import open_archive
 from exod.archive.derived import EXPLORER, Derived
 from exod.archive.increments import deriving
+from exod.archive.parquet import row_groups
 from exod.archive.snapshot import Snapshot
 from exod.schemas.columns import Table
 from exod.schemas.explorer import COVERAGE, NEIGHBOURS
@@ -185,7 +186,7 @@ def write(root: str) -> None:
             (shown_sources(snapshot, ()), "region_num"),
         ):
             with pq.ParquetFile(f"{root}/{table.name}.rows") as rows:
-                batches = (pa.Table.from_batches([one]) for one in rows.iter_batches(CHUNK))
+                batches = (pa.Table.from_batches([one]) for one in row_groups(rows))
                 density = writer.write(table, batches, key)
         writer.write_exact(DENSITY, density.rows(), DENSITY_ROWS)
         written = {file.table for file in new.files}

@@ -31,6 +31,12 @@ from exod.stages.explore.density import DENSITY, density_files
 KEPT_INDEX: Final = '(SELECT rowid AS "#row", * FROM "{} kept")'
 """What follows FROM for the index of a table in memory."""
 
+KEPT_BYTES: Final = 1 << 27
+"""Of the columns of a file that stay in memory, as they are read in groups of rows."""
+
+INDEX_BYTES: Final = 128
+"""Of a row of an index in memory, at most."""
+
 OWNER: Final = "region_num"
 """The column that tells the source of a row."""
 
@@ -213,7 +219,9 @@ class Product:
         both = (index, "AS i POSITIONAL JOIN", quoted(table), "AS d")
         made = ("CREATE TABLE", kept, "AS SELECT", what, "FROM", *both)
         shown = ("CREATE VIEW", index, "AS FROM", KEPT_INDEX.format(table))
-        with self.connected(indexed(table)) as connection:
+        wanted = {name: self._pieces[name] for name in indexed(table)}
+        rows = self.files[f"{table}.parquet"].rows
+        with connected(self, wanted, kept_bytes=INDEX_BYTES * rows) as connection:
             for statement in (made, ("DROP VIEW", index), shown):
                 connection.execute(" ".join(statement))
             yield connection
@@ -263,6 +271,9 @@ class _Reader:
         sizes = [about.row_group(number).num_rows for number in range(about.num_row_groups)]
         self._starts = np.r_[0, np.cumsum(sizes)].astype(np.int64)
         self._ranges: dict[str, list[tuple[Any, Any] | None]] = {}
+        # Those that were read first go first: what a page shows of many groups is wanted again.
+        self._kept: dict[tuple[int, str], pa.ChunkedArray] = {}
+        self._bytes = 0
 
     def at(self, numbers: np.ndarray, columns: Sequence[str]) -> pa.Table:
         """Rows by their numbers, in the order of these."""
@@ -291,7 +302,16 @@ class _Reader:
         return self._whole(parts, columns)
 
     def _read(self, group: int, columns: Sequence[str]) -> pa.Table:
-        return self._file.read_row_group(group, columns=list(columns))
+        wanted = dict.fromkeys(columns)
+        missing = [name for name in wanted if (group, name) not in self._kept]
+        if missing:
+            rows = self._file.read_row_group(group, columns=missing)
+            self._kept.update({(group, name): rows[name] for name in missing})
+            self._bytes += rows.nbytes
+        found = pa.table({name: self._kept[group, name] for name in wanted})
+        while self._bytes > KEPT_BYTES:
+            self._bytes -= self._kept.pop(next(iter(self._kept))).nbytes
+        return found
 
     def _whole(self, parts: list[pa.Table], columns: Sequence[str]) -> pa.Table:
         empty = self._file.schema_arrow.empty_table().select(list(columns))

@@ -12,7 +12,7 @@ from typing import IO, Any, Final
 from exod.archive.store import Store
 from exod.errors import ConfigError
 from exod.files.whole import check_place, whole_folder
-from exod.web.pages import STATIC, shell
+from exod.web.pages import BUNDLE, STATIC, bundle, shell
 from exod.web.product import Product
 from exod.web.security import policy
 from exod.web.voting.facets import VotedProduct
@@ -100,6 +100,7 @@ def publish(
 
         for name, path in sources.items():
             write(name, _parts(path.open("rb")))
+        write(f"static/{BUNDLE}", iter([bundle()]))
         for name in product.files:
             with product.opened(name) as source:
                 write(f"data/{name}", _parts(source))
@@ -146,8 +147,7 @@ def page() -> str:
     rules = policy(agreed=True).split("; ")
     content = "; ".join(rule for rule in rules if not rule.startswith("frame-ancestors"))
     rule = f'<meta http-equiv="Content-Security-Policy" content="{content}">\n'
-    modules = ("main", "pages/catalogue", "parquet")
-    return shell("", "static", modules=modules).replace(_HEAD, _HEAD + rule)
+    return shell("", "static").replace(_HEAD, _HEAD + rule)
 
 
 def _is_site(folder: Path) -> bool:

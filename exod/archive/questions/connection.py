@@ -67,6 +67,7 @@ def connected(
     files: Mapping[str, Sequence[Piece]],
     views: Mapping[str, str] | None = None,
     statement: str = "",
+    kept_bytes: int = 0,
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection with a view of each table, which can open the files of these and nothing else.
 
@@ -81,12 +82,15 @@ def connected(
         null everywhere. Otherwise tables are as they are in the files, with `POSITION`.
     statement : str
         If it is known, a statement with all names in quotes: tables have the columns that it names.
+    kept_bytes : int
+        What the connection is to keep in memory, besides what its statements may take.
     """
+    memory = {"memory_limit": f"{1_000_000_000 + kept_bytes}B"}
     places = _Places(snapshot.store, [piece.file for own in files.values() for piece in own])
     paths: list[str] = []
     with (
         tempfile.TemporaryDirectory(prefix="exod-sql-") as folder,
-        duckdb.connect(config=_SETTINGS) as connection,
+        duckdb.connect(config={**_SETTINGS, **memory}) as connection,
         places.explained(),
     ):
         with explained():

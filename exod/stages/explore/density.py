@@ -37,6 +37,8 @@ DENSITY_ROWS: Final = 1_024
 
 LEVELS: Final = 15
 
+_OVERVIEW: Final = f"Norder{TILE_ORDER}/Allsky.png"
+
 PALETTE: Final = bytes.fromhex(
     "000000 00224e 042b6b 1f3a6e 394a6c 4b586d 5b676e 6c7672 7d8478"
     "8e9378 a1a376 b4b371 c8c468 dcd55b f0e74c feee3c".replace(" ", "")
@@ -45,10 +47,12 @@ PALETTE: Final = bytes.fromhex(
 
 DENSITY: Final = Table(
     "sky",
-    "Images of how many sources there are where: tiles of a HiPS",
+    "How many sources there are where: tiles of a HiPS, whose images pages make",
     (
         Column("path", pa.string(), "", "Where a tile is in the folder of the HiPS"),
-        Column("png", pa.binary(), "", "The image; without a row a tile is transparent"),
+        Column(
+            "cells", pa.binary(), "", "Colours, a byte a cell; without a row a tile is transparent"
+        ),
     ),
     (),
 )
@@ -66,16 +70,14 @@ class Density:
         self._counts[found] += counts.astype(np.int32)
 
     def rows(self) -> Iterator[pa.Table]:
-        """Rows of `DENSITY`: all tiles that are not empty, and an overview."""
+        """Rows of `DENSITY`: all tiles that are not empty."""
         counts = self._counts
         for order in range(TILE_ORDER, -1, -1):
             used, tiles = tiles_of(counts)
             colours = levels(tiles, int(tiles.max(initial=0)))
-            named = (tile_path(order, number) for number in used.tolist())
-            found = dict(zip(named, map(image, colours), strict=True))
-            if order == TILE_ORDER and found:
-                found[f"Norder{order}/Allsky.png"] = image(_overview(used, colours), 1)
-            yield pa.table([[*found], [*found.values()]], schema=DENSITY.schema)
+            paths = [tile_path(order, number) for number in used.tolist()]
+            cells = [one.tobytes() for one in colours]
+            yield pa.table([paths, cells], schema=DENSITY.schema)
             counts = counts.reshape(-1, 4).sum(axis=1)
 
 
@@ -150,7 +152,7 @@ def tile_path(order: int, number: int) -> str:
 
 
 def density_files(tiles: Iterable[pa.Table], title: str, made: str) -> Mapping[str, bytes]:
-    """The files of the HiPS by their place in its folder.
+    """The files of the HiPS by their place in its folder; an image is made when it is asked for.
 
     Parameters
     ----------
@@ -164,14 +166,11 @@ def density_files(tiles: Iterable[pa.Table], title: str, made: str) -> Mapping[s
     dict of str to bytes
         None at all if there is no source.
     """
-    given = [rows for rows in tiles if len(rows)]
-    if not given:
+    cells = {}
+    for rows in tiles:
+        cells |= dict(zip(rows["path"].to_pylist(), rows["cells"].to_pylist(), strict=True))
+    if not cells:
         return {}
-    empty = image(np.zeros((CELLS, CELLS), np.uint8))
-    every = (tile_path(order, n) for order in range(TILE_ORDER + 1) for n in range(12 << 2 * order))
-    found = dict.fromkeys(every, empty)
-    for rows in given:
-        found |= dict(zip(rows["path"].to_pylist(), rows["png"].to_pylist(), strict=True))
     about = {
         "creator_did": "ivo://exod/density",
         "obs_title": f"Density of sources in {title}",
@@ -186,7 +185,41 @@ def density_files(tiles: Iterable[pa.Table], title: str, made: str) -> Mapping[s
         "dataproduct_type": "image",
     }
     text = "".join(f"{name:20} = {' '.join(value.split())}\n" for name, value in about.items())
-    return {"properties": text.encode(), **found}
+    return _Files(text.encode(), cells)
+
+
+class _Files(Mapping[str, bytes]):
+    def __init__(self, properties: bytes, cells: Mapping[str, bytes]) -> None:
+        self._cells = cells
+        paths = [tile_path(o, n) for o in range(TILE_ORDER + 1) for n in range(12 << 2 * o)]
+        self._makers = {
+            "properties": lambda _path: properties,
+            _OVERVIEW: lambda _path: image(self._overview(), 1),
+            **dict.fromkeys(paths, self._tile),
+        }
+
+    def __getitem__(self, path: str) -> bytes:
+        return self._makers[path](path)
+
+    def __contains__(self, path: object) -> bool:
+        return path in self._makers
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._makers)
+
+    def __len__(self) -> int:
+        return len(self._makers)
+
+    def _tile(self, path: str) -> bytes:
+        empty = bytes(CELLS**2)
+        found = np.frombuffer(self._cells.get(path, empty), np.uint8)
+        return image(found.reshape(CELLS, CELLS))
+
+    def _overview(self) -> NDArray[np.uint8]:
+        every = [tile_path(TILE_ORDER, number) for number in range(12 << 2 * TILE_ORDER)]
+        used = np.flatnonzero([path in self._cells for path in every])
+        tiles = b"".join(self._cells[every[number]] for number in used)
+        return _overview(used, np.frombuffer(tiles, np.uint8).reshape(-1, CELLS, CELLS))
 
 
 def _overview(numbers: NDArray[np.int64], tiles: NDArray[np.uint8]) -> NDArray[np.uint8]:

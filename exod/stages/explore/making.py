@@ -50,7 +50,7 @@ from exod.stages.explore.standing import damaged_files, parts_of
 from exod.stages.explore.whole import WHOLE, whole_rows
 from exod.stages.explore.writing import DETAIL_ROWS, INDEX_ROWS, Chunks, ProductWriter, Told
 
-_VERSION: Final = 13
+_VERSION: Final = 14
 """Of what its files mean; with another one they are made anew."""
 
 

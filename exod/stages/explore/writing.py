@@ -26,9 +26,29 @@ DETAIL_ROWS: Final = 4_096
 INDEX_ROWS: Final = 122_880
 """Rows of a row group, of the tables that are read row by row, and of the index."""
 
+SEARCHED: Final = (
+    *("region_num", "srcid", "detid", "best_detid", "obsid", "best_obsid", "ra_deg", "dec_deg"),
+)
+"""Columns of tables in order of the sky whose least and largest values of a group are told."""
+
 PIECE_ROWS: Final = 20_480
 MOST_PIECES: Final = 64
 """Rows that are sorted at a time, unless that would be too many pieces: in memory is one piece."""
+
+WRITTEN_BYTES: Final = 1 << 20
+"""Bytes that are handed to a file at a time."""
+
+_SCRATCH: Final[dict[str, Any]] = {
+    "compression": "lz4",
+    "use_dictionary": False,
+    "write_statistics": False,
+}
+_OF_INDEX: Final[dict[str, Any]] = {
+    "use_dictionary": False,
+    "use_byte_stream_split": True,
+    "write_statistics": False,
+}
+"""Of bytes three in four are 0 in a file; together they take nothing."""
 
 Chunks = Iterator[pa.Table]
 Told = Callable[[str], None]
@@ -65,7 +85,7 @@ class ProductWriter:
         table = as_shown(table)
         source = self._scratch / f"{table.name}-read.parquet"
         # It is read once: what it takes to compress it well would be lost.
-        with pq.ParquetWriter(source, table.schema, compression="lz4") as sink:
+        with pq.ParquetWriter(source, table.schema, **_SCRATCH) as sink:
 
             def kept() -> Chunks:
                 for chunk in chunks:
@@ -77,8 +97,8 @@ class ProductWriter:
         self._on_step(f"Sorting and writing {table.name}")
         index = IndexTable.of(table, labels)
         with (
-            self._file(table.name, table.schema, DETAIL_ROWS) as detail,
-            self._file(f"{table.name}_index", index.schema, INDEX_ROWS) as own,
+            self._file(table.name, table.schema, DETAIL_ROWS, **_of_rows(table)) as detail,
+            self._file(f"{table.name}_index", index.schema, INDEX_ROWS, **_OF_INDEX) as own,
         ):
             for rows, pixel in _sorted(source, then):
                 density.add(pixel)
@@ -114,17 +134,24 @@ class ProductWriter:
         return self._file(table.name, table.schema, group_rows)
 
     @contextmanager
-    def _file(self, name: str, schema: pa.Schema, group_rows: int) -> Iterator[RowGroups]:
+    def _file(
+        self, name: str, schema: pa.Schema, group_rows: int, **layout: Any
+    ) -> Iterator[RowGroups]:
         """A file of the product, of what is written to it in groups of so many rows."""
         path = f"{self._new.folder}/{name}-all.parquet"
+        layout = {"compression": "zstd", "write_page_index": True, **layout}
         with (
             reported(f"{self._store.path(path)} cannot be written"),
             self._store.writing(path) as sink,
-            pq.ParquetWriter(sink, schema, compression="zstd", write_page_index=True) as file,
         ):
-            groups = RowGroups(file, group_rows)
-            yield groups
-            groups.finish()
+            # Pages are small: there would be some hundred thousand pieces to be sealed.
+            whole = pa.BufferedOutputStream(pa.PythonFile(sink, "w"), WRITTEN_BYTES)
+            with pq.ParquetWriter(whole, schema, **layout) as file:
+                groups = RowGroups(file, group_rows)
+                yield groups
+                groups.finish()
+            whole.flush()
+            whole.detach()
         seal = sink.seal()
         self._new.files.append(
             DerivedFile(
@@ -162,6 +189,13 @@ class RowGroups:
         rest = [rows for rows in self._waiting if len(rows)]
         if rest:
             self._file.write_table(pa.concat_tables(rest), row_group_size=self._size)
+
+
+def _of_rows(table: Table) -> dict[str, Any]:
+    """How the rows of a table are written: measured numbers are hardly ever twice in a group."""
+    repeated = [own.name for own in table.schema if not pa.types.is_floating(own.type)]
+    searched = [name for name in SEARCHED if name in table.schema.names]
+    return {"use_dictionary": repeated, "write_statistics": searched}
 
 
 def _sorted(source: Path, then: str) -> Iterator[tuple[pa.Table, np.ndarray]]:

@@ -51,9 +51,9 @@ class SkyCounts(BaseModel):
 
 
 class SomeRows(BaseModel):
-    """Some rows of a choice, and how many there are in all."""
+    """Some rows of a choice, and how many there are in all, if that is asked for."""
 
-    total: int
+    total: int | None
     rows: list[dict[str, Any]]
 
 
@@ -133,6 +133,7 @@ def rows(
     columns: str = "",
     limit: Annotated[int, Query(ge=0, le=MOST_ROWS)] = 100,
     offset: Annotated[int, Query(ge=0, lt=1 << 63)] = 0,
+    total: Annotated[bool, Query()] = True,  # noqa: FBT002
 ) -> SomeRows:
     """Some rows, with null where a value is missing."""
     known = [column["name"] for column in product.about(chosen.table)["columns"]]
@@ -141,7 +142,7 @@ def rows(
     if unknown:
         raise ConfigError(f"There is no column {unknown[0][:50]!r} in table {chosen.table}.")
     found = counting.rows(product, chosen, wanted, limit, offset)
-    return SomeRows(total=counting.count(product, chosen), rows=found)
+    return SomeRows(total=counting.count(product, chosen) if total else None, rows=found)
 
 
 @router.get("/adql")

@@ -23,14 +23,20 @@ LONGEST_WORD: Final = 4_000
 
 def current_product(request: Request) -> Product:
     """The product as it is now, with facets of votes where they are asked for."""
+    # It is asked for more than once of a request, and each time its pointer would be read.
+    known: Product | None = request.scope.get(_ASKED)
+    if known is not None:
+        return known
     product: Product = request.app.state.current.product
     asked = {*request.query_params.keys(), *request.query_params.values()}
     if request.url.path.endswith(_WITH_VOTES) or asked & _VOTES:
         state = {**request.query_params, "vetter": asking_vetter(request)}
-        return VotedProduct(product, request.app.state.vote_facets, checked_own(state))
+        product = VotedProduct(product, request.app.state.vote_facets, checked_own(state))
+    request.scope[_ASKED] = product
     return product
 
 
+_ASKED: Final = "exod_product"
 _WITH_VOTES: Final = ("/meta", "/facets", "/votes")
 _VOTES: Final = frozenset(facet.name for facet in FACETS_OF_VOTES)
 
@@ -156,7 +162,6 @@ class VersionedRoute(APIRoute):
         answered = super().get_route_handler()
 
         async def handler(request: Request) -> Response:
-            # What is read after this may be newer; then the tag only has the reader ask again.
             product = await run_in_threadpool(current_product, request)
             tag = f'"{product.tag}"'
             headers = {"etag": tag, "cache-control": "no-cache"}

@@ -21,9 +21,20 @@ const indexes = new Map();
 /** The index of a table: a Uint8Array a facet, flags, pixels of the sky. */
 export async function indexOf(table) {
   if (!indexes.has(table)) indexes.set(table, load(table));
+  // They are asked for meanwhile; who waits for them is told below if they cannot be had.
+  meta().then(({ tables }) => tables[table].facets.some((facet) => facet.votes) && votes(vetter())).catch(() => {});
   const index = await indexes.get(table);
   await addVotes(index);
   return index;
+}
+
+/** Begin to read what will be counted, while the page is still being put together. */
+export async function prepare(table) {
+  if (!asksServer((await meta()).tables[table], new URLSearchParams())) indexOf(table).catch(() => {});
+}
+
+function asksServer(about, state) {
+  return mode === "server" && (about.rows > LARGEST || state.get("count") === "server");
 }
 
 /** The facets of votes, which change while the files stay, if those of the index are not the newest. */
@@ -108,8 +119,7 @@ function unpacked(bits, rows) {
  */
 export async function count(table, state) {
   const about = (await meta()).tables[table];
-  const asks = mode === "server" && (about.rows > LARGEST || state.get("count") === "server");
-  return asks ? ServerCount.of(table, about, state) : BrowserCount.of(table, state);
+  return asksServer(about, state) ? ServerCount.of(table, about, state) : BrowserCount.of(table, state);
 }
 
 class BrowserCount {
@@ -147,42 +157,42 @@ class BrowserCount {
 
   countFacets(tables, flagged) {
     const { failed, index } = this;
-    this.rows = 0;
-    for (let row = 0; row < failed.length; row++) if (!failed[row]) this.rows++;
+    // All that follows goes over the rows that count, not over all of the table.
+    const [chosen, almost] = [rowsThatFail(failed, 0), rowsThatFail(failed, 1)];
+    [this.chosen, this.rows] = [chosen, chosen.length];
     this.counts = {};
     index.about.facets.forEach((facet, number) => {
       const own = new Uint32Array(256);
-      const [bytes, chosen] = [index.bytes[facet.name], tables[number]];
-      for (let row = 0; row < failed.length; row++) {
-        if (!failed[row] || (chosen && failed[row] === 1 && !chosen[bytes[row]])) own[bytes[row]]++;
-      }
+      const [bytes, codes] = [index.bytes[facet.name], tables[number]];
+      addCounts(own, bytes, chosen);
+      if (codes) for (const row of almost) if (!codes[bytes[row]]) own[bytes[row]]++;
       this.counts[facet.name] = own;
     });
-    this.flagCounts = index.about.flags.map((_, bit) => {
-      let found = 0;
-      for (let row = 0; row < failed.length; row++) {
-        if ((index.flags[row] >> bit) & 1 && (!failed[row] || (failed[row] === 1 && flagged[row]))) found++;
-      }
-      return found;
+    const masks = new Uint32Array(1 << 16);
+    addCounts(masks, index.flags, chosen);
+    for (const row of almost) if (flagged[row]) masks[index.flags[row]]++;
+    this.flagCounts = index.about.flags.map(() => 0);
+    masks.forEach((count, mask) => {
+      for (let bit = 0; count && mask >> bit; bit++) if ((mask >> bit) & 1) this.flagCounts[bit] += count;
     });
   }
 
   /** Chosen rows by two facets: counts in order of y, then x, and the largest. */
   async histogram(x, y) {
-    const { failed, index } = this;
+    const { chosen, index } = this;
     const [across, up] = [x, y].map((name) => sizeOf(this.about.facets.find((facet) => facet.name === name)));
-    const counts = new Uint32Array(across * up);
     const [columnCodes, rowCodes] = [index.bytes[x], index.bytes[y]];
-    for (let row = 0; row < failed.length; row++) {
-      if (!failed[row] && columnCodes[row] !== MISSING && rowCodes[row] !== MISSING) counts[rowCodes[row] * across + columnCodes[row]]++;
-    }
+    const pairs = new Uint32Array(1 << 16);
+    for (let place = 0; place < chosen.length; place++) pairs[(rowCodes[chosen[place]] << 8) | columnCodes[chosen[place]]]++;
+    const counts = new Uint32Array(across * up);
+    for (let row = 0; row < up; row++) counts.set(pairs.subarray(row << 8, (row << 8) + across), row * across);
     return plane(counts, across, up);
   }
 
   /** Chosen rows by pixel of the sky: counts of all pixels of order 6, nested. */
   async sky() {
     const counts = new Uint32Array(PIXELS);
-    for (let row = 0; row < this.failed.length; row++) if (!this.failed[row]) counts[this.index.pixels[row]]++;
+    addCounts(counts, this.index.pixels, this.chosen);
     return counts;
   }
 
@@ -192,13 +202,11 @@ class BrowserCount {
     // What is scattered over a file is read faster by the server.
     if (mode === "server") return listedByServer(this.about, this.state, this.rows, sort);
     const order = await this.order(sort || "");
+    if (!order) return { length: this.rows, numbers: this.chosen, rows: (first, last, names) => rowsAt(table, this.chosen.subarray(first, last), names) };
     const found = [];
     let place = 0;
     const until = (last) => {
-      for (; found.length < last && place < this.failed.length; place++) {
-        const row = order ? order[place] : place;
-        if (!this.failed[row]) found.push(row);
-      }
+      for (; found.length < last && place < order.length; place++) if (!this.failed[order[place]]) found.push(order[place]);
     };
     return {
       length: this.rows,
@@ -224,6 +232,24 @@ class BrowserCount {
 }
 
 const orders = new Map();
+
+/** The numbers of the rows that fail so many conditions. */
+function rowsThatFail(failed, count) {
+  const found = new Uint32Array(failed.length);
+  let size = 0;
+  // The place is written anyhow and kept if the row counts: faster than a branch that is hard to foresee.
+  for (let row = 0; row < failed.length; row++) {
+    found[size] = row;
+    size += failed[row] === count;
+  }
+  return found.subarray(0, size);
+}
+
+/** Count the values of some rows. */
+function addCounts(counts, values, rows) {
+  if (rows.length === values.length) for (let row = 0; row < values.length; row++) counts[values[row]]++;
+  else for (let place = 0; place < rows.length; place++) counts[values[rows[place]]]++;
+}
 
 class ServerCount {
   constructor(table, about, state, found) {
@@ -261,12 +287,20 @@ class ServerCount {
   }
 }
 
+/** The chosen rows as the server lists them, whose number is not known yet; null where it is not asked. */
+export async function listing(table, state, sort) {
+  const about = (await meta()).tables[table];
+  // What cannot be is said here, and not asked for.
+  for (const facet of about.facets) chosenCodes(facet, state);
+  return mode === "server" ? listedByServer(about, { ...Object.fromEntries(state), table, ...voter() }, Infinity, sort) : null;
+}
+
 function listedByServer(about, state, length, sort) {
   const ask = { ...state, sort: about.sortable.includes((sort || "").replace(/^-/, "")) ? sort : "" };
   return {
     length,
     rows: async (first, last, names) =>
-      (await api("rows", { ...ask, columns: [...new Set(names)].join(","), offset: first, limit: last - first })).rows,
+      (await api("rows", { ...ask, columns: [...new Set(names)].join(","), offset: first, limit: last - first, total: false })).rows,
   };
 }
 

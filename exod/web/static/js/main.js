@@ -58,13 +58,15 @@ async function foot() {
 }
 
 let shown = { name: null, page: null };
+let headed = null;
 
 async function show() {
   const { path, state } = here();
   const main = document.getElementById("main");
   const found = PAGES.find(([pattern]) => pattern.test(path));
   document.body.dataset.ready = "no";
-  head(path);
+  if (path !== headed) head(path);
+  headed = path;
   try {
     if (!found) {
       document.title = "Nothing here · exod";

@@ -6,7 +6,9 @@ import { change } from "./site.js";
 import { placeOf, stepAddress } from "./stepping.js";
 
 const HEIGHT = 26;
-const BLOCK = 16;
+const BLOCK = 8;
+/** Milliseconds that all else waits for the first rows. */
+const PATIENCE = 60;
 /** What an address says of the plots and not of the rows. */
 const AXES = ["x", "y", "x2", "y2", "count", "sel"];
 
@@ -25,8 +27,11 @@ export function rowTable(about, table, shownColumns) {
     return { name, element: h("th", { scope: "col" }, sortable ? button : h("span", { title: column.description }, label(name))) };
   });
   const grid = h("table", { class: "rows" }, h("caption", { class: "hidden" }, `Rows of ${table}`), h("thead", {}, h("tr", {}, heads.map((head) => head.element))), body);
-  const frame = h("div", { class: "scroll rowframe", tabindex: 0, role: "region", "aria-label": `Table of ${table}`, onscroll: () => draw(), onkeydown: keys }, grid);
-  let [listed, sort, selected, asked, shown, marked] = [{ length: 0 }, "", -1, 0, new URLSearchParams(), ""];
+  const frame = h("div", { class: "scroll rowframe", tabindex: 0, role: "region", "aria-label": `Table of ${table}`, onscroll: () => { scrolled = frame.scrollTop; draw(scrolled); }, onkeydown: keys }, grid);
+  let [high, scrolled] = [0, 0];
+  addEventListener("resize", () => { high = 0; });
+  let [listed, sort, selected, asked, early] = [{ length: 0 }, "", -1, 0, null];
+  let [shown, marked] = [new URLSearchParams(), ""];
 
   function sortBy(name) {
     change({ sort: sort === `-${name}` ? name : `-${name}` });
@@ -50,11 +55,19 @@ export function rowTable(about, table, shownColumns) {
     }
   }
 
-  async function draw() {
+  /** How many rows are drawn. To ask a page for sizes takes as long as to lay it out, so it is asked once. */
+  function size() {
+    high ||= frame.clientHeight;
+    return Math.ceil((high || 400) / HEIGHT) + 2 * BLOCK;
+  }
+
+  async function draw(top = frame.scrollTop) {
     const ticket = ++asked;
-    const first = Math.max(0, Math.floor(frame.scrollTop / HEIGHT / BLOCK) * BLOCK - BLOCK);
-    const last = Math.min(listed.length, first + Math.ceil((frame.clientHeight || 400) / HEIGHT) + 2 * BLOCK);
-    const found = last > first ? await listed.rows(first, last, wanted) : [];
+    const first = Math.max(0, Math.floor(top / HEIGHT / BLOCK) * BLOCK - BLOCK);
+    const last = Math.min(listed.length, first + size());
+    const known = first === 0 && early?.size >= last ? early : null;
+    early = null;
+    const found = last > first ? (await (known ? known.rows : listed.rows(first, last, wanted))).slice(0, last - first) : [];
     if (ticket !== asked) return;
     above.style.height = `${first * HEIGHT}px`;
     below.style.height = `${(listed.length - last) * HEIGHT}px`;
@@ -83,12 +96,18 @@ export function rowTable(about, table, shownColumns) {
       selected = (place ?? 0) - 1;
       if (selected >= 0) frame.scrollTop = Math.max(0, selected * HEIGHT - frame.clientHeight / 2);
     }
-    await draw();
+    await draw(selected >= 0 ? frame.scrollTop : scrolled);
   }
 
   return {
     element: frame,
     select,
+    /** Ask for the first rows that will be listed, before it is known how many there are. */
+    expect(listing) {
+      early = listing && { size: size(), rows: listing.rows(0, size(), wanted) };
+      // What comes soon is drawn together with the counts: the page is laid out once then.
+      return Promise.race([early?.rows.catch(() => {}), new Promise((done) => setTimeout(done, PATIENCE))]);
+    },
     async update(found, state) {
       sort = state.get("sort") || "";
       shown = new URLSearchParams([...state].filter(([name]) => !AXES.includes(name)));
@@ -96,7 +115,7 @@ export function rowTable(about, table, shownColumns) {
       for (const { name, element } of heads) {
         element.setAttribute("aria-sort", sort === name ? "ascending" : sort === `-${name}` ? "descending" : "none");
       }
-      frame.scrollTop = 0;
+      if (scrolled) frame.scrollTop = scrolled = 0;
       [selected, marked] = [-1, ""];
       await select(state);
     },

@@ -2,7 +2,7 @@
 
 import { h, put } from "../dom.js";
 import { forgetVotes, meta } from "../data.js";
-import { count, inWords, voter } from "../engine.js";
+import { count, inWords, listing, prepare, voter } from "../engine.js";
 import { densityPlot } from "../density.js";
 import { facetList } from "../facets.js";
 import { exportButtons } from "../exports.js";
@@ -18,12 +18,13 @@ const COLUMNS = {
   detections: ["detid", "srcid", "ra_deg", "dec_deg", "sigma_peak", "sigma_eclipse", "kind", "t_bin", "duration", "excess", "hr_event", "fap_obs", "t_start_utc"],
 };
 
-let [parts, shownTable, counted] = [null, "", null];
+let [parts, shownTable, counted, turn] = [null, "", null, 0];
 
 export async function show(main, state) {
   if (mode === "server") forgetVotes();
   const { tables } = await meta();
   const table = tables[state.get("table")] ? state.get("table") : "sources";
+  prepare(table);
   const about = tables[table];
   const columns = COLUMNS[table].filter((name) => about.columns.some((column) => column.name === name));
   [shownTable, counted] = [table, null];
@@ -73,9 +74,16 @@ export async function update(state) {
   // Another row that is marked changes nothing else.
   if (String(asked) === counted) return parts.table.select(state);
   for (const [name, box] of Object.entries(parts.boxes)) box.value = state.get(name) || "";
+  const sort = state.get("sort") || "-sigma_peak";
+  const ticket = ++turn;
   let found;
   try {
+    // The server looks for rows while they are counted here.
+    const soon = parts.table.expect(await listing(table, state, sort));
     found = await count(table, state);
+    await soon;
+    // Another choice was made meanwhile, which is shown in its place.
+    if (ticket !== turn) return;
     put(parts.problem);
     counted = String(asked);
   } catch (error) {
@@ -90,7 +98,6 @@ export async function update(state) {
   // Whose votes are meant by the own ones is no part of the address of a page.
   const told = new URLSearchParams({ ...Object.fromEntries(state), ...(state.get("mine") ? voter() : {}) });
   parts.same.update(table, told, ...files(found, table, told));
-  const sort = state.get("sort") || "-sigma_peak";
   await Promise.all([
     found.sky().then((counts) => parts.sky.update(counts)),
     ...parts.plots.map((plot) => plot.update(found, state)),
