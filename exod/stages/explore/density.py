@@ -166,7 +166,7 @@ def density_files(tiles: Iterable[pa.Table], title: str, made: str) -> Mapping[s
     dict of str to bytes
         None at all if there is no source.
     """
-    cells = {}
+    cells: dict[str, bytes] = {}
     for rows in tiles:
         cells |= dict(zip(rows["path"].to_pylist(), rows["cells"].to_pylist(), strict=True))
     if not cells:
