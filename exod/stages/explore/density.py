@@ -185,10 +185,10 @@ def density_files(tiles: Iterable[pa.Table], title: str, made: str) -> Mapping[s
         "dataproduct_type": "image",
     }
     text = "".join(f"{name:20} = {' '.join(value.split())}\n" for name, value in about.items())
-    return _Files(text.encode(), cells)
+    return _DensityTiles(text.encode(), cells)
 
 
-class _Files(Mapping[str, bytes]):
+class _DensityTiles(Mapping[str, bytes]):
     def __init__(self, properties: bytes, cells: Mapping[str, bytes]) -> None:
         self._cells = cells
         paths = [tile_path(o, n) for o in range(TILE_ORDER + 1) for n in range(12 << 2 * o)]
