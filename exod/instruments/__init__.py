@@ -29,6 +29,7 @@ __all__ = [
     "EMOS2",
     "EPN",
     "INSTRUMENTS",
+    "MISSIONS",
     "Instrument",
     "Observatory",
     "Zone",
@@ -42,6 +43,12 @@ CAMERAS: Final[Mapping[str, EpicCamera]] = MappingProxyType(
 
 INSTRUMENTS: Final[Mapping[str, Instrument]] = MappingProxyType({**CAMERAS, ACIS.name: ACIS})
 """All instruments by name."""
+
+
+MISSIONS: Final[Mapping[str, Observatory]] = MappingProxyType(
+    {"xmm": EPN.observatory, "chandra": ACIS.observatory}
+)
+"""The observatories by what users call them."""
 
 
 def instrument_of(name: str) -> Instrument:

@@ -186,3 +186,19 @@ def test_categories_and_rows():
         assert category_id(name) == category_id(name.upper()) == number
     with pytest.raises(InputError, match="has no obsid 3"):
         catalogue_row("", 3)
+
+
+def test_the_command_line_fetches_for_a_search(filled, tmp_path, command):
+    def fetch(*more):
+        arguments = ["download", "--mission", "chandra", "--to", str(tmp_path), "--cda-url"]
+        return command(*arguments, filled.heasarc, *more)
+
+    assert fetch("8007")[0] == 0
+    names = {path.name for path in (tmp_path / "8007").rglob("*.gz")}
+    assert {EVENTS, MASK} <= names
+    n = len(filled.requests)
+    assert fetch("8007")[0] == 0
+    assert not any(EVENTS in str(request) for request in filled.requests[n:])
+    code, _, said = fetch("0001730201")
+    assert code != 0
+    assert "0001730201 is no observation of chandra" in said

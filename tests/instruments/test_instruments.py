@@ -52,7 +52,7 @@ def test_what_every_instrument_tells(instrument):
 
 
 CAMERA = re.compile(
-    r"is_pn|is_chandra|\bACIS\b|\b(EPN|EMOS\d?|pn|PN|MOS\d?|M1|M2)(?![A-Za-z])|(?<![A-Z])(PN|MOS)_|_(EPN|EMOS)"
+    r"is_pn|\b(EPN|EMOS\d?|pn|PN|MOS\d?|M1|M2)(?![A-Za-z])|(?<![A-Z])(PN|MOS)_|_(EPN|EMOS)"
 )
 
 
@@ -99,6 +99,20 @@ def test_nobody_else_names_a_camera():
         if path.relative_to(PACKAGE).parts[0] not in ROOMS
         and (found := named(path.read_text(encoding="utf-8")))
     }
+    assert guilty == {}
+
+
+def test_science_has_no_branch_for_a_mission():
+    """What differs among missions is asked of an `Observatory`, too."""
+    word = re.compile(r"chandra|\bacis\b|\bxmm\b", re.I)
+    rooms = ("observation", "counts", "sensitivity", "search", "sources", "vetting", "completeness")
+    guilty = {}
+    for path in (path for room in rooms for path in (PACKAGE / room).rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tests = [node.test for node in ast.walk(tree) if isinstance(node, ast.If | ast.IfExp)]
+        tests += [node.left for node in ast.walk(tree) if isinstance(node, ast.Compare)]
+        if found := [ast.unparse(test) for test in tests if word.search(ast.unparse(test))]:
+            guilty[str(path)] = found
     assert guilty == {}
 
 

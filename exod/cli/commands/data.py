@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -29,8 +30,11 @@ from exod.errors import plural
 def download(
     to: Annotated[Path, typer.Option(help="Gets a folder an observation.")],
     obsids: Annotated[
-        list[str] | None, typer.Argument(metavar="OBSID...", help="Ten digits each.")
+        list[str] | None, typer.Argument(metavar="OBSID...", help="Observations of the mission.")
     ] = None,
+    mission: Annotated[
+        Literal["xmm", "chandra"], typer.Option(help="Whose archive is asked.")
+    ] = "xmm",
     listed: Listed = None,
     connections: Annotated[
         int, typer.Option(min=1, max=16, help="Observations fetched at the same time.")
@@ -42,26 +46,42 @@ def download(
     ] = False,
     esa: Annotated[str, typer.Option("--esa-url", hidden=True)] = "",
     heasarc: Annotated[str, typer.Option("--heasarc-url", hidden=True)] = "",
+    cda: Annotated[str, typer.Option("--cda-url", hidden=True)] = "",
 ) -> None:
-    """Fetch event lists and source lists from the archives of ESA and HEASARC.
+    """Fetch event lists and source lists of XMM-Newton from the archives of ESA and HEASARC.
+
+    Of Chandra: event lists of level 2, masks, bad pixels and fields of view, from its archive.
 
     What is there and whole is not fetched again: to continue, run the same command.
 
-    Example: `exod download 0001730201 0765080801 --to data`
+    Example: `exod download 0001730201 0765080801 --to data`, or `exod download 28964 --mission
+    chandra --to data`
     """
+    from exod.astromon.process.chandraarchive import ChandraArchive
     from exod.cli.progress import follow_downloads
+    from exod.errors import ConfigError
+    from exod.instruments import MISSIONS
     from exod.pps.publicarchives import Esa, Heasarc
     from exod.pps.transfer import Transport
     from exod.stages.inputs.download import download_many, wanted_obsids
 
     wanted = wanted_obsids(obsids or [], listed)
+    form = MISSIONS[mission].obsid
+    if wrong := [obsid for obsid in wanted if not re.fullmatch(form, obsid)]:
+        raise ConfigError(f"{wrong[0]} is no observation of {mission}; see --mission.")
+    archive = ChandraArchive(cda) if cda else ChandraArchive()
     services = (Esa(esa) if esa else Esa(), Heasarc(heasarc) if heasarc else Heasarc())
     with follow_downloads(len(wanted), out) as progress:
         transport = Transport(
             attempts=attempts, timeout=timeout, connections=connections, on_bytes=progress.count
         )
         transfer: Any = download_many(
-            wanted, to, services=services, transport=transport, verify=verify
+            wanted,
+            to,
+            services=services,
+            transport=transport,
+            verify=verify,
+            chandra=archive if mission == "chandra" else None,
         )
         with closing(transfer):
             downloads = [progress.report(done) for done in transfer]

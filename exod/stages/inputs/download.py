@@ -13,6 +13,7 @@ from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Any, Final
 
+from exod.astromon.process.chandraarchive import ChandraArchive
 from exod.errors import ConfigError, DownloadError, InputError
 from exod.files.text import read_text
 from exod.files.whole import is_temporary, write_whole
@@ -31,8 +32,14 @@ from exod.pps.transfer import TransferError, Transport
 SERVICES: Final[tuple[Service, ...]] = (Esa(), Heasarc())
 """Where the data are looked for, in this order."""
 
+CHANDRA_PRODUCTS: Final = ("evt2", "msk", "bpix", "fov")
+"""What is fetched of an observation of Chandra."""
+
 RECORD: Final = "download.json"
 """File in the folder of an observation that says what was fetched: files, sizes, service."""
+
+
+CHANDRA_SERVICE: Final = "CDA"
 
 
 class DiskFullError(DownloadError):
@@ -79,6 +86,8 @@ class Download:
         """The reason of a failure, or what is unusual; empty if nothing is."""
         if self.error:
             return str(self.error)
+        if self.services == (CHANDRA_SERVICE,):
+            return ""
         has_sources = any("OBSMLI" in path.name for path in self.files)
         return "" if has_sources else "It has no EPIC source list."
 
@@ -90,6 +99,7 @@ def download_many(
     services: Sequence[Service] = SERVICES,
     transport: Transport | None = None,
     verify: bool = False,
+    chandra: ChandraArchive | None = None,
 ) -> Iterator[Download]:
     """Fetch the event lists and source lists of observations.
 
@@ -109,6 +119,9 @@ def download_many(
         fetched at the same time.
     verify : bool
         Read what is there to the end, instead of comparing its size, and fetch what is damaged.
+    chandra : ChandraArchive, optional
+        Asked instead of the services: the observations are of Chandra. Its files are always read
+        to the end.
 
     Yields
     ------
@@ -127,6 +140,8 @@ def download_many(
     one = partial(
         _download, folder=Path(folder), services=services, transport=transport, verify=verify
     )
+    if chandra is not None:
+        one = partial(_download_chandra, folder=Path(folder), archive=chandra, transport=transport)
     # Its threads are daemons: an interrupted process does not wait for a silent server.
     with ThreadPool(transport.connections) as pool:
         try:
@@ -139,6 +154,37 @@ def download_many(
                     )
         finally:
             transport.close()
+
+
+def _download_chandra(
+    obsid: str, *, folder: Path, archive: ChandraArchive, transport: Transport
+) -> Download:
+    began, place = time.perf_counter(), folder / obsid
+    error: DownloadError | None = None
+    there = set(place.rglob("*.fits*"))
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        archive.fetch(obsid, CHANDRA_PRODUCTS, place, transport)
+    except DownloadError as caught:
+        error = caught
+    except OSError as caught:
+        error = _of_disk(caught, place)
+    files = sorted(
+        (path for path in place.rglob("*.fits*") if not is_temporary(path.name)),
+        key=lambda path: ("_evt2" not in path.name, path.name),
+    )
+    new = [path for path in files if path not in there]
+    with suppress(OSError):
+        place.rmdir()  # Only if it is empty.
+    return Download(
+        obsid=obsid,
+        files=tuple(files),
+        n_fetched=len(new),
+        n_bytes=sum(path.stat().st_size for path in new),
+        services=(CHANDRA_SERVICE,),
+        seconds=time.perf_counter() - began,
+        error=error,
+    )
 
 
 def wanted_obsids(obsids: Iterable[str], file: Path | None = None) -> list[str]:
