@@ -11,7 +11,9 @@ from exod.errors import ConfigError, InputError
 from exod.schemas.kinds import OBSID_FORM
 
 _OBSID: Final = re.compile(OBSID_FORM)
-_TEN: Final = re.compile(r"[0-9]{10}")
+TEN_DIGITS: Final = "[0-9]{10}"
+"""Form of the obsids of XMM-Newton."""
+
 OBSID_WORDS: Final = "it must be ten digits, or the number, up to 99999, of a Chandra observation"
 _NUMBER: Final = re.compile(r"\+?(\d+)(?:[.,]0*)?|\+?\d+[.,]?\d*[eE]\+?\d+", re.ASCII)
 _SEPARATORS: Final = "\t;,"
@@ -48,7 +50,7 @@ def obsid_of_row(name: str) -> str:
     return name.partition("_")[0]
 
 
-def listed_obsids(text: str, origin: str) -> list[str]:
+def listed_obsids(text: str, origin: str, form: str = TEN_DIGITS) -> list[str]:
     r"""The obsids of a list that a user gives, in order, each once.
 
     Parameters
@@ -59,6 +61,8 @@ def listed_obsids(text: str, origin: str) -> list[str]:
         and what follows # are passed over.
     origin : str
         What the list is called in errors.
+    form : str
+        Regular expression of an obsid.
 
     Raises
     ------
@@ -79,10 +83,10 @@ def listed_obsids(text: str, origin: str) -> list[str]:
             if named:
                 column = named[0]
                 continue
-            digits = [place for place, cell in enumerate(cells) if _OBSID.fullmatch(cell)]
+            digits = [place for place, cell in enumerate(cells) if re.fullmatch(form, cell)]
             column = digits[0] if digits else 0
         cell = cells[column] if column < len(cells) else ""
-        if not _OBSID.fullmatch(cell):
+        if not re.fullmatch(form, cell):
             raise ConfigError(f"{origin}, line {number}: {_reason(cell)}")
         found[cell] = None
     return list(found)

@@ -65,8 +65,8 @@ def download(
     from exod.pps.transfer import Transport
     from exod.stages.inputs.download import download_many, wanted_obsids
 
-    wanted = wanted_obsids(obsids or [], listed)
     form = MISSIONS[mission].obsid
+    wanted = wanted_obsids(obsids or [], listed, form)
     if wrong := [obsid for obsid in wanted if not re.fullmatch(form, obsid)]:
         raise ConfigError(f"{wrong[0]} is no observation of {mission}; see --mission.")
     archive = ChandraArchive(cda) if cda else ChandraArchive()

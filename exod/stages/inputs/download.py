@@ -17,7 +17,7 @@ from exod.astromon.process.chandraarchive import ChandraArchive
 from exod.errors import ConfigError, DownloadError, InputError
 from exod.files.text import read_text
 from exod.files.whole import is_temporary, write_whole
-from exod.observation.identifiers import listed_obsids, validate_obsid
+from exod.observation.identifiers import TEN_DIGITS, listed_obsids, validate_obsid
 from exod.pps.publicarchives import (
     EVENT_PRODUCTS,
     PRODUCTS,
@@ -187,7 +187,9 @@ def _download_chandra(
     )
 
 
-def wanted_obsids(obsids: Iterable[str], file: Path | None = None) -> list[str]:
+def wanted_obsids(
+    obsids: Iterable[str], file: Path | None = None, form: str = TEN_DIGITS
+) -> list[str]:
     """Obsids of a command line: given, and from a file as `listed_obsids` reads them.
 
     Raises
@@ -200,7 +202,7 @@ def wanted_obsids(obsids: Iterable[str], file: Path | None = None) -> list[str]:
     except InputError as error:
         raise ConfigError(str(error)) from error
     if file is not None:
-        found += listed_obsids(read_text(file, "The list of observations"), str(file))
+        found += listed_obsids(read_text(file, "The list of observations"), str(file), form)
     if not found:
         raise ConfigError("No observation is given; give obsids, or a list with --from FILE.")
     return list(dict.fromkeys(found))
