@@ -308,7 +308,8 @@ class _Reader:
             rows = self._file.read_row_group(group, columns=missing)
             self._kept.update({(group, name): rows[name] for name in missing})
             self._bytes += rows.nbytes
-        found = pa.table({name: self._kept[group, name] for name in wanted})
+        schema = pa.schema([self._file.schema_arrow.field(name) for name in wanted])
+        found = pa.Table.from_arrays([self._kept[group, name] for name in wanted], schema=schema)
         while self._bytes > KEPT_BYTES:
             self._bytes -= self._kept.pop(next(iter(self._kept))).nbytes
         return found
