@@ -6,13 +6,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import pyarrow.parquet as pq
+
 from exod.archive.derived import EXPLORER, Derived, derived_products, read_derived, table_of
 from exod.archive.ledger.entry import LedgerEntry
 from exod.archive.parquet import Filters
 from exod.archive.parts import derived_parts
-from exod.archive.store import Store
+from exod.archive.store import Store, reported
 from exod.errors import ArchiveError
 from exod.schemas import DERIVED, TABLES
+from exod.schemas.columns import Table
 
 if TYPE_CHECKING:
     import dask.dataframe as dd
@@ -67,6 +70,24 @@ def require_columns(store: Store, found: Derived) -> None:
                     f"Table {table.name} of {store.root} was made by an earlier version of exod, "
                     f"without {missing[0]}; run `{command}`, which makes it again."
                 )
+
+
+def require_searched_columns(store: Store, table: Table, path: str) -> None:
+    """Refuse a file of the search that another version of exod wrote, with fewer columns than today.
+
+    Raises
+    ------
+    ArchiveError
+        If a column of the table is missing, with what writes it again.
+    """
+    with reported(store.path(path)), store.open(path) as source:
+        there = set(pq.read_schema(source).names)
+    missing = [column.name for column in table.columns if column.name not in there]
+    if missing:
+        raise ArchiveError(
+            f"Table {table.name} of {store.root} was written by an earlier version of exod, without "
+            f"{missing[0]}; search again with `exod detect ... --archive {store.root} --force`."
+        )
 
 
 class LazyTable:

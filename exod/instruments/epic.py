@@ -67,6 +67,8 @@ class EpicCamera(Instrument):
         Two-letter code in PPS file names.
     max_pattern : int
         Largest PATTERN of a good X-ray event.
+    n_channels : int
+        Channels of the pipeline's spectra.
     flag_keyword : str
         Header keyword that holds the pipeline's flag selection.
     first_row : int
@@ -80,6 +82,7 @@ class EpicCamera(Instrument):
 
     short: str
     max_pattern: int
+    n_channels: int
     flag_keyword: str
     first_row: int = 1
     overscan: tuple[int, int, int] = (0, 0, 0)

@@ -40,6 +40,7 @@ def _mos(name: str, short: str, colour: str, line: str, core: KingProfile) -> Ep
         pixel_arcsec=1.1,
         frame_time=2.6,
         max_pattern=12,
+        n_channels=2400,
         flag_keyword="XMMEA_EM",
         flag_mask=0x766BA000,
         submodes=_PARTIAL_WINDOWS | {"PrimeFullWindow"},

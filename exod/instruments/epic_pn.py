@@ -41,6 +41,7 @@ EPN: Final = EpicPn(
     pixel_arcsec=4.1,
     frame_time=0.0734,
     max_pattern=4,
+    n_channels=4096,
     flag_keyword="XMMEA_EP",
     flag_mask=0xCFA0000,
     submodes=frozenset({"PrimeFullWindow", "PrimeFullWindowExtended", "PrimeLargeWindow"}),

@@ -12,12 +12,14 @@ from helpers.query_archives import make_queried
 from helpers.survey_archives import make_survey
 from typer.testing import CliRunner
 
+from exod import schemas
 from exod.archive import Archive, open_archive
+from exod.archive import snapshot as snapshots
 from exod.archive.derived import read_derived
 from exod.archive.increments import deriving, write_part
 from exod.cli import app
 from exod.errors import ArchiveError
-from exod.schemas import DERIVED, FEATURES, FLAGS, UNIQUE
+from exod.schemas import DERIVED, FEATURES, FLAGS, TABLES, UNIQUE
 from exod.schemas.columns import Column, Table
 
 COUNTERPARTS = Table(
@@ -160,6 +162,25 @@ def test_status_tells_what_is_behind(archive):
     assert "flags: 0 rows, 1 observation behind" in shown
     assert "unique: 0 rows, current" in shown
     assert "xmatch-gaia: 0 rows, older than the sources" in shown
+
+
+def test_tables_of_a_search_of_an_earlier_version_say_so(
+    tmp_path: Path, command: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = make_queried(tmp_path / "archive", 1, 2)
+    table = TABLES["lightcurves"]
+    later = replace(table, columns=(*table.columns, Column("later", pa.float64(), "", "Of today")))
+    for module in (snapshots, schemas):
+        monkeypatch.setattr(module, "TABLES", {**TABLES, "lightcurves": later})
+    told = (
+        f"Table lightcurves of {archive.root} was written by an earlier version of exod, without "
+        f"later; search again with `exod detect ... --archive {archive.root} --force`."
+    )
+    code, _, wrong = command(
+        *("query", archive.root, "--table", "lightcurves", "--columns", "detid,later")
+    )
+    assert code == 1
+    assert told in " ".join(wrong.split())
 
 
 def test_a_product_of_an_earlier_version_is_not_damaged(tmp_path: Path, command: Any) -> None:

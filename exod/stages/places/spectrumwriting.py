@@ -19,9 +19,6 @@ from exod.pps.spectrumfiles import Keywords, SpectrumFile, write_spectrum
 from exod.sensitivity.extraction import CHANNEL_EV, channels, grouped
 from exod.stages.places.spectra import CameraSpectra, EventSpectra, TakenEvents
 
-N_CHANNELS = {"EPN": 4096, "EMOS1": 2400, "EMOS2": 2400}
-"""Channels of the pipeline's spectra of each camera."""
-
 _USED_EV = (200, 12_000)
 
 
@@ -139,7 +136,7 @@ def _spectrum(
     beside: str = "NONE",
 ) -> SpectrumFile:
     """A spectrum as it is written; that of a background has none beside it and no groups."""
-    counts = channels(taken.pi, N_CHANNELS[one.exposure.instrument])
+    counts = channels(taken.pi, CAMERAS[one.exposure.instrument].n_channels)
     grouping = quality = None
     if taken is not one.background:
         first, last = (energy // CHANNEL_EV for energy in _USED_EV)
