@@ -73,7 +73,7 @@ def require_columns(store: Store, found: Derived) -> None:
 
 
 def require_searched_columns(store: Store, table: Table, path: str) -> None:
-    """Refuse a file of the search that another version of exod wrote, with fewer columns than today.
+    """Refuse a file of the search that another version of exod wrote, with fewer columns.
 
     Raises
     ------
@@ -82,11 +82,13 @@ def require_searched_columns(store: Store, table: Table, path: str) -> None:
     """
     with reported(store.path(path)), store.open(path) as source:
         there = set(pq.read_schema(source).names)
-    missing = [column.name for column in table.columns if column.name not in there]
+    stored = dict.fromkeys(column.dates or column.name for column in table.columns)
+    missing = [name for name in stored if name not in there]
     if missing:
+        again = f"exod detect ... --archive {store.root} --force"
         raise ArchiveError(
-            f"Table {table.name} of {store.root} was written by an earlier version of exod, without "
-            f"{missing[0]}; search again with `exod detect ... --archive {store.root} --force`."
+            f"Table {table.name} of {store.root} was written by an earlier version of exod, "
+            f"without {missing[0]}; search again with `{again}`."
         )
 
 

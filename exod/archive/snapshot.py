@@ -20,12 +20,7 @@ from exod.archive.derived import (
     table_of,
 )
 from exod.archive.parts import Holdings, Piece, derived_pieces, holdings
-from exod.archive.products import (
-    XMATCH,
-    not_made,
-    require_columns,
-    require_searched_columns,
-)
+from exod.archive.products import XMATCH, not_made, require_columns
 from exod.archive.store import Store
 from exod.errors import ConfigError, ExodError
 from exod.schemas import DERIVED, TABLES
@@ -126,19 +121,15 @@ class Snapshot:
         )
 
     def require_columns(self, names: Iterable[str]) -> None:
-        """Refuse tables that another version of exod made, with fewer columns.
+        """Refuse tables of products that another version of exod made, with fewer columns.
 
         Raises
         ------
         ArchiveError
-            If a column is missing, with the command that makes the table again.
+            If a column is missing, with the command that makes the product again.
         """
-        wanted = set(names)
-        for product in sorted({PRODUCTS[name] for name in wanted if name in PRODUCTS}):
+        for product in sorted({PRODUCTS[name] for name in names if name in PRODUCTS}):
             require_columns(self.store, self._products[product])
-        for name in sorted(wanted & TABLES.keys()):
-            for path in sorted({piece.file.path for piece in self.files(name)}):
-                require_searched_columns(self.store, TABLES[name], path)
 
     def _files(self, name: str) -> tuple[DerivedFile, ...]:
         if name not in self._derived:

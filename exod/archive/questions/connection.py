@@ -22,6 +22,7 @@ from exod.archive.dates import date_sql
 from exod.archive.ledger.entry import StoredFile
 from exod.archive.parquet import COMPACT, check_files, open_stored
 from exod.archive.parts import Piece
+from exod.archive.products import require_searched_columns
 from exod.archive.store import Store
 from exod.errors import ArchiveError, ConfigError
 from exod.files.storage import one_line
@@ -109,7 +110,12 @@ def connected(
                 stored = list(dict.fromkeys(column.dates or column.name for column in columns))
                 parts = [*_parts(places, own, stored, f"{folder}/{name}")]
                 view = _view(name, columns, parts, plain=views is not None)
-                connection.execute(f"CREATE VIEW {quoted(name)} AS {view}")
+                try:
+                    connection.execute(f"CREATE VIEW {quoted(name)} AS {view}")
+                except duckdb.BinderException:
+                    for path in sorted({piece.file.path for piece in own}):
+                        require_searched_columns(snapshot.store, table, path)
+                    raise
                 paths += (path for _, some in parts for path in some)
             for name, view in (views or {}).items():
                 connection.execute(f"CREATE VIEW {quoted(name)} AS {view}")

@@ -146,12 +146,14 @@ class ProductWriter:
         ):
             # Pages are small: there would be some hundred thousand pieces to be sealed.
             whole = pa.BufferedOutputStream(pa.PythonFile(sink, "w"), WRITTEN_BYTES)
-            with pq.ParquetWriter(whole, schema, **layout) as file:
-                groups = RowGroups(file, group_rows)
-                yield groups
-                groups.finish()
-            whole.flush()
-            whole.detach()
+            try:
+                with pq.ParquetWriter(whole, schema, **layout) as file:
+                    groups = RowGroups(file, group_rows)
+                    yield groups
+                    groups.finish()
+            finally:
+                # Else it would write what it holds when `sink` is closed already.
+                whole.detach()
         seal = sink.seal()
         self._new.files.append(
             DerivedFile(
