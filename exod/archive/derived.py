@@ -35,7 +35,7 @@ _PRODUCT = re.compile(
     r"unique|features|flags|frames|depth|history|explorer|xmatch-[A-Za-z0-9_]{1,40}"
 )
 FILE = re.compile(rf"(({_PRODUCT.pattern})/{VERSION})/[a-z_]+-[A-Za-z0-9_.-]+\.parquet")
-_SPAN = re.compile(rf"(?<!\d)({OBSID_FORM})-({OBSID_FORM})(?!\d)")
+_SPAN = re.compile(rf"(?:^|-)({OBSID_FORM})-({OBSID_FORM})(?=\.|$)")
 """First and last observation, in the names of parts that are batches of observations."""
 
 

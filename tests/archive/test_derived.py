@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from exod.archive import Archive, open_archive
 from exod.archive import snapshot as snapshots
-from exod.archive.derived import read_derived
+from exod.archive.derived import DerivedFile, read_derived
 from exod.archive.increments import deriving, write_part
 from exod.archive.questions.detections import Rows
 from exod.archive.snapshot import Snapshot
@@ -208,3 +208,22 @@ def test_a_product_of_an_earlier_version_is_not_damaged(tmp_path: Path, command:
         archive.features.compute(scheduler="sync")
     code, said, _ = command("query", archive.root, "--table", "detections", "--columns", "detid")
     assert (code, "detid" in said) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("part", "gone"),
+    [
+        ("50b4e289-0700000001-0700000301", {"0700000001", "0700000101", "0700000301"}),
+        ("12345678-0700000101-0700000101", {"0700000101"}),
+        ("0000a123-0700000101-28964", {"0700000101", "0700000301", "28963", "28964"}),
+        ("50b4e289-28963-28964", {"28963", "28964"}),
+        ("0700000001-0700000101.12", {"0700000001", "0700000101"}),
+        ("000012", set()),
+    ],
+)
+def test_observations_that_changed_do_not_count_where_a_part_may_have_them(part, gone):
+    file = DerivedFile(
+        path="features/1/features-1.parquet", table="features", part=part, rows=1, bytes=1
+    )
+    changed = ("0700000001", "0700000101", "0700000301", "28963", "28964")
+    assert set(file.without_changed(changed).without) == gone

@@ -83,6 +83,8 @@ def value(column: Column, row: int, obsid: str) -> Any:
         return np.array([row], column.type.value_type.to_pandas_dtype())
     if pa.types.is_string(column.type):
         return f"{obsid}_{row}"
+    if pa.types.is_binary(column.type):
+        return f"{obsid}_{row}".encode()
     return row % 2 == 0 if pa.types.is_boolean(column.type) else row
 
 

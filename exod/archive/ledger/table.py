@@ -39,8 +39,6 @@ SAVED = "ledger.cache"
 """A SHA-256 digest and the Parquet file that it is of."""
 
 _DIGEST = 32
-_OBSID = 10
-"""Digits that the names of files begin with."""
 _ENTRY_NAME = re.compile(rf"{LEDGER}/({OBSID_FORM})\.json")
 
 _ABOUT = ("rows", "bytes", "digest")
@@ -305,7 +303,7 @@ def _with_our_tables(store: Store, rows: pa.Table) -> pa.Table:
     for name in TABLES:
         if f"{name}.rows" in rows.schema.names:
             continue
-        if files := [path.rpartition("/")[2][:_OBSID] for path in store.names(name)]:
+        if files := [path.rpartition("/")[2].partition("-")[0] for path in store.names(name)]:
             rows = rows.filter(pc.invert(pc.is_in(rows["obsid"], value_set=arrow_texts(files))))
         for what in _ABOUT:
             rows = rows.append_column(f"{name}.{what}", pa.nulls(len(rows), pa.int64()))

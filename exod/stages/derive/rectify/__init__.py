@@ -318,7 +318,7 @@ def _write_circles(
     for number, file in enumerate(new.files):
         if file.table == POSITIONS.name:
             rows = with_circles(_read(store, POSITIONS, [file]), now)
-            span = file.part[-21:]
+            _, _, span = file.part.partition("-")
             part = f"{unique_mark()}-{span}"
             new.files[number] = write_part(store, new.folder, POSITIONS, rows, part)
             if file.path.startswith(f"{new.folder}/"):
