@@ -172,7 +172,7 @@ class Archive(ArchiveReader):
         Parameters
         ----------
         obsid : str
-            Observation identifier, ten digits.
+            Observation identifier.
         status : {"OK", "EMPTY", "SKIPPED", "FAILED"}
             The outcome.
         tables : dict of str to DataFrame
@@ -197,7 +197,7 @@ class Archive(ArchiveReader):
         Raises
         ------
         InputError
-            If `obsid` is not ten digits.
+            If `obsid` is no observation identifier.
         ArchiveError
             If a table does not fit its schema or something cannot be written; the earlier state
             is then untouched.

@@ -70,7 +70,7 @@ class ArchiveReader(ProductReader):
         Raises
         ------
         InputError
-            If `obsid` is not ten digits.
+            If `obsid` is no observation identifier.
         ArchiveError
             If the entry is damaged or cannot be read.
         """

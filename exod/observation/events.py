@@ -25,7 +25,7 @@ class Exposure:
     Attributes
     ----------
     obsid : str
-        Observation identifier, ten digits.
+        Observation identifier.
     expid : str
         Exposure identifier, for instance ``"S001"``.
     instrument : str

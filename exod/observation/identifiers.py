@@ -8,13 +8,12 @@ from collections.abc import Iterator
 from typing import Final
 
 from exod.errors import ConfigError, InputError
-from exod.schemas.kinds import OBSID_FORM
+from exod.schemas.kinds import OBSID_FORM, OBSID_WORDS
 
 _OBSID: Final = re.compile(OBSID_FORM)
 TEN_DIGITS: Final = "[0-9]{10}"
 """Form of the obsids of XMM-Newton."""
 
-OBSID_WORDS: Final = "it must be ten digits, or the number, up to 99999, of a Chandra observation"
 _NUMBER: Final = re.compile(r"\+?(\d+)(?:[.,]0*)?|\+?\d+[.,]?\d*[eE]\+?\d+", re.ASCII)
 _SEPARATORS: Final = "\t;,"
 _HEADINGS: Final = frozenset({"obsid", "obsids", "observation", "observationid", "obs"})
@@ -39,6 +38,26 @@ def validate_obsid(obsid: str) -> str:
     return obsid
 
 
+def validate_xmm_obsid(obsid: str) -> str:
+    """Return `obsid` if it is ten digits: for what is done with XMM-Newton only.
+
+    Raises
+    ------
+    InputError
+        For anything else, also an obsid of Chandra.
+
+    Examples
+    --------
+    >>> validate_xmm_obsid("0001730201")
+    '0001730201'
+    """
+    if not isinstance(obsid, str) or not re.fullmatch(TEN_DIGITS, obsid):
+        raise InputError(
+            f"{obsid!r} is not an observation identifier of XMM-Newton; it must be ten digits."
+        )
+    return obsid
+
+
 def obsid_of_row(name: str) -> str:
     """The obsid that the name of a run or region begins with.
 
@@ -57,7 +76,7 @@ def listed_obsids(text: str, origin: str, form: str = TEN_DIGITS) -> list[str]:
     ----------
     text : str
         One obsid a line, or a table with commas, semicolons or tabs between its cells: the column
-        is the one whose heading says so, or in which the first line has ten digits. Empty lines
+        is the one whose heading says so, or in which the first line has an obsid. Empty lines
         and what follows # are passed over.
     origin : str
         What the list is called in errors.
@@ -87,7 +106,7 @@ def listed_obsids(text: str, origin: str, form: str = TEN_DIGITS) -> list[str]:
             column = digits[0] if digits else 0
         cell = cells[column] if column < len(cells) else ""
         if not re.fullmatch(form, cell):
-            raise ConfigError(f"{origin}, line {number}: {_reason(cell)}")
+            raise ConfigError(f"{origin}, line {number}: {_reason(cell, form)}")
         found[cell] = None
     return list(found)
 
@@ -106,8 +125,10 @@ def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
                 yield number, plain
 
 
-def _reason(cell: str) -> str:
+def _reason(cell: str, form: str) -> str:
     """Why a cell is no obsid."""
+    if form != TEN_DIGITS:
+        return f"{cell!r} is not the number, up to 99999, of a Chandra observation."
     number = _NUMBER.fullmatch(cell)
     if number is None or (number[1] and len(number[1]) > 10):
         return f"{cell!r} is not an observation identifier; it must be ten digits."

@@ -145,8 +145,8 @@ def _observation_of_region(
         return _observation(archive, obsid_of_row(detid), needed)
     except InputError as error:
         raise ArchiveError(
-            f"{detid!r} is no region, observation or source: a region begins with the ten digits "
-            f"of its obsid, a source with EXOD J."
+            f"{detid!r} is no region, observation or source: a region begins with its obsid "
+            f"(ten digits, or the number of a Chandra observation), a source with EXOD J."
         ) from error
 
 

@@ -47,7 +47,7 @@ class ObservationFiles(Generic[File]):
     Attributes
     ----------
     obsid : str
-        Ten digits.
+        Observation identifier.
     event_lists, source_lists : tuple of Path or RemoteFile
         Sorted by file name; source lists of the pipeline come first.
     notes : tuple of str

@@ -17,6 +17,9 @@ OBSID_FORM: Final = "(?:[0-9]{10}|[1-9][0-9]{0,4})"
 """Regular expression of observation identifiers: ten digits of XMM-Newton, or the number, up to
 99999, of Chandra. `exod.instruments.Observatory.obsid` has the form of each."""
 
+OBSID_WORDS: Final = "it must be ten digits, or the number, up to 99999, of a Chandra observation"
+"""What errors say of it."""
+
 _S, _I32, _I64, _F64 = pa.string(), pa.int32(), pa.int64(), pa.float64()
 
 

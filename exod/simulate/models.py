@@ -19,7 +19,7 @@ from exod.instruments.detector import DETECTORS, Detector, read_out
 from exod.instruments.vignetting import VIGNETTING
 from exod.observation.availability import Availability
 from exod.observation.commonsky import sky_plane
-from exod.observation.identifiers import validate_obsid
+from exod.observation.identifiers import validate_xmm_obsid
 from exod.schemas.arrays import Floats
 from exod.simulate.camera.spectra import lognormal_quantile
 from exod.simulate.lights.lightmodels import Constant, LightModel, SoftProtonFlare
@@ -266,7 +266,7 @@ class ObservationModel:
     plane: TangentPlane = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        validate_obsid(self.obsid)
+        validate_xmm_obsid(self.obsid)
         require("ra_pnt", self.ra_pnt, 0, 360)
         require("dec_pnt", self.dec_pnt, -90, 90)
         require("pa_pnt", self.pa_pnt, -360, 720)

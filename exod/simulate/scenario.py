@@ -10,7 +10,7 @@ import numpy as np
 from exod.errors import ConfigError
 from exod.instruments import CAMERAS
 from exod.observation.commonsky import sky_plane
-from exod.observation.identifiers import validate_obsid
+from exod.observation.identifiers import validate_xmm_obsid
 from exod.simulate.lights.lightmodels import (
     BoxBurst,
     Eclipse,
@@ -114,7 +114,7 @@ def default_observation(
     counts["short_dropouts"] = n_short_dropouts
     for name, number in counts.items():
         require(f"n_{name}", number, 0, 500)
-    generator = np.random.default_rng([int(validate_obsid(obsid)), seed])
+    generator = np.random.default_rng([int(validate_xmm_obsid(obsid)), seed])
     revolution = int(generator.integers(300, 4300))
     ra = round(float(generator.uniform(0, 360)), 6)
     dec = round(float(generator.uniform(-70, 70)), 6)

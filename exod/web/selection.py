@@ -20,7 +20,7 @@ from exod.schemas.conditions import Cone, parse
 from exod.schemas.conditions.compiling import literal, quoted
 from exod.schemas.conditions.grammar import Kind
 from exod.schemas.facets import BINS, MISSING
-from exod.schemas.kinds import OBSID_FORM
+from exod.schemas.kinds import OBSID_FORM, OBSID_WORDS
 
 _BINS: Final = re.compile(r"(\d{1,2})-(\d{1,2})")
 _CODES: Final = re.compile(r"\d{1,3}(\.\d{1,3})*")
@@ -185,7 +185,7 @@ def _others(about: Mapping[str, Any], state: Mapping[str, str]) -> Iterable[str]
         obsids = state["obsid"].split(",")
         for obsid in obsids:
             if not re.fullmatch(OBSID_FORM, obsid):
-                raise ConfigError(f"{obsid!r} is not an observation identifier.")
+                raise ConfigError(f"{obsid!r} is not an observation identifier; {OBSID_WORDS}.")
         own = names.get("obsid", names.get("best_obsid"))
         yield f"{own} IN ({', '.join(map(literal, obsids))})"
     if state.get("name"):

@@ -378,7 +378,8 @@ def test_simulate(tmp_path: Path, command: Any) -> None:
     assert (tmp_path / "0900000901" / "0900000901_truth.csv").read_bytes() != before
     code, _, err = command("simulate", tmp_path, "--obsid", "12", *small)
     assert code in {1, 2}
-    assert "ten digits" in err
+    assert "of XMM-Newton; it must be ten digits" in err
+    assert not (tmp_path / "12").exists()
 
 
 def test_names_that_no_terminal_can_show(small: Path, tmp_path: Path) -> None:

@@ -227,7 +227,7 @@ def test_a_full_disk_is_told(archive, tmp_path, monkeypatch):
         (["--where", "n_detections >"], "cannot be understood at character", 2),
         (["--where", "n_detection > 1"], "did you mean n_detections", 2),
         (["--cone", "HD 159176,60"], "names of objects are not looked up", 2),
-        (["--obsid", "12"], "ten digits", 2),
+        (["--obsid", "123456"], "ten digits, or the number", 2),
         (["--flag", "hot"], "There is no flag 'hot'", 2),
         (["--with", "simbad"], "exod crossmatch", 1),
         (["--table", "nothing"], "There is no table 'nothing'", 2),

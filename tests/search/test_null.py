@@ -96,7 +96,7 @@ def assert_refused(data: dict, message: str) -> None:
 
 def test_presets_keep_their_null_hypotheses():
     nulls = {name: Config.preset(name).null for name in PRESETS}
-    assert nulls == {"published": "template", "deep": "conditional"}
+    assert nulls == {"published": "template", "deep": "conditional", "ideal": "conditional"}
     assert all(Config.preset(name).detect.null == "auto" for name in PRESETS)
 
 

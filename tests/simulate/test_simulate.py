@@ -331,7 +331,7 @@ def test_impossible_settings_are_named():
         DropOut((1,), 10, 5)
     with pytest.raises(ConfigError, match="background_scale"):
         observation_with(exposure, background_scale=-1)
-    with pytest.raises(ExodError, match="ten digits"):
+    with pytest.raises(ExodError, match=r"of XMM-Newton; it must be ten digits"):
         default_observation("123", 1)
     with pytest.raises(ConfigError, match="n_bursts"):
         default_observation(OBSID, 1, n_bursts=-1)

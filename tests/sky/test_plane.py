@@ -57,7 +57,7 @@ def test_behind_the_plane_is_nan():
     assert np.isnan([x[1], y[1]]).all()
 
 
-@pytest.mark.parametrize("obsid", ["0001730201", "0900000101", "9" * 10])
+@pytest.mark.parametrize("obsid", ["0001730201", "0900000101", "9" * 10, "1", "28964"])
 def test_observation_identifiers(obsid):
     assert validate_obsid(obsid) == obsid
 
@@ -66,7 +66,9 @@ def test_observation_identifiers(obsid):
     "obsid",
     [
         "",
-        "1",
+        "0",
+        "123456",
+        "12a",
         "000173020",
         "00017302011",
         "000173020a",

@@ -516,6 +516,14 @@ def test_obsids_are_checked_before_anything_is_asked(
         wanted_obsids([OBSID, bad])
 
 
+def test_the_archives_of_xmm_are_not_asked_for_chandra(
+    archive: FakeArchive, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="of XMM-Newton; it must be ten digits"):
+        run(archive, tmp_path, OBSID, "28964")
+    assert archive.requests == []
+
+
 def test_lists_of_obsids(tmp_path: Path) -> None:
     path = tmp_path / "list.txt"
     path.write_text(f"# two\n\n  {OBSID}  # HD 159176\n{OTHER}\n{OBSID}\n", encoding="utf-8")

@@ -411,7 +411,7 @@ def test_excluded_observations_of_the_user(tmp_path):
     ("text", "message"),
     [
         ("obsid\n0000000001\n", "must have the columns obsid, reason"),
-        ("obsid,reason\n1,dust\n", "ten digits"),
+        ("obsid,reason\n123456,dust\n", "ten digits, or the number"),
         ("obsid,reason\n0000000001, \n", "without a reason"),
         ("obsid,reason\n0000000001,a\n0000000001,b\n", "twice"),
         ("", "cannot be read"),

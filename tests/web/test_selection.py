@@ -25,7 +25,7 @@ WRONG = {
     "noflag": ("99",),
     "where": ("nothing > 3", "sigma_peak >", "__import__('os')", "sigma_peak; DROP TABLE x"),
     "cone": ("1,2", "a,b,c", "10,95,3", "10,10,-3", "M31,3"),
-    "obsid": ("12", "0700000001' OR '1'='1", "0700000001,"),
+    "obsid": ("12a", "123456", "0700000001' OR '1'='1", "0700000001,"),
     "sort": ("nothing", "--ra_deg", '"; DROP TABLE sources'),
 }
 

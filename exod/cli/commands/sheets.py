@@ -97,7 +97,7 @@ def sheets(
 
 
 def _told_apart(names: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Paths, and observations by obsid: ten digits that are no folder here, or not the first."""
+    """Paths, and observations by obsid: identifiers that are no folder here, or not the first."""
     paths: list[str] = []
     obsids: list[str] = []
     for name in names:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from exod.errors import ConfigError
-from exod.schemas.kinds import OBSID_FORM
+from exod.schemas.kinds import OBSID_FORM, OBSID_WORDS
 
 _SEXAGESIMAL: Final = re.compile(
     r"([+-]?)(\d{1,3})[: hd](\d{1,2})(?:[: m'](\d{1,2}(?:\.\d*)?))?s?\"?"
@@ -177,7 +177,7 @@ class Query:
     def __post_init__(self) -> None:
         for obsid in self.obsids:
             if not re.fullmatch(OBSID_FORM, obsid):
-                raise ConfigError(f"{obsid!r} is not an observation identifier.")
+                raise ConfigError(f"{obsid!r} is not an observation identifier; {OBSID_WORDS}.")
         if self.limit is not None and self.limit < 0:
             raise ConfigError(f"A limit of {self.limit} rows is impossible; give 0 or more.")
         if len(set(self.columns)) < len(self.columns):

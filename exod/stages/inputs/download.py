@@ -17,7 +17,12 @@ from exod.astromon.process.chandraarchive import ChandraArchive
 from exod.errors import ConfigError, DownloadError, InputError
 from exod.files.text import read_text
 from exod.files.whole import is_temporary, write_whole
-from exod.observation.identifiers import TEN_DIGITS, listed_obsids, validate_obsid
+from exod.observation.identifiers import (
+    TEN_DIGITS,
+    listed_obsids,
+    validate_obsid,
+    validate_xmm_obsid,
+)
 from exod.pps.publicarchives import (
     EVENT_PRODUCTS,
     PRODUCTS,
@@ -53,7 +58,7 @@ class Download:
     Attributes
     ----------
     obsid : str
-        Ten digits.
+        Its identifier.
     files : tuple of Path
         Everything that is there now, event lists first, also if it failed.
     n_fetched : int
@@ -109,7 +114,7 @@ def download_many(
     Parameters
     ----------
     obsids : sequence of str
-        Ten digits each.
+        Ten digits each; of Chandra, numbers.
     folder : path
         Gets a folder an observation.
     services : sequence of Service
@@ -131,12 +136,13 @@ def download_many(
     Raises
     ------
     InputError
-        If an obsid is not ten digits; nothing is fetched then.
+        If an obsid is not one of the mission; nothing is fetched then.
     DownloadError
         If the disk is full.
     """
     transport = transport or Transport()
-    wanted = list(dict.fromkeys(validate_obsid(obsid) for obsid in obsids))
+    check = validate_xmm_obsid if chandra is None else validate_obsid
+    wanted = list(dict.fromkeys(check(obsid) for obsid in obsids))
     one = partial(
         _download, folder=Path(folder), services=services, transport=transport, verify=verify
     )
@@ -195,7 +201,7 @@ def wanted_obsids(
     Raises
     ------
     ConfigError
-        If the file cannot be read, an obsid is not ten digits, or there is none.
+        If the file cannot be read, something is no obsid, or there is none.
     """
     try:
         found = [validate_obsid(obsid) for obsid in obsids]

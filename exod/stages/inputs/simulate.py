@@ -13,7 +13,7 @@ from astropy.io import fits
 
 from exod.errors import ConfigError
 from exod.files.whole import whole_folder
-from exod.observation.identifiers import validate_obsid
+from exod.observation.identifiers import validate_xmm_obsid
 from exod.pps.products import event_list_hdus, source_list_hdus
 from exod.simulate import SimulatedExposure, SimulatedObservation, simulate
 from exod.simulate.models import ExposureModel
@@ -30,7 +30,7 @@ def refuse_existing(folder: str | Path, obsids: Iterable[str]) -> None:
         If the folder of one is there, with files in it.
     """
     for obsid in obsids:
-        target = Path(folder) / validate_obsid(obsid)
+        target = Path(folder) / validate_xmm_obsid(obsid)
         if target.exists() and not (target.is_dir() and not any(target.iterdir())):
             raise ConfigError(
                 f"{target} is there already; give another folder or obsid, or --overwrite."

@@ -51,7 +51,7 @@ def kept_of_search(archive: Archive, obsid: str) -> dict[str, Any]:
     archive : Archive
         The archive.
     obsid : str
-        Ten digits.
+        Observation identifier.
 
     Raises
     ------
