@@ -241,6 +241,7 @@ def _curves(table: Table, rows: pa.Table, random: np.random.Generator) -> Iterat
             "time": time,
             "n": random.poisson(mu),
             "mu": mu,
+            "live": np.ones(size, np.float32),
             "bti": random.random(size) < 0.1,
             "bccd": random.random(size) < 0.02,
             "B_peak_log": random.normal(-1, 1, size),
@@ -272,6 +273,7 @@ def _coverage(random: np.random.Generator) -> Iterator[pa.Table]:
         "e_hi": np.full(size, 12.0),
         "rate": random.lognormal(-3, 1, size),
         "n90": random.lognormal(-2, 1, size),
+        **{name: random.lognormal(-30, 1, size) for name in ("flux", "flux_lo", "flux_hi")},
     }
     arrays = [pa.array(columns[c.name]).cast(c.type) for c in COVERAGE.columns]
     yield pa.Table.from_arrays(arrays, schema=COVERAGE.schema)
