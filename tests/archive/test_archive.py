@@ -430,6 +430,7 @@ def begin(processes: list[subprocess.Popen[bytes]]) -> None:
         process.stdin.close()
 
 
+@pytest.mark.drill
 def test_killed_at_any_moment_nothing_is_lost(archive: Archive) -> None:
     archive.commit(OBSID, "OK", make_tables(seed=9), reason="9")
     random = np.random.default_rng(5)
@@ -446,6 +447,7 @@ def test_killed_at_any_moment_nothing_is_lost(archive: Archive) -> None:
     assert seed_of(archive) in (1, 2)
 
 
+@pytest.mark.drill
 def test_of_two_processes_one_attempt_is_seen_whole(archive: Archive) -> None:
     archive.commit(OBSID, "OK", make_tables(seed=9), reason="9")
     seen = set()

@@ -60,6 +60,7 @@ def test_what_is_whole_is_not_damaged(archive: Archive) -> None:
     assert all(one.is_sealed for one in found)
 
 
+@pytest.mark.drill
 def test_no_flipped_bit_changes_an_answer(archive: Archive, truth: dict[str, str]) -> None:
     random = np.random.default_rng(12)
     of_each = {path.parent: path for path in random.permutation(stored_tables(archive))}

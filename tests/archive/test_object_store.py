@@ -529,6 +529,7 @@ def test_options_that_are_no_json_are_wrong_usage(
 # -------------------------------------------------------------------- searching
 
 
+@pytest.mark.drill
 def test_the_commands_take_storage_options(
     service: str,
     small: Path,

@@ -244,6 +244,7 @@ def test_regions_of_the_file_that_is_asked(real, tmp_path, data_dir, monkeypatch
     assert len(db.get_cross_matches(dbfile=real, exclude_regions=True)) == 8
 
 
+@pytest.mark.drill
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.sampled_from(["known", "not known"]))
 @settings(max_examples=portion(6))
 def test_frames_part_by_part(tmp_path_factory, seed, size, divisions):

@@ -17,6 +17,7 @@ from exod.astromon.utils import MissingTableException
 from exod.errors import InputError
 
 FORMS = ("astromon.h5", "astromon.db3", "astromon")
+ONE_FORM = [FORMS[0], *(pytest.param(form, marks=pytest.mark.drill) for form in FORMS[1:])]
 
 
 @pytest.fixture(params=FORMS)
@@ -190,6 +191,7 @@ def add_some(file, go, n):
         db.add_regions([circle()], file)
 
 
+@pytest.mark.parametrize("file", ONE_FORM, indirect=True)
 def test_several_writers_lose_nothing(file):
     context = multiprocessing.get_context("spawn")
     go = context.Barrier(2)

@@ -14,6 +14,7 @@ from exod.astromon.utils import MissingTableException
 from exod.errors import InputError
 
 FORMS = ("astromon.h5", "astromon.db3", "astromon")
+ONE_FORM = [FORMS[0], *(pytest.param(form, marks=pytest.mark.drill) for form in FORMS[1:])]
 REAL = ("obs", "xray_src", "cat_src", "xcorr", "regions")
 
 
@@ -135,6 +136,7 @@ def save_many(file: Path, obsids: range, go: Barrier) -> None:
         db.save("astromon_xray_src", sources(obsid, 2), file)
 
 
+@pytest.mark.parametrize("file", ONE_FORM, indirect=True)
 def test_several_writers_lose_nothing(file):
     context = multiprocessing.get_context("spawn")
     go = context.Barrier(2)

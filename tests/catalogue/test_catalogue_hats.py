@@ -83,6 +83,7 @@ def read(path) -> pd.DataFrame:
         return lsdb.open_catalog(path).compute(progress_bar=False)
 
 
+@pytest.mark.drill
 def test_partitions_make_no_difference(releases):
     few, many = (read(releases / name / "hats/detections") for name in ("few", "many"))
     assert len(few) == len(many) == 120

@@ -319,7 +319,7 @@ def observed(real_sources: dict[Path, pd.DataFrame]) -> Positions:
 @pytest.mark.parametrize(
     ("name", "ra", "dec"),
     [
-        ("4xmm_slim_slice.csv", "sc_ra", "sc_dec"),
+        pytest.param("4xmm_slim_slice.csv", "sc_ra", "sc_dec", marks=pytest.mark.drill),
         ("csc_gaia_edr3.csv", "RA_ICRS_gaia", "DE_ICRS_gaia"),
     ],
 )

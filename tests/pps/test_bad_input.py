@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
-from helpers.examples import portion
+from helpers.examples import every_third, portion
 from helpers.faults import (
     FAST,
     GOOD,
@@ -117,7 +117,7 @@ DAMAGED: dict[str, tuple[Callable[[Path], Any], str]] = {
 }
 
 
-@pytest.mark.parametrize("fault", DAMAGED)
+@pytest.mark.parametrize("fault", every_third(DAMAGED))
 def test_damaged_event_list(
     fault: str, small: Path, tmp_path: Path, command: Any, undisturbed: dict[str, str]
 ) -> None:
@@ -174,8 +174,8 @@ LEFT_OUT: dict[str, tuple[Callable[[Path], Any], str]] = {
 }
 
 
-@pytest.mark.parametrize("how_many", [1, 2])
-@pytest.mark.parametrize("fault", LEFT_OUT)
+@pytest.mark.parametrize("how_many", [1, pytest.param(2, marks=pytest.mark.drill)])
+@pytest.mark.parametrize("fault", every_third(LEFT_OUT))
 def test_exposure_left_out(
     fault: str, how_many: int, small: Path, tmp_path: Path, command: Any
 ) -> None:
@@ -312,7 +312,9 @@ def test_real_source_lists_are_read_in_silence(
     assert (code, err) == (0, "")
 
 
-@pytest.mark.parametrize("where", ["other name", "other folder"])
+@pytest.mark.parametrize(
+    "where", ["other name", pytest.param("other folder", marks=pytest.mark.drill)]
+)
 def test_duplicate_exposure(where: str, small: Path, tmp_path: Path, command: Any) -> None:
     bad = copy(small / GOOD, tmp_path)
     path = event_lists(bad)[0]

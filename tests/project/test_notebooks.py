@@ -85,6 +85,7 @@ def test_five_questions_are_answered(kernel, tmp_path):
     assert list(work.iterdir()) == []
 
 
+@pytest.mark.drill
 @pytest.mark.slow
 def test_offsets_are_described(kernel, tmp_path):
     notebook = executed(FOLDER / "astrometry.ipynb", kernel, tmp_path)

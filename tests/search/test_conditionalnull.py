@@ -182,6 +182,7 @@ def test_pruning_does_not_matter(subset, expected, monkeypatch):
     assert_same_runs(list(search_subset(OBSID, subset, NO_SOURCES, DEEP)), expected)
 
 
+@pytest.mark.drill
 @settings(max_examples=portion(6))
 @given(seeds, st.integers(1, 3), st.integers(1, 3))
 def test_pruning_does_not_matter_at_loose_thresholds(seed, width, shifts):

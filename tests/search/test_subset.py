@@ -116,12 +116,14 @@ def assert_same_runs(found: list[Run], expected: list[Run]) -> None:
                 assert np.array_equal(values, getattr(b.light_curve, name), equal_nan=True), name
 
 
+@pytest.mark.drill
 @settings(max_examples=portion(5))
 @given(st.integers(1, 500))
 def test_chunks_do_not_matter(selected, sources, expected, chunk_frames):
     assert_same_runs(search(selected, sources, chunk_frames=chunk_frames), expected)
 
 
+@pytest.mark.drill
 @settings(max_examples=portion(5))
 @given(seeds)
 def test_order_of_the_rows_does_not_matter(observation, sources, expected, seed):

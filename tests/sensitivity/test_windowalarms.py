@@ -23,6 +23,7 @@ def curve_of(case):
 # --- curves ----------------------------------------------------------------------------------
 
 
+@pytest.mark.drill
 @settings(max_examples=portion(30))
 @given(seeds)
 def test_curves_rise_with_p(seed):

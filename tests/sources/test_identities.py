@@ -233,6 +233,7 @@ def test_histories_keep_the_rules(history):
     assert versions.next == len(known)
 
 
+@pytest.mark.drill
 @settings(max_examples=portion(6))
 @given(histories(least=15), st.data())
 def test_any_partitioning_gives_the_same(history, data):

@@ -110,6 +110,7 @@ def n_partitions(archive: Archive) -> int:
     return len(archive.derived("unique").parameters["partitions"])
 
 
+@pytest.mark.drill
 def test_friends_are_the_same_in_any_partitions(whole, archive):
     scattered(archive)
     cluster_archive(archive.root, HERE, rule="friends", rows_per_partition=40)

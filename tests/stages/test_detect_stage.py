@@ -65,6 +65,7 @@ def test_memory_and_archive_agree(small: Path, tmp_path: Path) -> None:
             assert digest(both[0]) == digest(both[1]), (name, found)
 
 
+@pytest.mark.drill
 @pytest.mark.slow
 def test_schedulers_agree(small: Path, tmp_path: Path) -> None:
     links: list[str] = []
@@ -303,7 +304,7 @@ def test_interrupted(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scheduler", ["sync", "local"])
+@pytest.mark.parametrize("scheduler", ["sync", pytest.param("local", marks=pytest.mark.drill)])
 def test_interrupted_twice(scheduler: str, several: Path, tmp_path: Path) -> None:
     """The second Ctrl-C waits for nothing."""
     root, error, _, code = interrupted(several, tmp_path, scheduler, ["SIGINT", "SIGINT"])

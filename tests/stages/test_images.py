@@ -121,6 +121,7 @@ def test_ccds_have_the_events_of_the_run(written: dict[str, Path], one: OneRun) 
         assert list(counts.values()) == expected.tolist()
 
 
+@pytest.mark.drill
 def test_an_archive_gives_the_same(archive: Path, written: dict[str, Path], tmp_path: Path) -> None:
     opened = open_archive(archive)
     paths = list(images_of_archive(opened, GOOD, CONFIG, tmp_path, WantedImages()))

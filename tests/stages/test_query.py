@@ -214,6 +214,7 @@ def test_conditions_equal_a_row_by_row_evaluation(expression, rows):
     assert parsed.mask(to_pandas(table)).tolist() == [bool(holds(row)) for row in stored]
 
 
+@pytest.mark.drill
 @given(expressions, ROWS)
 def test_statistics_of_files_lose_no_row(expression, rows):
     """The same of a Parquet file of many row groups, of which DuckDB leaves some out."""

@@ -74,6 +74,7 @@ def on_column(place: pd.DataFrame) -> pd.Series:
     return np.isclose(place["X_det"], COLUMN, atol=1)
 
 
+@pytest.mark.drill
 def test_a_hot_column_becomes_boxes_that_flags_take(columned, place, tmp_path):
     hot = on_column(place)
     vote(columned, place.loc[hot, "region_num"], "artefact")

@@ -97,6 +97,7 @@ def test_states_are_those_of_a_replay(votes, lineage):
     check_verdicts(found, expected)
 
 
+@pytest.mark.drill
 @given(vote_logs(), lineages(), st.lists(st.integers(0, 25), max_size=4))
 @settings(max_examples=portion(100), deadline=None)
 def test_events_that_come_in_parts(votes, lineage, cuts):

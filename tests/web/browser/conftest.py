@@ -157,7 +157,9 @@ def _visiting(visitor: Visitor) -> Iterator[Visitor]:
     assert told == []
 
 
-@pytest.fixture(params=["server", "static"])
+# What is the same at both sites is looked at with a server every day; what only the site of files
+# does has tests of its own.
+@pytest.fixture(params=["server", pytest.param("static", marks=pytest.mark.drill)])
 def visitor(request: pytest.FixtureRequest, visitors: Visitors) -> Iterator[Visitor]:
     """A reader without a name, at the server and at the site of files."""
     with _visiting(visitors(request.param)) as found:

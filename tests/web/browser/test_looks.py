@@ -20,7 +20,7 @@ VIEWS = {
 }
 """Pages, and the part of each that has the same place at both sites."""
 
-LOOKS = (("light", 1280, 900), ("dark", 390, 800))
+LOOKS = (("light", 1280, 900), pytest.param("dark", 390, 800, marks=pytest.mark.drill))
 
 INK = """canvas => {
   const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
@@ -77,7 +77,7 @@ def test_pages_look_the_same_at_both_sites_and_after_a_reload_and_fit(
     assert share_that_differs(shown[1], picture(page, part)) < 0.002
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.drill)])
 def test_counts_are_seen_on_either_background(
     looked, frames: dict[str, pd.DataFrame], scheme: str
 ) -> None:

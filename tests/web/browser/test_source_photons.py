@@ -196,6 +196,7 @@ def test_likes_and_history_are_on_the_page(visitor, product):
     assert page.get_by_role("region", name="Photons", exact=True).count() == 0
 
 
+@pytest.mark.drill
 def test_photons_are_kept_while_nothing_of_them_changes(near, photons):
     before = near.derived("explorer")
     again = make_explorer(near, plan=HERE)
