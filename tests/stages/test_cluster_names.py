@@ -182,7 +182,10 @@ def test_decimals_of_names(tmp_path, command):
         assert "0 to 4" in said
 
 
-@pytest.mark.parametrize("place", ["beside", "far", "none"])
+@pytest.mark.parametrize(
+    "place",
+    ["beside", *(pytest.param(place, marks=pytest.mark.drill) for place in ("far", "none"))],
+)
 def test_sources_elsewhere_give_no_names(fresh, tmp_path, place):
     """Also none of the others is near a partition of the sky, or the other table is empty."""
     away = {"beside": 40 / 3600, "far": 60.0, "none": 0.0}[place]
