@@ -26,9 +26,9 @@ from exod.config import Config
 from exod.counts.bayes import log10_b_eclipse, log10_b_peak, sigma_equivalent, threshold
 from exod.scheduler.plan import Plan
 from exod.schemas import IMAGES, LIGHTCURVES, REGIONS, RUNS, Table
+from exod.sources.vetting.features import Curves, features
 from exod.stages.derive.features import make_features
 from exod.stages.detect.observation import peak_memory_mb
-from exod.vetting.features import Curves, features
 
 CURVES_OF_MISSION = 60_000
 BYTES_OF_MISSION = 29e9

@@ -11,7 +11,7 @@ from time import perf_counter
 
 import numpy as np
 
-from exod.vetting.hotregions import (
+from exod.sources.vetting.hotregions import (
     GRIDS,
     HotSearch,
     count_places,

@@ -17,6 +17,8 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import NullFormatter
 from numpy.typing import ArrayLike
 
+from exod.catalogue.report.counterparts import Separations
+from exod.catalogue.report.statistics import pixel_centres
 from exod.plots.style import (
     BLACK,
     BLUE,
@@ -28,8 +30,6 @@ from exod.plots.style import (
     label_logarithm,
     legend_below,
 )
-from exod.report.counterparts import Separations
-from exod.report.statistics import pixel_centres
 
 MANY_OFFSETS: Final = 40
 """Offsets from which the picture reaches as far as nineteen in twenty of them."""
@@ -50,7 +50,7 @@ def draw_sky(sky: pd.DataFrame, frame: str) -> Figure:
     Parameters
     ----------
     sky : DataFrame
-        Column n, index pixel; see `exod.report.statistics.sky_pixels`.
+        Column n, index pixel; see `exod.catalogue.report.statistics.sky_pixels`.
     frame : {"icrs", "galactic"}
         Coordinates of the map. The equatorial one shows the Galactic plane, the Galactic one the
         celestial equator.
@@ -249,7 +249,7 @@ def draw_fluxes(fluxes: pd.DataFrame) -> Figure:
     Parameters
     ----------
     fluxes : DataFrame
-        From `exod.report.counterparts.flux_pairs`.
+        From `exod.catalogue.report.counterparts.flux_pairs`.
     """
     figure = Figure(figsize=(10, 4), layout="constrained")
     shown = {
@@ -297,7 +297,7 @@ def draw_stars(stars: pd.DataFrame) -> Figure:
     Parameters
     ----------
     stars : DataFrame
-        From `exod.report.counterparts.absolute_magnitudes`.
+        From `exod.catalogue.report.counterparts.absolute_magnitudes`.
     """
     figure = Figure(figsize=(5.6, 5.2), layout="constrained")
     axes = figure.subplots()

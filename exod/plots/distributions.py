@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
+from exod.catalogue.report.statistics import Histogram
 from exod.counts.bayes import Kind, threshold
 from exod.plots.style import BLACK, BLUE, SMALL, VERMILLION, label_logarithm, series_style
-from exod.report.statistics import Histogram
 
 MANY: Final = 6
 """Groups above which a legend has two columns, so that it stays above the steps."""

@@ -13,6 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from exod.catalogue.report.numbers import Numbers
+from exod.catalogue.report.statistics import SIGMAS, time_bins
 from exod.counts.bayes import Kind
 from exod.plots.counterparts import (
     draw_fluxes,
@@ -37,8 +39,6 @@ from exod.plots.style import (
     shade_frames,
 )
 from exod.plots.survey import survey_pictures
-from exod.report.numbers import Numbers
-from exod.report.statistics import SIGMAS, time_bins
 
 DOTS_PER_INCH: Final = 130
 """A page holds dozens of pictures, so they are a little coarser than those in files."""
@@ -64,7 +64,8 @@ def report_pictures(numbers: Numbers) -> dict[str, bytes]:
     Returns
     -------
     dict of str to bytes
-        PNG by name, for `exod.report.sections.contents.sections`; light curves by their region.
+        PNG by name, for `exod.catalogue.report.sections.contents.sections`; light curves by their
+        region.
     """
     return {name: png(draw()) for name, draw in _wanted(numbers)}
 
@@ -155,7 +156,7 @@ def draw_significance(runs: pd.DataFrame) -> Figure:
     Parameters
     ----------
     runs : DataFrame
-        From `exod.report.statistics.run_counts`.
+        From `exod.catalogue.report.statistics.run_counts`.
     """
     figure = _two_panels(runs.index)
     for axes, kind in zip(figure.axes, _KINDS, strict=True):
@@ -177,7 +178,7 @@ def draw_false_alarms(runs: pd.DataFrame, expected: pd.DataFrame) -> Figure:
     Parameters
     ----------
     runs, expected : DataFrame
-        From `exod.report.statistics.run_counts` and `expected_false`.
+        From `exod.catalogue.report.statistics.run_counts` and `expected_false`.
     """
     figure = _two_panels(expected.index)
     counts = runs.reindex(expected.index, fill_value=0)
@@ -213,7 +214,7 @@ def draw_good_bad(regions: pd.DataFrame) -> Figure:
     Parameters
     ----------
     regions : DataFrame
-        From `exod.report.statistics.good_and_bad`.
+        From `exod.catalogue.report.statistics.good_and_bad`.
     """
     figure = Figure(figsize=(8.5, 1.2 + 0.26 * len(regions)), layout="constrained")
     axes = figure.subplots()
@@ -245,7 +246,7 @@ def draw_flags(flags: pd.DataFrame) -> Figure:
     Parameters
     ----------
     flags : DataFrame
-        From `exod.report.statistics.flag_counts`.
+        From `exod.catalogue.report.statistics.flag_counts`.
     """
     names = list(flags.columns)
     both = flags.loc[names].to_numpy(float)

@@ -13,6 +13,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
+from exod.catalogue.report.comparisons import FluxGroups
+from exod.catalogue.report.highestframes import above
+from exod.catalogue.report.numbers import Numbers
+from exod.catalogue.report.objecttypes import CLASSES, UNKNOWN, ObjectTypes
+from exod.catalogue.report.statistics import Histogram
+from exod.catalogue.report.survey import REGIONS_LISTED, SUBSETS_LISTED, Survey
 from exod.plots.distributions import MANY
 from exod.plots.style import (
     BLACK,
@@ -28,12 +34,6 @@ from exod.plots.style import (
     label_logarithm,
     series_style,
 )
-from exod.report.comparisons import FluxGroups
-from exod.report.highestframes import above
-from exod.report.numbers import Numbers
-from exod.report.objecttypes import CLASSES, UNKNOWN, ObjectTypes
-from exod.report.statistics import Histogram
-from exod.report.survey import REGIONS_LISTED, SUBSETS_LISTED, Survey
 
 TYPES: Final = 25
 """Object types that are drawn."""
@@ -123,7 +123,7 @@ def draw_modes(modes: pd.DataFrame) -> Figure:
     Parameters
     ----------
     modes : DataFrame
-        From `exod.report.survey.camera_modes`.
+        From `exod.catalogue.report.survey.camera_modes`.
     """
     counted = modes.groupby(level=["instrument", "submode"])[["lists", "searched"]].sum()
     figure = Figure(figsize=(7.5, 1.3 + 0.28 * len(counted)), layout="constrained")
@@ -207,7 +207,7 @@ def draw_isolated(highest: pd.DataFrame) -> Figure:
     Parameters
     ----------
     highest : DataFrame
-        From `exod.report.highestframes.highest_frames`.
+        From `exod.catalogue.report.highestframes.highest_frames`.
     """
     limits = list(range(HIGHEST + 1))
     counts = above(highest, limits)
@@ -261,7 +261,7 @@ def draw_type_separations(separations: pd.DataFrame) -> Figure:
     Parameters
     ----------
     separations : DataFrame
-        From `exod.report.objecttypes.type_separations`.
+        From `exod.catalogue.report.objecttypes.type_separations`.
     """
     classes = separations[separations["kind"] == "class"]
     types = separations[separations["kind"] == "type"]
@@ -333,7 +333,7 @@ def draw_extras(counts: pd.DataFrame) -> Figure:
     Parameters
     ----------
     counts : DataFrame
-        From `exod.report.comparisons.compare_extras`.
+        From `exod.catalogue.report.comparisons.compare_extras`.
     """
     figure = Figure(figsize=(10, 3.4), layout="constrained")
     sides = (

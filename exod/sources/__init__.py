@@ -1,1 +1,4 @@
-"""Sources: regions of all observations in, clusters with identity, name and coverage out."""
+"""Sources: regions of all observations in, clusters with identity, name and coverage out.
+
+What regions and sources are worth, in features, flags and filters, is the room `vetting`.
+"""

@@ -18,7 +18,7 @@ from exod.errors import ArchiveError
 from exod.files.whole import is_temporary
 from exod.schemas import LINEAGE
 from exod.schemas.votes import VOTES
-from exod.vetting.verdicts import VoteTally, vote_states
+from exod.sources.vetting.verdicts import VoteTally, vote_states
 
 WRITER = """
 from random import Random

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from exod.report.offsets.offsetnumbers import Wording
+from exod.catalogue.report.offsets.offsetnumbers import Wording
 
 WORDS = Wording("They are simulated.", "As archived", "As if reprocessed", "Taken back.")
 

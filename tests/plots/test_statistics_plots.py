@@ -6,6 +6,17 @@ import pytest
 from helpers.report_archives import add_light_curve_products, add_matches, add_sources, make_archive
 from matplotlib.collections import PolyCollection
 
+from exod.catalogue.report.counterparts import separations
+from exod.catalogue.report.statistics import (
+    DURATION_EDGES,
+    EXCESS_EDGES,
+    HARDNESS_EDGES,
+    LOG_B_EDGES,
+    RUN,
+    Histogram,
+    flag_counts,
+    histogram,
+)
 from exod.counts.bayes import threshold
 from exod.plots.counterparts import (
     draw_fluxes,
@@ -23,17 +34,6 @@ from exod.plots.statistics import (
     draw_thumbnail,
     png,
     report_pictures,
-)
-from exod.report.counterparts import separations
-from exod.report.statistics import (
-    DURATION_EDGES,
-    EXCESS_EDGES,
-    HARDNESS_EDGES,
-    LOG_B_EDGES,
-    RUN,
-    Histogram,
-    flag_counts,
-    histogram,
 )
 from exod.stages.report.count import gather
 
@@ -160,7 +160,7 @@ def test_every_pixel_of_the_sky_is_a_point(frame):
 
 
 def test_east_is_left():
-    from exod.report.statistics import sky_pixels
+    from exod.catalogue.report.statistics import sky_pixels
 
     pixels = sky_pixels(np.array([90.0, 270.0]), np.array([0.0, 0.0]))
     sky = pd.DataFrame({"n": [1, 2]}, index=pixels)

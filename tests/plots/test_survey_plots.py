@@ -4,6 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from exod.catalogue.report.comparisons import flux_groups
+from exod.catalogue.report.highestframes import highest_frames
+from exod.catalogue.report.objecttypes import describe_types, named_types
+from exod.catalogue.report.statistics import Histogram, histogram
+from exod.catalogue.report.survey import FRAME_EDGES, describe_survey
 from exod.plots.survey import (
     TYPES,
     draw_extras,
@@ -15,11 +20,6 @@ from exod.plots.survey import (
     draw_type_separations,
     draw_types,
 )
-from exod.report.comparisons import flux_groups
-from exod.report.highestframes import highest_frames
-from exod.report.objecttypes import describe_types, named_types
-from exod.report.statistics import Histogram, histogram
-from exod.report.survey import FRAME_EDGES, describe_survey
 
 
 def heights(axes):

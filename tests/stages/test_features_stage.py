@@ -18,11 +18,11 @@ from exod.errors import ArchiveError
 from exod.scheduler.interrupts import Stop
 from exod.scheduler.plan import Plan
 from exod.schemas import FEATURES, LIGHTCURVES, REGIONS
+from exod.sources.vetting.features import features
+from exod.sources.vetting.hardness import excess_hardness, hardness_ratio
 from exod.stages.derive import features as stage
 from exod.stages.derive import observation_features as reading
 from exod.stages.derive.features import make_features
-from exod.vetting.features import features
-from exod.vetting.hardness import excess_hardness, hardness_ratio
 
 HERE = Plan("sync")
 

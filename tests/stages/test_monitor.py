@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 
 from exod.astromon import db
 from exod.astromon.tables import DTYPES
+from exod.catalogue.report.offsets.offsetnumbers import AXES
 from exod.cli import app
 from exod.errors import InputError
-from exod.report.offsets.offsetnumbers import AXES
 from exod.stages.report import monitor as stage
 from exod.stages.report.monitor import monitor, read_alerts, write_pages
 from exod.stages.report.offsetsources import chandra_offsets, is_chandra, xmm_offsets

@@ -17,12 +17,12 @@ from exod.cli import app
 from exod.config import Config
 from exod.errors import ArchiveError
 from exod.scheduler.plan import Plan
+from exod.sources.vetting.hotregions import inside
 from exod.stages.derive.cluster import cluster_archive
 from exod.stages.derive.flaginputs import read_boxes
 from exod.stages.derive.flags import FlagSettings, make_flags
 from exod.stages.derive.verdicts import judge
 from exod.stages.derive.voteboxes import boxes_of_votes
-from exod.vetting.hotregions import inside
 
 SYNC = Plan(scheduler="sync")
 N_OBSERVATIONS = 24

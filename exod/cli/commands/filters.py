@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from exod.archive import Archive
     from exod.archive.questions.sql import Question
+    from exod.sources.vetting.filters import Filter
     from exod.stages.query.filters import Filtered
-    from exod.vetting.filters import Filter
 
 
 @app.command()
@@ -66,6 +66,8 @@ def flags(
     from exod.archive import open_archive
     from exod.scheduler.plan import Plan
     from exod.schemas.votes import VETTED
+    from exod.sources.vetting.flags import QUALITY_FLAGS
+    from exod.sources.vetting.hotregions import HotSearch
     from exod.stages.derive.flaginputs import (
         no_boxes,
         read_boxes,
@@ -73,8 +75,6 @@ def flags(
         read_pivot,
     )
     from exod.stages.derive.flags import FlagSettings, make_flags
-    from exod.vetting.flags import QUALITY_FLAGS
-    from exod.vetting.hotregions import HotSearch
 
     settings = FlagSettings(
         hot=HotSearch() if search else None,
@@ -133,9 +133,9 @@ def filter_(
     """
     from exod.archive import open_archive
     from exod.errors import ConfigError
+    from exod.sources.vetting.filters import parse
     from exod.stages.query.filters import filter_archive
     from exod.tablefiles.writing import check_target
-    from exod.vetting.filters import parse
 
     if show:
         _list_filters()
@@ -160,7 +160,7 @@ def filter_(
 
 
 def _list_filters() -> None:
-    from exod.vetting.filterkinds import FILTERS
+    from exod.sources.vetting.filterkinds import FILTERS
 
     table = new_table("Filters", "Filter", "Value", "Keeps")
     for kind in FILTERS.values():
@@ -170,7 +170,7 @@ def _list_filters() -> None:
 
 def _tell(found: Filtered, root: str, *, with_subsets: bool) -> None:
     """Show what is kept, and what is left out."""
-    from exod.vetting.filters import COUNTS
+    from exod.sources.vetting.filters import COUNTS
 
     _print_rows(f"Filters of {escape(root)}", COUNTS, found.count_rows)
     if with_subsets:

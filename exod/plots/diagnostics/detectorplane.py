@@ -12,8 +12,8 @@ from matplotlib.patches import Rectangle
 
 from exod.errors import plural
 from exod.plots.style import BLUE, SMALL, VERMILLION
-from exod.vetting.detectorframe import UNIT_ARCSEC
-from exod.vetting.hotregions import BOX_EDGES, inside
+from exod.sources.vetting.detectorframe import UNIT_ARCSEC
+from exod.sources.vetting.hotregions import BOX_EDGES, inside
 
 EXTENT: Final = 17_500.0
 """Half the side of a panel, in units of 0.05 arcsec: the field of view reaches out 15 arcmin."""

@@ -7,11 +7,11 @@ from functools import partial
 
 from matplotlib.figure import Figure
 
+from exod.catalogue.report.offsets.offsetnumbers import OffsetNumbers, Version
 from exod.plots.offsets.dependences import DEPENDENCES, draw_dependence, draw_detectors
 from exod.plots.offsets.histories import draw_history
 from exod.plots.offsets.radii import draw_components, draw_plane, draw_radial
 from exod.plots.statistics import png
-from exod.report.offsets.offsetnumbers import OffsetNumbers, Version
 
 __all__ = ["offset_pictures"]
 
@@ -27,7 +27,7 @@ def offset_pictures(numbers: OffsetNumbers) -> dict[str, bytes]:
     Returns
     -------
     dict of str to bytes
-        PNG by name, for `exod.report.offsets.offsetsections.offset_sections`: the version
+        PNG by name, for `exod.catalogue.report.offsets.offsetsections.offset_sections`: the version
         (before, after), and what is drawn.
     """
     versions = {"before": numbers.before, "after": numbers.after}

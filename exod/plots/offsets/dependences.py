@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 
 from exod.astrometry.drift import BOX
 from exod.astrometry.offsetstatistics import RADIAL_EDGES
+from exod.catalogue.report.offsets.offsetnumbers import AXES, SEASON, Version, in_bins
 from exod.plots.offsets.histories import COLOURS, SHOWN, reach_of, scatter_offsets
 from exod.plots.offsets.radii import SIDE_BY_SIDE
 from exod.plots.style import BLACK, SMALL, as_it_is, series_style
-from exod.report.offsets.offsetnumbers import AXES, SEASON, Version, in_bins
 
 DEPENDENCES: Final = MappingProxyType(
     {

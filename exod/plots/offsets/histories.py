@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from exod.catalogue.report.offsets.offsetnumbers import AXES, Version
 from exod.plots.style import BLACK, BLUE, GREEN, ORANGE, SMALL, VERMILLION, as_it_is
-from exod.report.offsets.offsetnumbers import AXES, Version
 
 REACH: Final = 2.0
 """Largest offset of a history, arcsec, or twice that; what is beyond is drawn at the edge."""
@@ -36,7 +36,7 @@ def draw_history(version: Version, detector: str, alerts: pd.DataFrame) -> Figur
     detector : str
         "all", or which.
     alerts : DataFrame
-        Steps to mark, from `exod.report.offsets.offsetnumbers.drift_alerts`.
+        Steps to mark, from `exod.catalogue.report.offsets.offsetnumbers.drift_alerts`.
     """
     reach = reach_of(version, REACH)
     figure = Figure(figsize=(10, 5.0), layout="constrained")

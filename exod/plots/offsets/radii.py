@@ -12,9 +12,9 @@ from matplotlib.ticker import MaxNLocator
 
 from exod.astrometry.drift import HALF_YEAR
 from exod.astrometry.offsetstatistics import MARKS, RADIAL_EDGES, RadialDistribution
+from exod.catalogue.report.offsets.offsetnumbers import HALVES, Version, half_year
 from exod.plots.offsets.histories import MANY, reach_of
 from exod.plots.style import BLACK, BLUE, SMALL, VERMILLION, as_it_is, series_style
-from exod.report.offsets.offsetnumbers import HALVES, Version, half_year
 
 REACH: Final = 1.1
 """Largest radius of the distribution that is drawn, arcsec, unless 99 % lie beyond it."""

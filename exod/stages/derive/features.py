@@ -21,6 +21,9 @@ from exod.archive.store import Store
 from exod.errors import ArchiveError
 from exod.scheduler.plan import Plan
 from exod.schemas import DERIVED, FEATURES
+from exod.sources.vetting.episodes import ECLIPSE_LIMIT, PEAK_LIMIT
+from exod.sources.vetting.eventbands import Columns, Pair, with_ratios
+from exod.sources.vetting.hardness import soft_and_hard
 from exod.stages.derive.batched import (
     BatchDone,
     BatchedMade,
@@ -33,9 +36,6 @@ from exod.stages.derive.batched import (
 )
 from exod.stages.derive.fluxes import with_fluxes
 from exod.stages.derive.observation_features import observation_features
-from exod.vetting.episodes import ECLIPSE_LIMIT, PEAK_LIMIT
-from exod.vetting.eventbands import Columns, Pair, with_ratios
-from exod.vetting.hardness import soft_and_hard
 
 PRODUCT: Final = "features"
 

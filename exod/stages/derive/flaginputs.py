@@ -13,8 +13,8 @@ import pandas as pd
 from exod.errors import ConfigError, InputError
 from exod.files.text import read_text
 from exod.observation.identifiers import validate_obsid
+from exod.sources.vetting.hotregions import BOX_EDGES
 from exod.tablefiles.shipped import catalogs_folder
-from exod.vetting.hotregions import BOX_EDGES
 
 _CORNER: Final = ("x", "y", "w", "h")
 """Columns of boxes as EXOD2 has them."""

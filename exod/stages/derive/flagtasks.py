@@ -21,11 +21,18 @@ from exod.archive.store import Store
 from exod.schemas import FEATURES, FLAGS, LIGHTCURVES, Table
 from exod.schemas.derived import DETECTOR, HOT_REGIONS
 from exod.sky.plane import pixel_size
+from exod.sources.vetting.artefacts import ArtefactRule, is_artefact_of_rates
+from exod.sources.vetting.detectorframe import about_pivot, detector_position
+from exod.sources.vetting.flags import flag_names, quality_flags, regions_of_run
+from exod.sources.vetting.hotregions import (
+    BOX_EDGES,
+    HotSearch,
+    hot_boxes,
+    inside,
+    merged,
+    occupied,
+)
 from exod.stages.derive.flaginputs import no_boxes, read_excluded
-from exod.vetting.artefacts import ArtefactRule, is_artefact_of_rates
-from exod.vetting.detectorframe import about_pivot, detector_position
-from exod.vetting.flags import flag_names, quality_flags, regions_of_run
-from exod.vetting.hotregions import BOX_EDGES, HotSearch, hot_boxes, inside, merged, occupied
 
 FOUND: Final = "found"
 """Origin of the hot regions that the catalogue itself shows."""

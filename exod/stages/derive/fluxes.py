@@ -20,8 +20,8 @@ from exod.schemas.arrays import Floats
 from exod.schemas.columns import Table
 from exod.sensitivity.eddington import without_eddington
 from exod.sensitivity.fluxes import Conversions, allowed_by_hardness, shape_error
+from exod.sources.vetting.eventbands import Columns, Pair
 from exod.tablefiles.shipped import catalogs_folder
-from exod.vetting.eventbands import Columns, Pair
 
 NEEDED: Final = (
     *("ra_deg", "dec_deg", "duration", "event_n", "event_mu", "excess", "excess_lo", "excess_hi"),

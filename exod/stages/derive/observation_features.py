@@ -22,10 +22,18 @@ from exod.files.storage import one_line
 from exod.schemas import IMAGES, LIGHTCURVES, REGIONS, RUNS
 from exod.schemas.arrays import Floats, Integers
 from exod.schemas.columns import Table
+from exod.sources.vetting.eventbands import (
+    BOX,
+    KEY,
+    Columns,
+    EventsInBands,
+    Pair,
+    boxes_of,
+    is_band,
+)
+from exod.sources.vetting.features import Curves, features
+from exod.sources.vetting.hardness import box_counts, soft_and_hard
 from exod.stages.derive.fluxes import NEEDED, event_factors
-from exod.vetting.eventbands import BOX, KEY, Columns, EventsInBands, Pair, boxes_of, is_band
-from exod.vetting.features import Curves, features
-from exod.vetting.hardness import box_counts, soft_and_hard
 
 PIECE_GROUPS: Final = 25
 """Row groups of light curves at a time: half a million frames, some 0.2 GB with what is made."""
@@ -40,7 +48,7 @@ def observation_features(store: Store, entry: LedgerEntry, bands: Pair | None) -
     """Columns of the table ``features`` for every region of an observation, without the ratios.
 
     Hardness ratios and fluxes follow from these columns: see
-    `exod.vetting.eventbands.with_ratios` and `exod.stages.derive.fluxes.with_fluxes`.
+    `exod.sources.vetting.eventbands.with_ratios` and `exod.stages.derive.fluxes.with_fluxes`.
 
     Its light curves are read some row groups at a time, so that memory does not grow with their
     number.
@@ -89,7 +97,7 @@ def _read(
 
 @dataclass(frozen=True)
 class _CurvePiece:
-    """Whole light curves: regions and frames; `offsets` as in `exod.vetting.features.Curves`."""
+    """Whole light curves; `offsets` are those of `exod.sources.vetting.features.Curves`."""
 
     detids: list[str]
     offsets: Integers

@@ -19,9 +19,9 @@ from exod.errors import ArchiveError, ConfigError
 from exod.files.text import read_text
 from exod.schemas import DERIVED, LINEAGE, MEMBERS, UNIQUE, Table
 from exod.schemas.votes import VERDICTS, VETTED
+from exod.sources.vetting.agreement import ANSWERS, BELIEVED, kappa_of_verdicts
+from exod.sources.vetting.verdicts import VoteTally, verdicts
 from exod.tablefiles.writing import write_table
-from exod.vetting.agreement import ANSWERS, BELIEVED, kappa_of_verdicts
-from exod.vetting.verdicts import VoteTally, verdicts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,9 +54,9 @@ class Judged:
     n_events : int
         Votes, and votes taken back.
     states : DataFrame
-        As `exod.vetting.verdicts.vote_states` returns it.
+        As `exod.sources.vetting.verdicts.vote_states` returns it.
     verdicts : DataFrame
-        As `exod.vetting.verdicts.verdicts` returns it.
+        As `exod.sources.vetting.verdicts.verdicts` returns it.
     """
 
     version: str

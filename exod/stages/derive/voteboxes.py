@@ -11,9 +11,9 @@ from exod.archive.parts import Part, derived_pieces, read_part
 from exod.errors import ArchiveError
 from exod.schemas import MEMBERS
 from exod.schemas.derived import DETECTOR
+from exod.sources.vetting.agreement import BELIEVED
+from exod.sources.vetting.hotregions import BOX_EDGES, HotSearch, hot_boxes, inside, occupied
 from exod.stages.derive.flaginputs import no_boxes
-from exod.vetting.agreement import BELIEVED
-from exod.vetting.hotregions import BOX_EDGES, HotSearch, hot_boxes, inside, occupied
 
 if TYPE_CHECKING:
     from exod.archive import Archive

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 
 from exod.archive import Archive
+from exod.catalogue.report.inputs import SEPARATION, prefix_of
 from exod.errors import plural
 from exod.plots.counterparts import draw_offsets
 from exod.plots.diagnostics import Sheet, Sheets
 from exod.plots.diagnostics.detectorplane import detector_sheet
 from exod.plots.diagnostics.energies import regions_sheet
-from exod.report.inputs import SEPARATION, prefix_of
 
 _COUNTS: Final = ("n_soft", "n_hard", "n_soft_event", "n_hard_event")
 

@@ -8,9 +8,9 @@ from typing import Final
 import pandas as pd
 
 from exod.archive import Archive
+from exod.catalogue.report.picker.pickerpage import picker_page
 from exod.errors import ConfigError
 from exod.files.whole import write_whole
-from exod.report.picker.pickerpage import picker_page
 
 PAGE: Final = ".html"
 

@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 from exod.archive.questions.detections import detections
 from exod.archive.snapshot import Snapshot
 from exod.schemas.explorer import NEIGHBOURS
+from exod.sources.vetting.features import Curves
+from exod.sources.vetting.similar import CurveEvents, similarity_numbers
 from exod.stages.explore.coverage import read_columns
-from exod.vetting.features import Curves
-from exod.vetting.similar import CurveEvents, similarity_numbers
 
 NEIGHBOUR_ROWS: Final = 122_880
 """Rows of a row group: all are read together."""

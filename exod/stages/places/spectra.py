@@ -25,10 +25,10 @@ from exod.pps.ingested import SUFFIX, product_name
 from exod.schemas.arrays import Floats
 from exod.sensitivity.exposuremaps import SeenTime
 from exod.sensitivity.extraction import Extraction, live_within, seen_area
+from exod.sources.vetting.hardness import excess_hardness, soft_and_hard
 from exod.stages.detect.read import read_observation
 from exod.stages.places.choosing import region_of
 from exod.stages.places.recorded import recorded_files
-from exod.vetting.hardness import excess_hardness, soft_and_hard
 
 Background = Literal["beside", "around"]
 BACKGROUNDS: Final[tuple[str, ...]] = get_args(Background)

@@ -17,9 +17,9 @@ from exod.errors import ArchiveError
 from exod.schemas import FEATURES, FLAGS, REGIONS
 from exod.schemas.columns import Column, Table
 from exod.schemas.conditions import parse
+from exod.sources.vetting.filterkinds import N_REGIONS
+from exod.sources.vetting.filters import COUNTS, Filter, count_rows, framed, subset_rows, subsets
 from exod.stages.query.rows import kind_of
-from exod.vetting.filterkinds import N_REGIONS
-from exod.vetting.filters import COUNTS, Filter, count_rows, framed, subset_rows, subsets
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,12 +64,12 @@ class Filtered:
 
     @property
     def counts(self) -> pd.DataFrame:
-        """As `exod.vetting.filters.apply` gives."""
+        """As `exod.sources.vetting.filters.apply` gives."""
         return framed(self.count_rows, COUNTS)
 
     @property
     def subsets(self) -> pd.DataFrame:
-        """As `exod.vetting.filters.subset_counts` gives, of the rows that are kept.
+        """As `exod.sources.vetting.filters.subset_counts` gives, of the rows that are kept.
 
         The column sources has their unique sources, likewise.
         """

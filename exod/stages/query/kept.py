@@ -12,8 +12,8 @@ from exod.archive.questions.detections import Rows
 from exod.archive.questions.sql import Question
 from exod.schemas import LIGHTCURVES
 from exod.schemas.columns import Column, Table
+from exod.sources.vetting.filters import Filter
 from exod.stages.query.filters import open_regions, tests_of
-from exod.vetting.filters import Filter
 
 KEPT: Final = (
     Column("n_kept", pa.int64(), "", "Regions of the source that the filters keep"),

@@ -12,12 +12,11 @@ import pandas as pd
 from exod.archive import Archive
 from exod.archive.ledger.entry import versions
 from exod.archive.products import XMATCH
-from exod.errors import ArchiveError
-from exod.report import inputs
-from exod.report.consistency import Consistency, check_tables
-from exod.report.highestframes import highest_frames
-from exod.report.numbers import About, Features, Numbers, SourceNumbers
-from exod.report.statistics import (
+from exod.catalogue.report import inputs
+from exod.catalogue.report.consistency import Consistency, check_tables
+from exod.catalogue.report.highestframes import highest_frames
+from exod.catalogue.report.numbers import About, Features, Numbers, SourceNumbers
+from exod.catalogue.report.statistics import (
     DURATION_EDGES,
     EXCESS_EDGES,
     HARDNESS_EDGES,
@@ -35,7 +34,8 @@ from exod.report.statistics import (
     searched_time,
     source_counts,
 )
-from exod.report.survey import Survey, describe_survey
+from exod.catalogue.report.survey import Survey, describe_survey
+from exod.errors import ArchiveError
 from exod.stages.report.extras import compared_with_extras, searched_observations
 from exod.stages.report.giventables import read_xmm
 from exod.stages.report.matched import (

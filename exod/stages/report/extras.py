@@ -11,8 +11,8 @@ import pandas as pd
 from exod.archive import Archive
 from exod.archive.questions.detections import detections
 from exod.archive.snapshot import Snapshot
-from exod.report import inputs
-from exod.report.comparisons import ExtrasComparison, compare_extras
+from exod.catalogue.report import inputs
+from exod.catalogue.report.comparisons import ExtrasComparison, compare_extras
 from exod.schemas.columns import Table
 from exod.stages.report.giventables import read_extras
 

@@ -13,12 +13,12 @@ import pandas as pd
 import pyarrow as pa
 
 from exod.archive.parquet import to_pandas
+from exod.catalogue.report import inputs
+from exod.catalogue.report.comparisons import merge_light_curves
 from exod.counterparts.registry import Catalogue, CatalogueColumn
 from exod.counterparts.standard import DEC, RA
 from exod.counterparts.tables import CatalogueRows
 from exod.files.text import read_text
-from exod.report import inputs
-from exod.report.comparisons import merge_light_curves
 from exod.schemas.arrays import Floats, Mask
 from exod.tablefiles.reading import ForeignTable
 from exod.tablefiles.shipped import catalogs_folder
@@ -38,7 +38,7 @@ class ExtrasSources:
     n_observations : int
         Observations that the table has.
     rows : DataFrame
-        `exod.report.comparisons.merge_light_curves` of those that were searched.
+        `exod.catalogue.report.comparisons.merge_light_curves` of those that were searched.
     """
 
     n_observations: int
@@ -65,7 +65,7 @@ class XmmSources:
 
 
 def read_types() -> pd.DataFrame:
-    """The table of object types for `exod.report.objecttypes.type_names`."""
+    """The table of object types for `exod.catalogue.report.objecttypes.type_names`."""
     text = read_text(catalogs_folder() / TYPES, "The table of object types")
     return pd.read_csv(StringIO(text), comment="#", dtype=str, keep_default_na=False)
 
@@ -76,7 +76,8 @@ def read_extras(path: str | Path, searched: Collection[str]) -> ExtrasSources:
     Parameters
     ----------
     path : path
-        A table with the columns of `exod.report.inputs.EXTRAS`, a row for each light curve.
+        A table with the columns of `exod.catalogue.report.inputs.EXTRAS`, a row for each light
+        curve.
     searched : collection of str
         Observations whose rows are kept.
 
@@ -114,8 +115,8 @@ def read_xmm(path: str | Path) -> XmmSources:
     Parameters
     ----------
     path : path
-        A table with the columns of `exod.report.inputs.XMM`. If it has numbers of sources, one
-        row of each source counts: the table of detections has several.
+        A table with the columns of `exod.catalogue.report.inputs.XMM`. If it has numbers of
+        sources, one row of each source counts: the table of detections has several.
 
     Raises
     ------

@@ -11,11 +11,16 @@ import pandas as pd
 
 from exod.archive import Archive
 from exod.archive.products import XMATCH
+from exod.catalogue.report import inputs
+from exod.catalogue.report.comparisons import FluxGroups, flux_groups
+from exod.catalogue.report.counterparts import (
+    Separations,
+    absolute_magnitudes,
+    flux_pairs,
+    separations,
+)
+from exod.catalogue.report.objecttypes import ObjectTypes, describe_types, named_types, type_names
 from exod.observation.identifiers import obsid_of_row
-from exod.report import inputs
-from exod.report.comparisons import FluxGroups, flux_groups
-from exod.report.counterparts import Separations, absolute_magnitudes, flux_pairs, separations
-from exod.report.objecttypes import ObjectTypes, describe_types, named_types, type_names
 from exod.schemas.arrays import Floats, Mask
 from exod.stages.report.giventables import XmmSources, read_types
 

@@ -13,14 +13,19 @@ from typing import Any, Final
 import pandas as pd
 
 from exod import __version__
+from exod.catalogue.report.offsets.offsetnumbers import (
+    WITHIN,
+    OffsetNumbers,
+    Wording,
+    offset_numbers,
+)
+from exod.catalogue.report.offsets.offsetsections import offset_sections
+from exod.catalogue.report.page import render
 from exod.errors import InputError
 from exod.files.text import read_text
 from exod.files.whole import write_whole
 from exod.plots.drawing import DEFAULT, Drawing
 from exod.plots.offsets import offset_pictures
-from exod.report.offsets.offsetnumbers import WITHIN, OffsetNumbers, Wording, offset_numbers
-from exod.report.offsets.offsetsections import offset_sections
-from exod.report.page import render
 from exod.stages.report.offsetsources import chandra_offsets, read_offsets
 
 PAGE: Final = "index.html"

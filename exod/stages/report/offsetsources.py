@@ -15,8 +15,8 @@ from exod.archive import Archive, open_archive
 from exod.astromon import cross_match, db
 from exod.astromon.forms.storage import HDF5_SUFFIXES, SQLITE_SUFFIXES
 from exod.astromon.utils import MissingTableException
+from exod.catalogue.report.offsets.offsetnumbers import Wording
 from exod.errors import InputError, plural
-from exod.report.offsets.offsetnumbers import Wording
 from exod.tablefiles.reading import ForeignTable
 
 SELECTION: Final = "astromon_21"
@@ -68,8 +68,8 @@ def read_offsets(
     Returns
     -------
     offsets : DataFrame
-        Columns of `exod.report.offsets.offsetnumbers.OPTIONAL` as far as they are known, and of
-        `REQUIRED` there.
+        Columns of `exod.catalogue.report.offsets.offsetnumbers.OPTIONAL` as far as they are known,
+        and of `REQUIRED` there.
     words : Wording
         What they are.
 

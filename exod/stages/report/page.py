@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Final
 
 from exod.archive import Archive, open_archive
+from exod.catalogue.report.numbers import Numbers
+from exod.catalogue.report.page import render
+from exod.catalogue.report.sections.contents import sections
 from exod.errors import ArchiveError
 from exod.files.whole import check_place, write_whole
 from exod.plots.drawing import DEFAULT, Drawing
 from exod.plots.statistics import report_pictures
-from exod.report.numbers import Numbers
-from exod.report.page import render
-from exod.report.sections.contents import sections
 from exod.stages.report.count import CURVES, TOP, gather
 
 REPORT: Final = "report.html"

@@ -17,9 +17,9 @@ from exod.archive import Archive
 from exod.archive.votes import VoteLog
 from exod.errors import ArchiveError, ConfigError, InputError
 from exod.schemas.votes import LABELS
+from exod.sources.vetting.agreement import confusion
+from exod.sources.vetting.verdicts import CONFLICT, OPEN, CastVote, VoteTally
 from exod.stages.derive.verdicts import Judged, export_verdicts, lineage_of
-from exod.vetting.agreement import confusion
-from exod.vetting.verdicts import CONFLICT, OPEN, CastVote, VoteTally
 from exod.web.product import Product
 
 _SHOWN: Final = ("vetter", "label", "classes", "score", "note", "event", "time")

@@ -19,7 +19,7 @@ from exod.archive import Archive
 from exod.errors import ArchiveError, ConfigError
 from exod.schemas.facets import BINS, MISSING, Facet
 from exod.schemas.votes import LABELS
-from exod.vetting.verdicts import CONFLICT, OPEN, VoteTally
+from exod.sources.vetting.verdicts import CONFLICT, OPEN, VoteTally
 from exod.web.product import KEPT_INDEX, Product
 from exod.web.selection import TABLES
 from exod.web.voting.ballot import HIDDEN, Ballot

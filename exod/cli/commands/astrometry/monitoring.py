@@ -26,7 +26,7 @@ from exod.errors import plural
 if TYPE_CHECKING:
     import pandas as pd
 
-    from exod.report.offsets.offsetnumbers import OffsetNumbers
+    from exod.catalogue.report.offsets.offsetnumbers import OffsetNumbers
 
 
 @app.command()
@@ -122,7 +122,7 @@ def rms(
 
     Example: `exod astromon rms astromon.h5`
     """
-    from exod.report.offsets.offsetnumbers import offset_numbers
+    from exod.catalogue.report.offsets.offsetnumbers import offset_numbers
     from exod.stages.report.offsetsources import chandra_offsets
 
     numbers = offset_numbers(*chandra_offsets(dbfile, snr=snr, weighted=weighted))

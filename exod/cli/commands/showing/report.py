@@ -34,7 +34,7 @@ def report(
     Example: `exod report results --to report.html`
     """
     from exod.archive import open_archive
-    from exod.report.consistency import failed
+    from exod.catalogue.report.consistency import failed
     from exod.stages.report.page import write_report
 
     drawing = drawing_of("png", style=style)

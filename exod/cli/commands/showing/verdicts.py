@@ -87,7 +87,7 @@ def _check_boxes(path: Path, *, overwrite: bool) -> None:
 
 def _show(root: str, judged: Judged) -> None:
     from exod.schemas.votes import LABELS
-    from exod.vetting.verdicts import CONFLICT, OPEN
+    from exod.sources.vetting.verdicts import CONFLICT, OPEN
 
     counts = judged.verdicts["verdict"].value_counts().to_dict()
     table = new_table(f"Verdicts of {escape(root)}", "Verdict", "Sources")
@@ -106,7 +106,7 @@ def _show(root: str, judged: Judged) -> None:
 
 
 def _show_controls(judged: Judged, answers: dict[int, str]) -> None:
-    from exod.vetting.agreement import confusion
+    from exod.sources.vetting.agreement import confusion
 
     table = new_table("Votes on controls", "Vetter", "Completeness", "False alarms")
     for row in confusion(judged.states, answers).to_dict("records"):
