@@ -30,12 +30,12 @@ class Room(NamedTuple):
 
 PLAN = {
     "cli": Room(2.55, 0, "the commands: parse, call, print", "use", 6.1),
-    "web": Room(6.2, 0.27, "pages, API,/VO protocols", "use"),
-    "stages": Room(3.1, 1, "read, map, commit: in the order of the data flow", "use", 7.2),
+    "web": Room(6.2, 0.2, "pages, API,/VO protocols", "use"),
+    "stages": Room(3.1, 1.12, "read, map, commit: in the order of the data flow", "use", 7.2),
     "pps": Room(0, 6, "pipeline files/of XMM-Newton", "files"),
     "plots": Room(4.2, 2, "the pictures", "files"),
     "astromon": Room(6.2, 2, "astrometry of/Chandra", "files"),
-    "catalogue": Room(4.2, 3, "releases: FITS, HATS,/the report", "files"),
+    "catalogue": Room(4.2, 3, "releases, words/of the report", "files"),
     "counterparts": Room(6.2, 3, "catalogues to/match with", "files"),
     "tablefiles": Room(6.2, 4, "tables as files", "files"),
     "archive": Room(5.05, 4.6, "committed tables,/lazy dataframes", "files"),
