@@ -5,7 +5,7 @@ RUN := .venv/.installed
 DEV := .venv/.installed-dev
 PIP = $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test drill fuzz check lint types bench bench-scale docs site lock clean
+.PHONY: demo test coverage drill fuzz check lint types bench bench-scale docs site lock clean
 
 $(RUN): pyproject.toml constraints.txt
 	@echo "Making the environment in .venv (about a minute) ..."
@@ -28,6 +28,14 @@ test: export OPENBLAS_NUM_THREADS = 1
 test: export PYTHONDONTWRITEBYTECODE =
 test: $(DEV)
 	$(BIN)/python -m pytest -m "not drill" -n $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist loadfile --no-loadscope-reorder
+
+# The lines of the package that `make test` runs, in its own processes and in those they start.
+coverage: export OPENBLAS_NUM_THREADS = 1
+coverage: $(DEV)
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -m "not drill" -n auto --dist loadfile --no-loadscope-reorder
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report --skip-covered
 
 # What `make test` leaves out: searches that are killed and starved in 20 ways, campaigns, costly
 # variants, and random input with more than three times the examples.
@@ -68,4 +76,4 @@ lock: $(DEV)
 	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
 
 clean:
-	rm -rf .venv build .mypy_cache .pytest_cache .ruff_cache .hypothesis demo
+	rm -rf .venv build .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage demo
