@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import astuple, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ import pyarrow as pa
 from exod.archive import Archive, open_archive
 from exod.archive.increments import deriving, write_part
 from exod.archive.questions.depthindex import ORDER, PRODUCT, depth_index
-from exod.archive.questions.depthrows import depth_of, depth_row
+from exod.archive.questions.depthrows import depth_of, depth_row, head_of, packed_head
 from exod.schemas import DERIVED
 from exod.schemas.depth import COVERED, DEPTH
 from exod.sky.healpix import sky_pixels
@@ -33,8 +34,6 @@ OF_A_FILE = 100
 
 def moved(depths, ra, dec, obsid):
     """The exposures of an observation, somewhere else."""
-    from dataclasses import replace
-
     made = []
     for depth in depths:
         plane = depth.plane
@@ -60,7 +59,7 @@ def build(source: Archive, scratch: Path, n: int, *, photons: bool) -> Archive:
     for _, rows in table.groupby("obsid"):
         own = rows.to_dict("records")
         depths = [depth_of(row, with_photons=photons) for row in own]
-        runs = np.reshape(own[0]["runs"], (-1, 8))
+        runs = head_of(own[0]["head"])["runs"]
         originals.append((depths, [depth_row(depth, runs) for depth in depths]))
     covered = [covered_rows(depths) for depths, _ in originals]
     generator = np.random.default_rng(1)
@@ -77,31 +76,16 @@ def build(source: Archive, scratch: Path, n: int, *, photons: bool) -> Archive:
                 pixel = pixels_of_field(own[0])
                 # How deep pixels are is not asked; that of one stands for all.
                 one = covered[number % len(originals)].iloc[[0] * len(pixel)].assign(obsid=obsid)
-                places.append(one.assign(healpix=pixel, first_row=len(rows)))
+                places.append(one.assign(healpix=pixel, row_group=number - start))
                 for depth, row in zip(own, packed, strict=True):
-                    plane = depth.plane
-                    rows.append(
-                        row
-                        | {
-                            "obsid": obsid,
-                            "ra_pnt": ra[number],
-                            "dec_pnt": dec[number],
-                            "plane": np.array(
-                                [
-                                    plane.x_ref,
-                                    plane.y_ref,
-                                    ra[number],
-                                    dec[number],
-                                    plane.x_delta,
-                                    plane.y_delta,
-                                ]
-                            ),
-                        }
-                    )
+                    head = head_of(row["head"])
+                    head["plane"] = np.array(astuple(depth.plane))
+                    there = {"ra_pnt": ra[number], "dec_pnt": dec[number]}
+                    rows.append(row | there | {"obsid": obsid, "head": packed_head(head)})
             part = f"{start:08d}-{start:010d}-{number:010d}"
             frame = pd.DataFrame(rows)
             new.files.append(
-                write_part(archive.store, new.folder, DEPTH, frame, part, group_rows=1)
+                write_part(archive.store, new.folder, DEPTH, frame, part, groups="obsid")
             )
             index_rows = pd.concat(places, ignore_index=True)
             new.files.append(write_part(archive.store, new.folder, COVERED, index_rows, part))

@@ -200,7 +200,7 @@ def write_part(
     table: Table,
     rows: pd.DataFrame | pa.Table,
     part: str,
-    group_rows: int | None = None,
+    groups: str = "",
 ) -> DerivedFile:
     """Write a part of a table; nothing sees it before the version is published.
 
@@ -216,8 +216,9 @@ def write_part(
         With the columns of the table in any order; rows are sorted as the table says.
     part : str
         Name of the part: letters, digits, ``_``, ``.`` and ``-``.
-    group_rows : int, optional
-        Rows of a row group, of which some or none is read.
+    groups : str
+        Column whose values have row groups of their own, of which some are read; it is the first
+        that rows are sorted by.
 
     Raises
     ------
@@ -230,7 +231,7 @@ def write_part(
     content = rows if isinstance(rows, pa.Table) else to_arrow(table, rows, table.name)
     content = content.select(table.schema.names).cast(table.schema)
     with reported(f"{store.path(path)} cannot be written"), store.writing(path) as sink:
-        write_sorted(sink, table, content, group_rows)
+        write_sorted(sink, table, content, groups)
     seal = sink.seal()
     return DerivedFile(
         path=path,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -18,7 +20,7 @@ from exod.archive.dates import DatedReading
 from exod.archive.ledger.entry import StoredFile
 from exod.archive.store import Store
 from exod.errors import ArchiveError
-from exod.files.seals import DamagedError
+from exod.files.seals import KEPT_BYTES, DamagedError
 from exod.files.storage import one_line
 from exod.schemas import TABLES, Table
 from exod.schemas.columns import NULLABLE, pandas_dtype
@@ -148,11 +150,19 @@ def to_arrow(table: Table, frame: pd.DataFrame, what: str) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=table.schema)
 
 
-def write_sorted(sink: Any, table: Table, rows: pa.Table, group_rows: int | None = None) -> None:
-    """Write rows of a table to a Parquet file, sorted as the table says."""
+def write_sorted(sink: Any, table: Table, rows: pa.Table, groups: str = "") -> None:
+    """Write rows of a table to a Parquet file, sorted as the table says.
+
+    Each value of the column `groups`, if there is one, has row groups of its own.
+    """
     content = rows.sort_by([(name, "ascending") for name in table.sort_by])
     with writer(sink, table.schema) as file:
-        file.write_table(content, row_group_size=group_rows or ROW_GROUP_ROWS)
+        if not groups:
+            file.write_table(content, row_group_size=ROW_GROUP_ROWS)
+            return
+        ends = np.cumsum(list(Counter(content[groups].to_pylist()).values())).tolist()
+        for start, end in itertools.pairwise([0, *ends]):
+            file.write_table(content.slice(start, end - start), row_group_size=ROW_GROUP_ROWS)
 
 
 def writer(sink: Any, schema: pa.Schema) -> pq.ParquetWriter:
@@ -273,13 +283,16 @@ def check_files(store: Store, files: Sequence[StoredFile]) -> None:
     store.in_threads(check, files)
 
 
-def open_stored(store: Store, file: StoredFile) -> io.IOBase:
-    """Open a file to read at any place, and to be closed; raises as `check_files`."""
+def open_stored(store: Store, file: StoredFile, kept_bytes: int = KEPT_BYTES) -> io.IOBase:
+    """Open a file to read at any place, and to be closed; raises as `check_files`.
+
+    Of a large one so many bytes stay in memory.
+    """
     with _explained(store, file.path):
         if file.seal.is_read_whole:
             return io.BytesIO(store.sealed_content(file.path, file.seal))
         if file.seal.blocks:
-            return store.sealed_file(file.path, file.seal)
+            return store.sealed_file(file.path, file.seal, kept_bytes)
         check_unsealed(store, file)
         return io.BytesIO(store.read(file.path))
 

@@ -17,7 +17,7 @@ import fsspec
 import pyarrow as pa
 
 from exod.errors import ArchiveError, ConfigError, without_credentials
-from exod.files.seals import DamagedError, Seal, SealedFile, SealingFile
+from exod.files.seals import KEPT_BYTES, DamagedError, Seal, SealedFile, SealingFile
 from exod.files.storage import (
     StorageOptions,
     changed,
@@ -206,9 +206,9 @@ class Store:
                     raise
                 raise ArchiveError(f"{path} cannot be read: {reason}.") from error
 
-    def sealed_file(self, name: str, seal: Seal) -> SealedFile:
+    def sealed_file(self, name: str, seal: Seal, kept_bytes: int = KEPT_BYTES) -> SealedFile:
         """Open a large file to read, of which every part that is read is compared with its seal."""
-        return SealedFile(partial(self._fetch, name), seal, partial(self.damaged, name))
+        return SealedFile(partial(self._fetch, name), seal, partial(self.damaged, name), kept_bytes)
 
     def sealed_content(self, name: str, seal: Seal) -> bytes:
         """Read a small file that is compared with its seal; raises as `open`."""

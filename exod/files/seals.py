@@ -23,8 +23,8 @@ DIGITS: Final = 16
 """Hexadecimal digits of a digest that are kept where there are many: 64 bits."""
 WHOLE_BLOCKS: Final = 4
 """Up to so many blocks a file is read at once, which takes less than reading some of it."""
-_KEPT_BYTES: Final = 32 << 20
-"""Blocks in memory, of one open file."""
+KEPT_BYTES: Final = 32 << 20
+"""Blocks in memory, of one open file, if few are open."""
 
 
 class DamagedError(ArchiveError):
@@ -164,6 +164,8 @@ class SealedFile(io.RawIOBase):
         With the digests of its blocks.
     damaged : callable
         Makes the error for what is wrong.
+    kept_bytes : int
+        Of blocks that stay in memory.
     """
 
     def __init__(
@@ -171,8 +173,10 @@ class SealedFile(io.RawIOBase):
         fetch: Callable[[int, int], bytes],
         seal: Seal,
         damaged: Callable[[str], DamagedError],
+        kept_bytes: int = KEPT_BYTES,
     ) -> None:
         self._fetch, self._seal, self._damaged = fetch, seal, damaged
+        self._kept_bytes = kept_bytes
         self._place = 0
         self._kept: dict[int, bytes] = {}
 
@@ -230,7 +234,7 @@ class SealedFile(io.RawIOBase):
             self._kept[number] = block
 
     def _forget(self) -> None:
-        while len(self._kept) * BLOCK > _KEPT_BYTES:
+        while len(self._kept) * BLOCK > self._kept_bytes:
             del self._kept[next(iter(self._kept))]
 
 

@@ -26,33 +26,9 @@ DEPTH: Final = Table(
         kinds.pointing_right_ascension("ra_pnt", "Right ascension of the pointing"),
         kinds.pointing_declination("dec_pnt", "Declination of the pointing"),
         kinds.pointing_angle("pa_pnt", "Position angle of the pointing"),
-        Column("plane", pa.list_(_F64), "", "Projection: x_ref, y_ref, ra_ref, dec_ref, deltas"),
-        Column("cells", pa.list_(_I32), "", "Grid: cells, sky pixels; box: y_lo, y_hi, x_lo, x_hi"),
-        Column("bands", pa.list_(_F64), "keV", "Lower and upper end of each energy band"),
-        Column(
-            "factor", pa.list_(_F64), "", "Counts for each erg/cm^2, by band, then pipeline band"
-        ),
-        kinds.exposure_start("t_lo", "Start of the level, mission elapsed time"),
-        kinds.time_resolution("t_bin", "Time for which the level is constant"),
-        Column("level", pa.list_(_F32), "ct/s", "Background of the field, by band, then frame"),
-        Column("bad", pa.list_(pa.bool_()), "", "Frames in bad time"),
-        Column(
-            "live", pa.list_(_F64), "", "CCD, usual live share, start, stop, live share; repeated"
-        ),
-        Column(
-            "nodes",
-            pa.list_(_F32),
-            "",
-            "Share of the level in cells: good and bad time, band, y, x",
-        ),
-        Column(
-            "runs",
-            pa.list_(_F64),
-            "",
-            "Of each run: t_bin, e_lo, e_hi, sigma, p_log, window, t_lo, t_hi",
-        ),
-        Column("tile_ends", pa.list_(_I32), "byte", "Ends of the parts of tiles"),
-        Column("tiles", pa.binary(), "", "Area, CCD, counts, sources; photons of 16 x 16 cells"),
+        Column("head", pa.binary(), "", "Projection, grid, level, live time and runs, packed"),
+        Column("images", pa.binary(), "", "Area, CCD, counts and sources of 16 x 16 cells, packed"),
+        Column("photons", pa.binary(), "", "Times and bands of the photons of these cells, packed"),
     ),
     ("obsid", "instrument", "expid"),
 )
@@ -64,8 +40,7 @@ COVERED: Final = Table(
         OBSID,
         Column("healpix", _I64, "", "HEALPix pixel of order 10, nested"),
         Column("children", _I32, "", "Bit i is set if pixel 16 healpix + i of order 12 was seen"),
-        Column("first_row", _I32, "", "First row of the observation in the file of depth"),
-        Column("n_rows", _I16, "", "Rows of the observation there"),
+        Column("row_group", _I32, "", "Row group of the observation in the file of depth"),
         kinds.duration("seconds", "Live time of the exposure that saw it longest"),
         Column("response", pa.list_(_F32), "", "Counts in a second for each erg/cm^2/s, by band"),
         Column("background", pa.list_(_F32), "ct/s", "Background of a place, by band"),

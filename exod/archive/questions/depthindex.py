@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from exod.archive.derived import POINTER, Derived, DerivedFile, read_derived
 from exod.archive.parquet import open_stored, read_file
 from exod.archive.products import not_made, require_columns
-from exod.archive.questions.depthrows import Row, depth_of, projection
+from exod.archive.questions.depthrows import Row, depth_of, head_of, projection
 from exod.archive.store import Store
 from exod.config import Band, Config
 from exod.counts.grid import Box
@@ -37,8 +37,22 @@ PRODUCT: Final = "depth"
 ORDER: Final = 10
 """Order of the HEALPix pixels of the table covered: 3.4 arcmin."""
 
-_OPEN_FILES: Final = 64
-_ROWS_KEPT: Final = 32
+_OPEN_FILES: Final = 512
+"""Files of 100 observations each; of an open one its directory is in memory, half a megabyte."""
+_KEPT_BYTES: Final = 1 << 20
+"""Of an open file: an observation, not all that were asked for."""
+_OBSERVATIONS_KEPT: Final = 32
+_READ: Final = [
+    "obsid",
+    "expid",
+    "instrument",
+    "ra_pnt",
+    "dec_pnt",
+    "pa_pnt",
+    "head",
+    "images",
+    "photons",
+]
 
 _remembered: dict[Hashable, tuple[str, DepthIndex]] = {}
 """The index of the archive that was asked last, and the stamp of its pointer."""
@@ -58,7 +72,7 @@ class DepthIndex:
     def __init__(self, store: Store, product: Derived) -> None:
         self._store, self._product = store, product
         self._files: OrderedDict[str, pq.ParquetFile] = OrderedDict()
-        self._rows: OrderedDict[tuple[int, int], Row] = OrderedDict()
+        self._rows: OrderedDict[tuple[int, int], list[Row]] = OrderedDict()
 
     @cached_property
     def bands(self) -> tuple[Band, ...]:
@@ -77,7 +91,7 @@ class DepthIndex:
         number = {file.part: i for i, file in enumerate(self.depths)}
         parts = []
         for file in self._product.of(COVERED.name):
-            columns = ["obsid", "healpix", "first_row", "n_rows"]
+            columns = ["obsid", "healpix", "row_group"]
             gone = [[("obsid", "not in", list(file.without))]] if file.without else None
             rows = read_file(self._store, file.stored, COVERED, columns, gone)
             where = pa.array(np.full(len(rows), number[file.part], np.int32))
@@ -89,7 +103,7 @@ class DepthIndex:
     def _columns(self) -> dict[str, NDArray[Any]]:
         rows = self._covered
         names = rows["obsid"].dictionary_encode().combine_chunks()
-        found = {name: rows[name].to_numpy() for name in ("healpix", "first_row", "n_rows", "file")}
+        found = {name: rows[name].to_numpy() for name in ("healpix", "row_group", "file")}
         codes, texts = names.indices.to_numpy(), np.array(names.dictionary.to_pylist(), object)
         return found | {"obsid": codes, "texts": texts}
 
@@ -141,14 +155,14 @@ class DepthIndex:
     def runs(self, row: int, config: Config) -> SearchedRuns:
         """The runs of an observation, as an archive with these settings searched it."""
         columns = self._columns
-        own = self._row(int(columns["file"][row]), int(columns["first_row"][row]))
-        n, extent = (int(value) for value in own["cells"][:2])
+        own = self._observation(int(columns["file"][row]), int(columns["row_group"][row]))[0]
+        n, extent = own["head"]["cells"][:2].tolist()
         return SearchedRuns(
-            np.reshape(own["runs"], (-1, len(RUN_NUMBERS))),
+            own["head"]["runs"].reshape(-1, len(RUN_NUMBERS)),
             config.detect.rule,
             config.cube.psf_weights,
-            extent / n * projection(own).pixel_arcsec,
-            _profile(str(own["instrument"])),
+            extent / n * projection(own["head"]).pixel_arcsec,
+            _profile(own["instrument"]),
         )
 
     def exposures(
@@ -156,31 +170,41 @@ class DepthIndex:
     ) -> list[ExposureDepth]:
         """The exposures of an observation, in the cells around some places."""
         columns = self._columns
-        file, first = int(columns["file"][row]), int(columns["first_row"][row])
-        rows = [self._row(file, first + i) for i in range(int(columns["n_rows"][row]))]
+        place = int(columns["file"][row]), int(columns["row_group"][row])
         return [
-            depth_of(own, _around(own, ra_deg, dec_deg, radius_arcsec), with_photons=photons)
-            for own in rows
+            depth_of(
+                own, _around(own["head"], ra_deg, dec_deg, radius_arcsec), with_photons=photons
+            )
+            for own in self._observation(*place, photons=photons)
         ]
 
-    def _row(self, file: int, number: int) -> Row:
-        """A row of the table depth; those that were asked for last are kept."""
-        key = (file, number)
-        if key not in self._rows:
-            content = self._opened(self.depths[file]).read_row_group(number)
-            self._rows[key] = {
-                field.name: _value(content.column(i)) for i, field in enumerate(content.schema)
-            }
-            if len(self._rows) > _ROWS_KEPT:
+    def _observation(self, file: int, group: int, *, photons: bool = False) -> list[Row]:
+        """The rows of an observation; those that were asked for last are kept."""
+        key = (file, group)
+        rows = self._rows.get(key)
+        if rows is None or (photons and "photons" not in rows[0]):
+            columns = _READ if photons else _READ[:-1]
+            # Threads take longer to start than the few values to decode.
+            found = self._opened(self.depths[file]).read_row_group(
+                group, columns=columns, use_threads=False
+            )
+            values = {name: found[name].to_pylist() for name in columns}
+            rows = [
+                dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)
+            ]
+            for row in rows:
+                row["head"] = head_of(row["head"])
+            self._rows[key] = rows
+            if len(self._rows) > _OBSERVATIONS_KEPT:
                 self._rows.popitem(last=False)
         self._rows.move_to_end(key)
-        return self._rows[key]
+        return rows
 
     def _opened(self, file: DerivedFile) -> pq.ParquetFile:
         if file.path not in self._files:
             if len(self._files) >= _OPEN_FILES:
                 self._files.popitem(last=False)[1].close(force=True)
-            source = open_stored(self._store, file.stored)
+            source = open_stored(self._store, file.stored, _KEPT_BYTES)
             self._files[file.path] = pq.ParquetFile(source)
         self._files.move_to_end(file.path)
         return self._files[file.path]
@@ -191,18 +215,13 @@ def _profile(instrument: str) -> Profile:
     return typical_profile(CAMERAS[instrument].observatory)
 
 
-def _value(column: pa.ChunkedArray) -> Any:
-    """The only value of a column; a list as an array."""
-    if pa.types.is_list(column.type):
-        return column.chunk(0).flatten().to_numpy(zero_copy_only=False)
-    return column[0].as_py()
-
-
-def _around(row: Row, ra_deg: Floats, dec_deg: Floats, radius_arcsec: float) -> Box | None:
-    """Cells of the whole grid around places; None for all."""
-    plane = projection(row)
+def _around(
+    head: dict[str, NDArray[Any]], ra_deg: Floats, dec_deg: Floats, radius_arcsec: float
+) -> Box:
+    """Cells of the whole grid around places."""
+    plane = projection(head)
     x, y = plane.to_pixel(ra_deg, dec_deg)
-    n, extent = (int(value) for value in row["cells"][:2])
+    n, extent = head["cells"][:2].tolist()
     width = extent / n
     known = np.isfinite(x) & np.isfinite(y)
     if not known.any():

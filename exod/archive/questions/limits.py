@@ -114,7 +114,8 @@ def limits(
     if not answers:
         return _nothing().copy()
     columns = _columns_of(answers, ra, dec, index.bands[number], level)
-    return pd.DataFrame({column.name: columns[column.name] for column in LIMITS.columns})
+    found = {column.name: columns[column.name] for column in LIMITS.columns}
+    return pd.DataFrame(found, copy=False)
 
 
 @lru_cache(maxsize=1)

@@ -146,20 +146,24 @@ class ExposureDepth:
         pieces = np.concatenate([curve.pieces for curve in self.live.values()])
         return float(pieces[:, 0].min()), float(pieces[:, 1].max())
 
-    @cached_property
+    @property
     def ratio(self) -> Floats:
         """`nodes` interpolated to the cells of the box, shape (2, n_bands, y, x)."""
-        found = self.nodes
+        return np.stack([self.ratio_of(band) for band in range(len(self.bands))], axis=1)
+
+    def ratio_of(self, band: int) -> Floats:
+        """`ratio` of a band, shape (2, y, x)."""
+        found = self.nodes[:, band]
         box, whole = self.box, self.node_box
         for axis, low, high, start in (
-            (2, box.y_lo, box.y_hi, whole.y_lo),
-            (3, box.x_lo, box.x_hi, whole.x_lo),
+            (1, box.y_lo, box.y_hi, whole.y_lo),
+            (2, box.x_lo, box.x_hi, whole.x_lo),
         ):
             place = (np.arange(low, high) - start) / NODE_CELLS
             place = np.clip(place, 0, found.shape[axis] - 1)
             left = np.minimum(place.astype(int), max(found.shape[axis] - 2, 0))
             right = np.minimum(left + 1, found.shape[axis] - 1)
-            weight = (place - left).reshape([-1 if i == axis else 1 for i in range(4)])
+            weight = (place - left).reshape([-1 if i == axis else 1 for i in range(3)])
             found = found.take(left, axis) * (1 - weight) + found.take(right, axis) * weight
         return found
 

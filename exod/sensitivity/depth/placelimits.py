@@ -128,10 +128,11 @@ def place_sums(
     vignetting = VIGNETTING[depth.instrument]
     shares = _shares(depth, cells, vignetting.angle_arcmin(detx, dety), radius_arcsec)
     mu, live, seen, whole = (np.zeros(len(near)) for _ in range(4))
-    area = cells.of_image(depth.area)
     ccd = cells.of_image(depth.ccd)
-    ratio = [cells.of_image(image) for image in depth.ratio[:, band]]
-    for ccdnr in np.unique(ccd[cells.chosen]).tolist():
+    images = np.stack([depth.area, *depth.ratio_of(band), depth.constant[band], depth.n[band]])
+    area, *ratio, constant, n = cells.of_images(images)
+    chips = np.flatnonzero(np.bincount(ccd.ravel())).tolist()
+    for ccdnr in chips:
         if ccdnr not in depth.live:
             continue
         mine = ccd == ccdnr
@@ -145,15 +146,31 @@ def place_sums(
             whole += total[-1] * own
         seen += seconds * (shares * area * mine).sum(1)
         live = np.maximum(live, seconds * mine.any(1))
-    n = _counts(depth, band, cells, begin, end, whole=(begin <= first) & (end >= last))
-    steady = cells.of_image(depth.constant[band]).sum(1)
-    seconds, every = _usual(depth, ccd, live)
+    counts = _counts(
+        depth, band, cells, n.sum(1), begin, end, whole=(begin <= first) & (end >= last)
+    )
+    steady = constant.sum(1)
+    seconds, every = _usual(depth, ccd, chips, live)
     constant, whole = steady * seconds, whole + steady * every
     response = seen * (vignetting.at_nodes(detx, dety) @ depth.factor[band])
     covered = seen > LEAST_SHARE * live
     ones = np.ones(len(near), int)
     around = area.sum(1)
-    columns = (near, n, mu, constant, live, live, seen, response, begin, end, whole, around, ones)
+    columns = (
+        near,
+        counts,
+        mu,
+        constant,
+        live,
+        live,
+        seen,
+        response,
+        begin,
+        end,
+        whole,
+        around,
+        ones,
+    )
     return PlaceSums(*columns).take(covered & (live > 0))
 
 
@@ -172,11 +189,14 @@ def _is_near(depth: ExposureDepth, x: Floats, y: Floats) -> Mask:
     return np.asarray(inside)
 
 
-def _usual(depth: ExposureDepth, ccd: NDArray[np.uint8], live: Floats) -> tuple[Floats, Floats]:
+def _usual(
+    depth: ExposureDepth, ccd: NDArray[np.uint8], chips: Sequence[int], live: Floats
+) -> tuple[Floats, Floats]:
     """Live seconds of places, of those asked for and of all, in terms of the usual live share."""
     share, total = np.ones(256), np.zeros(256)
-    for ccdnr, curve in depth.live.items():
-        share[ccdnr], total[ccdnr] = curve.usual, curve.seconds / curve.usual
+    for ccdnr in chips:
+        if curve := depth.live.get(ccdnr):
+            share[ccdnr], total[ccdnr] = curve.usual, curve.seconds / curve.usual
     most = ccd.max(axis=1, initial=0)
     return live / share[most], total[most]
 
@@ -206,9 +226,7 @@ class _Cells:
         grid, box = depth.grid, depth.box
         column, row = (np.floor(value / grid.width).astype(np.intp) for value in (x, y))
         dx, dy = x / grid.width - column - 0.5, y / grid.width - row - 0.5
-        reach = reach_of(radius_arcsec, grid.size_arcsec)
-        steps = np.arange(-reach, reach + 1)
-        down, across = (step.ravel() for step in np.meshgrid(steps, steps, indexing="ij"))
+        down, across = _square(reach_of(radius_arcsec, grid.size_arcsec))
         distance = np.hypot(down - dy[:, None], across - dx[:, None]) * grid.size_arcsec
         chosen = (distance <= radius_arcsec) | ((down == 0) & (across == 0))
         rows, columns = row[:, None] + down - box.y_lo, column[:, None] + across - box.x_lo
@@ -219,6 +237,18 @@ class _Cells:
     def of_image(self, image: NDArray[Any]) -> NDArray[Any]:
         """Values of an image, shape (y, x), in the cells; 0 in those that do not belong."""
         return np.where(self.chosen, image.ravel()[self.index], 0)
+
+    def of_images(self, images: Floats) -> Floats:
+        """The same of several images, shape (n, y, x)."""
+        return np.where(self.chosen, images.reshape(len(images), -1)[:, self.index], 0)
+
+
+@lru_cache(maxsize=64)
+def _square(reach: int) -> tuple[Indices, Indices]:
+    """Rows and columns of the cells that are so near, from the middle."""
+    steps = np.arange(-reach, reach + 1)
+    down, across = np.meshgrid(steps, steps, indexing="ij")
+    return down.ravel(), across.ravel()
 
 
 def reach_of(radius_arcsec: float, size_arcsec: float) -> int:
@@ -238,7 +268,7 @@ def _shares(depth: ExposureDepth, cells: _Cells, angle: Floats, radius_arcsec: f
     shares = CAMERAS[depth.instrument].observatory.photon_shares
     kind = np.abs(angle[:, None] - _OFF_AXIS).argmin(axis=1)
     found = np.zeros(cells.index.shape)
-    for number in np.unique(kind):
+    for number in np.flatnonzero(np.bincount(kind)).tolist():
         mine = kind == number
         profile = MeanProfile(shares, off_axis_arcmin=float(_OFF_AXIS[number]))
         table = _share_table(profile, depth.grid.size_arcsec, reach)
@@ -271,10 +301,15 @@ def _interpolated(table: Floats, dx: Floats, dy: Floats) -> Floats:
 
 
 def _counts(
-    depth: ExposureDepth, band: int, cells: _Cells, start: Floats, stop: Floats, whole: Mask
+    depth: ExposureDepth,
+    band: int,
+    cells: _Cells,
+    total: Floats,
+    start: Floats,
+    stop: Floats,
+    whole: Mask,
 ) -> Floats:
-    """Counts of the places; NaN for a part of the time without photons."""
-    total = cells.of_image(depth.n[band]).sum(1).astype(float)
+    """Counts of the places, `total` in all of the time; NaN for a part of it without photons."""
     if whole.all():
         return total
     photons = depth.photons

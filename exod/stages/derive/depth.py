@@ -54,7 +54,7 @@ BATCH_CELLS: Final = 10**9
 
 MOST_BANDS: Final = 8
 
-_VERSION: Final = 3
+_VERSION: Final = 4
 
 
 class DepthMade(BatchedMade):
@@ -173,13 +173,13 @@ def _derive(
             continue
         attempts[obsid] = entry.attempt if entry else ""
         if depths:
-            places.append(covered_rows(depths).assign(first_row=len(rows)))
+            places.append(covered_rows(depths).assign(row_group=len(places)))
         rows += [depth_row(depth, _runs(archive, obsid)) for depth in depths]
     if not rows:
         return BatchDone((), attempts, failures)
     part = part_name(batch)
     write = partial(write_part, archive.store, folder)
-    file = write(DEPTH, pd.DataFrame(rows), part, group_rows=1)
+    file = write(DEPTH, pd.DataFrame(rows), part, groups="obsid")
     index = write(COVERED, pd.concat(places, ignore_index=True), part)
     return BatchDone((file, index), attempts, failures)
 
@@ -273,7 +273,7 @@ def _factors(camera: str, filter_name: str, config: Config) -> Floats:
 
 
 def covered_rows(depths: Sequence[ExposureDepth]) -> pd.DataFrame:
-    """Rows of the table covered for the exposures of an observation, without ``first_row``."""
+    """Rows of the table covered for the exposures of an observation, without ``row_group``."""
     pixel, first, bits, fine = pixels_of(depths)
     seconds, response, background = _depth_of_pixels(depths, fine, first)
     return pd.DataFrame(
@@ -281,7 +281,6 @@ def covered_rows(depths: Sequence[ExposureDepth]) -> pd.DataFrame:
             "obsid": depths[0].obsid,
             "healpix": pixel,
             "children": bits,
-            "n_rows": len(depths),
             "seconds": seconds,
             "response": list(response),
             "background": list(background),
