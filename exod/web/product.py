@@ -267,6 +267,8 @@ class _Reader:
 
     def __init__(self, file: pq.ParquetFile) -> None:
         self._file = file
+        # Arrow makes it anew whenever it is asked for, which takes longer than to find the rows.
+        self._schema = file.schema_arrow
         about = file.metadata
         sizes = [about.row_group(number).num_rows for number in range(about.num_row_groups)]
         self._starts = np.r_[0, np.cumsum(sizes)].astype(np.int64)
@@ -290,7 +292,7 @@ class _Reader:
         """Rows with a value of a column; groups whose statistics leave it out are not read."""
         parts: list[pa.Table] = []
         try:
-            wanted = pa.scalar(value, self._file.schema_arrow.field(key).type)
+            wanted = pa.scalar(value, self._schema.field(key).type)
         except (pa.ArrowInvalid, OverflowError):
             # A number that the column cannot have.
             return self._whole(parts, columns)
@@ -308,21 +310,21 @@ class _Reader:
             rows = self._file.read_row_group(group, columns=missing)
             self._kept.update({(group, name): rows[name] for name in missing})
             self._bytes += rows.nbytes
-        schema = pa.schema([self._file.schema_arrow.field(name) for name in wanted])
+        schema = pa.schema([self._schema.field(name) for name in wanted])
         found = pa.Table.from_arrays([self._kept[group, name] for name in wanted], schema=schema)
         while self._bytes > KEPT_BYTES:
             self._bytes -= self._kept.pop(next(iter(self._kept))).nbytes
         return found
 
     def _whole(self, parts: list[pa.Table], columns: Sequence[str]) -> pa.Table:
-        empty = self._file.schema_arrow.empty_table().select(list(columns))
+        empty = self._schema.empty_table().select(list(columns))
         return pa.concat_tables([empty, *parts])
 
     def _ends(self, key: str) -> list[tuple[Any, Any] | None]:
         """Least and greatest value of a column in each group, where they are known."""
         if key not in self._ranges:
             about = self._file.metadata
-            place = self._file.schema_arrow.names.index(key)
+            place = self._schema.names.index(key)
             groups = (about.row_group(n).column(place) for n in range(about.num_row_groups))
             found = [group.statistics for group in groups]
             self._ranges[key] = [

@@ -3,7 +3,7 @@
 import { colour, h, put } from "./dom.js";
 import { short, sizeOf } from "./engine.js";
 import { change } from "./site.js";
-import { shadeKey, shades } from "./shades.js";
+import { shadeKey, shadedPlane } from "./shades.js";
 
 const EDGE = { left: 52, right: 8, top: 6, bottom: 34 };
 
@@ -34,17 +34,9 @@ export function densityPlot(about, names, axes) {
     const context = canvas.getContext("2d");
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, ...size);
-    const [dx, dy] = [width / found.columns, height / found.rows];
-    const shade = shades(found.largest);
     key.show(found.largest);
-    for (let row = 0; row < found.rows; row++) {
-      for (let column = 0; column < found.columns; column++) {
-        const count = found.counts[row * found.columns + column];
-        if (!count) continue;
-        context.fillStyle = shade(count);
-        context.fillRect(EDGE.left + column * dx, EDGE.top + height - (row + 1) * dy, Math.max(dx, 2), Math.max(dy, 2));
-      }
-    }
+    context.imageSmoothingEnabled = false;
+    if (found.largest) context.drawImage(shadedPlane(found), EDGE.left, EDGE.top, width, height);
     context.strokeStyle = colour("--line");
     context.strokeRect(EDGE.left, EDGE.top, width, height);
     context.fillStyle = colour("--quiet");

@@ -31,7 +31,21 @@ export function put(element, ...children) {
   return element;
 }
 
+const colours = new Map();
+// To ask a page for them takes as long as to find the style of all that has changed in it.
+addEventListener("themechange", () => colours.clear());
+
+function asked(name, ask) {
+  if (!colours.has(name)) colours.set(name, ask(getComputedStyle(document.documentElement)));
+  return colours.get(name);
+}
+
 /** What a CSS variable is now, for canvases. */
 export function colour(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  return asked(name, (style) => style.getPropertyValue(name).trim());
+}
+
+/** Whether the page is dark now. */
+export function isDark() {
+  return asked("", (style) => style.colorScheme === "dark");
 }

@@ -168,7 +168,7 @@ class BrowserCount {
       if (codes) for (const row of almost) if (!codes[bytes[row]]) own[bytes[row]]++;
       this.counts[facet.name] = own;
     });
-    const masks = new Uint32Array(1 << 16);
+    const masks = new Uint32Array(1 << index.about.flags.length);
     addCounts(masks, index.flags, chosen);
     for (const row of almost) if (flagged[row]) masks[index.flags[row]]++;
     this.flagCounts = index.about.flags.map(() => 0);
@@ -182,10 +182,11 @@ class BrowserCount {
     const { chosen, index } = this;
     const [across, up] = [x, y].map((name) => sizeOf(this.about.facets.find((facet) => facet.name === name)));
     const [columnCodes, rowCodes] = [index.bytes[x], index.bytes[y]];
-    const pairs = new Uint32Array(1 << 16);
-    for (let place = 0; place < chosen.length; place++) pairs[(rowCodes[chosen[place]] << 8) | columnCodes[chosen[place]]]++;
     const counts = new Uint32Array(across * up);
-    for (let row = 0; row < up; row++) counts.set(pairs.subarray(row << 8, (row << 8) + across), row * across);
+    for (let place = 0; place < chosen.length; place++) {
+      const [column, row] = [columnCodes[chosen[place]], rowCodes[chosen[place]]];
+      if (column < across && row < up) counts[row * across + column]++;
+    }
     return plane(counts, across, up);
   }
 

@@ -3,12 +3,10 @@
 import { h, put } from "./dom.js";
 import { text } from "./format.js";
 import { change } from "./site.js";
-import { placeOf, stepAddress } from "./stepping.js";
+import { placeOf, stepAddresses } from "./stepping.js";
 
 const HEIGHT = 26;
-const BLOCK = 8;
-/** Milliseconds that all else waits for the first rows. */
-const PATIENCE = 60;
+const BLOCK = 4;
 /** What an address says of the plots and not of the rows. */
 const AXES = ["x", "y", "x2", "y2", "count", "sel"];
 
@@ -16,7 +14,7 @@ const AXES = ["x", "y", "x2", "y2", "count", "sel"];
 export function rowTable(about, table, shownColumns) {
   const { key } = about;
   const wanted = [...new Set([...shownColumns, key])];
-  const body = h("tbody", {});
+  const body = h("tbody", { onclick: mark });
   const types = new Map(about.columns.map(({ name, type }) => [name, type]));
   const units = new Map(about.columns.map(({ name, unit }) => [name, unit]));
   const [above, below] = [h("tr", { "aria-hidden": "true" }), h("tr", { "aria-hidden": "true" })];
@@ -31,14 +29,11 @@ export function rowTable(about, table, shownColumns) {
   let [high, scrolled] = [0, 0];
   addEventListener("resize", () => { high = 0; });
   let [listed, sort, selected, asked, early] = [{ length: 0 }, "", -1, 0, null];
-  let [shown, marked] = [new URLSearchParams(), ""];
+  const lines = [];
+  let [address, marked] = [stepAddresses(table), ""];
 
   function sortBy(name) {
     change({ sort: sort === `-${name}` ? name : `-${name}` });
-  }
-
-  function address(row) {
-    return stepAddress(table, row[key], shown);
   }
 
   function keys(event) {
@@ -75,16 +70,44 @@ export function rowTable(about, table, shownColumns) {
       put(body, h("tr", {}, h("td", { colspan: shownColumns.length, class: "quiet" }, about.rows ? "Nothing fulfils these conditions." : `The archive has no ${table}.`)));
       return;
     }
-    put(body, above, found.map((row, number) => line(row, first + number)), below);
+    found.forEach((row, place) => {
+      lines[place] ??= line();
+      lines[place].show(row, first + place);
+    });
+    const drawn = [above, ...lines.slice(0, found.length).map(({ element }) => element), below];
+    // Those that stay are left where they are: what is new to a page takes longer to be laid out.
+    if (body.children.length !== drawn.length || body.firstChild !== above) put(body, drawn);
   }
 
-  function line(row, number) {
+  /** A row of the table, which shows one row of the file after the other. */
+  function line() {
+    const link = h("a", {});
     const cells = shownColumns.map((name, place) => {
-      const value = text(row[name], units.get(name));
       const numeric = !["string", "bool"].includes(types.get(name));
-      return h("td", { class: numeric ? "number" : null }, place === 0 ? h("a", { href: address(row) }, value) : value);
+      return h("td", { class: numeric ? "number" : null }, place === 0 && link);
     });
-    return h("tr", { class: number === selected ? "selected" : null, onclick: () => { [selected, marked] = [number, String(row[key])]; change({ sel: marked }, true); } }, cells);
+    const element = h("tr", {}, cells);
+    cells[0] = link;
+    const told = [];
+    return {
+      element,
+      show(row, number) {
+        link.href = address(row[key]);
+        element.classList.toggle("selected", number === selected);
+        Object.assign(element.dataset, { number, key: row[key] });
+        cells.forEach((cell, place) => {
+          const value = text(row[shownColumns[place]], units.get(shownColumns[place]));
+          if (told[place] !== value) cell.textContent = told[place] = value;
+        });
+      },
+    };
+  }
+
+  function mark(event) {
+    const own = event.target.closest("tr")?.dataset;
+    if (!own?.key) return;
+    [selected, marked] = [Number(own.number), own.key];
+    change({ sel: marked }, true);
   }
 
   /** Mark the row that the address names, and show it. */
@@ -105,12 +128,11 @@ export function rowTable(about, table, shownColumns) {
     /** Ask for the first rows that will be listed, before it is known how many there are. */
     expect(listing) {
       early = listing && { size: size(), rows: listing.rows(0, size(), wanted) };
-      // What comes soon is drawn together with the counts: the page is laid out once then.
-      return Promise.race([early?.rows.catch(() => {}), new Promise((done) => setTimeout(done, PATIENCE))]);
+      early?.rows.catch(() => {});
     },
     async update(found, state) {
       sort = state.get("sort") || "";
-      shown = new URLSearchParams([...state].filter(([name]) => !AXES.includes(name)));
+      address = stepAddresses(table, [...state].filter(([name]) => !AXES.includes(name)));
       listed = found;
       for (const { name, element } of heads) {
         element.setAttribute("aria-sort", sort === name ? "ascending" : sort === `-${name}` ? "descending" : "none");

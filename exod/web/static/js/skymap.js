@@ -66,7 +66,7 @@ export function skyMap(onPixel) {
   const words = h("p", { class: "quiet small" });
   const frame = h("button", { type: "button", "aria-pressed": "true", onclick: turn }, "galactic");
   const key = shadeKey();
-  let [counts, isGalactic, width] = [null, true, 0];
+  let [counts, isGalactic, width, lines] = [null, true, 0, {}];
 
   function turn() {
     isGalactic = !isGalactic;
@@ -89,16 +89,15 @@ export function skyMap(onPixel) {
     const toPage = ([x, y]) => [width / 2 + (x * (width - 8)) / 4, height / 2 - (y * (height - 6)) / 2];
     context.strokeStyle = colour("--line");
     context.lineWidth = 1;
-    for (let longitude = -180; longitude <= 180; longitude += 60) line(context, toPage, (t) => [longitude === 180 ? 179.999 : longitude === -180 ? -179.999 : longitude, -90 + 180 * t]);
-    for (let latitude = -60; latitude <= 60; latitude += 30) line(context, toPage, (t) => [-179.99 + 359.98 * t, latitude]);
-    let [largest, filled] = [0, 0];
-    for (const found of counts) if (found) { largest = Math.max(largest, found); filled++; }
+    if (lines.width !== width) lines = { width, path: graticule(toPage) };
+    context.stroke(lines.path);
+    const { groups, filled, largest } = byCount(counts);
     const shade = shades(largest);
     key.show(largest);
     // Few sources would be lost as single pixels: then each is a disc.
     const size = Math.max(width / 260, filled < 400 ? 5 : filled < 4000 ? 3 : 1.5);
     const discs = filled < 4000;
-    byCount(counts).forEach((pixels, found) => {
+    groups.forEach((pixels, found) => {
       context.fillStyle = shade(found);
       if (discs) context.beginPath();
       for (const pixel of pixels) {
@@ -134,19 +133,29 @@ export function skyMap(onPixel) {
   };
 }
 
-function line(context, toPage, place) {
-  context.beginPath();
-  for (let step = 0; step <= 60; step++) context.lineTo(...toPage(aitoff(...place(step / 60))));
-  context.stroke();
+/** Lines of equal longitude, every 60 degrees, and latitude, every 30. */
+function graticule(toPage) {
+  const path = new Path2D();
+  const line = (place) => {
+    for (let step = 0; step <= 60; step++) path[step ? "lineTo" : "moveTo"](...toPage(aitoff(...place(step / 60))));
+  };
+  for (let longitude = -180; longitude <= 180; longitude += 60) line((t) => [longitude === 180 ? 179.999 : longitude === -180 ? -179.999 : longitude, -90 + 180 * t]);
+  for (let latitude = -60; latitude <= 60; latitude += 30) line((t) => [-179.99 + 359.98 * t, latitude]);
+  return path;
 }
 
-/** The pixels that have rows, by the number of these. */
+/** The pixels that have rows, in groups by the number of these. */
 function byCount(counts) {
-  const found = new Map();
-  counts.forEach((count, pixel) => {
-    if (!count) return;
-    if (found.has(count)) found.get(count).push(pixel);
-    else found.set(count, [pixel]);
-  });
-  return found;
+  const groups = new Map();
+  let [filled, largest] = [0, 0];
+  for (let pixel = 0; pixel < counts.length; pixel++) {
+    const count = counts[pixel];
+    if (!count) continue;
+    filled++;
+    if (count > largest) largest = count;
+    const group = groups.get(count);
+    if (group) group.push(pixel);
+    else groups.set(count, [pixel]);
+  }
+  return { groups, filled, largest };
 }

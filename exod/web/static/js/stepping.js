@@ -17,12 +17,18 @@ async function choiceOf(table, state) {
 
 /** The address of a row of a table, from which one can step through what is chosen. */
 export function stepAddress(table, key, state) {
+  return stepAddresses(table, state)(key);
+}
+
+/** What gives the same of each of many rows. */
+export function stepAddresses(table, state) {
   const told = new URLSearchParams(state);
   told.delete("table");
   // Without an order there would be nothing to tell a choice of all rows from none.
   if (!told.get("sort")) told.set("sort", USUAL_ORDER);
   told.delete("sel");
-  return href(`${PATHS[table]}${encodeURIComponent(key)}`, told);
+  const query = `?${told}`;
+  return (key) => href(`${PATHS[table]}${encodeURIComponent(key)}`) + query;
 }
 
 async function inFiles(table, key, state) {

@@ -79,9 +79,8 @@ export async function update(state) {
   let found;
   try {
     // The server looks for rows while they are counted here.
-    const soon = parts.table.expect(await listing(table, state, sort));
+    parts.table.expect(await listing(table, state, sort));
     found = await count(table, state);
-    await soon;
     // Another choice was made meanwhile, which is shown in its place.
     if (ticket !== turn) return;
     put(parts.problem);
