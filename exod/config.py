@@ -82,9 +82,9 @@ class Cube(_Settings):
     gti_only : bool
         Leave out the bad time intervals instead of searching them.
     live_time : {"fraction", "frames"}
-        What is expected where a CCD is off: ``frames`` is the published way, which leaves out whole
-        frames; ``fraction`` scales it with the live time of each CCD (method.md, Live time), but
-        for exposures without a record of their good times.
+        What is expected where a CCD is off: ``fraction`` scales it with the live time of each CCD
+        (method.md, Live time); ``frames`` is the published way, which leaves out whole frames. It
+        is that of exposures without a record of their good times, too.
     mask_bad_ccd : bool
         Leave out frames in which a CCD or a camera was off, where whole frames are left out.
     window : int
@@ -102,7 +102,7 @@ class Cube(_Settings):
     t_bin: Annotated[tuple[Positive, ...], Field(min_length=1)] = (5.0, 50.0, 200.0)
     bands: Annotated[tuple[Band, ...], Field(min_length=1)] = ((0.2, 2.0), (2.0, 12.0), (0.2, 12.0))
     gti_only: bool = False
-    live_time: Literal["fraction", "frames"] = "frames"
+    live_time: Literal["fraction", "frames"] = "fraction"
     mask_bad_ccd: bool = True
     window: Annotated[int, Field(ge=1, le=4)] = 1
     frame_shifts: Annotated[int, Field(ge=1, le=4)] = 1
@@ -285,7 +285,7 @@ class Config(_Settings):
             "cube.window": cube.window != 1,
             "cube.frame_shifts": cube.frame_shifts != 1,
             "cube.psf_weights": cube.psf_weights,
-            "cube.live_time": cube.live_time == "fraction",
+            "cube.live_time": "live_time" in cube.model_fields_set and cube.live_time == "fraction",
             "detect.null": detect.null != "auto",
             "detect.rule": detect.rule != "exod2",
             "detect.false_alarm_rate": detect.false_alarm_rate is not None,
@@ -300,7 +300,9 @@ class Config(_Settings):
             raise ValueError(
                 f"detect.method = {method} searches good time only; leave cube.gti_only out"
             )
-        object.__setattr__(self, "cube", cube.model_copy(update={"gti_only": True}))
+        object.__setattr__(
+            self, "cube", cube.model_copy(update={"gti_only": True, "live_time": "frames"})
+        )
         if "sigma" not in detect.model_fields_set:
             object.__setattr__(self, "detect", detect.model_copy(update={"sigma": EXOD1_SIGMA}))
 

@@ -58,6 +58,9 @@ class Oracle:
         return self.regions[self.regions["runid"] == runid].sort_values("label")
 
 
+PUBLISHED_CUBE = {"live_time": "frames"}
+
+
 @pytest.fixture(scope="module")
 def oracle(oracle_dir) -> dict[int, Oracle]:
     results = {}
@@ -86,7 +89,7 @@ def search(files, **settings) -> dict[str, Run]:
 
 @pytest.fixture(scope="module")
 def found(files) -> dict[tuple[int, str], dict[str, Run]]:
-    settings = {"selection": {"flags": "none", "hot_pixels": "off"}}
+    settings = {"selection": {"flags": "none", "hot_pixels": "off"}, "cube": PUBLISHED_CUBE}
     return {
         (sigma, rule): search(files, **settings, detect={"sigma": sigma, "rule": rule})
         for sigma in SIGMAS
@@ -96,14 +99,14 @@ def found(files) -> dict[tuple[int, str], dict[str, Run]]:
 
 @pytest.fixture(scope="module")
 def defaults(files) -> dict[str, Run]:
-    return search(files)
+    return search(files, cube=PUBLISHED_CUBE)
 
 
 def test_a_gap_of_the_cameras_is_no_eclipse(files, defaults):
     """Both cameras were off for 36 to 60 s, each CCD for another time."""
     (gap,) = (item for run in defaults.values() for item in run.regions)
     assert gap.event.kind == "eclipse"
-    runs = search(files, cube={"live_time": "fraction"})
+    runs = search(files)
     assert not any(run.regions for run in runs.values())
     curve = runs[f"{OBSID}_0_50_0.2_12.0"].expectation.light_curve(gap.region.box)
     frame = int(np.argmax(gap.light_curve.B_eclipse_log))
