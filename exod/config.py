@@ -263,7 +263,7 @@ class Config(_Settings):
             "cube.frame_shifts": cube.frame_shifts != 1,
             "cube.live_time": "live_time" in cube.model_fields_set and cube.live_time == "fraction",
             "detect.null": detect.null == "template",
-            "detect.sigma": "sigma" in detect.model_fields_set,
+            "detect.sigma": detect.sigma != Detect().sigma,
         }
         if named := [name for name, is_set in wrong.items() if is_set]:
             raise ValueError(

@@ -361,8 +361,12 @@ class Archive(ArchiveReader):
 
 
 def _settings(store: Store, marker: Mapping[str, Any]) -> Config:
-    """Settings of an archive; those that came after it have their defaults."""
+    """Settings of an archive; those that came after it are as they were, or have their defaults."""
     settings, detect = dict(marker["config"]), marker["config"].get("detect")
+    cube = settings.get("cube")
+    if isinstance(cube, dict):
+        # Frames were used whole before there was a choice.
+        settings["cube"] = {"live_time": "frames", **cube}
     if isinstance(detect, dict) and "null" not in detect:
         # The null hypothesis could not be chosen then, and sliding windows ignored the rule.
         settings["detect"] = {

@@ -48,7 +48,7 @@ from hypothesis import strategies as st
 
 from exod.archive import Archive, lazy, open_archive, parquet, parts
 from exod.archive.store import Store
-from exod.config import Config
+from exod.config import PRESETS, Config
 from exod.errors import ArchiveError, InputError
 from exod.files.seals import Seal, open_text
 from exod.schemas import REGIONS, TABLES
@@ -103,6 +103,25 @@ def test_settings_that_came_later_have_their_defaults(tmp_path: Path, window: in
         ArchiveError, match=r'detect\.null: archive has "auto", asked for "conditional"'
     ):
         Archive.create(tmp_path, asked)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_settings_of_every_preset_are_read_as_they_were(tmp_path: Path, preset: str) -> None:
+    config = Config.preset(preset)
+    archive = Archive.create(tmp_path, config)
+    assert open_archive(archive.root).config == Archive.create(tmp_path, config).config == config
+
+
+def test_before_live_fractions_frames_were_whole(tmp_path: Path) -> None:
+    whole = Config.parse({"cube": {"live_time": "frames"}})
+    archive = Archive.create(tmp_path, whole)
+    marker = tmp_path / "archive.json"
+    content = json.loads(marker.read_text())
+    assert content["config"]["cube"].pop("live_time") == "frames"
+    marker.write_text(json.dumps(content))
+    assert open_archive(archive.root).config == Archive.create(tmp_path, whole).config == whole
+    with pytest.raises(ArchiveError, match=r'live_time: archive has "frames", asked for "fraction"'):
+        Archive.create(tmp_path, Config())
 
 
 @pytest.mark.parametrize(
