@@ -120,7 +120,9 @@ def test_before_live_fractions_frames_were_whole(tmp_path: Path) -> None:
     assert content["config"]["cube"].pop("live_time") == "frames"
     marker.write_text(json.dumps(content))
     assert open_archive(archive.root).config == Archive.create(tmp_path, whole).config == whole
-    with pytest.raises(ArchiveError, match=r'live_time: archive has "frames", asked for "fraction"'):
+    with pytest.raises(
+        ArchiveError, match=r'live_time: archive has "frames", asked for "fraction"'
+    ):
         Archive.create(tmp_path, Config())
 
 
