@@ -162,10 +162,13 @@ class CountCube:
     def chunk(self, first: int, last: int) -> SparseChunk:
         """Table of the non-empty cells of the frames [first, last)."""
         start, stop = np.searchsorted(self.frame, [first, last])
-        key = (self.frame[start:stop] - first).astype(np.int64) * self.box.size
+        # Narrow numbers are sorted in a third of the time.
+        narrow = (last - first) * self.box.size <= np.iinfo(np.int32).max
+        key = (self.frame[start:stop] - first).astype(np.int32 if narrow else np.int64)
+        key *= self.box.size
         key += self.cell[start:stop]
         key.sort()
-        begin = np.flatnonzero(np.diff(key, prepend=-1))
+        begin = np.flatnonzero(np.diff(key, prepend=key.dtype.type(-1)))
         counts = np.diff(begin, append=len(key)).astype(np.int32)
         frame, cell = np.divmod(key[begin], max(self.box.size, 1))
         return SparseChunk(

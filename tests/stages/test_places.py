@@ -373,7 +373,7 @@ def test_the_command(
 def test_frames_shorter_than_those_of_the_cameras(
     small: Path, tmp_path: Path, command: Callable[..., tuple[int, str, str]]
 ) -> None:
-    """Most have a camera without a photon and are left out, which is said, with the remedy."""
+    """Where they count whole, most have a camera without a photon and are left out: it is said."""
     (files,), _ = find_observations([small / GOOD])
     (events, *_) = read_observation(files, Config()).subsets
     # Where there are photons: about the brightest pixel.
@@ -382,22 +382,27 @@ def test_frames_shorter_than_those_of_the_cameras(
     place = events.plane.to_sky(x_edges[x] + 20.3, y_edges[y] + 20.3)
     ra, dec = (float(value) for value in place)
     short, span = {"t_bin": 0.2, "between": (events.t_lo, events.t_lo + 1000)}, "are left out and"
+    frames = Config.load(overrides=["cube.live_time=frames"])
     with pytest.warns(
         UserWarning, match=r"shorter than the .* s in which .* frame\. Choose longer"
     ):
-        masked = light_curve_at(small / GOOD, ra, dec, **short)
+        masked = light_curve_at(small / GOOD, ra, dec, config=frames, **short)
     assert masked["bccd"].mean() > 0.5
     assert not masked.loc[masked["bccd"], "n"].any()
-    config = Config.load(overrides=["cube.mask_bad_ccd=false"])
+    config = Config.load(overrides=["cube.live_time=frames", "cube.mask_bad_ccd=false"])
     whole = light_curve_at(small / GOOD, ra, dec, config=config, **short)
     assert whole["n"].sum() > masked["n"].sum()
+    # With live fractions a frame without a photon is no gap.
+    live = light_curve_at(small / GOOD, ra, dec, **short)
+    assert live["n"].sum() == whole["n"].sum()
+    assert not live["bccd"].any()
     drawn = Curve.of({"t_lo": events.t_lo, "t_bin": 0.2, "sigma": 3.0}, whole)
     seen = whole["mu"] > 0
     assert seen.mean() > 0.5
     np.testing.assert_array_equal(drawn.n[seen], whole["n"][seen])
     during = ("--between", f"{events.t_lo},{events.t_lo + 1000}")
     at = ("lightcurve", small / GOOD, "--at", f"{ra},{dec}", "--plots", tmp_path, *during)
-    code, _, wrong = command(*at, "--t-bin", "0.2")
+    code, _, wrong = command(*at, "--t-bin", "0.2", "--set", "cube.live_time=frames")
     assert (code, wrong.count(span), wrong.count("\n")) == (0, 1, 1)
     code, _, wrong = command(*at, "--t-bin", "200")
     assert (code, span in wrong) == (0, False)
