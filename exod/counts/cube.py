@@ -164,7 +164,9 @@ class CountCube:
         start, stop = np.searchsorted(self.frame, [first, last])
         # Narrow numbers are sorted in a third of the time.
         narrow = (last - first) * self.box.size <= np.iinfo(np.int32).max
-        key = (self.frame[start:stop] - first).astype(np.int32 if narrow else np.int64)
+        key: NDArray[np.signedinteger] = (self.frame[start:stop] - first).astype(
+            np.int32 if narrow else np.int64
+        )
         key *= self.box.size
         key += self.cell[start:stop]
         key.sort()

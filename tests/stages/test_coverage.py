@@ -38,12 +38,16 @@ def searched(folder: Path, root: Path, command: Command, *options: object) -> An
 def test_frames_that_are_all_masked_are_no_search(
     small: Path, tmp_path: Path, command: Command
 ) -> None:
-    """In each frame one of the cameras is off."""
+    """In each frame one of the cameras is off: none is whole, and half are live in part."""
     bad = copy(small / GOOD, tmp_path)
     zero = start_of(event_lists(bad)[0])
     for number, path in enumerate(event_lists(bad)):
         set_rows(path, lambda rows, number=number: taking_turns(rows, zero, number))
-    archive, entry, out = searched(bad, tmp_path / "archive", command, "--t-bin", "5")
+    _, entry, _ = searched(bad, tmp_path / "live", command, "--t-bin", "5")
+    assert entry.status == "EMPTY"
+    assert 0.4 < entry.time_share < 0.9
+    options = ("--t-bin", "5", "--set", "cube.live_time=frames")
+    archive, entry, out = searched(bad, tmp_path / "archive", command, *options)
     assert entry.status == "SKIPPED"
     assert entry.reason == (
         "All frames are masked: in each a camera was off, or it is bad time and left out."
