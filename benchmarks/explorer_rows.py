@@ -11,6 +11,7 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -27,11 +28,17 @@ from exod.archive.derived import EXPLORER, Derived
 from exod.archive.increments import deriving
 from exod.archive.parquet import row_groups
 from exod.archive.snapshot import Snapshot
+from exod.files.ahead import done_at_once
 from exod.schemas.columns import Table
 from exod.schemas.explorer import COVERAGE, NEIGHBOURS
-from exod.stages.explore.density import DENSITY, DENSITY_ROWS
+from exod.stages.explore.density import DENSITY, DENSITY_ROWS, Density
 from exod.stages.explore.lightcurves import LIGHT_CURVE_ROWS, light_curve_rows
-from exod.stages.explore.making import make_explorer, shown_detections, shown_sources
+from exod.stages.explore.making import (
+    make_explorer,
+    shown_detections,
+    shown_sources,
+    tables_at_once,
+)
 from exod.stages.explore.similar import NEIGHBOUR_ROWS
 from exod.stages.explore.writing import DETAIL_ROWS, ProductWriter
 
@@ -101,7 +108,9 @@ class SurveyRows:
         for start in range(0, rows, CHUNK):
             numbers = np.arange(start, min(start + CHUNK, rows))
             own = self._own(numbers, numbers // each, random)
-            part = template.take(pa.array(random.permutation(CHUNK)[: len(numbers)]))
+            cut = int(random.integers(CHUNK))
+            part = pa.concat_tables([template.slice(cut), template.slice(0, cut)])
+            part = part.slice(0, len(numbers))
             for place, column in enumerate(table.columns):
                 values = own.get(column.name)
                 if values is None and _plain(column.name) in _DRAWN:
@@ -159,7 +168,11 @@ def prepare(root: str, wanted: str) -> None:
         (shown_detections(snapshot, ()), survey.detections),
         (shown_sources(snapshot, ()), survey.sources),
     ):
-        with pq.ParquetWriter(f"{root}/{table.name}.rows", table.schema) as sink:
+        path = f"{root}/{table.name}.rows"
+        # To read them is no part of what is measured: it takes little.
+        with pq.ParquetWriter(
+            path, table.schema, compression="lz4", use_dictionary=False, write_statistics=False
+        ) as sink:
             for chunk in rows(table):
                 sink.write_table(chunk)
 
@@ -181,17 +194,19 @@ def write(root: str) -> None:
         new.parameters, new.attempts = earlier.parameters, earlier.attempts
         snapshot = Snapshot(archive)
         writer = ProductWriter(archive.store, new, Path(scratch), lambda _what: None)
-        for (table, _), key in (
-            (shown_detections(snapshot, ()), "detid"),
-            (shown_sources(snapshot, ()), "region_num"),
-        ):
+
+        def sort(table: Table, key: str) -> Density:
             with pq.ParquetFile(f"{root}/{table.name}.rows") as rows:
                 batches = (pa.Table.from_batches([one]) for one in row_groups(rows))
-                density = writer.write(table, batches, key)
+                return writer.write(table, batches, key)
+
+        found, sources = shown_detections(snapshot, ())[0], shown_sources(snapshot, ())[0]
+        tasks = partial(sort, found, "detid"), partial(sort, sources, "region_num")
+        _, density = done_at_once(tasks, threads=tables_at_once())
         writer.write_exact(DENSITY, density.rows(), DENSITY_ROWS)
         written = {file.table for file in new.files}
         new.files += [file for file in earlier.files if file.table not in written]
-        new.summary = {**earlier.summary, "tables": writer.described}
+        new.summary = {**earlier.summary, "tables": dict(sorted(writer.described.items()))}
     taken = time.perf_counter() - start[0], time.process_time() - start[1]
     Path(root, "build.json").write_text(json.dumps(taken), encoding="utf-8")
 

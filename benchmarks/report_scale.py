@@ -85,8 +85,11 @@ def add_products(store: Store, keys: pd.DataFrame, random: np.random.Generator) 
     for own in (features, flags):
         own[["detid", "runid", "obsid"]] = keys
     wanted = {"unique": {UNIQUE: unique, MEMBERS: members}, "features": {FEATURES: features}}
+    attempts = {entry.obsid: entry.attempt for entry in open_archive(store.root).entries()}
     for product, tables in {**wanted, "flags": {FLAGS: flags}}.items():
         with deriving(store, product, DERIVED[product]) as new:
+            # Without them it would be behind, and nothing would be a detection.
+            new.attempts = attempts
             for table, rows in tables.items():
                 for part in range(10):
                     own = rows.iloc[part::10]

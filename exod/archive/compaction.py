@@ -20,7 +20,6 @@ from typing import Annotated, Final, Self
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from pydantic import Field, field_validator, model_validator
 
 from exod.archive.ledger.entry import LedgerEntry, Record, StoredFile, read_entry, versions
@@ -374,18 +373,13 @@ def _gathered(tables: Iterable[pa.Table], group_rows: int) -> Iterator[pa.Table]
 def _by_sky(tables: Iterable[pa.Table], table: Table) -> Iterator[pa.Table]:
     """Rows of the whole table in order of the sky; on disk meanwhile is a copy of them."""
     # DuckDB, which readers of the pointer do without.
-    from exod.archive.questions.sorting import row_order, rows_in_order
+    from exod.archive.questions.sorting import rows_by_place
 
-    piece_rows = SKY_GROUPS * SKY_GROUP_ROWS
-    with tempfile.TemporaryFile() as copy, tempfile.TemporaryFile() as scratch:
-        with pq.ParquetWriter(copy, table.schema, compression="lz4", use_dictionary=False) as sink:
-            for rows in _gathered(tables, piece_rows):
-                sink.write_table(rows, row_group_size=piece_rows)
-        with pq.ParquetFile(copy) as file:
-            order = row_order(file, sky_pixels, ("ra_deg", "dec_deg"), table.sort_by)[1]
-            for rows in rows_in_order(file, order, piece_rows, scratch):
-                for start in range(0, len(rows), SKY_GROUP_ROWS):
-                    yield rows.slice(start, SKY_GROUP_ROWS)
+    keys, piece_rows = table.sort_by, SKY_GROUPS * SKY_GROUP_ROWS
+    with tempfile.TemporaryFile() as scratch:
+        for rows, _ in rows_by_place(tables, sky_pixels, keys, lambda _rows: piece_rows, scratch):
+            for start in range(0, len(rows), SKY_GROUP_ROWS):
+                yield rows.slice(start, SKY_GROUP_ROWS)
 
 
 def _write(

@@ -31,11 +31,11 @@ def detection_rows(snapshot: Snapshot, table: CatalogueTable) -> Iterator[pa.Tab
 
 
 def source_rows(
-    snapshot: Snapshot, table: CatalogueTable, matches: Iterable[str]
+    snapshot: Snapshot, table: CatalogueTable, matches: Iterable[str], *, ordered: bool = True
 ) -> Iterator[pa.Table]:
     """Unique sources with what is known of their best detection and with their counterparts.
 
-    They are sorted by number; of counterparts there is null where there is none.
+    Of counterparts there is null where there is none.
 
     Parameters
     ----------
@@ -45,21 +45,24 @@ def source_rows(
         What `exod.catalogue.columns.sources` declares.
     matches : iterable of str
         Catalogues that the sources were matched with.
+    ordered : bool
+        Whether they are sorted by number; otherwise in any order, which takes much less.
     """
     rows = Rows(snapshot, "sources")
     for name, columns in best_columns().items():
         rows.add_by(name, {"detid": "best_detid"}, {f"{BEST}{c.name}": c for c in columns})
     for name in matches:
         rows.add_matches(f"{MATCHES}{name}")
-    return _selected(rows, table, ("region_num",))
+    return _selected(rows, table, ("region_num",) if ordered else None)
 
 
-def _selected(rows: Rows, table: CatalogueTable, order: Sequence[str]) -> Iterator[pa.Table]:
+def _selected(rows: Rows, table: CatalogueTable, order: Sequence[str] | None) -> Iterator[pa.Table]:
     # One number has one name in the archive, and may have two in the catalogue.
     there = [name for _, name in table.origins]
     columns = tuple(rows.columns[name] for name in dict.fromkeys(there))
     wanted = Table(f"{table.name} of the catalogue", "", columns, ())
-    for chunk in rows.selected(wanted, order=[rows.names[name] for name in order]).chunks():
+    names = None if order is None else [rows.names[name] for name in order]
+    for chunk in rows.selected(wanted, order=names).chunks():
         values = (chunk[name] for name in there)
         cells = zip(values, table.schema, strict=True)
         arrays = [cell.cast(field.type) for cell, field in cells]

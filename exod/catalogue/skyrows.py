@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from exod.archive.questions.sorting import Place, row_order, rows_in_order
+from exod.archive.parquet import row_groups
+from exod.archive.questions.sorting import Place, rows_by_place
 
 GROUP_ROWS: Final = 10_000
 """Rows of a row group, which are read together."""
@@ -44,9 +45,7 @@ class SkyRows:
             return pa.concat_tables([file.schema_arrow.empty_table(), *parts])
 
 
-def sort_rows(
-    source: Path, target: Path, name: str, place: Place, columns: Sequence[str], then: str
-) -> SkyRows:
+def sort_rows(source: Path, target: Path, name: str, place: Place, then: str) -> SkyRows:
     """Sort the rows of a Parquet file.
 
     Not more than some are in memory, as `exod.archive.questions.sorting` says.
@@ -59,23 +58,23 @@ def sort_rows(
         Column that is added in front, with the numbers that `place` gives.
     place : callable
         Tells by which number each row is sorted.
-    columns : sequence of str
-        The columns that `place` looks at.
     then : str
         Column that sorts rows of the same number.
     """
+    places = [np.empty(0, np.int64)]
     with pq.ParquetFile(source) as file, tempfile.TemporaryFile(dir=target.parent) as scratch:
-        places, order = row_order(file, place, columns, [then])
         schema = file.schema_arrow.insert(0, pa.field(name, pa.int64(), nullable=False))
-        start = 0
+        batches = (pa.Table.from_batches([one]) for one in row_groups(file))
         with pq.ParquetWriter(target, schema, compression="zstd") as sink:
             # Pieces are whole row groups.
-            for rows in rows_in_order(file, order, 2 * GROUP_ROWS, scratch):
-                own = pa.chunked_array([places[start : start + len(rows)]])
-                start += len(rows)
-                whole = pa.Table.from_arrays([own, *rows.columns], schema=schema)
+            pieces = rows_by_place(batches, place, [then], lambda _rows: 2 * GROUP_ROWS, scratch)
+            for rows, own in pieces:
+                places.append(own)
+                whole = pa.Table.from_arrays(
+                    [pa.chunked_array([own]), *rows.columns], schema=schema
+                )
                 sink.write_table(whole, row_group_size=GROUP_ROWS)
-    return SkyRows(target, places, then)
+    return SkyRows(target, np.concatenate(places), then)
 
 
 def spread(starts: Sequence[int] | np.ndarray, stops: Sequence[int] | np.ndarray) -> np.ndarray:

@@ -1,12 +1,12 @@
-"""Work on files that threads do ahead of what takes its results, one after the other."""
+"""Work on files that threads do: ahead of what takes its results, or all of it at once."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -39,3 +39,27 @@ def done_ahead(
         while begun:
             yield begun.popleft().result()
             begun.extend(islice(todo, 1))
+
+
+def done_at_once(tasks: Iterable[Callable[[], Any]], *, threads: int) -> list[Any]:
+    """What functions return, some of which run at once; each is begun in its turn.
+
+    Parameters
+    ----------
+    tasks : iterable of callable
+        What is done. After an error no other is begun, and it appears when those that were have
+        ended; of several errors the first in this order does.
+    threads : int
+        How many run at once.
+
+    Examples
+    --------
+    >>> done_at_once([lambda: "a", lambda: "b"], threads=2)
+    ['a', 'b']
+    """
+    with ThreadPoolExecutor(threads) as pool:
+        begun = [pool.submit(task) for task in tasks]
+        wait(begun, return_when=FIRST_EXCEPTION)
+        pool.shutdown(wait=False, cancel_futures=True)
+    ended = [task for task in begun if not task.cancelled()]
+    return [task.result() for task in ended]

@@ -19,7 +19,6 @@ from exod.catalogue.checks import hats_checks
 from exod.catalogue.columns import LIGHT_CURVE, detections
 from exod.catalogue.hats import (
     INDEX,
-    POSITION,
     Collection,
     Nested,
     cut,
@@ -220,7 +219,7 @@ def test_rows_are_sorted_and_taken_from_files(tmp_path, monkeypatch, n):
         return batch["x"].to_numpy() % 5
 
     paths = tmp_path / "rows.parquet", tmp_path / "sorted.parquet"
-    found = skyrows.sort_rows(*paths, "place", place, ["x"], "name")
+    found = skyrows.sort_rows(*paths, "place", place, "name")
     expected = rows.append_column("place", pa.array(np.arange(n) % 5, pa.int64()))
     expected = expected.sort_by([("place", "ascending"), ("name", "ascending")])
     assert found.place.tolist() == expected["place"].to_pylist()
@@ -249,7 +248,7 @@ def test_light_curves_are_read_as_wanted(archive):
 def test_partitions_can_be_written_by_other_processes(archive, releases, tmp_path):
     """What a task is and does survives being sent elsewhere."""
     path = releases / "few/detections.parquet"
-    rows = skyrows.sort_rows(path, tmp_path / "sky", INDEX, spatial_index, POSITION, "detid")
+    rows = skyrows.sort_rows(path, tmp_path / "sky", INDEX, spatial_index, "detid")
     table = detections()
     curve = Nested("lightcurve", LIGHT_CURVE)
     collection = Collection(tmp_path, table, (curve,))

@@ -26,7 +26,7 @@ from exod.errors import ArchiveError
 from exod.schemas.columns import Column, Table
 from exod.schemas.facets import FACETS, MISSING
 from exod.stages.explore.fields import outline
-from exod.stages.explore.index import IndexTable, labels_of
+from exod.stages.explore.index import IndexTable, Labels
 from exod.stages.explore.making import make_explorer
 from exod.stages.explore.writing import RowGroups, without_nan
 from exod.web.product import Product
@@ -133,7 +133,9 @@ def test_counterparts_have_facets() -> None:
         [[0.5, None], ["Fl*", None], [3.0, 200.0], ["G", "Q"], ["peak", "peak"]], [*names]
     )
     table = Table("sources", "", tuple(columns), ())
-    labels = labels_of(table, iter([rows]))
+    seen = Labels(table)
+    assert list(seen.seen([rows])) == [rows]
+    labels = seen.found
     assert labels == {"otype": ["Fl*"], "glade_Type": ["G", "Q"], "kind": ["peak"]}
     facets = [facet.name for facet, _ in IndexTable.of(table, labels).facets]
     assert sorted(facets) == ["glade_Type", "glade_sep", "kind", "latitude", "otype", "simbad_sep"]

@@ -190,7 +190,7 @@ class Rows:
         self,
         table: Table,
         conditions: Iterable[str] = (),
-        order: Sequence[str] = (),
+        order: Sequence[str] | None = (),
         limit: int | None = None,
     ) -> Question:
         """The rows for which all conditions hold, with the columns of a table.
@@ -202,7 +202,8 @@ class Rows:
         conditions : iterable of str
             In SQL, with the `names`.
         order : sequence of str
-            What rows are sorted by, in SQL, before their place in the archive.
+            What rows are sorted by, in SQL, before their place in the archive; none if any order
+            will do, since sorting whole rows takes long.
         limit : int, optional
             Largest number of rows.
         """
@@ -211,7 +212,7 @@ class Rows:
         where = f" WHERE {' AND '.join(every)}" if every else ""
         text = " ".join(("SELECT", ", ".join(shown), "FROM", *self._source)) + where
         ordered = ""
-        if order or len(self._source) > 1:
+        if order is not None and (order or len(self._source) > 1):
             # The rows of one table come in their order; a join may change it.
             place = (f"{quoted(self.base)}.{quoted(name)}" for name in POSITION)
             ordered = f" ORDER BY {', '.join((*order, *place))}"

@@ -1,25 +1,31 @@
-"""Rows of a Parquet file in another order, with no more than some of them in memory."""
+"""Rows in another order, with no more than some of them in memory."""
 
 from __future__ import annotations
 
+import mmap
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, NamedTuple
 
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 
-from exod.archive.parquet import row_groups
-from exod.archive.questions.connection import said, without_bar
-from exod.errors import ArchiveError
+from exod.archive.questions.connection import without_bar
 
 MEMORY: Final = "1GB"
-"""What sorting and comparing rows may have; what is larger is on disk meanwhile."""
+"""What comparing rows may have; what is larger is on disk meanwhile."""
+
+GROUP_ROWS: Final = 65_536
+"""Rows that are sorted at a time as they come, at least."""
+
+_COPIED_GROUPS: Final = 8
+"""Groups of which rows are copied at a time."""
 
 Place = Callable[[pa.RecordBatch], np.ndarray]
 """Tells by which number each row is sorted, int64."""
@@ -38,114 +44,107 @@ def comparing(**files: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
-def row_order(
-    file: pq.ParquetFile, place: Place, columns: Sequence[str], then: Sequence[str]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Sort the rows of a Parquet file, of which only numbers and the columns `then` are read.
+def rows_by_place(
+    chunks: Iterable[pa.Table],
+    place: Place,
+    then: Sequence[str],
+    piece_rows: Callable[[int], int],
+    scratch: IO[bytes],
+) -> Iterator[tuple[pa.Table, np.ndarray]]:
+    """Rows sorted by a number that tells where they are, in pieces.
+
+    They go to a scratch file, in groups each of which is sorted, and these are merged piece by
+    piece: in memory are a group or a piece, the rows of one place, and the number of each row.
 
     Parameters
     ----------
-    file : ParquetFile
-        The file.
+    chunks : iterable of pyarrow.Table
+        The rows, some at a time; all are taken before the first piece appears.
     place : callable
         Tells by which number each row is sorted.
-    columns : sequence of str
-        The columns that `place` looks at.
     then : sequence of str
-        Columns that sort rows of the same number.
-
-    Returns
-    -------
-    places, order : int64 array, shape (n,)
-        The numbers, ascending, and which row of the file has each.
-
-    Raises
-    ------
-    ArchiveError
-        If there is too little memory, or disk for what is beyond `MEMORY`.
-    """
-    schema = pa.schema(
-        [
-            ("place", pa.int64()),
-            *((f"then {name}", file.schema_arrow.field(name).type) for name in then),
-            ("row", pa.int64()),
-        ]
-    )
-
-    def keys() -> Iterator[pa.RecordBatch]:
-        start = 0
-        for batch in row_groups(file, list(dict.fromkeys([*columns, *then]))):
-            rows = np.arange(start, start := start + len(batch))
-            own = [pa.array(place(batch)), *(batch[name] for name in then), pa.array(rows)]
-            yield pa.RecordBatch.from_arrays(own, schema=schema)
-
-    try:
-        with comparing() as connection:
-            reader = pa.RecordBatchReader.from_batches(schema, keys())
-            found = connection.from_arrow(reader).order(", ".join(f'"{n}"' for n in schema.names))
-            sorted_keys = found.project('place, "row"').fetchnumpy()
-    except duckdb.Error as error:
-        raise ArchiveError(f"Rows cannot be sorted: {said(error)}.") from error
-    return np.asarray(sorted_keys["place"], np.int64), np.asarray(sorted_keys["row"], np.int64)
-
-
-def rows_in_order(
-    file: pq.ParquetFile, order: np.ndarray, piece_rows: int, scratch: IO[bytes]
-) -> Iterator[pa.Table]:
-    """The rows of a Parquet file in another order, in pieces.
-
-    They go to a scratch file, divided into the pieces that they belong to, and are put together
-    piece by piece: in memory are a row group of the file or a piece, and some numbers of each row.
-
-    Parameters
-    ----------
-    file : ParquetFile
-        The file.
-    order : int64 array, shape (n,)
-        Which row of the file comes first, second, and so on.
-    piece_rows : int
-        Rows of a piece; the last has fewer.
+        Columns that sort rows of the same number; what is alike stays in its order.
+    piece_rows : callable
+        Tells of how many rows a piece is, of the number of all; the last has fewer.
     scratch : file
-        Open to write and read, at its beginning.
+        A file on a disk, open to write and read, at its beginning.
+
+    Yields
+    ------
+    rows : pyarrow.Table
+        A piece.
+    places : int64 array, shape (n,)
+        The numbers of its rows, ascending.
     """
-    runs = _divided(file, order, piece_rows, scratch)
-    for number, start in enumerate(range(0, len(order), piece_rows)):
-        rows = _joined(scratch, runs[number], file.schema_arrow)
-        # The rows are in the order of the file: that of their numbers in it.
-        wanted = order[start : start + len(rows)]
-        yield rows.take(pa.array(np.searchsorted(np.sort(wanted), wanted)))
+    groups = _SortedGroups.written(chunks, place, scratch)
+    if not groups.places:
+        return
+    every = np.sort(np.concatenate(groups.places), kind="stable")
+    size, start = piece_rows(len(every)), 0
+    # Rows of one place are merged together, since other columns tell their order.
+    edges = np.append(np.unique(every[::size]), every[-1] + 1).tolist()
+    rest: list[pa.Table] = []
+    for low, high in pairwise(edges):
+        whole = pa.concat_tables([*rest, groups.merged(low, high, then)])
+        full = len(whole) if high == edges[-1] else len(whole) - len(whole) % size
+        rest = [whole.slice(full)]
+        for first in range(0, full, size):
+            rows = whole.slice(first, min(size, full - first)).combine_chunks()
+            yield rows, every[start : (start := start + len(rows))]
 
 
-def _divided(
-    file: pq.ParquetFile, order: np.ndarray, piece_rows: int, scratch: IO[bytes]
-) -> list[list[int]]:
-    """Write the rows to the scratch file; tell where those of each piece are.
+class _SortedGroups(NamedTuple):
+    """Groups of rows in a file, each of them sorted; nothing is read before it is asked for."""
 
-    Returns
-    -------
-    list of list of int
-        For each piece, where its runs of rows begin in the scratch file, in the order of the
-        source.
-    """
-    piece = np.empty(len(order), np.int64)
-    piece[order] = np.arange(len(order)) // piece_rows
-    runs: list[list[int]] = [[] for _ in range(-(-len(order) // piece_rows))]
-    start = 0
-    for batch in row_groups(file):
-        own = piece[start : start + len(batch)]
-        start += len(batch)
-        by_piece = batch.take(pa.array(np.argsort(own, kind="stable")))
-        numbers, counts = np.unique(own, return_counts=True)
-        for number, stop, count in zip(numbers, np.cumsum(counts), counts, strict=True):
-            runs[number].append(scratch.tell())
-            scratch.write(by_piece.slice(stop - count, count).serialize())
-    return runs
+    mapped: mmap.mmap | None
+    batches: Sequence[pa.RecordBatch]
+    places: Sequence[np.ndarray]
+
+    @classmethod
+    def written(cls, chunks: Iterable[pa.Table], place: Place, file: IO[bytes]) -> _SortedGroups:
+        """Write the rows to a file."""
+        begins, places = [], []
+        for group in _gathered(chunks):
+            number = np.asarray(place(group), np.int64)
+            order = np.argsort(number, kind="stable")
+            begins.append(file.tell())
+            with pa.ipc.new_stream(pa.PythonFile(file, "w"), group.schema) as sink:
+                sink.write_batch(group.take(pa.array(order)))
+            places.append(number[order])
+        if not begins:
+            return cls(None, (), ())
+        file.flush()
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        content = pa.py_buffer(mapped)
+        readers = (pa.ipc.open_stream(pa.BufferReader(content.slice(begin))) for begin in begins)
+        return cls(mapped, [reader.read_next_batch() for reader in readers], places)
+
+    def merged(self, low: int, high: int, then: Sequence[str]) -> pa.Table:
+        """The rows of places from `low` to before `high`, in their order."""
+        ends = [np.searchsorted(own, (low, high)).tolist() for own in self.places]
+        found = []
+        for first in range(0, len(ends), _COPIED_GROUPS):
+            some = zip(self.batches[first : first + _COPIED_GROUPS], ends[first:], strict=False)
+            slices = [batch.slice(start, stop - start) for batch, (start, stop) in some]
+            found.append(pa.Table.from_batches(slices).combine_chunks())
+            if self.mapped:
+                # What was read stays in the cache of the system, and is no memory of ours.
+                self.mapped.madvise(mmap.MADV_DONTNEED)
+        rows = pa.concat_tables(found)
+        places = zip(self.places, ends, strict=True)
+        number = np.concatenate([own[start:stop] for own, (start, stop) in places])
+        names = [str(key) for key in range(len(then) + 1)]
+        keys = pa.table([number, *(rows[name] for name in then)], names=names)
+        return rows.take(pc.sort_indices(keys, [(name, "ascending") for name in names]))
 
 
-def _joined(scratch: IO[bytes], runs: Sequence[int], schema: pa.Schema) -> pa.Table:
-    """The runs of rows that begin at some places of the scratch file, one after the other."""
-    found = []
-    for begin in runs:
-        scratch.seek(begin)
-        found.append(pa.ipc.read_record_batch(pa.ipc.read_message(scratch), schema))
-    return pa.Table.from_batches(found, schema)
+def _gathered(chunks: Iterable[pa.Table]) -> Iterator[pa.RecordBatch]:
+    waiting: list[pa.Table] = []
+    for chunk in chunks:
+        if len(chunk):
+            waiting.append(chunk)
+        if sum(map(len, waiting)) >= GROUP_ROWS:
+            whole, waiting = pa.concat_tables(waiting).combine_chunks(), []
+            yield whole.to_batches()[0]
+    if waiting:
+        yield pa.concat_tables(waiting).combine_chunks().to_batches()[0]

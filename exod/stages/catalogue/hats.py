@@ -18,7 +18,6 @@ from exod.catalogue.checks import ReleaseCheck, hats_checks
 from exod.catalogue.columns import LIGHT_CURVE, CatalogueTable
 from exod.catalogue.hats import (
     INDEX,
-    POSITION,
     Collection,
     HatsPartition,
     Nested,
@@ -100,7 +99,7 @@ def write_hats(
 
 
 def _on_sky(path: Path, scratch: Path, then: str) -> SkyRows:
-    return sort_rows(path, scratch / path.name, INDEX, spatial_index, POSITION, then)
+    return sort_rows(path, scratch / path.name, INDEX, spatial_index, then)
 
 
 def _with_detections(sources: SkyRows, detected: Path, scratch: Path, inner: Nested) -> Taker:
@@ -117,7 +116,7 @@ def _with_detections(sources: SkyRows, detected: Path, scratch: Path, inner: Nes
         return np.asarray(order[found], np.int64)
 
     path = scratch / "members.parquet"
-    members = sort_rows(detected, path, "#source", place, ["unique_reg_id"], "detid")
+    members = sort_rows(detected, path, "#source", place, "detid")
 
     def take(rows: np.ndarray) -> pa.Table:
         own = sources.take(rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -110,19 +110,36 @@ class IndexTable:
         return pa.Table.from_arrays(list(map(_column, columns)), schema=self.schema)
 
 
-def labels_of(table: Table, chunks: Iterator[pa.Table]) -> dict[str, list[Any]]:
-    """The values of the facets that have codes; facets with too many are left out."""
-    facets = [
-        facet for facet in (*FACETS[table.name], *_counterparts(table)) if facet.kind == "codes"
-    ]
-    names = {column.name for column in table.columns}
-    own = {f.name: next((n for n in f.column.split("|") if n in names), "") for f in facets}
-    found: dict[str, set[Any]] = {name: set() for name, column in own.items() if column}
-    for chunk in chunks:
-        for name, values in found.items():
-            if len(values) <= MOST_CODES:
-                values.update(set(pc.unique(chunk[own[name]]).to_pylist()) - {None, ""})
-    return {name: sorted(values) for name, values in found.items() if len(values) <= MOST_CODES}
+class Labels:
+    """The values of the facets of a table that have codes, gathered while its rows pass.
+
+    Parameters
+    ----------
+    table : Table
+        The table.
+    """
+
+    def __init__(self, table: Table) -> None:
+        names = {column.name for column in table.columns}
+        facets = (f for f in (*FACETS[table.name], *_counterparts(table)) if f.kind == "codes")
+        own = {f.name: next((n for n in f.column.split("|") if n in names), "") for f in facets}
+        self._columns = {name: column for name, column in own.items() if column}
+        self._values: dict[str, set[Any]] = {name: set() for name in self._columns}
+
+    def seen(self, chunks: Iterable[pa.Table]) -> Iterator[pa.Table]:
+        """The same rows."""
+        for chunk in chunks:
+            for name, values in self._values.items():
+                if len(values) <= MOST_CODES:
+                    own = pc.unique(chunk[self._columns[name]]).to_pylist()
+                    values.update(set(own) - {None, ""})
+            yield chunk
+
+    @property
+    def found(self) -> dict[str, list[Any]]:
+        """The values by facet, of the rows that have passed; facets with too many are left out."""
+        few = (item for item in self._values.items() if len(item[1]) <= MOST_CODES)
+        return {name: sorted(values) for name, values in few}
 
 
 def _names(name: str) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,7 @@ from exod.archive.snapshot import MATCHES, Snapshot
 from exod.catalogue.columns import sources
 from exod.catalogue.rows import source_rows
 from exod.errors import ArchiveError
+from exod.files.ahead import done_at_once
 from exod.scheduler.plan import Plan
 from exod.schemas import BTI
 from exod.schemas.columns import Table
@@ -52,6 +54,10 @@ from exod.stages.explore.writing import DETAIL_ROWS, INDEX_ROWS, Chunks, Product
 
 _VERSION: Final = 14
 """Of what its files mean; with another one they are made anew."""
+
+
+MOST_AT_ONCE: Final = 2
+"""Tables that are written at once, if there are as many cores."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +137,7 @@ def make_explorer(
         with tempfile.TemporaryDirectory(prefix="exod-explorer-") as folder:
             writer = ProductWriter(archive.store, new, Path(folder), on_step)
             coverage = _write_tables(writer, archive, snapshot, matches, earlier)
+            new.files.sort(key=lambda file: file.table)
             if kept.is_complete:
                 new.files += kept.files
             else:
@@ -142,7 +149,7 @@ def make_explorer(
                     on_step("Sorting photons")
                     writer.write_exact(NEAR_PHOTONS, near.chunks(), PHOTON_ROWS)
         new.summary = {
-            "tables": writer.described,
+            "tables": dict(sorted(writer.described.items())),
             "catalogues": matches,
             "photons": kept.summary,
         }
@@ -159,30 +166,52 @@ def _write_tables(
     matches: Sequence[str],
     earlier: Derived | None,
 ) -> pd.DataFrame:
-    """Write all but photons; what covered each source."""
-    writer.write(*shown_detections(snapshot, matches), "detid")
-    density = writer.write(*shown_sources(snapshot, matches), "region_num")
-    writer.write_exact(DENSITY, density.rows(), DENSITY_ROWS)
-    table, curves = light_curve_rows(snapshot)
-    similar = SimilarCurves(snapshot)
-    writer.write_plain(table, similar.watched(curves), LIGHT_CURVE_ROWS)
-    writer.write_exact(NEIGHBOURS, similar.rows(), NEIGHBOUR_ROWS)
-    coverage = coverage_rows(snapshot)
-    rows = to_arrow(COVERAGE, coverage, COVERAGE.name)
-    writer.write_plain(COVERAGE, iter([rows]), DETAIL_ROWS)
-    with writer.opened(FIELDS, FIELD_ROWS) as images:
-        writer.write_plain(CUTOUTS, cutout_rows(snapshot, images.write), CUTOUT_ROWS)
-    writer.write_plain(*cell_rows(snapshot), CELL_ROWS)
-    writer.write_plain(OUTLINES, outline_rows(snapshot), FIELD_ROWS)
-    writer.write_plain(BTI, bad_time_rows(snapshot), DETAIL_ROWS)
-    writer.write_plain(SEARCHES, search_rows(archive), DETAIL_ROWS)
-    writer.write_plain(PROGRESS, progress_rows(archive), DETAIL_ROWS)
-    history = significance_rows(snapshot, earlier)
-    rows = to_arrow(SIGNIFICANCES, history, SIGNIFICANCES.name)
-    writer.write_plain(SIGNIFICANCES, iter([rows]), INDEX_ROWS)
-    for name in (*WHOLE, *(["longterm"] if snapshot.has("longterm") else [])):
-        writer.write_plain(*whole_rows(snapshot, name), DETAIL_ROWS)
-    return coverage
+    """Write all but photons, several tables at once; what covered each source."""
+
+    def write_sources() -> None:
+        density = writer.write(*shown_sources(snapshot, matches), "region_num")
+        writer.write_exact(DENSITY, density.rows(), DENSITY_ROWS)
+
+    def write_curves() -> None:
+        table, curves = light_curve_rows(snapshot)
+        similar = SimilarCurves(snapshot)
+        writer.write_plain(table, similar.watched(curves), LIGHT_CURVE_ROWS)
+        writer.write_exact(NEIGHBOURS, similar.rows(), NEIGHBOUR_ROWS)
+
+    def write_coverage() -> pd.DataFrame:
+        coverage = coverage_rows(snapshot)
+        rows = to_arrow(COVERAGE, coverage, COVERAGE.name)
+        writer.write_plain(COVERAGE, iter([rows]), DETAIL_ROWS)
+        return coverage
+
+    def write_images() -> None:
+        with writer.opened(FIELDS, FIELD_ROWS) as images:
+            writer.write_plain(CUTOUTS, cutout_rows(snapshot, images.write), CUTOUT_ROWS)
+        writer.write_plain(*cell_rows(snapshot), CELL_ROWS)
+
+    def write_others() -> None:
+        writer.write_plain(OUTLINES, outline_rows(snapshot), FIELD_ROWS)
+        writer.write_plain(BTI, bad_time_rows(snapshot), DETAIL_ROWS)
+        writer.write_plain(SEARCHES, search_rows(archive), DETAIL_ROWS)
+        writer.write_plain(PROGRESS, progress_rows(archive), DETAIL_ROWS)
+        history = significance_rows(snapshot, earlier)
+        rows = to_arrow(SIGNIFICANCES, history, SIGNIFICANCES.name)
+        writer.write_plain(SIGNIFICANCES, iter([rows]), INDEX_ROWS)
+        for name in (*WHOLE, *(["longterm"] if snapshot.has("longterm") else [])):
+            writer.write_plain(*whole_rows(snapshot, name), DETAIL_ROWS)
+
+    def write_detections() -> None:
+        writer.write(*shown_detections(snapshot, matches), "detid")
+
+    # What takes longest comes first.
+    tasks = (write_detections, write_sources, write_coverage, write_curves, write_images)
+    done: list[pd.DataFrame] = done_at_once((*tasks, write_others), threads=tables_at_once())
+    return done[tasks.index(write_coverage)]
+
+
+def tables_at_once() -> int:
+    """How many tables are written at once; each of them takes its share of the memory."""
+    return min(os.cpu_count() or 1, MOST_AT_ONCE)
 
 
 def _made(pointer: Derived, left_out: Mapping[str, str], *, made: bool) -> ExplorerMade:
@@ -205,10 +234,10 @@ def shown_detections(snapshot: Snapshot, matches: Sequence[str]) -> tuple[Table,
     for name in matches:
         rows.add_matches(f"{MATCHES}{name}")
     table = Table("detections", "Regions with their source", tuple(rows.columns.values()), ())
-    return table, rows.selected(table).chunks()
+    return table, rows.selected(table, order=None).chunks()
 
 
 def shown_sources(snapshot: Snapshot, matches: Sequence[str]) -> tuple[Table, Chunks]:
     """All sources with their best detection and counterparts in some catalogues."""
     table = sources({name: snapshot.table(f"{MATCHES}{name}") for name in matches})
-    return table, source_rows(snapshot, table, matches)
+    return table, source_rows(snapshot, table, matches, ordered=False)

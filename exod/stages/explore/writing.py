@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,11 +17,12 @@ import pyarrow.parquet as pq
 
 from exod.archive.derived import DerivedFile
 from exod.archive.increments import NewVersion
-from exod.archive.questions.sorting import row_order, rows_in_order
+from exod.archive.questions.sorting import rows_by_place
 from exod.archive.store import Store, reported
+from exod.files.ahead import done_ahead
 from exod.schemas.columns import Table
 from exod.stages.explore.density import Density
-from exod.stages.explore.index import FLAG_NAMES, IndexTable, labels_of, sky_pixel
+from exod.stages.explore.index import FLAG_NAMES, IndexTable, Labels, sky_pixel
 
 DETAIL_ROWS: Final = 4_096
 INDEX_ROWS: Final = 122_880
@@ -32,17 +34,12 @@ SEARCHED: Final = (
 """Columns of tables in order of the sky whose least and largest values of a group are told."""
 
 PIECE_ROWS: Final = 20_480
-MOST_PIECES: Final = 64
-"""Rows that are sorted at a time, unless that would be too many pieces: in memory is one piece."""
+MOST_PIECES: Final = 128
+"""Rows that are merged at a time, unless that would be too many pieces: two are in memory."""
 
 WRITTEN_BYTES: Final = 1 << 20
 """Bytes that are handed to a file at a time."""
 
-_SCRATCH: Final[dict[str, Any]] = {
-    "compression": "lz4",
-    "use_dictionary": False,
-    "write_statistics": False,
-}
 _OF_INDEX: Final[dict[str, Any]] = {
     "use_dictionary": False,
     "use_byte_stream_split": True,
@@ -83,28 +80,23 @@ class ProductWriter:
         density = Density()
         self._on_step(f"Reading {table.name}")
         table = as_shown(table)
-        source = self._scratch / f"{table.name}-read.parquet"
-        # It is read once: what it takes to compress it well would be lost.
-        with pq.ParquetWriter(source, table.schema, **_SCRATCH) as sink:
-
-            def kept() -> Chunks:
-                for chunk in chunks:
-                    rows = without_nan(chunk, table)
-                    sink.write_table(rows)
-                    yield rows
-
-            labels = labels_of(table, kept())
-        self._on_step(f"Sorting and writing {table.name}")
-        index = IndexTable.of(table, labels)
-        with (
-            self._file(table.name, table.schema, DETAIL_ROWS, **_of_rows(table)) as detail,
-            self._file(f"{table.name}_index", index.schema, INDEX_ROWS, **_OF_INDEX) as own,
-        ):
-            for rows, pixel in _sorted(source, then):
-                density.add(pixel)
-                detail.write(rows)
-                own.write(index.rows(rows, pixel))
-        source.unlink()
+        labels = Labels(table)
+        with tempfile.TemporaryFile(dir=self._scratch) as scratch:
+            known = labels.seen(without_nan(chunk, table) for chunk in chunks)
+            pieces = rows_by_place(known, sky_pixel, [then], _piece_rows, scratch)
+            # All rows are read before the first piece is there, and with it all labels.
+            first = list(islice(pieces, 1))
+            self._on_step(f"Writing {table.name}")
+            index = IndexTable.of(table, labels.found)
+            with (
+                self._file(table.name, table.schema, DETAIL_ROWS, **_of_rows(table)) as detail,
+                self._file(f"{table.name}_index", index.schema, INDEX_ROWS, **_OF_INDEX) as own,
+            ):
+                # To encode all columns takes longest: the next piece is put together meanwhile.
+                every = chain(first, pieces)
+                for rows, pixel in done_ahead(detail.written, every, threads=1, waiting=2):
+                    density.add(pixel)
+                    own.write(index.rows(rows, pixel))
         self.described[table.name] = {
             "key": then,
             "facets": [index.described(facet) for facet, _ in index.facets],
@@ -186,6 +178,11 @@ class RowGroups:
             self._file.write_table(whole.slice(0, full), row_group_size=self._size)
             self._waiting = [whole.slice(full)]
 
+    def written(self, piece: tuple[pa.Table, np.ndarray]) -> tuple[pa.Table, np.ndarray]:
+        """Write rows that come with their places; both."""
+        self.write(piece[0])
+        return piece
+
     def finish(self) -> None:
         """Write what is left, if there is anything."""
         rest = [rows for rows in self._waiting if len(rows)]
@@ -200,16 +197,9 @@ def _of_rows(table: Table) -> dict[str, Any]:
     return {"use_dictionary": repeated, "write_statistics": searched}
 
 
-def _sorted(source: Path, then: str) -> Iterator[tuple[pa.Table, np.ndarray]]:
-    """The rows of a file in order of the sky, some at a time, each with its pixel."""
-    with pq.ParquetFile(source) as file, tempfile.TemporaryFile(dir=source.parent) as scratch:
-        places, order = row_order(file, sky_pixel, ["ra_deg", "dec_deg"], [then])
-        start = 0
-        # The more pieces the rows are divided into, the smaller are the parts that each is made of.
-        pieces = max(PIECE_ROWS, -(-len(order) // MOST_PIECES))
-        for rows in rows_in_order(file, order, pieces, scratch):
-            yield rows, places[start : start + len(rows)]
-            start += len(rows)
+def _piece_rows(rows: int) -> int:
+    """Rows of a piece of so many rows: whole groups of the table."""
+    return max(PIECE_ROWS, -(-rows // MOST_PIECES // DETAIL_ROWS) * DETAIL_ROWS)
 
 
 def as_shown(table: Table) -> Table:
@@ -222,8 +212,16 @@ def without_nan(rows: pa.Table, table: Table) -> pa.Table:
     """The rows with null for NaN."""
     columns = []
     for own in table.schema:
-        values = rows[own.name]
+        values = rows[own.name].cast(own.type)
         if pa.types.is_floating(own.type):
-            values = pc.if_else(pc.is_nan(values), None, values)
-        columns.append(values.cast(own.type))
+            values = pa.chunked_array(map(_without_nan, values.chunks), own.type)
+        columns.append(values)
     return pa.Table.from_arrays(columns, schema=table.schema)
+
+
+def _without_nan(values: pa.Array) -> pa.Array:
+    # Most columns have none; whether there are any takes a hundredth of what it takes to look for
+    # each of them in Arrow.
+    if np.isnan(values.to_numpy(zero_copy_only=False)).any():
+        return pc.if_else(pc.is_nan(values), None, values)
+    return values
