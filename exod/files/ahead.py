@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from itertools import islice
+from threading import Event
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
@@ -57,9 +58,19 @@ def done_at_once(tasks: Iterable[Callable[[], Any]], *, threads: int) -> list[An
     >>> done_at_once([lambda: "a", lambda: "b"], threads=2)
     ['a', 'b']
     """
+    over = Event()
+
+    def done(task: Callable[[], Any]) -> Any:
+        try:
+            return None if over.is_set() else task()
+        except BaseException:
+            over.set()
+            raise
+
     with ThreadPoolExecutor(threads) as pool:
-        begun = [pool.submit(task) for task in tasks]
-        wait(begun, return_when=FIRST_EXCEPTION)
-        pool.shutdown(wait=False, cancel_futures=True)
-    ended = [task for task in begun if not task.cancelled()]
-    return [task.result() for task in ended]
+        begun = [pool.submit(done, task) for task in tasks]
+        try:
+            wait(begun)
+        finally:
+            over.set()
+    return [task.result() for task in begun]
