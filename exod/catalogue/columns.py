@@ -27,6 +27,7 @@ from exod.schemas import (
     UNIQUE,
 )
 from exod.schemas.columns import Column, Table
+from exod.schemas.longterm import LONGTERM
 
 LIGHT_CURVE = tuple(
     column
@@ -125,7 +126,9 @@ def detections(*, rectified: bool = False) -> CatalogueTable:
     return _ordered("detections", description, entries, _DETECTIONS)
 
 
-def sources(matches: Mapping[str, Table] | None = None) -> CatalogueTable:
+def sources(
+    matches: Mapping[str, Table] | None = None, *, long_term: bool = False
+) -> CatalogueTable:
     """Declare the table of unique sources.
 
     Parameters
@@ -133,6 +136,8 @@ def sources(matches: Mapping[str, Table] | None = None) -> CatalogueTable:
     matches : dict of str to Table, optional
         The cross-matches by the name of their catalogue; their columns follow those of the
         sources, with the prefix that they have.
+    long_term : bool
+        Whether they have how they vary between observations, of the table longterm.
 
     Raises
     ------
@@ -145,6 +150,9 @@ def sources(matches: Mapping[str, Table] | None = None) -> CatalogueTable:
     ['region_num', 'srcid', 'ra_deg', 'dec_deg', 'n_detections']
     """
     entries = [*_entries("unique", UNIQUE.columns), *_entries_of_the_best()]
+    if long_term:
+        own = (column for column in LONGTERM.columns if column.name not in UNIQUE.schema.names)
+        entries += _entries("longterm", [replace(column, nullable=True) for column in own])
     common = {column.name for column in MATCH}
     for name, table in (matches or {}).items():
         columns = [column for column in table.columns if column.name not in common]

@@ -35,7 +35,7 @@ def source_rows(
 ) -> Iterator[pa.Table]:
     """Unique sources with what is known of their best detection and with their counterparts.
 
-    Of counterparts there is null where there is none.
+    Of counterparts and of history there is null where there is none.
 
     Parameters
     ----------
@@ -51,6 +51,8 @@ def source_rows(
     rows = Rows(snapshot, "sources")
     for name, columns in best_columns().items():
         rows.add_by(name, {"detid": "best_detid"}, {f"{BEST}{c.name}": c for c in columns})
+    if any(origin == "longterm" for origin, _ in table.origins):
+        rows.add_matches("longterm")
     for name in matches:
         rows.add_matches(f"{MATCHES}{name}")
     return _selected(rows, table, ("region_num",) if ordered else None)

@@ -16,6 +16,8 @@ from helpers.survey_archives import observation
 from exod.archive import Archive
 from exod.archive.increments import deriving, write_part
 from exod.archive.snapshot import Snapshot
+from exod.catalogue.columns import sources
+from exod.catalogue.rows import source_rows
 from exod.config import Config
 from exod.plots.places.longterms import history_figure
 from exod.schemas import DERIVED
@@ -23,6 +25,8 @@ from exod.schemas.columns import Column, Table
 from exod.schemas.explorer import COVERAGE, NEIGHBOURS
 from exod.stages.derive.cluster import cluster_archive
 from exod.stages.derive.features import make_features
+from exod.stages.derive.flags import make_flags
+from exod.stages.derive.update import history_up_to_date
 from exod.stages.explore.coverage import coverage_rows
 from exod.stages.explore.lightcurves import light_curve_rows
 from exod.stages.explore.making import make_explorer
@@ -144,12 +148,22 @@ def test_history_of_sources_in_all_observations(history, monkeypatch):
     assert first["distance_from"] == "stars"
     assert first["lum_max"] == pytest.approx(4 * np.pi * (100 * 3.0857e18) ** 2 * 1.96e-13, 1e-4)
     assert second["lum_note"] == "No counterpart has a sure distance."
+    # The catalogue and the pages have it with each source.
+    make_flags(history.root, None, HERE)
+    declared = sources(long_term=True)
+    listed = pa.concat_tables(source_rows(Snapshot(history), declared, []))
+    for name in ("n_seen", "flux_ratio_lo", "var_sigma", "lum_note", "var_alert"):
+        assert listed[name].to_pylist() == overall[name].tolist()
+    assert not {"n_seen", "var_sigma"} & set(sources().schema.names)
     # The pages have it instead of what could have been found.
     found = coverage_rows(Snapshot(history))
     np.testing.assert_allclose(found["flux_hi"], rows["flux_hi"])
     np.testing.assert_allclose(found["flux_lo"], rows["flux_lo"])
     figure = history_figure(first, rows[rows["region_num"] == 0])
     assert "9.8, more than 8.5" in figure.get_suptitle()
+    # Both are kept up where they exist.
+    assert history_up_to_date(history, HERE) == ["depth", "history"]
+    assert history_up_to_date(history, HERE) == []
 
 
 def test_no_sources_no_coverage(tmp_path):

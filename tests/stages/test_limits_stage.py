@@ -194,13 +194,17 @@ def test_a_command_says_what_was_there_or_why_nothing(
 ) -> None:
     ra, dec, _ = depths[0].pointing
     at = f"{ra},{dec + 0.03}"
-    code, said, _ = command("limit", searched.root, "--at", at, "--to", tmp_path / "limits.fits")
+    files = ("--to", tmp_path / "limits.fits", "--plot", tmp_path / "plots")
+    code, said, _ = command("limit", searched.root, "--at", at, *files)
     assert code == 0
     assert GOOD in said
+    assert len(list((tmp_path / "plots").glob("limit_*.png"))) == 1
     assert fits.getdata(tmp_path / "limits.fits")["obsid"].tolist() == [GOOD]
     for options, sentence in (
         (("--at", "12,-80"), "covered 12,-80"),
         (("--at", at, "--time", "2020-01-01T00:00:00"), "at 2020-01-01T00:00:00 UTC"),
+        (("--at", at, "--time", "2300-01-01T00:00:00"), "at 2300-01-01T00:00:00 UTC"),
+        (("--at", at, "--time", "1900-01-01T00:00:00"), "at that time"),
     ):
         code, said, _ = command("limit", searched.root, *options)
         assert code == 0
@@ -211,6 +215,7 @@ def test_a_command_says_what_was_there_or_why_nothing(
         (("--at", at, "--level", "1.5"), "between 0 and 1"),
         (("--at", at, "--radius", "4000"), "0 to 300 arcsec"),
         (("--at", at, "--time", "noon"), "is no time"),
+        (("--at", at, "--time", "1e300"), "is no time"),
     ):
         code, _, error = command("limit", searched.root, *options)
         assert code == 2

@@ -42,14 +42,15 @@ def catalogue(
 ) -> None:
     """Write the catalogue of detections and unique sources: FITS, Parquet and HATS.
 
-    Sources, features and flags that are missing or behind are made first.
+    Sources, features and flags that are missing or behind are made first, and depth and history
+    brought up to date if there are any.
 
     Example: `exod catalogue results --to release --no-hats`
     """
     from exod.archive import open_archive
     from exod.scheduler.plan import Plan
     from exod.stages.catalogue.release import check_target, write_catalogue
-    from exod.stages.derive.update import bring_up_to_date
+    from exod.stages.derive.update import bring_up_to_date, history_up_to_date
     from exod.stages.report.page import add_report
 
     # Before hours of work.
@@ -58,6 +59,9 @@ def catalogue(
     plan = Plan(scheduler, workers=workers, on_note=out.print)
     bring_up_to_date(archive, plan, rectified=rectified, say=out.print)
     _match(archive, matches or [])
+    if matches:
+        # Luminosities are of distances of counterparts.
+        history_up_to_date(archive, plan, say=out.print)
     with out.status("Writing the catalogue"):
         release = write_catalogue(
             archive,

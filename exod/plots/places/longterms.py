@@ -1,4 +1,4 @@
-"""The flux of a source in all observations that covered it."""
+"""The flux of a source or a place in all observations that covered it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from exod.plots.style import BLACK, GREY, SMALL, VERMILLION, Row, as_it_is, say_nothing
+from exod.plots.style import BLACK, BLUE, GREY, SMALL, VERMILLION, Row, as_it_is, say_nothing
 from exod.schemas.arrays import Floats, Mask
 
 _MJD_2000, _YEAR = 51544.5, 365.25
@@ -35,13 +35,71 @@ def history_figure(source: Row, rows: pd.DataFrame) -> Figure:
     return figure
 
 
-def _draw(axes: Axes, rows: pd.DataFrame, what: str) -> None:
-    year = 2000 + (rows["mjd"].to_numpy(float) - _MJD_2000) / _YEAR
+def limits_figure(place: str, rows: pd.DataFrame, level: float) -> Figure:
+    """What observations had at a place: fluxes or limits above, and counts below.
+
+    Parameters
+    ----------
+    place : str
+        Its position in words.
+    rows : DataFrame
+        Rows of the table limits of it, in any order; none for a place that was never covered.
+    level : float
+        Probability of the intervals.
+    """
+    figure = Figure(figsize=(9.0, 6.4), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+    rows = rows.sort_values("t_start_mjd").assign(
+        mjd=rows["t_start_mjd"], found=rows["detected"], flux_peak=np.nan
+    )
+    what = "flux" if rows["flux_hi"].notna().any() else "rate"
+    known = rows[rows[f"{what}_hi"].notna()]
+    if len(known):
+        _draw(upper, known, what, f"{what} with its {100 * level:g} % interval", level)
+        upper.set_xlabel("")
+        _draw_counts(lower, known)
+    else:
+        for axes in (upper, lower):
+            say_nothing(axes, "no observation with counts of it")
+    seen = "one observation" if len(rows) == 1 else f"{len(rows) or 'no'} observations"
+    lit = f", above the background in {int(rows['detected'].sum())}" if len(rows) else ""
+    figure.suptitle(f"{place} · {seen}{lit}", fontsize=10)
+    return figure
+
+
+def _draw_counts(axes: Axes, rows: pd.DataFrame) -> None:
+    """Counts over what is expected, so that short and long observations can be compared."""
+    year = _year(rows)
+    n, mu = (rows[name].to_numpy(float) for name in ("n", "mu"))
+    axes.plot(year, n, "o", ms=5, color=BLACK, ls="", label="counts within the radius")
+    axes.plot(year, mu, "_", ms=12, mew=2, color=BLUE, ls="", label="background expected")
+    axes.vlines(year, n, mu, color=GREY, lw=1)
+    highest = float(max(n.max(), mu.max()))
+    axes.set_yscale("symlog", linthresh=10.0)
+    axes.set_ylim(0, 3 * highest + 10)
+    axes.set_ylabel("Counts")
+    _years(axes, year)
+    axes.set_xlabel("Year")
+    axes.legend(fontsize=SMALL, frameon=False, loc="upper left", ncols=2)
+
+
+def _year(rows: pd.DataFrame) -> Floats:
+    return np.asarray(2000 + (rows["mjd"].to_numpy(float) - _MJD_2000) / _YEAR)
+
+
+def _draw(
+    axes: Axes,
+    rows: pd.DataFrame,
+    what: str,
+    found_label: str = "mean, and an event was found",
+    level: float = 0.9,
+) -> None:
+    year = _year(rows)
     value, low, high = (rows[f"{what}{end}"].to_numpy(float) for end in ("", "_lo", "_hi"))
     lit, found = low > 0, rows["found"].to_numpy(bool)
     counts = int(lit.sum()), int((~lit).sum())
     for own, face, label in (
-        (lit & found, BLACK, "mean, and an event was found"),
+        (lit & found, BLACK, found_label),
         (lit & ~found, "white", "mean, no event found"),
     ):
         if own.any():
@@ -56,7 +114,7 @@ def _draw(axes: Axes, rows: pd.DataFrame, what: str) -> None:
             ms=7,
             lw=1,
             color=GREY,
-            label="upper limit of the mean, 90 %",
+            label=f"upper limit of the mean, {100 * level:g} %",
         )
     peak = rows["flux_peak"].to_numpy(float)
     seen = (peak > 0) & (what == "flux")

@@ -106,6 +106,9 @@ def write_catalogue(
     if rectified:
         products["frames"] = _current(archive, "frames")
     products |= {f"xmatch-{name}": _match(archive, name) for name in matches}
+    if archive.derived("history"):
+        remedy = f"run `exod history {archive.root}`"
+        products["history"] = _not_older(archive, "history", "history", remedy)
     with whole_folder(target, error=ArchiveError) as staging:
         tables = _write_rows(archive, matches, staging, rectified=rectified)
         checks = list(table_checks(staging, _numbers(archive, matches)))
@@ -182,12 +185,15 @@ def _matches(archive: Archive, without: Sequence[str]) -> list[str]:
 
 def _match(archive: Archive, name: str) -> Derived:
     """A cross-match that is not older than the sources."""
-    found, sources = archive.derived(f"xmatch-{name}"), archive.derived("unique")
+    remedy = f"run `exod crossmatch {archive.root} --with {name}`, or leave it out with --without"
+    return _not_older(archive, f"xmatch-{name}", f"cross-match with {name}", f"{remedy} {name}")
+
+
+def _not_older(archive: Archive, product: str, what: str, remedy: str) -> Derived:
+    """A product that is not older than the sources."""
+    found, sources = archive.derived(product), archive.derived("unique")
     if found is None or sources is None or found.finished < sources.finished:
-        raise ArchiveError(
-            f"The cross-match with {name} is older than the sources; run `exod crossmatch "
-            f"{archive.root} --with {name}`, or leave it out with --without {name}."
-        )
+        raise ArchiveError(f"The {what} is older than the sources; {remedy}.")
     return found
 
 
@@ -200,7 +206,8 @@ def _write_rows(
         pointer = archive.derived(f"xmatch-{name}")
         if pointer is not None:
             shapes[name] = table_of(archive.store, pointer.of("xmatch")[0])
-    found, unique = declared.detections(rectified=rectified), declared.sources(shapes)
+    found = declared.detections(rectified=rectified)
+    unique = declared.sources(shapes, long_term=snapshot.has("longterm"))
     n_detections = count_detections(snapshot)
     write_parquet(_parquet(staging, found), found, detection_rows(snapshot, found))
     write_parquet(_parquet(staging, unique), unique, source_rows(snapshot, unique, matches))

@@ -1,4 +1,7 @@
-"""Derive: sources, features and flags of an archive, those that are behind, in this order."""
+"""Derive: sources, features and flags of an archive, those that are behind, in this order.
+
+Depth and history are kept up where they were made once: they read the event lists again.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,11 @@ from exod.archive import Archive, open_archive
 from exod.errors import ArchiveError
 from exod.scheduler.plan import Plan
 from exod.stages.derive.cluster import POSITIONS, RADIUS_ARCSEC, cluster_archive, takes_corrected
+from exod.stages.derive.depth import make_depth
 from exod.stages.derive.features import make_features
 from exod.stages.derive.flags import make_flags
 from exod.stages.derive.rectify import rectify_archive
+from exod.stages.places.history import make_history
 
 
 def bring_up_to_date(
@@ -39,7 +44,7 @@ def bring_up_to_date(
     Returns
     -------
     list of str
-        Those that were made, of frames, unique, features, flags.
+        Those that were made, of frames, unique, features, flags, depth, history.
 
     Raises
     ------
@@ -58,6 +63,30 @@ def bring_up_to_date(
             say(sentence)
             make(archive, plan or Plan())
             made.append(product)
+    return made + history_up_to_date(archive, plan, say=say)
+
+
+def history_up_to_date(
+    archive: Archive,
+    plan: Plan | None = None,
+    *,
+    say: Callable[[str], None] = lambda _sentence: None,
+) -> list[str]:
+    """Make depth and history anew if they were made before and are behind; the names of those.
+
+    Event lists that are not where they were are said, and their observations left out.
+    """
+    made = []
+    depth = archive.derived("depth")
+    if depth and depth.outdated(archive.entries()):
+        say("Reading event lists for limits ...")
+        # Whether photons were kept is as it was.
+        keeps = bool(depth.parameters.get("photons", True))
+        for obsid, reason in make_depth(archive, plan, photons=keeps).failures.items():
+            say(f"Observation {obsid} has no limits: {reason}")
+        made.append("depth")
+    if archive.derived("history") and make_history(archive, on_step=say).made:
+        made.append("history")
     return made
 
 

@@ -52,7 +52,7 @@ from exod.stages.explore.standing import damaged_files, parts_of
 from exod.stages.explore.whole import WHOLE, whole_rows
 from exod.stages.explore.writing import DETAIL_ROWS, INDEX_ROWS, Chunks, ProductWriter, Told
 
-_VERSION: Final = 14
+_VERSION: Final = 15
 """Of what its files mean; with another one they are made anew."""
 
 
@@ -239,5 +239,6 @@ def shown_detections(snapshot: Snapshot, matches: Sequence[str]) -> tuple[Table,
 
 def shown_sources(snapshot: Snapshot, matches: Sequence[str]) -> tuple[Table, Chunks]:
     """All sources with their best detection and counterparts in some catalogues."""
-    table = sources({name: snapshot.table(f"{MATCHES}{name}") for name in matches})
+    shapes = {name: snapshot.table(f"{MATCHES}{name}") for name in matches}
+    table = sources(shapes, long_term=snapshot.has("longterm"))
     return table, source_rows(snapshot, table, matches, ordered=False)

@@ -29,6 +29,8 @@ from exod.errors import ConfigError, plural
 if TYPE_CHECKING:
     import pandas as pd
 
+    from exod.plots.drawing import Drawing
+
 
 @app.command()
 def depth(
@@ -93,6 +95,12 @@ def limit(
         Path | None,
         typer.Option(metavar="FILE", help="Table to write, as .csv, .fits or .parquet [none]."),
     ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Folder to put a picture into [none].")
+    ] = None,
+    form: PictureFormat = "png",
+    size: PictureSize = None,
+    style: PictureStyle = None,
     overwrite: Overwrite = False,
     storage: Storage = None,
 ) -> None:
@@ -103,6 +111,8 @@ def limit(
     Example: `exod limit results --at 263.677,-32.582`
 
     At a time: `exod limit results --at 263.677,-32.582 --time 2001-03-09T14:00:00 --duration 500`
+
+    With a picture of all observations: `exod limit results --at 263.677,-32.582 --plot plots`
     """
     from exod.archive import open_archive
     from exod.archive.parquet import to_arrow
@@ -119,6 +129,7 @@ def limit(
     if not 0 < length < float("inf"):
         raise ConfigError(f"--duration is a number of seconds above 0, not {length:g}.")
     start = None if time is None else moment_seconds(time)
+    drawing = drawing_of(form, size, style)
     place = parse_position(at)
     archive = open_archive(root, storage_options(storage))
     found = archive.limits(
@@ -131,6 +142,8 @@ def limit(
     )
     if to is not None:
         write_table(to, LIMITS, [to_arrow(LIMITS, found, LIMITS.name)], overwrite=overwrite)
+    if plot is not None:
+        say_paths(_picture(found, place, level, plot, drawing))
     if found.empty:
         everything = archive.limits(*place) if start is not None else found
         out.print(_why_none(archive.root, at, everything, start))
@@ -193,6 +206,18 @@ def _band(text: str | None) -> tuple[float, float] | None:
     return ends[0], ends[1]
 
 
+def _picture(
+    found: pd.DataFrame, place: tuple[float, float], level: float, folder: Path, drawing: Drawing
+) -> list[Path]:
+    from exod.plots.drawing import save_figures
+    from exod.plots.places.longterms import limits_figure
+    from exod.plots.style import position_text
+
+    with drawing.applied():
+        figure = limits_figure(position_text(*place), found, level)
+    return save_figures([(f"limit_{place[0]:.4f}_{place[1]:+.4f}", figure)], folder, drawing)
+
+
 def _why_none(root: str, at: str, everything: pd.DataFrame, start: float | None) -> str:
     """Why there is no limit; a sentence."""
     from exod.observation.times import utc_date
@@ -203,7 +228,8 @@ def _why_none(root: str, at: str, everything: pd.DataFrame, start: float | None)
         utc_date(float(value))
         for value in (everything["t_start"].min(), everything["t_stop"].max())
     )
-    when = "" if start is None else f" at {utc_date(start)} UTC"
+    date = "" if start is None else utc_date(start)
+    when = f" at {date} UTC" if date else "" if start is None else " at that time"
     return (
         f"No observation of {root} saw {at}{when}: {plural(len(everything), 'observation')} "
         f"covered it, from {first} to {last}, or no CCD was live there then."
