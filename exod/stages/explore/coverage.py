@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from exod.archive.parquet import to_pandas
 from exod.archive.questions.detections import Rows, detections
@@ -55,9 +56,14 @@ def coverage_rows(snapshot: Snapshot) -> pd.DataFrame:
 
 
 def read_columns(rows: Rows, *names: str) -> pd.DataFrame:
-    """Some columns of rows of an archive, all in memory."""
+    """Some columns of rows of an archive, all in memory; those of a join in any order."""
+    return to_pandas(read_rows(rows, *names))
+
+
+def read_rows(rows: Rows, *names: str) -> pa.Table:
+    """The same as Arrow."""
     table = Table("read", "Some columns", tuple(rows.columns[name] for name in names), ())
-    return pd.concat(map(to_pandas, rows.selected(table).chunks()), ignore_index=True)
+    return pa.concat_tables(rows.selected(table, order=None).chunks())
 
 
 def _mean_fluxes(snapshot: Snapshot) -> pd.DataFrame:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from exod.archive.questions.detections import Rows, detections
 from exod.archive.snapshot import Snapshot
 from exod.schemas.columns import Table
 from exod.schemas.explorer import CUTOUTS, FIELDS
-from exod.stages.explore.coverage import read_columns
+from exod.stages.explore.coverage import read_rows
 from exod.stages.explore.fields import field_runs
 
 HALF: Final = 20
@@ -105,25 +106,29 @@ def cutout_rows(
 
 
 class _RegionsByRun(NamedTuple):
-    """The detections in order of their runs."""
+    """The detections in order of their runs, and where those of each begin and end."""
 
-    runid: np.ndarray
-    rows: pd.DataFrame
+    rows: pa.Table
+    ends: Mapping[str, tuple[int, int]]
 
     def of(self, runid: str) -> list[dict[str, Any]]:
         """Number, detection and cell of those of a run, and whether it is the best of a source."""
-        first, last = (np.searchsorted(self.runid, runid, side) for side in ("left", "right"))
-        rows = self.rows.iloc[first:last].to_dict("records")
-        return [{str(name): value for name, value in row.items()} for row in rows]
+        start, stop = self.ends.get(runid, (0, 0))
+        return list(self.rows.slice(start, stop - start).to_pylist())
 
 
 def _detections(snapshot: Snapshot) -> _RegionsByRun:
     names = ("region_num", "runid", "detid", "y_centroid", "x_centroid")
-    found = read_columns(detections(snapshot, ("members",)), *names)
-    best = read_columns(Rows(snapshot, "sources"), "best_detid")["best_detid"]
-    found = found.dropna(subset=["y_centroid", "x_centroid"])
-    found = found.assign(best=found["detid"].isin(best)).sort_values(["runid", "detid"])
-    return _RegionsByRun(found["runid"].to_numpy(object), found)
+    found = read_rows(detections(snapshot, ("members",)), *names)
+    best = read_rows(Rows(snapshot, "sources"), "best_detid")["best_detid"]
+    known = pc.and_(*(pc.is_finite(found[name]) for name in ("y_centroid", "x_centroid")))
+    found = found.append_column("best", pc.is_in(found["detid"], best)).filter(known)
+    found = found.sort_by([("runid", "ascending"), ("detid", "ascending")])
+    runs = pc.run_end_encode(found["runid"].combine_chunks(), run_end_type=pa.int64())
+    stops = runs.run_ends.to_pylist()
+    return _RegionsByRun(
+        found, dict(zip(runs.values.to_pylist(), pairwise([0, *stops]), strict=True))
+    )
 
 
 def _of_run(run: dict[str, Any], regions: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
