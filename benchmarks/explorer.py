@@ -210,8 +210,6 @@ def figures(root: str, rows: int, chromium: str) -> Iterator[tuple[str, Figure]]
     taken = json.loads(Path(root, "build.json").read_text(encoding="utf-8"))
     yield "product", Figure("build (s)", *taken)
     yield "product", Figure("largest memory (MB)", memory)
-    for path in Path(root).glob("*.rows"):
-        path.unlink()
     measure("add_curves", root, str(rows), module="explorer_rows")
     with serving(root) as server, sync_playwright() as play:
         browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])

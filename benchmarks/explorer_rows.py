@@ -196,9 +196,7 @@ def write(root: str) -> None:
         writer = ProductWriter(archive.store, new, Path(scratch), lambda _what: None)
 
         def sort(table: Table, key: str) -> Density:
-            with pq.ParquetFile(f"{root}/{table.name}.rows") as rows:
-                batches = (pa.Table.from_batches([one]) for one in row_groups(rows))
-                return writer.write(table, batches, key)
+            return writer.write(table, _read_once(Path(root, f"{table.name}.rows")), key)
 
         found, sources = shown_detections(snapshot, ())[0], shown_sources(snapshot, ())[0]
         tasks = partial(sort, found, "detid"), partial(sort, sources, "region_num")
@@ -209,6 +207,13 @@ def write(root: str) -> None:
         new.summary = {**earlier.summary, "tables": dict(sorted(writer.described.items()))}
     taken = time.perf_counter() - start[0], time.process_time() - start[1]
     Path(root, "build.json").write_text(json.dumps(taken), encoding="utf-8")
+
+
+def _read_once(path: Path) -> Iterator[pa.Table]:
+    """The rows of a file, which makes room on the disk when all were read."""
+    with pq.ParquetFile(path) as rows:
+        yield from (pa.Table.from_batches([one]) for one in row_groups(rows))
+    path.unlink()
 
 
 def add_curves(root: str, wanted: str) -> None:
