@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zlib
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from exod.archive import Archive
 from exod.errors import ArchiveError, ConfigError, ExodError
+from exod.web.counting import in_json
 from exod.web.product import Product
 from exod.web.publishing import MANIFEST, check_target, publish
 
@@ -31,14 +38,52 @@ def test_every_file_is_in_the_manifest_with_its_size_and_checksum(
             file["sha256"],
         )
     assert made.version == about["version"] == product.version
-    assert json.loads((site / "data" / "meta.json").read_text()) == json.loads(
-        json.dumps(product.meta)
-    )
+    told_of = json.loads((site / "data" / "meta.json").read_text())
+    blocks = told_of.pop("blocks")
+    assert told_of == json.loads(json.dumps(product.meta))
+    _check_blocks(product, site / "data", blocks)
     assert [done for _, done, _ in told] == sorted(done for _, done, _ in told)
     page = (site / "index.html").read_text()
     assert 'name="exod-mode" content="static"' in page
     assert "{{" not in page
     assert "http" not in page.replace("http-equiv", "").replace("https://*.", "")
+
+
+def _check_blocks(product: Product, data: Path, about: dict[str, Any]) -> None:
+    """A block has all rows of its sources, and tells where the others are."""
+    ends = np.frombuffer((data / "blocks.index").read_bytes(), "<u8")
+    content = (data / "blocks").read_bytes()
+    assert (len(ends), ends[-1]) == (about["count"] + 1, len(content))
+    found = [json.loads(zlib.decompress(content[start:stop])) for start, stop in pairwise(ends)]
+    assert about["tables"] == ["sources.parquet", "detections.parquet", "coverage.parquet"]
+    tables = {name: pq.read_table(data / name) for name in about["tables"]}
+    files = {name: pq.ParquetFile(data / name) for name in about["files"]}
+    assert "lightcurves.parquet" in files
+    numbers = sorted(tables["sources.parquet"]["region_num"].to_pylist())
+    for name, table in tables.items():
+        listed = [row for block in found for row in block["rows"].get(name, ())]
+        expected = table.add_column(0, "#row", [pa.array(range(len(table)))])
+        expected = expected.sort_by([("region_num", "ascending"), ("#row", "ascending")])
+        kept = expected.drop_columns("#row").to_pylist()
+        assert [[*row.values()] for row in listed] == [in_json(row.values()) for row in kept], name
+    for number in numbers:
+        block = found[number // about["sources"]]
+        assert number in [row["region_num"] for row in block["rows"]["sources.parquet"]]
+        for name, groups in block["groups"].items():
+            file = files[name]
+            known = {
+                file.metadata.row_group(group).column(0).data_page_offset: group
+                for group in range(file.num_row_groups)
+            }
+            told = [known[at[0][0]] for _, low, high, at in groups if low <= number <= high]
+            own = file.read_row_groups(told, columns=["region_num"])["region_num"].to_numpy()
+            every = file.read(columns=["region_num"])["region_num"].to_numpy()
+            assert (own == number).sum() == (every == number).sum() > 0
+    lowest = [numbers.index(n) for n in range(0, numbers[-1] + 1, about["sources"]) if n in numbers]
+    for place in lowest:
+        block = found[numbers[place] // about["sources"]]
+        assert block["before"] == (numbers[place - 1] if place else None)
+    assert found[-1]["after"] is None
 
 
 def test_what_is_no_site_is_never_replaced(product: Product, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 // What the site knows: files of the product, read in ranges, and answers of the server if there is one.
 
+import { blockOf, groupsAsFile } from "./blocks.js";
 import { base, mode, token } from "./site.js";
 
 let reading;
@@ -148,21 +149,37 @@ async function answer(name, key, value, names) {
  */
 export async function rowsWhere(name, key, value, names) {
   if (mode === "server") return rowsOf(await answer(name, key, value, names));
-  const { metadata } = await opened(name);
+  const { blocks } = await meta();
+  if (key === blocks.owner && blocks.tables.includes(name)) {
+    return ((await ownBlock(value)).rows[name] ?? []).filter((row) => row[key] === value);
+  }
+  const found = await holding(name, key, value);
   let start = 0;
-  const parts = metadata.row_groups.map((group) => {
+  const parts = found.metadata.row_groups.map((group) => {
     const [first, stop] = [start, (start += Number(group.num_rows))];
-    return mayHold(group, key, value) ? rowsOfGroup(name, key, value, names, first, stop) : [];
+    return mayHold(group, key, value) ? rowsOfGroup(found, key, value, names, first, stop) : [];
   });
   return (await Promise.all(parts)).flat();
 }
 
-async function rowsOfGroup(name, key, value, names, start, stop) {
-  const own = await columns(name, [key], start, stop);
+async function ownBlock(number) {
+  return blockOf(ask, await meta(), number);
+}
+
+/** A file of a published site or, where a block tells it, those of its groups of rows that may have a value. */
+async function holding(name, key, value) {
+  const about = await meta();
+  if (key !== about.blocks.owner || !(name in about.blocks.files)) return opened(name);
+  const [{ groups }, { parquetMetadata }] = await Promise.all([ownBlock(value), parquet()]);
+  return groupsAsFile(ask, about, name, groups[name] ?? [], value, parquetMetadata);
+}
+
+async function rowsOfGroup(found, key, value, names, start, stop) {
+  const own = await columnsOf(found, [key], start, stop);
   const numbers = [];
   own[key].forEach((one, row) => { if (same(one, value)) numbers.push(row); });
   if (!numbers.length) return [];
-  const read = await rows(name, start + numbers[0], start + numbers.at(-1) + 1, names);
+  const read = await rowsOf(found, start + numbers[0], start + numbers.at(-1) + 1, names);
   return numbers.map((row) => read[row - numbers[0]]);
 }
 
@@ -172,12 +189,12 @@ export async function columnsWhere(name, key, value, names) {
     const own = await answer(name, key, value, names);
     return Number(own.metadata.num_rows) ? columnsOf(own, names) : {};
   }
-  const { metadata } = await opened(name);
+  const found = await holding(name, key, value);
   let [start, first, last] = [0, -1, -1];
-  for (const group of metadata.row_groups) {
+  for (const group of found.metadata.row_groups) {
     const stop = start + Number(group.num_rows);
     if (mayHold(group, key, value)) {
-      const own = await columns(name, [key], start, stop);
+      const own = await columnsOf(found, [key], start, stop);
       for (let row = 0; row < own[key].length; row++) {
         if (!same(own[key][row], value)) continue;
         if (first < 0) first = start + row;
@@ -186,7 +203,7 @@ export async function columnsWhere(name, key, value, names) {
     }
     start = stop;
   }
-  return first < 0 ? {} : columns(name, names, first, last);
+  return first < 0 ? {} : columnsOf(found, names, first, last);
 }
 
 function mayHold(group, key, value) {
@@ -209,12 +226,9 @@ export function column(name, key) {
 export async function besides(number) {
   if (mode === "server") return api(`besides/${number}`);
   // Numbers have gaps: that of a source which merged into another is never used again.
-  const found = { before: null, after: null };
-  for (const one of await column("sources.parquet", "region_num")) {
-    const other = Number(one);
-    if (other < number && (found.before === null || other > found.before)) found.before = other;
-    if (other > number && (found.after === null || other < found.after)) found.after = other;
-  }
+  const { rows: own, before, after } = await ownBlock(number);
+  const numbers = (own["sources.parquet"] ?? []).map((row) => row.region_num);
+  const found = { before: numbers.findLast((one) => one < number) ?? before, after: numbers.find((one) => one > number) ?? after };
   return found;
 }
 
