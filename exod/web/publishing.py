@@ -105,7 +105,7 @@ def publish(
     sources = {f"static/{name}": path for name, path in _pages()}
     total = sum(path.stat().st_size for path in sources.values())
     total += sum(file.bytes for file in product.files.values())
-    blocks = _Blocks(product)
+    blocks = _SourceBlocks(product)
     files: dict[str, dict[str, Any]] = {}
     done = 0
     with whole_folder(target, overwrite=True) as folder:
@@ -145,7 +145,7 @@ def publish(
     return Published(product.version, len(files), sum(file["bytes"] for file in files.values()))
 
 
-class _Blocks:
+class _SourceBlocks:
     """What pages of sources read: rows of `BLOCK_SOURCES` numbers together, as compressed JSON.
 
     Attributes

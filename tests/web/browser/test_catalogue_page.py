@@ -98,6 +98,10 @@ def test_a_wrong_condition_is_a_sentence(visitor) -> None:
     page.get_by_label("Condition on any column").fill(WRONG)
     page.get_by_label("Condition on any column").press("Enter")
     expect(page.get_by_role("alert")).to_contain_text("has no column 'nothing'")
+    # What was chosen before is not shown as if it were what is asked for.
+    expect(page.locator("canvas.sky")).to_be_hidden()
+    visitor.visit("/?where=ra_deg<999")
+    expect(page.locator("canvas.sky")).to_be_visible()
     # The browser itself writes that the server has refused.
     visitor.problems[:] = [one for one in visitor.problems if "status of 400" not in one]
 

@@ -37,7 +37,7 @@ export function barChart(title, lines, heads, key = "") {
     h("figcaption", {}, h("strong", {}, title)),
     svg("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", class: "bars", role: "img",
       "aria-label": `${title}: ${told} of ${lines.length} bars are not empty, the largest is ${largest.toLocaleString("en")}. The table has all numbers.` }, boxes),
-    h("div", { class: "axis small quiet" }, h("span", {}, String(lines[0]?.[0] ?? "")), h("span", {}, `largest ${largest.toLocaleString("en")}`), h("span", {}, String(lines.at(-1)?.[0] ?? ""))),
+    h("div", { class: "axis small quiet" }, h("span", {}, String(lines[0]?.[0] ?? "")), h("span", {}, told ? `largest ${largest.toLocaleString("en")}` : "nothing is counted"), h("span", {}, String(lines.slice(1).at(-1)?.[0] ?? ""))),
     h("details", { open: lines.length <= FEW }, h("summary", {}, "Table"),
       h("div", { class: "scroll values", tabindex: 0, role: "region", "aria-label": `Table of ${title}` },
         h("table", {}, h("caption", { class: "hidden" }, title),

@@ -111,7 +111,7 @@ export function densityPlot(about, names, axes) {
       shown = { found, x, y };
       const total = found.counts.reduce((sum, one) => sum + one, 0);
       canvas.setAttribute("aria-label", `${y.label} against ${x.label}: ${total} rows have both, at most ${found.largest} in a bin.`);
-      put(words, `${total} of ${count.rows} have both. Drag over the plot to choose.`);
+      put(words, count.rows ? `${total} of ${count.rows} have both. Drag over the plot to choose.` : "Nothing is chosen.");
       draw();
     },
   };

@@ -28,10 +28,10 @@ function histogramFacet(facet) {
   const drawing = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "histogram", "aria-hidden": "true" }, bars.out, bars.in, brush);
   const words = h("span", { class: "quiet range" });
   const [low, high] = ["from", "to"].map((what) => h("input", {
-    type: "range", min: 0, max: 63, step: 1, "aria-label": `${facet.label} ${what}`,
+    type: "range", min: 0, max: 63, step: 1, "aria-label": `${facet.label} ${what}`, value: what === "from" ? 0 : 63,
     oninput: () => preview(), onchange: () => choose(),
   }));
-  const clear = h("button", { type: "button", class: "quiet clear", onclick: () => change({ [facet.name]: null }) }, "all");
+  const clear = h("button", { type: "button", class: "quiet clear", hidden: true, onclick: () => change({ [facet.name]: null }) }, "all");
 
   function chosen() {
     return [Number(low.value), Number(high.value)].sort((one, other) => one - other);

@@ -110,7 +110,7 @@ export function skyMap(onPixel) {
       if (discs) context.fill();
     });
     canvas.setAttribute("aria-label", `Map of the sky, ${isGalactic ? "galactic" : "equatorial"}: ${filled} of ${counts.length} pixels have rows, at most ${largest} in one.`);
-    put(words, `${isGalactic ? "l = 0, b = 0" : "RA 0, Dec 0"} in the middle; up to ${largest} a pixel of 0.9°. Click for a circle of 1°.`);
+    put(words, !filled ? "Nothing is chosen." : `${isGalactic ? "l = 0, b = 0" : "RA 0, Dec 0"} in the middle; up to ${largest} a pixel of 0.9°. Click for a circle of 1°.`);
   }
 
   canvas.addEventListener("click", (event) => {

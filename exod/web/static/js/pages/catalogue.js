@@ -41,6 +41,9 @@ export async function show(main, state) {
     problem: h("p", { role: "alert" }),
     same: sameChoice(),
   };
+  parts.shown = h("div", {},
+    h("div", { class: "panels" }, parts.sky.element, parts.plots.map((plot) => plot.element)),
+    parts.table.element, parts.same.element);
   const toggle = ["sources", "detections"].map((name) => h("button", {
     type: "button", "aria-pressed": String(name === table), onclick: () => visit("/", name === "sources" ? {} : { table: name }),
   }, name));
@@ -61,8 +64,7 @@ export async function show(main, state) {
       h("div", { class: "content" },
         h("div", { class: "bar" }, parts.title, h("div", { role: "group", "aria-label": "Rows" }, toggle)),
         form, parts.problem, parts.chips,
-        h("div", { class: "panels" }, parts.sky.element, parts.plots.map((plot) => plot.element)),
-        parts.table.element, parts.same.element)));
+        parts.shown)));
   await update(state);
 }
 
@@ -84,10 +86,13 @@ export async function update(state) {
     // Another choice was made meanwhile, which is shown in its place.
     if (ticket !== turn) return;
     put(parts.problem);
+    parts.shown.hidden = false;
     counted = String(asked);
   } catch (error) {
     put(parts.title, "What is chosen cannot be counted");
     put(parts.problem, error.message);
+    // What was chosen before is not what the address says now.
+    parts.shown.hidden = true;
     return;
   }
   const { about } = found;

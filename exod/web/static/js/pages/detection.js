@@ -31,17 +31,22 @@ export async function show(main, state, detid) {
     h("div", { class: "bar" }, h("h1", {}, found.detid), beside),
     h("p", {}, "Of source ", h("a", { href: href(`/source/${found.region_num}`) }, found.srcid), ", in observation ", h("a", { href: href(`/obs/${found.obsid}`) }, found.obsid), "."),
     h("div", { class: "source" },
-      h("div", {}, panel ? panel.element : h("p", { role: "alert" }, "It has no light curve in this archive."), cellTable(cells, clock)),
+      h("div", {}, panel ? panel.element : h("p", { role: "alert" }, "It has no light curve in this archive."), cellTable(cells, clock), columnTable(found, tables.detections.columns)),
       h("aside", {}, cutout && imageOf(cutout, found, cells), detector)),
-    h("h2", {}, "Columns"),
-    h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Columns of the detection" },
-      h("table", {}, h("tbody", {}, tables.detections.columns.map((column) => h("tr", {},
-        h("th", { scope: "row" }, h("code", {}, column.name)), h("td", {}, text(found[column.name], column.unit)), h("td", {}, column.unit), h("td", { class: "quiet" }, column.description)))))),
     sameElsewhere({
       command: `exod query ARCHIVE --table detections --where "detid == '${found.detid}'"`,
       python: pythonRows("detections", "detid", found.detid),
       adql: `SELECT * FROM exod.detections WHERE detid = '${found.detid}'`,
     }));
+}
+
+function columnTable(found, columns) {
+  return [
+    h("h2", {}, "Columns"),
+    h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Columns of the detection" },
+      h("table", {}, h("tbody", {}, columns.map((column) => h("tr", {},
+        h("th", { scope: "row" }, h("code", {}, column.name)), h("td", {}, text(found[column.name], column.unit)), h("td", {}, column.unit), h("td", { class: "quiet" }, column.description)))))),
+  ];
 }
 
 async function cellsOf(detid) {
