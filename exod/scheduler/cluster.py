@@ -25,7 +25,7 @@ LEAST_MEMORY = 300 * 2**20
 STARTS = 3
 """How often to try to start the processes of ``local``."""
 
-CONNECT_SECONDS = 10
+CONNECT_SECONDS = 30
 """How long to try to reach a scheduler."""
 
 DASHBOARD_PORT = 8787
@@ -158,7 +158,8 @@ def remote_client(address: str) -> Iterator[Client]:
         client = _quiet_client()(address, timeout=f"{CONNECT_SECONDS}s", set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
         raise ExodError(
-            f"The scheduler {address} cannot be reached: {error}; is it running there?"
+            f"The scheduler {address} cannot be reached ({error or 'it does not answer'}); "
+            "is it running there?"
         ) from error
     # What there is to say when the scheduler is lost, the error says.
     logger = logging.getLogger("distributed.client")
