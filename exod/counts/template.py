@@ -299,20 +299,16 @@ def _expect_partial(
     typical = (steady[0] @ images[0]).reshape(shape)
     mask = known_sources | bright_cells(typical, known_sources)
     level = cube.light_curve(~mask).astype(float)
-    templates, parts, trues = [], [], []
-    for frames, counts in zip(halves, images, strict=True):
-        weights = live_weights(counts[:, ~mask.ravel()].sum(1), level[frames], live[:, frames])
-        mean = np.where(frames, weights @ live, 0.0)
-        true = np.divide(level, mean, out=np.zeros_like(level), where=mean > 0)
-        scaled = counts * _ratio(float(true.sum()), live @ true)[:, None]
-        template = background_template(scaled.sum(0).reshape(shape), mask)
-        shares = shares_of(scaled, shape)
-        outside = shares @ np.where(mask, 0.0, template.shape).ravel()
-        mean = np.where(frames, outside / max(float(outside.sum()), 1e-300) @ live, 0.0)
-        true = np.divide(level, mean, out=np.zeros_like(level), where=mean > 0)
-        templates.append(template)
-        parts.append(LivePart(shares, live, mean))
-        trues.append(true)
+    is_partial = frames_live.is_partial & ~cube.masked
+    templates, parts, trues = zip(
+        *(
+            _partial_half(
+                counts, level, live, frames, mask, is_some=bool((frames & is_partial).any())
+            )
+            for frames, counts in zip(halves, images, strict=True)
+        ),
+        strict=True,
+    )
     half = int(halves[0].sum() < halves[1].sum())
     background = templates[half].shape.ravel() * (
         (steady[half] * (live @ trues[half])) @ parts[half].shares
@@ -324,10 +320,45 @@ def _expect_partial(
     exposure = np.where(is_bad, parts[1].mean, parts[0].mean)
     exposure = np.where(frames_live.is_partial, exposure, cube.exposure)
     exposure[cube.light_curve() == 0] = 0.0
-    is_partial = frames_live.is_partial & ~cube.masked
     partial = PartialFrames(is_partial, parts[0], parts[1], sources)
     good, bad = templates
     return Expectation(good, bad, source, mask, level, exposure, is_bad, partial)
+
+
+def _partial_half(
+    counts: Floats, level: Floats, live: Floats, frames: Mask, mask: Mask, *, is_some: bool
+) -> tuple[Template, LivePart, Floats]:
+    """Template, live fractions, and level as if all were live, of good or of bad time.
+
+    Parameters
+    ----------
+    counts : ndarray, shape (n_groups, n_cells)
+        Counts of its frames.
+    level : ndarray, shape (n_frames,)
+        Background counts of all frames.
+    live : ndarray, shape (n_groups, n_frames)
+        Live fractions.
+    frames : ndarray of bool, shape (n_frames,)
+        Its frames.
+    mask : ndarray of bool, shape (y, x)
+        Source mask.
+    is_some : bool
+        Whether one of its frames is live in part; if not, nobody asks for shares.
+    """
+    if not is_some:
+        template = background_template(counts.sum(0).reshape(mask.shape), mask)
+        whole = LivePart(np.full(counts.shape, 1 / len(counts)), live, frames.astype(float))
+        return template, whole, np.where(frames, level, 0.0)
+    weights = live_weights(counts[:, ~mask.ravel()].sum(1), level[frames], live[:, frames])
+    mean = np.where(frames, weights @ live, 0.0)
+    true = np.divide(level, mean, out=np.zeros_like(level), where=mean > 0)
+    scaled = counts * _ratio(float(true.sum()), live @ true)[:, None]
+    template = background_template(scaled.sum(0).reshape(mask.shape), mask)
+    shares = shares_of(scaled, mask.shape)
+    outside = shares @ np.where(mask, 0.0, template.shape).ravel()
+    mean = np.where(frames, outside / max(float(outside.sum()), 1e-300) @ live, 0.0)
+    true = np.divide(level, mean, out=np.zeros_like(level), where=mean > 0)
+    return template, LivePart(shares, live, mean), true
 
 
 def _ratio(number: float, by_group: Floats) -> Floats:

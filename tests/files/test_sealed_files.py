@@ -7,14 +7,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import pytest
 
 from exod.files import seals
 from exod.files.sealedsystem import SealedFileSystem
 
 
-def test_threads_read_one_file_at_their_own_places(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(seals, "_KEPT_BYTES", 2 * seals.BLOCK)
+def test_threads_read_one_file_at_their_own_places() -> None:
     content = np.random.default_rng(1).bytes(9 * seals.BLOCK)
     digests = (
         hashlib.sha256(content[start : start + seals.BLOCK]).hexdigest()[: seals.DIGITS]
@@ -27,7 +25,7 @@ def test_threads_read_one_file_at_their_own_places(monkeypatch: pytest.MonkeyPat
         return content[start:stop]
 
     def opened() -> seals.SealedFile:
-        return seals.SealedFile(fetch, seal, seals.DamagedError)
+        return seals.SealedFile(fetch, seal, seals.DamagedError, 2 * seals.BLOCK)
 
     file = SealedFileSystem({"one": (opened, len(content))}).open("sealed://one")
 
