@@ -121,7 +121,7 @@ class _Units:
         recorded: Mask,
     ) -> None:
         self.events, self.place, self.is_source = events, place, is_source
-        code = events.source.astype(np.int64) * 256 + events.ccdnr
+        code = events.source.astype(np.int32) * 256 + events.ccdnr
         present = np.flatnonzero(np.bincount(code, minlength=1))
         # Narrow numbers are sorted much faster.
         index = np.zeros(present.max(initial=0) + 1, np.uint16)
@@ -181,29 +181,25 @@ class _Units:
             if tuple(unit) in seen:
                 continue
             seen.add(tuple(unit))
-            inside = np.flatnonzero(self._is_among(unit)[self.ccd])
-            before = np.concatenate([[first - 1], inside])
-            after = np.concatenate([inside, [max(last, first)]])
-            starts = np.concatenate([[self.events.t_lo], time[inside]])
-            stops = np.concatenate([time[inside], [self.events.t_hi]])
-            share = len(inside) / max(len(time) - len(inside), 1)
-            wide = (after - before - 1) * share >= enough / 2
-            wide |= (stops - starts) * self.rate[unit].sum() >= enough
-            chosen = np.flatnonzero(wide & (stops > starts))
-            gaps = np.stack([before[chosen] + 1, after[chosen]])
-            live = np.array(
-                [curve.at(stops[chosen]) - curve.at(starts[chosen]) for curve in self.curves]
-            )
+            inside = self._is_among(unit)[self.ccd]
+            place = np.concatenate([[first - 1], np.flatnonzero(inside), [max(last, first)]])
+            when = np.concatenate([[self.events.t_lo], time[inside], [self.events.t_hi]])
+            share = (len(place) - 2) / max(len(time) + 2 - len(place), 1)
+            length = np.diff(when)
+            with np.errstate(divide="ignore"):
+                wide = np.diff(place) >= 1 + np.divide(enough / 2, share)
+                wide |= length >= np.divide(enough, self.rate[unit].sum())
+            chosen = np.flatnonzero(wide & (length > 0))
+            starts, stops, length = when[chosen], when[chosen + 1], length[chosen]
+            gaps = np.stack([place[chosen] + 1, place[chosen + 1]])
+            live = np.array([curve.at(stops) - curve.at(starts) for curve in self.curves])
             # The events before are those of a whole frame, if all have its time.
             known = self.resolution[self.camera[unit]].max()
-            length = stops[chosen] - starts[chosen]
             expected = self._expected(unit, gaps, live, enough)
             silent = expected * np.maximum(1 - known / length, 0.0) >= enough
             wait = length[silent] / expected[silent]
-            begin = starts[chosen][silent] + np.maximum(wait, known)
-            for start, stop in zip(
-                begin.tolist(), (stops[chosen][silent] - wait).tolist(), strict=True
-            ):
+            begin = starts[silent] + np.maximum(wait, known)
+            for start, stop in zip(begin.tolist(), (stops[silent] - wait).tolist(), strict=True):
                 if any(
                     min(stop, end) - max(start, begin) >= MOSTLY_THAT * (stop - start)
                     and np.isin(unit, larger).all()
