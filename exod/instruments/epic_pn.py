@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Final
 
 from exod.instruments.epic import EpicCamera
@@ -12,6 +13,14 @@ from exod.schemas.arrays import Mask
 
 BAD_COLUMNS: Final = ((4, 12), (5, 11), (10, 28))
 """(CCDNR, RAWX) of columns that are always bad (Strueder et al. 2001)."""
+
+RESPONSE_MODES: Final = MappingProxyType(
+    {"PrimeFullWindow": "ff", "PrimeFullWindowExtended": "ef", "PrimeLargeWindow": "lw"}
+)
+RESPONSE_EPOCHS: Final = (54101.0, 56658.0)
+"""Modes in the names of response matrices, and when their second and third epoch begin, MJD:
+2007-01-01 and 2014-01-01 (page "EPIC response files" of ESA and of the Guest Observer Facility;
+spectra of the pipeline of 2021 to 2024 name the third)."""
 
 
 class EpicPn(EpicCamera):
@@ -28,6 +37,20 @@ class EpicPn(EpicCamera):
         for ccdnr, rawx in BAD_COLUMNS:
             keep &= (events.ccdnr != ccdnr) | (events.rawx != rawx)
         return keep
+
+    def response_file(self, submode: str, mjd: float, rawy: int) -> str:
+        """Name of the ready-made response matrix, as the spectra of the pipeline have it.
+
+        Examples
+        --------
+        >>> EPN.response_file("PrimeFullWindow", 59289.8, 170)
+        'epn_e3_ff20_sdY8.rmf'
+        """
+        mode = RESPONSE_MODES.get(submode)
+        if mode is None or not 1 <= rawy <= self.n_rows:
+            return ""
+        epoch = 1 + sum(mjd >= start for start in RESPONSE_EPOCHS)
+        return f"epn_e{epoch}_{mode}20_sdY{min(rawy // 20, 9)}.rmf"
 
 
 EPN: Final = EpicPn(

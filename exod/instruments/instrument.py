@@ -201,3 +201,11 @@ class Instrument(ABC):
     @abstractmethod
     def is_usable(self, events: EventColumns, submode: str) -> Mask:
         """Events where the detector is used in a submode, shape (n_events,)."""
+
+    def response_file(self, submode: str, mjd: float, rawy: int) -> str:
+        """Name of the ready-made response matrix of the pipeline for a place and time.
+
+        Empty if there is none, or it is not known which.
+        """
+        del submode, mjd, rawy
+        return ""

@@ -12,6 +12,7 @@ import pytest
 from astropy.io import fits
 
 from exod.instruments.detector import DETECTORS
+from exod.instruments.epic_pn import EPN
 from exod.instruments.pointspread import POINT_SPREADS
 from exod.instruments.vignetting import VIGNETTING
 from exod.observation.commonsky import sky_plane
@@ -93,7 +94,8 @@ def test_places_are_on_the_ccd_that_the_pipeline_names(witnesses: list[Witness])
         assert ccd[0] == one.spectrum["CCDNR"]
         if one.camera == "EPN":
             # Response matrices of pn are for stretches of 20 rows.
-            assert one.spectrum["RESPFILE"] == f"epn_e3_ff20_sdY{rawy[0] // 20}.rmf"
+            named = EPN.response_file("PrimeFullWindow", 60000.0, int(rawy[0]))
+            assert one.spectrum["RESPFILE"] == named
 
 
 def test_light_curves_have_the_exposure_and_the_counts_of_spectra(

@@ -11,7 +11,9 @@ import numpy as np
 from exod import __version__
 from exod.errors import ConfigError
 from exod.instruments import CAMERAS
-from exod.observation.times import TIME_ZERO_MJD, utc_date
+from exod.instruments.detector import DETECTORS
+from exod.observation.commonsky import sky_plane
+from exod.observation.times import TIME_ZERO_MJD, mjd_of, utc_date
 from exod.plots.drawing import DEFAULT, Drawing, save_figures
 from exod.plots.places.eventspectra import CameraCounts, event_sheet
 from exod.plots.style import run_text
@@ -152,7 +154,7 @@ def _spectrum(
         "ONTIME": (on_time, "[s] Sum of good time intervals"),
         "BACKSCAL": (taken.area, "Area that was seen, (0.05 arcsec)^2"),
         "BACKFILE": (beside or "NONE", "Background spectrum"),
-        "RESPFILE": ("NONE", "Response matrix"),
+        "RESPFILE": (_response(found, one) or "NONE", "Response matrix"),
         "ANCRFILE": ("NONE", "Ancillary response"),
         "SPECDELT": (CHANNEL_EV, "Spectral channel size, i.e. the binning factor"),
         "SPECVAL": ((CHANNEL_EV - 1) / 2, "Original chan value at centre of rebinned chan"),
@@ -163,3 +165,14 @@ def _spectrum(
     return SpectrumFile(
         counts, grouping, quality, header, taken.extraction.shapes, taken.good_times
     )
+
+
+def _response(found: EventSpectra, one: CameraSpectra) -> str:
+    """Name of the ready-made response matrix; empty if it is not known, or in a gap."""
+    exposure, region = one.exposure, found.region
+    pointing = sky_plane(exposure.ra_pnt, exposure.dec_pnt)
+    sky = pointing.to_pixel([float(region["ra_deg"])], [float(region["dec_deg"])])
+    detector = DETECTORS[exposure.instrument]
+    _, _, rawy = detector.raw_from_detector(*detector.detector_from_sky(*sky, exposure.pa_pnt))
+    mjd = float(mjd_of(np.array(found.window[0])))
+    return exposure.camera.response_file(exposure.submode, mjd, int(rawy[0]))
