@@ -124,7 +124,8 @@ def test_history_of_sources_in_all_observations(history, monkeypatch):
     (ra, dec, level), *more = asked
     assert (more, level) == ([], 0.9)
     unique = history.unique.compute(scheduler="sync").sort_values("region_num")
-    assert (ra.tolist(), dec.tolist()) == (unique["ra_deg"].tolist(), unique["dec_deg"].tolist())
+    places = zip(unique["ra_deg"], unique["dec_deg"], strict=True)
+    assert sorted(zip(ra, dec, strict=True)) == sorted(places)
     rows = history.derived_table("history", "history").compute(scheduler="sync")
     assert rows["region_num"].tolist() == [0, 0, 0, 1, 1, 1]
     np.testing.assert_allclose(rows["response"], 1e15)

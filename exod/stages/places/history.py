@@ -18,6 +18,7 @@ from exod.schemas import DERIVED
 from exod.schemas.arrays import Floats
 from exod.schemas.columns import Column
 from exod.schemas.longterm import HISTORY, LONGTERM
+from exod.sky.healpix import sky_pixels
 from exod.sources.longterm import SeenFluxes, amplitudes
 from exod.sources.luminosities import luminosity, parallax_distance
 from exod.stages.derive.batched import published
@@ -33,6 +34,8 @@ LEVEL: Final = 0.9
 _VERSION: Final = 1
 _CHUNK: Final = 5_000
 """Sources at a time."""
+_ORDER: Final = 8
+"""Of the HEALPix pixels in whose order they are taken: 14 arcmin, half a field."""
 
 _MEGAPARSEC: Final = 1e6
 _NO_FLUX, _NO_DISTANCE = "Its best event has no flux.", "No counterpart has a sure distance."
@@ -129,9 +132,12 @@ def _history(
 ) -> pd.DataFrame:
     """Rows of the table history."""
     parts = [HISTORY.frame()]
+    # Sources near each other are of the same observations, which are then read once.
+    pixels = sky_pixels(sources["ra_deg"].to_numpy(), sources["dec_deg"].to_numpy(), _ORDER)
+    near = sources.iloc[np.argsort(pixels, kind="stable")]
     for first in range(0, len(sources), _CHUNK):
         on_step(f"Asking for limits, {first:,} of {len(sources):,} sources")
-        own = sources.iloc[first : first + _CHUNK]
+        own = near.iloc[first : first + _CHUNK]
         found = archive.limits(own["ra_deg"].to_numpy(), own["dec_deg"].to_numpy(), level=LEVEL)
         number = own["region_num"].to_numpy()[found["place"].to_numpy(np.int64)]
         parts.append(found.assign(region_num=number))
