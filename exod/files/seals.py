@@ -207,10 +207,15 @@ class SealedFile(io.RawIOBase):
             return b""
         first, last = start // BLOCK, -(-end // BLOCK)
         self._load(first, last)
-        whole = b"".join(self._kept[number] for number in range(first, last))
+        # Blocks are much larger than what is read of them at once.
+        parts = (
+            self._kept[number][max(start - number * BLOCK, 0) : end - number * BLOCK]
+            for number in range(first, last)
+        )
+        found = b"".join(parts)
         self._place = end
         self._forget()
-        return whole[start - first * BLOCK : end - first * BLOCK]
+        return found
 
     def readinto(self, target: Any) -> int:
         """Read as many bytes as the target takes."""

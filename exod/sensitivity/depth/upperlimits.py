@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from exod.schemas.arrays import Floats, Mask
+from exod.schemas.arrays import Floats
 
-_HALVINGS: Final = 44
+_STEPS: Final = 60
+_CLOSE: Final = 1e-13
+"""Change of a start, of one more than the counts, at which it is found; that takes some 6 steps."""
 _LEAST: Final = 1e-250
 """Probability of so few counts below which the tail of the posterior is an exponential."""
 
@@ -56,30 +58,46 @@ def counts_interval(n: ArrayLike, mu: ArrayLike, level: float = 0.9) -> tuple[Fl
 def _interval(n: Floats, mu: Floats, level: float) -> tuple[Floats, Floats]:
     whole = special.gammaincc(n + 1, mu)
     far = whole < _LEAST
-
-    def end(low: Floats) -> Floats:
-        """End of the interval that begins at `low`; infinite if there is too little above it."""
-        above = special.gammaincc(n + 1, mu + low) - level * whole
-        found = special.gammainccinv(n + 1, np.clip(above, 0.0, 1.0)) - mu
-        return np.where(above > 0, np.maximum(found, low), np.inf)
-
-    def is_too_low(low: Floats) -> Mask:
-        """Whether the posterior is higher at the end than at the start."""
-        high = end(low)
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            gain = np.where(n > 0, n * np.log((mu + high) / (mu + low)), 0.0)
-            ratio = gain - (high - low)
-        return np.asarray(np.isfinite(high) & (ratio > 0) & (n > 0))
-
-    below, above = np.zeros_like(mu), np.maximum(n - mu, 0.0)
-    rises = is_too_low(below) & ~far
-    for _ in range(_HALVINGS if rises.any() else 0):
-        middle = (below + above) / 2
-        more = is_too_low(middle)
-        below, above = np.where(more, middle, below), np.where(more, above, middle)
-    low = np.where(rises, (below + above) / 2, 0.0)
+    low = np.zeros_like(mu)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        rises = (_rise(n, mu, low, _end(n, mu, low, level * whole)) > 0) & ~far
+    if rises.any():
+        low[rises] = _start(n[rises], mu[rises], level * whole[rises])
     tail = -np.log1p(-level) / np.maximum(1 - n / np.maximum(mu, 1e-300), 1e-9)
-    return low, np.where(far, tail, end(low))
+    return low, np.where(far, tail, _end(n, mu, low, level * whole))
+
+
+def _end(n: Floats, mu: Floats, low: Floats, inside: Floats) -> Floats:
+    """End of an interval that begins at `low`; infinite if there is too little above it."""
+    above = special.gammaincc(n + 1, mu + low) - inside
+    found = special.gammainccinv(n + 1, np.clip(above, 0.0, 1.0)) - mu
+    return np.where(above > 0, np.maximum(found, low), np.inf)
+
+
+def _rise(n: Floats, mu: Floats, low: Floats, high: Floats) -> Floats:
+    """Logarithm of the posterior at the end over that at the start; negative if it has no end."""
+    gain = np.where(n > 0, n * np.log((mu + high) / (mu + low)), 0.0)
+    return np.where(np.isfinite(high), gain - (high - low), -1.0)
+
+
+def _start(n: Floats, mu: Floats, inside: Floats) -> Floats:
+    """Start of intervals whose ends have the same posterior, by Newton's method in a bracket."""
+    below, above = np.zeros_like(mu), np.maximum(n - mu, 0.0)
+    low = np.clip(above - np.sqrt(n), below, above) / 2 + above / 4
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        for _ in range(_STEPS):
+            high = _end(n, mu, low, inside)
+            rise = _rise(n, mu, low, high)
+            below, above = np.where(rise > 0, low, below), np.where(rise > 0, above, low)
+            # The end moves as much as the posterior at the start is larger than at the end.
+            slope = np.exp(-rise) * (n / (mu + high) - 1) - (n / (mu + low) - 1)
+            step = np.where(np.isfinite(high), low - rise / slope, np.nan)
+            following = np.where((step > below) & (step < above), step, (below + above) / 2)
+            moved = np.abs(following - low)
+            low = following
+            if (moved <= _CLOSE * (1 + n)).all():
+                break
+    return low
 
 
 def chance_log(n: ArrayLike, mu: ArrayLike) -> Floats:
