@@ -1,7 +1,7 @@
 """The explorer: how long it takes to prepare, to show a page and to answer a choice.
 
 Run ``python -m benchmarks.explorer``, for 60,000, 1,000,000 and 10,000,000 rows, the last of which
-take 30 GB of the disk, or with ``--rows``: the table has what was measured, what is wanted of two
+take 25 GB of the disk, or with ``--rows``: the table has what was measured, what is wanted of two
 cores, their ratio, and whether it is reached. Rows are those of `benchmarks.explorer_rows`. A
 headless Chromium is beside the server on the same machine. What is judged are times by the clock;
 beside them stand those of the processor, of the server or of the browser's main thread, which say
