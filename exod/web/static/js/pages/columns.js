@@ -17,7 +17,7 @@ export async function show(main) {
           h("thead", {}, h("tr", {}, ["Name", "Type", "Unit", "Meaning"].map((text) => h("th", { scope: "col" }, text)))),
           h("tbody", {}, about.columns.map((column) => h("tr", {},
             h("th", { scope: "row" }, h("code", {}, column.name)), h("td", {}, column.type), h("td", {}, column.unit),
-            h("td", {}, column.description)))))),
+            h("td", { class: "meaning" }, column.description)))))),
     ]),
     sameElsewhere({
       command: "exod sql ARCHIVE",

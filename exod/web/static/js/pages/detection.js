@@ -45,7 +45,7 @@ function columnTable(found, columns) {
     h("h2", {}, "Columns"),
     h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Columns of the detection" },
       h("table", {}, h("tbody", {}, columns.map((column) => h("tr", {},
-        h("th", { scope: "row" }, h("code", {}, column.name)), h("td", {}, text(found[column.name], column.unit)), h("td", {}, column.unit), h("td", { class: "quiet" }, column.description)))))),
+        h("th", { scope: "row" }, h("code", {}, column.name)), h("td", {}, text(found[column.name], column.unit)), h("td", {}, column.unit), h("td", { class: "quiet meaning" }, column.description)))))),
   ];
 }
 
