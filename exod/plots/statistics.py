@@ -43,6 +43,9 @@ from exod.plots.survey import survey_pictures
 DOTS_PER_INCH: Final = 130
 """A page holds dozens of pictures, so they are a little coarser than those in files."""
 
+LEAST_LIVE: Final = 0.2
+"""Live fraction of a frame below which its counts say little of the rate."""
+
 STEPS: Final = 300
 """Steps of a small light curve at most; longer ones are grouped by the largest counts."""
 
@@ -285,7 +288,10 @@ def draw_thumbnail(curve: pd.DataFrame, t_bin: float) -> Figure:
     n, mu = (curve[name].to_numpy(float) for name in ("n", "mu"))
     # With `cube.mask_bad_ccd` off such frames have data as all others.
     masked = curve["bccd"].to_numpy(bool) & (mu <= 0) & (n == 0)
-    n, mu = np.where(masked, np.nan, n), np.where(masked, np.nan, mu)
+    # Of frames that were live for a part, what whole ones would have, but of the shortest parts.
+    live = curve["live"].to_numpy(float)
+    live = np.where(live > 0, np.maximum(live, LEAST_LIVE), 1.0)
+    n, mu = (np.where(masked, np.nan, counts) / live for counts in (n, mu))
     steps = np.append(edges[group], edges[-1])
     # The largest of a group: a burst of one frame must not be averaged away.
     axes.stairs(np.fmax.reduceat(n, group), steps, baseline=None, color=BLUE, lw=1)

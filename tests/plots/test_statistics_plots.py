@@ -233,6 +233,11 @@ def test_frames_without_data_are_left_out():
         curve(3, bccd=True, n=0, mu=0.0, B_peak_log=np.nan, B_eclipse_log=np.nan), 5.0
     ).axes[0]
     assert not nothing.texts
+    # A gap in a part of a frame is no dip.
+    partly = curve(4, n=[4, 2, 4, 0], mu=[4.0, 2.0, 4.0, 0.04], live=[1, 0.5, 1, 0.01])
+    drawn, expected = draw_thumbnail(partly, 5.0).axes[0].patches[:2]
+    assert drawn.get_data().values.tolist() == [4, 4, 4, 0]
+    assert expected.get_data().values == pytest.approx([4, 4, 4, 0.2])
     # Where such frames are not masked they have data, and are drawn.
     kept = draw_thumbnail(curve(4, bccd=masked), 5.0).axes[0].patches[0].get_data().values
     assert not np.isnan(kept).any()
