@@ -232,3 +232,20 @@ class TimeFrame:
 
 PIPELINE_TIME: Final = TimeFrame()
 """That of all event lists of the pipeline."""
+
+
+_GOLDEN: Final = (math.sqrt(5.0) - 1) / 2
+"""Multiples of it, without their whole parts, fill an interval evenly."""
+
+
+def spread_over_frames(middle: Floats, frame_seconds: float) -> Floats:
+    """Times of events, shape (n,), spread evenly over their frames, whose middles are known.
+
+    Nothing in it is random: equal times give equal times.
+
+    Examples
+    --------
+    >>> spread_over_frames(np.array([10.0, 10.0]), 3.2).round(2)
+    array([ 8.4 , 10.38])
+    """
+    return np.asarray(middle + frame_seconds * (np.arange(len(middle)) * _GOLDEN % 1 - 0.5))

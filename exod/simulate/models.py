@@ -14,7 +14,7 @@ from typing import Final, Self
 import numpy as np
 
 from exod.errors import ConfigError
-from exod.instruments import CAMERAS, EPN
+from exod.instruments import CAMERAS, EPN, INSTRUMENTS
 from exod.instruments.detector import DETECTORS, Detector, read_out
 from exod.instruments.vignetting import VIGNETTING
 from exod.observation.availability import Availability
@@ -72,7 +72,7 @@ class SourceModel:
 
     def __post_init__(self) -> None:
         for instrument, rate in self.rate.items():
-            if instrument not in CAMERAS:
+            if instrument not in INSTRUMENTS:
                 raise ConfigError(f"Source {self.name}: unknown camera {instrument!r}.")
             require(f"Source {self.name}: rate in {instrument}", rate, 0, 1e4)
         require(f"Source {self.name}: ra_deg", self.ra_deg, 0, 360)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from exod.errors import ExposureRejected, InputError
 from exod.instruments import ACIS
 from exod.observation.events import NO_POSITION, Exposure
+from exod.observation.times import spread_over_frames
 from exod.pps.chandra.names import obsid_of_name
 from exod.pps.fits.fitsfile import Header
 from exod.pps.fits.fitshdu import Hdu
@@ -25,9 +26,6 @@ LEVEL: Final = "EVT2"
 
 PI_EV: Final = 14.6
 """Width of a channel of PI (Chandra Proposers' Observatory Guide, chapter 6)."""
-
-GOLDEN: Final = (np.sqrt(5.0) - 1) / 2
-"""Multiples of it, without their whole parts, fill an interval evenly."""
 
 _NEEDED: Final = {
     "TIME": Conversion("f8"),
@@ -161,9 +159,8 @@ def acis_columns(path: Path, hdu: Hdu, frame_time: float) -> dict[str, NDArray[A
     x, y = (_whole(found[axis]) for axis in ("X", "Y"))
     energy = found["ENERGY"] if "ENERGY" in found else found["PI"] * PI_EV
     nothing = np.zeros(hdu.n_rows, np.int64)
-    part = np.arange(hdu.n_rows) * GOLDEN % 1 - 0.5
     return {
-        "time": found["TIME"] + frame_time * part,
+        "time": spread_over_frames(found["TIME"], frame_time),
         "x": x,
         "y": y,
         "pi": np.clip(np.nan_to_num(np.rint(energy)), 0, 32_766).astype(np.int16),

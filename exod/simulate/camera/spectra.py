@@ -177,12 +177,16 @@ def blurred(energy_kev: Floats, instrument: str, generator: np.random.Generator)
     return np.asarray(energy_kev + sigma * generator.standard_normal(np.shape(energy_kev)))
 
 
-def lognormal_quantile(median_kev: float, share: Floats) -> Floats:
-    """Quantiles in keV of the spectrum of a source: log-normal, cut to 0.2-12 keV (any shape)."""
-    edges = np.log(np.array([PI_MIN_EV, PI_MAX_EV]) / (1000 * median_kev)) / LOGNORMAL_WIDTH
+def lognormal_quantile(
+    median_kev: float,
+    share: Floats,
+    limits_kev: tuple[float, float] = (PI_MIN_EV / 1000, PI_MAX_EV / 1000),
+) -> Floats:
+    """Quantiles in keV of the spectrum of a source: log-normal, cut to limits (any shape)."""
+    edges = np.log(1000 * np.array(limits_kev) / (1000 * median_kev)) / LOGNORMAL_WIDTH
     low, high = ndtr(edges)
     energy = median_kev * np.exp(LOGNORMAL_WIDTH * ndtri(low + (high - low) * share))
-    return np.asarray(np.clip(energy, PI_MIN_EV / 1000, PI_MAX_EV / 1000))
+    return np.asarray(np.clip(energy, *limits_kev))
 
 
 def pi_of(energy_kev: Floats) -> NDArray[np.int16]:

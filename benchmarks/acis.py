@@ -1,0 +1,264 @@
+"""False alarms and completeness of the search of ACIS, against what it predicts.
+
+``nice python -m benchmarks.acis --folder FOLDER --minutes 9`` simulates observations with the four
+CCDs of ACIS-I, searches them with `deep` and writes one file an observation, until the time is up;
+the same command goes on from there. ``--write`` makes ``results_acis.md`` of what is done.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.false_alarms import levels, regions_of
+from exod.completeness.burstphotons import Site
+from exod.completeness.curves import wilson
+from exod.completeness.matching import TrueBursts, match, regions_found
+from exod.completeness.virtual import virtual_injection, virtual_run
+from exod.config import Config
+from exod.instruments import ACIS
+from exod.observation.events import select_events
+from exod.observation.subsets import MergedEvents, merge_exposures
+from exod.schemas.arrays import Mask
+from exod.search.subset import Run, search_subset
+from exod.simulate.acis import (
+    AcisModel,
+    SimulatedAcis,
+    acis_places,
+    default_acis,
+    simulate_acis,
+)
+from exod.simulate.lights.lightmodels import BoxBurst, Constant
+from exod.simulate.models import SourceModel
+from exod.stages.detect.read import remove_hot_pixels
+
+RESULTS: Final = Path(__file__).with_name("results_acis.md")
+
+RATES: Final = (0.3, 1.0, 3.0)
+"""False regions an observation, all runs together; the search is done at the highest."""
+
+LENGTH: Final = 10_000.0
+RINGS: Final = {"on axis": (0.0, 1.5), "8 arcmin": (7.5, 8.5)}
+COUNTS: Final = (5.0, 7.0, 10.0, 14.0, 20.0)
+DURATIONS: Final = (50.0, 500.0)
+BURSTS: Final = 8
+VIRTUAL: Final = 400
+SITE_COUNTS: Final = 3000.0
+
+
+def config_of(rate: float) -> Config:
+    """Settings of `deep` with this rate of false alarms."""
+    return Config.load(preset="deep", overrides=[f"detect.false_alarm_rate={rate}"])
+
+
+def subsets_of(simulated: SimulatedAcis, config: Config) -> tuple[MergedEvents, ...]:
+    """The rings of an observation, as those of files are."""
+    selected = select_events(simulated.exposure, simulated.as_read)
+    return merge_exposures([remove_hot_pixels(selected, config)[0]]).subsets
+
+
+def searched(
+    simulated: SimulatedAcis, config: Config, chosen: tuple[float, float] = (0.0, np.inf)
+) -> Iterator[tuple[MergedEvents, Run]]:
+    """Runs of the rings of an observation that are not farther in or out than `chosen`, arcmin."""
+    subsets = subsets_of(simulated, config)
+    none = pd.DataFrame(columns=["ra_deg", "dec_deg", "extent_arcsec", "rate"], dtype=float)
+    for subset in subsets:
+        zone = subset.zone
+        assert zone is not None
+        if zone.outer_arcmin <= chosen[0] or zone.inner_arcmin >= chosen[1]:
+            continue
+        obsid = simulated.exposure.obsid
+        for run in search_subset(obsid, subset, none, config, n_subsets=len(subsets)):
+            yield subset, run
+
+
+def false_alarms(number: int) -> list[dict[str, Any]]:
+    """Regions found and predicted in an observation in which nothing varies."""
+    model = default_acis(str(1000 + number), number, LENGTH, n_bursts=0)
+    config, rows = config_of(max(RATES)), []
+    for subset, run in searched(simulate_acis(model, number), config):
+        for level in levels(run, config, RATES, 4):
+            found = regions_of(run, level.chosen, config.cube.window)
+            rows.append(
+                {
+                    "rate": level.rate,
+                    "ring": subset.zone.inner_arcmin if subset.zone else 0.0,
+                    "t_bin": run.t_bin,
+                    "predicted": level.predicted.total,
+                    "found": sum(found),
+                }
+            )
+    return rows
+
+
+def completeness(number: int) -> list[dict[str, Any]]:
+    """Bursts found in an observation, and the share that is predicted, of one ring and duration."""
+    settings = [(ring, duration) for duration in DURATIONS for ring in RINGS]
+    ring, duration = settings[number % len(settings)]
+    generator = np.random.default_rng(number)
+    model = default_acis(str(20_000 + number), number, LENGTH, n_bursts=0)
+    places = acis_places(model, BURSTS, generator, RINGS[ring], apart_arcsec=20.0)
+    config, rows = config_of(0.3), []
+    empty = [
+        (subset, virtual_run(run, config))
+        for subset, run in searched(simulate_acis(model, number), config, RINGS[ring])
+    ]
+    for counts in COUNTS:
+        starts = generator.uniform(model.start, model.start + LENGTH - duration, len(places))
+        lit = with_bursts(model, places, starts, duration, counts)
+        found = _found(simulate_acis(lit, number), config, ring, places, starts, duration)
+        expected = np.zeros(0, bool)
+        sites = sites_of(model, places, number)
+        starts = generator.uniform(model.start, model.start + LENGTH - duration, VIRTUAL)
+        runs = [run for _, run in empty]
+        expected = virtual_injection(runs, sites, counts, duration, starts, generator).any(axis=1)
+        rows.append(
+            {
+                "ring": ring,
+                "duration": duration,
+                "counts": counts,
+                "bursts": len(places),
+                "found": int(found.sum()),
+                "virtual": len(expected),
+                "predicted": int(expected.sum()),
+            }
+        )
+    return rows
+
+
+def with_bursts(
+    model: AcisModel,
+    places: list[tuple[float, float]],
+    starts: np.ndarray,
+    duration: float,
+    counts: float,
+) -> AcisModel:
+    """The model with a burst at each place, after its sources."""
+    bursts = []
+    for number, ((x, y), start) in enumerate(zip(places, starts, strict=True)):
+        ra, dec = (float(value) for value in model.view.plane.to_sky(x, y))
+        light = BoxBurst(float(start), duration)
+        bursts.append(SourceModel.burst(f"b{number}", ra, dec, {ACIS.name: counts}, light))
+    return replace(model, sources=(*model.sources, *bursts))
+
+
+def _found(
+    simulated: SimulatedAcis,
+    config: Config,
+    ring: str,
+    places: list[tuple[float, float]],
+    starts: np.ndarray,
+    duration: float,
+) -> Mask:
+    x, y = np.array(places).T
+    pixel = simulated.exposure.plane.pixel_arcsec
+    bursts = TrueBursts(x, y, starts, starts + duration, pixel)
+    found = np.zeros(len(x), bool)
+    for _, run in searched(simulated, config, RINGS[ring]):
+        found |= match(regions_found(run), bursts)[0]
+    return found
+
+
+def sites_of(model: AcisModel, places: list[tuple[float, float]], seed: int) -> list[Site]:
+    """How the light of a burst at each place is spread, from a steady source there."""
+    bare = replace(model, sources=(), background_rate=0.0)
+    sites = []
+    for x, y in places:
+        ra, dec = (float(value) for value in model.view.plane.to_sky(x, y))
+        source = SourceModel("s", ra, dec, {ACIS.name: SITE_COUNTS / LENGTH}, Constant())
+        simulated = simulate_acis(replace(bare, sources=(source,)), seed)
+        events = select_events(simulated.exposure, simulated.as_read).events
+        place = (events.x.astype(float), events.y.astype(float))
+        sites.append(Site(x, y, *place, events.pi / 1000.0, len(events) / SITE_COUNTS))
+    return sites
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=9.0)
+    parser.add_argument("--first", type=int, default=1, help="Number of the first observation.")
+    parser.add_argument("--step", type=int, default=1, help="Of the numbers, for several at once.")
+    parser.add_argument("--what", choices=["both", "alarms", "completeness"], default="both")
+    parser.add_argument("--write", action="store_true")
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    if options.write:
+        RESULTS.write_text(report(options.folder))
+        return
+    until, number = time.monotonic() + 60 * options.minutes, options.first
+    while time.monotonic() < until:
+        for what, measure in (("alarms", false_alarms), ("completeness", completeness)):
+            path = options.folder / f"{what}-{number}.json"
+            if options.what in ("both", what) and not path.exists():
+                path.write_text(json.dumps(measure(number)))
+        number += options.step
+
+
+def report(folder: Path) -> str:
+    """The tables of what is done."""
+    alarms, bursts = (
+        pd.DataFrame(
+            [row for path in folder.glob(f"{what}-*.json") for row in json.loads(path.read_text())]
+        )
+        for what in ("alarms", "completeness")
+    )
+    n_alarms, n_bursts = (
+        len(list(folder.glob(f"{what}-*.json"))) for what in ("alarms", "completeness")
+    )
+    lines = [
+        "# ACIS: false alarms and completeness",
+        "",
+        f"{n_alarms} simulated observations of {LENGTH / 1000:g} ks with constant sources only, and "
+        f"{n_bursts} with bursts; preset `deep` (`python -m benchmarks.acis`).",
+        "",
+        "| false alarm rate | predicted | found | found / predicted | its error |",
+        "|---|---|---|---|---|",
+    ]
+    for rate, own in alarms.groupby("rate"):
+        predicted, found = own["predicted"].sum(), own["found"].sum()
+        error = np.sqrt(max(found, 1)) / predicted
+        ratio = found / predicted
+        lines.append(f"| {rate:g} | {predicted:.1f} | {found} | {ratio:.2f} | {error:.2f} |")
+    highest = alarms[alarms["rate"] == max(RATES)]
+    lines += ["", f"By ring, at {max(RATES):g}:", "", "| from | predicted | found |", "|---|---|---|"]
+    for ring, own in highest.groupby("ring"):
+        lines.append(f"| {ring:g}' | {own['predicted'].sum():.1f} | {own['found'].sum()} |")
+    lines += [
+        "",
+        "Completeness at a false alarm rate of 0.3: bursts of constant rate, counts of 0.5 to 7 keV "
+        "in the whole PSF.",
+        "",
+        "| place | duration | counts | injected | found | 68 % interval | predicted |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for (ring, duration, counts), own in bursts.groupby(["ring", "duration", "counts"]):
+        n, found = own["bursts"].sum(), own["found"].sum()
+        low, high = wilson(np.array([found * 1.0]), np.array([n * 1.0]))
+        share = own["predicted"].sum() / own["virtual"].sum()
+        lines.append(
+            f"| {ring} | {duration:g} s | {counts:g} | {n} | {found / n:.3f} | "
+            f"{low[0]:.3f}-{high[0]:.3f} | {share:.3f} |"
+        )
+    both = bursts.groupby(["ring"])[["bursts", "found", "virtual", "predicted"]].sum()
+    lines += ["", "All counts and durations together:", ""]
+    for ring, row in both.iterrows():
+        found, share = row["found"] / row["bursts"], row["predicted"] / row["virtual"]
+        error = np.sqrt(found * (1 - found) / row["bursts"])
+        lines.append(
+            f"* {ring}: found {found:.3f} +- {error:.3f} of {row['bursts']}, predicted {share:.3f}."
+        )
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()
