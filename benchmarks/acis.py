@@ -218,8 +218,8 @@ def report(folder: Path) -> str:
     lines = [
         "# ACIS: false alarms and completeness",
         "",
-        f"{n_alarms} simulated observations of {LENGTH / 1000:g} ks with constant sources only, and "
-        f"{n_bursts} with bursts; preset `deep` (`python -m benchmarks.acis`).",
+        f"{n_alarms} simulated observations of {LENGTH / 1000:g} ks with constant sources only, "
+        f"and {n_bursts} with bursts; preset `deep` (`python -m benchmarks.acis`).",
         "",
         "| false alarm rate | predicted | found | found / predicted | its error |",
         "|---|---|---|---|---|",
@@ -230,13 +230,19 @@ def report(folder: Path) -> str:
         ratio = found / predicted
         lines.append(f"| {rate:g} | {predicted:.1f} | {found} | {ratio:.2f} | {error:.2f} |")
     highest = alarms[alarms["rate"] == max(RATES)]
-    lines += ["", f"By ring, at {max(RATES):g}:", "", "| from | predicted | found |", "|---|---|---|"]
+    lines += [
+        "",
+        f"By ring, at {max(RATES):g}:",
+        "",
+        "| from | predicted | found |",
+        "|---|---|---|",
+    ]
     for ring, own in highest.groupby("ring"):
         lines.append(f"| {ring:g}' | {own['predicted'].sum():.1f} | {own['found'].sum()} |")
     lines += [
         "",
-        "Completeness at a false alarm rate of 0.3: bursts of constant rate, counts of 0.5 to 7 keV "
-        "in the whole PSF.",
+        "Completeness at a false alarm rate of 0.3: bursts of constant rate, counts of 0.5 to "
+        "7 keV in the whole PSF.",
         "",
         "| place | duration | counts | injected | found | 68 % interval | predicted |",
         "|---|---|---|---|---|---|---|",

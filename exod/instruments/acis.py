@@ -108,6 +108,7 @@ CHANDRA: Final = Observatory(
     energies_kev=(0.5, 7.0),
     whole_frames=True,
     obsid="[1-9][0-9]{0,4}",
+    dithers=True,
 )
 
 

@@ -113,6 +113,8 @@ class Observatory:
         Whether frames of the search are at least as long as those of the camera.
     obsid : str
         Regular expression of its observation identifiers.
+    dithers : bool
+        Whether its pointing moves, so that sources cross the edges of CCDs.
     """
 
     name: str
@@ -125,6 +127,7 @@ class Observatory:
     energies_kev: tuple[float, float] = (0.2, 12.0)
     whole_frames: bool = False
     obsid: str = "[0-9]{10}"
+    dithers: bool = False
 
     def at(self, off_axis_arcmin: float) -> Observatory:
         """The observatory as it sees what is at an angle from its axis."""

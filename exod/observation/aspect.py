@@ -26,9 +26,13 @@ LEAST_EVENTS: Final = 100
 
 _ROUNDS: Final = 4
 _EDGE: Final = 16
+"""Rows without an event, so few from an edge, do not make it that of a window."""
+
 _WORST: Final = 1.5
-"""Pixels by which events may miss their place; more, and the columns are not what they say. No
-event within so many pixels of an edge, `_EDGE`, is no reason to take it for that of a window."""
+"""Pixels by which events may miss their place; more, and the columns are not what they say."""
+
+_FLAT: Final = 0.1
+"""A map with a smaller determinant is none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,16 +156,16 @@ def aspect_of_events(events: EventList, camera: Instrument) -> Aspect | None:
         for ccd in ccds.tolist():
             own = used.ccdnr == ccd
             matrices[ccd] = matrix = _fit(sky[:, own] + motion[:, own], pixel[:, own])
+            if abs(np.linalg.det(matrix[:, :2])) < _FLAT:
+                return None
             rest[:, own] = pixel[:, own] - matrix[:, :2] @ (sky + motion)[:, own] - matrix[:, 2:]
             off[:, own] = np.linalg.solve(matrix[:, :2], rest[:, own])
         off += motion
         knots = np.stack([np.bincount(step, values)[full] / seen[full] for values in off])
         motion = np.stack([np.interp(used.time, middle, values) for values in knots])
-    if np.median(np.abs(rest)) > _WORST:
+    if np.median(np.abs(rest), axis=1).max() > _WORST:
         return None
-    chips = {
-        ccd: ChipMap(matrix, *_edges(used, ccd, camera)) for ccd, matrix in matrices.items()
-    }
+    chips = {ccd: ChipMap(matrix, *_edges(used, ccd, camera)) for ccd, matrix in matrices.items()}
     return Aspect(middle, knots.T, chips)
 
 

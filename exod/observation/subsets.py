@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exod.instruments import Observatory, Zone
+from exod.observation.aspect import Aspect, aspect_of_events
 from exod.observation.commonsky import on_common_sky
 from exod.observation.events import EventList, Exposure, SelectedEvents
 from exod.observation.gti import is_hard
@@ -41,6 +42,8 @@ class MergedEvents:
         Other columns of `EventList`, where they were asked for; a search needs none of them.
     zone : Zone or None
         The ring of the field that the events are of; None if they are of all of it.
+    aspect : Aspect or None
+        How the pointing moved over the CCDs; None if it did not, or that cannot be told.
     """
 
     number: int
@@ -55,6 +58,7 @@ class MergedEvents:
     t_hi: float
     details: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     zone: Zone | None = None
+    aspect: Aspect | None = None
 
     @property
     def plane(self) -> TangentPlane:
@@ -136,6 +140,8 @@ def merge_subset(
     order = np.argsort(time, kind="stable")
     lengths = [own.stop - own.start for own in rows]
     source = np.repeat(np.arange(len(ordered), dtype=np.uint8), lengths)
+    camera = ordered[0].exposure.camera
+    dithers = camera.observatory.dithers and len(ordered) == 1
     return MergedEvents(
         number=number,
         exposures=tuple(item.exposure for item in ordered),
@@ -148,6 +154,7 @@ def merge_subset(
         t_lo=max(start, *(item.time_min for item in ordered)),
         t_hi=min(stop, *(item.time_max for item in ordered)),
         details={name: joined(name)[order] for name in details},
+        aspect=aspect_of_events(ordered[0].events, camera) if dithers else None,
     )
 
 

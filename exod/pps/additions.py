@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from exod.errors import InputError
 from exod.observation.events import EVENT_DTYPES, EventList
 from exod.pps import ingested
+from exod.pps.chandra.acisproducts import acis_values
 from exod.pps.fits.fitsfile import read_content, reported
 from exod.schemas.arrays import Floats
 
@@ -77,7 +78,7 @@ def with_new_rows(
     old = np.frombuffer(content, np.uint8, n_rows * width, first).reshape(n_rows, width)
     rows = np.empty((len(events), width), np.uint8)
     rows[~is_new] = old
-    rows[is_new] = _new_rows(old, columns, events, is_new, detector)
+    rows[is_new] = _new_rows(old, columns, events, is_new, detector, header)
     header["NAXIS2"] = len(rows)
     for name in ("CHECKSUM", "DATASUM"):
         header.remove(name, ignore_missing=True)
@@ -103,6 +104,7 @@ def _new_rows(
     events: EventList,
     is_new: NDArray[np.bool_],
     detector: tuple[NDArray[np.int16], NDArray[np.int16]],
+    header: fits.Header,
 ) -> NDArray[np.uint8]:
     """Bytes of the new rows, shape (n_new, width), in the layout of the table."""
     layout = columns.dtype.newbyteorder(">")
@@ -118,6 +120,8 @@ def _new_rows(
     if "TIME_RAW" in columns.names:
         offset = _physical(table, columns, "TIME_RAW") - _physical(table, columns, "TIME")
         values["TIME_RAW"] = new.time + offset[before]
+    if "ccd_id" in columns.names:
+        values = acis_values(new, table["time"], header)
     rows = table[before].copy()
     for column in columns:
         if column.name in values:

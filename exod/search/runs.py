@@ -56,11 +56,14 @@ class Run(TestedRun):
         Variable regions.
     seconds : float
         Time taken.
+    n_dithered : int
+        Cells that are left out since the motion of the pointing explains them.
     """
 
     runid: str
     regions: tuple[VariableRegion, ...]
     seconds: float
+    n_dithered: int = 0
 
     @property
     def is_searched(self) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import Final
 
@@ -46,7 +47,7 @@ AIM_ARCSEC: Final = 45.0
 
 _MIDDLE: Final = 4096.5
 _STEP: Final = 25.0
-_MOST_TRIES: Final = 1000
+_MOST_TRIES: Final = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +78,13 @@ class AcisView:
     def off_axis(self, x: float, y: float) -> float:
         """Angle from the axis in arcmin of a sky pixel."""
         return float(np.hypot(x - self.axis[0], y - self.axis[1])) * self.plane.pixel_arcsec / 60
+
+    def sees(self, source: SourceModel) -> bool:
+        """Whether a source was on a CCD at any time."""
+        x, y = (float(value) for value in self.plane.to_pixel(source.ra_deg, source.dec_deg))
+        if not np.isfinite([x, y]).all():
+            return False
+        return bool(self.aspect.seen(x, y, np.zeros(1), self.aspect.time).any())
 
 
 def acis_events(view: AcisView, source: SourceModel, generator: np.random.Generator) -> EventList:
@@ -164,7 +172,7 @@ class AcisModel:
         require("duration", self.duration, 100, 1e6)
         require("background_rate", self.background_rate, 0, 1000)
 
-    @property
+    @cached_property
     def view(self) -> AcisView:
         """Its CCDs and motion."""
         delta = SKY_PIXEL_ARCSEC / 3600

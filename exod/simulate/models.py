@@ -29,6 +29,9 @@ TYPICAL_RATES: Final = MappingProxyType({"EPN": 1.0, "EMOS1": 0.35, "EMOS2": 0.3
 """Rates of a source relative to pn. The MOS telescopes pass 44 per cent of their light to the
 cameras (UHB section 3.3), and MOS is less sensitive below 1 keV."""
 
+LARGEST_RATE: Final = 1e4
+"""Counts per second of a source, at most."""
+
 REVOLUTION_SECONDS: Final = 172_335.0
 REVOLUTION_ZERO: Final = 1.00529502e8 - 229 * REVOLUTION_SECONDS
 """Mean length of a revolution and mission time of revolution 0, from TSTART and REVOLUT of
@@ -74,7 +77,7 @@ class SourceModel:
         for instrument, rate in self.rate.items():
             if instrument not in INSTRUMENTS:
                 raise ConfigError(f"Source {self.name}: unknown camera {instrument!r}.")
-            require(f"Source {self.name}: rate in {instrument}", rate, 0, 1e4)
+            require(f"Source {self.name}: rate in {instrument}", rate, 0, LARGEST_RATE)
         require(f"Source {self.name}: ra_deg", self.ra_deg, 0, 360)
         require(f"Source {self.name}: dec_deg", self.dec_deg, -90, 90)
         require(f"Source {self.name}: extent_arcsec", self.extent_arcsec, 0, 600)

@@ -71,12 +71,10 @@ def read_acis_exposure(path: Path, header: Header, events: Hdu) -> Exposure:
     if not 0 < frame_time <= LONGEST_FRAME:
         raise InputError(f"{name} does not say its frame time: TIMEDEL is {frame_time:g}.")
     if not {"CHIPX", "CHIPY"} <= set(events.columns):
-        notes.append(f"{name} has no CHIPX and CHIPY, so that hot pixels cannot be found.")
+        notes.append(
+            f"{name} has no CHIPX and CHIPY, so that hot pixels and dither cannot be found."
+        )
     plane = read_plane(name, header, events)
-    notes.append(
-        f"{name} was searched without its aspect: the dither, {DITHER_TEXT}, takes sources over "
-        f"edges of CCDs, and a source within that of an edge may seem to vary."
-    )
     return Exposure(
         obsid=obsid,
         expid=f"{int(header.number('OBI_NUM', 0)):03d}",
@@ -106,10 +104,6 @@ def read_acis_exposure(path: Path, header: Header, events: Hdu) -> Exposure:
 
 LONGEST_FRAME: Final = 11.0
 """Frames last up to 10 s (Chandra Proposers' Observatory Guide, chapter 6), and their transfer."""
-
-DITHER_TEXT: Final = "16 arcsec from peak to peak in 707 and 1000 s"
-"""That of ACIS (Chandra Proposers' Observatory Guide, chapter 5); no header of an event list has
-its amplitudes."""
 
 
 def _check_kind(name: str, header: Header) -> None:

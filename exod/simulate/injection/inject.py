@@ -168,8 +168,12 @@ def injection_table(
     last = max(target.availability.stop for target in targets)
     counted = [injected.counts(len(sources)) for injected in lists]
     rows = []
+    instruments = {target.exposure.instrument for target in targets}
+    # EPIC has all of its cameras in the table.
+    cameras = list(CAMERAS) if instruments & set(CAMERAS) else []
+    cameras += sorted(instruments - set(CAMERAS))
     for i, source in enumerate(sources):
-        expected, counts = dict.fromkeys(CAMERAS, 0.0), dict.fromkeys(CAMERAS, 0)
+        expected, counts = dict.fromkeys(cameras, 0.0), dict.fromkeys(cameras, 0)
         for target, found in zip(targets, counted, strict=True):
             camera = target.exposure.instrument
             expected[camera] += expected_counts(target, source)

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from exod.errors import ConfigError
-from exod.instruments import CAMERAS
+from exod.instruments import ACIS, INSTRUMENTS
 from exod.instruments.detector import POINTING_PIXEL
 from exod.simulate.injection.strength import check_seen, with_counts
 from exod.simulate.injection.targets import Target
@@ -30,12 +30,15 @@ KEYS: Final = (
     "azimuth",
     "counts",
     "rate",
-    *(f"rate_{camera}" for camera in CAMERAS),
+    *(f"rate_{camera}" for camera in INSTRUMENTS),
     "energy",
     "extent",
     "light",
 )
 """What a source in text may say."""
+
+RELATIVE_RATES: Final = MappingProxyType({**TYPICAL_RATES, ACIS.name: 1.0})
+"""Rates of a source by INSTRUME; those of different observatories are not compared."""
 
 _PIXELS_PER_ARCMIN = 1200.0
 _LIGHT = re.compile(r"(?:^|,)\s*light\s*=\s*")
@@ -68,7 +71,7 @@ class SourceRequest:
     position: tuple[float, float]
     is_relative: bool = False
     counts: float | None = None
-    rates: Mapping[str, float] = field(default_factory=lambda: TYPICAL_RATES)
+    rates: Mapping[str, float] = field(default_factory=lambda: RELATIVE_RATES)
     light: str | Mapping[str, Any] = "constant"
     energy_kev: float = 1.2
     extent_arcsec: float = 0.0
@@ -188,7 +191,7 @@ def source_request(given: Mapping[str, Any], where: str, name: str) -> SourceReq
         position=(values[position[0]], values[position[1]]),
         is_relative=is_relative,
         counts=values.get("counts"),
-        rates=TYPICAL_RATES if rates is None else rates,
+        rates=RELATIVE_RATES if rates is None else rates,
         light=given.get("light") or "constant",
         energy_kev=values.get("energy", 1.2),
         extent_arcsec=values.get("extent", 0.0),
@@ -206,7 +209,7 @@ def _rates(
             key: finite_number(value, f"{where}: rate.{key}") for key, value in table.items()
         }
     elif "rate" in values:
-        by_camera = {c: share * values["rate"] for c, share in TYPICAL_RATES.items()} | by_camera
+        by_camera = {c: share * values["rate"] for c, share in RELATIVE_RATES.items()} | by_camera
     return MappingProxyType(by_camera) if by_camera else None
 
 

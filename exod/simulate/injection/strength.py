@@ -12,9 +12,10 @@ from exod.errors import ConfigError
 from exod.instruments import CAMERAS
 from exod.instruments.detector import read_out
 from exod.observation.events import EventList
+from exod.simulate.acis import acis_events
 from exod.simulate.camera.readout import acceptance, read_events
 from exod.simulate.injection.targets import Target, light_within, seen_area
-from exod.simulate.models import SourceModel
+from exod.simulate.models import LARGEST_RATE, SourceModel
 from exod.simulate.photons import source_photons
 
 PROBES: Final = 20_000
@@ -37,6 +38,14 @@ def expected_counts(target: Target, source: SourceModel) -> float:
     if arriving <= 0:
         return 0.0
     scale = PROBES / arriving
+    if target.view is not None:
+        scale = min(scale, LARGEST_RATE / rate)
+        brighter = replace(source, rate={target.exposure.instrument: rate * scale})
+        events = acis_events(target.view, brighter, np.random.default_rng(_PROBE_SEED))
+        lit = events.take(
+            target.availability.gives_events(events, np.random.default_rng(_PROBE_SEED))
+        )
+        return float(np.count_nonzero(target.exposure.is_good(lit)) / scale)
     found = _probes(target, source, scale, np.random.default_rng(_PROBE_SEED))
     return float(np.count_nonzero(target.exposure.is_good(found)) / scale)
 

@@ -11,9 +11,12 @@ import numpy as np
 from exod.errors import ConfigError
 from exod.instruments import CAMERAS
 from exod.instruments.detector import DETECTORS
+from exod.observation.aspect import aspect_of_events
 from exod.observation.availability import Availability
 from exod.observation.commonsky import sky_plane
 from exod.observation.events import EventList, Exposure
+from exod.observation.times import spread_over_frames
+from exod.simulate.acis import AcisView, acis_events
 from exod.simulate.camera.readout import ReadEvents, acceptance, read_events
 from exod.simulate.models import ExposureModel, SourceModel, source_area
 from exod.simulate.photons import source_photons
@@ -55,7 +58,7 @@ class Target:
             raise ConfigError(f"{name} has no PA_PNT in its header; the camera's angle is unknown.")
         try:
             target = cls(exposure, events, availability or Availability.of_events(events))
-            _ = target.model
+            _ = target.model if exposure.instrument in CAMERAS else target.view
         except ConfigError as error:
             raise ConfigError(f"{name}: {error}") from error
         return target
@@ -81,10 +84,25 @@ class Target:
             filter=exposure.filter,
         )
 
+    @cached_property
+    def view(self) -> AcisView | None:
+        """What the simulator needs of an exposure of ACIS; None of EPIC."""
+        exposure, available = self.exposure, self.availability
+        if exposure.instrument in CAMERAS:
+            return None
+        aspect = aspect_of_events(self.events, exposure.camera)
+        if aspect is None:
+            raise ConfigError("it has too few events to tell where its CCDs are.")
+        x, y = (float(v) for v in exposure.plane.to_pixel(exposure.ra_pnt, exposure.dec_pnt))
+        frame_time = exposure.camera.frame_time
+        return AcisView(aspect, exposure.plane, (x, y), available.start, available.stop, frame_time)
+
 
 def seen_area(target: Target, source: SourceModel) -> float:
     """Vignetting at the source; 0 outside the field of view of the camera."""
     exposure = target.exposure
+    if target.view is not None:
+        return float(target.view.sees(source))
     detector = DETECTORS[exposure.instrument]
     return source_area(source, detector, target.plane, exposure.pa_pnt)
 
@@ -103,7 +121,15 @@ def events_of(
     generator: np.random.Generator,
 ) -> ReadEvents:
     """Events of one source in the order of a pipeline file; `index` is their origin."""
-    exposure, model = target.exposure, target.model
+    exposure = target.exposure
+    if target.view is not None:
+        events = acis_events(target.view, source, generator)
+        kept = target.availability.gives_events(events, generator)
+        events = events.take(kept)
+        time = spread_over_frames(events.time, target.view.frame_time)
+        none = np.zeros(len(events), np.int16)
+        return ReadEvents(replace(events, time=time), none, none, none + np.int16(index))
+    model = target.model
     photons = source_photons(
         source,
         model,

@@ -14,6 +14,8 @@ from exod import __version__
 from exod.errors import ConfigError, ExposureRejected
 from exod.files.text import read_text
 from exod.files.whole import whole_folder
+from exod.instruments import CAMERAS
+from exod.observation.availability import Availability
 from exod.pps import ObservationFiles, find_observations, local_copies, read_event_list
 from exod.pps.additions import with_new_rows
 from exod.pps.fits.extensions import read_availability
@@ -164,7 +166,12 @@ def read_targets(files: ObservationFiles[Path]) -> tuple[dict[Path, Target], lis
             exposure, events = read_event_list(path)
             if not len(events):
                 raise ExposureRejected(f"{path.name} has no events.")
-            available = read_availability(path, events)
+            # The tables of pipeline files; in those of Chandra, events show it.
+            available = (
+                read_availability(path, events)
+                if exposure.instrument in CAMERAS
+                else Availability.of_events(events)
+            )
             targets[path] = Target.of(exposure, events, available)
             notes += available.notes
         except (ExposureRejected, ConfigError) as error:

@@ -1,4 +1,4 @@
-"""Write simulated observations as files like those of the XMM-Newton pipeline (PPS)."""
+"""Write simulated observations as files like those of the XMM-Newton pipeline (PPS) or Chandra."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from astropy.io import fits
 
 from exod.errors import ConfigError
 from exod.files.whole import whole_folder
-from exod.observation.identifiers import validate_xmm_obsid
+from exod.observation.identifiers import validate_obsid
+from exod.pps.chandra.acisproducts import acis_event_list_hdus
 from exod.pps.products import event_list_hdus, source_list_hdus
 from exod.simulate import SimulatedExposure, SimulatedObservation, simulate
+from exod.simulate.acis import SimulatedAcis, default_acis, simulate_acis
 from exod.simulate.models import ExposureModel
 from exod.simulate.scenario import default_observation
 from exod.tablefiles.csvtext import csv_text
@@ -30,7 +32,7 @@ def refuse_existing(folder: str | Path, obsids: Iterable[str]) -> None:
         If the folder of one is there, with files in it.
     """
     for obsid in obsids:
-        target = Path(folder) / validate_xmm_obsid(obsid)
+        target = Path(folder) / validate_obsid(obsid)
         if target.exists() and not (target.is_dir() and not any(target.iterdir())):
             raise ConfigError(
                 f"{target} is there already; give another folder or obsid, or --overwrite."
@@ -62,6 +64,38 @@ def simulate_files(folder: str | Path, obsid: str, seed: int, **options: Any) ->
         If a setting is impossible or a file cannot be written.
     """
     return write_observation(simulate(default_observation(obsid, seed, **options), seed), folder)
+
+
+def simulate_acis_files(folder: str | Path, obsid: str, seed: int, **options: Any) -> list[Path]:
+    """The same of Chandra: an event list of ACIS and the truth.
+
+    Parameters
+    ----------
+    folder, seed
+        As of `simulate_files`.
+    obsid : str
+        Number, up to 99999.
+    **options
+        As of `exod.simulate.acis.default_acis`.
+
+    Raises
+    ------
+    ExodError
+        If a setting is impossible or a file cannot be written.
+    """
+    return write_acis(simulate_acis(default_acis(obsid, seed, **options), seed), folder)
+
+
+def write_acis(simulated: SimulatedAcis, folder: str | Path) -> list[Path]:
+    """Write the event list and the truth of an observation of ACIS, as `write_observation`."""
+    obsid, name = simulated.exposure.obsid, simulated.exposure.filename
+    target = Path(folder) / obsid
+    with whole_folder(target) as temporary:
+        with (temporary / name).open("wb") as file:
+            _write_fits(acis_event_list_hdus(simulated.exposure, simulated.events), 1, file)
+        with (temporary / f"{obsid}_truth.csv").open("wb") as file:
+            _write_csv(simulated.truth, file)
+    return [target / name, target / f"{obsid}_truth.csv"]
 
 
 def write_observation(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -16,8 +16,12 @@ from exod.cli.outcomes import finish, summary
 def simulate(
     folder: Annotated[Path, typer.Argument(metavar="OUT", help="Gets a folder an observation.")],
     obsid: Annotated[
-        list[str] | None, typer.Option(help="Ten digits; repeatable [0900000101].")
+        list[str] | None,
+        typer.Option(help="Ten digits, of acis a number; repeatable [0900000101, 900]."),
     ] = None,
+    instrument: Annotated[
+        Literal["epic", "acis"], typer.Option(help="Of XMM-Newton, or of Chandra.")
+    ] = "epic",
     seed: Annotated[int, typer.Option(min=0, help="Seed of the first; the next add one.")] = 1,
     duration: Annotated[float, typer.Option(min=2000, help="Length in seconds.")] = 20_000.0,
     cameras: Annotated[
@@ -45,13 +49,31 @@ def simulate(
     Example: `exod simulate sim --obsid 0900000101 --seed 1 --background flaring --exposures 2`
 
     Once more with another seed: `exod simulate sim --obsid 0900000101 --seed 2 --overwrite`
-    """
-    from exod.stages.inputs.simulate import refuse_existing, simulate_files
 
-    obsids = obsid or ["0900000101"]
+    Of Chandra, with sources and bursts but what is of EPIC: `exod simulate sim --instrument acis`
+    """
+    from exod.errors import ConfigError
+    from exod.stages.inputs.simulate import (
+        refuse_existing,
+        simulate_acis_files,
+        simulate_files,
+    )
+
+    obsids = obsid or ["900" if instrument == "acis" else "0900000101"]
     if not overwrite:
         refuse_existing(folder, obsids)
     for number, name in enumerate(obsids):
+        if instrument == "acis":
+            if cameras or exposures > 1 or dropouts or background != "quiet":
+                raise ConfigError(
+                    "--cameras, --exposures, --dropouts and --background are of EPIC; leave them "
+                    "out with --instrument acis."
+                )
+            paths = simulate_acis_files(
+                folder, name, seed + number, duration=duration, n_bursts=bursts
+            )
+            out.print(f"{name}: {len(paths)} files in {paths[0].parent}", soft_wrap=True)
+            continue
         paths = simulate_files(
             folder,
             name,
