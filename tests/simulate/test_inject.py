@@ -364,7 +364,8 @@ def test_sources_from_text(tmp_path):
     request = parse_source(REAL)
     assert request == SourceRequest("source-1", PLACE, counts=200.0, light=BURST)
     request = parse_source("name=x,off_axis=3,azimuth=90,rate=0.1,rate_EMOS1=0.2,energy=2,extent=5")
-    assert dict(request.rates) == {"EPN": 0.1, "EMOS1": 0.2, "EMOS2": pytest.approx(0.035)}
+    expected = {"EPN": 0.1, "EMOS1": 0.2, "EMOS2": pytest.approx(0.035), "ACIS": 0.1}
+    assert dict(request.rates) == expected
     assert (request.is_relative, request.energy_kev, request.extent_arcsec) == (True, 2, 5)
     toml = """
 [[source]]

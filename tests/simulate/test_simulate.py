@@ -303,8 +303,8 @@ def test_impossible_settings_are_named():
         SourceModel("x", RA, DEC, {"EPN": -1.0})
     with pytest.raises(ConfigError, match=r"Source x: rate in EPN is nan"):
         SourceModel("x", RA, DEC, {"EPN": float("nan")})
-    with pytest.raises(ConfigError, match=r"unknown camera 'ACIS'"):
-        SourceModel("x", RA, DEC, {"ACIS": 1.0})
+    with pytest.raises(ConfigError, match=r"unknown camera 'HRC'"):
+        SourceModel("x", RA, DEC, {"HRC": 1.0})
     with pytest.raises(ConfigError, match=r"Source far .* outside the field of view"):
         observation_with(exposure, sources=(SourceModel("far", RA + 1, DEC, {"EPN": 1.0}),))
     with pytest.raises(ConfigError, match=r"Source far .* outside the field of view"):
