@@ -201,7 +201,7 @@ def input_paths(arguments: Iterable[str], listed: Path | None, data: str | None)
     given = [f"{root}/{name}" if re.fullmatch(OBSID_FORM, name) else name for name in arguments]
     paths = existing(given)
     if listed is not None:
-        paths += [f"{root}/{obsid}" for obsid in wanted_obsids([], listed)]
+        paths += [f"{root}/{obsid}" for obsid in wanted_obsids([], listed, OBSID_FORM)]
     if not paths:
         raise ConfigError("No observation is given; give folders, obsids, or --from FILE.")
     return paths

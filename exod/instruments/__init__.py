@@ -11,6 +11,7 @@ A new instrument is a module here and an entry in `INSTRUMENTS`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
@@ -34,6 +35,7 @@ __all__ = [
     "Observatory",
     "Zone",
     "instrument_of",
+    "mission_of",
 ]
 
 CAMERAS: Final[Mapping[str, EpicCamera]] = MappingProxyType(
@@ -49,6 +51,18 @@ MISSIONS: Final[Mapping[str, Observatory]] = MappingProxyType(
     {"xmm": EPN.observatory, "chandra": ACIS.observatory}
 )
 """The observatories by what users call them."""
+
+
+def mission_of(obsid: str) -> str:
+    """The observatory of an observation by the form of its identifier; empty if it has none.
+
+    Examples
+    --------
+    >>> mission_of("0001730201"), mission_of("28964"), mission_of("x")
+    ('xmm', 'chandra', '')
+    """
+    forms = ((name, observatory.obsid) for name, observatory in MISSIONS.items())
+    return next((name for name, form in forms if re.fullmatch(form, obsid)), "")
 
 
 def instrument_of(name: str) -> Instrument:

@@ -77,8 +77,9 @@ class Aspect:
 
     def motion_at(self, time: ArrayLike) -> tuple[Floats, Floats]:
         """Motion along x and y (any shape)."""
-        x, y = (np.interp(time, self.time, column) for column in self.motion.T)
-        return x, y
+        when = np.asarray(time, float)
+        x, y = (np.interp(when, self.time, column) for column in self.motion.T)
+        return np.asarray(x), np.asarray(y)
 
     def pixels(
         self, x: ArrayLike, y: ArrayLike, time: ArrayLike

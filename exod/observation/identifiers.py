@@ -102,7 +102,9 @@ def listed_obsids(text: str, origin: str, form: str = TEN_DIGITS) -> list[str]:
             if named:
                 column = named[0]
                 continue
-            digits = [place for place, cell in enumerate(cells) if re.fullmatch(form, cell)]
+            # A short number may be anything.
+            digits = [place for place, cell in enumerate(cells) if re.fullmatch(TEN_DIGITS, cell)]
+            digits += [place for place, cell in enumerate(cells) if re.fullmatch(form, cell)]
             column = digits[0] if digits else 0
         cell = cells[column] if column < len(cells) else ""
         if not re.fullmatch(form, cell):
@@ -127,11 +129,12 @@ def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
 
 def _reason(cell: str, form: str) -> str:
     """Why a cell is no obsid."""
-    if form != TEN_DIGITS:
+    if not re.fullmatch(form, "0" * 10):
         return f"{cell!r} is not the number, up to 99999, of a Chandra observation."
     number = _NUMBER.fullmatch(cell)
     if number is None or (number[1] and len(number[1]) > 10):
-        return f"{cell!r} is not an observation identifier; it must be ten digits."
+        words = "it must be ten digits" if form == TEN_DIGITS else OBSID_WORDS
+        return f"{cell!r} is not an observation identifier; {words}."
     which = f"it is {int(number[1]):010d} then, and " if number[1] else ""
     return (
         f"{cell!r} is not ten digits: a program made a number of it and lost its zeros; {which}"

@@ -111,8 +111,8 @@ def _seen(aspect: Aspect, x: Floats, y: Floats) -> Floats | None:
     step = -(-len(x) // MOST_EVENTS)
     x, y = x[::step], y[::step]
     moments = np.broadcast_to(aspect.time, (len(x), len(aspect.time)))
-    places = (np.broadcast_to(values[:, None], moments.shape) for values in (x, y))
-    on_chip = aspect.pixels(*places, moments)[0] > 0
+    x_there, y_there = (np.broadcast_to(values[:, None], moments.shape) for values in (x, y))
+    on_chip = aspect.pixels(x_there, y_there, moments)[0] > 0
     share = on_chip.mean(axis=1)
     if (share > WHOLE).all():
         return None

@@ -1,7 +1,8 @@
 """Sources by the errors of positions: regions that agree within them are friends, and one source.
 
 A friend of a friend is of the same source, so that many detections scattered around one place stay
-together where a fixed radius would divide them, while precise ones of two places stay apart.
+together where a fixed radius would divide them, while precise ones of two places stay apart, also
+where one that is much less precise, as of another telescope, agrees with both.
 Friends in a crowded field could be a chain without end. One that is longer than `LONGEST` radii is
 cut by the rule of fixed radius, so that what decides about a region is near it.
 """
@@ -15,7 +16,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from exod.schemas.arrays import Floats, Indices, Mask
-from exod.sky.sphere import Vectors, angle, chord
+from exod.sky.sphere import Vectors, angle, chord, squared_distances
 from exod.sources.clustering import PAIRS_PER_CHUNK, cluster, in_order_of_rows, pair_chunks
 
 AGREEMENT: Final = 3.0
@@ -29,6 +30,15 @@ SYSTEMATIC_ARCSEC: Final = 0.5
 
 FARTHEST: Final = 1.5
 """Friends are never farther from each other than so many radii."""
+
+PRECISE: Final = 0.35
+"""Of the widest error of a source: positions of smaller ones tell sources apart that it joins.
+
+Errors of one telescope differ less, but for those of the brightest and the faintest.
+"""
+
+SURELY: Final = 1.2
+"""Precise positions of several sources are farther apart than so many times what friends are."""
 
 LONGEST: Final = 3.0
 """Radii that the friends of a source extend along an axis at most."""
@@ -84,9 +94,43 @@ def friends(
         links = labels[i[near]], labels[j[near]]
         graph = coo_matrix((np.ones(near.sum(), bool), links), (len(vectors),) * 2)
         labels = connected_components(graph, directed=False)[1][labels].astype(np.intp)
+    labels = _divided_by_precise(vectors, labels, reach, radius_arcsec, pairs_per_chunk)
     chained = _long(vectors, labels, float(chord(LONGEST * radius_arcsec)))[labels]
     labels[chained] = len(vectors) + cluster(vectors[chained], radius_arcsec, pairs_per_chunk)
     return in_order_of_rows(labels)
+
+
+def _divided_by_precise(
+    vectors: Vectors, labels: Indices, reach: Floats, radius_arcsec: float, pairs_per_chunk: int
+) -> Indices:
+    """Labels of sources that precise positions tell apart, which a wide one had joined.
+
+    Positions of a label that reach less than `PRECISE` of its widest one are compared with each
+    other alone; if they are of several sources, the others go to the nearest of them.
+    """
+    widest = np.zeros(labels.max() + 1)
+    np.maximum.at(widest, labels, reach)
+    precise = np.flatnonzero(reach < PRECISE * widest[labels])
+    if not len(precise):
+        return labels
+    own: Indices = np.arange(len(precise))
+    for i, j, squared in pair_chunks(vectors[precise], FARTHEST * radius_arcsec, pairs_per_chunk):
+        agreeing = SURELY * np.hypot(reach[precise[i]], reach[precise[j]])
+        near = angle(np.sqrt(squared)) <= agreeing
+        links = own[i[near]], own[j[near]]
+        graph = coo_matrix((np.ones(near.sum(), bool), links), (len(precise),) * 2)
+        own = connected_components(graph, directed=False)[1][own].astype(np.intp)
+    pairs = np.unique(np.stack([labels[precise], own], axis=1), axis=0)
+    several = np.bincount(pairs[:, 0], minlength=len(widest)) > 1
+    result = labels.copy()
+    chosen = several[labels[precise]]
+    result[precise[chosen]] = len(vectors) + own[chosen]
+    for label in np.flatnonzero(several):
+        sure = precise[labels[precise] == label]
+        others = np.setdiff1d(np.flatnonzero(labels == label), sure)
+        distance = squared_distances(vectors[others][:, None], vectors[sure][None])
+        result[others] = result[sure[np.argmin(distance, axis=1)]]
+    return np.unique(result, return_inverse=True)[1].astype(np.intp)
 
 
 def _long(vectors: Vectors, labels: Indices, limit: float) -> Mask:

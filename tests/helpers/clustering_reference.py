@@ -19,7 +19,7 @@ from exod.sky.healpix import (
     with_margin,
 )
 from exod.sources.assembly import Field, Sky, sources_of
-from exod.sources.friends import FARTHEST, LONGEST
+from exod.sources.friends import FARTHEST, LONGEST, PRECISE, SURELY
 from exod.stages.derive.cluster.gather import CARRIED
 
 ARCSEC = 1 / 3600
@@ -57,11 +57,35 @@ def reference_friends(
     )
     for i, j in np.argwhere(near):
         labels[labels == labels[j]] = labels[i]
+    labels = _told_apart(points, labels, reach, np.degrees(apart) * 3600, radius_arcsec)
     limit = 2 * np.sin(np.radians(LONGEST * radius_arcsec / 3600) / 2)
     long = np.array([np.ptp(points[labels == k], axis=0).max() > limit for k in labels], bool)
     for number, own in enumerate(reference_clusters(points[long], radius_arcsec)):
         labels[np.flatnonzero(long)[own]] = len(points) + number
     return labels
+
+
+def _told_apart(
+    points: np.ndarray, labels: np.ndarray, reach: np.ndarray, apart: np.ndarray, radius: float
+) -> np.ndarray:
+    """Sources of which precise positions are several."""
+    result = labels.copy()
+    for label in np.unique(labels):
+        mine = np.flatnonzero(labels == label)
+        sure = [k for k in mine if reach[k] < PRECISE * reach[mine].max()]
+        group = {k: k for k in sure}
+        for i in sure:
+            for j in sure:
+                most = min(FARTHEST * radius, SURELY * np.hypot(reach[i], reach[j]))
+                if apart[i, j] <= most:
+                    group = {k: group[i] if g == group[j] else g for k, g in group.items()}
+        if len(set(group.values())) < 2:
+            continue
+        for k in mine:
+            steps = [squared(tuple(points[k]), tuple(points[s])) for s in sure]
+            nearest = k if k in group else sure[int(np.argmin(steps))]
+            result[k] = len(points) + group[nearest]
+    return np.unique(result, return_inverse=True)[1]
 
 
 def squared(a: tuple[float, ...], b: tuple[float, ...]) -> float:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from exod.errors import ConfigError
 from exod.observation.identifiers import listed_obsids
+from exod.schemas.kinds import OBSID_FORM
 
 OBSIDS = st.lists(st.from_regex(r"[0-9]{10}", fullmatch=True), min_size=1, max_size=5)
 NOISE = st.sampled_from(["", "  ", "\t", "# all of them", "  # 0000000000", ",,"])
@@ -59,3 +60,17 @@ def test_what_is_no_obsid_is_told_with_its_line(line, sentence):
     with pytest.raises(ConfigError, match=r"^list, line 3: ") as error:
         listed_obsids(f"0000000001\n# more\n{line}\n", "list")
     assert sentence in str(error.value)
+
+
+def test_lists_of_several_missions():
+    both = ["0001730201", "28964", "8007"]
+    assert listed_obsids("\n".join(both), "list", OBSID_FORM) == both
+    assert listed_obsids("target,obsid\nV1,28964\n", "list", OBSID_FORM) == ["28964"]
+    # A number of a row is not taken for an obsid.
+    assert listed_obsids("1,0001730201\n2,0001730301\n", "list", OBSID_FORM) == [
+        "0001730201",
+        "0001730301",
+    ]
+    for line in ("1730201", "0", "V1"):
+        with pytest.raises(ConfigError, match="list, line 2"):
+            listed_obsids(f"28964\n{line}\n", "list", OBSID_FORM)

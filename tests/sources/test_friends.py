@@ -56,6 +56,24 @@ def test_two_sources_stay_two(n):
     assert apart >= 190
 
 
+@pytest.mark.parametrize("apart", [5.0, 8.0])
+def test_precise_positions_stay_two_beside_a_wide_one(apart):
+    """Chandra tells two sources apart; XMM-Newton sees one, between them."""
+    random, n_apart = np.random.default_rng(int(apart)), 0
+    for _ in range(50):
+        sky = random.normal(0, 0.3, (5, 2))
+        sky[2:4] += [apart, 0.0]
+        sky[4] = random.normal([0.3 * apart, 0.0], 1.0)
+        errors = np.array([0.5, 0.5, 0.5, 0.5, 2.5])
+        found = friends(vectors(sky), errors, RADIUS)
+        n_apart += np.array_equal(found[:4], [0, 0, 1, 1]) and found.max() == 1
+    assert n_apart >= 49
+    alone = friends(
+        vectors([[0.0, 0.0], [1.0, 0.0], [2.0, 1.0]]), np.array([0.5, 0.6, 3.0]), RADIUS
+    )
+    assert alone.max() == 0
+
+
 @settings(max_examples=portion(25))
 @given(skies(most=25), st.integers(0, 99), st.sampled_from([1, 7, 10**6]))
 def test_any_sky_is_as_every_pair_tells(sky, seed, chunk):

@@ -22,7 +22,7 @@ def cluster(
         str | None,
         typer.Option(
             help="published: regions near each other; friends: those whose positions agree within "
-            "their errors [as before, or published]."
+            "their errors [as before, or published; with Chandra friends]."
         ),
     ] = None,
     names_from: Annotated[

@@ -42,11 +42,11 @@ def acis_event_list_hdus(exposure: Exposure, events: EventList) -> fits.HDUList:
     table = fits.BinTableHDU.from_columns(columns, name="EVENTS")
     table.header.extend(_cards(exposure, frame_time))
     plane = exposure.plane
-    values = (
+    axes = (
         ("RA---TAN", plane.x_ref, plane.ra_ref, plane.x_delta),
         ("DEC--TAN", plane.y_ref, plane.dec_ref, plane.y_delta),
     )
-    for number, (kind, pixel, value, step) in enumerate(values, start=5):
+    for number, (kind, pixel, value, step) in enumerate(axes, start=5):
         table.header[f"TCTYP{number}"] = kind
         table.header[f"TCRPX{number}"] = pixel
         table.header[f"TCRVL{number}"] = value

@@ -7,15 +7,17 @@ that they touch are computed again and the files of the others are kept.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from exod.archive import Archive, open_archive
 from exod.archive.derived import Derived
 from exod.archive.increments import deriving
 from exod.errors import ArchiveError, ConfigError, plural
+from exod.instruments import MISSIONS, mission_of
 from exod.scheduler.plan import Plan
 from exod.schemas.derived import DERIVED
 from exod.sources.identities import REACH
@@ -28,6 +30,10 @@ RADII: Final = (0.1, 600.0)
 
 USUAL_DECIMALS: Final = MappingProxyType({"ra_decimals": 1, "dec_decimals": 0})
 """Decimals of the seconds in names, if nothing else was ever asked for."""
+
+FRIENDS: Final = "friends"
+CHOSEN: Final = "rule_chosen"
+"""The rule of archives with observations of Chandra, and that another one was asked for."""
 
 POSITIONS: Final = "positions"
 """Among the parameters: the version of corrected positions that sources are made of, or nothing if
@@ -79,7 +85,8 @@ def cluster_archive(
         and 0.
     rule : str, optional
         published (regions within the radius of each other, see method.md) or friends (regions whose
-        positions agree within their errors); by default that of the earlier version, or published.
+        positions agree within their errors); by default that of the earlier version, or published,
+        and friends in archives with observations of Chandra.
     keep_names : bool, optional
         Whether a name that was given stays whatever is added. Otherwise names are always those
         that a new archive of the same observations gives: what is observed later does not change
@@ -138,7 +145,7 @@ def cluster_archive(
         },
         # Of products of earlier versions dates are those of observations.
         "dates": "events",
-        "rule": rule or str(had["rule"]),
+        **_rule(archive, rule, had),
         "names": KEPT if keep_names else "first",
     }
     frames = _frames(archive) if takes_corrected(archive, earlier, choice=rectified) else None
@@ -155,6 +162,17 @@ def cluster_archive(
     if found is None:
         raise ArchiveError(f"The sources of {archive.root} are gone; run the same command again.")
     return Clustering(found, is_new=True)
+
+
+def _rule(archive: Archive, rule: str | None, had: Mapping[str, Any]) -> dict[str, str]:
+    """The rule, and in archives of several kinds of errors whether it was asked for."""
+    observatories = {mission_of(entry.obsid) for entry in archive.entries()}
+    if not any(MISSIONS[name].zones for name in observatories if name):
+        return {"rule": rule or str(had["rule"])}
+    # A radius for all would join sources that one of the telescopes tells apart.
+    if rule or CHOSEN in had:
+        return {"rule": rule or str(had["rule"]), CHOSEN: "yes"}
+    return {"rule": FRIENDS}
 
 
 def takes_corrected(archive: Archive, earlier: Derived | None, *, choice: bool | None) -> bool:
