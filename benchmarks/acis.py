@@ -29,7 +29,7 @@ from exod.observation.events import select_events
 from exod.observation.subsets import MergedEvents, merge_exposures
 from exod.schemas.arrays import Mask
 from exod.search.subset import Run, search_subset
-from exod.simulate.acis import (
+from exod.simulate.acisobservation import (
     AcisModel,
     SimulatedAcis,
     acis_places,

@@ -11,7 +11,7 @@ from exod.instruments import ACIS
 from exod.observation.aspect import LEAST_EVENTS, Aspect, aspect_of_events
 from exod.observation.events import EventList
 from exod.pps import read_event_list
-from exod.simulate.acis import AcisModel, simulate_acis
+from exod.simulate.acisobservation import AcisModel, simulate_acis
 
 MODEL = AcisModel("900", 150.0, 2.0, 40.0, 1e8, 6000.0, background_rate=0.3)
 

@@ -12,7 +12,7 @@ from exod.config import Config
 from exod.observation.events import select_events
 from exod.observation.subsets import MergedEvents, merge_exposures
 from exod.search.subset import Run, search_subset
-from exod.simulate.acis import AcisModel, simulate_acis
+from exod.simulate.acisobservation import AcisModel, simulate_acis
 from exod.simulate.lights.lightmodels import BoxBurst, Constant
 from exod.simulate.models import SourceModel
 

@@ -12,7 +12,7 @@ from exod.errors import ConfigError
 from exod.instruments import CAMERAS
 from exod.instruments.detector import read_out
 from exod.observation.events import EventList
-from exod.simulate.acis import acis_events
+from exod.simulate.acisview import acis_events
 from exod.simulate.camera.readout import acceptance, read_events
 from exod.simulate.injection.targets import Target, light_within, seen_area
 from exod.simulate.models import LARGEST_RATE, SourceModel

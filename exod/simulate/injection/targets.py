@@ -16,7 +16,7 @@ from exod.observation.availability import Availability
 from exod.observation.commonsky import sky_plane
 from exod.observation.events import EventList, Exposure
 from exod.observation.times import spread_over_frames
-from exod.simulate.acis import AcisView, acis_events
+from exod.simulate.acisview import AcisView, acis_events
 from exod.simulate.camera.readout import ReadEvents, acceptance, read_events
 from exod.simulate.models import ExposureModel, SourceModel, source_area
 from exod.simulate.photons import source_photons

@@ -17,7 +17,7 @@ from exod.observation.identifiers import validate_obsid
 from exod.pps.chandra.acisproducts import acis_event_list_hdus
 from exod.pps.products import event_list_hdus, source_list_hdus
 from exod.simulate import SimulatedExposure, SimulatedObservation, simulate
-from exod.simulate.acis import SimulatedAcis, default_acis, simulate_acis
+from exod.simulate.acisobservation import SimulatedAcis, default_acis, simulate_acis
 from exod.simulate.models import ExposureModel
 from exod.simulate.scenario import default_observation
 from exod.tablefiles.csvtext import csv_text
@@ -76,7 +76,7 @@ def simulate_acis_files(folder: str | Path, obsid: str, seed: int, **options: An
     obsid : str
         Number, up to 99999.
     **options
-        As of `exod.simulate.acis.default_acis`.
+        As of `exod.simulate.acisobservation.default_acis`.
 
     Raises
     ------

@@ -12,7 +12,7 @@ from exod.instruments.acis import PSF
 from exod.observation.events import EventList
 from exod.pps import read_event_list
 from exod.simulate import BoxBurst, Constant, Target, inject_in_memory
-from exod.simulate.acis import (
+from exod.simulate.acisobservation import (
     BACKGROUND_RATE,
     FRAME_SECONDS,
     AcisModel,
