@@ -261,7 +261,6 @@ class Config(_Settings):
             "cube.window other than 2": cube.window != 2,
             "cube.psf_weights": cube.psf_weights,
             "cube.frame_shifts": cube.frame_shifts != 1,
-            "cube.live_time": "live_time" in cube.model_fields_set and cube.live_time == "fraction",
             "detect.null": detect.null == "template",
             "detect.sigma": detect.sigma != Detect().sigma,
         }
@@ -277,7 +276,6 @@ class Config(_Settings):
                 "detect.method = photons needs one band, whose energies it weighs; set cube.bands "
                 "to one, as [[0.2, 12]], or use the preset ideal"
             )
-        object.__setattr__(self, "cube", cube.model_copy(update={"live_time": "frames"}))
 
     def _fit_to_exod1(self) -> None:
         """Check and complete the settings of a search by variability."""

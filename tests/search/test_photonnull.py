@@ -8,7 +8,7 @@ import pytest
 
 from exod.config import Config
 from exod.errors import ConfigError
-from exod.search.nulls import photonkernels as kernels
+from exod.search.nulls import photonplaces as kernels
 from exod.search.nulls.photonchance import COUNTED_FROM, ShuffledChance
 from exod.search.nulls.photonmarks import SOURCE
 from exod.search.nulls.photonnull import PhotonNull
@@ -186,7 +186,6 @@ def test_the_threshold_expects_the_rate(rate):
         ("detect.sigma=4", "sigma"),
         ("detect.false_alarm_rate=none", "false_alarm_rate"),
         ("cube.bands=[[0.2,2],[2,12]]", "one band"),
-        ("cube.live_time=fraction", "live_time"),
     ],
 )
 def test_settings_without_effect_are_refused(setting, names):

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.special import ndtr
 
-from exod.counts.shares import LevelCurve, level_curve
+from exod.counts.shares import ConditionalExpectation, LevelCurve, level_curve
 from exod.observation.events import Exposure
 from exod.observation.subsets import MergedEvents
 from exod.schemas.arrays import Floats, Indices, Integers, Mask
@@ -78,7 +79,8 @@ class Marks:
         Density of a burst of one count in camera and energy over the background of the whole class
         of time there, arcsec^2: times the profile it is the share of the burst.
     piece : ndarray of int64
-        Class of time.
+        Class of time, of each group of CCDs: the number of the group times that of the classes, and
+        the class.
     kind : ndarray of int64
         Photons with the same level: `BACKGROUND` below 2 keV, 1 above, and `SOURCE`.
     """
@@ -94,6 +96,35 @@ class Marks:
 
 
 @dataclass(frozen=True)
+class GroupLive:
+    """How live the groups of CCDs are along the live time of the field.
+
+    Attributes
+    ----------
+    edges : ndarray of float64, shape (n + 1,)
+        Live times between which nothing changes, seconds from 0.
+    relative : ndarray of float64, shape (n_groups, n)
+        Live fraction of each group over that of the field.
+    """
+
+    edges: Floats
+    relative: Floats
+
+    @classmethod
+    def of(cls, expectation: ConditionalExpectation, total: float) -> GroupLive:
+        """Of an expectation; a single group if all CCDs are live whenever one is."""
+        if expectation.groups is None:
+            return cls(np.array([0.0, total]), np.ones((1, 1)))
+        times, live_time = expectation.groups[0], expectation.live_time
+        lived = live_time.live > 0
+        edges = np.concatenate([[0.0], live_time.at(times.edges[1:][lived])])
+        relative = times.live[:, lived] / live_time.live[lived]
+        # Intervals may be too short to be told apart in live time.
+        long = np.diff(edges) > 0
+        return cls(np.concatenate([[0.0], edges[1:][long]]), relative[:, long])
+
+
+@dataclass(frozen=True)
 class Levels:
     """How the background of each kind of photons goes with live time.
 
@@ -103,10 +134,13 @@ class Levels:
         Classes of time, and the level of all photons.
     density : ndarray of float64, shape (3, n_pieces)
         Of each kind between two knots: its integral over each class is 1.
+    live : GroupLive
+        When which CCDs were live.
     """
 
     curve: LevelCurve
     density: Floats
+    live: GroupLive
 
     @property
     def total(self) -> float:
@@ -124,17 +158,48 @@ class Levels:
         counts = self.curve.rate * np.diff(self.curve.live)
         return np.asarray(self.curve.rate / max(float(counts.sum()), 1e-300))
 
-    def table(self) -> Floats:
-        """What lies before each whole second, shape (1 + n_classes, n_seconds).
+    @cached_property
+    def steps(self) -> tuple[Floats, Indices, Floats]:
+        """Edges between which nothing changes, and piece and relative live fractions of each."""
+        edges = np.unique(np.concatenate([self.curve.live, self.live.edges]))
+        middle = (edges[:-1] + edges[1:]) / 2
+        piece = np.searchsorted(self.curve.live, middle, side="right") - 1
+        own = np.searchsorted(self.live.edges, middle, side="right") - 1
+        n = self.live.relative.shape[1]
+        piece = np.clip(piece, 0, len(self.curve.kind) - 1)
+        return edges, piece, self.live.relative[:, np.clip(own, 0, n - 1)]
 
-        The first row is the share of all background photons, the others are seconds of each class.
+    def seconds(self) -> Floats:
+        """Live time of each step in each piece of the marks, shape (n_pieces, n_steps)."""
+        edges, piece, relative = self.steps
+        lengths = np.diff(edges) * relative
+        kind = self.curve.kind[piece]
+        own = [lengths * (kind == number) for number in range(self.curve.n_classes)]
+        return np.stack(own, axis=1).reshape(-1, len(piece))
+
+    def seen(self) -> Floats:
+        """What each group sees of the background of each kind and class, shape (3, n_pieces).
+
+        Over what it would see if it were as live as the field.
         """
-        seconds = np.arange(int(np.ceil(self.total)) + 2, dtype=float)
-        length = np.diff(self.curve.live)
-        weights = [length * self.overall]
-        weights += [length * (self.curve.kind == k) for k in range(self.curve.n_classes)]
+        piece = self.steps[1]
+        return np.asarray(self.density[:, piece] @ self.seconds().T)
+
+    def inverse(self, time: Floats, kind: Integers, piece: Integers) -> Floats:
+        """Background of the class over its level at each photon, seconds; same shape."""
+        return np.asarray(np.maximum(self.seen()[kind, piece], 1e-9) / self.at(time, kind))
+
+    def table(self) -> Floats:
+        """What lies before each whole second, shape (2 + n_pieces, n_seconds).
+
+        Share of all background photons, seconds, and seconds of each group in each class.
+        """
+        at = np.arange(int(np.ceil(self.total)) + 2, dtype=float)
+        edges, piece, _ = self.steps
+        length = np.diff(edges)
+        weights = [length * self.overall[piece], length, *self.seconds()]
         totals = [np.concatenate([[0.0], np.cumsum(weight)]) for weight in weights]
-        return np.array([np.interp(seconds, self.curve.live, total) for total in totals])
+        return np.array([np.interp(at, edges, total) for total in totals])
 
 
 @dataclass(frozen=True)
@@ -217,7 +282,9 @@ def optical_axis(events: MergedEvents) -> tuple[float, float]:
     return events.plane.x_ref, events.plane.y_ref
 
 
-def levels_of(live: Floats, total: float, kind: Integers, n_cells: int) -> Levels:
+def levels_of(
+    live: Floats, total: float, kind: Integers, n_cells: int, groups: GroupLive
+) -> Levels:
     """Level of the background from the live times of its photons.
 
     Parameters
@@ -230,6 +297,8 @@ def levels_of(live: Floats, total: float, kind: Integers, n_cells: int) -> Level
         Below or above 2 keV.
     n_cells : int
         Cells over which they are spread, for the classes.
+    groups : GroupLive
+        When which CCDs were live.
     """
     curve = level_curve(live, total, n_cells)
     length = np.diff(curve.live)
@@ -246,7 +315,7 @@ def levels_of(live: Floats, total: float, kind: Integers, n_cells: int) -> Level
         for number in range(curve.n_classes):
             own = curve.kind == number
             row[own] /= max(float((row * length)[own].sum()), 1e-300)
-    return Levels(curve, rates)
+    return Levels(curve, rates, groups)
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from exod.sensitivity.cellalarms import AlarmsByStrength, FalseAlarms
 from exod.sensitivity.cellneeds import PROBABILITIES, DetectionCounts
 
 if TYPE_CHECKING:
-    from exod.counts.shares import ConditionalExpectation
+    from exod.counts.shares import ConditionalExpectation, LiveTime
     from exod.search.nulls.photonmarks import PhotonField
 
 SIDE: Final = 2
@@ -76,14 +76,13 @@ class PhotonNull:
 
     def field(self, counts: BandCounts) -> PhotonField:
         """The photons of a band, with what they say of bursts."""
-        events, counting = self.subset.events, self.counting
-        live = counting.live_time.at(events.time)
+        events, cube = self.subset.events, counts.cube
         mask = counts.expectation.source_mask
         used, hidden = (np.zeros(len(events.time), bool) for _ in range(2))
-        used[counts.cube.event] = True
-        hidden[counts.cube.event] = mask.ravel()[counts.cube.cell]
-        total = float(counting.live_time.at(np.array([events.t_hi]))[0])
-        return field_of(events, live, total, used, hidden, int((~mask).sum()))
+        used[cube.event] = True
+        hidden[cube.event] = mask.ravel()[cube.cell]
+        group = self.subset.live_group if counts.expectation.groups else np.zeros(len(used), int)
+        return field_of(events, counts.expectation, group, used, hidden)
 
     def _tested(
         self,
@@ -95,7 +94,7 @@ class PhotonNull:
         least: float,
     ) -> tuple[TestedRun, Searched]:
         cube, expectation = counted.cube, counted.expectation
-        spans = self._spans(bursts)
+        spans = _spans(bursts, expectation.live_time)
         inside = spans[:, 0] < cube.frames.t_lo + cube.frames.t_bin * cube.frames.n
         bursts, spans = bursts.take(inside), spans[inside]
         pixel = self.subset.events.plane.pixel_arcsec
@@ -137,14 +136,6 @@ class PhotonNull:
         )
         strength = bursts.value[order] / _LN10
         return tested, Searched(cube, expectation, cells, strength, SIDE, 1, found)
-
-    def _spans(self, bursts: Bursts) -> Floats:
-        """Start and stop of bursts in mission elapsed time, shape (n, 2)."""
-        live = self.counting.live_time
-        seconds = live.at(live.edges)
-        rising = np.concatenate([[True], np.diff(seconds) > 0])
-        edges = np.stack([bursts.begin, bursts.begin + bursts.length], axis=1)
-        return np.interp(edges, seconds[rising], live.edges[rising])
 
     def _positions(
         self, bursts: Bursts, x: Floats, y: Floats, background: Floats
@@ -191,6 +182,14 @@ class PhotonNull:
             )
             mu[i] = float(window.light_curve(box)[0])
         return n, mu
+
+
+def _spans(bursts: Bursts, live: LiveTime) -> Floats:
+    """Start and stop of bursts in mission elapsed time, shape (n, 2)."""
+    seconds = live.at(live.edges)
+    rising = np.concatenate([[True], np.diff(seconds) > 0])
+    edges = np.stack([bursts.begin, bursts.begin + bursts.length], axis=1)
+    return np.interp(edges, seconds[rising], live.edges[rising])
 
 
 def _nearest(lengths: Floats, t_bins: list[float]) -> Indices:

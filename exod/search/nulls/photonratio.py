@@ -7,7 +7,7 @@ or in the cache folder of the user where that cannot be written. The slow refere
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -16,6 +16,42 @@ PRIOR: Final = 4.0
 """Counts that the smooth background is worth against those of the place itself."""
 
 _NEWTON: Final = 12
+
+
+class Around(NamedTuple):
+    """Photons around a place in order of time, and scratch; arrays have room for more.
+
+    Attributes
+    ----------
+    chosen : ndarray of int64, shape (>= n,)
+        Which they are.
+    weight : ndarray of float64, shape (n_spectra, >= n)
+        A burst of one count over the background of the whole class of time, at each.
+    squared : ndarray of float64, shape (>= n,)
+        Squared distance from the place, arcsec^2.
+    time, inverse : ndarray of float64, shape (>= n,)
+        Live time; and background of the class over its level then, seconds.
+    piece : ndarray of int64, shape (>= n,)
+        Class of time, of each group of CCDs.
+    inside : ndarray of float64, shape (n_pieces,)
+        Share of a burst that the group sees in the class.
+    pieces, n_pieces : ndarray of int64, shape (n_pieces,) and (1,)
+        Those that there are around the place, and how many.
+    c, d : ndarray of float64, shape (>= n,)
+        Scratch.
+    """
+
+    chosen: Any
+    weight: Any
+    squared: Any
+    time: Any
+    inverse: Any
+    piece: Any
+    inside: Any
+    pieces: Any
+    n_pieces: Any
+    c: Any
+    d: Any
 
 
 def jit(function: Any) -> Any:
@@ -96,51 +132,38 @@ def best_amplitude(c: Any, n: int, d: Any, m: int, p: float) -> tuple[float, flo
 
 @jit
 def likelihood(
-    time: Any,
-    weight: Any,
-    inverse: Any,
-    piece: Any,
+    around: Around,
+    s: int,
     n: int,
     first: int,
     last: int,
     begin: float,
     length: float,
     decay: float,
-    inside: Any,
     share: float,
     expected: float,
     enclosed: float,
-    c: Any,
-    d: Any,
 ) -> tuple[float, float]:
     """Log-likelihood ratio of the best burst in a window of a place, and its counts.
 
     Parameters
     ----------
-    time : ndarray of float64, shape (>= n,)
-        Live time of the photons around the place, ascending.
-    weight : ndarray of float64, shape (>= n,)
-        A burst of one count over the background of the whole class of time, at each.
-    inverse : ndarray of float64, shape (>= n,)
-        Reciprocal of the level of the background at each, seconds.
-    piece : ndarray of int64, shape (>= n,)
-        Class of time of each.
+    around : Around
+        The photons around the place, with what `shares_inside` says of the window.
+    s : int
+        Which spectrum.
     n, first, last : int
         Photons, and those of the window.
     begin, length : float
         The window, live seconds.
     decay : float
         Time in which a decaying burst falls by e; 0 for a constant one.
-    inside : ndarray of float64, shape (n_pieces,)
-        Share of the burst that falls in each class of time.
     share : float
         Share of all background photons that fall in the window.
     expected : float
         Background counts that are weighed together for the place.
     enclosed : float
         Share of a burst within reach of its place.
-    c, d : ndarray of float64, shape (>= n,)
-        Scratch.
 
     Notes
     -----
@@ -149,9 +172,10 @@ def likelihood(
     in its class; without one it is the level. Where more photons came outside the window than the
     images of the background say, all of the background is higher.
     """
+    c, d, weight = around.c, around.d, around.weight[s]
     outside = 0.0
     for i in range(n):
-        d[i] = weight[i] * inside[piece[i]]
+        d[i] = weight[i] * around.inside[around.piece[i]]
         if i < first or i >= last:
             outside += d[i]
     brighter = max(1.0, outside / (max(1.0 - share, 0.1) * enclosed))
@@ -162,30 +186,29 @@ def likelihood(
     if decay > 0.0:
         scale = 1.0 / (decay * (1.0 - np.exp(-length / decay)) * brighter)
     for i in range(first, last):
-        rate = constant if decay == 0.0 else scale * np.exp(-(time[i] - begin) / decay)
-        c[i - first] = weight[i] * inverse[i] * rate
+        rate = constant if decay == 0.0 else scale * np.exp(-(around.time[i] - begin) / decay)
+        c[i - first] = weight[i] * around.inverse[i] * rate
     return best_amplitude(c, last - first, d, n, keep * enclosed / expected)
 
 
 @jit
-def shares_inside(table: Any, begin: float, length: float, inside: Any) -> float:
-    """Share of a window in each class of time; returns its share of all background photons.
+def shares_inside(table: Any, begin: float, length: float, around: Around) -> float:
+    """Share of a window that each group of CCDs sees in each class of time.
 
-    Rows of `table` are, up to each whole second, the share of all background photons and the
-    seconds of each class.
+    Rows of `table` are, up to each whole second, the share of all background photons, the seconds
+    of everything, and those of each piece. Returns its share of all background photons.
     """
     last = table.shape[1] - 1
     a, b = min(max(begin, 0.0), last), min(max(begin + length, 0.0), last)
     i, j = min(int(a), last - 1), min(int(b), last - 1)
-    total, share = 0.0, 0.0
-    for k in range(table.shape[0]):
-        low = table[k, i] + (a - i) * (table[k, i + 1] - table[k, i])
-        high = table[k, j] + (b - j) * (table[k, j + 1] - table[k, j])
-        if k == 0:
-            share = high - low
-        else:
-            inside[k - 1] = high - low
-            total += inside[k - 1]
-    for k in range(len(inside)):
-        inside[k] = inside[k] / total if total > 0 else 0.0
+    low, high = a - i, b - j
+    share = table[0, j] + high * (table[0, j + 1] - table[0, j])
+    share -= table[0, i] + low * (table[0, i + 1] - table[0, i])
+    total = table[1, j] + high * (table[1, j + 1] - table[1, j])
+    total -= table[1, i] + low * (table[1, i + 1] - table[1, i])
+    for number in range(around.n_pieces[0]):
+        piece = around.pieces[number]
+        row = table[piece + 2]
+        own = row[j] + high * (row[j + 1] - row[j]) - row[i] - low * (row[i + 1] - row[i])
+        around.inside[piece] = own / total if total > 0 else 0.0
     return min(max(share, 0.0), 1.0)

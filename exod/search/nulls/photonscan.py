@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from exod.counts.shares import ConditionalExpectation
 from exod.observation.subsets import MergedEvents
 from exod.schemas.arrays import Floats, Indices, Integers, Mask
 from exod.search.nulls.photonmarks import (
@@ -16,6 +17,7 @@ from exod.search.nulls.photonmarks import (
     PIXEL_ARCSEC,
     SOFT_EV,
     SOURCE,
+    GroupLive,
     Marks,
     PhotonField,
     background_images,
@@ -25,6 +27,9 @@ from exod.search.nulls.photonmarks import (
     profile_table,
     spectrum_shares,
 )
+
+if TYPE_CHECKING:
+    from exod.search.nulls.photonplaces import FieldTables, PhotonColumns, TileIndex
 
 DURATIONS: Final = 28
 SHORTEST: Final = 1.0
@@ -89,7 +94,7 @@ def no_bursts() -> Bursts:
 
 
 def bursts_of(rows: Floats, alone: Mask) -> Bursts:
-    """Of the rows of `photonkernels.refine`, and which of them are `alone`."""
+    """Of the rows of `photonrefine.refine`, and which of them are `alone`."""
     return Bursts(
         value=rows[:, 0],
         x=rows[:, 1],
@@ -116,7 +121,11 @@ def durations(total: float) -> Floats:
 
 
 def field_of(
-    events: MergedEvents, live: Floats, total: float, used: Mask, hidden: Mask, n_cells: int
+    events: MergedEvents,
+    expectation: ConditionalExpectation,
+    group: Integers,
+    used: Mask,
+    hidden: Mask,
 ) -> PhotonField:
     """What the photons of a subset say of bursts.
 
@@ -124,18 +133,19 @@ def field_of(
     ----------
     events : MergedEvents
         The events.
-    live : ndarray of float64, shape (n_events,)
-        Live time of each.
-    total : float
-        Live time of everything.
+    expectation : ConditionalExpectation
+        What is expected of the cells, for live time and sources.
+    group : ndarray of int, shape (n_events,)
+        Group of CCDs of each, which are live together.
     used : ndarray of bool, shape (n_events,)
         Events that are searched.
     hidden : ndarray of bool, shape (n_events,)
         Those at known or bright sources.
-    n_cells : int
-        Cells of the search, for the classes of time.
     """
-    from exod.search.nulls.photonkernels import RADIAL, REACH, TILE
+    from exod.search.nulls.photonplaces import RADIAL, REACH, TILE
+
+    live_time = expectation.live_time
+    total = float(live_time.at(live_time.edges[-1:])[0])
 
     event = np.flatnonzero(used)
     pixel = events.plane.pixel_arcsec
@@ -149,8 +159,10 @@ def field_of(
         events.pi[event].astype(float), BAND_EDGES_EV[0] + 0.5, BAND_EDGES_EV[-1] - 0.5
     )
     hard = (energy >= SOFT_EV).astype(np.int64)
-    time, outside = live[event], ~hidden[event]
-    levels = levels_of(time[outside], total, hard[outside], n_cells)
+    time, outside = live_time.at(events.time[event]), ~hidden[event]
+    n_cells = int((~expectation.source_mask).sum())
+    groups = GroupLive.of(expectation, total)
+    levels = levels_of(time[outside], total, hard[outside], n_cells, groups)
     piece = levels.curve.kind_at(time).astype(np.int64)
     band = np.searchsorted(BAND_EDGES_EV, energy, side="right") - 1
     n = (levels.curve.n_classes, len(events.exposures), len(BAND_EDGES_EV) - 1)
@@ -171,6 +183,7 @@ def field_of(
     enclosed = float((2 * np.pi * radius * weight)[inner].sum() / RADIAL)
     area = 1 / float((2 * np.pi * radius * weight**2)[inner].sum() / RADIAL)
     axis_x, axis_y = (u * pixel for u in optical_axis(events))
+    piece += group[event].astype(np.int64) * levels.curve.n_classes
     marks = Marks(event, time, x, y, camera, np.ascontiguousarray(v), piece, kind)
     expected = images.smooth.sum(axis=(0, 1, 2)) * area
     axis = (axis_x - corner[0], axis_y - corner[1])
@@ -214,28 +227,28 @@ def fewest_in_core(lengths: Floats, total: float, least: float) -> Integers:
 
 
 def shuffled(field: PhotonField, generator: np.random.Generator) -> PhotonField:
-    """The same photons at other times: permuted among those of a kind in a class.
+    """The same photons at other times: permuted among those of a kind and group in a class.
 
-    Photons at sources get any time of their class, as one of them may vary.
+    Photons at sources get any time of their class and group, as one of them may vary.
     """
-    marks = field.marks
+    marks, levels = field.marks, field.levels
     time = marks.time.copy()
-    curve = field.levels.curve
-    length = np.diff(curve.live)
-    for piece in range(curve.n_classes):
+    edges, seconds = levels.steps[0], levels.seconds()
+    for piece in np.unique(marks.piece):
         for kind in range(SOURCE + 1):
             own = np.flatnonzero((marks.piece == piece) & (marks.kind == kind))
             if kind != SOURCE:
                 time[own] = generator.permutation(time[own])
                 continue
-            total = np.concatenate([[0.0], np.cumsum(length * (curve.kind == piece))])
-            # Only pieces of the class have a length, so that readings are times in it.
-            rising = np.flatnonzero(np.diff(total) > 0)
-            drawn = generator.random(len(own)) * total[-1]
-            at = rising[
-                np.searchsorted(total[rising + 1], drawn, side="right").clip(0, len(rising) - 1)
-            ]
-            time[own] = curve.live[at] + np.clip(drawn - total[at], 0.0, length[at])
+            # Only what is of the piece has a length, so that readings are times in it.
+            rising = np.flatnonzero(seconds[piece] > 0)
+            total = np.cumsum(seconds[piece, rising])
+            drawn = generator.random(len(own)) * (total[-1] if len(rising) else 0.0)
+            if len(rising):
+                at = np.searchsorted(total, drawn, side="right").clip(0, len(rising) - 1)
+                part = (total[at] - drawn) / seconds[piece, rising][at]
+                at = rising[at]
+                time[own] = edges[at + 1] - part.clip(0.0, 1.0) * (edges[at + 1] - edges[at])
     order = np.argsort(time, kind="stable")
     columns = {
         name: getattr(marks, name)[order]
@@ -246,57 +259,72 @@ def shuffled(field: PhotonField, generator: np.random.Generator) -> PhotonField:
 
 def scan_field(field: PhotonField, least: float = LEAST) -> Bursts:
     """Bursts of a field, the strongest first, none in the light of a stronger one."""
-    from exod.search.nulls import photonkernels as kernels
+    from exod.search.nulls.photonkernels import Wanted, scan
+    from exod.search.nulls.photonplaces import ALIKE
+    from exod.search.nulls.photonrefine import refine
 
-    marks, levels = field.marks, field.levels
-    if len(marks.time) < 2 or levels.total <= 2 * SHORTEST:
+    if len(field.marks.time) < 2 or field.levels.total <= 2 * SHORTEST:
         return no_bursts()
-    lengths = durations(levels.total)
-    inverse = 1.0 / levels.at(marks.time, marks.kind)
-    piece = np.searchsorted(levels.curve.live, marks.time, side="right") - 1
-    level = np.log(np.maximum(levels.overall, 1e-30))[np.clip(piece, 0, len(levels.overall) - 1)]
-    tile = (marks.y / kernels.TILE).astype(np.int64) * field.shape[1] + (
-        marks.x / kernels.TILE
-    ).astype(np.int64)
-    members = np.argsort(tile, kind="stable")
-    n_tiles = field.shape[0] * field.shape[1]
-    starts = np.concatenate([[0], np.cumsum(np.bincount(tile, minlength=n_tiles))])
-    photons = (marks.time, marks.x, marks.y, marks.camera, marks.v, inverse)
-    tiles = (starts, members, field.shape[1], field.shape[0])
-    place = (field.profiles, *field.axis, 60 * ANGLE_STEP_ARCMIN)
-    known = (field.expected, PIXEL_ARCSEC, field.enclosed)
+    lengths, total = durations(field.levels.total), field.levels.total
+    wanted = Wanted(lengths, least, fewest_in_core(lengths, total, least))
+    photons, tiles, tables = _columns(field), _tiles(field), _tables(field)
     found = np.empty((ROOM, 7))
-    n = kernels.scan(
-        *photons,
-        level,
-        marks.piece,
-        *tiles,
-        *place,
-        *known,
-        lengths,
-        levels.table(),
-        levels.total,
-        least,
-        fewest_in_core(lengths, levels.total, least),
-        found,
-    )
+    n = scan(photons, tiles, tables, wanted, found)
     rows = found[: min(n, ROOM)]
     if not len(rows):
         return no_bursts()
     rows = rows[np.lexsort((*rows.T[:0:-1], -rows[:, 0]))]
-    rows = rows[unexplained(rows, kernels.ALIKE)]
+    rows = rows[unexplained(rows, ALIKE)]
     result = np.empty((len(rows), 8))
-    kernels.refine(
-        rows, *photons, marks.piece, *tiles, *place, *known, levels.table(), levels.total, result
-    )
+    refine(rows, photons, tiles, tables, result)
     result = result[np.lexsort((*result.T[:0:-1], -result[:, 0]))]
-    result = result[unexplained(result, kernels.ALIKE)]
+    result = result[unexplained(result, ALIKE)]
     return bursts_of(result, unexplained(result, np.inf))
 
 
+def _columns(field: PhotonField) -> PhotonColumns:
+    """The photons as compiled loops take them."""
+    from exod.search.nulls.photonplaces import PhotonColumns
+
+    marks, levels = field.marks, field.levels
+    piece = np.searchsorted(levels.curve.live, marks.time, side="right") - 1
+    level = np.log(np.maximum(levels.overall, 1e-30))[np.clip(piece, 0, len(levels.overall) - 1)]
+    inverse = levels.inverse(marks.time, marks.kind, marks.piece)
+    return PhotonColumns(
+        marks.time, marks.x, marks.y, marks.camera, marks.v, marks.piece, inverse, level
+    )
+
+
+def _tiles(field: PhotonField) -> TileIndex:
+    """Which photons lie in which square."""
+    from exod.search.nulls.photonplaces import TILE, TileIndex
+
+    rows, columns = field.shape
+    row, column = ((u / TILE).astype(np.int64) for u in (field.marks.y, field.marks.x))
+    tile = row * columns + column
+    starts = np.concatenate([[0], np.cumsum(np.bincount(tile, minlength=rows * columns))])
+    return TileIndex(starts, np.argsort(tile, kind="stable"), columns, rows)
+
+
+def _tables(field: PhotonField) -> FieldTables:
+    """What is known of the field as compiled loops take it."""
+    from exod.search.nulls.photonplaces import FieldTables
+
+    return FieldTables(
+        field.profiles,
+        *field.axis,
+        60 * ANGLE_STEP_ARCMIN,
+        field.expected,
+        PIXEL_ARCSEC,
+        field.enclosed,
+        field.levels.table(),
+        field.levels.total,
+    )
+
+
 def unexplained(rows: Floats, ratio: float) -> Mask:
-    """Windows, the strongest first, that no stronger one explains (`photonkernels.strongest`)."""
-    from exod.search.nulls.photonkernels import strongest
+    """Windows, the strongest first, that no stronger one explains (`photonplaces.strongest`)."""
+    from exod.search.nulls.photonplaces import strongest
 
     keep = np.zeros(len(rows), np.bool_)
     strongest(rows, APART_ARCSEC, ratio, keep)

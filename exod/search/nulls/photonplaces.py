@@ -1,0 +1,276 @@
+"""The photons around a place, for compiled loops (docs/ideal.md)."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from exod.search.nulls.photonratio import Around, jit, likelihood, shares_inside
+
+REACH: Final = 30.0
+"""Photons farther than this from a place, arcsec, say nothing about it."""
+
+TILE: Final = 60.0
+"""Places of a square of this width, arcsec, share the photons that are looked through."""
+
+RADIAL: Final = 4.0
+"""Nodes of the table of profiles in an arcsec."""
+
+SPECTRA: Final = 3
+"""Templates of the spectrum of a burst."""
+
+ALIKE: Final = 6.0
+"""Windows that overlap are told apart if one is so many times longer than the other."""
+
+
+class PhotonColumns(NamedTuple):
+    """All photons in order of time, as `exod.search.nulls.photonmarks.Marks`, shape (n,).
+
+    Attributes
+    ----------
+    time, x, y, camera, v, piece
+        As there.
+    inverse : ndarray of float64
+        Background of the photon's kind and group in its class over its level then, seconds.
+    level : ndarray of float64
+        Logarithm of the share of all background photons in a second then.
+    """
+
+    time: Any
+    x: Any
+    y: Any
+    camera: Any
+    v: Any
+    piece: Any
+    inverse: Any
+    level: Any
+
+
+class TileIndex(NamedTuple):
+    """Photons by squares of `TILE`: those of square i are ``members[starts[i]:starts[i + 1]]``."""
+
+    starts: Any
+    members: Any
+    columns: int
+    rows: int
+
+
+class FieldTables(NamedTuple):
+    """What is known of the field, as `exod.search.nulls.photonmarks.PhotonField`.
+
+    Attributes
+    ----------
+    profiles, axis_x, axis_y, expected, enclosed
+        As there.
+    angle_step, expected_width : float
+        Steps of `profiles` and `expected`, arcsec.
+    table : ndarray of float64, shape (1 + n_pieces, n_seconds)
+        As `exod.search.nulls.photonmarks.Levels.table`.
+    total : float
+        Live time of everything, seconds.
+    """
+
+    profiles: Any
+    axis_x: float
+    axis_y: float
+    angle_step: float
+    expected: Any
+    expected_width: float
+    enclosed: float
+    table: Any
+    total: float
+
+
+@jit
+def room_of(tiles: TileIndex) -> int:
+    """Most photons of a square and those beside it."""
+    most = 16
+    for ty in range(tiles.rows):
+        for tx in range(tiles.columns):
+            total = 0
+            for row in range(max(ty - 1, 0), min(ty + 2, tiles.rows)):
+                first, last = max(tx - 1, 0), min(tx + 2, tiles.columns)
+                begin = tiles.starts[row * tiles.columns + first]
+                total += tiles.starts[row * tiles.columns + last] - begin
+            most = max(most, total)
+    return most
+
+
+@jit
+def around_of(room: int, n_pieces: int) -> Around:
+    """Room for so many photons around a place."""
+    return Around(
+        np.empty(room, np.int64),
+        np.empty((SPECTRA, room)),
+        np.empty(room),
+        np.empty(room),
+        np.empty(room),
+        np.empty(room, np.int64),
+        np.empty(n_pieces),
+        np.empty(n_pieces, np.int64),
+        np.empty(1, np.int64),
+        np.empty(room),
+        np.empty(room),
+    )
+
+
+@jit
+def gather(
+    low_x: float, low_y: float, high_x: float, high_y: float, tiles: TileIndex, found: Any
+) -> int:
+    """Indices of the photons of the tiles that touch a rectangle, ascending; how many."""
+    n = 0
+    first_x, last_x = max(int(low_x / TILE), 0), min(int(high_x / TILE), tiles.columns - 1)
+    first_y, last_y = max(int(low_y / TILE), 0), min(int(high_y / TILE), tiles.rows - 1)
+    for row in range(first_y, last_y + 1):
+        start = tiles.starts[row * tiles.columns + first_x]
+        stop = tiles.starts[row * tiles.columns + last_x + 1]
+        for k in range(start, stop):
+            found[n] = tiles.members[k]
+            n += 1
+    found[:n].sort()
+    return n
+
+
+@jit
+def angle_of(x0: float, y0: float, field: FieldTables) -> int:
+    """Which profiles are those of a place."""
+    away = np.hypot(x0 - field.axis_x, y0 - field.axis_y)
+    return min(int(away / field.angle_step + 0.5), field.profiles.shape[1] - 1)
+
+
+@jit
+def expected_at(x0: float, y0: float, field: FieldTables) -> float:
+    """Background counts that are weighed together for a place."""
+    iy = min(int(y0 / field.expected_width), field.expected.shape[0] - 1)
+    ix = min(int(x0 / field.expected_width), field.expected.shape[1] - 1)
+    return max(field.expected[iy, ix], 1e-3)
+
+
+@jit
+def local(
+    x0: float,
+    y0: float,
+    indices: Any,
+    n: int,
+    photons: PhotonColumns,
+    profiles: Any,
+    angle: int,
+    around: Around,
+) -> int:
+    """Photons within `REACH` of a place and their weights for each spectrum; how many."""
+    count = 0
+    limit = REACH * REACH
+    for k in range(n):
+        i = indices[k]
+        dx, dy = photons.x[i] - x0, photons.y[i] - y0
+        r2 = dx * dx + dy * dy
+        if r2 < limit:
+            density = profiles[photons.camera[i], angle, int(np.sqrt(r2) * RADIAL + 0.5)]
+            around.chosen[count] = i
+            around.squared[count] = r2
+            for s in range(SPECTRA):
+                around.weight[s, count] = density * photons.v[i, s]
+            count += 1
+    return count
+
+
+@jit
+def moments(photons: PhotonColumns, m: int, around: Around) -> None:
+    """Times, levels and pieces of the photons that `local` chose, and which pieces they are in."""
+    around.inside[:] = 0.0
+    n_pieces = 0
+    for k in range(m):
+        q = around.chosen[k]
+        around.time[k], around.inverse[k] = photons.time[q], photons.inverse[q]
+        piece = photons.piece[q]
+        around.piece[k] = piece
+        if around.inside[piece] == 0.0:
+            around.inside[piece] = 1.0
+            around.pieces[n_pieces] = piece
+            n_pieces += 1
+    around.n_pieces[0] = n_pieces
+
+
+@jit
+def keep_best(kept: Any, n: int, row: Any) -> int:
+    """Put a window among those of a place, in place of weaker ones like it that it overlaps."""
+    begin, end = row[3], row[3] + row[4]
+    overlapping = False
+    for k in range(n):
+        alike = row[4] < ALIKE * kept[k, 4] and kept[k, 4] < ALIKE * row[4]
+        if alike and begin < kept[k, 3] + kept[k, 4] and end > kept[k, 3]:
+            if row[0] <= kept[k, 0]:
+                return n
+            if not overlapping:
+                kept[k, :] = row
+                overlapping = True
+            else:
+                kept[k, 0] = -1.0
+    if overlapping:
+        m = 0
+        for k in range(n):
+            if kept[k, 0] >= 0.0:
+                if m != k:
+                    kept[m, :] = kept[k, :]
+                m += 1
+        return m
+    if n < len(kept):
+        kept[n, :] = row
+        return n + 1
+    weakest = 0
+    for k in range(n):
+        if kept[k, 0] < kept[weakest, 0]:
+            weakest = k
+    if row[0] > kept[weakest, 0]:
+        kept[weakest, :] = row
+    return n
+
+
+@jit
+def strongest(rows: Any, radius: float, ratio: float, alone: Any) -> None:
+    """Mark those of sorted windows (strongest first) that no stronger one near them explains.
+
+    One explains another if they overlap in time, their lengths are within a factor `ratio`, and
+    they lie within `radius`, or as far from each other as the light of the stronger one reaches.
+    """
+    n = len(rows)
+    for i in range(n):
+        alone[i] = True
+    for i in range(n):
+        if not alone[i]:
+            continue
+        begin, end = rows[i, 3], rows[i, 3] + rows[i, 4]
+        # Of many counts the wings of the profile show, as far as a photon in ten square arcsec.
+        far = max(radius, min(300.0, 6.0 * np.sqrt(max(rows[i, 6], 1.0))))
+        for j in range(i + 1, n):
+            if not alone[j]:
+                continue
+            alike = rows[i, 4] < ratio * rows[j, 4] and rows[j, 4] < ratio * rows[i, 4]
+            if alike and begin < rows[j, 3] + rows[j, 4] and end > rows[j, 3]:
+                dx, dy = rows[i, 1] - rows[j, 1], rows[i, 2] - rows[j, 2]
+                if dx * dx + dy * dy < far * far:
+                    alone[j] = False
+
+
+@jit
+def window_value(
+    around: Around,
+    m: int,
+    s: int,
+    begin: float,
+    length: float,
+    decay: float,
+    here: float,
+    field: FieldTables,
+) -> tuple[float, float]:
+    """Likelihood ratio, less its trials, of a window at the place of `around`, and counts."""
+    first = np.searchsorted(around.time[:m], begin, side="left")
+    last = np.searchsorted(around.time[:m], begin + length, side="right")
+    portion = shares_inside(field.table, begin, length, around)
+    value, a = likelihood(
+        around, s, m, first, last, begin, length, decay, portion, here, field.enclosed
+    )
+    trial = length if decay == 0.0 else 2.0 * decay
+    return value - np.log(field.total / trial), a
