@@ -7,29 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from exod.counts.shares import ConditionalExpectation
-from exod.observation.subsets import MergedEvents
 from exod.schemas.arrays import Floats, Indices, Integers, Mask
-from exod.search.nulls.photonmarks import (
-    ANGLE_STEP_ARCMIN,
-    BAND_EDGES_EV,
-    ENERGY_STEPS,
-    PIXEL_ARCSEC,
-    SOFT_EV,
-    SOURCE,
-    GroupLive,
-    Marks,
-    PhotonField,
-    background_images,
-    camera_shares,
-    levels_of,
-    optical_axis,
-    profile_table,
-    spectrum_shares,
-)
+from exod.search.nulls.photons.photonimages import PIXEL_ARCSEC
+from exod.search.nulls.photons.photonmarks import ANGLE_STEP_ARCMIN, SOURCE, Marks, PhotonField
 
 if TYPE_CHECKING:
-    from exod.search.nulls.photonplaces import FieldTables, PhotonColumns, TileIndex
+    from exod.search.nulls.photons.photonplaces import FieldTables, PhotonColumns, TileIndex
 
 DURATIONS: Final = 28
 SHORTEST: Final = 1.0
@@ -120,96 +103,6 @@ def durations(total: float) -> Floats:
     return np.geomspace(SHORTEST, longest, DURATIONS) if longest > SHORTEST else np.array([longest])
 
 
-def field_of(
-    events: MergedEvents,
-    expectation: ConditionalExpectation,
-    group: Integers,
-    used: Mask,
-    hidden: Mask,
-) -> PhotonField:
-    """What the photons of a subset say of bursts.
-
-    Parameters
-    ----------
-    events : MergedEvents
-        The events.
-    expectation : ConditionalExpectation
-        What is expected of the cells, for live time and sources.
-    group : ndarray of int, shape (n_events,)
-        Group of CCDs of each, which are live together.
-    used : ndarray of bool, shape (n_events,)
-        Events that are searched.
-    hidden : ndarray of bool, shape (n_events,)
-        Those at known or bright sources.
-    """
-    from exod.search.nulls.photonplaces import RADIAL, REACH, TILE
-
-    live_time = expectation.live_time
-    total = float(live_time.at(live_time.edges[-1:])[0])
-
-    event = np.flatnonzero(used)
-    pixel = events.plane.pixel_arcsec
-    x, y = events.x[event] * pixel, events.y[event] * pixel
-    corner = np.array([x.min() - TILE / 4, y.min() - TILE / 4]) if len(event) else np.zeros(2)
-    x, y = x - corner[0], y - corner[1]
-    size = (float(y.max()) + TILE / 4, float(x.max()) + TILE / 4) if len(event) else (TILE, TILE)
-    shape = (int(np.ceil(size[0] / TILE)), int(np.ceil(size[1] / TILE)))
-    camera = events.source[event].astype(np.int64)
-    energy = np.clip(
-        events.pi[event].astype(float), BAND_EDGES_EV[0] + 0.5, BAND_EDGES_EV[-1] - 0.5
-    )
-    hard = (energy >= SOFT_EV).astype(np.int64)
-    time, outside = live_time.at(events.time[event]), ~hidden[event]
-    n_cells = int((~expectation.source_mask).sum())
-    groups = GroupLive.of(expectation, total)
-    levels = levels_of(time[outside], total, hard[outside], n_cells, groups)
-    piece = levels.curve.kind_at(time).astype(np.int64)
-    band = np.searchsorted(BAND_EDGES_EV, energy, side="right") - 1
-    n = (levels.curve.n_classes, len(events.exposures), len(BAND_EDGES_EV) - 1)
-    images = background_images(
-        x, y, camera, band, piece, ~outside, n, (shape[0] * TILE, shape[1] * TILE)
-    )
-    smooth, brighter = images.at(piece, camera, band, x, y), images.brighter(hard, x, y)
-    edges = np.geomspace(BAND_EDGES_EV[0], BAND_EDGES_EV[-1], ENERGY_STEPS + 1)
-    step = np.clip(np.searchsorted(edges, energy, side="right") - 1, 0, ENERGY_STEPS - 1)
-    share = _spectra_within_bands(step, band, camera, piece, outside, n)
-    wanted = spectrum_shares(edges / 1000)[:, step] * camera_shares(events.exposures)[camera]
-    v = (wanted / np.maximum(share * smooth * brighter, 1e-30)).T
-    kind = np.where(brighter > 2.0, SOURCE, hard)
-    profiles = profile_table(events.exposures, REACH, RADIAL)
-    radius = np.arange(profiles.shape[-1]) / RADIAL
-    weight = camera_shares(events.exposures) @ profiles[:, min(6, profiles.shape[1] - 1)]
-    inner = radius < REACH
-    enclosed = float((2 * np.pi * radius * weight)[inner].sum() / RADIAL)
-    area = 1 / float((2 * np.pi * radius * weight**2)[inner].sum() / RADIAL)
-    axis_x, axis_y = (u * pixel for u in optical_axis(events))
-    piece += group[event].astype(np.int64) * levels.curve.n_classes
-    marks = Marks(event, time, x, y, camera, np.ascontiguousarray(v), piece, kind)
-    expected = images.smooth.sum(axis=(0, 1, 2)) * area
-    axis = (axis_x - corner[0], axis_y - corner[1])
-    return PhotonField(
-        marks, levels, profiles, axis, expected, enclosed, shape, (corner[0], corner[1])
-    )
-
-
-def _spectra_within_bands(
-    step: Integers,
-    band: Integers,
-    camera: Integers,
-    piece: Integers,
-    outside: Mask,
-    n: tuple[int, int, int],
-) -> Floats:
-    """Share of the background of its band in the energy step of each photon, shape (n,)."""
-    size = n[0] * n[1] * ENERGY_STEPS
-    key = (piece * n[1] + camera) * ENERGY_STEPS + step
-    # A photon at least in each step, of both classes of place.
-    counts = np.bincount(key[outside], minlength=size).astype(float) + 0.5
-    key_of_band = (piece * n[1] + camera) * n[2] + band
-    of_band = np.bincount(key_of_band[outside], minlength=n[0] * n[1] * n[2]).astype(float) + 0.5
-    return np.asarray(np.minimum(counts[key] / of_band[key_of_band], 1.0))
-
-
 def fewest_in_core(lengths: Floats, total: float, least: float) -> Integers:
     """Counts of a core from which on a window is looked at, shape (n_lengths, n_means).
 
@@ -259,9 +152,9 @@ def shuffled(field: PhotonField, generator: np.random.Generator) -> PhotonField:
 
 def scan_field(field: PhotonField, least: float = LEAST) -> Bursts:
     """Bursts of a field, the strongest first, none in the light of a stronger one."""
-    from exod.search.nulls.photonkernels import Wanted, scan
-    from exod.search.nulls.photonplaces import ALIKE
-    from exod.search.nulls.photonrefine import refine
+    from exod.search.nulls.photons.photonkernels import Wanted, scan
+    from exod.search.nulls.photons.photonplaces import ALIKE
+    from exod.search.nulls.photons.photonrefine import refine
 
     if len(field.marks.time) < 2 or field.levels.total <= 2 * SHORTEST:
         return no_bursts()
@@ -284,7 +177,7 @@ def scan_field(field: PhotonField, least: float = LEAST) -> Bursts:
 
 def _columns(field: PhotonField) -> PhotonColumns:
     """The photons as compiled loops take them."""
-    from exod.search.nulls.photonplaces import PhotonColumns
+    from exod.search.nulls.photons.photonplaces import PhotonColumns
 
     marks, levels = field.marks, field.levels
     piece = np.searchsorted(levels.curve.live, marks.time, side="right") - 1
@@ -297,7 +190,7 @@ def _columns(field: PhotonField) -> PhotonColumns:
 
 def _tiles(field: PhotonField) -> TileIndex:
     """Which photons lie in which square."""
-    from exod.search.nulls.photonplaces import TILE, TileIndex
+    from exod.search.nulls.photons.photonplaces import TILE, TileIndex
 
     rows, columns = field.shape
     row, column = ((u / TILE).astype(np.int64) for u in (field.marks.y, field.marks.x))
@@ -308,7 +201,7 @@ def _tiles(field: PhotonField) -> TileIndex:
 
 def _tables(field: PhotonField) -> FieldTables:
     """What is known of the field as compiled loops take it."""
-    from exod.search.nulls.photonplaces import FieldTables
+    from exod.search.nulls.photons.photonplaces import FieldTables
 
     return FieldTables(
         field.profiles,
@@ -324,7 +217,7 @@ def _tables(field: PhotonField) -> FieldTables:
 
 def unexplained(rows: Floats, ratio: float) -> Mask:
     """Windows, the strongest first, that no stronger one explains (`photonplaces.strongest`)."""
-    from exod.search.nulls.photonplaces import strongest
+    from exod.search.nulls.photons.photonplaces import strongest
 
     keep = np.zeros(len(rows), np.bool_)
     strongest(rows, APART_ARCSEC, ratio, keep)

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from exod.search.nulls.photonratio import Around, jit, likelihood, shares_inside
+from exod.search.nulls.photons.photonratio import Around, jit, likelihood, shares_inside
 
 REACH: Final = 30.0
 """Photons farther than this from a place, arcsec, say nothing about it."""
@@ -25,7 +25,7 @@ ALIKE: Final = 6.0
 
 
 class PhotonColumns(NamedTuple):
-    """All photons in order of time, as `exod.search.nulls.photonmarks.Marks`, shape (n,).
+    """All photons in order of time, as `exod.search.nulls.photons.photonmarks.Marks`, shape (n,).
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class TileIndex(NamedTuple):
 
 
 class FieldTables(NamedTuple):
-    """What is known of the field, as `exod.search.nulls.photonmarks.PhotonField`.
+    """What is known of the field, as `exod.search.nulls.photons.photonmarks.PhotonField`.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class FieldTables(NamedTuple):
     angle_step, expected_width : float
         Steps of `profiles` and `expected`, arcsec.
     table : ndarray of float64, shape (1 + n_pieces, n_seconds)
-        As `exod.search.nulls.photonmarks.Levels.table`.
+        As `exod.search.nulls.photons.photonmarks.Levels.table`.
     total : float
         Live time of everything, seconds.
     """
@@ -194,38 +194,31 @@ def moments(photons: PhotonColumns, m: int, around: Around) -> None:
 
 
 @jit
+def alike(row: Any, other: Any, ratio: float) -> bool:
+    """Whether two windows overlap, with lengths within a factor `ratio`."""
+    near = row[4] < ratio * other[4] and other[4] < ratio * row[4]
+    return near and row[3] < other[3] + other[4] and row[3] + row[4] > other[3]
+
+
+@jit
 def keep_best(kept: Any, n: int, row: Any) -> int:
     """Put a window among those of a place, in place of weaker ones like it that it overlaps."""
-    begin, end = row[3], row[3] + row[4]
-    overlapping = False
     for k in range(n):
-        alike = row[4] < ALIKE * kept[k, 4] and kept[k, 4] < ALIKE * row[4]
-        if alike and begin < kept[k, 3] + kept[k, 4] and end > kept[k, 3]:
-            if row[0] <= kept[k, 0]:
-                return n
-            if not overlapping:
-                kept[k, :] = row
-                overlapping = True
-            else:
-                kept[k, 0] = -1.0
-    if overlapping:
-        m = 0
-        for k in range(n):
-            if kept[k, 0] >= 0.0:
-                if m != k:
-                    kept[m, :] = kept[k, :]
-                m += 1
-        return m
-    if n < len(kept):
-        kept[n, :] = row
-        return n + 1
-    weakest = 0
+        if row[0] <= kept[k, 0] and alike(row, kept[k], ALIKE):
+            return n
+    m = 0
     for k in range(n):
-        if kept[k, 0] < kept[weakest, 0]:
-            weakest = k
+        if not alike(row, kept[k], ALIKE):
+            if m != k:
+                kept[m, :] = kept[k, :]
+            m += 1
+    if m < len(kept):
+        kept[m, :] = row
+        return m + 1
+    weakest = np.argmin(kept[:m, 0])
     if row[0] > kept[weakest, 0]:
         kept[weakest, :] = row
-    return n
+    return m
 
 
 @jit
@@ -241,14 +234,10 @@ def strongest(rows: Any, radius: float, ratio: float, alone: Any) -> None:
     for i in range(n):
         if not alone[i]:
             continue
-        begin, end = rows[i, 3], rows[i, 3] + rows[i, 4]
         # Of many counts the wings of the profile show, as far as a photon in ten square arcsec.
         far = max(radius, min(300.0, 6.0 * np.sqrt(max(rows[i, 6], 1.0))))
         for j in range(i + 1, n):
-            if not alone[j]:
-                continue
-            alike = rows[i, 4] < ratio * rows[j, 4] and rows[j, 4] < ratio * rows[i, 4]
-            if alike and begin < rows[j, 3] + rows[j, 4] and end > rows[j, 3]:
+            if alone[j] and alike(rows[i], rows[j], ratio):
                 dx, dy = rows[i, 1] - rows[j, 1], rows[i, 2] - rows[j, 2]
                 if dx * dx + dy * dy < far * far:
                     alone[j] = False

@@ -1,0 +1,1 @@
+"""Bursts by the likelihood of their photons (docs/ideal.md)."""

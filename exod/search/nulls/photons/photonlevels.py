@@ -1,0 +1,154 @@
+"""When the background of each kind of photons comes, and which CCDs were live (docs/ideal.md)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from exod.counts.shares import ConditionalExpectation, LevelCurve, level_curve
+from exod.schemas.arrays import Floats, Indices, Integers
+
+
+@dataclass(frozen=True)
+class GroupLive:
+    """How live the groups of CCDs are along the live time of the field.
+
+    Attributes
+    ----------
+    edges : ndarray of float64, shape (n + 1,)
+        Live times between which nothing changes, seconds from 0.
+    relative : ndarray of float64, shape (n_groups, n)
+        Live fraction of each group over that of the field.
+    """
+
+    edges: Floats
+    relative: Floats
+
+    @classmethod
+    def of(cls, expectation: ConditionalExpectation, total: float) -> GroupLive:
+        """Of an expectation; a single group if all CCDs are live whenever one is."""
+        if expectation.groups is None:
+            return cls(np.array([0.0, total]), np.ones((1, 1)))
+        times, live_time = expectation.groups[0], expectation.live_time
+        lived = live_time.live > 0
+        edges = np.concatenate([[0.0], live_time.at(times.edges[1:][lived])])
+        relative = times.live[:, lived] / live_time.live[lived]
+        # Intervals may be too short to be told apart in live time.
+        long = np.diff(edges) > 0
+        return cls(np.concatenate([[0.0], edges[1:][long]]), relative[:, long])
+
+
+@dataclass(frozen=True)
+class Levels:
+    """How the background of each kind of photons goes with live time.
+
+    Attributes
+    ----------
+    curve : LevelCurve
+        Classes of time, and the level of all photons.
+    density : ndarray of float64, shape (3, n_pieces)
+        Of each kind between two knots: its integral over each class is 1.
+    live : GroupLive
+        When which CCDs were live.
+    """
+
+    curve: LevelCurve
+    density: Floats
+    live: GroupLive
+
+    @property
+    def total(self) -> float:
+        """Live time of everything, seconds."""
+        return float(self.curve.live[-1])
+
+    def at(self, time: Floats, kind: Integers) -> Floats:
+        """Density of a kind at live times, same shape, for a second."""
+        piece = np.searchsorted(self.curve.live, time, side="right") - 1
+        return self.density[kind, np.clip(piece, 0, self.density.shape[1] - 1)]
+
+    @property
+    def overall(self) -> Floats:
+        """Share of all background photons in a second of each piece, shape (n_pieces,)."""
+        counts = self.curve.rate * np.diff(self.curve.live)
+        return np.asarray(self.curve.rate / max(float(counts.sum()), 1e-300))
+
+    @cached_property
+    def steps(self) -> tuple[Floats, Indices, Floats]:
+        """Edges between which nothing changes, and piece and relative live fractions of each."""
+        edges = np.unique(np.concatenate([self.curve.live, self.live.edges]))
+        middle = (edges[:-1] + edges[1:]) / 2
+        piece = np.searchsorted(self.curve.live, middle, side="right") - 1
+        own = np.searchsorted(self.live.edges, middle, side="right") - 1
+        n = self.live.relative.shape[1]
+        piece = np.clip(piece, 0, len(self.curve.kind) - 1)
+        return edges, piece, self.live.relative[:, np.clip(own, 0, n - 1)]
+
+    def seconds(self) -> Floats:
+        """Live time of each step in each piece of the marks, shape (n_pieces, n_steps)."""
+        edges, piece, relative = self.steps
+        lengths = np.diff(edges) * relative
+        kind = self.curve.kind[piece]
+        own = [lengths * (kind == number) for number in range(self.curve.n_classes)]
+        return np.stack(own, axis=1).reshape(-1, len(piece))
+
+    def seen(self) -> Floats:
+        """What each group sees of the background of each kind and class, shape (3, n_pieces).
+
+        Over what it would see if it were as live as the field.
+        """
+        piece = self.steps[1]
+        return np.asarray(self.density[:, piece] @ self.seconds().T)
+
+    def inverse(self, time: Floats, kind: Integers, piece: Integers) -> Floats:
+        """Background of the class over its level at each photon, seconds; same shape."""
+        return np.asarray(np.maximum(self.seen()[kind, piece], 1e-9) / self.at(time, kind))
+
+    def table(self) -> Floats:
+        """What lies before each whole second, shape (2 + n_pieces, n_seconds).
+
+        Share of all background photons, seconds, and seconds of each group in each class.
+        """
+        at = np.arange(int(np.ceil(self.total)) + 2, dtype=float)
+        edges, piece, _ = self.steps
+        length = np.diff(edges)
+        weights = [length * self.overall[piece], length, *self.seconds()]
+        totals = [np.concatenate([[0.0], np.cumsum(weight)]) for weight in weights]
+        return np.array([np.interp(at, edges, total) for total in totals])
+
+
+def levels_of(
+    live: Floats, total: float, kind: Integers, n_cells: int, groups: GroupLive
+) -> Levels:
+    """Level of the background from the live times of its photons.
+
+    Parameters
+    ----------
+    live : ndarray of float64, shape (n,)
+        Live times of the photons outside sources, ascending.
+    total : float
+        Live time of everything, seconds.
+    kind : ndarray of int64, shape (n,)
+        Below or above 2 keV.
+    n_cells : int
+        Cells over which they are spread, for the classes.
+    groups : GroupLive
+        When which CCDs were live.
+    """
+    curve = level_curve(live, total, n_cells)
+    length = np.diff(curve.live)
+    rates = np.stack(
+        [
+            np.histogram(live[kind == number], curve.live)[0] / np.maximum(length, 1e-9)
+            for number in (0, 1)
+        ]
+        + [np.ones(len(length))]
+    )
+    # A piece in which a kind has no photon has a tenth of one, so that nothing is impossible.
+    rates[:2] = np.maximum(rates[:2], 0.1 / np.maximum(length, 1e-9))
+    for row in rates:
+        for number in range(curve.n_classes):
+            own = curve.kind == number
+            row[own] /= max(float((row * length)[own].sum()), 1e-300)
+    return Levels(curve, rates, groups)
