@@ -1,0 +1,69 @@
+"""When photons come if only some CCDs were live, against sums over fine steps."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from exod.counts.shares import LevelCurve
+from exod.search.nulls.photons.photonlevels import GroupLive, Levels
+from exod.search.nulls.photons.photonmarks import SOURCE, Marks, PhotonField
+from exod.search.nulls.photons.photonscan import shuffled
+
+# Two classes in three pieces; the second group is off from 40 to 60 and half live from 70 on.
+CURVE = LevelCurve(np.array([0.0, 30.0, 50.0, 100.0]), np.array([0, 1, 0]), np.array([2, 6.0, 1]))
+LIVE = GroupLive(
+    np.array([0.0, 40.0, 60.0, 70.0, 100.0]), np.array([[1, 1.2, 1, 1.1], [1, 0, 1, 0.5]])
+)
+DENSITY = np.array([[0.02, 0.05, 0.008], [0.02, 0.05, 0.008], [1 / 80, 1 / 20, 1 / 80]])
+LEVELS = Levels(CURVE, DENSITY, LIVE)
+FINE = np.arange(0.005, 100, 0.01)
+
+
+def relative(group):
+    return LIVE.relative[group, np.searchsorted(LIVE.edges, FINE) - 1]
+
+
+@pytest.mark.parametrize("group", [0, 1])
+@pytest.mark.parametrize("number", [0, 1])
+def test_what_a_group_sees_is_the_integral_over_its_class(group, number):
+    piece = np.searchsorted(CURVE.live, FINE) - 1
+    weight = relative(group) * (CURVE.kind[piece] == number) * 0.01
+    row = group * CURVE.n_classes + number
+    assert LEVELS.table()[2 + row, 100] == pytest.approx(weight.sum(), abs=0.02)
+    assert LEVELS.table()[2 + row, 45] == pytest.approx(weight[FINE < 45].sum(), abs=0.02)
+    for kind in range(SOURCE + 1):
+        expected = (weight * DENSITY[kind, piece]).sum()
+        assert LEVELS.seen()[kind, row] == pytest.approx(expected, abs=1e-3)
+        (inverse,) = LEVELS.inverse(np.array([20.0]), np.array([kind]), np.array([row]))
+        assert inverse == pytest.approx(expected / DENSITY[kind, 0], abs=0.1)
+
+
+def test_shuffled_photons_of_sources_come_when_their_ccd_is_live():
+    n = 4000
+    nothing, group = np.zeros(n), np.arange(n) % 2
+    marks = Marks(
+        event=np.arange(n),
+        time=np.linspace(0.0, 30.0, n),
+        x=nothing,
+        y=nothing,
+        camera=np.zeros(n, int),
+        v=np.zeros((n, 3)),
+        piece=group * CURVE.n_classes,
+        kind=np.full(n, SOURCE),
+    )
+    field = PhotonField(
+        marks, LEVELS, np.zeros((1, 1, 1)), (0.0, 0.0), np.ones((1, 1)), 1.0, (1, 1), (0.0, 0.0)
+    )
+    found = shuffled(field, np.random.default_rng(1)).marks
+    second = found.time[found.piece == CURVE.n_classes]
+    assert len(second) == n // 2
+    # Class 0 is before 30 and after 50; the second group is dead in it until 60.
+    assert not ((second > 30) & (second < 60)).any()
+    seconds = {(0, 30): 30.0, (60, 70): 10.0, (70, 100): 15.0}
+    for (low, high), live in seconds.items():
+        share = np.mean((second >= low) & (second <= high))
+        assert share == pytest.approx(live / 55, abs=0.04)
+    one = replace(field, levels=replace(LEVELS, live=GroupLive(LIVE.edges, LIVE.relative[:1])))
+    alone = replace(one, marks=replace(marks, piece=np.zeros(n, int)))
+    assert np.ptp(shuffled(alone, np.random.default_rng(1)).marks.time) > 95
