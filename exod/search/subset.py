@@ -65,7 +65,7 @@ def search_subset(
     Run
         One at a time, so that only one cube is in memory.
     """
-    null = _hypothesis(events, sources, config, n_subsets, chunk_frames)
+    null = null_hypothesis(events, sources, config, n_subsets, chunk_frames)
     began = time.perf_counter()
     for found in null.runs():
         tested, searched, n_dithered = without_dithered(*found, events, config.detect.rule)
@@ -93,10 +93,10 @@ def count_subset(
     CountedRun
         One at a time, so that only one cube is in memory.
     """
-    yield from _hypothesis(events, sources, config).counted()
+    yield from null_hypothesis(events, sources, config).counted()
 
 
-def _hypothesis(
+def null_hypothesis(
     events: MergedEvents,
     sources: pd.DataFrame,
     config: Config,

@@ -14,7 +14,7 @@ from exod.search.nulls.photons.photonmarks import SOURCE
 from exod.search.nulls.photons.photonnull import PhotonNull
 from exod.search.nulls.photons.photonratio import PRIOR
 from exod.search.nulls.photons.photonscan import Bursts, durations, scan_field, shuffled
-from exod.search.subset import _hypothesis, search_subset
+from exod.search.subset import null_hypothesis, search_subset
 from exod.simulate import BoxBurst, ExposureModel, ObservationModel, SourceModel, simulate
 from exod.stages.inputs.memory import in_memory
 
@@ -41,7 +41,7 @@ def null(subset):
     none = pd.DataFrame(
         {name: np.empty(0) for name in ("ra_deg", "dec_deg", "extent_arcsec", "rate")}
     )
-    found = _hypothesis(subset, none, IDEAL)
+    found = null_hypothesis(subset, none, IDEAL)
     assert isinstance(found, PhotonNull)
     return found
 

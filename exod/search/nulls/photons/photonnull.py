@@ -100,7 +100,7 @@ class PhotonNull:
         least: float,
     ) -> tuple[TestedRun, Searched]:
         cube, expectation = counted.cube, counted.expectation
-        spans = _spans(bursts, expectation.live_time)
+        spans = burst_spans(bursts, expectation.live_time)
         inside = spans[:, 0] < cube.frames.t_lo + cube.frames.t_bin * cube.frames.n
         bursts, spans = bursts.take(inside), spans[inside]
         pixel = self.subset.events.plane.pixel_arcsec
@@ -190,7 +190,7 @@ class PhotonNull:
         return n, mu
 
 
-def _spans(bursts: Bursts, live: LiveTime) -> Floats:
+def burst_spans(bursts: Bursts, live: LiveTime) -> Floats:
     """Start and stop of bursts in mission elapsed time, shape (n, 2)."""
     seconds = live.at(live.edges)
     rising = np.concatenate([[True], np.diff(seconds) > 0])
