@@ -20,8 +20,8 @@ from exod.completeness.campaign import Point
 from exod.completeness.fields import burst_places, burst_starts, quiet_field, with_bursts
 from exod.config import Config
 from exod.schemas.arrays import Floats
-from exod.search.nulls.photons.photonnull import PhotonNull, burst_spans
-from exod.search.nulls.photons.photonscan import Bursts, scan_field, shuffled
+from exod.search.nulls.photonsearch.photonnull import PhotonNull, burst_spans
+from exod.search.nulls.photonsearch.photonscan import Bursts, scan_field, shuffled
 from exod.search.subset import null_hypothesis
 from exod.simulate import ObservationModel, simulate
 from exod.simulate.weather import Background

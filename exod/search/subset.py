@@ -111,7 +111,7 @@ def null_hypothesis(
     subset = Subset(events, sources, config, grid, flat, n_subsets, chunk_frames)
     if config.detect.method == "photons":
         # Its loops are compiled, and numba takes a second to import.
-        from exod.search.nulls.photons.photonnull import PhotonNull
+        from exod.search.nulls.photonsearch.photonnull import PhotonNull
 
         return PhotonNull(subset)
     if config.detect.method != "search":

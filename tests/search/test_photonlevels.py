@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from exod.counts.shares import LevelCurve
-from exod.search.nulls.photons.photonlevels import GroupLive, Levels
-from exod.search.nulls.photons.photonmarks import SOURCE, Marks, PhotonField
-from exod.search.nulls.photons.photonscan import shuffled
+from exod.search.nulls.photonsearch.photonlevels import GroupLive, Levels
+from exod.search.nulls.photonsearch.photonmarks import SOURCE, Marks, PhotonField
+from exod.search.nulls.photonsearch.photonscan import shuffled
 
 # Two classes in three pieces; the second group is off from 40 to 60 and half live from 70 on.
 CURVE = LevelCurve(np.array([0.0, 30.0, 50.0, 100.0]), np.array([0, 1, 0]), np.array([2, 6.0, 1]))

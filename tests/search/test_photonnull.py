@@ -8,12 +8,12 @@ import pytest
 
 from exod.config import Config
 from exod.errors import ConfigError
-from exod.search.nulls.photons import photonplaces as kernels
-from exod.search.nulls.photons.photonchance import COUNTED_FROM, ShuffledChance
-from exod.search.nulls.photons.photonmarks import SOURCE
-from exod.search.nulls.photons.photonnull import PhotonNull
-from exod.search.nulls.photons.photonratio import PRIOR
-from exod.search.nulls.photons.photonscan import Bursts, durations, scan_field, shuffled
+from exod.search.nulls.photonsearch import photonplaces as kernels
+from exod.search.nulls.photonsearch.photonchance import COUNTED_FROM, ShuffledChance
+from exod.search.nulls.photonsearch.photonmarks import SOURCE
+from exod.search.nulls.photonsearch.photonnull import PhotonNull
+from exod.search.nulls.photonsearch.photonratio import PRIOR
+from exod.search.nulls.photonsearch.photonscan import Bursts, durations, scan_field, shuffled
 from exod.search.subset import null_hypothesis, search_subset
 from exod.simulate import BoxBurst, ExposureModel, ObservationModel, SourceModel, simulate
 from exod.stages.inputs.memory import in_memory

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from exod.search.nulls.photons.photonplaces import (
+from exod.search.nulls.photonsearch.photonplaces import (
     REACH,
     SPECTRA,
     FieldTables,
@@ -21,7 +21,7 @@ from exod.search.nulls.photons.photonplaces import (
     room_of,
     window_value,
 )
-from exod.search.nulls.photons.photonratio import Around, jit
+from exod.search.nulls.photonsearch.photonratio import Around, jit
 
 FARTHEST: Final = 8.0
 """A place moves by so much at most, arcsec."""

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from exod.schemas.arrays import Floats, Indices, Integers, Mask
-from exod.search.nulls.photons.photonimages import PIXEL_ARCSEC
-from exod.search.nulls.photons.photonmarks import ANGLE_STEP_ARCMIN, SOURCE, Marks, PhotonField
+from exod.search.nulls.photonsearch.photonimages import PIXEL_ARCSEC
+from exod.search.nulls.photonsearch.photonmarks import ANGLE_STEP_ARCMIN, SOURCE, Marks, PhotonField
 
 if TYPE_CHECKING:
-    from exod.search.nulls.photons.photonplaces import FieldTables, PhotonColumns, TileIndex
+    from exod.search.nulls.photonsearch.photonplaces import FieldTables, PhotonColumns, TileIndex
 
 DURATIONS: Final = 28
 SHORTEST: Final = 1.0
@@ -152,9 +152,9 @@ def shuffled(field: PhotonField, generator: np.random.Generator) -> PhotonField:
 
 def scan_field(field: PhotonField, least: float = LEAST) -> Bursts:
     """Bursts of a field, the strongest first, none in the light of a stronger one."""
-    from exod.search.nulls.photons.photonkernels import Wanted, scan
-    from exod.search.nulls.photons.photonplaces import ALIKE
-    from exod.search.nulls.photons.photonrefine import refine
+    from exod.search.nulls.photonsearch.photonkernels import Wanted, scan
+    from exod.search.nulls.photonsearch.photonplaces import ALIKE
+    from exod.search.nulls.photonsearch.photonrefine import refine
 
     if len(field.marks.time) < 2 or field.levels.total <= 2 * SHORTEST:
         return no_bursts()
@@ -177,7 +177,7 @@ def scan_field(field: PhotonField, least: float = LEAST) -> Bursts:
 
 def _columns(field: PhotonField) -> PhotonColumns:
     """The photons as compiled loops take them."""
-    from exod.search.nulls.photons.photonplaces import PhotonColumns
+    from exod.search.nulls.photonsearch.photonplaces import PhotonColumns
 
     marks, levels = field.marks, field.levels
     piece = np.searchsorted(levels.curve.live, marks.time, side="right") - 1
@@ -190,7 +190,7 @@ def _columns(field: PhotonField) -> PhotonColumns:
 
 def _tiles(field: PhotonField) -> TileIndex:
     """Which photons lie in which square."""
-    from exod.search.nulls.photons.photonplaces import TILE, TileIndex
+    from exod.search.nulls.photonsearch.photonplaces import TILE, TileIndex
 
     rows, columns = field.shape
     row, column = ((u / TILE).astype(np.int64) for u in (field.marks.y, field.marks.x))
@@ -201,7 +201,7 @@ def _tiles(field: PhotonField) -> TileIndex:
 
 def _tables(field: PhotonField) -> FieldTables:
     """What is known of the field as compiled loops take it."""
-    from exod.search.nulls.photons.photonplaces import FieldTables
+    from exod.search.nulls.photonsearch.photonplaces import FieldTables
 
     return FieldTables(
         field.profiles,
@@ -217,7 +217,7 @@ def _tables(field: PhotonField) -> FieldTables:
 
 def unexplained(rows: Floats, ratio: float) -> Mask:
     """Windows, the strongest first, that no stronger one explains (`photonplaces.strongest`)."""
-    from exod.search.nulls.photons.photonplaces import strongest
+    from exod.search.nulls.photonsearch.photonplaces import strongest
 
     keep = np.zeros(len(rows), np.bool_)
     strongest(rows, APART_ARCSEC, ratio, keep)

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from exod.search.nulls.photons.photonratio import Around, jit, likelihood, shares_inside
+from exod.search.nulls.photonsearch.photonratio import Around, jit, likelihood, shares_inside
 
 REACH: Final = 30.0
 """Photons farther than this from a place, arcsec, say nothing about it."""
@@ -25,7 +25,7 @@ ALIKE: Final = 6.0
 
 
 class PhotonColumns(NamedTuple):
-    """All photons in order of time, as `exod.search.nulls.photons.photonmarks.Marks`, shape (n,).
+    """All photons in order of time, as `exod.search.nulls.photonsearch.photonmarks.Marks`, shape (n,).
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class TileIndex(NamedTuple):
 
 
 class FieldTables(NamedTuple):
-    """What is known of the field, as `exod.search.nulls.photons.photonmarks.PhotonField`.
+    """What is known of the field, as `exod.search.nulls.photonsearch.photonmarks.PhotonField`.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class FieldTables(NamedTuple):
     angle_step, expected_width : float
         Steps of `profiles` and `expected`, arcsec.
     table : ndarray of float64, shape (1 + n_pieces, n_seconds)
-        As `exod.search.nulls.photons.photonmarks.Levels.table`.
+        As `exod.search.nulls.photonsearch.photonmarks.Levels.table`.
     total : float
         Live time of everything, seconds.
     """

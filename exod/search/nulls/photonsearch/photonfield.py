@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from exod.counts.shares import ConditionalExpectation
 from exod.observation.subsets import MergedEvents
 from exod.schemas.arrays import Floats, Integers, Mask
-from exod.search.nulls.photons.photonimages import BAND_EDGES_EV, SOFT_EV, background_images
-from exod.search.nulls.photons.photonlevels import GroupLive, levels_of
-from exod.search.nulls.photons.photonmarks import (
+from exod.search.nulls.photonsearch.photonimages import BAND_EDGES_EV, SOFT_EV, background_images
+from exod.search.nulls.photonsearch.photonlevels import GroupLive, levels_of
+from exod.search.nulls.photonsearch.photonmarks import (
     ENERGY_STEPS,
     SOURCE,
     Marks,
@@ -44,7 +44,7 @@ def field_of(
     hidden : ndarray of bool, shape (n_events,)
         Those at known or bright sources.
     """
-    from exod.search.nulls.photons.photonplaces import RADIAL, REACH, TILE
+    from exod.search.nulls.photonsearch.photonplaces import RADIAL, REACH, TILE
 
     live_time = expectation.live_time
     total = float(live_time.at(live_time.edges[-1:])[0])

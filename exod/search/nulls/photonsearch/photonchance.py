@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from exod.schemas.arrays import Floats, Mask
-from exod.search.nulls.photons.photonscan import Bursts
+from exod.search.nulls.photonsearch.photonscan import Bursts
 
 COUNTED_FROM: Final = 10.0
 """Bursts of shuffled photons are counted from this likelihood ratio, less its trials, on."""

@@ -1,6 +1,6 @@
 """The scan of all places for bursts, photon by photon: compiled (docs/ideal.md).
 
-Everything else calls it through `exod.search.nulls.photons.photonscan`.
+Everything else calls it through `exod.search.nulls.photonsearch.photonscan`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from exod.search.nulls.photons.photonplaces import (
+from exod.search.nulls.photonsearch.photonplaces import (
     REACH,
     SPECTRA,
     TILE,
@@ -25,7 +25,7 @@ from exod.search.nulls.photons.photonplaces import (
     moments,
     room_of,
 )
-from exod.search.nulls.photons.photonratio import PRIOR, Around, jit, likelihood, shares_inside
+from exod.search.nulls.photonsearch.photonratio import PRIOR, Around, jit, likelihood, shares_inside
 
 CORE: Final = 15.0
 """A window starts at a photon within this of a place, arcsec."""

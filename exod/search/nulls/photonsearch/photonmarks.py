@@ -18,7 +18,7 @@ from scipy.special import ndtr
 from exod.observation.events import Exposure
 from exod.observation.subsets import MergedEvents
 from exod.schemas.arrays import Floats, Indices, Integers
-from exod.search.nulls.photons.photonlevels import Levels
+from exod.search.nulls.photonsearch.photonlevels import Levels
 from exod.sensitivity.profiles import MeanProfile
 
 MEDIANS_KEV: Final = (0.7, 1.3, 3.0)

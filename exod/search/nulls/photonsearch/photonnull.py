@@ -19,14 +19,14 @@ from exod.observation.gti import Frames
 from exod.schemas.arrays import Floats, Indices
 from exod.search.nulls.conditionalnull import BandCounts, ConditionalNull
 from exod.search.nulls.null import CountedRun, Found, Searched, Subset, TestedRun, Threshold
-from exod.search.nulls.photons.photonchance import (
+from exod.search.nulls.photonsearch.photonchance import (
     COUNTED_FROM,
     ENOUGH,
     MOST_SHUFFLES,
     ShuffledChance,
 )
-from exod.search.nulls.photons.photonfield import field_of
-from exod.search.nulls.photons.photonscan import Bursts, scan_field, shuffled
+from exod.search.nulls.photonsearch.photonfield import field_of
+from exod.search.nulls.photonsearch.photonscan import Bursts, scan_field, shuffled
 from exod.search.positions import Position, position_error
 from exod.search.regions import SignificantCells
 from exod.sensitivity.cellalarms import AlarmsByStrength, FalseAlarms
@@ -34,7 +34,7 @@ from exod.sensitivity.cellneeds import PROBABILITIES, DetectionCounts
 
 if TYPE_CHECKING:
     from exod.counts.shares import ConditionalExpectation, LiveTime
-    from exod.search.nulls.photons.photonmarks import PhotonField
+    from exod.search.nulls.photonsearch.photonmarks import PhotonField
 
 SIDE: Final = 2
 """A burst is counted in so many cells along each axis."""
