@@ -2,7 +2,7 @@
 
 A null hypothesis says what the counts of a subset are by chance: how many each cell expects, which
 are significant, how many regions chance alone makes, and how many counts a burst needs.
-`templatenull` and `conditionalnull` beside it have the two that there are; `photonnull` looks for
+`templatenull` and `conditionalnull` beside it have the two that there are; `photonsearch` looks for
 bursts photon by photon instead of in cells, and `exod1null` is an older search in the same form,
 which knows neither false alarms nor counts needed.
 """

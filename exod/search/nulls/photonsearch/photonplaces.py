@@ -25,7 +25,7 @@ ALIKE: Final = 6.0
 
 
 class PhotonColumns(NamedTuple):
-    """All photons in order of time, as `exod.search.nulls.photonsearch.photonmarks.Marks`, shape (n,).
+    """All photons in order of time, shape (n,), as `photonmarks.Marks`.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class TileIndex(NamedTuple):
 
 
 class FieldTables(NamedTuple):
-    """What is known of the field, as `exod.search.nulls.photonsearch.photonmarks.PhotonField`.
+    """What is known of the field, as `photonmarks.PhotonField`.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class FieldTables(NamedTuple):
     angle_step, expected_width : float
         Steps of `profiles` and `expected`, arcsec.
     table : ndarray of float64, shape (1 + n_pieces, n_seconds)
-        As `exod.search.nulls.photonsearch.photonmarks.Levels.table`.
+        As `photonmarks.Levels.table`.
     total : float
         Live time of everything, seconds.
     """
