@@ -43,7 +43,7 @@ SLACK: Final = 2.5
 """What that first look may be below the likelihood ratio."""
 
 
-class Wanted(NamedTuple):
+class WantedWindows(NamedTuple):
     """Windows that are looked for.
 
     Attributes
@@ -89,7 +89,7 @@ class Core(NamedTuple):
 
 @jit
 def scan(
-    photons: PhotonColumns, tiles: TileIndex, field: FieldTables, wanted: Wanted, found: Any
+    photons: PhotonColumns, tiles: TileIndex, field: FieldTables, wanted: WantedWindows, found: Any
 ) -> int:
     """Windows of all places whose likelihood ratio, less its trials, is as wanted.
 
@@ -153,7 +153,7 @@ def place_windows(
     n_core: int,
     photons: PhotonColumns,
     field: FieldTables,
-    wanted: Wanted,
+    wanted: WantedWindows,
     around: Around,
     core: Core,
 ) -> int:

@@ -152,14 +152,14 @@ def shuffled(field: PhotonField, generator: np.random.Generator) -> PhotonField:
 
 def scan_field(field: PhotonField, least: float = LEAST) -> Bursts:
     """Bursts of a field, the strongest first, none in the light of a stronger one."""
-    from exod.search.nulls.photonsearch.photonkernels import Wanted, scan
+    from exod.search.nulls.photonsearch.photonkernels import WantedWindows, scan
     from exod.search.nulls.photonsearch.photonplaces import ALIKE
     from exod.search.nulls.photonsearch.photonrefine import refine
 
     if len(field.marks.time) < 2 or field.levels.total <= 2 * SHORTEST:
         return no_bursts()
     lengths, total = durations(field.levels.total), field.levels.total
-    wanted = Wanted(lengths, least, fewest_in_core(lengths, total, least))
+    wanted = WantedWindows(lengths, least, fewest_in_core(lengths, total, least))
     photons, tiles, tables = _columns(field), _tiles(field), _tables(field)
     found = np.empty((ROOM, 7))
     n = scan(photons, tiles, tables, wanted, found)
