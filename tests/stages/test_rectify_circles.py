@@ -123,3 +123,17 @@ def test_the_spread_of_frames_is_documented_where_there_are_few():
     found = calibrations(offset_rows(one), many)
     assert found["none"]["systematic_arcsec"] == pytest.approx(5.0 / np.sqrt(2), abs=0.03)
     assert found["header"] == DOCUMENTED["header"]
+
+
+def test_positions_without_a_frame_have_the_error_of_their_telescope():
+    rows = pd.DataFrame(
+        {
+            "obsid": ["0001730201", "28964", "28964"],
+            "source": ["none", "none", "header"],
+            "pos_err_arcsec": [np.hypot(1.29, 0.5), np.hypot(0.53, 0.5), np.hypot(0.53, 0.5)],
+            "frame_err_arcsec": [0.0, 0.0, 0.1],
+        }
+    )
+    found = with_circles(rows, DOCUMENTED)["pos_err_corr_arcsec"]
+    expected = [np.hypot(1.40, 0.5), np.hypot(0.53, 0.5), np.sqrt(0.5**2 + 0.1**2 + 0.28**2)]
+    assert found.to_numpy() == pytest.approx(expected)

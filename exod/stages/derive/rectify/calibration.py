@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from exod.astrometry.poserrors import NO_TAIL, QUOTED_FRACTION, Calibration, calibrate
 from exod.astrometry.rectification import UNRECTIFIED_ARCSEC
+from exod.instruments import MISSIONS, mission_of
 from exod.schemas.arrays import Floats
 
 RADIUS_ARCSEC: Final = 5.0
@@ -118,24 +119,45 @@ def are_alike(one: Mapping[str, Described], other: Mapping[str, Described]) -> b
 def with_circles(positions: pd.DataFrame, found: Mapping[str, Described]) -> pd.DataFrame:
     """Rows of the table positions with `pos_err_corr_arcsec` by a calibration."""
     circles = np.full(len(positions), np.nan)
+    attitude = _attitudes(positions["obsid"])
     for kind, one in found.items():
         own = (positions["source"] == kind).to_numpy()
         some = positions[own]
-        circles[own] = circle(some["pos_err_arcsec"], some["frame_err_arcsec"], one)
+        circles[own] = circle(some["pos_err_arcsec"], some["frame_err_arcsec"], one, attitude[own])
+    # What is documented, or measured with frames, of one telescope says nothing of another.
+    other = (positions["source"] == "none").to_numpy() & (attitude != UNRECTIFIED_ARCSEC)
+    circles[other] = positions["pos_err_arcsec"].to_numpy(float)[other]
     return positions.assign(pos_err_corr_arcsec=circles)
 
 
-def circle(pos_err_arcsec: ArrayLike, frame_err_arcsec: ArrayLike, one: Described) -> Floats:
+def _attitudes(obsids: pd.Series) -> Floats:
+    """The error of the attitude in positions of the search, by observation, shape (n,)."""
+    known = {
+        obsid: MISSIONS[mission].attitude_error_arcsec
+        for obsid in obsids.unique()
+        if (mission := mission_of(obsid))
+    }
+    return obsids.map(known).fillna(UNRECTIFIED_ARCSEC).to_numpy(float)
+
+
+def circle(
+    pos_err_arcsec: ArrayLike,
+    frame_err_arcsec: ArrayLike,
+    one: Described,
+    attitude_arcsec: ArrayLike = UNRECTIFIED_ARCSEC,
+) -> Floats:
     """Radius that holds a corrected position with 63 % probability.
 
     Parameters
     ----------
     pos_err_arcsec : array_like
-        That of the search, which has `UNRECTIFIED_ARCSEC` for the frame in it.
+        That of the search, which has `attitude_arcsec` for the frame in it.
     frame_err_arcsec : array_like
         Radial error of the frame; 0 without one.
     one : dict
         The calibration.
+    attitude_arcsec : array_like
+        Systematic error of positions without a frame.
 
     Examples
     --------
@@ -144,7 +166,7 @@ def circle(pos_err_arcsec: ArrayLike, frame_err_arcsec: ArrayLike, one: Describe
     >>> float(circle(2.0, 0.0, DOCUMENTED["none"]).round(3))
     2.073
     """
-    squared = np.asarray(pos_err_arcsec, float) ** 2 - UNRECTIFIED_ARCSEC**2
+    squared = np.asarray(pos_err_arcsec, float) ** 2 - np.square(attitude_arcsec)
     error = _axis(np.sqrt(np.maximum(squared, 0.0)), frame_err_arcsec)
     if not one["n_pairs"]:
         return np.asarray(np.sqrt(2) * np.hypot(error, one["systematic_arcsec"]))
