@@ -135,7 +135,7 @@ class SimulatedAcis:
     truth: pd.DataFrame
 
     @property
-    def asread_photons(self) -> EventList:
+    def as_read(self) -> EventList:
         """The events as the reader of the file gives them."""
         time = spread_over_frames(self.events.time, FRAME_SECONDS)
         return replace(self.events, time=time)

@@ -66,8 +66,13 @@ def tree_of(name: str) -> ast.Module:
 
 
 def entries(folder: Path) -> list[str]:
-    """What a reader sees in a package, apart from what Python asks for."""
-    return [path.name for path in folder.iterdir() if not path.name.startswith("__")]
+    """What a reader sees in a package, apart from what Python asks for and has left behind."""
+    return [
+        path.name
+        for path in folder.iterdir()
+        if not path.name.startswith("__")
+        and (path.is_file() or any(inside.name != "__pycache__" for inside in path.iterdir()))
+    ]
 
 
 def packages() -> Iterator[Path]:

@@ -408,7 +408,7 @@ def test_lists_of_obsids(small: Path, tmp_path: Path, command: Command) -> None:
     code, _, said = command(*call)
     assert (code, said) == (1, f"exod: {small}/0900000999 does not exist.\n")
     assert list(open_archive(root).status()["obsid"]) == [GOOD]
-    listed.write_text("12345\n")
+    listed.write_text("123456\n")
     code, _, said = command(*call)
     assert code == 2
     assert said.startswith(f"exod: {listed}, line 1: ")
