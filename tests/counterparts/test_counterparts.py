@@ -118,7 +118,6 @@ def test_every_format_gives_the_same(written, tmp_path, suffix):
     assert rows["mine_good"].tolist() == (np.arange(300) % 2 == 0).tolist()
 
 
-@pytest.mark.drill
 @settings(max_examples=portion(12))
 @given(st.integers(0, 10_000), st.sampled_from([20, 100]), st.sampled_from([20.0, 400.0]))
 def test_partitions_make_no_difference(seed, limit, radius):

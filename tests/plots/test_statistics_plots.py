@@ -47,7 +47,6 @@ def one(values, edges):
     return Histogram(edges, histogram(values, edges))
 
 
-@pytest.mark.drill
 def test_every_picture_is_made_and_equal_numbers_give_equal_bytes(tmp_path):
     archive = make_archive(tmp_path / "archive", 2, 3)
     add_sources(archive)

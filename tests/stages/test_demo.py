@@ -32,7 +32,6 @@ def shown(tmp_path_factory) -> tuple[Path, str]:
     return folder, done.output
 
 
-@pytest.mark.drill
 @pytest.mark.slow
 def test_it_ends_with_a_catalogue_and_a_report(shown):
     folder, said = shown

@@ -115,7 +115,6 @@ def test_few_offsets_have_a_page(n):
     assert "There is no alert." in text
 
 
-@pytest.mark.drill
 def test_every_picture_is_on_the_page_and_text_is_escaped():
     numbers = offset_numbers(offsets(60, detectors=("A<b>$", "B")), WORDS)
     pictures = offset_pictures(numbers)

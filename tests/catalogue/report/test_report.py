@@ -115,7 +115,6 @@ def listing(numbers, title):
 # ---------------------------------------------------------------- the page
 
 
-@pytest.mark.drill
 def test_a_full_page_needs_nothing_else(full, tmp_path, command):
     path = tmp_path / "folder" / "report.html"
     code, said, _ = command("report", full[0].root, "--to", path, "--top", 4, "--light-curves", 2)
@@ -384,7 +383,6 @@ def given_tables(archive, folder):
     return some
 
 
-@pytest.mark.drill
 def test_whole_catalogues_are_compared(full, tmp_path, command):
     archive = full[0]
     some = given_tables(archive, tmp_path)
