@@ -70,8 +70,10 @@ _NAMES = {
 }
 """Columns that the published catalogue names otherwise than the archive: the whole mapping."""
 
-_NOT_OF_THE_LIGHT_CURVE = re.compile(r"lc_.*|hr|hr_.*|.*(soft|hard).*|flu(x|ence)_?.*")
-"""Features that get no ``lc_`` before their name: those of other runs, and of events."""
+_NOT_OF_THE_LIGHT_CURVE = re.compile(
+    r"lc_.*|hr|hr_.*|.*(soft|hard).*|flu(x|ence)_?.*|mission|instrument"
+)
+"""Features that get no ``lc_`` before their name: of cameras, other runs and events."""
 
 _Entry = tuple[Column, tuple[str, str]]
 """A column of the catalogue, and its table and name in the archive."""

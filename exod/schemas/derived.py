@@ -213,6 +213,8 @@ FEATURES = Table(
     "Features of the light curve of each region, and its hardness ratio",
     (
         *REGION_KEY,
+        Column("mission", _S, "", "Observatory, xmm or chandra", ucd="meta.id;instr.obsty"),
+        kinds.instrument("instrument", "Cameras of its run, joined by +; empty if unknown"),
         Column("length", _I32, "", "Frames of the light curve"),
         Column("n_bccd", _I32, "", "Frames in which a CCD or a camera was off"),
         Column("n_bti", _I32, "", "Frames in bad time intervals"),

@@ -17,7 +17,7 @@ from exod.config import Config
 from exod.errors import ArchiveError
 from exod.scheduler.interrupts import Stop
 from exod.scheduler.plan import Plan
-from exod.schemas import FEATURES, LIGHTCURVES, REGIONS
+from exod.schemas import EXPOSURES, FEATURES, LIGHTCURVES, REGIONS
 from exod.sources.vetting.features import features
 from exod.sources.vetting.hardness import excess_hardness, hardness_ratio
 from exod.stages.derive import features as stage
@@ -74,6 +74,26 @@ def test_every_region_has_the_features_of_its_light_curve(archive):
         expected = reference(archive.lightcurve(detid), regions["t_bin"][detid])
         for name, value in expected.items():
             assert float(found[name][detid]) == pytest.approx(float(value), nan_ok=True), name
+
+
+@pytest.mark.parametrize(
+    ("obsid", "mission", "cameras"),
+    [("0000000007", "xmm", ["EPN", "EMOS1"]), ("28964", "chandra", ["ACIS"])],
+)
+def test_observatory_and_cameras_are_told(tmp_path, obsid, mission, cameras):
+    archive = Archive.create(tmp_path, Config())
+    tables = observation(obsid, (10.0, 20.0), [(10.0, 20.0)], seed=1)
+    about = {"obsid": obsid, "subset": 0, "used": True, "time_min": 0.0, "time_max": 99.0}
+    lost = about | {"filename": "lost", "instrument": "EMOS2", "used": False}
+    used = [about | {"filename": name, "instrument": name} for name in cameras]
+    tables["exposures"] = fill(EXPOSURES, [lost, *used])
+    times = {"subset": 0, "t_lo": 0.0, "t_hi": 99.0, "n_exposures": len(cameras)}
+    tables["runs"] = tables["runs"].assign(**times)
+    archive.commit(obsid, "OK", tables)
+    make_features(archive.root, HERE)
+    found = table(archive)
+    assert set(found["mission"]) == {mission}
+    assert set(found["instrument"]) == {"+".join(sorted(cameras))}
 
 
 @pytest.mark.parametrize("groups", [1, 2, 1000])

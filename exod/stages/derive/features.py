@@ -47,7 +47,7 @@ SMALL_ROWS: Final = 2_000
 SMALL_FILES: Final = 50
 """More files than that with fewer rows than that become one."""
 
-_VERSION: Final = 3
+_VERSION: Final = 4
 """Of what the features mean; with another one they are made anew."""
 
 

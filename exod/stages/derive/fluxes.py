@@ -55,12 +55,13 @@ def event_factors(
     Returns
     -------
     dict of str to ndarray
-        The columns `NEEDED` and ``flux_note``, shape (n_regions,), and counts for each erg/cm^2 in
-        its own, the soft and the hard band for each shape of spectrum, shape (n_regions, n_shapes).
+        The columns `NEEDED`, ``instrument`` and ``flux_note``, shape (n_regions,), and counts for
+        each erg/cm^2 in its own, the soft and the hard band for each shape of spectrum, shape
+        (n_regions, n_shapes).
     """
     table = conversions()
     place = regions[["ra_deg", "dec_deg"]].to_numpy(float)
-    notes = np.full(len(regions), "", object)
+    notes, cameras = (np.full(len(regions), "", object) for _ in range(2))
     factors = np.full((len(_FACTORS), len(regions), len(table.shapes)), np.nan)
     about = _rows(store, entry, OBSERVATIONS, ["ra_pnt", "dec_pnt", "pa_pnt"])
     exposures = _rows(store, entry, EXPOSURES, _EXPOSURES)
@@ -69,6 +70,7 @@ def event_factors(
     energies = regions[["e_lo", "e_hi"]].to_numpy(float)
     for runid, rows in regions.groupby("runid").indices.items():
         own = _cameras_of(exposures, runs, str(runid))
+        cameras[rows] = "" if own is None else "+".join(sorted(own["instrument"]))
         low, high = energies[rows[0]]
         for number, band in enumerate(((low, high), *(bands or ()))):
             why = _why_not(table, own, pointing, band)
@@ -78,7 +80,8 @@ def event_factors(
                 notes[rows] = why
     notes = np.where((notes == "") & ~np.isfinite(place).all(axis=1), _NO_PLACE, notes)
     columns: Columns = {name: regions[name].to_numpy(float) for name in NEEDED}
-    return columns | {NOTE: notes} | dict(zip(_FACTORS, factors, strict=True))
+    columns |= {"instrument": cameras, NOTE: notes}
+    return columns | dict(zip(_FACTORS, factors, strict=True))
 
 
 def _rows(store: Store, entry: LedgerEntry, table: Table, columns: list[str]) -> pd.DataFrame:

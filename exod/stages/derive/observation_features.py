@@ -19,6 +19,7 @@ from exod.archive.parquet import FileReplacedError, read_file, to_pandas
 from exod.archive.store import Store
 from exod.errors import ArchiveError
 from exod.files.storage import one_line
+from exod.instruments import mission_of
 from exod.schemas import IMAGES, LIGHTCURVES, REGIONS, RUNS
 from exod.schemas.arrays import Floats, Integers
 from exod.schemas.columns import Table
@@ -79,6 +80,7 @@ def observation_features(store: Store, entry: LedgerEntry, bands: Pair | None) -
     names = {name: regions[name].to_numpy(object) for name in ("detid", "runid", "obsid")}
     return {
         **names,
+        "mission": np.full(len(regions), mission_of(entry.obsid), object),
         **_stream(store, entry, regions, bands),
         **_boxed(store, entry, regions, bands),
         **event_factors(store, entry, regions, bands),
