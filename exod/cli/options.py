@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from exod.errors import ConfigError
-from exod.schemas.kinds import OBSID_FORM
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -195,6 +194,7 @@ def memory_bytes(size: str | None) -> float | None:
 
 def input_paths(arguments: Iterable[str], listed: Path | None, data: str | None) -> list[str]:
     """Where the observations are that are given by path, by obsid or in a list."""
+    from exod.schemas.kinds import OBSID_FORM
     from exod.stages.inputs.download import wanted_obsids
 
     root = (data or ".").rstrip("/")

@@ -82,6 +82,17 @@ def test_help_and_version(command: Any) -> None:
     assert command("--version")[:2] == (0, f"{exod.__version__}\n")
 
 
+def test_help_loads_no_library_of_the_search() -> None:
+    """All commands are imported for it, and it is read at a glance."""
+    code = "import sys; from exod.cli import app; app(standalone_mode=False); print(*sys.modules)"
+    command = [sys.executable, "-c", code, "--help"]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    loaded = set(run.stdout.splitlines()[-1].split())
+    assert "exod.cli.commands.search" in loaded
+    heavy = {"astropy", "dask", "duckdb", "numpy", "pandas", "pyarrow", "pydantic", "scipy"}
+    assert not loaded & heavy
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_has_an_example(name: str, command: Any) -> None:
     code, out, err = command(name, "--help")

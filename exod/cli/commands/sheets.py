@@ -25,7 +25,6 @@ from exod.cli.options import (
     storage_options,
 )
 from exod.errors import ConfigError, plural
-from exod.schemas.kinds import OBSID_FORM
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,6 +97,8 @@ def sheets(
 
 def _told_apart(names: Sequence[str]) -> tuple[list[str], list[str]]:
     """Paths, and observations by obsid: identifiers that are no folder here, or not the first."""
+    from exod.schemas.kinds import OBSID_FORM
+
     paths: list[str] = []
     obsids: list[str] = []
     for name in names:
