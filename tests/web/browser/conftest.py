@@ -15,7 +15,7 @@ from exod.archive import Archive, open_archive
 from exod.archive.votes import VoteLog
 from exod.web.app import make_app
 from exod.web.product import Product
-from exod.web.publishing import publish
+from exod.web.publishing.site import publish
 from exod.web.serving import running
 from exod.web.voting.facets import voted_product
 

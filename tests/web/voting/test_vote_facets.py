@@ -19,7 +19,7 @@ from exod.schemas.facets import MISSING
 from exod.stages.derive.verdicts import judge
 from exod.web.app import WebSettings, make_app
 from exod.web.product import Product
-from exod.web.publishing import publish
+from exod.web.publishing.site import publish
 from exod.web.voting.facets import HIDDEN, voted_product
 
 VOTES = (

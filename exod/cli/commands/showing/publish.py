@@ -29,8 +29,8 @@ def publish(
     from exod.stages.explore.making import make_explorer
 
     try:
-        from exod.web.publishing import check_target
-        from exod.web.publishing import publish as write_site
+        from exod.web.publishing.site import check_target
+        from exod.web.publishing.site import publish as write_site
         from exod.web.voting.facets import voted_product
     except ModuleNotFoundError as error:
         raise ConfigError(

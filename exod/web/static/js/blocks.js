@@ -10,18 +10,47 @@ async function range(ask, path, start, stop) {
   return answer.status === 206 ? bytes : bytes.slice(start, stop);
 }
 
-/** The block of a source: `rows` of tables, `groups` of rows of other files, and the numbers `before` and `after` it. */
+/** The block of a source: `rows` of tables with their `places` in these, `groups` of rows of other files, and the numbers `before` and `after` it. */
 export function blockOf(ask, about, number) {
   const { sources, count } = about.blocks;
   const place = Math.floor(number / sources);
-  if (place >= count) return Promise.resolve({ rows: {}, groups: {}, before: null, after: null });
-  if (!read.has(place)) read.set(place, readBlock(ask, about.version, place));
-  return read.get(place);
+  return place >= 0 && place < count ? textAt(ask, about, "blocks", place) : Promise.resolve({ rows: {}, places: {}, groups: {}, before: null, after: null });
 }
 
-async function readBlock(ask, version, place) {
-  const [start, stop] = new BigUint64Array(await range(ask, `data/blocks.index?v=${version}`, 8 * place, 8 * place + 16));
-  const bytes = await range(ask, `data/blocks?v=${version}`, Number(start), Number(stop));
+/** The number of the source of a detection; undefined if there is none of that name. */
+export async function ownerOf(ask, about, detid) {
+  const { names } = about.blocks;
+  const own = names ? await textAt(ask, about, "names", checksum(detid) % names) : {};
+  return Object.hasOwn(own, detid) ? own[detid] : undefined;
+}
+
+/** The key of a row of a table. */
+export async function keyAt(ask, about, table, row) {
+  const width = about.blocks.widths[table];
+  const bytes = await range(ask, `data/${table}.keys?v=${about.version}`, row * width, (row + 1) * width);
+  return new TextDecoder().decode(bytes).trimEnd();
+}
+
+/** The CRC-32 of a text (ISO 3309), as zlib has it. */
+function checksum(text) {
+  let sum = -1;
+  for (const byte of new TextEncoder().encode(text)) {
+    sum ^= byte;
+    for (let bit = 0; bit < 8; bit++) sum = (sum >>> 1) ^ (0xedb88320 & -(sum & 1));
+  }
+  return ~sum >>> 0;
+}
+
+/** One of the texts of a file. */
+function textAt(ask, about, name, place) {
+  const id = `${name} ${place}`;
+  if (!read.has(id)) read.set(id, readText(ask, about.version, name, place));
+  return read.get(id);
+}
+
+async function readText(ask, version, name, place) {
+  const [start, stop] = new BigUint64Array(await range(ask, `data/${name}.index?v=${version}`, 8 * place, 8 * place + 16));
+  const bytes = await range(ask, `data/${name}?v=${version}`, Number(start), Number(stop));
   const text = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
   return new Response(text).json();
 }

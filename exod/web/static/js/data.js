@@ -1,6 +1,6 @@
 // What the site knows: files of the product, read in ranges, and answers of the server if there is one.
 
-import { blockOf, groupsAsFile } from "./blocks.js";
+import { blockOf, groupsAsFile, keyAt, ownerOf } from "./blocks.js";
 import { base, mode, token } from "./site.js";
 
 let reading;
@@ -149,9 +149,9 @@ async function answer(name, key, value, names) {
  */
 export async function rowsWhere(name, key, value, names) {
   if (mode === "server") return rowsOf(await answer(name, key, value, names));
-  const { blocks } = await meta();
-  if (key === blocks.owner && blocks.tables.includes(name)) {
-    return ((await ownBlock(value)).rows[name] ?? []).filter((row) => row[key] === value);
+  const { blocks, tables } = await meta();
+  if (blocks.tables.includes(name) && (key === blocks.owner || key === tables[name.split(".")[0]]?.key)) {
+    return ((await blockWith(key, value)).rows[name] ?? []).filter((row) => row[key] === value);
   }
   const found = await holding(name, key, value);
   let start = 0;
@@ -164,6 +164,26 @@ export async function rowsWhere(name, key, value, names) {
 
 async function ownBlock(number) {
   return blockOf(ask, await meta(), number);
+}
+
+/** The block with a source, or with a detection by its name. */
+async function blockWith(key, value) {
+  const about = await meta();
+  return ownBlock(key === about.blocks.owner ? value : ((await ownerOf(ask, about, value)) ?? Infinity));
+}
+
+/** Of a published site the place of a row in a table, by its key; -1 if there is none. */
+export async function rowOf(table, value) {
+  const { key } = (await meta()).tables[table];
+  const { rows: own, places } = await blockWith(key, table === "sources" ? Number(value) : value);
+  const name = `${table}.parquet`;
+  const at = (own[name] ?? []).findIndex((row) => String(row[key]) === String(value));
+  return at < 0 ? -1 : places[name][at];
+}
+
+/** Of a published site the key of a row of a table. */
+export async function keyOf(table, row) {
+  return keyAt(ask, await meta(), table, row);
 }
 
 /** A file of a published site or, where a block tells it, those of its groups of rows that may have a value. */

@@ -1,6 +1,6 @@
 // Steps through the rows that an address chooses, in their order: the one before, the one after, and the way back.
 
-import { api, besides, column, meta } from "./data.js";
+import { api, besides, keyOf, meta, rowOf } from "./data.js";
 import { CONDITIONS, count, voter } from "./engine.js";
 import { h } from "./dom.js";
 import { href, mode } from "./site.js";
@@ -32,12 +32,12 @@ export function stepAddresses(table, state) {
 }
 
 async function inFiles(table, key, state) {
-  const { key: name } = (await meta()).tables[table];
-  const [found, keys] = await Promise.all([count(table, state), column(`${table}.parquet`, name)]);
+  const [found, row] = await Promise.all([count(table, state), rowOf(table, key)]);
   const { numbers } = await found.listed(state.get("sort") ?? "");
-  const at = numbers.findIndex((row) => String(keys[row]) === String(key));
-  const keyOf = (place) => (at >= 0 && place in numbers ? String(keys[numbers[place]]) : null);
-  return { before: keyOf(at - 1), after: keyOf(at + 1), place: at >= 0 ? at + 1 : null, total: numbers.length };
+  const at = row < 0 ? -1 : numbers.indexOf(row);
+  const keyAt = (place) => (at >= 0 && place >= 0 && place < numbers.length ? keyOf(table, numbers[place]) : null);
+  const [before, after] = await Promise.all([keyAt(at - 1), keyAt(at + 1)]);
+  return { before, after, place: at >= 0 ? at + 1 : null, total: numbers.length };
 }
 
 async function found(table, key, choice) {

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from exod.archive.store import Store
 from exod.errors import ConfigError
 from exod.files.whole import check_place, whole_folder
-from exod.schemas.conditions.compiling import quoted
 from exod.web.pages import BUNDLE, STATIC, bundle, shell
-from exod.web.product import OWNER, Product
+from exod.web.product import Product
+from exod.web.publishing.blocks import KEYED, DetectionNames, Packed, RowKeys, SourceBlocks
 from exod.web.security import policy
 from exod.web.voting.facets import VotedProduct
 
@@ -30,23 +24,6 @@ MANIFEST: Final = "manifest.json"
 KIND: Final = "exod explorer site"
 
 CHUNK: Final = 1 << 20
-
-BLOCK_SOURCES: Final = 32
-"""Sources of a block: so many numbers have their rows together in one range of a file."""
-
-_IN_BLOCKS: Final = ("sources", "detections", "coverage", "longterm")
-"""Tables with few rows a source: they are in the blocks."""
-
-_POINTED_AT: Final = ("lightcurves", "photons")
-"""Tables in order of the sources: blocks tell the places of their groups of rows."""
-
-_PLACE: Final = (
-    *("data_page_offset", "dictionary_page_offset"),
-    *("total_compressed_size", "num_values"),
-)
-
-_AT_ONCE: Final = 256
-"""Blocks that are put together at a time."""
 
 _HEAD: Final = '<meta charset="utf-8">\n'
 
@@ -105,7 +82,9 @@ def publish(
     sources = {f"static/{name}": path for name, path in _pages()}
     total = sum(path.stat().st_size for path in sources.values())
     total += sum(file.bytes for file in product.files.values())
-    blocks = _SourceBlocks(product)
+    blocks, names = SourceBlocks(product), DetectionNames(product)
+    keys = {name: RowKeys(product, name) for name in KEYED}
+    packed = {"blocks": Packed(blocks.texts()), "names": Packed(names.texts())}
     files: dict[str, dict[str, Any]] = {}
     done = 0
     with whole_folder(target, overwrite=True) as folder:
@@ -132,9 +111,14 @@ def publish(
                 write(f"data/{name}", _parts(source))
         for name, content in product.density.items():
             write(f"sky/{name}", iter([content]))
-        write("data/blocks", blocks.parts())
-        write("data/blocks.index", iter([np.array(blocks.ends, "<u8").tobytes()]))
-        write("data/meta.json", iter([_json({**product.meta, "blocks": blocks.about})]))
+        for name, texts in packed.items():
+            write(f"data/{name}", texts.parts())
+            write(f"data/{name}.index", iter([texts.index]))
+        for name, own in keys.items():
+            write(f"data/{name}.keys", own.parts())
+        widths = {name: own.width for name, own in keys.items()}
+        told = {**blocks.about, "names": names.count, "widths": widths}
+        write("data/meta.json", iter([_json({**product.meta, "blocks": told})]))
         if isinstance(product, VotedProduct):
             write("data/votes.json", iter([_json(product.votes)]))
         write("index.html", iter([page().encode()]))
@@ -143,104 +127,6 @@ def publish(
         # Another may have made something of that name meanwhile.
         check_target(target, product.store, replace=replace)
     return Published(product.version, len(files), sum(file["bytes"] for file in files.values()))
-
-
-class _SourceBlocks:
-    """What pages of sources read: rows of `BLOCK_SOURCES` numbers together, as compressed JSON.
-
-    Attributes
-    ----------
-    about : dict
-        What readers have to know.
-    ends : list of int
-        Where each block begins, and the last one ends; complete when all parts were taken.
-    """
-
-    def __init__(self, product: Product) -> None:
-        self._product = product
-        self._tables = [name for name in _IN_BLOCKS if f"{name}.parquet" in product.files]
-        with product.connected(["sources"]) as connection:
-            rows = connection.execute(" ".join(("SELECT", OWNER, "FROM sources"))).fetchnumpy()
-        self._numbers = np.sort(rows[OWNER]).astype(np.int64)
-        self._count = int(self._numbers[-1]) // BLOCK_SOURCES + 1 if len(self._numbers) else 0
-        self.ends = [0]
-        self._groups: dict[int, dict[str, list[Any]]] = {}
-        pointed = [name for name in _POINTED_AT if f"{name}.parquet" in product.files]
-        self.about = {
-            "sources": BLOCK_SOURCES,
-            "count": self._count,
-            "owner": OWNER,
-            "tables": [f"{name}.parquet" for name in self._tables],
-            "files": {f"{name}.parquet": self._pointed(f"{name}.parquet") for name in pointed},
-        }
-
-    def _pointed(self, name: str) -> dict[str, str]:
-        """The schema of a file, whose groups of rows are kept for their blocks."""
-        with self._product.opened(name) as source, pq.ParquetFile(source) as file:
-            whole, schema = file.metadata, file.schema_arrow
-        place, codec = schema.names.index(OWNER), "ZSTD"
-        for number in range(whole.num_row_groups):
-            group = whole.row_group(number)
-            chunks = [group.column(column) for column in range(group.num_columns)]
-            codec = chunks[0].compression
-            low, high = chunks[place].statistics.min, chunks[place].statistics.max
-            places = [
-                [
-                    c.data_page_offset,
-                    c.dictionary_page_offset,
-                    c.total_compressed_size,
-                    c.num_values,
-                ]
-                for c in chunks
-            ]
-            for block in range(low // BLOCK_SOURCES, high // BLOCK_SOURCES + 1):
-                own = self._groups.setdefault(block, {}).setdefault(name, [])
-                own.append([group.num_rows, low, high, places])
-        sink = pa.BufferOutputStream()
-        pq.write_table(schema.empty_table(), sink)
-        content = base64.b64encode(sink.getvalue().to_pybytes()).decode()
-        return {"schema": content, "codec": codec}
-
-    def parts(self) -> Iterator[bytes]:
-        """The blocks in their order."""
-        with self._product.connected(self._tables) as connection:
-            for first in range(0, self._count, _AT_ONCE):
-                rows: dict[int, dict[str, str]] = {}
-                for name in self._tables:
-                    for block, text in connection.execute(self._statement(name, first)).fetchall():
-                        rows.setdefault(block, {})[f"{name}.parquet"] = text
-                for block in range(first, min(first + _AT_ONCE, self._count)):
-                    content = zlib.compress(self._block(block, rows.get(block, {})).encode())
-                    self.ends.append(self.ends[-1] + len(content))
-                    yield content
-
-    def _statement(self, name: str, first: int) -> str:
-        # What JSON does not have is null, as in answers of the server.
-        finite = "{0} := CASE WHEN isfinite({0}) THEN {0}::DOUBLE END"
-        shown = ", ".join(
-            (finite if pa.types.is_floating(column.type) else "{0} := {0}").format(
-                quoted(column.name)
-            )
-            for column in self._product.table(name).columns
-        )
-        low, high = first * BLOCK_SOURCES, (first + _AT_ONCE) * BLOCK_SOURCES
-        words = (
-            f"SELECT {OWNER} // {BLOCK_SOURCES},",
-            f'to_json(list(struct_pack({shown}) ORDER BY {OWNER}, "#row")) FROM {quoted(name)}',
-            f"WHERE {OWNER} >= {low} AND {OWNER} < {high} GROUP BY 1",
-        )
-        return " ".join(words)
-
-    def _block(self, block: int, rows: dict[str, str]) -> str:
-        low = np.searchsorted(self._numbers, block * BLOCK_SOURCES)
-        high = np.searchsorted(self._numbers, (block + 1) * BLOCK_SOURCES)
-        besides = {
-            "before": int(self._numbers[low - 1]) if low else None,
-            "after": int(self._numbers[high]) if high < len(self._numbers) else None,
-            "groups": self._groups.get(block, {}),
-        }
-        own = ", ".join(f"{json.dumps(name)}: {text}" for name, text in rows.items())
-        return f'{json.dumps(besides)[:-1]}, "rows": {{{own}}}}}'
 
 
 def check_target(target: Path, store: Store, *, replace: bool) -> None:

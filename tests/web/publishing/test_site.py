@@ -19,7 +19,7 @@ from exod.archive import Archive
 from exod.errors import ArchiveError, ConfigError, ExodError
 from exod.web.counting import in_json
 from exod.web.product import Product
-from exod.web.publishing import MANIFEST, check_target, publish
+from exod.web.publishing.site import MANIFEST, check_target, publish
 
 
 def test_every_file_is_in_the_manifest_with_its_size_and_checksum(
@@ -51,10 +51,8 @@ def test_every_file_is_in_the_manifest_with_its_size_and_checksum(
 
 def _check_blocks(product: Product, data: Path, about: dict[str, Any]) -> None:
     """A block has all rows of its sources, and tells where the others are."""
-    ends = np.frombuffer((data / "blocks.index").read_bytes(), "<u8")
-    content = (data / "blocks").read_bytes()
-    assert (len(ends), ends[-1]) == (about["count"] + 1, len(content))
-    found = [json.loads(zlib.decompress(content[start:stop])) for start, stop in pairwise(ends)]
+    found = _texts(data, "blocks")
+    assert len(found) == about["count"]
     assert about["tables"] == ["sources.parquet", "detections.parquet", "coverage.parquet"]
     tables = {name: pq.read_table(data / name) for name in about["tables"]}
     files = {name: pq.ParquetFile(data / name) for name in about["files"]}
@@ -66,6 +64,22 @@ def _check_blocks(product: Product, data: Path, about: dict[str, Any]) -> None:
         expected = expected.sort_by([("region_num", "ascending"), ("#row", "ascending")])
         kept = expected.drop_columns("#row").to_pylist()
         assert [[*row.values()] for row in listed] == [in_json(row.values()) for row in kept], name
+        if name in found[0]["places"]:
+            listed = [place for block in found for place in block["places"].get(name, ())]
+            assert listed == expected["#row"].to_pylist()
+    for table, key in (("sources", "region_num"), ("detections", "detid")):
+        width, content = about["widths"][table], (data / f"{table}.keys").read_bytes()
+        keys = [content[at : at + width].decode() for at in range(0, len(content), width)]
+        wanted = [str(value) for value in tables[f"{table}.parquet"][key].to_pylist()]
+        assert [one.rstrip() for one in keys] == wanted
+    names = _texts(data, "names")
+    assert len(names) == about["names"]
+    detections = tables["detections.parquet"]
+    for detid, number in zip(
+        *(detections[name].to_pylist() for name in ("detid", "region_num")), strict=True
+    ):
+        assert names[zlib.crc32(detid.encode()) % len(names)].pop(detid) == number
+    assert not any(names)
     for number in numbers:
         block = found[number // about["sources"]]
         assert number in [row["region_num"] for row in block["rows"]["sources.parquet"]]
@@ -84,6 +98,14 @@ def _check_blocks(product: Product, data: Path, about: dict[str, Any]) -> None:
         block = found[numbers[place] // about["sources"]]
         assert block["before"] == (numbers[place - 1] if place else None)
     assert found[-1]["after"] is None
+
+
+def _texts(data: Path, name: str) -> list[Any]:
+    """What is in a file of compressed JSON, by its index."""
+    ends = np.frombuffer((data / f"{name}.index").read_bytes(), "<u8")
+    content = (data / name).read_bytes()
+    assert ends[-1] == len(content)
+    return [json.loads(zlib.decompress(content[start:stop])) for start, stop in pairwise(ends)]
 
 
 def test_what_is_no_site_is_never_replaced(product: Product, tmp_path: Path) -> None:
