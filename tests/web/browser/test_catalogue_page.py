@@ -112,7 +112,7 @@ def test_a_site_of_files_saves_a_selection_as_a_server_does(
     page, query = static_visitor.page, f"{QUERY}&where=sigma_eclipse < 9 or duration > 1"
     static_visitor.visit(f"/?{query}")
     page.locator("details.same summary").click()
-    for kind in ("csv", "ecsv", "vot"):
+    for kind in ("csv", "ecsv", "vot", "fits"):
         with page.expect_download() as saved:
             page.get_by_role("button", name=kind.upper(), exact=True).click()
         assert saved.value.suggested_filename == f"detections.{kind}"

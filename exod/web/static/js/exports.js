@@ -1,7 +1,8 @@
-// Rows as files that the browser makes: CSV, ECSV and VOTable, as the server writes them.
+// Rows as files that the browser makes: CSV, ECSV, VOTable and FITS, as the server writes them.
 
 import { rowGroups, rows as readRows } from "./data.js";
 import { h, put } from "./dom.js";
+import { FitsTable, fitsParts } from "./fits.js";
 import { download } from "./links.js";
 
 const NUMPY = { double: "float64", float: "float32", string: "string", bool: "bool" };
@@ -54,48 +55,67 @@ function voHead(columns, table) {
 
 const voLine = (columns) => (row) => `<TR>${columns.map(({ name, type }) => `<TD>${escaped(cell(row[name], type))}</TD>`).join("")}</TR>\n`;
 
-/** Each format: what stands before the rows, a row, what stands after them, and its name on the web. */
-export const FORMATS = {
+/** Each format of text: what stands before the rows, a row, what stands after them, and its name on the web. */
+const TEXTS = {
   csv: { head: (columns) => `${columns.map(({ name }) => quoted(guarded(name))).join(",")}\n`, line: csvLine, tail: "", kind: "text/csv" },
   ecsv: { head: ecsvHead, line: (columns) => (row) => `${columns.map(({ name, type }) => quoted(cell(row[name], type))).join(",")}\n`, tail: "", kind: "text/csv" },
   vot: { head: voHead, line: voLine, tail: "</TABLEDATA></DATA>\n</TABLE>\n</RESOURCE>\n</VOTABLE>\n", kind: "application/x-votable+xml" },
 };
 
+const KINDS = { ...Object.fromEntries(Object.entries(TEXTS).map(([format, { kind }]) => [format, kind])), fits: "application/fits" };
+
 /** Rows that are here as parts of a file. */
-export function written(format, table, columns, rows) {
-  const { head, line, tail } = FORMATS[format];
+function written(format, table, columns, rows) {
+  if (format === "fits") return fitsParts(table, columns, rows);
+  const { head, line, tail } = TEXTS[format];
   return [head(columns, table), ...rows.map(line(columns)), tail];
 }
 
 /** Buttons that save rows that are here; `name` is that of the file without its ending. */
 export function saveButtons(name, table, columns, rows) {
-  return Object.keys(FORMATS).map((format) => h("button", {
-    type: "button", "aria-label": `${table} as ${format.toUpperCase()}`, onclick: () => download(`${name}.${format}`, written(format, table, columns, rows), FORMATS[format].kind),
+  return Object.keys(KINDS).map((format) => h("button", {
+    type: "button", "aria-label": `${table} as ${format.toUpperCase()}`, onclick: () => download(`${name}.${format}`, written(format, table, columns, rows), KINDS[format]),
   }, format.toUpperCase()));
 }
 
 /**
  * Buttons that read the rows of a table by their numbers, in their order, and save them.
  *
- * Each group of rows of the file is read once, whatever the order is.
+ * Each group of rows of the file is read once, whatever the order is; for FITS twice, since a header has the length of texts.
  */
 export function exportButtons(table, columns, numbers) {
   const words = h("span", { class: "quiet small", role: "status" });
-  async function save(format) {
-    const { head, line, tail, kind } = FORMATS[format];
-    const [order, texts] = [await numbers(), []];
+
+  async function eachRow(order, take) {
     const places = new Map(Array.from(order, (row, place) => [row, place]));
-    const write = line(columns);
     for (const [start, stop] of await rowGroups(`${table}.parquet`)) {
       const wanted = Array.from({ length: stop - start }, (_, row) => start + row).filter((row) => places.has(row));
       if (!wanted.length) continue;
       const read = await readRows(`${table}.parquet`, start, stop, columns.map(({ name }) => name));
-      for (const row of wanted) texts[places.get(row)] = write(read[row - start]);
+      for (const row of wanted) take(read[row - start], places.get(row));
       put(words, `Reading row ${stop.toLocaleString("en")} …`);
     }
-    download(`${table}.${format}`, [head(columns, table), ...texts, tail], kind);
+  }
+
+  async function partsOf(format, order) {
+    if (format === "fits") {
+      const file = new FitsTable(table, columns);
+      await eachRow(order, (row) => file.see(row));
+      file.begin(order.length);
+      await eachRow(order, (row, place) => file.put(row, place));
+      return file.parts();
+    }
+    const { head, line, tail } = TEXTS[format];
+    const [texts, write] = [[], line(columns)];
+    await eachRow(order, (row, place) => { texts[place] = write(row); });
+    return [head(columns, table), ...texts, tail];
+  }
+
+  async function save(format) {
+    const order = await numbers();
+    download(`${table}.${format}`, await partsOf(format, order), KINDS[format]);
     put(words, `${order.length.toLocaleString("en")} rows.`);
   }
   const button = (format) => h("button", { type: "button", onclick: () => save(format).catch((error) => put(words, error.message)) }, format.toUpperCase());
-  return h("div", { class: "bar" }, "Save these rows: ", Object.keys(FORMATS).map(button), words);
+  return h("div", { class: "bar" }, "Save these rows: ", Object.keys(KINDS).map(button), words);
 }

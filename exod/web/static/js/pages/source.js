@@ -16,7 +16,7 @@ import { photonPanel } from "../photons.js";
 import { pythonRows, sameElsewhere } from "../same.js";
 import { sendButtons } from "../samp.js";
 import { similarPanel } from "../similar.js";
-import { base, href, mode } from "../site.js";
+import { href } from "../site.js";
 import { steps } from "../stepping.js";
 import { sourceVotes } from "../votes.js";
 
@@ -222,8 +222,7 @@ function elsewhere(source, detections, frames, about) {
     h("section", { class: "panel", "aria-label": "Files" }, h("h2", {}, "Files"), h("div", { class: "bar" },
       button("Light curves, CSV", () => download(`${file}_lightcurves.csv`, csv(frames), "text/csv")),
       button("DS9 region", () => download(`${file}.reg`, regionFile(ra, dec, error, srcid)))),
-    h("div", { class: "bar files" }, "Detections: ", saveButtons(`${file}_detections`, "detections", about.tables.detections.columns, detections),
-      mode === "server" && h("a", { href: `${base}api/v1/export.fits?${new URLSearchParams({ table: "detections", where: `region_num == ${source.region_num}` })}`, download: `${file}_detections.fits` }, "FITS")),
+    h("div", { class: "bar files" }, "Detections: ", saveButtons(`${file}_detections`, "detections", about.tables.detections.columns, detections)),
     sendButtons([
       ["Its place", () => ({ place: [ra, dec] })],
       ["Its detections", () => ({ state: { table: "detections", where: `region_num == ${source.region_num}` } })],
