@@ -80,6 +80,7 @@ class Product:
         }
         self._lock, self._kept, self._readers = Lock(), ExitStack(), dict[str, _Reader]()
         self._indexes: dict[str, duckdb.DuckDBPyConnection] = {}
+        self._declared: dict[str, Table] = {}
         finalize(self, self._kept.close)
 
     @property
@@ -125,7 +126,11 @@ class Product:
 
     def table(self, name: str) -> Table:
         """The columns of a table that is in a file."""
-        return table_of(self.store, next(f for f in self._pointer.files if f.table == name))
+        # The footer of its file, where they stand, grows with the rows.
+        if name not in self._declared:
+            file = next(file for file in self._pointer.files if file.table == name)
+            self._declared[name] = table_of(self.store, file)
+        return self._declared[name]
 
     def about(self, name: str) -> dict[str, Any]:
         """What is known of a table: its key, facets, flags, sortable columns and columns.

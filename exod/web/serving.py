@@ -110,7 +110,10 @@ def bound(host: str, port: int) -> socket.socket:
     """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family)
+        listening = socket.create_server((host, port), family=family)
+        # What comes in inherits it: else an answer waits until its head was acknowledged.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listening
     except (OSError, OverflowError) as error:
         number = error.errno if isinstance(error, OSError) else None
         why = _WHY.get(number or 0) or getattr(error, "strerror", None) or str(error)

@@ -33,6 +33,15 @@ def test_a_host_that_is_not_this_machine_is_a_sentence(host: str) -> None:
         bound(host, 0)
 
 
+def test_no_part_of_an_answer_waits_for_another_one() -> None:
+    with (
+        bound("127.0.0.1", 0) as listening,
+        socket.create_connection(listening.getsockname()),
+        listening.accept()[0] as answering,
+    ):
+        assert answering.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_it_says_where_it_is_and_ends_when_interrupted(explored: Archive) -> None:
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     process = start_interruptible([EXOD, "explore", explored.root, "--port", 0], **pipes)
