@@ -18,14 +18,15 @@ from exod.errors import ArchiveError, ConfigError, ExodError, InputError, withou
 from exod.scheduler.dashboard import ClusterView
 from exod.web.current import Current
 from exod.web.pages import PageFiles
+from exod.web.routes.report import ReportKept
 from exod.web.security import Application, Guard, Message, Receive, Send
 from exod.web.voting.ballot import Ballot
 from exod.web.voting.facets import VoteFacets
 from exod.web.voting.people import Door, ProxyDoor
 
 ROUTES: Final = (
-    *("catalogue", "single", "searched", "files", "exports", "runs", "vetting", "samp", "vo"),
-    *("tap", "pages"),
+    *("catalogue", "single", "searched", "files", "exports", "report", "runs", "vetting"),
+    *("samp", "vo", "tap", "pages"),
 )
 """The modules of `exod.web.routes`; pages come last, since they answer for every other address."""
 
@@ -82,7 +83,7 @@ def make_app(archive: Archive, settings: WebSettings | None = None) -> Guard:
     app.state.current, app.state.settings = Current(archive), settings
     app.state.token, app.state.ballot = guard.token, Ballot(archive, settings.controls)
     app.state.vote_facets = VoteFacets(app.state.ballot, with_own=not settings.public)
-    app.state.ending = guard.ending
+    app.state.ending, app.state.report = guard.ending, ReportKept()
     app.state.cluster = ClusterView(settings.scheduler) if settings.scheduler else None
     for kind, status in _STATUS.items():
         app.add_exception_handler(kind, _sentence(status))
@@ -96,7 +97,9 @@ def make_app(archive: Archive, settings: WebSettings | None = None) -> Guard:
 class _Compressing:
     """Compresses the answers to questions about many rows; files are handed out as they are."""
 
-    PATHS: Final = tuple(f"/api/v1/{name}" for name in ("meta", "facets", "hist2d", "sky", "rows"))
+    PATHS: Final = tuple(
+        f"/api/v1/{name}" for name in ("meta", "facets", "hist2d", "sky", "rows", "report")
+    )
 
     def __init__(self, application: Application) -> None:
         self._plain = application

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Number
 from typing import Any, ClassVar, Final, Self
@@ -152,6 +152,62 @@ def with_code(text: str) -> Markup:
     'run <code>exod gc &lt;root&gt;</code>'
     """
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704
+
+
+def described(
+    sections: Iterable[Section], worded: Callable[[str], str] = str
+) -> list[dict[str, Any]]:
+    """Sections as what JSON can hold, for pages that are drawn elsewhere.
+
+    Parameters
+    ----------
+    sections : iterable of Section
+        In order.
+    worded : callable
+        Is given every text, and returns what is to be read.
+
+    Returns
+    -------
+    list of dict
+        Of each section its title, anchor and blocks with their form. Numbers of tables are texts
+        as `shown` makes them; pictures are PNG in base64 with their width in CSS pixels.
+
+    Examples
+    --------
+    >>> table = Listing("Of numbers", ("What", "How many"), (("sources", 1234),))
+    >>> described([Section("Summary", [table])])[0]["blocks"][0]["rows"]
+    [['sources', '1,234']]
+    """
+
+    def cell(item: Cell) -> Any:
+        if isinstance(item, Link):
+            return {"text": worded(item.text), "url": item.url}
+        if isinstance(item, Mark):
+            return {"text": worded(item.text), "good": item.good}
+        if isinstance(item, tuple):
+            return [cell(link) for link in item]
+        return worded(item) if isinstance(item, str) else shown(item)
+
+    def told(block: Text | Listing | Picture | Gallery) -> dict[str, Any]:
+        about: dict[str, Any] = {"form": block.form}
+        if isinstance(block, Text):
+            return about | {"text": worded(block.text), "missing": block.missing}
+        if isinstance(block, Gallery):
+            return about | {"pictures": [told(picture) for picture in block.pictures]}
+        about["caption"] = worded(block.caption)
+        if isinstance(block, Picture):
+            png = base64.b64encode(block.png).decode()
+            return about | {"png": png, "width": block.width, "alternative": block.alternative}
+        return about | {
+            "head": [worded(name) for name in block.head],
+            "numeric": [block.numeric(column) for column in range(len(block.head))],
+            "rows": [[cell(item) for item in row] for row in block.rows],
+        }
+
+    return [
+        {"title": one.title, "anchor": one.anchor, "blocks": [told(block) for block in one.blocks]}
+        for one in sections
+    ]
 
 
 def render(title: str, subtitle: str, sections: Sequence[Section]) -> str:

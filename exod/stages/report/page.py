@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from exod.archive import Archive, open_archive
 from exod.catalogue.report.numbers import Numbers
-from exod.catalogue.report.page import render
+from exod.catalogue.report.page import Section, described, render
 from exod.catalogue.report.sections.contents import sections
-from exod.errors import ArchiveError
+from exod.errors import ArchiveError, without_places
 from exod.files.whole import check_place, write_whole
 from exod.plots.drawing import DEFAULT, Drawing
 from exod.plots.statistics import report_pictures
@@ -18,6 +19,8 @@ from exod.stages.report.count import CURVES, TOP, gather
 
 REPORT: Final = "report.html"
 """Name of the page in a release of the catalogue."""
+
+_TITLE: Final = "Statistics of an exod archive"
 
 
 def write_report(
@@ -64,16 +67,46 @@ def write_report(
     check_place(Path(path), error=ArchiveError)
     tables = {name: Path(path) for name, path in (("extras", extras), ("xmm", xmm)) if path}
     numbers = gather(archive, top=top, light_curves=light_curves, **tables)
-    with drawing.applied():
-        pictures = report_pictures(numbers)
-    page = render(
-        "Statistics of an exod archive",
-        f"{archive.root}, {numbers.about.made:%Y-%m-%d %H:%M} UTC, "
-        f"exod {numbers.about.versions['exod']}",
-        sections(numbers, pictures),
-    )
+    page = render(_TITLE, f"{archive.root}, {_made(numbers)}", _drawn(numbers, drawing))
     write_whole(Path(path), page, error=ArchiveError)
     return numbers
+
+
+def report_content(archive: Archive, *, elsewhere: bool = False) -> dict[str, Any]:
+    """The same page as what JSON can hold, for the explorer.
+
+    Parameters
+    ----------
+    archive : Archive
+        The archive.
+    elsewhere : bool
+        Whether readers are elsewhere: they are told no folders of this machine.
+
+    Returns
+    -------
+    dict
+        Its heading, when and by what it was made, and `exod.catalogue.report.page.described`.
+
+    Raises
+    ------
+    ArchiveError
+        If the archive cannot be read.
+    """
+    numbers = gather(archive)
+    worded = partial(without_places, root=archive.root) if elsewhere else str
+    found = described(_drawn(numbers, DEFAULT), worded)
+    return {"title": _TITLE, "made": _made(numbers), "sections": found}
+
+
+def _made(numbers: Numbers) -> str:
+    about = numbers.about
+    return f"{about.made:%Y-%m-%d %H:%M} UTC, exod {about.versions['exod']}"
+
+
+def _drawn(numbers: Numbers, drawing: Drawing) -> list[Section]:
+    with drawing.applied():
+        pictures = report_pictures(numbers)
+    return sections(numbers, pictures)
 
 
 def add_report(archive: Archive | str, folder: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
@@ -51,6 +51,7 @@ def publish(
     product: Product,
     target: Path,
     *,
+    report: Mapping[str, Any] | None = None,
     replace: bool = False,
     on_file: Told = lambda _name, _done, _total: None,
 ) -> Published:
@@ -64,6 +65,8 @@ def publish(
         What the pages show; each of its files is compared with its checksum.
     target : Path
         The folder.
+    report : dict, optional
+        The statistics of the whole archive, from `exod.stages.report.page.report_content`.
     replace : bool
         Whether it may take the place of a site that is there.
     on_file : callable
@@ -118,9 +121,12 @@ def publish(
             write(f"data/{name}.keys", own.parts())
         widths = {name: own.width for name, own in keys.items()}
         told = {**blocks.about, "names": names.count, "widths": widths}
+        told["report"] = report is not None
         write("data/meta.json", iter([_json({**product.meta, "blocks": told})]))
         if isinstance(product, VotedProduct):
             write("data/votes.json", iter([_json(product.votes)]))
+        if report is not None:
+            write("data/report.json", iter([_json(report)]))
         write("index.html", iter([page().encode()]))
         about = {"kind": KIND, "format": 1, "version": product.version, "files": files}
         (folder / MANIFEST).write_bytes(_json(about))

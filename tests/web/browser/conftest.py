@@ -13,6 +13,7 @@ from helpers.range_server import serving
 
 from exod.archive import Archive, open_archive
 from exod.archive.votes import VoteLog
+from exod.stages.report.page import report_content
 from exod.web.app import make_app
 from exod.web.product import Product
 from exod.web.publishing.site import publish
@@ -51,7 +52,7 @@ def addresses(
 ) -> Iterator[dict[str, str]]:
     """Where the same pages are: of the server, and as files below a folder of a plain server."""
     folder = tmp_path_factory.mktemp("web")
-    publish(product, folder / "below" / "site")
+    publish(product, folder / "below" / "site", report=report_content(explored, elsewhere=True))
     with running(make_app(explored)) as server, serving(folder) as plain:
         yield {"server": server, "static": f"{plain}below/site/"}
 

@@ -166,6 +166,9 @@ def test_the_command_says_what_it_wrote_and_what_it_will_not(
     code, said, _ = command("publish", explored.root, "--to", site)
     assert code == 0
     assert "files" in said
+    report = (site / "data" / "report.json").read_text()
+    assert "Runs and significance" in report
+    assert str(Path(explored.root).parent) not in report
     code, _, said = command("publish", explored.root, "--to", site)
     assert (code, "--replace" in said) == (2, True)
     assert command("publish", explored.root, "--to", site, "--replace")[0] == 0

@@ -19,7 +19,10 @@ from exod.web.pages import STATIC
 
 ENDLESS = "/api/v1/runs/events"
 OPERATIONS = {
-    *(f"get {name}" for name in ("meta", "facets", "rows", "hist2d", "sky", "mask", "adql")),
+    *(
+        f"get {name}"
+        for name in ("meta", "facets", "rows", "hist2d", "sky", "mask", "adql", "report")
+    ),
     *(f"get {name}/{{number}}" for name in ("sources", "photons", "similar", "besides")),
     "get where/{name}",
     *(f"get {name}/{{detid}}" for name in ("detections", "lightcurves")),

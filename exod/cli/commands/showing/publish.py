@@ -27,6 +27,7 @@ def publish(
     """
     from exod.archive import open_archive
     from exod.stages.explore.making import make_explorer
+    from exod.stages.report.page import report_content
 
     try:
         from exod.web.publishing.site import check_target
@@ -47,7 +48,9 @@ def publish(
             status.update(f"Writing {name}, {done / 1e6:,.0f} of {total / 1e6:,.0f} MB")
 
         product = voted_product(archive)
-        made = write_site(product, to, replace=replace, on_file=told)
+        status.update("Counting and drawing the statistics")
+        report = report_content(archive, elsewhere=True)
+        made = write_site(product, to, report=report, replace=replace, on_file=told)
     size = f"{made.n_bytes / 1e6:,.1f} MB"
     if not product.density:
         out.print("Without sky/, the density of sources: there are none.")

@@ -1,29 +1,30 @@
-// Statistics of what the address chooses: distributions, kinds and types, flags, years.
+// Statistics of what the address chooses: distributions, kinds and types, flags, years; and the report of the whole archive.
 
 import { barChart } from "../bars.js";
 import { h, put } from "../dom.js";
 import { column } from "../data.js";
 import { MISSING, count, inWords, short, sizeOf } from "../engine.js";
 import { plural } from "../format.js";
-import { sameChoice } from "../same.js";
+import { reportElements } from "../report.js";
+import { sameChoice, sameElsewhere } from "../same.js";
 import { change, href } from "../site.js";
 
 const TABLES = ["sources", "detections"];
+/** What an address calls the whole archive. */
+const WHOLE = "archive";
 
 export async function show(main, state) {
+  if (state.get("table") === WHOLE) return showWhole(main);
   const table = TABLES.includes(state.get("table")) ? state.get("table") : "sources";
   const found = await count(table, state);
   const { about } = found;
-  const toggle = TABLES.map((name) => h("button", {
-    type: "button", "aria-pressed": String(name === table), onclick: () => change({ table: name === "sources" ? null : name }),
-  }, name));
   const bins = about.facets.filter((facet) => facet.kind === "bins");
   const codes = about.facets.filter((facet) => facet.kind === "codes");
   const same = sameChoice();
   same.update(table, state);
   put(main,
     h("div", { class: "bar" }, h("h1", {}, `Statistics of ${found.rows.toLocaleString("en")} of ${plural(about.rows, table.slice(0, -1))}`),
-      h("div", { role: "group", "aria-label": "Rows" }, toggle)),
+      toggle(table)),
     chosenWords(about, state),
     h("p", { class: "small" }, h("a", { href: href("/", state) }, "Choose others in the catalogue"), "; the same address without its page counts here."),
     found.rows ? [
@@ -35,6 +36,23 @@ export async function show(main, state) {
       h("div", { class: "charts" }, bins.map((facet) => chart(facet, found, state))),
     ] : h("p", { role: "status" }, about.rows ? "Nothing fulfils these conditions." : `The archive has no ${table}.`),
     same.element);
+}
+
+/** Buttons of what is counted. */
+function toggle(chosen) {
+  const words = { sources: "sources", detections: "detections", [WHOLE]: "the whole archive" };
+  return h("div", { role: "group", "aria-label": "Rows" }, Object.entries(words).map(([name, text]) => h("button", {
+    type: "button", "aria-pressed": String(name === chosen), onclick: () => change({ table: name === "sources" ? null : name }),
+  }, text)));
+}
+
+async function showWhole(main) {
+  const head = h("div", { class: "bar" }, h("h1", {}, "Statistics of the whole archive"), toggle(WHOLE));
+  put(main, head, h("p", { role: "status" }, "What was searched and found is counted and drawn …"));
+  put(main, head, await reportElements(), sameElsewhere({
+    command: "exod report ARCHIVE --to report.html",
+    python: 'from exod.stages.report.page import write_report\n\nnumbers = write_report("ARCHIVE", "report.html")',
+  }));
 }
 
 export async function update(state) {
