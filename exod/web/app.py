@@ -18,14 +18,14 @@ from exod.errors import ArchiveError, ConfigError, ExodError, InputError, withou
 from exod.scheduler.dashboard import ClusterView
 from exod.web.current import Current
 from exod.web.pages import PageFiles
-from exod.web.routes.report import ReportKept
+from exod.web.routes.reported import ReportKept
 from exod.web.security import Application, Guard, Message, Receive, Send
 from exod.web.voting.ballot import Ballot
 from exod.web.voting.facets import VoteFacets
 from exod.web.voting.people import Door, ProxyDoor
 
 ROUTES: Final = (
-    *("catalogue", "single", "searched", "files", "exports", "report", "runs", "vetting"),
+    *("catalogue", "single", "searched", "files", "exports", "reported", "runs", "vetting"),
     *("samp", "vo", "tap", "pages"),
 )
 """The modules of `exod.web.routes`; pages come last, since they answer for every other address."""
