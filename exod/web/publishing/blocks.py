@@ -32,6 +32,9 @@ _IN_BLOCKS: Final = (*KEYED, "coverage", "longterm")
 _POINTED_AT: Final = ("lightcurves", "photons")
 """Tables in order of the sources: blocks tell the places of their groups of rows."""
 
+LARGEST: Final = 2**53
+"""Whole numbers beyond it are not told apart by browsers that read JSON."""
+
 _AT_ONCE: Final = 256
 """Blocks that are put together at a time."""
 
@@ -74,6 +77,7 @@ class SourceBlocks:
     def __init__(self, product: Product) -> None:
         self._product = product
         self._tables = [name for name in _IN_BLOCKS if f"{name}.parquet" in product.files]
+        self._shown = {name: self._columns(name) for name in self._tables}
         with product.connected(["sources"]) as connection:
             rows = connection.execute(" ".join(("SELECT", OWNER, "FROM sources"))).fetchnumpy()
         self._numbers = np.sort(rows[OWNER]).astype(np.int64)
@@ -131,14 +135,7 @@ class SourceBlocks:
                     yield self._block(block, rows.get(block, {}), places.get(block, {}))
 
     def _statement(self, name: str, first: int) -> str:
-        # What JSON does not have is null, as in answers of the server.
-        finite = "{0} := CASE WHEN isfinite({0}) THEN {0}::DOUBLE END"
-        shown = ", ".join(
-            (finite if pa.types.is_floating(column.type) else "{0} := {0}").format(
-                quoted(column.name)
-            )
-            for column in self._product.table(name).columns
-        )
+        shown = ", ".join(self._shown[name])
         low, high = first * BLOCK_SOURCES, (first + _AT_ONCE) * BLOCK_SOURCES
         order = f'ORDER BY {OWNER}, "#row"'
         words = (
@@ -148,6 +145,21 @@ class SourceBlocks:
             f"WHERE {OWNER} >= {low} AND {OWNER} < {high} GROUP BY 1",
         )
         return " ".join(words)
+
+    def _columns(self, name: str) -> list[str]:
+        """The columns of a table, as they are in JSON."""
+        with self._product.opened(f"{name}.parquet") as source, pq.ParquetFile(source) as file:
+            large = _with_large_numbers(file.metadata)
+        told = []
+        for column in self._product.table(name).columns:
+            form = "{0} := {0}"
+            if pa.types.is_floating(column.type):
+                # What JSON does not have is null, as in answers of the server.
+                form = "{0} := CASE WHEN isfinite({0}) THEN {0}::DOUBLE END"
+            elif column.name in large:
+                form = "{0} := {0}::VARCHAR"
+            told.append(form.format(quoted(column.name)))
+        return told
 
     def _block(self, block: int, rows: dict[str, str], places: dict[str, list[int]]) -> str:
         low = np.searchsorted(self._numbers, block * BLOCK_SOURCES)
@@ -216,6 +228,19 @@ class RowKeys:
     def _keys(self) -> Iterator[pa.Array]:
         for rows in _batches(self._product, self._table, [self._key]):
             yield rows[self._key].cast(pa.string()).cast(pa.binary())
+
+
+def _with_large_numbers(about: pq.FileMetaData) -> frozenset[str]:
+    """Columns of whole numbers, as identifiers, of which some are beyond `LARGEST`."""
+    groups = [about.row_group(number) for number in range(about.num_row_groups)]
+    chunks = [group.column(place) for group in groups for place in range(group.num_columns)]
+    known = [chunk for chunk in chunks if chunk.statistics and chunk.statistics.has_min_max]
+    ends = ((c.path_in_schema, c.statistics.min, c.statistics.max) for c in known)
+    return frozenset(
+        name
+        for name, low, high in ends
+        if isinstance(low, int) and max(abs(low), abs(high)) > LARGEST and name != OWNER
+    )
 
 
 def _batches(product: Product, table: str, columns: list[str]) -> Iterator[pa.RecordBatch]:

@@ -168,6 +168,17 @@ def visitor(request: pytest.FixtureRequest, visitors: Visitors) -> Iterator[Visi
 
 
 @pytest.fixture
+def other_window(chromium, addresses: dict[str, str]) -> Iterator[Visitor]:
+    """Another reader at the server, who shares nothing with the first one but the archive."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    visitor = Visitor(context.new_page(), addresses["server"], "server")
+    _watch(visitor)
+    yield visitor
+    context.close()
+    assert visitor.problems == []
+
+
+@pytest.fixture
 def static_visitor(visitors: Visitors) -> Iterator[Visitor]:
     """A reader at the site of files."""
     with _visiting(visitors("static")) as found:

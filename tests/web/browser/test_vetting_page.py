@@ -76,6 +76,52 @@ def test_a_queue_is_voted_on_with_keys(visitor, explored: Archive) -> None:
     assert own[0]["seconds"] > 0
 
 
+def test_two_windows_vote_at_once_blind_until_both_did(
+    visitor, other_window, explored: Archive
+) -> None:
+    if visitor.mode == "static":
+        return
+    both = {"Cleo": visitor, "Dan": other_window}
+    for name, reader in both.items():
+        reader.visit("/vet?sort=-region_num")
+        reader.page.fill("input[name=vetter]", name)
+        reader.page.keyboard.press("Enter")
+        reader.page.get_by_role("group", name="Your vote").wait_for()
+    first = name_of(visitor)
+    for key, reader in zip("12", both.values(), strict=True):
+        reader.page.keyboard.press(key)
+    for reader in both.values():
+        moved_on(reader, first)
+    second = name_of(visitor)
+    assert name_of(other_window) == second != first
+    # Of a source on which one of them has voted the other one learns nothing.
+    other_window.page.keyboard.press("1")
+    moved_on(other_window, second)
+    visitor.page.keyboard.press("k")
+    moved_on(visitor, second)
+    expect(visitor.page.locator(".voting")).to_contain_text("Verdict: conflict")
+    expect(visitor.page.locator(".voting li")).to_have_text("Dan: ✗ artefact")
+    visitor.page.keyboard.press("j")
+    moved_on(visitor, first)
+    expect(visitor.page.locator(".voting")).to_contain_text("You have not voted on it")
+    assert "Dan" not in visitor.page.inner_text(".voting")
+    visitor.page.keyboard.press("z")
+    moved_on(visitor, second)
+    expect(visitor.page.locator(".voting")).to_contain_text("You have not voted on it")
+    # What was taken back is not there for the other one, either.
+    for shown in (second, first):
+        before = name_of(other_window)
+        other_window.page.keyboard.press("k")
+        moved_on(other_window, before)
+        assert name_of(other_window) == shown
+    expect(other_window.page.locator(".voting")).to_contain_text("Verdict: open")
+    expect(other_window.page.locator(".voting li")).to_have_count(0)
+    cast = [row for row in VoteLog(explored.store).rows().to_pylist() if row["vetter"] in both]
+    assert sorted((row["vetter"], row["label"]) for row in cast) == [
+        *(("Cleo", "none"), ("Cleo", "real"), ("Dan", "artefact"), ("Dan", "real")),
+    ]
+
+
 def test_a_published_site_tells_verdicts(voted_visitor, explored: Archive) -> None:
     page, sources = voted_visitor.page, explored.unique.compute()
     agreed, other, nobody = sorted(sources["region_num"])[:3]

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -19,6 +20,7 @@ from exod.archive import Archive
 from exod.errors import ArchiveError, ConfigError, ExodError
 from exod.web.counting import in_json
 from exod.web.product import Product
+from exod.web.publishing import blocks
 from exod.web.publishing.site import MANIFEST, check_target, publish
 
 
@@ -39,9 +41,9 @@ def test_every_file_is_in_the_manifest_with_its_size_and_checksum(
         )
     assert made.version == about["version"] == product.version
     told_of = json.loads((site / "data" / "meta.json").read_text())
-    blocks = told_of.pop("blocks")
+    about_blocks = told_of.pop("blocks")
     assert told_of == json.loads(json.dumps(product.meta))
-    _check_blocks(product, site / "data", blocks)
+    _check_blocks(product, site / "data", about_blocks)
     assert [done for _, done, _ in told] == sorted(done for _, done, _ in told)
     page = (site / "index.html").read_text()
     assert 'name="exod-mode" content="static"' in page
@@ -106,6 +108,28 @@ def _texts(data: Path, name: str) -> list[Any]:
     content = (data / name).read_bytes()
     assert ends[-1] == len(content)
     return [json.loads(zlib.decompress(content[start:stop])) for start, stop in pairwise(ends)]
+
+
+def test_numbers_that_browsers_cannot_tell_apart_are_digits(
+    product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = [json.loads(text) for text in blocks.SourceBlocks(product).texts()]
+    monkeypatch.setattr(blocks, "LARGEST", 20)
+    digits = [json.loads(text) for text in blocks.SourceBlocks(product).texts()]
+    changed = set()
+    for one, other in zip(read, digits, strict=True):
+        both = (block["rows"].get("sources.parquet", ()) for block in (one, other))
+        for row, own in zip(*both, strict=True):
+            different = {name for name in row if row[name] != own[name]}
+            assert all(own[name] == str(row[name]) for name in different)
+            changed |= different
+    assert changed
+    assert "region_num" not in changed
+    with product.opened("sources.parquet") as source:
+        rows = pq.read_table(source)
+    whole = [name for name in rows.column_names if pa.types.is_integer(rows[name].type)]
+    expected = {name for name in whole if (pc.max(pc.abs(rows[name])).as_py() or 0) > 20}
+    assert changed == expected - {"region_num"}
 
 
 def test_what_is_no_site_is_never_replaced(product: Product, tmp_path: Path) -> None:
