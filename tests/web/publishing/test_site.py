@@ -114,7 +114,7 @@ def test_numbers_that_browsers_cannot_tell_apart_are_digits(
     product: Product, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = [json.loads(text) for text in blocks.SourceBlocks(product).texts()]
-    monkeypatch.setattr(blocks, "LARGEST", 20)
+    monkeypatch.setattr(blocks, "LARGEST", 2)
     digits = [json.loads(text) for text in blocks.SourceBlocks(product).texts()]
     changed = set()
     for one, other in zip(read, digits, strict=True):
@@ -128,7 +128,7 @@ def test_numbers_that_browsers_cannot_tell_apart_are_digits(
     with product.opened("sources.parquet") as source:
         rows = pq.read_table(source)
     whole = [name for name in rows.column_names if pa.types.is_integer(rows[name].type)]
-    expected = {name for name in whole if (pc.max(pc.abs(rows[name])).as_py() or 0) > 20}
+    expected = {name for name in whole if (pc.max(pc.abs(rows[name])).as_py() or 0) > 2}
     assert changed == expected - {"region_num"}
 
 
