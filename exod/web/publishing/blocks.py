@@ -148,8 +148,7 @@ class SourceBlocks:
 
     def _columns(self, name: str) -> list[str]:
         """The columns of a table, as they are in JSON."""
-        with self._product.opened(f"{name}.parquet") as source, pq.ParquetFile(source) as file:
-            large = _with_large_numbers(file.metadata)
+        large = self._with_large_numbers(name)
         told = []
         for column in self._product.table(name).columns:
             form = "{0} := {0}"
@@ -160,6 +159,23 @@ class SourceBlocks:
                 form = "{0} := {0}::VARCHAR"
             told.append(form.format(quoted(column.name)))
         return told
+
+    def _with_large_numbers(self, name: str) -> set[str]:
+        """Columns of whole numbers of which some are beyond `LARGEST`."""
+        columns = [column for column in self._product.table(name).columns if column.name != OWNER]
+        possible = [
+            column.name
+            for column in columns
+            if pa.types.is_integer(column.type)
+            and np.iinfo(column.type.to_pandas_dtype()).max > LARGEST
+        ]
+        found: set[str] = set()
+        for rows in _batches(self._product, name, possible) if possible else ():
+            for column in possible:
+                ends = pc.min_max(rows[column]).as_py()
+                if max(abs(ends["min"] or 0), abs(ends["max"] or 0)) > LARGEST:
+                    found.add(column)
+        return found
 
     def _block(self, block: int, rows: dict[str, str], places: dict[str, list[int]]) -> str:
         low = np.searchsorted(self._numbers, block * BLOCK_SOURCES)
@@ -228,19 +244,6 @@ class RowKeys:
     def _keys(self) -> Iterator[pa.Array]:
         for rows in _batches(self._product, self._table, [self._key]):
             yield rows[self._key].cast(pa.string()).cast(pa.binary())
-
-
-def _with_large_numbers(about: pq.FileMetaData) -> frozenset[str]:
-    """Columns of whole numbers, as identifiers, of which some are beyond `LARGEST`."""
-    groups = [about.row_group(number) for number in range(about.num_row_groups)]
-    chunks = [group.column(place) for group in groups for place in range(group.num_columns)]
-    known = [chunk for chunk in chunks if chunk.statistics and chunk.statistics.has_min_max]
-    ends = ((c.path_in_schema, c.statistics.min, c.statistics.max) for c in known)
-    return frozenset(
-        name
-        for name, low, high in ends
-        if isinstance(low, int) and max(abs(low), abs(high)) > LARGEST and name != OWNER
-    )
 
 
 def _batches(product: Product, table: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
