@@ -24,7 +24,7 @@ from exod.schemas.arrays import Floats, Indices
 from exod.schemas.depth import COVERED, DEPTH
 from exod.sensitivity.depth.burstneeds import RUN_NUMBERS, SearchedRuns
 from exod.sensitivity.depth.depthmaps import ExposureDepth
-from exod.sensitivity.depth.placelimits import reach_of
+from exod.sensitivity.depth.placecells import reach_of
 from exod.sensitivity.depth.surveydepth import CoveredPixels
 from exod.sensitivity.profiles import Profile, typical_profile
 from exod.sky.healpix import sky_pixels

@@ -60,10 +60,7 @@ class _AskedPlaces:
         ra, dec, start, stop = (
             values[which] for values in (self.ra, self.dec, self.start, self.stop)
         )
-        parts = [
-            place_sums(depth, band, ra, dec, start, stop, self.radius_arcsec) for depth in depths
-        ]
-        return combined([part for part in parts if len(part.place)])
+        return combined([place_sums(depths, band, ra, dec, start, stop, self.radius_arcsec)])
 
 
 def limits(

@@ -143,8 +143,8 @@ class ExposureDepth:
     @property
     def seconds(self) -> tuple[float, float]:
         """First and last live second of any CCD."""
-        pieces = np.concatenate([curve.pieces for curve in self.live.values()])
-        return float(pieces[:, 0].min()), float(pieces[:, 1].max())
+        pieces = [curve.pieces for curve in self.live.values() if len(curve.pieces)]
+        return min(float(own[0, 0]) for own in pieces), max(float(own[-1, 1]) for own in pieces)
 
     @property
     def ratio(self) -> Floats:
@@ -153,40 +153,57 @@ class ExposureDepth:
 
     def ratio_of(self, band: int) -> Floats:
         """`ratio` of a band, shape (2, y, x)."""
-        found = self.nodes[:, band]
         box, whole = self.box, self.node_box
-        for axis, low, high, start in (
-            (1, box.y_lo, box.y_hi, whole.y_lo),
-            (2, box.x_lo, box.x_hi, whole.x_lo),
-        ):
-            place = (np.arange(low, high) - start) / NODE_CELLS
-            place = np.clip(place, 0, found.shape[axis] - 1)
-            left = np.minimum(place.astype(int), max(found.shape[axis] - 2, 0))
-            right = np.minimum(left + 1, found.shape[axis] - 1)
-            weight = (place - left).reshape([-1 if i == axis else 1 for i in range(3)])
-            found = found.take(left, axis) * (1 - weight) + found.take(right, axis) * weight
-        return found
+        n_y, n_x = self.nodes.shape[2:]
+        rows = _node_weights(box.y_lo - whole.y_lo, box.y_hi - whole.y_lo, n_y)
+        columns = _node_weights(box.x_lo - whole.x_lo, box.x_hi - whole.x_lo, n_x)
+        return np.asarray(rows @ self.nodes[:, band] @ columns.T)
 
-    def integral(self, ccdnr: int, band: int) -> tuple[Floats, Floats]:
-        """Level times live time of a CCD up to some times: times (n,), sums (2, n).
+    def level_total(self, ccdnr: int, band: int) -> Floats:
+        """Level times live time of a CCD in good and in bad time, shape (2,)."""
+        return np.asarray(self._level_sums(ccdnr, band)[1][:, -1])
 
-        The sums, in good and in bad time, are linear between the times.
-        """
+    def level_up_to(self, ccdnr: int, band: int, time: Floats) -> Floats:
+        """`level_total` of what is before some times (n,), shape (2, n)."""
+        live, sums = self._level_sums(ccdnr, band)
+        frame = np.clip(self.frames.index(time), 0, self.frames.n - 1)
+        rest = (self.live[ccdnr].at(time) - live[frame]) * self.level[band, frame]
+        return np.asarray(sums[:, frame] + rest * self._halves[:, frame])
+
+    def _level_sums(self, ccdnr: int, band: int) -> tuple[Floats, Floats]:
+        """Up to the ends of frames: live time (n_frames + 1,), level times it (2, n_frames + 1)."""
         key = (ccdnr, band)
-        if key not in self._integrals:
-            curve, frames = self.live[ccdnr], self.frames
-            ends = frames.t_lo + frames.t_bin * np.arange(frames.n + 1)
-            times = np.union1d(ends, curve.pieces[:, :2])
-            frame = np.clip(frames.index((times[1:] + times[:-1]) / 2), 0, frames.n - 1)
-            part = np.diff(curve.at(times)) * self.level[band, frame]
-            halves = np.stack([part * ~self.is_bad[frame], part * self.is_bad[frame]])
-            sums = np.concatenate([np.zeros((2, 1)), np.cumsum(halves, axis=1)], axis=1)
-            self._integrals[key] = times, sums
-        return self._integrals[key]
+        if key not in self._known_sums:
+            live = self.live[ccdnr].at(self._frame_ends)
+            sums = np.zeros((2, self.frames.n + 1))
+            np.cumsum(np.diff(live) * self.level[band] * self._halves, axis=1, out=sums[:, 1:])
+            self._known_sums[key] = live, sums
+        return self._known_sums[key]
 
     @cached_property
-    def _integrals(self) -> dict[tuple[int, int], tuple[Floats, Floats]]:
+    def _known_sums(self) -> dict[tuple[int, int], tuple[Floats, Floats]]:
         return {}
+
+    @cached_property
+    def _frame_ends(self) -> Floats:
+        return self.frames.t_lo + self.frames.t_bin * np.arange(self.frames.n + 1)
+
+    @cached_property
+    def _halves(self) -> Mask:
+        """Which frames are in good and which in bad time, shape (2, n_frames)."""
+        return np.stack([~self.is_bad, self.is_bad])
+
+
+@lru_cache(maxsize=1024)
+def _node_weights(low: int, high: int, n_nodes: int) -> Floats:
+    """How much cells have of each of the nodes along an axis, shape (high - low, n_nodes)."""
+    place = np.clip(np.arange(low, high) / NODE_CELLS, 0, n_nodes - 1)
+    weights = np.zeros((len(place), n_nodes))
+    left = np.minimum(place.astype(int), max(n_nodes - 2, 0))
+    cell = np.arange(len(place))
+    weights[cell, left] = 1 - (place - left)
+    weights[cell, np.minimum(left + 1, n_nodes - 1)] += place - left
+    return weights
 
 
 def exposure_depth(
@@ -369,7 +386,7 @@ def _with_background(depth: ExposureDepth, counts: Integers, known: Mask) -> Exp
     for ccdnr, curve in depth.live.items():
         seconds[ccdnr] = curve.seconds / curve.usual
         for band in range(len(depth.bands)):
-            total = depth.integral(ccdnr, band)[1][:, -1]
+            total = depth.level_total(ccdnr, band)
             expected[:, band] += total[:, None, None] * (depth.ccd == ccdnr)
     expected *= depth.area
     rows, columns = (slice(None, None, NODE_CELLS),) * 2

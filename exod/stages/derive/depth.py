@@ -326,7 +326,7 @@ def _depth_of_pixels(
     seconds = np.zeros(len(first))
     response, background = (np.zeros((len(first), n_bands)) for _ in range(2))
     for band in range(n_bands):
-        sums = combined([place_sums(depth, band, ra, dec) for depth in depths])
+        sums = combined([place_sums(depths, band, ra, dec)])
         own = number[sums.place]
         weight = np.bincount(own, sums.longest, len(first))
         n = np.maximum(weight, 1e-300)

@@ -1,0 +1,267 @@
+"""The cells around places in exposures, and how the light of a source there falls on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+
+from exod.instruments import CAMERAS
+from exod.instruments.detector import DETECTORS
+from exod.instruments.vignetting import VIGNETTING
+from exod.observation.commonsky import sky_plane
+from exod.schemas.arrays import EqualColumns, Floats, Indices, Mask
+from exod.sensitivity.depth.depthmaps import ExposureDepth
+from exod.sensitivity.profiles import MeanProfile, Profile, cell_shares
+from exod.sky.plane import TangentPlane
+
+_OFF_AXIS: Final = np.array([0.0, 3.0, 6.0, 9.0, 12.0, 15.0])
+"""Angles in arcmin for which the point spread function is worked out."""
+
+_STEPS: Final = 10
+"""Places along half a cell between which shares of light are interpolated."""
+
+_CHIPS: Final = 256
+"""More than any camera has."""
+
+
+@dataclass(frozen=True)
+class PlaceRows(EqualColumns):
+    """Places in exposures, a row each, exposure by exposure.
+
+    Attributes
+    ----------
+    exposure, place : ndarray of intp
+        Their numbers.
+    x, y : ndarray of float64
+        Sky pixels.
+    begin, end : ndarray of float64
+        First and last second that is asked for and was observed.
+    is_whole : ndarray of bool
+        Whether that is all of the exposure.
+    angle : ndarray of float64
+        Off-axis angle in arcmin.
+    response : ndarray of float64
+        Counts of a second, with all of the light, for each erg/cm^2/s; NaN without a factor.
+    """
+
+    exposure: Indices
+    place: Indices
+    x: Floats
+    y: Floats
+    begin: Floats
+    end: Floats
+    is_whole: Mask
+    angle: Floats
+    response: Floats
+
+    @classmethod
+    def of(
+        cls,
+        depths: Sequence[ExposureDepth],
+        band: int,
+        ra_deg: Floats,
+        dec_deg: Floats,
+        start: Floats,
+        stop: Floats,
+    ) -> PlaceRows:
+        """Those of the places, all of shape (n,), that are in the boxes of exposures then."""
+        return cls.concatenate(
+            cls._of_exposure(number, depth, band, ra_deg, dec_deg, start, stop)
+            for number, depth in enumerate(depths)
+        )
+
+    @classmethod
+    def _of_exposure(
+        cls,
+        number: int,
+        depth: ExposureDepth,
+        band: int,
+        ra: Floats,
+        dec: Floats,
+        start: Floats,
+        stop: Floats,
+    ) -> PlaceRows:
+        first, last = depth.seconds
+        x, y = depth.plane.to_pixel(ra, dec)
+        near = np.flatnonzero(_is_near(depth, x, y) & (start < last) & (stop > first))
+        x, y, ra, dec = x[near], y[near], ra[near], dec[near]
+        begin, end = np.maximum(start[near], first), np.minimum(stop[near], last)
+        places = _pointing_plane(*depth.pointing[:2]).to_pixel(ra, dec)
+        detx, dety = DETECTORS[depth.instrument].detector_from_sky(*places, depth.pointing[2])
+        vignetting = VIGNETTING[depth.instrument]
+        return cls(
+            np.full(len(near), number),
+            near,
+            x,
+            y,
+            begin,
+            end,
+            (begin == first) & (end == last),
+            vignetting.angle_arcmin(detx, dety),
+            vignetting.at_nodes(detx, dety) @ depth.factor[band],
+        )
+
+
+@lru_cache(maxsize=1024)
+def _pointing_plane(ra_deg: float, dec_deg: float) -> TangentPlane:
+    """Projection about a pointing; those used last are ready."""
+    return sky_plane(ra_deg, dec_deg)
+
+
+def _is_near(depth: ExposureDepth, x: Floats, y: Floats) -> Mask:
+    """Places in the box of the exposure; NaN is not."""
+    width, box = depth.grid.width, depth.box
+    inside = (x >= box.x_lo * width) & (x < box.x_hi * width)
+    return np.asarray(inside & (y >= box.y_lo * width) & (y < box.y_hi * width))
+
+
+@dataclass(frozen=True)
+class CellImages:
+    """What exposures have in the cells around places, all of shape (n_places, n_around).
+
+    Attributes
+    ----------
+    exposure : ndarray of intp, shape (n_places,)
+        Numbers of the exposures.
+    ccd, area, good, bad, constant, n : ndarray of float64
+        As `ExposureDepth`, in a band, `good` and `bad` being its ratios; 0 in cells that do not
+        belong to the place.
+    """
+
+    exposure: Indices
+    ccd: Floats
+    area: Floats
+    good: Floats
+    bad: Floats
+    constant: Floats
+    n: Floats
+
+    def chips(self) -> list[tuple[int, int]]:
+        """Exposure and number of each chip that is there, in order."""
+        codes = self.exposure[:, None] * _CHIPS + self.ccd.astype(int)
+        found = np.flatnonzero(np.bincount(codes.ravel())).tolist()
+        return [divmod(code, _CHIPS) for code in found if code % _CHIPS]
+
+
+@dataclass(frozen=True)
+class PlaceCells:
+    """The cells around places.
+
+    Attributes
+    ----------
+    exposure : ndarray of intp, shape (n_places,)
+        Numbers of the exposures, in order.
+    index : ndarray of intp, shape (n_places, n_around)
+        In the box of the exposure, in order of y, then x.
+    chosen : ndarray of bool, that shape
+        Which of them belong to the place.
+    dx, dy : ndarray of float64, shape (n_places,)
+        Place in its cell, from the middle, in cells.
+    reach : int
+        Cells on each side of that of a place.
+    """
+
+    exposure: Indices
+    index: Indices
+    chosen: Mask
+    dx: Floats
+    dy: Floats
+    reach: int
+
+    @classmethod
+    def of(
+        cls, depths: Sequence[ExposureDepth], rows: PlaceRows, radius_arcsec: float
+    ) -> PlaceCells:
+        """For places in the boxes of exposures."""
+        shapes = np.array(
+            [(own.grid.width, own.grid.size_arcsec, own.box.y_lo, own.box.x_lo, *own.box.shape)
+             for own in depths]
+        )  # fmt: skip
+        width, size, y_lo, x_lo, height, across = shapes[rows.exposure].T[:, :, None]
+        x, y = rows.x[:, None] / width, rows.y[:, None] / width
+        column, row = np.floor(x), np.floor(y)
+        dx, dy = x - column - 0.5, y - row - 0.5
+        reach = max(reach_of(radius_arcsec, own.grid.size_arcsec) for own in depths)
+        down, right = _square(reach)
+        distance = np.hypot(down - dy, right - dx) * size
+        chosen = (distance <= radius_arcsec) | ((down == 0) & (right == 0))
+        down, right = row + down - y_lo, column + right - x_lo
+        chosen &= (down >= 0) & (down < height) & (right >= 0) & (right < across)
+        index = np.where(chosen, down * across + right, 0).astype(np.intp)
+        return cls(rows.exposure, index, chosen, dx[:, 0], dy[:, 0], reach)
+
+    def images(self, depths: Sequence[ExposureDepth], band: int) -> CellImages:
+        """What exposures have in the cells."""
+        found = np.zeros((6, *self.index.shape))
+        for number in np.flatnonzero(np.bincount(self.exposure)).tolist():
+            own, depth = self.exposure == number, depths[number]
+            index = self.index[own]
+            good, bad = depth.ratio_of(band)
+            images = (depth.ccd, depth.area, good, bad, depth.constant[band], depth.n[band])
+            found[:, own] = [image.ravel()[index] for image in images]
+        return CellImages(self.exposure, *(found * self.chosen))
+
+
+@lru_cache(maxsize=64)
+def _square(reach: int) -> tuple[Indices, Indices]:
+    """Rows and columns of the cells that are so near, from the middle."""
+    steps = np.arange(-reach, reach + 1)
+    down, across = np.meshgrid(steps, steps, indexing="ij")
+    return down.ravel(), across.ravel()
+
+
+def reach_of(radius_arcsec: float, size_arcsec: float) -> int:
+    """Cells on each side of that of a place that may belong to it.
+
+    Examples
+    --------
+    >>> reach_of(0.0, 20.0), reach_of(20.0, 20.0), reach_of(60.0, 20.0)
+    (0, 1, 3)
+    """
+    return int(radius_arcsec / size_arcsec + 0.5)
+
+
+def light_shares(depths: Sequence[ExposureDepth], rows: PlaceRows, cells: PlaceCells) -> Floats:
+    """Share of the light of a point source in each cell of its place, shape of the cells."""
+    angle = np.abs(rows.angle[:, None] - _OFF_AXIS).argmin(axis=1)
+    kind = rows.exposure * len(_OFF_AXIS) + angle
+    found = np.zeros(cells.index.shape)
+    for number in np.flatnonzero(np.bincount(kind)).tolist():
+        mine, depth = kind == number, depths[number // len(_OFF_AXIS)]
+        profile = _profile(depth.instrument, number % len(_OFF_AXIS))
+        table = _share_table(profile, depth.grid.size_arcsec, cells.reach)
+        found[mine] = _interpolated(table, cells.dx[mine], cells.dy[mine])
+    return found * cells.chosen
+
+
+@lru_cache(maxsize=64)
+def _profile(instrument: str, angle: int) -> Profile:
+    """Typical of an observatory, at one of the angles."""
+    shares = CAMERAS[instrument].observatory.photon_shares
+    return MeanProfile(shares, off_axis_arcmin=float(_OFF_AXIS[angle]))
+
+
+@lru_cache(maxsize=64)
+def _share_table(profile: Profile, size_arcsec: float, reach: int) -> Floats:
+    """Shares of the light of sources all over a cell, shape (y, x, n_around)."""
+    line = np.linspace(-0.5, 0.5, 2 * _STEPS + 1)
+    dy, dx = (value.ravel() for value in np.meshgrid(line, line, indexing="ij"))
+    parts = [
+        cell_shares(profile, dx[rows], dy[rows], size_arcsec, reach)
+        for rows in np.array_split(np.arange(len(dx)), len(line))
+    ]
+    return np.concatenate(parts).reshape(len(line), len(line), -1)
+
+
+def _interpolated(table: Floats, dx: Floats, dy: Floats) -> Floats:
+    """A table of places in a cell, shape (y, x, n), at places in between, shape (n_places, n)."""
+    x, y = (dx + 0.5) * 2 * _STEPS, (dy + 0.5) * 2 * _STEPS
+    column, row = (np.minimum(value.astype(int), 2 * _STEPS - 1) for value in (x, y))
+    right, down = (x - column)[:, None], (y - row)[:, None]
+    above = table[row, column] * (1 - right) + table[row, column + 1] * right
+    below = table[row + 1, column] * (1 - right) + table[row + 1, column + 1] * right
+    return np.asarray(above * (1 - down) + below * down)
