@@ -22,7 +22,7 @@ import pyarrow as pa
 from exod.archive import Archive, open_archive
 from exod.archive.increments import deriving, write_part
 from exod.archive.questions.depthindex import ORDER, PRODUCT, depth_index
-from exod.archive.questions.depthrows import depth_of, depth_row, head_of, packed_head
+from exod.archive.questions.depthrows import depth_of, depth_row, head_of, packed_head, packed_names
 from exod.schemas import DERIVED
 from exod.schemas.depth import COVERED, DEPTH
 from exod.sky.healpix import sky_pixels
@@ -80,6 +80,8 @@ def build(source: Archive, scratch: Path, n: int, *, photons: bool) -> Archive:
                 for depth, row in zip(own, packed, strict=True):
                     head = head_of(row["head"])
                     head["plane"] = np.array(astuple(depth.plane))
+                    head["pointing"] = np.array(depth.pointing)
+                    head["names"] = packed_names(depth)
                     there = {"ra_pnt": ra[number], "dec_pnt": dec[number]}
                     rows.append(row | there | {"obsid": obsid, "head": packed_head(head)})
             part = f"{start:08d}-{start:010d}-{number:010d}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable, Sequence
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +15,14 @@ from numpy.typing import NDArray
 from exod.archive.derived import POINTER, Derived, DerivedFile, read_derived
 from exod.archive.parquet import open_stored, read_file
 from exod.archive.products import not_made, require_columns
-from exod.archive.questions.depthrows import Row, depth_of, head_of, projection
+from exod.archive.questions.depthrows import (
+    COLUMNS_OF_OLD,
+    Row,
+    depth_of,
+    head_of,
+    identity_of,
+    projection,
+)
 from exod.archive.store import Store
 from exod.config import Band, Config
 from exod.counts.grid import Box
@@ -42,18 +49,6 @@ _OPEN_FILES: Final = 512
 _KEPT_BYTES: Final = 1 << 20
 """Of an open file: an observation, not all that were asked for."""
 _OBSERVATIONS_KEPT: Final = 32
-_READ: Final = [
-    "obsid",
-    "expid",
-    "instrument",
-    "ra_pnt",
-    "dec_pnt",
-    "pa_pnt",
-    "head",
-    "images",
-    "photons",
-]
-
 _remembered: dict[Hashable, tuple[str, DepthIndex]] = {}
 """The index of the archive that was asked last, and the stamp of its pointer."""
 
@@ -183,29 +178,37 @@ class DepthIndex:
         key = (file, group)
         rows = self._rows.get(key)
         if rows is None or (photons and "photons" not in rows[0]):
-            columns = _READ if photons else _READ[:-1]
-            # Threads take longer to start than the few values to decode.
-            found = self._opened(self.depths[file]).read_row_group(
-                group, columns=columns, use_threads=False
-            )
-            values = {name: found[name].to_pylist() for name in columns}
-            rows = [
-                dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)
+            columns = ["head", "images", "photons"] if photons else ["head", "images"]
+            rows = self._row_group(file, group, columns)
+            heads = [head_of(row["head"]) for row in rows]
+            others: Iterable[Row] = map(identity_of, heads)
+            if "names" not in heads[0]:
+                others = self._row_group(file, group, COLUMNS_OF_OLD)
+            self._rows[key] = rows = [
+                row | other | {"head": head}
+                for row, other, head in zip(rows, others, heads, strict=True)
             ]
-            for row in rows:
-                row["head"] = head_of(row["head"])
-            self._rows[key] = rows
             if len(self._rows) > _OBSERVATIONS_KEPT:
                 self._rows.popitem(last=False)
         self._rows.move_to_end(key)
         return rows
+
+    def _row_group(self, file: int, group: int, columns: Sequence[str]) -> list[Row]:
+        """Some columns of the rows of an observation."""
+        # Threads take longer to start than the few values to decode.
+        found = self._opened(self.depths[file]).read_row_group(
+            group, columns=list(columns), use_threads=False
+        )
+        values = [found[name].to_pylist() for name in columns]
+        return [dict(zip(columns, row, strict=True)) for row in zip(*values, strict=True)]
 
     def _opened(self, file: DerivedFile) -> pq.ParquetFile:
         if file.path not in self._files:
             if len(self._files) >= _OPEN_FILES:
                 self._files.popitem(last=False)[1].close(force=True)
             source = open_stored(self._store, file.stored, _KEPT_BYTES)
-            self._files[file.path] = pq.ParquetFile(source)
+            # Its threads would take longer to wake than the few values to read.
+            self._files[file.path] = pq.ParquetFile(source, pre_buffer=False)
         self._files.move_to_end(file.path)
         return self._files[file.path]
 

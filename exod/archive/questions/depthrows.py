@@ -12,6 +12,7 @@ import itertools
 import zlib
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from operator import mul
 from typing import Any, Final
 
 import numpy as np
@@ -50,12 +51,24 @@ _HEAD: Final = {
     "runs": "<f8",
     "image_ends": "<i4",
     "photon_ends": "<i4",
+    "pointing": "<f8",
+    "names": "u1",
 }
 """What the packed head of an exposure has, in this order: the projection; cells of the grid, its
 sky pixels, and y_lo, y_hi, x_lo, x_hi of the box; ends of the bands in keV; `ExposureDepth.factor`;
 t_lo and t_bin of the frames of the level; the level and its bad frames; CCD, usual live share,
-start, stop and live share of each live piece; `ExposureDepth.nodes`; the runs; and where the tiles
-end in the two columns."""
+start, stop and live share of each live piece; `ExposureDepth.nodes`; the runs; where the tiles
+end in the two columns; the pointing; and obsid, instrument and exposure with spaces between."""
+
+_WIDTHS: Final = tuple(np.dtype(dtype).itemsize for dtype in _HEAD.values())
+
+_OF_OLD: Final = len(_HEAD) - 2
+"""Earlier versions left the pointing and the names to columns of the table."""
+
+_NAMES: Final = ("obsid", "instrument", "expid")
+_POINTING: Final = ("ra_pnt", "dec_pnt", "pa_pnt")
+COLUMNS_OF_OLD: Final = (*_NAMES, *_POINTING)
+"""What is to be read besides where `head_of` finds no ``names``."""
 
 
 def depth_row(depth: ExposureDepth, runs: Floats) -> Row:
@@ -80,12 +93,12 @@ def depth_row(depth: ExposureDepth, runs: Floats) -> Row:
         "runs": runs,
         "image_ends": np.cumsum([len(part) for part in images]),
         "photon_ends": np.cumsum([len(part) for part in photons]),
+        "pointing": depth.pointing,
+        "names": packed_names(depth),
     }
     return {
-        "obsid": depth.obsid,
-        "expid": depth.expid,
-        "instrument": depth.instrument,
-        **dict(zip(("ra_pnt", "dec_pnt", "pa_pnt"), depth.pointing, strict=True)),
+        **{name: getattr(depth, name) for name in _NAMES},
+        **dict(zip(_POINTING, depth.pointing, strict=True)),
         "head": packed_head(head),
         "images": b"".join(images),
         "photons": b"".join(photons),
@@ -99,14 +112,30 @@ def packed_head(head: Mapping[str, Any]) -> bytes:
     return b"".join(part.tobytes() for part in (sizes, *parts))
 
 
+def packed_names(depth: ExposureDepth) -> NDArray[np.uint8]:
+    """The part ``names`` of the head."""
+    return np.frombuffer(" ".join(getattr(depth, name) for name in _NAMES).encode(), np.uint8)
+
+
 def head_of(packed: bytes) -> dict[str, NDArray[Any]]:
-    """The parts of the head of a row, each of one dimension."""
-    sizes = np.frombuffer(packed, "<i4", len(_HEAD))
-    found, start = {}, sizes.nbytes
-    for (name, dtype), size in zip(_HEAD.items(), sizes.tolist(), strict=True):
+    """The parts of the head of a row, each of one dimension; an earlier version has fewer."""
+    for count in (len(_HEAD), _OF_OLD):
+        if len(packed) < 4 * count:
+            continue
+        sizes = np.frombuffer(packed, "<i4", count).tolist()
+        if 4 * count + sum(map(mul, sizes, _WIDTHS)) == len(packed):
+            break
+    found, start = {}, 4 * count
+    for (name, dtype), size, width in zip(_HEAD.items(), sizes, _WIDTHS, strict=False):
         found[name] = np.frombuffer(packed, dtype, size, start)
-        start += found[name].nbytes
+        start += size * width
     return found
+
+
+def identity_of(head: Mapping[str, NDArray[Any]]) -> Row:
+    """The columns of a row that its head has as well."""
+    names = head["names"].tobytes().decode().split(" ")
+    return dict(zip(COLUMNS_OF_OLD, (*names, *head["pointing"].tolist()), strict=True))
 
 
 def depth_of(
