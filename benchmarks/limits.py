@@ -82,8 +82,7 @@ def build(source: Archive, scratch: Path, n: int, *, photons: bool) -> Archive:
                     head["plane"] = np.array(astuple(depth.plane))
                     head["pointing"] = np.array(depth.pointing)
                     head["names"] = packed_names(depth)
-                    there = {"ra_pnt": ra[number], "dec_pnt": dec[number]}
-                    rows.append(row | there | {"obsid": obsid, "head": packed_head(head)})
+                    rows.append(row | {"obsid": obsid, "head": packed_head(head)})
             part = f"{start:08d}-{start:010d}-{number:010d}"
             frame = pd.DataFrame(rows)
             new.files.append(

@@ -167,8 +167,12 @@ def write_sorted(sink: Any, table: Table, rows: pa.Table, groups: str = "") -> N
 
 def writer(sink: Any, schema: pa.Schema) -> pq.ParquetWriter:
     """Open a Parquet file to write, the same way for every file of an archive."""
-    # Floating-point values hardly repeat: a dictionary of them takes time and space.
-    repeating = [field.name for field in schema if not pa.types.is_floating(field.type)]
+    # Floating-point and packed values hardly repeat: a dictionary of them takes time and space.
+    repeating = [
+        field.name
+        for field in schema
+        if not (pa.types.is_floating(field.type) or pa.types.is_binary(field.type))
+    ]
     return pq.ParquetWriter(
         sink, schema, compression="zstd", use_dictionary=repeating, write_page_checksum=True
     )

@@ -21,8 +21,8 @@ Mask = NDArray[np.bool_]
 class EqualColumns:
     """Columns of equal length; what it is about is declared by subclasses, all fields arrays."""
 
-    def take(self, which: Mask | Integers | Indices) -> Self:
-        """The rows that a mask or an index array selects."""
+    def take(self, which: Mask | Integers | Indices | slice) -> Self:
+        """The rows that a mask, an index array or a slice selects."""
         return type(self)(*(getattr(self, column.name)[which] for column in fields(self)))
 
     @classmethod

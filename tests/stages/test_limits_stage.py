@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exod.archive import Archive, open_archive
+from exod.archive.questions.depthrows import depth_of, depth_row, head_of
 from exod.config import Config
 from exod.counts.grid import Box, Grid
 from exod.errors import ArchiveError, ConfigError
@@ -21,6 +22,7 @@ from exod.instruments.epic import XMM
 from exod.observation.events import SelectedEvents
 from exod.pps import find_observations
 from exod.scheduler.plan import Plan
+from exod.sensitivity.depth.burstneeds import RUN_NUMBERS
 from exod.sensitivity.depth.depthmaps import ExposureDepth
 from exod.sensitivity.depth.placelimits import place_sums
 from exod.sensitivity.depth.upperlimits import counts_interval
@@ -257,6 +259,24 @@ def test_without_photons_whole_observations_have_limits(
     some = place_sums(depth, 0, ra, dec, depth.seconds[0] + 100, depth.seconds[0] + 300)
     assert np.isnan(some.n).all()
     assert (some.mu > 0).any()
+
+
+def test_rows_of_earlier_versions_are_read(depths: list[ExposureDepth]) -> None:
+    """Their heads have neither names nor a pointing, which are columns."""
+    depth = depths[0]
+    row = depth_row(depth, np.zeros((1, len(RUN_NUMBERS))))
+    head = head_of(row["head"])
+    sizes = np.array([len(part) for part in head.values()], "<i4")[:-2]
+    parts = list(head.values())[:-2]
+    old = b"".join(part.tobytes() for part in (sizes, *parts))
+    pointing = dict(zip(("ra_pnt", "dec_pnt", "pa_pnt"), depth.pointing, strict=True))
+    assert "names" not in head_of(old)
+    for own in (row, row | pointing | {"head": old}):
+        found = depth_of(own)
+        assert (found.obsid, found.expid, found.instrument) == (GOOD, depth.expid, depth.instrument)
+        assert found.pointing == depth.pointing
+        sums, wanted = (place_sums(one, 0, *places(depth.plane, 20, 4)) for one in (found, depth))
+        assert sums.mu.tolist() == wanted.mu.tolist()
 
 
 def test_places_beside_the_box_are_not_covered(depths: list[ExposureDepth]) -> None:

@@ -98,7 +98,6 @@ def depth_row(depth: ExposureDepth, runs: Floats) -> Row:
     }
     return {
         **{name: getattr(depth, name) for name in _NAMES},
-        **dict(zip(_POINTING, depth.pointing, strict=True)),
         "head": packed_head(head),
         "images": b"".join(images),
         "photons": b"".join(photons),
@@ -153,6 +152,7 @@ def depth_of(
         Whether the photons are wanted.
     """
     head = row["head"] if isinstance(row["head"], dict) else head_of(row["head"])
+    identity = identity_of(head) if "names" in head else row
     plane = projection(head)
     n, extent, *edges = head["cells"].tolist()
     whole = Box(*edges)
@@ -166,10 +166,10 @@ def depth_of(
         photons = _photons_of(row["photons"], head["photon_ends"], chosen, box)
     t_lo, t_bin = head["frames"].tolist()
     return ExposureDepth(
-        row["obsid"],
-        row["expid"],
-        row["instrument"],
-        (row["ra_pnt"], row["dec_pnt"], row["pa_pnt"]),
+        identity["obsid"],
+        identity["expid"],
+        identity["instrument"],
+        (identity["ra_pnt"], identity["dec_pnt"], identity["pa_pnt"]),
         plane,
         Grid(n, extent, plane.pixel_arcsec),
         box,

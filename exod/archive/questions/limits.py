@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,13 +11,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from exod.archive.questions.depthindex import DepthIndex, depth_index
-from exod.config import Band
+from exod.config import Band, Config
 from exod.errors import ConfigError
 from exod.observation.times import mjd_of
 from exod.schemas.arrays import Floats, Indices
 from exod.schemas.depth import LIMITS
 from exod.sensitivity.depth.burstneeds import BurstNeeds, burst_needs
-from exod.sensitivity.depth.depthmaps import ExposureDepth
 from exod.sensitivity.depth.placelimits import (
     RADIUS_ARCSEC,
     PlaceSums,
@@ -36,31 +35,64 @@ LARGEST_RADIUS: Final = 300.0
 """Arcsec that a place may have at most."""
 
 
-@dataclass(frozen=True)
-class _ObservationSums:
-    """What an observation has of places, and the bursts that it would have found there."""
-
-    obsid: str
-    sums: PlaceSums
-    needs: BurstNeeds
+_TOGETHER: Final = 32
+"""Observations whose exposures are asked at once, so that few places in each take less time."""
 
 
 @dataclass(frozen=True)
-class _AskedPlaces:
-    """Places and times, all of shape (n,)."""
+class _Question:
+    """Pairs of places and observations that may have covered them, all of shape (n_pairs,).
+
+    Attributes
+    ----------
+    ra, dec, start, stop : ndarray of float64
+        The place and the time.
+    row : ndarray of intp
+        Row of the index.
+    band : int
+        Number of the band.
+    radius_arcsec : float
+        Of a place.
+    is_whole : bool
+        Whether it is about all of the time.
+    """
 
     ra: Floats
     dec: Floats
     start: Floats
     stop: Floats
+    row: Indices
+    band: int
     radius_arcsec: float
+    is_whole: bool
 
-    def of(self, depths: Sequence[ExposureDepth], band: int, which: Indices) -> PlaceSums:
-        """Sums over exposures of some of the places, in their time."""
-        ra, dec, start, stop = (
-            values[which] for values in (self.ra, self.dec, self.start, self.stop)
-        )
-        return combined([place_sums(depths, band, ra, dec, start, stop, self.radius_arcsec)])
+    def answered(
+        self, index: DepthIndex, groups: Sequence[Indices], config: Config
+    ) -> tuple[PlaceSums, BurstNeeds]:
+        """Sums and bursts of some observations, each with its pairs; `place` is the pair."""
+        depths, asked = [], []
+        for own in groups:
+            found = index.exposures(
+                int(self.row[own[0]]),
+                self.ra[own],
+                self.dec[own],
+                self.radius_arcsec,
+                photons=not self.is_whole,
+            )
+            depths += found
+            asked += [own] * len(found)
+        places = self.ra, self.dec, self.start, self.stop
+        sums = combined([place_sums(depths, self.band, *places, self.radius_arcsec, asked)])
+        # A burst is as short as is best, unless the time has both ends.
+        lengths = (self.stop - self.start)[sums.place]
+        lengths = np.where(np.isfinite(lengths), lengths, np.nan)
+        needs = [BurstNeeds(*np.empty((4, 0)))]
+        for own in groups:
+            rows = slice(*np.searchsorted(sums.place, (own[0], own[-1] + 1)).tolist())
+            if rows.start < rows.stop:
+                runs, band = index.runs(int(self.row[own[0]]), config), index.bands[self.band]
+                needs.append(burst_needs(runs, band, sums.take(rows), lengths[rows]))
+        return sums, BurstNeeds.concatenate(needs)
 
 
 def limits(
@@ -76,43 +108,41 @@ def limits(
     obsids: Sequence[str] = (),
 ) -> pd.DataFrame:
     """As `exod.archive.Archive.limits`."""
-    import pandas as pd
-
     ra, dec = (np.atleast_1d(np.asarray(value, float)) for value in (ra_deg, dec_deg))
     _check(ra, dec, start, stop, level, radius_arcsec)
     low = np.broadcast_to(np.asarray(-np.inf if start is None else start, float), ra.shape)
     high = np.broadcast_to(np.asarray(np.inf if stop is None else stop, float), ra.shape)
-    is_whole = start is None and stop is None
-    asked = _AskedPlaces(ra, dec, low, high, radius_arcsec)
     index = depth_index(archive)
     number = band_number(index, band)
     place, row = index.covering(ra, dec)
-    answers = []
-    for own in index.groups(row):
-        obsid = index.obsid(row[own[0]])
-        if obsids and obsid not in obsids:
-            continue
-        which, first = place[own], int(row[own[0]])
-        exposures = index.exposures(
-            first, ra[which], dec[which], radius_arcsec, photons=not is_whole
-        )
-        sums = asked.of(exposures, number, which)
-        if not len(sums.place):
-            continue
-        # A burst is as short as is best, unless the time has both ends.
-        lengths = (high - low)[which][sums.place]
-        needs = burst_needs(
-            index.runs(first, archive.config),
-            index.bands[number],
-            sums,
-            np.where(np.isfinite(lengths), lengths, np.nan),
-        )
-        answers.append(_ObservationSums(obsid, sums.renumbered(which), needs))
+    asked = _Question(
+        ra[place],
+        dec[place],
+        low[place],
+        high[place],
+        row,
+        number,
+        radius_arcsec,
+        start is None and stop is None,
+    )
+    groups = index.groups(row)
+    if obsids:
+        groups = [own for own in groups if index.obsid(row[own[0]]) in obsids]
+    answers = [
+        asked.answered(index, groups[first : first + _TOGETHER], archive.config)
+        for first in range(0, len(groups), _TOGETHER)
+    ]
+    answers = [answer for answer in answers if len(answer[0].place)]
     if not answers:
         return _nothing().copy()
-    columns = _columns_of(answers, ra, dec, index.bands[number], level)
-    found = {column.name: columns[column.name] for column in LIMITS.columns}
-    return pd.DataFrame(found, copy=False)
+    pairs = np.concatenate([sums.place for sums, _ in answers])
+    obsid = np.array([index.obsid(row[pair]) for pair in pairs.tolist()], object)
+    order = np.lexsort((obsid.astype(str), place[pairs]))
+    sums = PlaceSums.concatenate([sums for sums, _ in answers]).take(order)
+    needs = BurstNeeds.concatenate([needs for _, needs in answers]).take(order)
+    columns = _columns_of(sums.renumbered(place), needs, obsid[order], (ra, dec), level)
+    e_lo, e_hi = (np.full(len(order), edge) for edge in index.bands[number])
+    return _frame_of(columns | {"e_lo": e_lo, "e_hi": e_hi})
 
 
 @lru_cache(maxsize=1)
@@ -122,25 +152,21 @@ def _nothing() -> pd.DataFrame:
 
 
 def _columns_of(
-    answers: Sequence[_ObservationSums], ra: Floats, dec: Floats, band: Band, level: float
+    sums: PlaceSums,
+    needs: BurstNeeds,
+    obsid: NDArray[Any],
+    places: tuple[Floats, Floats],
+    level: float,
 ) -> dict[str, Any]:
-    """Columns of the table limits."""
-    sums = PlaceSums.concatenate([answer.sums for answer in answers])
-    obsids = np.concatenate([[answer.obsid] * len(answer.sums.place) for answer in answers])
-    needs = {
-        item.name: np.concatenate([getattr(answer.needs, item.name) for answer in answers])
-        for item in fields(BurstNeeds)
-    }
-    order = np.lexsort((obsids, sums.place))
-    sums, obsids = sums.take(order), obsids[order].astype(object)
+    """Columns of the table limits, without the band."""
     limit = limit_columns(sums, level)
+    # Of all light of a source, whether it falls on the cells of the place or beside.
+    response = sums.response / sums.longest / limit["share"]
     return {
         "place": sums.place.astype(np.int64),
-        "ra_deg": ra[sums.place],
-        "dec_deg": dec[sums.place],
-        "obsid": obsids,
-        "e_lo": np.full(len(obsids), band[0]),
-        "e_hi": np.full(len(obsids), band[1]),
+        "ra_deg": places[0][sums.place],
+        "dec_deg": places[1][sums.place],
+        "obsid": obsid,
         "cameras": sums.cameras.astype(np.int64),
         "t_start": sums.start,
         "t_stop": sums.stop,
@@ -149,23 +175,40 @@ def _columns_of(
         "seconds": sums.longest,
         **{name: getattr(sums, name) for name in ("live", "n", "mu", "constant")},
         **limit,
-        **_burst_columns({name: values[order] for name, values in needs.items()}, sums, limit),
+        **{name: getattr(needs, name) for name in ("n50", "n90", "burst_bin")},
+        "burst_seconds": needs.seconds,
+        "flux50": needs.n50 / response / needs.seconds,
+        "flux90": needs.n90 / response / needs.seconds,
     }
 
 
-def _burst_columns(
-    needs: dict[str, Floats], sums: PlaceSums, limit: dict[str, NDArray[Any]]
-) -> dict[str, Floats]:
-    """Bursts as counts and as their mean flux."""
-    # Of all light of a source, whether it falls on the cells of the place or beside.
-    response = sums.response / sums.longest / limit["share"]
-    seconds = needs["seconds"]
-    return {
-        **{name: needs[name] for name in ("n50", "n90", "burst_bin")},
-        "burst_seconds": seconds,
-        "flux50": needs["n50"] / response / seconds,
-        "flux90": needs["n90"] / response / seconds,
-    }
+def _frame_of(columns: dict[str, NDArray[Any]]) -> pd.DataFrame:
+    """The table limits; column by column it takes longer to make than the sums."""
+    import pandas as pd
+    from pandas.api.internals import create_dataframe_from_blocks
+
+    names = _names().tolist()
+    kinds: dict[np.dtype[Any], list[int]] = {}
+    for number, name in enumerate(names):
+        kinds.setdefault(columns[name].dtype, []).append(number)
+    blocks = [
+        (
+            pd.array(columns[names[numbers[0]]], dtype="str")
+            if kind.kind == "O"
+            else np.array([columns[names[number]] for number in numbers]),
+            np.array(numbers),
+        )
+        for kind, numbers in kinds.items()
+    ]
+    n = len(columns["place"])
+    return create_dataframe_from_blocks(blocks, pd.RangeIndex(n), _names())
+
+
+@lru_cache(maxsize=1)
+def _names() -> pd.Index:
+    import pandas as pd
+
+    return pd.Index([column.name for column in LIMITS.columns])
 
 
 def band_number(index: DepthIndex, band: Band | None) -> int:

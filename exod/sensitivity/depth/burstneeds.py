@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from exod.counts.bayes import Rule, Thresholds
-from exod.schemas.arrays import Floats, Integers
+from exod.schemas.arrays import EqualColumns, Floats, Integers
 from exod.sensitivity.cellneeds import PROBABILITIES, counts_needed
 from exod.sensitivity.depth.placelimits import PlaceSums
 from exod.sensitivity.profiles import Profile
@@ -49,7 +49,7 @@ class SearchedRuns:
 
 
 @dataclass(frozen=True)
-class BurstNeeds:
+class BurstNeeds(EqualColumns):
     """Bursts that would have been found, one for each place.
 
     Attributes

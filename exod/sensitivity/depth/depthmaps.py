@@ -186,7 +186,8 @@ class ExposureDepth:
 
     @cached_property
     def _frame_ends(self) -> Floats:
-        return self.frames.t_lo + self.frames.t_bin * np.arange(self.frames.n + 1)
+        ends = self.frames.t_lo + self.frames.t_bin * np.arange(self.frames.n + 1)
+        return np.asarray(ends, float)
 
     @cached_property
     def _halves(self) -> Mask:

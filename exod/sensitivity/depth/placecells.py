@@ -11,6 +11,7 @@ import numpy as np
 
 from exod.instruments import CAMERAS
 from exod.instruments.detector import DETECTORS
+from exod.instruments.instrument import Observatory
 from exod.instruments.vignetting import VIGNETTING
 from exod.observation.commonsky import sky_plane
 from exod.schemas.arrays import EqualColumns, Floats, Indices, Mask
@@ -67,11 +68,17 @@ class PlaceRows(EqualColumns):
         dec_deg: Floats,
         start: Floats,
         stop: Floats,
+        asked: Sequence[Indices | slice],
     ) -> PlaceRows:
-        """Those of the places, all of shape (n,), that are in the boxes of exposures then."""
+        """Those of the places, all of shape (n,), that are in the boxes of exposures then.
+
+        Each exposure is asked about some of the places.
+        """
         return cls.concatenate(
-            cls._of_exposure(number, depth, band, ra_deg, dec_deg, start, stop)
-            for number, depth in enumerate(depths)
+            cls._of_exposure(
+                number, depth, band, ra_deg[own], dec_deg[own], start[own], stop[own], own
+            )
+            for number, (depth, own) in enumerate(zip(depths, asked, strict=True))
         )
 
     @classmethod
@@ -84,6 +91,7 @@ class PlaceRows(EqualColumns):
         dec: Floats,
         start: Floats,
         stop: Floats,
+        own: Indices | slice,
     ) -> PlaceRows:
         first, last = depth.seconds
         x, y = depth.plane.to_pixel(ra, dec)
@@ -95,7 +103,7 @@ class PlaceRows(EqualColumns):
         vignetting = VIGNETTING[depth.instrument]
         return cls(
             np.full(len(near), number),
-            near,
+            near if isinstance(own, slice) else own[near],
             x,
             y,
             begin,
@@ -197,9 +205,11 @@ class PlaceCells:
     def images(self, depths: Sequence[ExposureDepth], band: int) -> CellImages:
         """What exposures have in the cells."""
         found = np.zeros((6, *self.index.shape))
-        for number in np.flatnonzero(np.bincount(self.exposure)).tolist():
-            own, depth = self.exposure == number, depths[number]
+        ends = np.searchsorted(self.exposure, np.arange(len(depths) + 1)).tolist()
+        for depth, own in zip(depths, map(slice, ends[:-1], ends[1:]), strict=True):
             index = self.index[own]
+            if not len(index):
+                continue
             good, bad = depth.ratio_of(band)
             images = (depth.ccd, depth.area, good, bad, depth.constant[band], depth.n[band])
             found[:, own] = [image.ravel()[index] for image in images]
@@ -227,22 +237,25 @@ def reach_of(radius_arcsec: float, size_arcsec: float) -> int:
 
 def light_shares(depths: Sequence[ExposureDepth], rows: PlaceRows, cells: PlaceCells) -> Floats:
     """Share of the light of a point source in each cell of its place, shape of the cells."""
-    angle = np.abs(rows.angle[:, None] - _OFF_AXIS).argmin(axis=1)
-    kind = rows.exposure * len(_OFF_AXIS) + angle
+    # All cameras of an observatory have the same.
+    kinds = [(CAMERAS[own.instrument].observatory, own.grid.size_arcsec) for own in depths]
+    known = list(dict.fromkeys(kinds))
+    number = np.array([known.index(kind) for kind in kinds])[rows.exposure]
+    code = number * len(_OFF_AXIS) + np.abs(rows.angle[:, None] - _OFF_AXIS).argmin(axis=1)
     found = np.zeros(cells.index.shape)
-    for number in np.flatnonzero(np.bincount(kind)).tolist():
-        mine, depth = kind == number, depths[number // len(_OFF_AXIS)]
-        profile = _profile(depth.instrument, number % len(_OFF_AXIS))
-        table = _share_table(profile, depth.grid.size_arcsec, cells.reach)
+    for one in np.flatnonzero(np.bincount(code)).tolist():
+        mine = code == one
+        kind, angle = divmod(one, len(_OFF_AXIS))
+        observatory, size = known[kind]
+        table = _share_table(_profile(observatory, angle), size, cells.reach)
         found[mine] = _interpolated(table, cells.dx[mine], cells.dy[mine])
     return found * cells.chosen
 
 
 @lru_cache(maxsize=64)
-def _profile(instrument: str, angle: int) -> Profile:
+def _profile(observatory: Observatory, angle: int) -> Profile:
     """Typical of an observatory, at one of the angles."""
-    shares = CAMERAS[instrument].observatory.photon_shares
-    return MeanProfile(shares, off_axis_arcmin=float(_OFF_AXIS[angle]))
+    return MeanProfile(observatory.photon_shares, off_axis_arcmin=float(_OFF_AXIS[angle]))
 
 
 @lru_cache(maxsize=64)

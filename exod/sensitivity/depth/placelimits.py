@@ -82,13 +82,14 @@ def place_sums(
     start: ArrayLike = -np.inf,
     stop: ArrayLike = np.inf,
     radius_arcsec: float = RADIUS_ARCSEC,
+    asked: Sequence[Indices] = (),
 ) -> PlaceSums:
     """What exposures have of places.
 
     Parameters
     ----------
     depths : ExposureDepth or sequence of ExposureDepth
-        One exposure or several, of one observatory.
+        One exposure or several.
     band : int
         Number of the band.
     ra_deg, dec_deg : array_like, shape (n,)
@@ -97,6 +98,8 @@ def place_sums(
         Half-open range of mission elapsed seconds; all by default.
     radius_arcsec : float
         Radius of a place.
+    asked : sequence of ndarray of intp
+        For each exposure, which of the places it is asked about; all without it.
 
     Returns
     -------
@@ -107,7 +110,7 @@ def place_sums(
     ra, dec, low, high = np.broadcast_arrays(
         *(np.atleast_1d(np.asarray(value, float)) for value in (ra_deg, dec_deg, start, stop))
     )
-    rows = PlaceRows.of(depths, band, ra, dec, low, high)
+    rows = PlaceRows.of(depths, band, ra, dec, low, high, asked or [slice(None)] * len(depths))
     cells = PlaceCells.of(depths, rows, radius_arcsec)
     shares = light_shares(depths, rows, cells)
     images = cells.images(depths, band)
@@ -177,14 +180,15 @@ class _ChipTime:
     def of(cls, depth: ExposureDepth, ccdnr: int, band: int, rows: PlaceRows) -> _ChipTime:
         """For places of an exposure."""
         curve = depth.live[ccdnr]
-        total = depth.level_total(ccdnr, band).tolist()
-        good, bad = total
+        all_good, all_bad = depth.level_total(ccdnr, band).tolist()
+        good, bad = all_good, all_bad
         if not rows.is_whole.all():
             good, bad = depth.level_up_to(ccdnr, band, rows.end) - depth.level_up_to(
                 ccdnr, band, rows.begin
             )
         seconds = (curve.at(rows.end) - curve.at(rows.begin)) * curve.usual
-        return cls(seconds, good, bad, *total, curve.usual, curve.seconds / curve.usual)
+        every = curve.seconds / curve.usual
+        return cls(seconds, good, bad, all_good, all_bad, curve.usual, every)
 
 
 def _counts(
