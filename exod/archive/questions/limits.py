@@ -40,7 +40,7 @@ _TOGETHER: Final = 32
 
 
 @dataclass(frozen=True)
-class _Question:
+class _AskedPairs:
     """Pairs of places and observations that may have covered them, all of shape (n_pairs,).
 
     Attributes
@@ -115,7 +115,7 @@ def limits(
     index = depth_index(archive)
     number = band_number(index, band)
     place, row = index.covering(ra, dec)
-    asked = _Question(
+    asked = _AskedPairs(
         ra[place],
         dec[place],
         low[place],
