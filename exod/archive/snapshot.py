@@ -7,7 +7,8 @@ counterparts in a catalogue. The pipeline's source lists are ``known_sources``.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -22,11 +23,13 @@ from exod.archive.derived import (
 from exod.archive.parts import Holdings, Piece, derived_pieces, holdings
 from exod.archive.products import XMATCH, not_made, require_columns
 from exod.archive.store import Store
-from exod.errors import ConfigError, ExodError
+from exod.errors import ArchiveError, ConfigError, ExodError
 from exod.schemas import DERIVED, TABLES
 from exod.schemas.columns import Table
 
 if TYPE_CHECKING:
+    import duckdb
+
     from exod.archive.products import ProductReader
 
 MATCHES = "matches_"
@@ -51,6 +54,31 @@ class Snapshot:
 
     def __init__(self, archive: ProductReader) -> None:
         self.store: Store = archive.store
+        self._running: list[duckdb.DuckDBPyConnection] = []
+        self._stopped = False
+
+    @contextmanager
+    def stoppable(self, connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+        """In the block `stop` ends the statement of a connection, in whatever thread it is.
+
+        Raises
+        ------
+        ArchiveError
+            If it was stopped before.
+        """
+        if self._stopped:
+            raise ArchiveError(f"Reading {self.store.root} was interrupted.")
+        self._running.append(connection)
+        try:
+            yield
+        finally:
+            self._running.remove(connection)
+
+    def stop(self) -> None:
+        """End all statements about it, those that are asked from now on too."""
+        self._stopped = True
+        for connection in list(self._running):
+            connection.interrupt()
 
     @cached_property
     def _holdings(self) -> Holdings:

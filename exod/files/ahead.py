@@ -7,10 +7,13 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from itertools import islice
 from threading import Event
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+STOP_SECONDS: Final = 0.1
+"""How often what runs is told to end."""
 
 
 def done_ahead(
@@ -42,7 +45,12 @@ def done_ahead(
             begun.extend(islice(todo, 1))
 
 
-def done_at_once(tasks: Iterable[Callable[[], Any]], *, threads: int) -> list[Any]:
+def done_at_once(
+    tasks: Iterable[Callable[[], Any]],
+    *,
+    threads: int,
+    stop: Callable[[], None] = lambda: None,
+) -> list[Any]:
     """What functions return, some of which run at once; each is begun in its turn.
 
     Parameters
@@ -52,6 +60,8 @@ def done_at_once(tasks: Iterable[Callable[[], Any]], *, threads: int) -> list[An
         ended; of several errors the first in this order does.
     threads : int
         How many run at once.
+    stop : callable
+        Makes those that run end; called after Ctrl-C, again and again until they have.
 
     Examples
     --------
@@ -71,6 +81,9 @@ def done_at_once(tasks: Iterable[Callable[[], Any]], *, threads: int) -> list[An
         begun = [pool.submit(done, task) for task in tasks]
         try:
             wait(begun)
-        finally:
+        except BaseException:
             over.set()
+            while wait(begun, STOP_SECONDS).not_done:
+                stop()
+            raise
     return [task.result() for task in begun]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import _thread
 import io
 import math
 import shutil
+from functools import partial
 from itertools import chain, pairwise
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pandas as pd
@@ -22,13 +25,16 @@ from hypothesis.extra.numpy import arrays
 
 from exod.archive import Archive, open_archive
 from exod.archive.derived import EXPLORER
+from exod.archive.questions.sql import Question
+from exod.archive.snapshot import Snapshot
 from exod.errors import ArchiveError
 from exod.schemas.columns import Column, Table
 from exod.schemas.facets import FACETS, MISSING
+from exod.stages.explore import making
 from exod.stages.explore.fields import outline
 from exod.stages.explore.index import IndexTable, Labels
 from exod.stages.explore.making import make_explorer
-from exod.stages.explore.writing import RowGroups, without_nan
+from exod.stages.explore.writing import RowGroups, encoded, without_nan
 from exod.web.product import Product
 
 
@@ -173,9 +179,8 @@ def test_numbers_that_are_not_are_null_and_others_are_themselves(values: list) -
 def test_groups_have_their_size_and_all_rows_in_order(sizes: list[int], size: int) -> None:
     starts = np.cumsum([0, *sizes])
     parts = [pa.table({"n": np.arange(a, b)}) for a, b in pairwise(starts)]
-    written = io.BytesIO()
-    with pq.ParquetWriter(written, pa.schema({"n": pa.int64()})) as sink:
-        groups = RowGroups(sink, size)
+    written, schema = io.BytesIO(), pa.schema({"n": pa.int64()})
+    with RowGroups(written, schema, size, partial(encoded, layout={}), Event()) as groups:
         for part in parts:
             groups.write(part)
         groups.finish()
@@ -184,6 +189,25 @@ def test_groups_have_their_size_and_all_rows_in_order(sizes: list[int], size: in
     assert list(chain(*found)) == list(range(starts[-1])) == list(range(groups.rows))
     assert all(len(part) == size for part in found[:-1])
     assert all(0 < len(part) <= size for part in found)
+
+
+def test_an_interruption_ends_what_is_being_read_and_leaves_nothing(
+    copied: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, files = copied.derived(EXPLORER), sorted(Path(copied.root, EXPLORER).rglob("*"))
+
+    def endless(snapshot: Snapshot) -> pd.DataFrame:
+        number = Column("n", pa.int64(), "", "")
+        table, text = Table("numbers", "", (number,), ()), "SELECT sum(range) FROM range(10**15)"
+        question = Question(snapshot, table, text, "", "numbers", {})
+        _thread.interrupt_main()
+        return pd.concat(question.frames())
+
+    monkeypatch.setattr(making, "coverage_rows", endless)
+    with pytest.raises(KeyboardInterrupt):
+        make_explorer(copied, force=True)
+    assert copied.derived(EXPLORER) == before
+    assert sorted(Path(copied.root, EXPLORER).rglob("*")) == files
 
 
 def test_a_damaged_product_is_a_sentence(tmp_path: Path) -> None:

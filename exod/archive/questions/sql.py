@@ -87,7 +87,12 @@ class Question:
         found = False
         statement = self.text + self.ordered
         opened = connected(self.snapshot, self.files, statement=statement)
-        with opened as connection, explained(), of_today(self.snapshot, self.files):
+        with (
+            opened as connection,
+            self.snapshot.stoppable(connection),
+            explained(),
+            of_today(self.snapshot, self.files),
+        ):
             lists = any(pa.types.is_list(column.type) for column in self.table.columns)
             rows = LIST_ROWS if lists else BATCH_ROWS
             with connection.sql(statement).to_arrow_reader(rows) as reader:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -17,6 +18,7 @@ from exod.schemas import FLAGS
 from exod.schemas.columns import Table
 from exod.schemas.facets import FACETS, MISSING, SORTABLE, Facet
 from exod.sky.healpix import sky_pixels
+from exod.sky.sphere import unit_vectors
 from exod.stages.explore.density import DENSITY_ORDER
 
 ORDER: Final = 6
@@ -179,8 +181,15 @@ def _floats(values: pa.ChunkedArray) -> np.ndarray:
 
 
 def _latitude(rows: pa.Table) -> np.ndarray:
-    position = SkyCoord(rows["ra_deg"].to_numpy(), rows["dec_deg"].to_numpy(), unit="deg")
-    return np.asarray(position.galactic.b.deg)
+    vectors = unit_vectors(rows["ra_deg"].to_numpy(), rows["dec_deg"].to_numpy())
+    return np.asarray(np.rad2deg(np.arcsin(np.clip(vectors @ _galactic_pole(), -1, 1))))
+
+
+@cache
+def _galactic_pole() -> np.ndarray:
+    """Its unit vector: of the coordinates only the latitude is wanted."""
+    pole = SkyCoord(0, 90, unit="deg", frame="galactic").icrs
+    return unit_vectors(pole.ra.deg, pole.dec.deg)
 
 
 def _mask(rows: pa.Table) -> np.ndarray:

@@ -205,7 +205,12 @@ def _write_tables(
 
     # What takes longest comes first.
     tasks = (write_detections, write_sources, write_coverage, write_curves, write_images)
-    done: list[pd.DataFrame] = done_at_once((*tasks, write_others), threads=tables_at_once())
+    def stop() -> None:
+        snapshot.stop()
+        writer.stop()
+
+    every = (*tasks, write_others)
+    done: list[pd.DataFrame] = done_at_once(every, threads=tables_at_once(), stop=stop)
     return done[tasks.index(write_coverage)]
 
 

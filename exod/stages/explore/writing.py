@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
+from threading import Event
 from typing import Any, Final
 
 import numpy as np
@@ -19,7 +24,8 @@ from exod.archive.derived import DerivedFile
 from exod.archive.increments import NewVersion
 from exod.archive.questions.sorting import rows_by_place
 from exod.archive.store import Store, reported
-from exod.files.ahead import done_ahead
+from exod.errors import ArchiveError
+from exod.files.rowgroups import Footer, JoinedFile, Sink, footer_of
 from exod.schemas.columns import Table
 from exod.stages.explore.density import Density
 from exod.stages.explore.index import FLAG_NAMES, IndexTable, Labels, sky_pixel
@@ -36,9 +42,6 @@ SEARCHED: Final = (
 PIECE_ROWS: Final = 20_480
 MOST_PIECES: Final = 128
 """Rows that are merged at a time, unless that would be too many pieces: two are in memory."""
-
-WRITTEN_BYTES: Final = 1 << 20
-"""Bytes that are handed to a file at a time."""
 
 _OF_INDEX: Final[dict[str, Any]] = {
     "use_dictionary": False,
@@ -74,6 +77,11 @@ class ProductWriter:
     def __init__(self, store: Store, new: NewVersion, scratch: Path, on_step: Told) -> None:
         self._store, self._new, self._scratch, self._on_step = store, new, scratch, on_step
         self.described: dict[str, Any] = {}
+        self._stopped = Event()
+
+    def stop(self) -> None:
+        """Let whatever is being written end with an error."""
+        self._stopped.set()
 
     def write(self, table: Table, chunks: Chunks, then: str) -> Density:
         """Write the rows to files ``<table>`` and ``<table>_index``, sorted by place and `then`."""
@@ -92,9 +100,8 @@ class ProductWriter:
                 self._file(table.name, table.schema, DETAIL_ROWS, **_of_rows(table)) as detail,
                 self._file(f"{table.name}_index", index.schema, INDEX_ROWS, **_OF_INDEX) as own,
             ):
-                # To encode all columns takes longest: the next piece is put together meanwhile.
-                every = chain(first, pieces)
-                for rows, pixel in done_ahead(detail.written, every, threads=1, waiting=2):
+                for rows, pixel in chain(first, pieces):
+                    detail.write(rows)
                     density.add(pixel)
                     own.write(index.rows(rows, pixel))
         self.described[table.name] = {
@@ -131,21 +138,14 @@ class ProductWriter:
     ) -> Iterator[RowGroups]:
         """A file of the product, of what is written to it in groups of so many rows."""
         path = f"{self._new.folder}/{name}-all.parquet"
-        layout = {"compression": "zstd", "write_page_index": True, **layout}
+        encode = partial(encoded, layout={"compression": "zstd", **layout})
         with (
             reported(f"{self._store.path(path)} cannot be written"),
             self._store.writing(path) as sink,
+            RowGroups(sink, schema, group_rows, encode, self._stopped) as groups,
         ):
-            # Pages are small: there would be some hundred thousand pieces to be sealed.
-            whole = pa.BufferedOutputStream(pa.PythonFile(sink, "w"), WRITTEN_BYTES)
-            try:
-                with pq.ParquetWriter(whole, schema, **layout) as file:
-                    groups = RowGroups(file, group_rows)
-                    yield groups
-                    groups.finish()
-            finally:
-                # Else it would write what it holds when `sink` is closed already.
-                whole.detach()
+            yield groups
+            groups.finish()
         seal = sink.seal()
         self._new.files.append(
             DerivedFile(
@@ -160,13 +160,47 @@ class ProductWriter:
         )
 
 
-class RowGroups:
-    """Writes rows so many at a time, however they come."""
+Encode = Callable[[pa.Table, int], pa.Buffer]
+"""Makes a whole Parquet file of rows, in groups of so many."""
 
-    def __init__(self, file: pq.ParquetWriter, size: int) -> None:
-        self._file, self._size = file, size
+
+class RowGroups:
+    """Writes a Parquet file in groups of so many rows, however they come; threads encode them.
+
+    Parameters
+    ----------
+    sink : file
+        What it is written to.
+    schema : pyarrow.Schema
+        The columns.
+    size : int
+        Rows of a group.
+    encode : callable
+        Makes a whole file of some rows.
+    stopped : Event
+        Once it is set nothing more is written.
+
+    Attributes
+    ----------
+    rows : int
+        Those that have come.
+    """
+
+    def __init__(
+        self, sink: Sink, schema: pa.Schema, size: int, encode: Encode, stopped: Event
+    ) -> None:
+        self._size, self._encode, self._stopped, self.rows = size, encode, stopped, 0
+        self._file = JoinedFile(sink, memoryview(encode(schema.empty_table(), size)))
         self._waiting: list[pa.Table] = []
-        self.rows = 0
+        self._threads = os.cpu_count() or 1
+        self._pool = ThreadPoolExecutor(self._threads)
+        self._begun: deque[Future[tuple[memoryview, Footer]]] = deque()
+
+    def __enter__(self) -> RowGroups:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
 
     def write(self, rows: pa.Table) -> None:
         """Write the rows, as far as they fill groups."""
@@ -175,19 +209,43 @@ class RowGroups:
         if sum(map(len, self._waiting)) >= self._size:
             whole = pa.concat_tables(self._waiting)
             full = len(whole) - len(whole) % self._size
-            self._file.write_table(whole.slice(0, full), row_group_size=self._size)
+            self._submit(whole.slice(0, full))
             self._waiting = [whole.slice(full)]
 
-    def written(self, piece: tuple[pa.Table, np.ndarray]) -> tuple[pa.Table, np.ndarray]:
-        """Write rows that come with their places; both."""
-        self.write(piece[0])
-        return piece
-
     def finish(self) -> None:
-        """Write what is left, if there is anything."""
+        """Write what is left, if there is anything, and the footer."""
         rest = [rows for rows in self._waiting if len(rows)]
         if rest:
-            self._file.write_table(pa.concat_tables(rest), row_group_size=self._size)
+            self._submit(pa.concat_tables(rest))
+        self._write_encoded(0)
+        self._file.close()
+
+    def _submit(self, rows: pa.Table) -> None:
+        # So many rows are in memory twice.
+        step = max(self._size, PIECE_ROWS // self._size * self._size)
+        for start in range(0, len(rows), step):
+            self._begun.append(self._pool.submit(self._encoded, rows.slice(start, step)))
+            self._write_encoded(self._threads)
+
+    def _encoded(self, rows: pa.Table) -> tuple[memoryview, Footer]:
+        content = memoryview(self._encode(rows, self._size))
+        return content, footer_of(content)
+
+    def _write_encoded(self, most: int) -> None:
+        """Write what was encoded, in its order, until no more than so many parts are waiting."""
+        if self._stopped.is_set():
+            raise ArchiveError("The work was interrupted.")
+        while len(self._begun) > most:
+            self._file.add(*self._begun.popleft().result())
+
+
+def encoded(rows: pa.Table, size: int, layout: dict[str, Any]) -> pa.Buffer:
+    """A whole Parquet file of rows, in groups of so many."""
+    sink = pa.BufferOutputStream()
+    with pq.ParquetWriter(sink, rows.schema, **layout) as file:
+        if len(rows):
+            file.write_table(rows, row_group_size=size)
+    return sink.getvalue()
 
 
 def _of_rows(table: Table) -> dict[str, Any]:
