@@ -17,9 +17,7 @@ PLACES = st.lists(st.lists(st.integers(-3, 6), max_size=9), max_size=9)
 
 
 @given(PLACES, st.integers(1, 12), st.integers(1, 9))
-def test_pieces_are_the_rows_in_order(
-    chunks: list[list[int]], size: int, group_rows: int
-) -> None:
+def test_pieces_are_the_rows_in_order(chunks: list[list[int]], size: int, group_rows: int) -> None:
     places = np.array([place for chunk in chunks for place in chunk], np.int64)
     names = [f"{number * 7 % 5}" for number in range(len(places))]
     x = [None if number % 3 else number / 2 for number in range(len(places))]

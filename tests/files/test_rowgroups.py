@@ -47,7 +47,9 @@ def test_a_joined_file_is_that_of_one_writer(
     groups: list[int], compression: str, statistics: bool | list[str], dictionary: bool
 ) -> None:
     layout = {
-        "compression": compression, "write_statistics": statistics, "use_dictionary": dictionary
+        "compression": compression,
+        "write_statistics": statistics,
+        "use_dictionary": dictionary,
     }
     ends = 7 * np.cumsum([0, *groups])
     rows = some(max(int(ends[-1]) - 3, 0))

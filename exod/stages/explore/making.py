@@ -205,6 +205,7 @@ def _write_tables(
 
     # What takes longest comes first.
     tasks = (write_detections, write_sources, write_coverage, write_curves, write_images)
+
     def stop() -> None:
         snapshot.stop()
         writer.stop()
