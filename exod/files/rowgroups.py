@@ -28,7 +28,7 @@ _OF_GROUP: Final[_WANTED] = {
     1: {3: dict.fromkeys((9, 10, 11, 14), "place"), 4: "index", 6: "index"},
     3: "rows",
     5: "place",
-    6: "bytes",
+    6: "size",
     7: "ordinal",
 }
 _OF_FILE: Final[_WANTED] = {3: "rows", 4: "groups"}
@@ -46,7 +46,7 @@ class RowGroup(NamedTuple):
 
     Attributes
     ----------
-    rows, bytes : int
+    rows, size : int
         Its rows, and the bytes that they take in a file.
     start : int
         Where they begin in the file that they are in.
@@ -61,7 +61,7 @@ class RowGroup(NamedTuple):
     """
 
     rows: int
-    bytes: int
+    size: int
     start: int
     entry: bytes
     places: array[int]
@@ -69,7 +69,8 @@ class RowGroup(NamedTuple):
 
     def moved(self, start: int, ordinal: int) -> bytes:
         """The entry in the footer of a file in which the group begins at another place."""
-        found, last, by = [], 0, start - self.start
+        found: list[bytes] = []
+        last, by = 0, start - self.start
         for place in range(0, len(self.places), 3):
             begin, end, number = self.places[place : place + 3]
             found += (self.entry[last:begin], _signed(number + by))
@@ -153,7 +154,7 @@ class JoinedFile:
         A file without rows, which has the columns; others must fit it.
     """
 
-    def __init__(self, sink: Sink, empty: bytes) -> None:
+    def __init__(self, sink: Sink, empty: bytes | memoryview) -> None:
         self._sink, self._footer = sink, footer_of(empty)
         self._entries: list[bytes] = []
         self._sink.write(MAGIC)
@@ -168,7 +169,7 @@ class JoinedFile:
         """Add all groups of a file that is in memory."""
         if footer.groups:
             start, last = footer.groups[0].start, footer.groups[-1]
-            self.copy(footer.groups, content[start : last.start + last.bytes])
+            self.copy(footer.groups, content[start : last.start + last.size])
 
     def copy(self, groups: Sequence[RowGroup], content: bytes | memoryview) -> None:
         """Add groups that follow each other in their file, whose bytes are given."""
@@ -210,7 +211,7 @@ def _group(text: bytes, begin: int, kind: int) -> RowGroup:
             numbers[what] = value
     if start is None:
         raise ArchiveError("The footer of a Parquet file does not tell where its rows are.")
-    return RowGroup(numbers["rows"], numbers["bytes"], start, entry, places, ordinal)
+    return RowGroup(numbers["rows"], numbers["size"], start, entry, places, ordinal)
 
 
 def _noted(

@@ -71,7 +71,7 @@ def test_some_groups_of_a_file_in_another_order() -> None:
     sink = io.BytesIO()
     joined = JoinedFile(sink, written(rows.slice(0, 0)))
     for few in (footer.groups[3:], footer.groups[1:3]):
-        joined.copy(few, content[few[0].start : few[-1].start + few[-1].bytes])
+        joined.copy(few, content[few[0].start : few[-1].start + few[-1].size])
     joined.close()
     wanted = pa.concat_tables([rows.slice(21), rows.slice(7, 14)])
     assert pq.read_table(io.BytesIO(sink.getvalue())).equals(wanted)
