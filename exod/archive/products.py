@@ -11,15 +11,18 @@ import pyarrow.parquet as pq
 from exod.archive.derived import EXPLORER, Derived, derived_products, read_derived, table_of
 from exod.archive.ledger.entry import LedgerEntry
 from exod.archive.parquet import Filters
-from exod.archive.parts import derived_parts
+from exod.archive.parts import derived_parts, derived_pieces
 from exod.archive.store import Store, reported
 from exod.errors import ArchiveError
 from exod.schemas import DERIVED, TABLES
 from exod.schemas.columns import Table
+from exod.schemas.derived import BESIDE, LaterColumns
 
 if TYPE_CHECKING:
     import dask.dataframe as dd
     import pandas as pd
+
+    from exod.archive.lazy import LaterRows
 
 XMATCH = "xmatch-"
 """How the names of cross-matches begin."""
@@ -174,7 +177,9 @@ class ProductReader(ABC):
         Returns
         -------
         dask.dataframe.DataFrame
-            Its rows, of the version that is current now.
+            Its rows, of the version that is current now. Unique sources have the fluxes of
+            their best event and their history besides (`exod.schemas.derived.BESIDE`), which are
+            null until the products features and history are made.
 
         Raises
         ------
@@ -189,7 +194,20 @@ class ProductReader(ABC):
         table = next(known, None) or table_of(self._store, files[0])
         from exod.archive.lazy import lazy_table
 
-        return lazy_table(self._store, table, derived_parts(files), filters, columns)
+        beside = tuple(self._beside(own) for own in BESIDE.get(name, ()))
+        parts = derived_parts(files)
+        return lazy_table(self._store, table, parts, filters, columns, beside=beside)
+
+    def _beside(self, about: LaterColumns) -> LaterRows:
+        """The rows of another product; none if it was not made, or by an earlier version."""
+        from exod.archive.lazy import LaterRows
+
+        found = self.derived(about.product)
+        files = found.of(about.table.name) if found else []
+        table = table_of(self._store, files[0]) if files else about.table
+        if not set(table.schema.names).issuperset(about.columns):
+            files = []
+        return LaterRows(about, table, tuple(derived_pieces(files)))
 
     def _made(self, product: str) -> Derived:
         found = self.derived(product)

@@ -8,8 +8,8 @@ positions), ``depth`` (with covered), ``history`` (with longterm), and one
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
@@ -342,6 +342,55 @@ MATCH = (
     ),
 )
 """The first columns of every cross-match; the others begin with the prefix of the catalogue."""
+
+
+@dataclass(frozen=True)
+class LaterColumns:
+    """Columns that readers see in a table and that another product has, which is made later.
+
+    Attributes
+    ----------
+    product : str
+        The other product; columns are null without it.
+    table : Table
+        Its table.
+    key, own_key : str
+        Columns of the table that is read and of the other one that are the same.
+    columns : mapping of str to Column
+        As they are shown, by their names in the other table.
+    """
+
+    product: str
+    table: Table
+    key: str
+    own_key: str
+    columns: Mapping[str, Column]
+
+
+_BEST = {
+    column.name: replace(
+        column,
+        name=f"best_{column.name}",
+        description=f"Of best_detid: {column.description}",
+        nullable=True,
+    )
+    for column in _FLUXES
+}
+_LONG = {
+    column.name: replace(column, nullable=True)
+    for column in LONGTERM.columns
+    if column.name not in UNIQUE.schema.names
+}
+
+BESIDE: Final = MappingProxyType(
+    {
+        "unique": (
+            LaterColumns("features", FEATURES, "best_detid", "detid", _BEST),
+            LaterColumns("history", LONGTERM, "region_num", "region_num", _LONG),
+        )
+    }
+)
+"""What readers see in tables of products besides what their files have, by table."""
 
 DERIVED = MappingProxyType(
     {

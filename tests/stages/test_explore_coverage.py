@@ -118,6 +118,9 @@ def test_history_of_sources_in_all_observations(history, monkeypatch):
         return pd.DataFrame(columns)
 
     monkeypatch.setattr(Archive, "limits", limits)
+    lacking = history.unique[["n_seen", "flux_max", "lum_note"]].compute(scheduler="sync")
+    assert lacking.isna().all(axis=None)
+    assert len(lacking) == 2
     made = make_history(history)
     assert made.made
     assert not make_history(history).made
@@ -149,7 +152,17 @@ def test_history_of_sources_in_all_observations(history, monkeypatch):
     assert first["distance_from"] == "stars"
     assert first["lum_max"] == pytest.approx(4 * np.pi * (100 * 3.0857e18) ** 2 * 1.96e-13, 1e-4)
     assert second["lum_note"] == "No counterpart has a sure distance."
-    # The catalogue and the pages have it with each source.
+    # The table of unique sources, the catalogue and the pages have it with each source.
+    features = history.features.compute(scheduler="sync").set_index("detid")
+    best = features.loc[unique["best_detid"], ["flux_peak", "flux_note"]]
+    assert unique["best_flux_note"].tolist() == best["flux_note"].tolist()
+    np.testing.assert_array_equal(unique["best_flux_peak"], best["flux_peak"])
+    for name in ("n_seen", "flux_ratio_lo", "var_sigma", "lum_note", "var_alert"):
+        assert unique[name].tolist() == overall[name].tolist()
+    alerted = history.unique[history.unique["flux_ratio_lo"] > 5].compute(scheduler="sync")
+    assert alerted["region_num"].tolist() == [0]
+    few = history.derived_table("unique", "unique", columns=["var_sigma"])
+    assert sorted(few.compute(scheduler="sync")["var_sigma"]) == sorted(overall["var_sigma"])
     make_flags(history.root, None, HERE)
     declared = sources(long_term=True)
     listed = pa.concat_tables(source_rows(Snapshot(history), declared, []))

@@ -19,6 +19,7 @@ from exod.plots.drawing import DEFAULT, Drawing, save_figures
 from exod.plots.lightcurves.eventmarks import sigma_text
 from exod.plots.places.sheets import ROWS, Panel, curve_sheets
 from exod.plots.style import position_text
+from exod.schemas.derived import UNIQUE
 from exod.schemas.kinds import OBSID_FORM
 from exod.sky.sphere import separations_arcsec, unit_vectors
 
@@ -103,7 +104,7 @@ def _named(sheets: Iterator[Figure], stem: str) -> Iterator[tuple[str, Figure]]:
 def find_source(archive: Archive, name: str) -> pd.Series[Any]:
     """The row of a unique source, by its name or how it alone begins; see `save_source`."""
     wanted = " ".join(name.split())
-    known = archive.derived_table("unique", "unique").compute()
+    known = archive.derived_table("unique", "unique", columns=UNIQUE.schema.names).compute()
     rows = known[known["srcid"] == wanted]
     # Names that were taken over from another catalogue may be of any kind.
     if not known["srcid"].str.startswith(wanted).any() and not wanted.startswith("EXOD"):

@@ -17,6 +17,7 @@ from exod.archive.snapshot import Snapshot
 from exod.schemas import DERIVED
 from exod.schemas.arrays import Floats
 from exod.schemas.columns import Column
+from exod.schemas.derived import UNIQUE
 from exod.schemas.longterm import HISTORY, LONGTERM
 from exod.sky.healpix import sky_pixels
 from exod.sources.longterm import SeenFluxes, amplitudes
@@ -84,7 +85,8 @@ def make_history(
     earlier = archive.derived(PRODUCT)
     if earlier and earlier.is_made_with(parameters):
         return HistoryMade(earlier, made=False)
-    sources = archive.unique.compute().sort_values("region_num", ignore_index=True)
+    sources = archive.unique[UNIQUE.schema.names].compute()
+    sources = sources.sort_values("region_num", ignore_index=True)
     rows = _history(archive, sources, on_step)
     overall = _overall(archive, sources, rows)
     with deriving(archive.store, PRODUCT, DERIVED[PRODUCT]) as new:
