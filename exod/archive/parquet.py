@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.json as pj
 import pyarrow.parquet as pq
 
@@ -155,14 +156,18 @@ def write_sorted(sink: Any, table: Table, rows: pa.Table, groups: str = "") -> N
 
     Each value of the column `groups`, if there is one, has row groups of its own.
     """
-    content = rows.sort_by([(name, "ascending") for name in table.sort_by])
+    keys = [(name, "ascending") for name in table.sort_by]
+    # Sorted a row group at a time, there is no second copy of a large table.
+    rows = rows.combine_chunks()
+    order = pc.sort_indices(rows, sort_keys=keys)
+    ends = [*range(ROW_GROUP_ROWS, len(rows), ROW_GROUP_ROWS), len(rows)]
+    if groups:
+        values = rows[groups].take(order).to_pylist()
+        ends = np.cumsum(list(Counter(values).values())).tolist()
     with writer(sink, table.schema) as file:
-        if not groups:
-            file.write_table(content, row_group_size=ROW_GROUP_ROWS)
-            return
-        ends = np.cumsum(list(Counter(content[groups].to_pylist()).values())).tolist()
         for start, end in itertools.pairwise([0, *ends]):
-            file.write_table(content.slice(start, end - start), row_group_size=ROW_GROUP_ROWS)
+            some = rows.take(order.slice(start, end - start))
+            file.write_table(some, row_group_size=ROW_GROUP_ROWS)
 
 
 def writer(sink: Any, schema: pa.Schema) -> pq.ParquetWriter:

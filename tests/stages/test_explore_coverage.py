@@ -22,6 +22,7 @@ from exod.config import Config
 from exod.plots.places.longterms import history_figure
 from exod.schemas import DERIVED
 from exod.schemas.columns import Column, Table
+from exod.schemas.conditions import Query
 from exod.schemas.explorer import COVERAGE, NEIGHBOURS
 from exod.stages.derive.cluster import cluster_archive
 from exod.stages.derive.features import make_features
@@ -32,6 +33,7 @@ from exod.stages.explore.lightcurves import light_curve_rows
 from exod.stages.explore.making import make_explorer
 from exod.stages.explore.similar import SimilarCurves
 from exod.stages.places.history import make_history
+from exod.stages.query.rows import select
 
 STARS = Table(
     "xmatch",
@@ -161,6 +163,9 @@ def test_history_of_sources_in_all_observations(history, monkeypatch):
         assert unique[name].tolist() == overall[name].tolist()
     alerted = history.unique[history.unique["flux_ratio_lo"] > 5].compute(scheduler="sync")
     assert alerted["region_num"].tolist() == [0]
+    query = Query(table="unique", columns=("srcid", "var_sigma", "best_flux_peak"), sort="-lum_max")
+    answer = select(history, query).computed()
+    assert answer["var_sigma"].tolist() == overall.sort_values("lum_max")["var_sigma"].tolist()
     few = history.derived_table("unique", "unique", columns=["var_sigma"])
     assert sorted(few.compute(scheduler="sync")["var_sigma"]) == sorted(overall["var_sigma"])
     make_flags(history.root, None, HERE)

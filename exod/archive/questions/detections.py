@@ -23,6 +23,7 @@ from exod.archive.questions.sql import Question, of_today
 from exod.archive.snapshot import PRODUCTS, Snapshot
 from exod.schemas.columns import Column, Table
 from exod.schemas.conditions.compiling import literal, quoted
+from exod.schemas.derived import LaterColumns
 from exod.schemas.votes import VETTED
 
 DETECTIONS: Final = "detections"
@@ -118,6 +119,15 @@ class Rows:
         for shown, column in columns.items():
             self.add(replace(column, name=shown), f"{own}.{quoted(column.name)}")
         self._open(name)
+
+    def add_later(self, later: LaterColumns) -> None:
+        """Add columns of a product that is made later; null where it has no row."""
+        own = quoted(later.table.name)
+        equal = f"{own}.{quoted(later.own_key)} = {self.names[later.key]}"
+        self._source.append(f"LEFT JOIN {own} ON {equal}")
+        for name, column in later.columns.items():
+            self.add(column, f"{own}.{quoted(name)}")
+        self._open(later.table.name)
 
     def add_labels(self, table: Table) -> None:
         """Add the labels of a table that has rows of some regions; the others have none."""

@@ -26,6 +26,7 @@ from exod.schemas import DERIVED, TABLES
 from exod.schemas.columns import Column, Table
 from exod.schemas.conditions import Expression, Kind, Query, parse, unknown
 from exod.schemas.conditions.compiling import literal
+from exod.schemas.derived import BESIDE
 from exod.schemas.kinds import OBSID_FORM
 
 if TYPE_CHECKING:
@@ -119,7 +120,14 @@ class PlannedQuery:
         obsids = self._obsids(self.snapshot.table(base)) if base in TABLES else None
         if self.name == DETECTIONS:
             return detections(self.snapshot, obsids=obsids)
-        return Rows(self.snapshot, base, obsids)
+        rows = Rows(self.snapshot, base, obsids)
+        asked = set(re.findall(r"\w+", " ".join(query_texts(self.query))))
+        for later in BESIDE["unique"] if base == "sources" else ():
+            # A join takes long, so that only those are made that are needed.
+            wanted = asked & {column.name for column in later.columns.values()}
+            if wanted and self.snapshot.has(later.table.name):
+                rows.add_later(later)
+        return rows
 
     def _obsids(self, table: Table) -> list[str] | None:
         """Observations that can have such rows; None for all."""
@@ -205,6 +213,11 @@ class PlannedQuery:
             way = "DESC" if query.sort.startswith("-") else "ASC"
             order = [f"{self.rows.value(query.sort_column)} {way} NULLS LAST"]
         return self.rows.selected(table, [*self._conditions()], order, query.limit)
+
+
+def query_texts(query: Query) -> list[str]:
+    """What may name a column."""
+    return [*query.columns, query.sort or "", *query.conditions()]
 
 
 def kind_of(column: Column) -> Kind:
