@@ -103,7 +103,7 @@ class _Compressing:
 
     def __init__(self, application: Application) -> None:
         self._plain = application
-        self._compressed = GZipMiddleware(application, minimum_size=1000, compresslevel=3)
+        self._compressed = GZipMiddleware(application, minimum_size=1000, compresslevel=6)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Handle a request."""

@@ -17,6 +17,7 @@ from exod.schemas.columns import Table
 from exod.schemas.conditions import unknown
 from exod.schemas.conditions.compiling import quoted
 from exod.schemas.facets import BINS, MISSING
+from exod.stages.explore.index import ORDER
 from exod.web.product import OWNER, Product, indexed
 from exod.web.selection import RowChoice, selection, state_of
 from exod.web.voting.facets import voted_product
@@ -77,11 +78,13 @@ def histogram(product: Product, chosen: RowChoice, x: str, y: str) -> list[list[
     return list(counts.tolist())
 
 
-def sky(product: Product, chosen: RowChoice) -> dict[str, list[int]]:
-    """Rows by HEALPix pixel of order 6, nested: pixels that have any, and their counts."""
+def sky(product: Product, chosen: RowChoice) -> list[int]:
+    """How many rows each HEALPix pixel of order 6 has, nested."""
+    counts = np.zeros(12 << 2 * ORDER, np.int64)
     with product.counting(chosen.table) as connection:
-        found = sorted(_grouped(connection, chosen, ['i."hp6"']))
-    return {"pixels": [pixel for pixel, _ in found], "counts": [number for _, number in found]}
+        for pixel, number in _grouped(connection, chosen, ['i."hp6"']):
+            counts[pixel] = number
+    return list(counts.tolist())
 
 
 def mask(product: Product, chosen: RowChoice) -> bytes:

@@ -1,7 +1,8 @@
 """The page that every address begins with, and the files that it loads.
 
 Browsers load all scripts as one file: each of sixty would be a request of its own, and the last of
-them is what a page waits for.
+them is what a page waits for. What reads Parquet files is another one, which a page does without
+that only asks a server.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import hashlib
 import json
 import posixpath
 import re
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Container, Mapping
+from functools import cache, partial
 from html import escape
 from pathlib import Path
 from stat import S_ISREG
@@ -27,9 +28,15 @@ from exod.errors import ConfigError
 STATIC: Final = Path(__file__).parent / "static"
 
 BUNDLE: Final = "js/explorer.js"
-"""All scripts but Aladin Lite's as one, below ``static/``; it is made of the others."""
+READING: Final = "js/reading.js"
+"""All scripts but Aladin Lite's as two, below ``static/``; they are made of the others."""
 
 _MAIN: Final = "js/main.js"
+_READER: Final = "js/parquet.js"
+"""The scripts that all others are reached from, and those that are in `READING`."""
+
+_COMMENT: Final = re.compile(r"^[ \t]*(?://.*|/\*(?:[^*]|\*(?!/))*\*/[ \t]*)\n", re.M)
+_NOTICE: Final = re.compile("copyright|licen[cs]e", re.I)
 
 _FROM: Final = re.compile(
     r"""^(import|export)\s+(?:(\w+)|\{([^}]*)\})\s*from\s*["'](\.[^"']+)["'];?""", re.M
@@ -48,6 +55,8 @@ def shell(
     mode: str,
     token: str = "",
     vetter: str = "",
+    *,
+    reads: bool = True,
 ) -> str:
     """The page.
 
@@ -61,9 +70,15 @@ def shell(
         What a page sends to change something; empty if it cannot.
     vetter : str
         Who is logged in; empty if there is no login.
+    reads : bool
+        Whether it will read files, so that the scripts for that are fetched at once.
     """
     page = (STATIC / "index.html").read_text(encoding="utf-8")
-    page = page.replace("{{script}}", f"static/{BUNDLE}?v={bundle_tag()[:12]}")
+    page = page.replace("{{script}}", f"static/{BUNDLE}?v={_short(BUNDLE)}")
+    reading = (
+        f'<link rel="modulepreload" href="{{{{base}}}}static/{READING}?v={_short(READING)}">\n'
+    )
+    page = page.replace("{{reading}}\n", reading if reads else "")
     about = "api/v1/meta" if mode == "server" else "data/meta.json"
     page = page.replace("{{meta}}", about)
     values = {"base": base, "mode": mode, "token": token, "vetter": vetter}
@@ -73,31 +88,54 @@ def shell(
 
 
 @cache
-def bundle() -> bytes:
-    """The scripts as one, each of them as a function that runs when another one needs it.
+def bundle(name: str = BUNDLE) -> bytes:
+    """Scripts as one, each of them as a function that runs when another one needs it.
+
+    Parameters
+    ----------
+    name : {BUNDLE, READING}
+        Which of them.
 
     Raises
     ------
     ConfigError
         If the pages were installed without the scripts of others.
     """
+    reading = _reached([_READER], ())
+    if name == READING:
+        return f"export const makers = {{\n{_functions(reading)}}};\n".encode()
     own = [path.relative_to(STATIC).as_posix() for path in sorted((STATIC / "js").rglob("*.js"))]
-    makers: dict[str, str] = {}
-    while own:
-        name = own.pop()
-        if name not in makers:
-            makers[name], needed = _as_function(name)
-            own += needed
-    functions = "".join(
-        f"{json.dumps(name)}: (give, need, load) => {{\n{makers[name]}\n}},\n" for name in makers
-    )
-    return _BUNDLED.replace("{{makers}}", functions).replace("{{main}}", _MAIN).encode()
+    text = _BUNDLED.replace("{{makers}}", _functions(_reached(own, reading)))
+    later = f"{posixpath.basename(READING)}?v={_short(READING)}"
+    return text.replace("{{main}}", _MAIN).replace("{{reading}}", later).encode()
 
 
 @cache
-def bundle_tag() -> str:
-    """The SHA-256 of the scripts as one."""
-    return hashlib.sha256(bundle()).hexdigest()
+def bundle_tag(name: str = BUNDLE) -> str:
+    """The SHA-256 of scripts as one."""
+    return hashlib.sha256(bundle(name)).hexdigest()
+
+
+def _short(name: str) -> str:
+    return bundle_tag(name)[:12]
+
+
+def _reached(own: list[str], others: Container[str]) -> dict[str, str]:
+    """Functions that do what scripts do, and those that these import, by their names."""
+    makers: dict[str, str] = {}
+    todo = list(own)
+    while todo:
+        name = todo.pop()
+        if name not in makers and name not in others:
+            makers[name], needed = _as_function(name)
+            todo += needed
+    return makers
+
+
+def _functions(makers: Mapping[str, str]) -> str:
+    return "".join(
+        f"{json.dumps(name)}: (give, need, load) => {{\n{makers[name]}\n}},\n" for name in makers
+    )
 
 
 _BUNDLED: Final = """// All scripts of the pages; exod/web/pages.py puts them together.
@@ -106,7 +144,11 @@ const makers = {
 {{makers}}};
 function need(name) {
   if (!(name in made)) {
-    const load = async (other) => need(new URL(other, `http://_/${name}`).pathname.slice(1));
+    const load = async (other) => {
+      const path = new URL(other, `http://_/${name}`).pathname.slice(1);
+      if (!(path in makers)) Object.assign(makers, (await import("./{{reading}}")).makers);
+      return need(path);
+    };
     made[name] = {};
     const { defineProperties, getOwnPropertyDescriptors } = Object;
     const give = (names) => defineProperties(made[name], getOwnPropertyDescriptors(names));
@@ -126,6 +168,8 @@ def _as_function(name: str) -> tuple[str, list[str]]:
         raise ConfigError(
             f"The pages were installed without their script {name}; install exod from its wheel."
         ) from error
+    # Who reads them has the files.
+    text = _COMMENT.sub(lambda found: found[0] if _NOTICE.search(found[0]) else "", text)
     needed: list[str] = []
     given: dict[str, str] = {}
 
@@ -181,8 +225,9 @@ class PageFiles(StaticFiles):
         """The file; 404 if there is none."""
         headers, kind = Headers(scope=scope), _TEXT.get(Path(path).suffix, "")
         zipped = "gzip" in headers.get("accept-encoding", "")
-        if path == BUNDLE:
-            return self._answer(headers, path, bundle_tag(), bundle, zipped=zipped)
+        if path in (BUNDLE, READING):
+            read = partial(bundle, path)
+            return self._answer(headers, path, bundle_tag(path), read, zipped=zipped)
         try:
             name, about = self.lookup_path(path) if kind else ("", None)
         except (OSError, ValueError):

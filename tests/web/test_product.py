@@ -20,7 +20,7 @@ from exod.stages.explore.making import make_explorer
 from exod.web.app import make_app
 from exod.web.counting import besides
 from exod.web.current import Current
-from exod.web.pages import STATIC, bundle
+from exod.web.pages import BUNDLE, READING, STATIC, bundle
 from exod.web.product import Product
 
 
@@ -189,19 +189,25 @@ def test_pages_are_small_and_compressed(client: TestClient) -> None:
 def test_a_page_loads_all_scripts_as_one(client: TestClient) -> None:
     page = client.get("/source/1").text
     (path,) = re.findall(r'<script type="module" src="/([^"]+)"></script>', page)
-    answer = client.get(f"/{path}")
-    assert (
-        answer.content
-        == bundle()
-        == client.get(f"/{path}", headers={"accept-encoding": ""}).content
-    )
-    assert (
-        client.get(f"/{path}", headers={"if-none-match": answer.headers["etag"]}).status_code == 304
-    )
-    assert len(gzip.compress(answer.content, 9)) < 250_000
-    made = set(re.findall(r'^"([^"]+)": \(give, need, load\)', answer.text, re.M))
+    (reading,) = re.findall(r'<link rel="modulepreload" href="/([^"]+)">', page)
+    answer, both, size = client.get(f"/{path}"), "", 0
+    # The one asks for the other by the address that was fetched before.
+    assert f'import("./{reading.rpartition("/")[2]}")' in answer.text
+    for one, name in ((path, BUNDLE), (reading, READING)):
+        got = client.get(f"/{one}")
+        plain = client.get(f"/{one}", headers={"accept-encoding": ""})
+        assert got.content == bundle(name) == plain.content
+        again = client.get(f"/{one}", headers={"if-none-match": got.headers["etag"]})
+        assert again.status_code == 304
+        both += got.text
+        size += len(gzip.compress(got.content, 9))
+    assert size < 250_000
+    # Whose work they are stays among them.
+    assert "Copyright" in both
+    made = set(re.findall(r'^"([^"]+)": \(give, need, load\)', both, re.M))
     ours = {path.relative_to(STATIC).as_posix() for path in (STATIC / "js").rglob("*.js")}
-    assert ours < made == {*ours, *re.findall(r'\bneed\("((?:js|vendor)/[^"]+)"\)', answer.text)}
+    assert ours < made == {*ours, *re.findall(r'\bneed\("((?:js|vendor)/[^"]+)"\)', both)}
     # What runs as one has no import or export of its own left; all others are told by their paths.
     assert not re.search(r"^(import|export)\b", answer.text, re.M)
+    assert re.findall(r"^(?:import|export)\b.*", both, re.M) == ["export const makers = {"]
     assert all((STATIC / name).is_file() for name in made)

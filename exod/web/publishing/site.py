@@ -12,7 +12,7 @@ from typing import IO, Any, Final
 from exod.archive.store import Store
 from exod.errors import ConfigError
 from exod.files.whole import check_place, whole_folder
-from exod.web.pages import BUNDLE, STATIC, bundle, shell
+from exod.web.pages import BUNDLE, READING, STATIC, bundle, shell
 from exod.web.product import Product
 from exod.web.publishing.blocks import KEYED, DetectionNames, Packed, RowKeys, SourceBlocks
 from exod.web.security import policy
@@ -108,7 +108,8 @@ def publish(
 
         for name, path in sources.items():
             write(name, _parts(path.open("rb")))
-        write(f"static/{BUNDLE}", iter([bundle()]))
+        for name in (BUNDLE, READING):
+            write(f"static/{name}", iter([bundle(name)]))
         for name in product.files:
             with product.opened(name) as source:
                 write(f"data/{name}", _parts(source))

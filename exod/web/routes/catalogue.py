@@ -44,9 +44,8 @@ class PlaneCounts(BaseModel):
 
 
 class SkyCounts(BaseModel):
-    """HEALPix pixels that have rows, and how many."""
+    """How many rows each HEALPix pixel has; with the numbers of pixels it would be twice as long."""
 
-    pixels: list[int]
     counts: list[int]
 
 
@@ -112,7 +111,7 @@ def hist2d(product: ProductNow, chosen: Chosen, x: str = "hr", y: str = "sigma")
 @router.get("/sky")
 def sky(product: ProductNow, chosen: Chosen) -> SkyCounts:
     """Counts by HEALPix pixel of order 6, nested."""
-    return SkyCounts(**counting.sky(product, chosen))
+    return SkyCounts(counts=counting.sky(product, chosen))
 
 
 @router.get(

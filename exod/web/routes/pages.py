@@ -6,8 +6,12 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from exod.web.pages import shell
+from exod.web.selection import TABLES
 
 router = APIRouter(include_in_schema=False)
+
+COUNTED_BY_BROWSERS = 2_000_000
+"""Rows of a table up to which browsers count, as ``engine.js`` has it."""
 
 PAGES = (
     *("/", "/source/{number}", "/name/{name}", "/detection/{detid}", "/obs/{obsid}", "/vet"),
@@ -19,7 +23,16 @@ def page(request: Request) -> Response:
     """The shell, which the scripts fill."""
     token = "" if request.app.state.settings.public else request.app.state.token
     vetter = request.scope.get("exod_vetter", "")
-    return HTMLResponse(shell("/", "server", token, vetter))
+    return HTMLResponse(shell("/", "server", token, vetter, reads=_reads(request)))
+
+
+def _reads(request: Request) -> bool:
+    """Whether a page will read files: that of the catalogue does not where the server counts."""
+    if request.url.path != "/":
+        return True
+    table = request.query_params.get("table", TABLES[0])
+    file = request.app.state.current.product.files.get(f"{table}.parquet")
+    return file is None or file.rows <= COUNTED_BY_BROWSERS
 
 
 for _path in PAGES:

@@ -277,10 +277,7 @@ class ServerCount {
   }
 
   async sky() {
-    const { pixels, counts } = await api("sky", this.state);
-    const found = new Uint32Array(PIXELS);
-    pixels.forEach((pixel, place) => { found[pixel] = counts[place]; });
-    return found;
+    return Uint32Array.from((await api("sky", this.state)).counts);
   }
 
   async listed(sort) {
