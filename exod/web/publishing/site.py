@@ -108,8 +108,8 @@ def publish(
 
         for name, path in sources.items():
             write(name, _parts(path.open("rb")))
-        for name in (BUNDLE, READING):
-            write(f"static/{name}", iter([bundle(name)]))
+        write(f"static/{BUNDLE}", iter([bundle()]))
+        write(f"static/{READING}", iter([bundle(READING)]))
         for name in product.files:
             with product.opened(name) as source:
                 write(f"data/{name}", _parts(source))

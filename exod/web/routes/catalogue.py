@@ -44,7 +44,7 @@ class PlaneCounts(BaseModel):
 
 
 class SkyCounts(BaseModel):
-    """How many rows each HEALPix pixel has; with the numbers of pixels it would be twice as long."""
+    """How many rows each HEALPix pixel has: without their numbers it is half as long."""
 
     counts: list[int]
 
