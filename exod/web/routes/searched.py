@@ -17,7 +17,7 @@ from exod.web.routes.common import PROBLEMS
 # An observation may be searched again while the pages stay as they are, so answers bear no version.
 router = APIRouter(prefix="/api/v1", tags=["source"], responses=PROBLEMS)
 
-_RATES = ["instrument", "expid", "time", "width", "n", "n_hard"]
+_RATES = ["instrument", "expid", "subset", "time", "width", "n", "n_hard"]
 _HOT = ["filename", "ccdnr", "rawx", "rawy", "n", "log10_p"]
 _BOX = ["y_lo", "y_hi", "x_lo", "x_hi"]
 
@@ -77,7 +77,7 @@ def kept_of_search(archive: Archive, obsid: str) -> dict[str, Any]:
             "finished": f"{entry.finished:%Y-%m-%dT%H:%M:%SZ}",
             "versions": dict(entry.versions),
         },
-        "rates": _columns(read["rates"].sort_values(["instrument", "expid", "time"]), _RATES),
+        "rates": _columns(read["rates"].sort_values(_RATES[:4]), _RATES),
         "bad_time": bti[["START", "STOP"]].to_numpy(float).tolist(),
         "hot_pixels": _columns(read["hot_pixels"], _HOT),
         "runs": runs["runid"].tolist(),

@@ -71,6 +71,35 @@ def test_an_observation_shows_its_field(visitor, frames: dict[str, pd.DataFrame]
     expect(visitor.page.get_by_role("region", name="Search")).to_contain_text("OK")
 
 
+def test_observations_of_either_observatory_are_shown_as_what_they_are(visitor) -> None:
+    visitor.visit("/about")
+    chandra, xmm, whole, scattered, heads = visitor.page.evaluate(SHOWN, visitor.base)
+    assert chandra.startswith("https://cda.harvard.edu/")
+    assert xmm.startswith("https://nxsa.esac.esa.int/")
+    # What has no end is not shown to have one.
+    assert (whole > 0, scattered) == (True, 0)
+    assert all(heads), heads
+    assert len(heads) > 4
+
+
+SHOWN = """async (base) => {
+  const read = (name) => import(`${base}static/js/${name}.js`);
+  const names = ["links", "outline", "hardness"];
+  const [{ outside }, { linesOf }, { hardnessPanel }] = await Promise.all(names.map(read));
+  const field = (side, step) => {
+    const cells = Array.from({ length: side ** 2 }, (_, n) => [n % side, Math.floor(n / side)]);
+    const places = cells.filter(([x, y]) => !((x + y) % step));
+    const axis = (which, more) => places.map((place) => place[which] + more);
+    const ends = { x_from: axis(0, 0), x_to: axis(0, 1), y_from: axis(1, 0), y_to: axis(1, 0) };
+    return linesOf(ends).length;
+  };
+  const archive = (obsid) => outside(10, -5, 9, obsid).flat().find((text) => text.includes(obsid));
+  const one = { obsid: "1", detid: "1_0", sigma_peak: 5, hr: 0.5 };
+  const heads = [...hardnessPanel([one]).querySelectorAll("th")].map((head) => head.textContent);
+  return [archive("28964"), archive("0001730201"), field(9, 4), field(60, 4), heads];
+}"""
+
+
 def test_hostile_text_is_text(visitor, frames: dict[str, pd.DataFrame]) -> None:
     obsid = frames["detections"]["obsid"].iloc[0]
     visitor.visit(f"/obs/{obsid}")

@@ -14,6 +14,13 @@ export function counted(excess) {
   return `${number(excess < 0 ? -excess : excess, 3)} counts ${excess < 0 ? "below" : "above"}`;
 }
 
+/** The event of a source: what is known of its kind, duration and counts. */
+export function eventWords({ best_kind: kind, best_duration: duration, best_excess: excess }) {
+  const known = (value) => value !== null && value !== undefined && !Number.isNaN(value);
+  const [lasts, has] = [known(duration) && ` of ${number(duration, 3)} s`, known(excess) && `${counted(excess)} what was expected`];
+  return `${text(kind)}${lasts || ""}${has ? `, ${has}` : ""}`;
+}
+
 /** Any value of a table as text; positions, in degrees, to a tenth of an arcsecond. */
 export function text(value, unit = "") {
   if (unit === "deg" && typeof value === "number") return value.toFixed(5);

@@ -18,7 +18,7 @@ export function hardnessPanel(detections) {
     if (!best.has(one.obsid) && linesOf(one).length) best.set(one.obsid, one);
   }
   if (!best.size) return null;
-  const heads = ["", "soft counts", "hard counts", "hardness"];
+  const heads = ["when", "soft counts", "hard counts", "hardness"];
   return h("section", { class: "panel", "aria-label": "Hardness" }, h("h2", {}, "Hardness before, during and after"),
     [...best.values()].map((one) => h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `Hardness in observation ${one.obsid}` },
       h("table", { dataset: { chart: "hardness-tables" } }, h("caption", { class: "small quiet" }, one.detid),

@@ -9,12 +9,18 @@ export function outside(ra, dec, radius, obsid) {
     ["NED", `https://ned.ipac.caltech.edu/conesearch?search_type=Near%20Position%20Search&coordinates=${ra}d%20${dec}d&radius=${arcmin}`],
     ["VizieR", `https://vizier.cds.unistra.fr/viz-bin/VizieR-4?-c=${encodeURIComponent(`${ra} ${dec}`)}&-c.rs=${Math.ceil(radius)}`],
     ["ESASky", `https://sky.esa.int/?target=${encodeURIComponent(`${ra} ${dec}`)}&fov=0.1`],
-    ["XMM-Newton archive", obsid ? `https://nxsa.esac.esa.int/nxsa-web/#obsid=${obsid}` : "https://nxsa.esac.esa.int/"],
+    archiveOf(obsid),
     ["4XMM at IRAP", `http://xmm-catalog.irap.omp.eu/conesearch?position=${encodeURIComponent(`${ra} ${dec}`)}&radius=${arcmin}`],
     ["HILIGT", `http://xmmuls.esac.esa.int/upperlimitserver/?ra=${ra}&dec=${dec}`],
     ["Legacy Survey", `https://www.legacysurvey.org/viewer?ra=${ra}&dec=${dec}&zoom=16&mark=${ra},${dec}`],
     ["ADS", `https://ui.adsabs.harvard.edu/search/q=${encodeURIComponent(`object:"${ra} ${dec}:0 ${arcmin}"`)}`],
   ];
+}
+
+/** The archive of the observatory of an observation: identifiers of XMM-Newton have ten digits. */
+function archiveOf(obsid) {
+  if (obsid && obsid.length < 10) return ["Chandra archive", `https://cda.harvard.edu/chaser/startViewer.do?menuItem=details&obsid=${obsid}`];
+  return ["XMM-Newton archive", obsid ? `https://nxsa.esac.esa.int/nxsa-web/#obsid=${obsid}` : "https://nxsa.esac.esa.int/"];
 }
 
 /** DS9 region file of a circle. */

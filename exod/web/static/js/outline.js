@@ -13,9 +13,14 @@ export async function outlineOf(obsid, subset) {
   return rows.find((row) => Number(row.subset) === Number(subset)) ?? null;
 }
 
-/** Its lines as [x from, y from, x to, y to], in cells of the full grid. */
+/** Lines of a field, by those around all of it, beyond which the cells that were searched lie scattered. */
+const SCATTERED = 2;
+
+/** Its lines as [x from, y from, x to, y to], in cells of the full grid; none where there is no field but scattered cells. */
 export function linesOf(outline) {
   const { x_from: x0, y_from: y0, x_to: x1, y_to: y1 } = outline;
+  const reach = (from, to) => Math.max(...to) - Math.min(...from);
+  if (x0.length > SCATTERED * 2 * (reach(x0, x1) + reach(y0, y1))) return [];
   return Array.from(x0, (x, place) => [x, y0[place], x1[place], y1[place]].map(Number));
 }
 

@@ -31,11 +31,11 @@ async function rowsIn(name, obsid) {
 
 async function ofFiles(obsid) {
   const [rates, bad, hot, [search], fields, regions] = await Promise.all(["rates", "bti", "hot_pixels", "searches", "fields", "detections"].map((name) => rowsIn(name, obsid)));
-  rates.sort((one, other) => one.instrument.localeCompare(other.instrument) || one.expid.localeCompare(other.expid) || one.time - other.time);
+  rates.sort((one, other) => one.instrument.localeCompare(other.instrument) || one.expid.localeCompare(other.expid) || Number(one.subset) - Number(other.subset) || one.time - other.time);
   bad.sort((one, other) => one.START - other.START);
   return {
     ledger: search,
-    rates: inColumns(rates, ["instrument", "expid", "time", "width", "n"]),
+    rates: inColumns(rates, ["instrument", "expid", "subset", "time", "width", "n"]),
     bad_time: bad.map(({ START: start, STOP: stop }) => [start, stop]),
     hot_pixels: inColumns(hot, ["filename", "ccdnr", "rawx", "rawy", "n", "log10_p"]),
     runs: fields.map(({ runid }) => runid),
@@ -72,8 +72,10 @@ function hotPixels(found) {
 
 function ratesPanel({ rates, bad_time: bad }, clock) {
   const exposures = new Map();
+  const subsets = new Set(rates.subset.map(Number));
   rates.time.forEach((_, row) => {
-    const name = `${rates.instrument[row]} ${rates.expid[row]}`;
+    // Parts of an exposure, as the CCDs of ACIS, may be searched apart.
+    const name = `${rates.instrument[row]} ${rates.expid[row]}${subsets.size > 1 ? `, subset ${Number(rates.subset[row])}` : ""}`;
     exposures.set(name, [...(exposures.get(name) ?? []), row]);
   });
   if (!exposures.size) return [];

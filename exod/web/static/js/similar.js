@@ -2,7 +2,7 @@
 
 import { columns, hasFile, meta } from "./data.js";
 import { h, put, svg } from "./dom.js";
-import { number } from "./format.js";
+import { number, plural } from "./format.js";
 import { nearest } from "./nearest.js";
 import { href } from "./site.js";
 
@@ -45,7 +45,7 @@ export async function similarPanel(detections, best) {
       h("a", { href: href(`/source/${all.region_num[row]}`) }, plotOf(numbers, row), h("span", {}, all.srcid[row])),
       h("span", { class: "quiet small" }, distance === null ? "this light curve" : `distance ${number(distance, 3)}`));
     put(list, item(query, null), found.map(({ row, distance }) => item(row, distance)));
-    put(words, `The nearest of ${all.detid.length} light curves by shape around the event, duration, hardness, asymmetry and significance, one of each other source. Plots: counts above the expectation in five lengths of the event.`);
+    put(words, found.length ? `The nearest of ${plural(all.detid.length, "light curve")} by shape around the event, duration, hardness, asymmetry and significance, one of each other source. Plots: counts above the expectation in five lengths of the event.` : "No other source has a light curve.");
   }
 
   const start = bytes > UNASKED_BYTES ? h("button", { type: "button", onclick: (event) => { event.target.remove(); show(); } }, `Compare (reads ${number(bytes / 1e6, 3)} MB)`) : null;

@@ -7,7 +7,7 @@ import { meta, rowsWhere } from "../data.js";
 import { detectorPanel } from "../detectorplace.js";
 import { saveButtons } from "../exports.js";
 import { finderPanel } from "../finder.js";
-import { counted, galactic, number, plural, sexagesimal, text } from "../format.js";
+import { eventWords, galactic, number, plural, sexagesimal, text } from "../format.js";
 import { hardnessPanel } from "../hardness.js";
 import { VIEWS, curveOf, lightCurvePanel } from "../lightcurve.js";
 import { csv, download, outside, regionFile } from "../links.js";
@@ -97,10 +97,10 @@ function facts(source, detections, about) {
     ["galactic", `${l.toFixed(5)} ${b.toFixed(5)}`],
     ["error (63 %)", `${number(source.pos_err_arcsec, 3)}″`],
     ["detections", `${number(source.n_detections)} in ${number(source.n_observations)} of ${plural(Number(source.n_covered), "observation")} that covered it`],
-    ["seen (MJD)", `${number(source.first_seen, 7)} to ${number(source.last_seen, 7)}`],
+    ["seen (MJD)", [...new Set([source.first_seen, source.last_seen].filter(Number.isFinite).map((day) => number(day, 7)))].join(" to ") || "–"],
     ["best detection", h("a", { href: href(`/detection/${encodeURIComponent(source.best_detid)}`) }, source.best_detid)],
-    ["event", `${text(source.best_kind)} of ${number(source.best_duration, 3)} s, ${counted(source.best_excess)} what was expected`],
-    ["significance", `peak ${number(source.sigma_peak ?? source.best_lc_sigma_max_B_peak, 3)}σ, eclipse ${number(source.sigma_eclipse ?? source.best_lc_sigma_max_B_eclipse, 3)}σ`],
+    ["event", eventWords(source)],
+    ["significance", significances(source)],
     ["flux of event", fluxText(source)],
     ["hardness of event", interval(source.best_hr_event, source.best_hr_event_lo, source.best_hr_event_hi)],
     ["hardness, all", interval(source.best_hr, source.best_hr_lo, source.best_hr_hi)],
@@ -113,6 +113,11 @@ function facts(source, detections, about) {
       h("div", { class: "scroll values", tabindex: 0, role: "region", "aria-label": "All columns" },
         h("table", {}, h("tbody", {}, about.tables.sources.columns.map((column) => h("tr", {},
           h("th", { scope: "row", title: column.description }, column.name), h("td", {}, text(source[column.name], column.unit)), h("td", { class: "quiet" }, column.unit))))))));
+}
+
+function significances(source) {
+  const known = ["peak", "eclipse"].map((kind) => [kind, source[`sigma_${kind}`] ?? source[`best_lc_sigma_max_B_${kind}`]]).filter(([, value]) => Number.isFinite(value));
+  return known.map(([kind, value]) => `${kind} ${number(value, 3)}σ`).join(", ") || "–";
 }
 
 function meaning(about, name) {

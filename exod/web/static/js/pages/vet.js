@@ -3,7 +3,7 @@
 import { clocksOf } from "../clock.js";
 import { api, rowsWhere } from "../data.js";
 import { h, put } from "../dom.js";
-import { counted, number, plural, sexagesimal, text } from "../format.js";
+import { eventWords, number, plural, sexagesimal, text } from "../format.js";
 import { curveOf, lightCurvePanel } from "../lightcurve.js";
 import { pythonAnswer, sameElsewhere } from "../same.js";
 import { base, change, here, href, login } from "../site.js";
@@ -162,7 +162,7 @@ function facts(about) {
     ["place", sexagesimal(about.ra_deg, about.dec_deg)], ["error (63 %)", `${number(about.pos_err_arcsec, 3)}″`],
     ["detections", `${number(about.n_detections)} in ${plural(Number(about.n_observations), "observation")}`],
     ["covered, not seen", number(about.n_undetected)],
-    ["event", `${text(about.best_kind)} of ${number(about.best_duration, 3)} s, ${counted(about.best_excess)} what was expected`],
+    ["event", eventWords(about)],
     ["hardness", number(about.best_hr_event, 3)], ["false alarm", number(about.fap_obs, 3)],
     ["flags", flags.map((name) => name.replace(/^.*filt_/, "")).join(", ") || "none"],
   ];
