@@ -2,11 +2,11 @@
 
 import { h, put } from "../dom.js";
 import { ask } from "../data.js";
-import { base, mode } from "../site.js";
+import { base, href, mode } from "../site.js";
 
 export async function show(main) {
   if (mode !== "server") {
-    put(main, h("h1", {}, "API"), h("p", {}, "This site has no server to be asked: its files can be read in ranges, and are listed on the page ", h("em", {}, "About"), "."));
+    put(main, h("h1", {}, "API"), h("p", {}, "This site has no server to be asked: its files can be read in ranges, and are listed on the page ", h("a", { href: href("/about") }, "About"), "."));
     return;
   }
   const about = await (await ask("openapi.json")).json();

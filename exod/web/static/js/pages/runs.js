@@ -148,7 +148,7 @@ function facts(pairs) {
 function table(caption, heads, lines) {
   const cell = (value) => h("td", { class: typeof value === "number" ? "number" : null }, typeof value === "number" ? value.toLocaleString("en") : value);
   const numeric = (place) => typeof lines[0]?.[place] === "number";
-  return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": caption },
+  return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `Table: ${caption}` },
     h("table", {}, h("caption", { class: "hidden" }, caption),
       h("thead", {}, h("tr", {}, heads.map((head, place) => h("th", { scope: "col", class: numeric(place) ? "number" : null }, head)))),
       h("tbody", {}, lines.map(([first, ...rest]) => h("tr", {}, h("th", { scope: "row" }, first), rest.map(cell))))));
