@@ -240,7 +240,7 @@ def test_no_signature_of_a_url_is_kept(tmp_path: Path, secret: str) -> None:
     assert b"xyz" not in (tmp_path / "ledger" / f"{OBSID}.json").read_bytes()
     assert entry.inputs[0].path.startswith(f"https://host/{OBSID}/evt.ftz?")
     # The same file with another signature is the same file.
-    assert input_files([about | {"path": url.replace("abc", "def")}]) == entry.inputs
+    assert input_files([about | {"path": url.replace("xyz", "uvw")}]) == entry.inputs
 
 
 # -------------------------------------------------------------------- seals
