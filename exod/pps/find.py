@@ -334,7 +334,7 @@ def _identify_by_content(path: Path) -> tuple[str, str]:
         for hdu in file.extensions(check=False):
             is_list = hdu.name == "EVENTS" and hdu.columns
             if is_list or hdu.name == "SRCLIST" or is_source_table(hdu):
-                obsid = Header(hdu.header, file.primary).text("OBS_ID")
+                obsid = Header(hdu.keywords, file.primary).text("OBS_ID")
                 kind = "events" if is_list else "sources"
                 return kind, obsid if re.fullmatch(OBSID_FORM, obsid) else ""
             if hdu.name == "EVENTS" or len(_OF_EVENTS & set(hdu.columns)) >= _MOST_COLUMNS:

@@ -89,7 +89,7 @@ def read_event_list(path: Path) -> tuple[Exposure, EventList]:
     with open_fits(path) as file:
         for hdu in file.extensions():
             if hdu.name == "EVENTS" and hdu.columns and columns is None:
-                header = Header(hdu.header, file.primary)
+                header = Header(hdu.keywords, file.primary)
                 is_chandra = is_of_chandra(header)
                 if is_chandra:
                     exposure = read_acis_exposure(path, header, hdu)
@@ -217,7 +217,7 @@ def read_listed_sources(path: Path | RemoteFile, obsid: str = "") -> ListedSourc
         hdu = next((hdu for hdu in file.extensions() if is_source_table(hdu)), None)
         if hdu is None:
             raise InputError(f"{path.name} has no table with the columns RA, DEC and EP_DET_ML.")
-        header = Header(hdu.header, file.primary)
+        header = Header(hdu.keywords, file.primary)
         said = header.text("OBS_ID")
         if obsid and said and said != obsid:
             raise InputError(f"{path.name} is of observation {said}, not of {obsid}.")

@@ -36,7 +36,7 @@ def check_masks(path: Path, obsid: str, events: EventList) -> None:
             for hdu in file.extensions():
                 if hdu.name != "MASK" or "CCD_ID" not in hdu.header:
                     continue
-                said = Header(hdu.header, file.primary).text("OBS_ID").lstrip("0")
+                said = Header(hdu.keywords, file.primary).text("OBS_ID").lstrip("0")
                 if said != obsid:
                     raise InputError(
                         f"{mask.name} is the mask of observation {said or '(none)'}, not of "

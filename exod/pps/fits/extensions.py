@@ -76,7 +76,7 @@ def read_availability(path: Path, events: EventList) -> Availability:
         camera = CAMERAS[str(file.primary.get("INSTRUME", "")).strip().upper()]
         for hdu in file.extensions():
             if hdu.name == "EVENTS":
-                header = Header(hdu.header, file.primary)
+                header = Header(hdu.keywords, file.primary)
                 start, stop = header.number("TSTART"), header.number("TSTOP")
             match = _EXTENSION.fullmatch(hdu.name)
             ccdnr = int(camera.ccd_numbers(int(match[2]))) if match else 0
@@ -162,7 +162,10 @@ def frames_of(hdu: Hdu, _: object = None) -> tuple[Floats, int]:
 
     A frame lasts until the next one: photons of the read-out between them are out-of-time events.
     """
-    optional = {"TIMEDEL": Header(hdu.header, hdu.header).number("TIMEDEL", 0.0), "FRACEXP": 1.0}
+    optional = {
+        "TIMEDEL": Header(hdu.keywords, hdu.keywords).number("TIMEDEL", 0.0),
+        "FRACEXP": 1.0,
+    }
     there = ["TIME", *(name for name in optional if name in hdu.columns)]
     columns = hdu.read(dict.fromkeys(there, _FLOAT))
     time = columns["TIME"]

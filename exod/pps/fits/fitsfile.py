@@ -24,6 +24,7 @@ from astropy.io import fits
 from exod.errors import ExodError, InputError
 from exod.pps.fits.fitshdu import Hdu
 from exod.pps.fits.fitsstream import LARGEST_FILE, Stream
+from exod.pps.fits.keywords import Keywords
 from exod.pps.remote import RemoteFile
 
 _DAMAGE = (
@@ -47,7 +48,7 @@ _DAMAGE = (
 class Header:
     """Keywords of the extension, falling back to the primary header."""
 
-    def __init__(self, extension: fits.Header, primary: fits.Header) -> None:
+    def __init__(self, extension: Keywords, primary: Keywords) -> None:
         self._headers = (extension, primary)
 
     def get(self, key: str, default: Any = None) -> Any:
@@ -77,14 +78,14 @@ class FitsFile:
 
     Attributes
     ----------
-    primary : astropy.io.fits.Header
+    primary : Keywords
         Keywords of the primary header.
     """
 
     def __init__(self, file: IO[bytes]) -> None:
         self._stream = Stream(file)
         self._hdu: Hdu | None = self._first()
-        self.primary = self._hdu.header if self._hdu else fits.Header()
+        self.primary = self._hdu.keywords if self._hdu else Keywords(b"")
         self._number = 0
         self._names: list[str] = []
 
@@ -117,7 +118,7 @@ class FitsFile:
         if content is None:
             raise ValueError("it is empty")
         hdu = Hdu(0, content, self._stream)
-        if hdu.header.get("GROUPS") is True:
+        if hdu.keywords.get("GROUPS") is True:
             raise ValueError("it has random groups instead of tables")
         return hdu
 
@@ -175,7 +176,7 @@ def read_header(path: Path | RemoteFile, extension: str) -> tuple[Header, Hdu] |
     with open_fits(path, whole=False) as file:
         for hdu in file.extensions(check=False):
             if hdu.name == extension:
-                return Header(hdu.header, file.primary), hdu
+                return Header(hdu.keywords, file.primary), hdu
     return None
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from exod.pps.fits.fitsstream import ALL_ONES, BLOCK, LARGEST_FILE, PIECE, Stream, folded, word_sum
 from exod.pps.fits.fitstable import Conversion, FitsColumn, read_columns
+from exod.pps.fits.keywords import Keywords
 
 _MOST_COLUMNS: Final = 999
 _OF_COLUMN: Final = re.compile(r"T(?:TYPE|FORM|UNIT|LMIN|LMAX|NULL|CTYP|CNAM?|CRVL|CRPX)(\d{1,3})")
@@ -26,7 +27,7 @@ class Hdu:
     ----------
     name : str
         EXTNAME in capitals, or a number if it has none, for messages.
-    header : astropy.io.fits.Header
+    keywords : Keywords
         Its keywords.
     size : int
         Bytes of the data, without what fills the last block.
@@ -37,9 +38,9 @@ class Hdu:
     """
 
     def __init__(self, number: int, content: bytes, stream: Stream) -> None:
-        self.header = fits.Header.fromstring(content.decode("latin-1").encode("ascii", "replace"))
-        kind = str(self.header.get("XTENSION", "")).strip().upper()
-        self.name = str(self.header.get("EXTNAME", "")).strip().upper() or f"extension {number}"
+        self.keywords = Keywords(content.decode("latin-1").encode("ascii", "replace"))
+        kind = str(self.keywords.get("XTENSION", "")).strip().upper()
+        self.name = str(self.keywords.get("EXTNAME", "")).strip().upper() or f"extension {number}"
         if not number:
             self.name = "the primary header"
         elif kind not in _KINDS:
@@ -54,16 +55,21 @@ class Hdu:
         self._sum = word_sum(content)
         self._data_sum = 0
         self._summed = 0
-        self._is_summed = "DATASUM" in self.header or "CHECKSUM" in self.header
+        self._is_summed = "DATASUM" in self.keywords or "CHECKSUM" in self.keywords
         if kind in {"BINTABLE", "A3DTABLE"}:
             self._read_layout()
 
+    @property
+    def header(self) -> fits.Header:
+        """All its keywords, which take longer to read than most tables."""
+        return self.keywords.header
+
     def whole(self, key: str, default: int | None = None) -> int:
         """A keyword of the structure, a whole number from 0 (or for BITPIX, of any sign)."""
-        value = self.header.get(key, default)
+        value = self.keywords.get(key, default)
         if isinstance(value, bool) or not isinstance(value, int):
             raise ValueError(f"{self.name} has no whole number as {key}")
-        if key in self.header and self.header.count(key) > 1:
+        if self.keywords.is_repeated(key):
             raise ValueError(f"{self.name} has {key} more than once")
         if value < 0 and key != "BITPIX":
             raise ValueError(f"{self.name} has {key} = {value}")
@@ -97,7 +103,7 @@ class Hdu:
             raise ValueError(f"{self.name} has {n_columns} columns")
         width = 0
         for number in range(1, n_columns + 1):
-            column = FitsColumn.of(self.header, number, width, self.name)
+            column = FitsColumn.of(self.keywords, number, width, self.name)
             width += column.width
             if self.columns.setdefault(column.name, column) is not column:
                 self._repeated.add(column.name)
@@ -191,7 +197,7 @@ class Hdu:
 
     def _check_sums(self) -> None:
         """Compare with CHECKSUM and DATASUM (FITS standard 4.0, appendix J)."""
-        found, expected = folded(self._data_sum), str(self.header.get("DATASUM", "")).strip()
+        found, expected = folded(self._data_sum), str(self.keywords.get("DATASUM", "")).strip()
         if expected and (not expected.isdigit() or int(expected) % ALL_ONES != found % ALL_ONES):
             self._stream.is_rewritten |= self._lost_columns()
             if not self._stream.is_rewritten:
@@ -201,7 +207,7 @@ class Hdu:
                 f"not compared with its own."
             )
             return
-        checksum = str(self.header.get("CHECKSUM", "")).strip()
+        checksum = str(self.keywords.get("CHECKSUM", "")).strip()
         is_right = folded(self._sum + self._data_sum) % ALL_ONES == 0
         if checksum.strip("0") and not is_right:
             if not expected:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-from astropy.io import fits
 from numpy.typing import NDArray
+
+from exod.pps.fits.keywords import Keywords
 
 _FORMAT: Final = re.compile(r"(\d{0,9})([LXBIJKAEDCMPQ])")
 _BYTES: Final = {"L": 1, "B": 1, "I": 2, "J": 4, "K": 8, "A": 1, "E": 4, "D": 8}
@@ -71,7 +72,7 @@ class FitsColumn:
     zero: float
 
     @classmethod
-    def of(cls, header: fits.Header, number: int, offset: int, table: str) -> FitsColumn:
+    def of(cls, header: Keywords, number: int, offset: int, table: str) -> FitsColumn:
         """The column of a number, from 1, whose first byte is `offset`."""
         form = str(header.get(f"TFORM{number}", "")).strip().upper()
         match = _FORMAT.match(form)

@@ -33,7 +33,7 @@ class LiveTables:
 
     def add(self, hdu: Hdu) -> None:
         """Read an extension, if it is one of them; what cannot be read is noted."""
-        match, ccd = _EXTENSION.fullmatch(hdu.name), hdu.header.get("CCD_ID")
+        match, ccd = _EXTENSION.fullmatch(hdu.name), hdu.keywords.get("CCD_ID")
         if match:
             kind, number = match[1], int(match[2])
         elif hdu.name == "GTI" and isinstance(ccd, int):
