@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import cv2
@@ -394,9 +395,15 @@ def template_steps(image: NDArray[np.number], mask: Mask) -> TemplateSteps:
         nothing = np.zeros(image.shape)
         return TemplateSteps(nothing, nothing, Template(nothing, 0.0))
     filled = inpaint(image, mask) / np.float32(counts)
-    blurred = convolve(filled, Gaussian2DKernel(BLUR_SIGMA_CELLS))
+    blurred = convolve(filled, _blur())
     shape = np.where(image > 0, blurred, 0.0).astype(np.float64)
     return TemplateSteps(filled, blurred, Template(shape, counts))
+
+
+@lru_cache(maxsize=1)
+def _blur() -> Gaussian2DKernel:
+    """The kernel, which takes half as long to make as to use."""
+    return Gaussian2DKernel(BLUR_SIGMA_CELLS)
 
 
 def inpaint(image: NDArray[np.generic], mask: Mask) -> NDArray[np.float32]:
