@@ -16,8 +16,10 @@ from exod.archive.questions.sorting import rows_by_place
 PLACES = st.lists(st.lists(st.integers(-3, 6), max_size=9), max_size=9)
 
 
-@given(PLACES, st.integers(1, 12), st.integers(1, 9))
-def test_pieces_are_the_rows_in_order(chunks: list[list[int]], size: int, group_rows: int) -> None:
+@given(PLACES, st.integers(1, 12), st.integers(1, 9), st.integers(1, 3))
+def test_pieces_are_the_rows_in_order(
+    chunks: list[list[int]], size: int, group_rows: int, copied: int
+) -> None:
     places = np.array([place for chunk in chunks for place in chunk], np.int64)
     names = [f"{number * 7 % 5}" for number in range(len(places))]
     x = [None if number % 3 else number / 2 for number in range(len(places))]
@@ -26,6 +28,7 @@ def test_pieces_are_the_rows_in_order(chunks: list[list[int]], size: int, group_
     parts = [rows.slice(start, len(chunk)) for start, chunk in zip(starts, chunks, strict=False)]
     with pytest.MonkeyPatch.context() as patched, tempfile.TemporaryFile() as scratch:
         patched.setattr(sorting, "GROUP_ROWS", group_rows)
+        patched.setattr(sorting, "_COPIED_GROUPS", copied)
         found = [
             *rows_by_place(
                 parts,

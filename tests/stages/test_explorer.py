@@ -33,6 +33,7 @@ from exod.schemas.facets import FACETS, MISSING
 from exod.stages.explore import making
 from exod.stages.explore.fields import outline
 from exod.stages.explore.index import IndexTable, Labels
+from exod.stages.explore.lightcurves import light_curve_rows
 from exod.stages.explore.making import make_explorer
 from exod.stages.explore.writing import RowGroups, encoded, without_nan
 from exod.web.product import Product
@@ -189,6 +190,35 @@ def test_groups_have_their_size_and_all_rows_in_order(sizes: list[int], size: in
     assert list(chain(*found)) == list(range(starts[-1])) == list(range(groups.rows))
     assert all(len(part) == size for part in found[:-1])
     assert all(0 < len(part) <= size for part in found)
+
+
+def test_light_curves_of_what_has_not_changed_are_kept(
+    copied: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_anew: list[object] = []
+
+    def noted(snapshot: Snapshot, obsids: object = None) -> object:
+        read_anew.append(obsids)
+        return light_curve_rows(snapshot, obsids)
+
+    monkeypatch.setattr(making, "light_curve_rows", noted)
+    add_products(copied)
+    make_explorer(copied)
+    # They are as they were, whatever else was made anew.
+    assert not read_anew
+    changed = copied.entries()[1].obsid
+    tables = copied.observation(changed)
+    tables["lightcurves"]["mu"] *= 2
+    copied.commit(changed, "OK", tables)
+    add_products(copied)
+    make_explorer(copied)
+    assert read_anew == [(changed,)]
+    names = ("lightcurves", "neighbours", "detections")
+    kept = {name: read(copied, name) for name in names}
+    make_explorer(copied, force=True)
+    assert read_anew == [(changed,), None]
+    for name in names:
+        assert read(copied, name).equals(kept[name])
 
 
 def test_an_interruption_ends_what_is_being_read_and_leaves_nothing(

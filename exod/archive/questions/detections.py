@@ -88,10 +88,10 @@ class Rows:
         behind = self.snapshot.behind(product, self._obsids)
         if behind:
             self.behind[product] = behind
-            self._conditions.append(f"{quoted(self.base)}.obsid NOT IN ({_listed(behind)})")
+            self._conditions.append(f"{quoted(self.base)}.obsid NOT IN ({listed(behind)})")
         if self._obsids:
             # Nothing new, but DuckDB does not conclude it.
-            self._conditions.append(f"{quoted(name)}.obsid IN ({_listed(self._obsids)})")
+            self._conditions.append(f"{quoted(name)}.obsid IN ({listed(self._obsids)})")
 
     def add_matches(self, name: str, only: Iterable[str] = ()) -> list[str]:
         """Join a cross-match by the number of a source; the names of its columns."""
@@ -230,8 +230,15 @@ class Rows:
         return Question(self.snapshot, table, text, ordered, self.base, self.files)
 
 
-def _listed(values: Iterable[str]) -> str:
-    return ", ".join(map(literal, values))
+def listed(values: Iterable[str]) -> str:
+    """Texts in SQL, with commas between them; NULL if there are none.
+
+    Examples
+    --------
+    >>> listed(["a", "b's"])
+    "'a', 'b''s'"
+    """
+    return ", ".join(map(literal, values)) or "NULL"
 
 
 def detections(

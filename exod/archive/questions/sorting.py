@@ -24,6 +24,9 @@ MEMORY: Final = "1GB"
 GROUP_ROWS: Final = 65_536
 """Rows that are sorted at a time as they come, at least."""
 
+_COPIED_GROUPS: Final = 8
+"""Groups of which rows are copied at a time."""
+
 Place = Callable[[pa.RecordBatch], np.ndarray]
 """Tells by which number each row is sorted, int64."""
 
@@ -119,19 +122,20 @@ class _SortedGroups(NamedTuple):
     def merged(self, low: int, high: int, then: Sequence[str]) -> pa.Table:
         """The rows of places from `low` to before `high`, in their order."""
         ends = [np.searchsorted(own, (low, high)).tolist() for own in self.places]
-        some = zip(self.batches, ends, strict=True)
-        rows = pa.Table.from_batches(
-            [batch.slice(start, stop - start) for batch, (start, stop) in some]
-        )
+        found = []
+        for first in range(0, len(ends), _COPIED_GROUPS):
+            some = zip(self.batches[first : first + _COPIED_GROUPS], ends[first:], strict=False)
+            slices = [batch.slice(start, stop - start) for batch, (start, stop) in some]
+            found.append(pa.Table.from_batches(slices).combine_chunks())
+            if self.mapped:
+                # What was read stays in the cache of the system, and is no memory of ours.
+                self.mapped.madvise(mmap.MADV_DONTNEED)
+        rows = pa.concat_tables(found)
         places = zip(self.places, ends, strict=True)
         number = np.concatenate([own[start:stop] for own, (start, stop) in places])
         names = [str(key) for key in range(len(then) + 1)]
         keys = pa.table([number, *(rows[name] for name in then)], names=names)
-        found = rows.take(pc.sort_indices(keys, [(name, "ascending") for name in names]))
-        if self.mapped:
-            # What was read stays in the cache of the system, and is no memory of ours.
-            self.mapped.madvise(mmap.MADV_DONTNEED)
-        return found
+        return rows.take(pc.sort_indices(keys, [(name, "ascending") for name in names]))
 
 
 def _gathered(chunks: Iterable[pa.Table]) -> Iterator[pa.RecordBatch]:

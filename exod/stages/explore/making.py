@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pandas as pd
 
@@ -38,7 +38,14 @@ from exod.stages.explore.coverage import coverage_rows
 from exod.stages.explore.cutouts import CELL_ROWS, CUTOUT_ROWS, cell_rows, cutout_rows
 from exod.stages.explore.density import DENSITY, DENSITY_ROWS
 from exod.stages.explore.fields import FIELD_ROWS, bad_time_rows, outline_rows, search_rows
-from exod.stages.explore.lightcurves import LIGHT_CURVE_ROWS, light_curve_rows
+from exod.stages.explore.lightcurves import (
+    CURVES_KNOWN,
+    LIGHT_CURVE_ROWS,
+    detections_with_curves,
+    earlier_curves,
+    earlier_neighbours,
+    light_curve_rows,
+)
 from exod.stages.explore.photons import (
     PHOTON_ROWS,
     PhotonsKept,
@@ -136,7 +143,9 @@ def make_explorer(
         new.parameters, new.attempts = parameters, attempts
         with tempfile.TemporaryDirectory(prefix="exod-explorer-") as folder:
             writer = ProductWriter(archive.store, new, Path(folder), on_step)
-            coverage = _write_tables(writer, archive, snapshot, matches, earlier)
+            reused = None if force else earlier
+            coverage, known = _write_tables(writer, archive, snapshot, matches, earlier, reused)
+            new.parameters = {**parameters, CURVES_KNOWN: known}
             new.files.sort(key=lambda file: file.table)
             if kept.is_complete:
                 new.files += kept.files
@@ -165,18 +174,22 @@ def _write_tables(
     snapshot: Snapshot,
     matches: Sequence[str],
     earlier: Derived | None,
-) -> pd.DataFrame:
-    """Write all but photons, several tables at once; what covered each source."""
+    reused: Derived | None,
+) -> tuple[pd.DataFrame, bool]:
+    """Write all but photons, several tables at once.
+
+    Of an earlier version it is told how significant sources were; if it may be `reused` too, light
+    curves of observations that have not changed are taken from it. What covered each source is
+    returned, and whether it is known what light curves depend on.
+    """
+    attempts = {entry.obsid: entry.attempt for entry in archive.entries()}
 
     def write_sources() -> None:
         density = writer.write(*shown_sources(snapshot, matches), "region_num")
         writer.write_exact(DENSITY, density.rows(), DENSITY_ROWS)
 
-    def write_curves() -> None:
-        table, curves = light_curve_rows(snapshot)
-        similar = SimilarCurves(snapshot)
-        writer.write_plain(table, similar.watched(curves), LIGHT_CURVE_ROWS)
-        writer.write_exact(NEIGHBOURS, similar.rows(), NEIGHBOUR_ROWS)
+    def write_curves() -> bool:
+        return _write_curves(writer, snapshot, reused, attempts)
 
     def write_coverage() -> pd.DataFrame:
         coverage = coverage_rows(snapshot)
@@ -211,8 +224,35 @@ def _write_tables(
         writer.stop()
 
     every = (*tasks, write_others)
-    done: list[pd.DataFrame] = done_at_once(every, threads=tables_at_once(), stop=stop)
-    return done[tasks.index(write_coverage)]
+    done: list[Any] = done_at_once(every, threads=tables_at_once(), stop=stop)
+    return done[every.index(write_coverage)], done[every.index(write_curves)]
+
+
+def _write_curves(
+    writer: ProductWriter,
+    snapshot: Snapshot,
+    reused: Derived | None,
+    attempts: Mapping[str, str],
+) -> bool:
+    """Write light curves and their numbers; whether it is known what they depend on."""
+    now = detections_with_curves(snapshot)
+    with earlier_curves(snapshot, now, reused, attempts) as known:
+        if known is None or reused is None:
+            table, curves = light_curve_rows(snapshot)
+            similar = SimilarCurves(snapshot)
+            writer.write_plain(table, similar.watched(curves), LIGHT_CURVE_ROWS)
+            writer.write_exact(NEIGHBOURS, similar.rows(), NEIGHBOUR_ROWS)
+            return now is not None
+        file, changed = known
+        if not changed.obsids:
+            writer.keep([*reused.of("lightcurves"), *reused.of(NEIGHBOURS.name)])
+            return True
+        table, curves = light_curve_rows(snapshot, changed.obsids)
+        similar = SimilarCurves(snapshot)
+        writer.write_merged(table, similar.watched(curves), LIGHT_CURVE_ROWS, file, changed)
+        numbers = similar.rows([earlier_neighbours(snapshot, reused, changed)])
+        writer.write_exact(NEIGHBOURS, numbers, NEIGHBOUR_ROWS)
+    return True
 
 
 def tables_at_once() -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -46,9 +46,18 @@ class SimilarCurves:
         if rest is not None and len(rest):
             self._add(rest)
 
-    def rows(self) -> Iterator[pa.Table]:
-        """Rows of `exod.schemas.explorer.NEIGHBOURS` of the light curves that have passed."""
-        yield pa.concat_tables(self._parts)
+    def rows(self, earlier: Sequence[pa.Table] = ()) -> Iterator[pa.Table]:
+        """Rows of `exod.schemas.explorer.NEIGHBOURS` of the light curves that have passed.
+
+        Parameters
+        ----------
+        earlier : sequence of pyarrow.Table
+            Such rows of others.
+        """
+        whole = pa.concat_tables([*earlier, *self._parts])
+        if earlier:
+            whole = whole.sort_by([(name, "ascending") for name in NEIGHBOURS.sort_by])
+        yield whole
 
     def _without_last(self, rows: pa.Table) -> pa.Table:
         """Take all light curves but the last, which may go on; its rows."""

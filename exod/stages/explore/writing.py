@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -25,10 +25,11 @@ from exod.archive.increments import NewVersion
 from exod.archive.questions.sorting import rows_by_place
 from exod.archive.store import Store, reported
 from exod.errors import ArchiveError
-from exod.files.rowgroups import Footer, JoinedFile, Sink, footer_of
+from exod.files.rowgroups import Footer, JoinedFile, RowGroup, Sink, footer_of
 from exod.schemas.columns import Table
 from exod.stages.explore.density import Density
 from exod.stages.explore.index import FLAG_NAMES, IndexTable, Labels, sky_pixel
+from exod.stages.explore.merging import ChangedCurves, EarlierFile, Merging
 
 DETAIL_ROWS: Final = 4_096
 INDEX_ROWS: Final = 122_880
@@ -121,6 +122,25 @@ class ProductWriter:
         table = as_shown(table)
         self.write_exact(table, (without_nan(chunk, table) for chunk in chunks), group_rows)
 
+    def keep(self, files: Iterable[DerivedFile]) -> None:
+        """Keep files of an earlier version as they are."""
+        self._new.files += files
+
+    def write_merged(
+        self,
+        table: Table,
+        chunks: Chunks,
+        group_rows: int,
+        earlier: EarlierFile,
+        changed: ChangedCurves,
+    ) -> None:
+        """Write rows as `write_plain`, together with those of an earlier file that still count."""
+        table = as_shown(table)
+        self._on_step(f"Writing {table.name}")
+        merging = Merging((without_nan(chunk, table) for chunk in chunks), changed)
+        with self._file(table.name, table.schema, group_rows) as sink:
+            merging.write(earlier, sink.write, sink.copy)
+
     def write_exact(self, table: Table, chunks: Chunks, group_rows: int) -> None:
         """Write rows in which nothing is missing, so that browsers read them as typed arrays."""
         self._on_step(f"Writing {table.name}")
@@ -212,13 +232,23 @@ class RowGroups:
             self._submit(whole.slice(0, full))
             self._waiting = [whole.slice(full)]
 
+    def copy(self, group: RowGroup, content: bytes) -> None:
+        """Write a group of another file as it is, after what was written before."""
+        self._end_group()
+        self._file.copy([group], content)
+        self.rows += group.rows
+
     def finish(self) -> None:
         """Write what is left, if there is anything, and the footer."""
+        self._end_group()
+        self._file.close()
+
+    def _end_group(self) -> None:
         rest = [rows for rows in self._waiting if len(rows)]
         if rest:
             self._submit(pa.concat_tables(rest))
+        self._waiting = []
         self._write_encoded(0)
-        self._file.close()
 
     def _submit(self, rows: pa.Table) -> None:
         # So many rows are in memory twice.
@@ -237,6 +267,12 @@ class RowGroups:
             raise ArchiveError("The work was interrupted.")
         while len(self._begun) > most:
             self._file.add(*self._begun.popleft().result())
+
+
+def fits(earlier: EarlierFile, table: Table) -> bool:
+    """Whether groups of a file may be copied to one that `ProductWriter.write_plain` writes now."""
+    empty = as_shown(table).schema.empty_table()
+    return earlier.footer.fits(footer_of(memoryview(encoded(empty, 1, {"compression": "zstd"}))))
 
 
 def encoded(rows: pa.Table, size: int, layout: dict[str, Any]) -> pa.Buffer:
