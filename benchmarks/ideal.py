@@ -2,15 +2,21 @@
 
 ``python -m benchmarks.ideal bursts`` simulates constant bursts at an off-axis angle and prints the
 counts that are needed to find half of them and how far off they are found;
-``python -m benchmarks.ideal chance`` compares observations without bursts with their own photons at
-other times. Each observation takes 10 to 20 seconds of a core, twice that if the background flares.
+``python -m benchmarks.ideal chance`` counts bursts in observations without any, where so many are
+expected. Each observation takes 10 to 40 seconds of a core at 20 ks. With ``--keep FILE`` what was
+measured is kept in a file, a line for each observation, and measured once.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple, get_args
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from time import process_time
+from typing import Any, Final, NamedTuple, get_args
 
 import numpy as np
 from scipy.optimize import minimize
@@ -20,8 +26,10 @@ from exod.completeness.campaign import Point
 from exod.completeness.fields import burst_places, burst_starts, quiet_field, with_bursts
 from exod.config import Config
 from exod.schemas.arrays import Floats
-from exod.search.nulls.photonsearch.photonnull import PhotonNull, burst_spans
-from exod.search.nulls.photonsearch.photonscan import Bursts, scan_field, shuffled
+from exod.search.nulls.photonsearch.photonchance import COUNTED_FROM
+from exod.search.nulls.photonsearch.photonmarks import PhotonField
+from exod.search.nulls.photonsearch.photonnull import PhotonNull, burst_spans, chance_of
+from exod.search.nulls.photonsearch.photonscan import Bursts, scan_field
 from exod.search.subset import null_hypothesis
 from exod.simulate import ObservationModel, simulate
 from exod.simulate.weather import Background
@@ -35,6 +43,9 @@ NEAR_ARCSEC: Final = 20.0
 SEED: Final = 1
 THRESHOLDS: Final = (14.2, 15.65, 16.9)
 """Likelihood ratios, less trials, that chance reaches 1, 0.3 and 0.1 times (docs/ideal.md)."""
+
+RATES: Final = (0.03, 0.1, 0.3, 1.0, 3.0)
+"""Bursts by chance in an observation for which thresholds are set."""
 
 COUNTS: Final[dict[float, tuple[float, ...]]] = {
     5: (4.5, 6, 8),
@@ -58,8 +69,40 @@ class Trial(NamedTuple):
     length: float
 
 
-def scanned(model: ObservationModel, seed: int) -> Iterator[tuple[PhotonNull, Bursts, Bursts]]:
-    """The hypothesis, the bursts and those of shuffled photons, of each subset."""
+class Setup(NamedTuple):
+    """Observations that are simulated: background, cameras, off-axis angle, seconds and file."""
+
+    back: Background
+    cameras: str
+    off: float
+    length: float
+    keep: Path | None
+
+    def field(self, point: Point) -> ObservationModel:
+        """An observation without bursts."""
+        model = quiet_field(point, self.length)
+        if self.cameras == "pn+mos":
+            return model
+        mos = tuple(e for e in model.exposures if e.instrument != "EPN")
+        return replace(model, exposures=mos)
+
+    def measured(self, key: Sequence[object], measure: Callable[[], Any]) -> Any:
+        """What is kept of a measurement; or measure it, and keep that."""
+        name = json.dumps([self.back, self.cameras, self.length, *key])
+        if self.keep is None:
+            return measure()
+        kept = self.keep.read_text().splitlines() if self.keep.exists() else []
+        for line in map(json.loads, kept):
+            if line[0] == name:
+                return line[1]
+        value = measure()
+        with self.keep.open("a") as file:
+            file.write(json.dumps([name, value]) + "\n")
+        return value
+
+
+def scanned(model: ObservationModel, seed: int) -> Iterator[tuple[PhotonNull, PhotonField, Bursts]]:
+    """The hypothesis, its photons, and the bursts, of each subset."""
     config = Config.preset("ideal")
     observation = in_memory(simulate(model, seed), config)
     for events in observation.subsets:
@@ -68,38 +111,35 @@ def scanned(model: ObservationModel, seed: int) -> Iterator[tuple[PhotonNull, Bu
             raise TypeError("The preset ideal weighs photons.")
         (counts,) = null.counting.bands()
         field = null.field(counts)
-        bursts, other = (
-            found.take(found.alone)
-            for found in (
-                scan_field(field),
-                scan_field(shuffled(field, np.random.default_rng(seed))),
-            )
-        )
-        yield null, bursts, other
+        bursts = scan_field(field)
+        yield null, field, bursts.take(bursts.alone)
 
 
-def trials(
-    number: int, duration: float, counts: float, off: float, back: Background
-) -> list[Trial]:
+def trials(number: int, duration: float, counts: float, setup: Setup) -> list[Trial]:
     """Simulate bursts in an observation and look for them."""
-    point = Point(counts, duration, off, back, number, SEED)
-    model, generator = quiet_field(point, LENGTH), point.generator()
-    places = burst_places(model, off, BURSTS, generator)
+    point = Point(counts, duration, setup.off, setup.back, number, SEED)
+    model, generator = setup.field(point), point.generator()
+    places = burst_places(model, setup.off, BURSTS, generator)
     starts = burst_starts(model, duration, len(places), generator)
     best = [Trial(0.0, np.nan, np.nan, np.nan)] * len(places)
     model = with_bursts(model, places, starts, duration, counts)
-    for null, bursts, _ in scanned(model, number):
+    for null, field, bursts in scanned(model, number):
         (of_band,) = null.counting.bands()
-        corner = null.field(of_band).corner
         pixel = null.subset.events.plane.pixel_arcsec
         spans = burst_spans(bursts, of_band.expectation.live_time)
-        for i, ((x, y), start) in enumerate(zip(places, starts, strict=True)):
-            away = np.hypot(bursts.x + corner[0] - x * pixel, bursts.y + corner[1] - y * pixel)
+        x, y = bursts.x + field.corner[0], bursts.y + field.corner[1]
+        for i, (place, start) in enumerate(zip(places, starts, strict=True)):
+            away = np.hypot(x - place[0] * pixel, y - place[1] * pixel)
             overlap = (spans[:, 0] < start + duration) & (spans[:, 1] > start)
             own = np.flatnonzero((away < NEAR_ARCSEC) & overlap)
             if len(own) and bursts.value[own[0]] > best[i].value:
                 j = own[0]
-                best[i] = Trial(bursts.value[j], away[j], bursts.counts[j], bursts.length[j])
+                best[i] = Trial(
+                    float(bursts.value[j]),
+                    float(away[j]),
+                    float(bursts.counts[j]),
+                    float(bursts.length[j]),
+                )
     return best
 
 
@@ -114,43 +154,64 @@ def half_found(counts: Floats, found: Floats, n: Floats) -> float:
     return float(np.exp(minimize(cost, start, method="Nelder-Mead").x[0]))
 
 
-def bursts_table(observations: int, off: float, back: Background) -> None:
+def bursts_table(observations: int, setup: Setup) -> None:
     """Print counts needed and distances."""
     every: list[Trial] = []
+    random = np.random.default_rng(SEED)
     for duration, wanted in COUNTS.items():
-        grid = np.array(wanted, float) * (FLARING if back == "flaring" else 1.0)
+        grid = np.array(wanted, float) * (FLARING if setup.back == "flaring" else 1.0)
         values: list[list[float]] = []
-        for counts in grid:
+        for counts in grid.tolist():
             made = [
-                trial
+                Trial(*trial)
                 for number in range(1, observations + 1)
-                for trial in trials(number, duration, float(counts), off, back)
+                for trial in setup.measured(
+                    ["bursts", setup.off, duration, counts, number],
+                    partial(trials, number, duration, counts, setup),
+                )
             ]
             values.append([trial.value for trial in made])
             every += made
         n = np.array([len(v) for v in values], float)
-        needed = [
-            half_found(grid, np.array([sum(x > least for x in v) for v in values], float), n)
-            for least in THRESHOLDS
-        ]
-        text = " ".join(f"{c:.1f}" for c in needed)
-        print(f"{duration} s: {text} ({n.sum():.0f} bursts)", flush=True)
-    found = [t for t in every if t.value > THRESHOLDS[1]]
-    print(f"Positions: half of {len(found)} within {np.median([t.away for t in found]):.1f} arcsec")
+        parts = []
+        for least in THRESHOLDS:
+            found = np.array([sum(x > least for x in v) for v in values], float)
+            share = (found / n).clip(0.5 / n, 1 - 0.5 / n)
+            again = [half_found(grid, random.binomial(n.astype(int), share), n) for _ in range(60)]
+            parts.append(f"{half_found(grid, found, n):.1f} +- {np.std(again):.1f}")
+        print(f"{duration} s: {', '.join(parts)} ({n.sum():.0f} bursts)", flush=True)
+    found_ones = [t for t in every if t.value > THRESHOLDS[1]]
+    away = np.median([t.away for t in found_ones])
+    print(f"Positions: half of {len(found_ones)} within {away:.1f} arcsec")
 
 
-def chance_table(observations: int, back: Background) -> None:
-    """Print bursts that are none, in observations and in their shuffled photons."""
-    real: list[float] = []
-    other: list[float] = []
+def false_bursts(number: int, setup: Setup) -> dict[str, Any]:
+    """Bursts of an observation without any, what chance should make, and the seconds it took."""
+    model = setup.field(Point(8.0, 50.0, setup.off, setup.back, number, SEED))
+    values, least, began = [], [], process_time()
+    for null, field, bursts in scanned(model, number):
+        chance = chance_of(field)
+        values.append(bursts.value[bursts.value > COUNTED_FROM].round(3).tolist())
+        least.append([chance.threshold(rate / null.subset.n_subsets) for rate in RATES])
+    return {"values": values, "least": least, "seconds": round(process_time() - began, 1)}
+
+
+def chance_table(observations: int, setup: Setup) -> None:
+    """Print bursts that are none, in observations, and how many were expected."""
+    found = np.zeros(len(RATES))
+    seconds = []
     for number in range(1, observations + 1):
-        model = quiet_field(Point(8.0, 50.0, 6.0, back, number, SEED), LENGTH)
-        for _, bursts, made in scanned(model, number):
-            real += bursts.value.tolist()
-            other += made.value.tolist()
-    for least in np.arange(10.0, 18.0):
-        counted = (sum(value > least for value in values) for values in (real, other))
-        print(f"lambda > {least:.0f}: observed {next(counted)}, shuffled {next(counted)}")
+        one = setup.measured(["chance", number], partial(false_bursts, number, setup))
+        seconds.append(one["seconds"])
+        for values, least in zip(one["values"], one["least"], strict=True):
+            found += (np.array(values, float)[:, None] > np.array(least)).sum(axis=0)
+    print(f"{observations} observations, median {np.median(seconds):.1f} s of the processor each")
+    for rate, n in zip(RATES, found.tolist(), strict=True):
+        expected = rate * observations
+        error = np.sqrt(max(n, 1.0)) / expected
+        print(
+            f"{rate} expected: {n:.0f} found of {expected:.0f}, {n / expected:.2f} +- {error:.2f}"
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -160,11 +221,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--observations", type=int, default=3)
     parser.add_argument("--off-axis", type=float, default=6.0, help="arcmin")
     parser.add_argument("--background", choices=get_args(Background), default="quiet")
+    parser.add_argument("--cameras", choices=("pn+mos", "mos"), default="pn+mos")
+    parser.add_argument("--length", type=float, default=LENGTH, help="seconds")
+    parser.add_argument("--keep", type=Path, help="file of what was measured")
     given = parser.parse_args(arguments)
-    if given.what == "bursts":
-        bursts_table(given.observations, given.off_axis, given.background)
-    else:
-        chance_table(given.observations, given.background)
+    setup = Setup(given.background, given.cameras, given.off_axis, given.length, given.keep)
+    table = bursts_table if given.what == "bursts" else chance_table
+    table(given.observations, setup)
 
 
 if __name__ == "__main__":

@@ -33,6 +33,9 @@ CORE: Final = 15.0
 STEP: Final = 4.0
 """Distance of the places that are looked at, arcsec."""
 
+BLOCK: Final = 12.0
+"""Places of a square of this width, arcsec, share the photons of their cores."""
+
 KEPT: Final = 64
 """Windows of a place that do not overlap and are kept."""
 
@@ -52,13 +55,19 @@ class WantedWindows(NamedTuple):
         Seconds.
     least : float
         Likelihood ratio, less its trials.
-    fewest : ndarray of int64, shape (n_lengths, n_means)
-        Counts of the core that a window needs, by the expected ones.
+    rough : ndarray of float64, shape (n_lengths,)
+        Likelihood ratio that the counts of the core alone must have.
+    most : ndarray of float64, shape (n_lengths, n_counts)
+        Expected counts of the core up to which so many counts have it.
+    quiet : float
+        Least share of all background photons in a second.
     """
 
     lengths: Any
     least: float
-    fewest: Any
+    rough: Any
+    most: Any
+    quiet: float
 
 
 class Core(NamedTuple):
@@ -66,10 +75,10 @@ class Core(NamedTuple):
 
     Attributes
     ----------
-    index : ndarray of int64
-        Which of those around the place.
-    time, level : ndarray of float64
-        Live time, and logarithm of the share of all background photons in a second.
+    time, before : ndarray of float64
+        Live time, and share of all background photons before it.
+    block : ndarray of int64, shape (2, >= n)
+        Photons around the places of a block, and those of their cores.
     one : ndarray of float64, shape (2, n_spectra, >= n + 1)
         Running sums of what a burst of one count has over the background, and of its square.
     sums : ndarray of float64, shape (n_spectra, n_pieces)
@@ -78,9 +87,9 @@ class Core(NamedTuple):
         Windows of the place, as rows of `scan`; and scratch.
     """
 
-    index: Any
     time: Any
-    level: Any
+    before: Any
+    block: Any
     one: Any
     sums: Any
     kept: Any
@@ -99,17 +108,16 @@ def scan(
     most, n_pieces = room_of(tiles), field.table.shape[0] - 2
     around = around_of(most, n_pieces)
     core = Core(
-        np.empty(most, np.int64),
         np.empty(most),
         np.empty(most),
+        np.empty((2, most), np.int64),
         np.empty((2, SPECTRA, most + 1)),
         np.empty((SPECTRA, n_pieces)),
         np.empty((KEPT, 7)),
         np.empty(7),
     )
     indices = np.empty(most, np.int64)
-    n_found = 0
-    across = int(TILE / STEP)
+    n_found, across = 0, int(TILE / BLOCK)
     for tile in range(tiles.rows * tiles.columns):
         x_lo, y_lo = (tile % tiles.columns) * TILE, (tile // tiles.columns) * TILE
         n = gather(
@@ -117,30 +125,74 @@ def scan(
         )
         if n < 2:
             continue
-        for place in range(across * across):
-            x0 = x_lo + (place % across + 0.5) * STEP
-            y0 = y_lo + (place // across + 0.5) * STEP
-            angle = angle_of(x0, y0, field)
-            m = local(x0, y0, indices, n, photons, field.profiles, angle, around)
-            n_core = core_of(photons, around, m, core)
-            if n_core < 2:
+        for block in range(across * across):
+            x1, y1 = x_lo + (block % across) * BLOCK, y_lo + (block // across) * BLOCK
+            wide = near_block(x1, y1, REACH, photons, indices, n, core.block[0])
+            narrow = near_block(x1, y1, CORE, photons, core.block[0], wide, core.block[1])
+            if narrow < 2:
                 continue
-            for k in range(place_windows(x0, y0, m, n_core, photons, field, wanted, around, core)):
-                if n_found < len(found):
-                    found[n_found, :] = core.kept[k, :]
-                n_found += 1
+            n_found = scan_block(
+                x1, y1, wide, narrow, photons, field, wanted, around, core, found, n_found
+            )
     return n_found
 
 
 @jit
-def core_of(photons: PhotonColumns, around: Around, m: int, core: Core) -> int:
-    """Those of the photons around a place that are in its core; how many."""
+def near_block(
+    x1: float, y1: float, reach: float, photons: PhotonColumns, indices: Any, n: int, near: Any
+) -> int:
+    """Those of some photons that are within reach of the square of a block; how many."""
+    m = 0
+    x, y = photons.x, photons.y
+    for k in range(n):
+        i = indices[k]
+        dx, dy = x[i] - x1, y[i] - y1
+        if -reach < dx < BLOCK + reach and -reach < dy < BLOCK + reach:
+            near[m] = i
+            m += 1
+    return m
+
+
+@jit
+def scan_block(
+    x1: float,
+    y1: float,
+    wide: int,
+    narrow: int,
+    photons: PhotonColumns,
+    field: FieldTables,
+    wanted: WantedWindows,
+    around: Around,
+    core: Core,
+    found: Any,
+    n_found: int,
+) -> int:
+    """Add the windows of the places of a block to those that were found; how many there are."""
+    across = int(BLOCK / STEP)
+    for place in range(across * across):
+        x0 = x1 + (place % across + 0.5) * STEP
+        y0 = y1 + (place // across + 0.5) * STEP
+        n_core = core_of(x0, y0, photons, narrow, core)
+        if n_core < 2:
+            continue
+        for k in range(place_windows(x0, y0, wide, n_core, photons, field, wanted, around, core)):
+            if n_found < len(found):
+                found[n_found, :] = core.kept[k, :]
+            n_found += 1
+    return n_found
+
+
+@jit
+def core_of(x0: float, y0: float, photons: PhotonColumns, narrow: int, core: Core) -> int:
+    """Times of the photons in the core of a place; how many."""
     n = 0
-    for k in range(m):
-        if around.squared[k] < CORE * CORE:
-            core.index[n] = k
-            core.time[n] = photons.time[around.chosen[k]]
-            core.level[n] = photons.level[around.chosen[k]]
+    x, y, near, time, before = photons.x, photons.y, core.block[1], core.time, core.before
+    when, share = photons.time, photons.before
+    for k in range(narrow):
+        i = near[k]
+        dx, dy = x[i] - x0, y[i] - y0
+        if dx * dx + dy * dy < CORE * CORE:
+            time[n], before[n] = when[i], share[i]
             n += 1
     return n
 
@@ -149,7 +201,7 @@ def core_of(photons: PhotonColumns, around: Around, m: int, core: Core) -> int:
 def place_windows(
     x0: float,
     y0: float,
-    m: int,
+    wide: int,
     n_core: int,
     photons: PhotonColumns,
     field: FieldTables,
@@ -158,95 +210,139 @@ def place_windows(
     core: Core,
 ) -> int:
     """Windows of a place, into `core.kept`; how many."""
-    here = expected_at(x0, y0, field)
-    log_core, bins = np.log(n_core), wanted.fewest.shape[1]
-    ready, n_kept = False, 0
+    here, angle = expected_at(x0, y0, field), angle_of(x0, y0, field)
+    ready, n_kept, m = False, 0, 0
+    time, before, share, window = core.time, core.before, field.table[0], core.window
+    window[1], window[2] = x0, y0
     for number in range(len(wanted.lengths)):
-        length = wanted.lengths[number]
-        need = wanted.least + np.log(field.total / length)
-        log_length = np.log(length)
+        length, rough, most = wanted.lengths[number], wanted.rough[number], wanted.most[number]
+        least_mean = n_core * wanted.quiet * length
         j = 0
         for i in range(n_core):
-            begin = core.time[i]
-            if begin + length > field.total + 1e-3:
+            begin = time[i]
+            end = begin + length
+            if end > field.total + 1e-3:
                 break
-            while j < n_core and core.time[j] <= begin + length:
+            while j < n_core and time[j] <= end:
                 j += 1
-            log_mean = min(log_core, log_core + log_length + core.level[i])
-            which = min(max(int((log_mean + 14.0) * 4.0), 0), bins - 1)
-            if j - i < wanted.fewest[number, which]:
+            if not enough(j - i, least_mean, most, rough):
+                continue
+            mean = n_core * max(before_at(end, share) - before[i], 0.0)
+            if not enough(j - i, mean, most, rough):
                 continue
             if not ready:
                 ready = True
+                m = local(x0, y0, core.block[0], wide, photons, field.profiles, angle, around)
                 moments(photons, m, around)
                 prepare(m, around, core)
             # A burst of the counts that the core has more, without its best A.
-            guess = 1.3 * max(j - i - np.exp(log_mean), 0.5 * (j - i))
-            first = int(core.index[i])
-            last = np.searchsorted(around.time[:m], begin + length, side="right")
-            portion = shares_inside(field.table, begin, length, around)
-            for s in range(SPECTRA):
-                if first_look(s, first, last, length, portion, here, guess, field, around, core) < (
-                    need - SLACK
-                ):
-                    continue
-                value, a = likelihood(
-                    around, s, m, first, last, begin, length, 0.0, portion, here, field.enclosed
-                )
-                if value >= need:
-                    window = core.window
-                    window[0] = value - np.log(field.total / length)
-                    window[1], window[2], window[3], window[4] = x0, y0, begin, length
-                    window[5], window[6] = s, a
-                    n_kept = keep_best(core.kept, n_kept, window)
+            guess = 1.3 * max(j - i - mean, 0.5 * (j - i))
+            window[3], window[4] = begin, length
+            n_kept = weigh(m, guess, here, wanted.least, n_kept, field, around, core)
     return n_kept
+
+
+@jit
+def weigh(
+    m: int,
+    guess: float,
+    here: float,
+    least: float,
+    n_kept: int,
+    field: FieldTables,
+    around: Around,
+    core: Core,
+) -> int:
+    """Keep the window `core.window` with the spectra for which it is good enough; how many are."""
+    window, time, inverse = core.window, around.time[:m], around.inverse
+    begin, length = window[3], window[4]
+    trials, keep = np.log(field.total / length), here / (here + PRIOR)
+    first = np.searchsorted(time, begin, side="left")
+    last = np.searchsorted(time, begin + length, side="right")
+    portion = shares_inside(field.table, begin, length, around)
+    for s in range(SPECTRA):
+        known = keep * known_counts(core.sums[s], around) + (1.0 - keep) * field.enclosed
+        sums = core.one[:, s]
+        rough = first_look(
+            around.weight[s], inverse, sums, first, last, length, portion, known, guess
+        )
+        if rough < least + trials - SLACK:
+            continue
+        value, a = likelihood(
+            around, s, m, first, last, begin, length, 0.0, portion, here, field.enclosed
+        )
+        if value >= least + trials:
+            window[0], window[5], window[6] = value - trials, s, a
+            n_kept = keep_best(core.kept, n_kept, window)
+    return n_kept
+
+
+@jit
+def enough(counts: int, mean: float, most: Any, rough: float) -> bool:
+    """Whether so many counts of a core, of so many expected, are worth to be looked at."""
+    if counts < len(most):
+        return mean <= most[counts]
+    ratio = counts / max(mean, 1e-9)
+    return ratio > 1.0 and counts * (np.log(ratio) - 1.0) + mean >= rough
+
+
+@jit
+def before_at(time: float, share: Any) -> float:
+    """Share of all background photons before a live time."""
+    at = min(max(time, 0.0), len(share) - 1)
+    i = min(int(at), len(share) - 2)
+    return share[i] + (at - i) * (share[i + 1] - share[i])
 
 
 @jit
 def prepare(m: int, around: Around, core: Core) -> None:
     """Sums over the photons around a place."""
-    core.sums[:] = 0.0
+    inverse, pieces = around.inverse, around.piece
     for s in range(SPECTRA):
-        core.one[0, s, 0] = core.one[1, s, 0] = 0.0
+        weight, one, square, sums = around.weight[s], core.one[0, s], core.one[1, s], core.sums[s]
+        one[0] = square[0] = 0.0
+        sums[:] = 0.0
         for k in range(m):
-            w = around.weight[s, k]
-            core.sums[s, around.piece[k]] += w
-            ratio = w * around.inverse[k]
-            core.one[0, s, k + 1] = core.one[0, s, k] + ratio
-            core.one[1, s, k + 1] = core.one[1, s, k] + ratio * ratio
+            sums[pieces[k]] += weight[k]
+            ratio = weight[k] * inverse[k]
+            one[k + 1] = one[k] + ratio
+            square[k + 1] = square[k] + ratio * ratio
+
+
+@jit
+def known_counts(sums: Any, around: Around) -> float:
+    """Weights of all photons around, by the share of a window that each could see."""
+    inside, pieces = around.inside, around.pieces
+    known = 0.0
+    for number in range(around.n_pieces[0]):
+        known += inside[pieces[number]] * sums[pieces[number]]
+    return known
 
 
 @jit
 def first_look(
-    s: int,
+    weight: Any,
+    inverse: Any,
+    sums: Any,
     first: int,
     last: int,
     length: float,
     portion: float,
-    here: float,
+    known: float,
     guess: float,
-    field: FieldTables,
-    around: Around,
-    core: Core,
 ) -> float:
     """About the likelihood ratio of a window, quickly; far below 0 without an excess."""
-    keep = here / (here + PRIOR)
-    sum_in = core.one[0, s, last] - core.one[0, s, first]
-    known = 0.0
-    for number in range(around.n_pieces[0]):
-        piece = around.pieces[number]
-        known += around.inside[piece] * core.sums[s, piece]
-    known = keep * known + (1.0 - keep) * field.enclosed
+    sum_in = sums[0, last] - sums[0, first]
     ratio = sum_in / length / max(known, 1e-9)
     if ratio <= 1.0:
         return -1e9
     if last - first > FEW:
-        square_in = core.one[1, s, last] - core.one[1, s, first]
+        square_in = sums[1, last] - sums[1, first]
         rough = np.log(ratio) - 1.0 + 1.0 / ratio
         return rough * sum_in * sum_in / square_in / (1.0 - 0.9 * portion)
-    rough, product = -guess * known, 1.0
+    rough, product, scale = -guess * known, 1.0, guess / length
     for k in range(first, last):
-        product *= 1.0 + guess * around.weight[s, k] * around.inverse[k] / length
+        product *= 1.0 + scale * weight[k] * inverse[k]
         if (k - first) % 8 == 7:
             rough += np.log(product)
             product = 1.0

@@ -65,7 +65,7 @@ class PhotonNull:
         for counts in self.counting.bands():
             field = self.field(counts)
             bursts = scan_field(field)
-            chance = _chance(field)
+            chance = chance_of(field)
             rate = self.subset.config.detect.false_alarm_rate or 1.0
             least = chance.threshold(rate / self.subset.n_subsets)
             bursts = bursts.take(bursts.alone & (bursts.value >= least))
@@ -204,7 +204,7 @@ def _nearest(lengths: Floats, t_bins: list[float]) -> Indices:
     return np.argmin(ratio, axis=1)
 
 
-def _chance(field: PhotonField) -> ShuffledChance:
+def chance_of(field: PhotonField) -> ShuffledChance:
     """Bursts that chance makes, from shuffled times."""
     generator, shuffles = np.random.default_rng(SEED), []
     for _ in range(MOST_SHUFFLES):

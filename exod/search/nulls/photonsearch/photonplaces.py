@@ -33,8 +33,8 @@ class PhotonColumns(NamedTuple):
         As there.
     inverse : ndarray of float64
         Background of the photon's kind and group in its class over its level then, seconds.
-    level : ndarray of float64
-        Logarithm of the share of all background photons in a second then.
+    before : ndarray of float64
+        Share of all background photons that come before it.
     """
 
     time: Any
@@ -44,7 +44,7 @@ class PhotonColumns(NamedTuple):
     v: Any
     piece: Any
     inverse: Any
-    level: Any
+    before: Any
 
 
 class TileIndex(NamedTuple):
@@ -105,7 +105,6 @@ def around_of(room: int, n_pieces: int) -> Around:
         np.empty((SPECTRA, room)),
         np.empty(room),
         np.empty(room),
-        np.empty(room),
         np.empty(room, np.int64),
         np.empty(n_pieces),
         np.empty(n_pieces, np.int64),
@@ -162,16 +161,17 @@ def local(
     """Photons within `REACH` of a place and their weights for each spectrum; how many."""
     count = 0
     limit = REACH * REACH
+    x, y, v, camera = photons.x, photons.y, photons.v, photons.camera
+    chosen, weight = around.chosen, around.weight
     for k in range(n):
         i = indices[k]
-        dx, dy = photons.x[i] - x0, photons.y[i] - y0
+        dx, dy = x[i] - x0, y[i] - y0
         r2 = dx * dx + dy * dy
         if r2 < limit:
-            density = profiles[photons.camera[i], angle, int(np.sqrt(r2) * RADIAL + 0.5)]
-            around.chosen[count] = i
-            around.squared[count] = r2
+            density = profiles[camera[i], angle, int(np.sqrt(r2) * RADIAL + 0.5)]
+            chosen[count] = i
             for s in range(SPECTRA):
-                around.weight[s, count] = density * photons.v[i, s]
+                weight[s, count] = density * v[i, s]
             count += 1
     return count
 
@@ -179,16 +179,19 @@ def local(
 @jit
 def moments(photons: PhotonColumns, m: int, around: Around) -> None:
     """Times, levels and pieces of the photons that `local` chose, and which pieces they are in."""
-    around.inside[:] = 0.0
+    inside, pieces, piece_of = around.inside, around.pieces, around.piece
+    chosen, time, inverse = around.chosen, around.time, around.inverse
+    when, background, kind = photons.time, photons.inverse, photons.piece
+    inside[:] = 0.0
     n_pieces = 0
     for k in range(m):
-        q = around.chosen[k]
-        around.time[k], around.inverse[k] = photons.time[q], photons.inverse[q]
-        piece = photons.piece[q]
-        around.piece[k] = piece
-        if around.inside[piece] == 0.0:
-            around.inside[piece] = 1.0
-            around.pieces[n_pieces] = piece
+        q = chosen[k]
+        time[k], inverse[k] = when[q], background[q]
+        piece = kind[q]
+        piece_of[k] = piece
+        if inside[piece] == 0.0:
+            inside[piece] = 1.0
+            pieces[n_pieces] = piece
             n_pieces += 1
     around.n_pieces[0] = n_pieces
 

@@ -27,8 +27,6 @@ class Around(NamedTuple):
         Which they are.
     weight : ndarray of float64, shape (n_spectra, >= n)
         A burst of one count over the background of the whole class of time, at each.
-    squared : ndarray of float64, shape (>= n,)
-        Squared distance from the place, arcsec^2.
     time, inverse : ndarray of float64, shape (>= n,)
         Live time; and background of the class over its level then, seconds.
     piece : ndarray of int64, shape (>= n,)
@@ -43,7 +41,6 @@ class Around(NamedTuple):
 
     chosen: Any
     weight: Any
-    squared: Any
     time: Any
     inverse: Any
     piece: Any
@@ -173,9 +170,10 @@ def likelihood(
     images of the background say, all of the background is higher.
     """
     c, d, weight = around.c, around.d, around.weight[s]
+    time, inverse, inside, piece = around.time, around.inverse, around.inside, around.piece
     outside = 0.0
     for i in range(n):
-        d[i] = weight[i] * around.inside[around.piece[i]]
+        d[i] = weight[i] * inside[piece[i]]
         if i < first or i >= last:
             outside += d[i]
     brighter = max(1.0, outside / (max(1.0 - share, 0.1) * enclosed))
@@ -186,8 +184,8 @@ def likelihood(
     if decay > 0.0:
         scale = 1.0 / (decay * (1.0 - np.exp(-length / decay)) * brighter)
     for i in range(first, last):
-        rate = constant if decay == 0.0 else scale * np.exp(-(around.time[i] - begin) / decay)
-        c[i - first] = weight[i] * around.inverse[i] * rate
+        rate = constant if decay == 0.0 else scale * np.exp(-(time[i] - begin) / decay)
+        c[i - first] = weight[i] * inverse[i] * rate
     return best_amplitude(c, last - first, d, n, keep * enclosed / expected)
 
 
@@ -206,9 +204,10 @@ def shares_inside(table: Any, begin: float, length: float, around: Around) -> fl
     share -= table[0, i] + low * (table[0, i + 1] - table[0, i])
     total = table[1, j] + high * (table[1, j + 1] - table[1, j])
     total -= table[1, i] + low * (table[1, i + 1] - table[1, i])
+    pieces, inside = around.pieces, around.inside
     for number in range(around.n_pieces[0]):
-        piece = around.pieces[number]
+        piece = pieces[number]
         row = table[piece + 2]
         own = row[j] + high * (row[j + 1] - row[j]) - row[i] - low * (row[i + 1] - row[i])
-        around.inside[piece] = own / total if total > 0 else 0.0
+        inside[piece] = own / total if total > 0 else 0.0
     return min(max(share, 0.0), 1.0)

@@ -27,6 +27,9 @@ ROOM: Final = 300_000
 APART_ARCSEC: Final = 40.0
 """Windows that overlap in time are of one burst if they are closer than this."""
 
+CORE_COUNTS: Final = 1000
+"""Counts of a core for which what they need is kept in a table."""
+
 CORE_SHARE: Final = 0.45
 """Share of the likelihood ratio of a window that the counts of its core alone must have."""
 
@@ -103,20 +106,30 @@ def durations(total: float) -> Floats:
     return np.geomspace(SHORTEST, longest, DURATIONS) if longest > SHORTEST else np.array([longest])
 
 
-def fewest_in_core(lengths: Floats, total: float, least: float) -> Integers:
-    """Counts of a core from which on a window is looked at, shape (n_lengths, n_means).
+def most_expected(rough: Floats) -> Floats:
+    """Expected counts up to which counts have a Poisson likelihood ratio, shape (n, n_counts).
 
-    By its expected counts, in steps of a quarter in the natural logarithm from exp(-14) on.
+    One photon makes no burst, however few are expected.
+
+    Parameters
+    ----------
+    rough : ndarray of float64, shape (n,)
+        Likelihood ratios.
+
+    Examples
+    --------
+    >>> most_expected(np.array([2.0]))[0, [1, 2, 10]].round(3).tolist()
+    [-1.0, 0.317, 4.679]
     """
-    mean = np.exp(np.arange(120) / 4.0 - 14.0)
-    n = np.arange(1, 4000)[:, None]
-    ratio = n / mean
-    value = np.where(ratio > 1, n * (np.log(np.maximum(ratio, 1.0)) - 1) + mean, 0.0)
-    rows = []
-    for length in lengths:
-        enough = value >= CORE_SHARE * (least + np.log(total / length))
-        rows.append(np.where(enough.any(axis=0), np.argmax(enough, axis=0) + 1, 4000))
-    return np.maximum(np.array(rows), 2)
+    counts = np.arange(CORE_COUNTS, dtype=float)
+    low, high = np.zeros((len(rough), CORE_COUNTS)), np.tile(counts, (len(rough), 1))
+    for _ in range(50):
+        mean = np.maximum((low + high) / 2, 1e-300)
+        value = counts * (np.log(np.maximum(counts, 1e-300) / mean) - 1) + mean
+        low = np.where(value >= rough[:, None], mean, low)
+        high = np.where(value >= rough[:, None], high, mean)
+    low[:, :2] = -1.0
+    return low
 
 
 def shuffled(field: PhotonField, generator: np.random.Generator) -> PhotonField:
@@ -159,8 +172,10 @@ def scan_field(field: PhotonField, least: float = LEAST) -> Bursts:
     if len(field.marks.time) < 2 or field.levels.total <= 2 * SHORTEST:
         return no_bursts()
     lengths, total = durations(field.levels.total), field.levels.total
-    wanted = WantedWindows(lengths, least, fewest_in_core(lengths, total, least))
-    photons, tiles, tables = _columns(field), _tiles(field), _tables(field)
+    rough, quiet = CORE_SHARE * (least + np.log(total / lengths)), float(field.levels.overall.min())
+    wanted = WantedWindows(lengths, least, rough, most_expected(rough), quiet)
+    tiles, tables = _tiles(field), _tables(field)
+    photons = _columns(field, tables.table[0])
     found = np.empty((ROOM, 7))
     n = scan(photons, tiles, tables, wanted, found)
     rows = found[: min(n, ROOM)]
@@ -175,16 +190,15 @@ def scan_field(field: PhotonField, least: float = LEAST) -> Bursts:
     return bursts_of(result, unexplained(result, np.inf))
 
 
-def _columns(field: PhotonField) -> PhotonColumns:
-    """The photons as compiled loops take them."""
+def _columns(field: PhotonField, share: Floats) -> PhotonColumns:
+    """The photons as compiled loops take them; `share` is that of the background by second."""
     from exod.search.nulls.photonsearch.photonplaces import PhotonColumns
 
-    marks, levels = field.marks, field.levels
-    piece = np.searchsorted(levels.curve.live, marks.time, side="right") - 1
-    level = np.log(np.maximum(levels.overall, 1e-30))[np.clip(piece, 0, len(levels.overall) - 1)]
-    inverse = levels.inverse(marks.time, marks.kind, marks.piece)
+    marks = field.marks
+    inverse = field.levels.inverse(marks.time, marks.kind, marks.piece)
+    before = np.interp(marks.time, np.arange(len(share)), share)
     return PhotonColumns(
-        marks.time, marks.x, marks.y, marks.camera, marks.v, marks.piece, inverse, level
+        marks.time, marks.x, marks.y, marks.camera, marks.v, marks.piece, inverse, before
     )
 
 
