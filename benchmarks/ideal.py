@@ -177,7 +177,10 @@ def bursts_table(observations: int, setup: Setup) -> None:
         for least in THRESHOLDS:
             found = np.array([sum(x > least for x in v) for v in values], float)
             share = (found / n).clip(0.5 / n, 1 - 0.5 / n)
-            again = [half_found(grid, random.binomial(n.astype(int), share), n) for _ in range(60)]
+            again = [
+                half_found(grid, random.binomial(n.astype(int), share).astype(float), n)
+                for _ in range(60)
+            ]
             parts.append(f"{half_found(grid, found, n):.1f} +- {np.std(again):.1f}")
         print(f"{duration} s: {', '.join(parts)} ({n.sum():.0f} bursts)", flush=True)
     found_ones = [t for t in every if t.value > THRESHOLDS[1]]

@@ -119,7 +119,7 @@ def most_expected(rough: Floats) -> Floats:
     Examples
     --------
     >>> most_expected(np.array([2.0]))[0, [1, 2, 10]].round(3).tolist()
-    [-1.0, 0.317, 4.679]
+    [-1.0, 0.317, 4.932]
     """
     counts = np.arange(CORE_COUNTS, dtype=float)
     low, high = np.zeros((len(rough), CORE_COUNTS)), np.tile(counts, (len(rough), 1))
