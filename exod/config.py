@@ -206,7 +206,7 @@ PRESETS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = MappingProxyType
     }
 )
 """Settings that go together: ``published`` (the defaults), ``deep`` (windows that slide) and
-``ideal`` (every photon weighed: the faintest bursts, no eclipses)."""
+``ideal`` (every photon weighed: the faintest bursts)."""
 
 
 class Config(_Settings):

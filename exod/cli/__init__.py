@@ -21,5 +21,6 @@ for _name in (
     ),
     *("measuring.simulations", "measuring.completeness", "measuring.injection"),
     *("measuring.exposure", "measuring.limits", "measuring.history", "measuring.spectra"),
+    "measuring.variability",
 ):
     import_module(f"exod.cli.commands.{_name}")

@@ -58,7 +58,7 @@ class ShuffledChance:
     def threshold(self, rate: float) -> float:
         """Likelihood ratio above which `rate` bursts are expected, at least `COUNTED_FROM`."""
         values = np.linspace(COUNTED_FROM, COUNTED_FROM + 60, 6001)
-        return float(np.interp(-np.log(rate), -np.log(self.above(values)), values))
+        return float(np.interp(-np.log(max(rate, 1e-300)), -np.log(self.above(values)), values))
 
     def share(self, which: Mask) -> float:
         """Share of the bursts that some of the counted lengths have; `which` as `lengths`."""

@@ -75,12 +75,13 @@ def field_of(
     edges = np.geomspace(BAND_EDGES_EV[0], BAND_EDGES_EV[-1], ENERGY_STEPS + 1)
     step = np.clip(np.searchsorted(edges, energy, side="right") - 1, 0, ENERGY_STEPS - 1)
     share = _spectra_within_bands(step, band, camera, piece, outside, n)
-    wanted = spectrum_shares(edges / 1000)[:, step] * camera_shares(events.exposures)[camera]
+    shares = camera_shares(events.exposures)
+    wanted = spectrum_shares(edges / 1000)[:, step] * shares[camera]
     v = (wanted / np.maximum(share * smooth * brighter, 1e-30)).T
     kind = np.where(brighter > 2.0, SOURCE, hard)
     profiles = profile_table(events.exposures, REACH, RADIAL)
     radius = np.arange(profiles.shape[-1]) / RADIAL
-    weight = camera_shares(events.exposures) @ profiles[:, min(6, profiles.shape[1] - 1)]
+    weight = shares @ profiles[:, min(6, profiles.shape[1] - 1)]
     inner = radius < REACH
     enclosed = float((2 * np.pi * radius * weight)[inner].sum() / RADIAL)
     area = 1 / float((2 * np.pi * radius * weight**2)[inner].sum() / RADIAL)
@@ -90,7 +91,16 @@ def field_of(
     expected = images.smooth.sum(axis=(0, 1, 2)) * area
     axis = (axis_x - corner[0], axis_y - corner[1])
     return PhotonField(
-        marks, levels, profiles, axis, expected, enclosed, shape, (corner[0], corner[1])
+        marks,
+        levels,
+        profiles,
+        shares,
+        axis,
+        expected,
+        area,
+        enclosed,
+        shape,
+        (corner[0], corner[1]),
     )
 
 

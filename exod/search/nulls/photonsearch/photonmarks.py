@@ -84,10 +84,14 @@ class PhotonField:
         When they come.
     profiles : ndarray of float64, shape (n_cameras, n_angles, n_radii)
         Point spread functions by off-axis angle, for a square arcsec.
+    shares : ndarray of float64, shape (n_cameras,)
+        Shares of the cameras in the photons of a source.
     axis : (float, float)
         The optical axis, arcsec from the corner of the field.
     expected : ndarray of float64, shape (y, x)
         Background counts that are weighed together for a place, in pixels of `PIXEL_ARCSEC`.
+    area : float
+        Square arcsec over which they are.
     enclosed : float
         Share of a burst within reach of its place.
     shape : (int, int)
@@ -99,8 +103,10 @@ class PhotonField:
     marks: Marks
     levels: Levels
     profiles: Floats
+    shares: Floats
     axis: tuple[float, float]
     expected: Floats
+    area: float
     enclosed: float
     shape: tuple[int, int]
     corner: tuple[float, float]

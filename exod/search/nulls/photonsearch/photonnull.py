@@ -16,7 +16,7 @@ import numpy as np
 
 from exod.counts.grid import Box
 from exod.observation.gti import Frames
-from exod.schemas.arrays import Floats, Indices
+from exod.schemas.arrays import Floats, Indices, Mask
 from exod.search.nulls.conditionalnull import BandCounts, ConditionalNull
 from exod.search.nulls.null import CountedRun, Found, Searched, Subset, TestedRun, Threshold
 from exod.search.nulls.photonsearch.photonchance import (
@@ -25,12 +25,14 @@ from exod.search.nulls.photonsearch.photonchance import (
     MOST_SHUFFLES,
     ShuffledChance,
 )
+from exod.search.nulls.photonsearch.photoncurves import all_sources
+from exod.search.nulls.photonsearch.photondips import DipChance, find_dips
 from exod.search.nulls.photonsearch.photonfield import field_of
+from exod.search.nulls.photonsearch.photonmaps import counts_needed_of
 from exod.search.nulls.photonsearch.photonscan import Bursts, scan_field, shuffled
 from exod.search.positions import Position, position_error
 from exod.search.regions import SignificantCells
 from exod.sensitivity.cellalarms import AlarmsByStrength, FalseAlarms
-from exod.sensitivity.cellneeds import PROBABILITIES, DetectionCounts
 
 if TYPE_CHECKING:
     from exod.counts.shares import ConditionalExpectation, LiveTime
@@ -38,6 +40,9 @@ if TYPE_CHECKING:
 
 SIDE: Final = 2
 """A burst is counted in so many cells along each axis."""
+
+DIP_SHARE: Final = 0.2
+"""Share of the false alarms that dips may make, where there are sources to have them."""
 
 SEED: Final = 17
 """Of the shuffled times, so that the same photons always have the same threshold."""
@@ -61,24 +66,52 @@ class PhotonNull:
         return self.counting.counted()
 
     def runs(self) -> Iterator[tuple[TestedRun, Searched]]:
-        """Scan the photons, and give each run its bursts."""
+        """Scan the photons, and give each run its bursts and dips."""
         for counts in self.counting.bands():
             field = self.field(counts)
             bursts = scan_field(field)
             chance = chance_of(field)
-            rate = self.subset.config.detect.false_alarm_rate or 1.0
-            least = chance.threshold(rate / self.subset.n_subsets)
-            bursts = bursts.take(bursts.alone & (bursts.value >= least))
+            dips, of_dips = self._dips(field)
+            part = DIP_SHARE if of_dips.number > 0 else 0.0
+            rate = (self.subset.config.detect.false_alarm_rate or 1.0) / self.subset.n_subsets
+            least = chance.threshold((1 - part) * rate)
+            # As strong as the bursts of which chance makes in proportion as few.
+            ratio = part / (1 - part)
+            fewer = of_dips.above(dips.value) / max(ratio, 1e-9)
+            dips = replace(dips, value=np.array([chance.threshold(x) for x in fewer.tolist()]))
+            bursts = bursts.take(bursts.alone).joined(dips)
+            is_dip = np.arange(len(bursts)) >= len(bursts) - len(dips)
+            wanted = bursts.value >= least
+            bursts, is_dip = bursts.take(wanted), is_dip[wanted]
             longest = max(self.counting.t_bins, default=1.0)
             usable = [t for t in self.counting.t_bins if 2 * t <= field.levels.total]
             usable = usable or [longest]
-            run_of, of_chance = (_nearest(x, usable) for x in (bursts.length, chance.lengths))
+            length_of_dips = of_dips.shares * field.levels.total
+            run_of, of_chance, of_drawn = (
+                _nearest(x, usable) for x in (bursts.length, chance.lengths, length_of_dips)
+            )
             for t_bin in self.counting.t_bins:
                 number = usable.index(t_bin) if t_bin in usable else -1
-                share = chance.share(of_chance == number) if number >= 0 else 0.0
                 counted = counts.counted(t_bin)
-                own = bursts.take(run_of == number)
-                yield self._tested(counted, own, field, chance, share, least)
+                own = run_of == number
+                expected = (0.0, 0.0)
+                if number >= 0:
+                    dip_share = np.count_nonzero(of_drawn == number) / max(len(of_drawn), 1)
+                    expected = (chance.share(of_chance == number), ratio * dip_share)
+                found = (bursts.take(own), is_dip[own])
+                yield self._tested(counted, found, field, chance, expected, least)
+
+    def _dips(self, field: PhotonField) -> tuple[Bursts, DipChance]:
+        """Dips of the sources of a field, and what chance makes of them."""
+        seen = all_sources(field, self.known_places(field))
+        chance = DipChance.of(seen, np.random.default_rng(SEED))
+        return find_dips(seen, field.levels.total), chance
+
+    def known_places(self, field: PhotonField) -> Floats:
+        """Known sources, arcsec from the corner of the field, shape (n, 2)."""
+        sources, plane = self.subset.sources, self.subset.events.plane
+        x, y = plane.to_pixel(*(sources[name].to_numpy() for name in ("ra_deg", "dec_deg")))
+        return np.asarray(np.stack([x, y], axis=1) * plane.pixel_arcsec - field.corner)
 
     def field(self, counts: BandCounts) -> PhotonField:
         """The photons of a band, with what they say of bursts."""
@@ -93,16 +126,18 @@ class PhotonNull:
     def _tested(
         self,
         counted: CountedRun[ConditionalExpectation],
-        bursts: Bursts,
+        found: tuple[Bursts, Mask],
         field: PhotonField,
         chance: ShuffledChance,
-        share: float,
+        share: tuple[float, float],
         least: float,
     ) -> tuple[TestedRun, Searched]:
+        """Bursts and dips (which of them are is the other part of `found`) of a run."""
+        bursts, is_dip = found
         cube, expectation = counted.cube, counted.expectation
         spans = burst_spans(bursts, expectation.live_time)
         inside = spans[:, 0] < cube.frames.t_lo + cube.frames.t_bin * cube.frames.n
-        bursts, spans = bursts.take(inside), spans[inside]
+        bursts, is_dip, spans = bursts.take(inside), is_dip[inside], spans[inside]
         pixel = self.subset.events.plane.pixel_arcsec
         x, y = (
             (u + low) / pixel for u, low in zip((bursts.x, bursts.y), field.corner, strict=True)
@@ -117,31 +152,31 @@ class PhotonNull:
         start = spans[:, 0]
         frame = np.clip(cube.frames.index(start), 0, max(cube.frames.n - 1, 0))
         cell = corner[0] * cube.box.shape[1] + corner[1]
-        order = np.lexsort((cell, start))
+        order = np.lexsort((is_dip, cell, start))
         cells = SignificantCells.of(
             cube,
             frame[order],
             cell[order],
             n[order],
             mu[order],
-            np.ones(len(order), bool),
+            ~is_dip[order],
             start[order],
         )
         positions = self._positions(bursts, x, y, mu / (SIDE * cube.grid.size_arcsec) ** 2)
-        found = Found(tuple(positions[i] for i in order), spans[order])
+        where = Found(tuple(positions[i] for i in order), spans[order])
         values = np.linspace(COUNTED_FROM, COUNTED_FROM + 60, 601)
         tested = TestedRun(
             **vars(counted),
             cells=cells,
             threshold=Threshold(np.nan, -least / _LN10),
-            false_alarms=FalseAlarms(share * float(chance.above(np.array(least))), 0.0),
-            alarms=AlarmsByStrength(values / _LN10, share * chance.above(values)),
-            needed=DetectionCounts(
-                (np.full(cube.box.shape, np.nan, np.float32),) * len(PROBABILITIES)
+            false_alarms=FalseAlarms(
+                *(part * float(chance.above(np.array(least))) for part in share)
             ),
+            alarms=AlarmsByStrength(values / _LN10, sum(share) * chance.above(values)),
+            needed=counts_needed_of(counted, field, least, pixel),
         )
         strength = bursts.value[order] / _LN10
-        return tested, Searched(cube, expectation, cells, strength, SIDE, 1, found)
+        return tested, Searched(cube, expectation, cells, strength, SIDE, 1, where)
 
     def _positions(
         self, bursts: Bursts, x: Floats, y: Floats, background: Floats

@@ -73,6 +73,11 @@ class Bursts:
         """Some of them."""
         return Bursts(**{name: column[which] for name, column in vars(self).items()})
 
+    def joined(self, other: Bursts) -> Bursts:
+        """These, and others behind them."""
+        columns = vars(other)
+        return Bursts(**{n: np.concatenate([own, columns[n]]) for n, own in vars(self).items()})
+
 
 def no_bursts() -> Bursts:
     """Nothing was found."""

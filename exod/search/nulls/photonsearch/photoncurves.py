@@ -1,0 +1,127 @@
+"""Sources of a field, and when their photons came against what is expected (docs/ideal.md)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from scipy.ndimage import gaussian_filter, maximum_filter
+
+from exod.schemas.arrays import Floats
+from exod.search.nulls.photonsearch.photonimages import (
+    FINE_ARCSEC,
+    PIXEL_ARCSEC,
+    SHARP_ARCSEC,
+    SOURCE_COUNTS,
+    SOURCE_SIGMAS,
+)
+
+if TYPE_CHECKING:
+    from exod.search.nulls.photonsearch.photonmarks import PhotonField
+
+AROUND_ARCSEC: Final = 15.0
+"""Photons closer than this to a source are taken for its own."""
+
+FEWEST: Final = 30
+"""Photons that a source has at least, background included."""
+
+
+@dataclass(frozen=True)
+class SourceTimes:
+    """When the photons of a place came.
+
+    Attributes
+    ----------
+    x, y : float
+        The place, arcsec from the corner of the field.
+    time : ndarray of float64, shape (n,)
+        Live times, ascending.
+    share : ndarray of float64, shape (n,)
+        Share of all photons that is expected before each if the source is constant: from 0 to 1, in
+        proportion to the live time of its CCDs and, as far as they are background, to its level.
+    background : float
+        Share of the background in them.
+    """
+
+    x: float
+    y: float
+    time: Floats
+    share: Floats
+    background: float
+
+
+def source_times(field: PhotonField, x: float, y: float) -> SourceTimes:
+    """Photons around a place, with what is expected of a constant source there.
+
+    In each class of the level, and of each group of CCDs, as many are expected as came.
+    """
+    marks, levels = field.marks, field.levels
+    near = np.hypot(marks.x - x, marks.y - y) < AROUND_ARCSEC
+    time, piece = marks.time[near], marks.piece[near]
+    edges, at, _ = levels.steps
+    length, seconds = np.diff(edges), levels.seconds()
+    level, n_classes = levels.overall[at], levels.curve.n_classes
+    row, column = (
+        min(max(int(u / PIXEL_ARCSEC), 0), n - 1)
+        for u, n in zip((y, x), field.expected.shape, strict=True)
+    )
+    behind = field.expected[row, column] / field.area * np.pi * AROUND_ARCSEC**2
+    of_class = np.bincount(levels.curve.kind[at], length * level, minlength=n_classes) * behind
+    counts = np.bincount(piece, minlength=len(seconds)).astype(float)
+    in_class = np.bincount(np.arange(len(counts)) % n_classes, counts, minlength=n_classes)
+    expected, background = np.zeros(len(length)), 0.0
+    for number in np.flatnonzero(counts):
+        own = number % n_classes
+        part = min(of_class[own] / in_class[own], 1.0)
+        steady, varying = seconds[number], seconds[number] * level
+        if steady.sum() > 0:
+            expected += counts[number] * (1 - part) * steady / steady.sum()
+            expected += counts[number] * part * varying / max(varying.sum(), 1e-300)
+        background += counts[number] * part
+    before = np.concatenate([[0.0], np.cumsum(expected)])
+    share = np.interp(time, edges, before / max(before[-1], 1e-300))
+    return SourceTimes(x, y, time, share, float(background / max(len(time), 1)))
+
+
+def source_places(field: PhotonField, known: Floats) -> Floats:
+    """Places of sources, arcsec from the corner of the field, shape (n, 2).
+
+    Parameters
+    ----------
+    field : PhotonField
+        The photons.
+    known : ndarray of float64, shape (n_known, 2)
+        Known sources, of which those that are seen as well count once.
+    """
+    from exod.search.nulls.photonsearch.photonplaces import TILE
+
+    rows, columns = (int(np.ceil(n * TILE / FINE_ARCSEC)) for n in field.shape)
+    marks = field.marks
+    row, column = ((u / FINE_ARCSEC).astype(int) for u in (marks.y, marks.x))
+    image = np.bincount(row * columns + column, minlength=rows * columns).reshape(rows, columns)
+    sharp = gaussian_filter(image.astype(float), SHARP_ARCSEC / FINE_ARCSEC, mode="constant")
+    weighed = 4 * np.pi * SHARP_ARCSEC**2
+    y, x = np.mgrid[:rows, :columns]
+    coarse = [
+        np.minimum(((u + 0.5) * FINE_ARCSEC / PIXEL_ARCSEC).astype(int), n - 1)
+        for u, n in zip((y, x), field.expected.shape, strict=True)
+    ]
+    expected = field.expected[coarse[0], coarse[1]] / field.area * weighed
+    counts = sharp / FINE_ARCSEC**2 * weighed
+    peak = (maximum_filter(sharp, 7) == sharp) & (
+        counts > expected + SOURCE_SIGMAS * np.sqrt(expected) + SOURCE_COUNTS
+    )
+    order = np.argsort(-sharp[peak], kind="stable")
+    seen = (np.argwhere(peak)[order][:, ::-1] + 0.5) * FINE_ARCSEC
+    places: list[Floats] = []
+    for place in np.concatenate([seen, known.reshape(-1, 2)]):
+        if all(np.hypot(*(place - other)) >= AROUND_ARCSEC for other in places):
+            places.append(place)
+    return np.array(places).reshape(-1, 2)
+
+
+def all_sources(field: PhotonField, known: Floats) -> list[SourceTimes]:
+    """Photons of all sources that have enough of them; parameters as of `source_places`."""
+    found = (source_times(field, float(x), float(y)) for x, y in source_places(field, known))
+    return [source for source in found if len(source.time) >= FEWEST]
