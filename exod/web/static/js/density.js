@@ -1,9 +1,9 @@
 // A plot of two facets: counts in bins, brushed with the mouse; the same numbers as a table for readers.
 
-import { colour, h, put } from "./dom.js";
+import { colour, drawnOn, assign, h, say } from "./dom.js";
 import { short, sizeOf } from "./engine.js";
 import { change } from "./site.js";
-import { shadeKey, shadedPlane } from "./shades.js";
+import { shadeKey, shadePlane } from "./shades.js";
 
 const EDGE = { left: 52, right: 8, top: 6, bottom: 34 };
 
@@ -17,7 +17,9 @@ export function densityPlot(about, names, axes) {
     onchange: (event) => change({ [names[number]]: event.target.value }, true),
   }, facets.map((facet) => h("option", { value: facet.name }, facet.label))));
   const key = shadeKey();
-  let [shown, size] = [null, null];
+  // Axes and their words stay while what is counted changes.
+  const [plane, frame] = [h("canvas", {}), h("canvas", {})];
+  let [shown, size, framed] = [null, null, ""];
 
   function inner() {
     // To ask a page for sizes takes as long as to lay it out, so it is asked once.
@@ -28,15 +30,21 @@ export function densityPlot(about, names, axes) {
   function draw() {
     if (!shown) return;
     const { found, x, y } = shown;
-    const ratio = devicePixelRatio || 1;
     const [width, height] = inner();
-    [canvas.width, canvas.height] = [size[0] * ratio, size[1] * ratio];
-    const context = canvas.getContext("2d");
-    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    const context = drawnOn(canvas, ...size);
     context.clearRect(0, 0, ...size);
     key.show(found.largest);
     context.imageSmoothingEnabled = false;
-    if (found.largest) context.drawImage(shadedPlane(found), EDGE.left, EDGE.top, width, height);
+    if (found.largest) context.drawImage(shadePlane(plane, found), EDGE.left, EDGE.top, width, height);
+    const wanted = [x.name, y.name, ...size, devicePixelRatio, colour("--line"), colour("--quiet")].join();
+    if (wanted !== framed) drawFrame(x, y, width, height);
+    framed = wanted;
+    context.drawImage(frame, 0, 0, ...size);
+  }
+
+  function drawFrame(x, y, width, height) {
+    const context = drawnOn(frame, ...size);
+    context.clearRect(0, 0, ...size);
     context.strokeStyle = colour("--line");
     context.strokeRect(EDGE.left, EDGE.top, width, height);
     context.fillStyle = colour("--quiet");
@@ -105,13 +113,13 @@ export function densityPlot(about, names, axes) {
     element,
     async update(count, state) {
       const [x, y] = names.map((name, axis) => facets.find((facet) => facet.name === (state.get(name) || axes[axis])) ?? facets[axis]);
-      [chosen[0].value, chosen[1].value] = [x.name, y.name];
+      [x, y].forEach((facet, axis) => assign(chosen[axis], { value: facet.name }));
       element.setAttribute("aria-label", `Plot of ${y.label} against ${x.label}`);
       const found = await count.histogram(x.name, y.name);
       shown = { found, x, y };
       const total = found.counts.reduce((sum, one) => sum + one, 0);
       canvas.setAttribute("aria-label", `${y.label} against ${x.label}: ${total} rows have both, at most ${found.largest} in a bin.`);
-      put(words, count.rows ? `${total} of ${count.rows} have both. Drag over the plot to choose.` : "Nothing is chosen.");
+      say(words, count.rows ? `${total} of ${count.rows} have both. Drag over the plot to choose.` : "Nothing is chosen.");
       draw();
     },
   };

@@ -31,6 +31,29 @@ export function put(element, ...children) {
   return element;
 }
 
+/** Give an element a text: what it has is left, or changed, which costs a page less than to take its place. */
+export function say(element, text) {
+  const [own] = element.childNodes;
+  if (own?.nodeType !== Node.TEXT_NODE || own.nextSibling) element.textContent = text;
+  else if (own.data !== text) own.data = text;
+}
+
+/** Give an element properties, those that it does not have yet. */
+export function assign(element, properties) {
+  for (const [name, value] of Object.entries(properties)) if (element[name] !== value) element[name] = value;
+}
+
+/** What draws on a canvas of a width and height on the page, as fine as the screen is. */
+export function drawnOn(canvas, width, height) {
+  const ratio = devicePixelRatio || 1;
+  const [wide, high] = [Math.floor(width * ratio), Math.floor(height * ratio)];
+  // A canvas that is given a size is made anew, whatever it was.
+  assign(canvas, { width: wide, height: high });
+  const context = canvas.getContext("2d");
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  return context;
+}
+
 const colours = new Map();
 // To ask a page for them takes as long as to find the style of all that has changed in it.
 addEventListener("themechange", () => colours.clear());

@@ -1,6 +1,6 @@
 // The facets at the left: a histogram each, brushed with the mouse or the keyboard, or a list of values.
 
-import { h, put, svg } from "./dom.js";
+import { assign, h, say, svg } from "./dom.js";
 import { MISSING, short, sizeOf } from "./engine.js";
 import { change } from "./site.js";
 
@@ -42,12 +42,17 @@ function histogramFacet(facet) {
     change({ [facet.name]: from === 0 && to === 63 ? null : `${from}-${to}` });
   }
 
+  const drawn = { in: "", out: "" };
+  let told = "";
+
   function preview() {
     const [from, to] = chosen();
+    if (told === `${from}-${to}`) return;
+    told = `${from}-${to}`;
     brush.setAttribute("x", (from * WIDTH) / 64);
     brush.setAttribute("width", ((to - from + 1) * WIDTH) / 64);
     const text = `${short(facet.edges[from])} to ${short(facet.edges[to + 1])}`;
-    put(words, text);
+    say(words, text);
     low.setAttribute("aria-valuetext", short(facet.edges[from]));
     high.setAttribute("aria-valuetext", short(facet.edges[to + 1]));
   }
@@ -80,19 +85,22 @@ function histogramFacet(facet) {
     update(counts, text) {
       const largest = Math.max(1, ...counts.subarray(0, 64));
       const [from, to] = text ? text.split("-").map(Number) : [0, 63];
-      const drawn = { in: "", out: "" };
+      const bright = { in: "", out: "" };
       for (let bin = 0; bin < 64; bin++) {
         if (!counts[bin]) continue;
         const height = Math.max(1.5, (HEIGHT * Math.log1p(counts[bin])) / Math.log1p(largest));
-        drawn[bin >= from && bin <= to ? "in" : "out"] += `M${(bin * WIDTH) / 64} ${HEIGHT}v${-height.toFixed(2)}h${WIDTH / 64 - 0.4}V${HEIGHT}z`;
+        bright[bin >= from && bin <= to ? "in" : "out"] += `M${(bin * WIDTH) / 64} ${HEIGHT}v${-height.toFixed(2)}h${WIDTH / 64 - 0.4}V${HEIGHT}z`;
       }
-      for (const [name, path] of Object.entries(bars)) path.setAttribute("d", drawn[name]);
-      [low.value, high.value] = [from, to];
+      for (const [name, path] of Object.entries(bars)) {
+        if (drawn[name] !== bright[name]) path.setAttribute("d", drawn[name] = bright[name]);
+      }
+      assign(low, { value: String(from) });
+      assign(high, { value: String(to) });
       preview();
-      brush.style.display = text ? "" : "none";
-      clear.hidden = !text;
+      assign(brush.style, { display: text ? "" : "none" });
+      assign(clear, { hidden: !text });
       const missing = counts[MISSING];
-      words.title = missing ? `${missing} without a value` : "";
+      assign(words, { title: missing ? `${missing} without a value` : "" });
     },
   };
 }
@@ -114,8 +122,8 @@ function codeFacet(facet) {
     update(counts, text) {
       const codes = new Set(text ? text.split(".") : []);
       boxes.forEach((box, code) => {
-        box.input.checked = codes.has(String(code));
-        put(box.number, String(counts[code]));
+        assign(box.input, { checked: codes.has(String(code)) });
+        say(box.number, String(counts[code]));
         box.element.classList.toggle("none", !counts[code] && !box.input.checked);
       });
     },
@@ -138,8 +146,8 @@ function flagFacet(names) {
     update(counts, state) {
       const has = (name, bit) => (state.get(name) || "").split(".").includes(String(bit));
       selects.forEach(({ select, number, bit }) => {
-        select.value = has("flag", bit) ? "flag" : has("noflag", bit) ? "noflag" : "";
-        put(number, String(counts[bit]));
+        assign(select, { value: has("flag", bit) ? "flag" : has("noflag", bit) ? "noflag" : "" });
+        say(number, String(counts[bit]));
       });
     },
   };

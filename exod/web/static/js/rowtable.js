@@ -1,6 +1,6 @@
 // The table of the chosen rows: only those in view are read and drawn.
 
-import { h, put } from "./dom.js";
+import { assign, h, put, say } from "./dom.js";
 import { text } from "./format.js";
 import { change } from "./site.js";
 import { placeOf, stepAddresses } from "./stepping.js";
@@ -29,7 +29,7 @@ export function rowTable(about, table, shownColumns) {
   let [high, scrolled] = [0, 0];
   addEventListener("resize", () => { high = 0; });
   let [listed, sort, selected, asked, early] = [{ length: 0 }, "", -1, 0, null];
-  const lines = [];
+  const [lines, shown] = [[], new Map()];
   let [address, marked] = [stepAddresses(table), ""];
 
   function sortBy(name) {
@@ -64,17 +64,24 @@ export function rowTable(about, table, shownColumns) {
     early = null;
     const found = last > first ? (await (known ? known.rows : listed.rows(first, last, wanted))).slice(0, last - first) : [];
     if (ticket !== asked) return;
-    above.style.height = `${first * HEIGHT}px`;
-    below.style.height = `${(listed.length - last) * HEIGHT}px`;
     if (!listed.length) {
       put(body, h("tr", {}, h("td", { colspan: shownColumns.length, class: "quiet" }, about.rows ? "Nothing fulfils these conditions." : `The archive has no ${table}.`)));
       return;
     }
-    found.forEach((row, place) => {
+    const inView = Math.ceil((top + (high || 400)) / HEIGHT) - first;
+    place(found.slice(0, inView), first);
+    // What comes into view when one scrolls is drawn when nothing else is to be done.
+    if (found.length > inView) whenIdle(() => ticket === asked && place(found, first));
+  }
+
+  function place(rows, first) {
+    assign(above.style, { height: `${first * HEIGHT}px` });
+    assign(below.style, { height: `${(listed.length - first - rows.length) * HEIGHT}px` });
+    rows.forEach((row, place) => {
       lines[place] ??= line();
       lines[place].show(row, first + place);
     });
-    const drawn = [above, ...lines.slice(0, found.length).map(({ element }) => element), below];
+    const drawn = [above, ...lines.slice(0, rows.length).map(({ element }) => element), below];
     // Those that stay are left where they are: what is new to a page takes longer to be laid out.
     if (body.children.length !== drawn.length || body.firstChild !== above) put(body, drawn);
   }
@@ -88,25 +95,21 @@ export function rowTable(about, table, shownColumns) {
     });
     const element = h("tr", {}, cells);
     cells[0] = link;
-    const told = [];
     return {
       element,
       show(row, number) {
         link.href = address(row[key]);
         element.classList.toggle("selected", number === selected);
-        Object.assign(element.dataset, { number, key: row[key] });
-        cells.forEach((cell, place) => {
-          const value = text(row[shownColumns[place]], units.get(shownColumns[place]));
-          if (told[place] !== value) cell.textContent = told[place] = value;
-        });
+        shown.set(element, { number, key: String(row[key]) });
+        cells.forEach((cell, place) => say(cell, text(row[shownColumns[place]], units.get(shownColumns[place]))));
       },
     };
   }
 
   function mark(event) {
-    const own = event.target.closest("tr")?.dataset;
-    if (!own?.key) return;
-    [selected, marked] = [Number(own.number), own.key];
+    const own = shown.get(event.target.closest("tr"));
+    if (!own) return;
+    [selected, marked] = [own.number, own.key];
     change({ sel: marked }, true);
   }
 
@@ -142,6 +145,12 @@ export function rowTable(about, table, shownColumns) {
       await select(state);
     },
   };
+}
+
+/** Do something when the page has nothing else to do, or soon where a browser cannot tell. */
+function whenIdle(todo) {
+  if (globalThis.requestIdleCallback) requestIdleCallback(todo, { timeout: 500 });
+  else setTimeout(todo, 50);
 }
 
 function label(name) {

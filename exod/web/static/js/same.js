@@ -29,11 +29,11 @@ export function pythonAnswer(path, query = "") {
   return `import pandas as pd\n\nrows = pd.read_parquet("${base}api/v1/${path}${query && `?${query}`}")`;
 }
 
-/** The same of a choice of rows; what is besides comes first. ADQL is asked for when the panel is opened. */
+/** The same of a choice of rows; what `more()` gives comes first. Both are made when the panel is opened. */
 export function sameChoice() {
   const content = h("div", {});
   const element = h("details", { class: "same", ontoggle: () => show() }, h("summary", {}, "The same elsewhere, and as files"), content);
-  let [table, state, besides, shown] = ["", null, [], ""];
+  let [table, state, besides, shown] = ["", null, () => [], ""];
 
   async function show() {
     const query = new URLSearchParams(state);
@@ -49,12 +49,12 @@ export function sameChoice() {
     };
     const found = mode === "server" ? await api("adql", query).catch((error) => ({ why: error.message })) : {};
     if (shown !== asked) return;
-    put(content, besides, words({ ...given, adql: found.adql }), found.why && h("p", { class: "quiet" }, found.why));
+    put(content, besides(), words({ ...given, adql: found.adql }), found.why && h("p", { class: "quiet" }, found.why));
   }
 
   return {
     element,
-    update(ofTable, chosen, ...more) {
+    update(ofTable, chosen, more = () => []) {
       [table, state, besides] = [ofTable, new URLSearchParams(chosen), more];
       return show();
     },

@@ -1,6 +1,6 @@
 // Colours of counts on canvases: parts of cividis that are seen on either background, and a key of them.
 
-import { h, isDark } from "./dom.js";
+import { assign, h, isDark, say } from "./dom.js";
 
 // Cividis, sampled: seen alike by all eyes. Its blue is lost on a dark page and its yellow on a
 // white one, so counts go from the grey in its middle to the end that is far from the background.
@@ -9,6 +9,8 @@ const LIGHT = [[138, 134, 120], [112, 113, 115], [87, 93, 109], [59, 73, 108], [
 // Okabe and Ito's vermilion and blue, for more and less than expected, from grey on.
 const MORE = { DARK: [[120, 95, 80], [255, 150, 60]], LIGHT: [[200, 160, 140], [190, 70, 0]] };
 const LESS = { DARK: [[75, 100, 120], [110, 195, 255]], LIGHT: [[150, 180, 200], [0, 80, 140]] };
+
+const OPAQUE = 0xff000000;
 
 function parts(colours, share) {
   const at = Math.max(0, Math.min(1, share)) * (colours.length - 1);
@@ -34,17 +36,26 @@ export function shades(largest, least = 1) {
   };
 }
 
-/** A canvas with a pixel a bin of a plane, whose rows go up, in the colours of `shades`: faster than a box each. */
-export function shadedPlane({ counts, columns, rows, largest }) {
-  const canvas = h("canvas", { width: columns, height: rows });
-  const image = new ImageData(columns, rows);
+/** The same as pixels of images without their opacity, its bytes being red, green and blue. */
+export function pixelShades(largest) {
   const colours = isDark() ? DARK : LIGHT;
-  const known = new Map();
-  counts.forEach((count, bin) => {
-    if (!count) return;
-    if (!known.has(count)) known.set(count, [...parts(colours, shareOf(count, largest, 1)), 255]);
-    image.data.set(known.get(count), 4 * ((rows - 1 - Math.floor(bin / columns)) * columns + (bin % columns)));
-  });
+  const known = [];
+  return (count) => (known[count] ??= parts(colours, shareOf(count, largest, 1)).reduce((sum, value, place) => sum + (value << (8 * place)), 0));
+}
+
+/** Draw a pixel a bin of a plane on a canvas, whose rows go up, in the colours of `shades`: faster than a box each. */
+export function shadePlane(canvas, { counts, columns, rows, largest }) {
+  assign(canvas, { width: columns, height: rows });
+  const image = new ImageData(columns, rows);
+  const pixels = new Uint32Array(image.data.buffer);
+  const shade = pixelShades(largest);
+  for (let row = 0; row < rows; row++) {
+    const line = (rows - 1 - row) * columns;
+    for (let column = 0; column < columns; column++) {
+      const count = counts[row * columns + column];
+      if (count) pixels[line + column] = shade(count) | OPAQUE;
+    }
+  }
   canvas.getContext("2d").putImageData(image, 0, 0);
   return canvas;
 }
@@ -59,16 +70,17 @@ export function differences(largest) {
 export function shadeKey() {
   const element = h("span", { class: "shadekey small quiet" });
   const [low, bar, high] = [h("span", {}), h("span", { class: "ramp", "aria-hidden": "true" }), h("span", {})];
-  let shown = [1];
+  let [shown, ramp] = [[1], ""];
   function show(largest, isDifference = false, least = 1) {
     shown = [largest, isDifference, least];
     const colour = isDifference ? differences(1) : shades(10);
     const stops = Array.from({ length: 11 }, (_, step) => colour(isDifference ? step / 5 - 1 : 10 ** (step / 10)));
-    bar.style.background = `linear-gradient(to right, ${(largest > least || isDifference ? stops : [stops[10], stops[10]]).join(", ")})`;
-    low.textContent = isDifference ? `−${largest}` : String(least);
+    const wanted = `linear-gradient(to right, ${(largest > least || isDifference ? stops : [stops[10], stops[10]]).join(", ")})`;
+    if (wanted !== ramp) bar.style.background = ramp = wanted;
+    say(low, isDifference ? `−${largest}` : String(least));
     // Without a count there is nothing that colours could mean.
-    element.hidden = !isDifference && largest < 1;
-    high.textContent = isDifference ? `+${largest}` : String(largest);
+    assign(element, { hidden: !isDifference && largest < 1 });
+    say(high, isDifference ? `+${largest}` : String(largest));
   }
   addEventListener("themechange", () => show(...shown));
   element.append(low, bar, high);

@@ -1,8 +1,8 @@
 // The sky: counts of pixels in Aitoff's projection, galactic or equatorial, drawn on a canvas.
 
-import { colour, h, put } from "./dom.js";
+import { colour, drawnOn, h, say } from "./dom.js";
 import { galactic } from "./format.js";
-import { shadeKey, shades } from "./shades.js";
+import { pixelShades, shadeKey } from "./shades.js";
 
 const NSIDE = 64;
 const RAD = Math.PI / 180;
@@ -66,7 +66,9 @@ export function skyMap(onPixel) {
   const words = h("p", { class: "quiet small" });
   const frame = h("button", { type: "button", "aria-pressed": "true", onclick: turn }, "galactic");
   const key = shadeKey();
-  let [counts, isGalactic, width, lines] = [null, true, 0, {}];
+  // Lines are below what is counted, and stay.
+  const lines = h("canvas", {});
+  let [counts, isGalactic, width, lined, spots] = [null, true, 0, "", {}];
 
   function turn() {
     isGalactic = !isGalactic;
@@ -78,39 +80,56 @@ export function skyMap(onPixel) {
 
   function draw() {
     if (!counts) return;
-    const ratio = devicePixelRatio || 1;
     // To ask a page for sizes takes as long as to lay it out, so it is asked once.
     width ||= canvas.clientWidth || 600;
     const height = width / 2;
-    [canvas.width, canvas.height] = [width * ratio, height * ratio];
-    const context = canvas.getContext("2d");
-    context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    context.clearRect(0, 0, width, height);
+    const context = drawnOn(canvas, width, height);
     const toPage = ([x, y]) => [width / 2 + (x * (width - 8)) / 4, height / 2 - (y * (height - 6)) / 2];
+    const { filled, largest } = sizesOf(counts);
+    key.show(largest);
+    context.putImageData(discs(filled, largest, toPage), 0, 0);
+    const wanted = [width, devicePixelRatio, colour("--line")].join();
+    if (wanted !== lined) drawLines(toPage, height);
+    lined = wanted;
+    context.globalCompositeOperation = "destination-over";
+    context.drawImage(lines, 0, 0, width, height);
+    canvas.setAttribute("aria-label", `Map of the sky, ${isGalactic ? "galactic" : "equatorial"}: ${filled} of ${counts.length} pixels have rows, at most ${largest} in one.`);
+    say(words, !filled ? "Nothing is chosen." : `${isGalactic ? "l = 0, b = 0" : "RA 0, Dec 0"} in the middle; up to ${largest} a pixel of 0.9°. Click for a circle of 1°.`);
+  }
+
+  function drawLines(toPage, height) {
+    const context = drawnOn(lines, width, height);
+    context.clearRect(0, 0, width, height);
     context.strokeStyle = colour("--line");
     context.lineWidth = 1;
-    if (lines.width !== width) lines = { width, path: graticule(toPage) };
-    context.stroke(lines.path);
-    const { groups, filled, largest } = byCount(counts);
-    const shade = shades(largest);
-    key.show(largest);
-    // Few sources would be lost as single pixels: then each is a disc.
-    const size = Math.max(width / 260, filled < 400 ? 5 : filled < 4000 ? 3 : 1.5);
-    const discs = filled < 4000;
-    groups.forEach((pixels, found) => {
-      context.fillStyle = shade(found);
-      if (discs) context.beginPath();
-      for (const pixel of pixels) {
-        const [x, y] = toPage(placeOf(pixel, frameName()));
-        if (discs) {
-          context.moveTo(x, y);
-          context.arc(x, y, size / 2 + 0.5, 0, 7);
-        } else context.fillRect(x - size / 2, y - size / 2, size, size);
+    context.stroke(graticule(toPage));
+  }
+
+  /** A disc for each pixel of the sky that has rows: as an image, since a path each takes much longer. */
+  function discs(filled, largest, toPage) {
+    const ratio = devicePixelRatio || 1;
+    const image = new ImageData(canvas.width, canvas.height);
+    const pixels = new Uint32Array(image.data.buffer);
+    // Few sources would be lost as single pixels.
+    const size = Math.max(width / 260, filled < 400 ? 6 : filled < 4000 ? 4 : 1.5);
+    const stamp = stampOf((size / 2) * ratio, image.width);
+    const frameNow = frameName();
+    const known = [frameNow, image.width, ratio].join();
+    if (spots.known !== known) spots = { known, places: new Int32Array(counts.length) };
+    const { places } = spots;
+    const shade = pixelShades(largest);
+    for (let pixel = 0; pixel < counts.length; pixel++) {
+      if (!counts[pixel]) continue;
+      // No disc reaches over an edge: its middle is a pixel of the screen away from all of them.
+      places[pixel] ||= spotOf(toPage(placeOf(pixel, frameNow)), ratio, image);
+      const colour = shade(counts[pixel]);
+      for (let place = 0; place < stamp.length; place += 2) {
+        const spot = places[pixel] + stamp[place];
+        // Where discs meet the one that covers more is seen.
+        if (stamp[place + 1] >= pixels[spot] >>> 24) pixels[spot] = (stamp[place + 1] << 24) | colour;
       }
-      if (discs) context.fill();
-    });
-    canvas.setAttribute("aria-label", `Map of the sky, ${isGalactic ? "galactic" : "equatorial"}: ${filled} of ${counts.length} pixels have rows, at most ${largest} in one.`);
-    put(words, !filled ? "Nothing is chosen." : `${isGalactic ? "l = 0, b = 0" : "RA 0, Dec 0"} in the middle; up to ${largest} a pixel of 0.9°. Click for a circle of 1°.`);
+    }
+    return image;
   }
 
   canvas.addEventListener("click", (event) => {
@@ -144,18 +163,31 @@ function graticule(toPage) {
   return path;
 }
 
-/** The pixels that have rows, in groups by the number of these. */
-function byCount(counts) {
-  const groups = new Map();
+/** How many pixels have rows, and how many rows the fullest one has. */
+function sizesOf(counts) {
   let [filled, largest] = [0, 0];
   for (let pixel = 0; pixel < counts.length; pixel++) {
-    const count = counts[pixel];
-    if (!count) continue;
-    filled++;
-    if (count > largest) largest = count;
-    const group = groups.get(count);
-    if (group) group.push(pixel);
-    else groups.set(count, [pixel]);
+    if (counts[pixel]) filled++;
+    if (counts[pixel] > largest) largest = counts[pixel];
   }
-  return { groups, filled, largest };
+  return { filled, largest };
+}
+
+/** The pixel of an image where a place on the page is, with room for a disc around it. */
+function spotOf([x, y], ratio, { width, height }) {
+  const [room, inside] = [Math.ceil(4 * ratio), (at, least, most) => Math.max(least, Math.min(most, Math.floor(at * ratio)))];
+  return inside(y, room, height - room - 1) * width + inside(x, room, width - room - 1);
+}
+
+/** A disc as pairs of the place of a pixel, counted from its middle, and how much of it is covered, up to 255. */
+function stampOf(radius, width) {
+  const reach = Math.ceil(radius);
+  const found = [];
+  for (let y = -reach; y <= reach; y++) {
+    for (let x = -reach; x <= reach; x++) {
+      const cover = Math.round(255 * Math.max(0, Math.min(1, radius + 0.5 - Math.hypot(x, y))));
+      if (cover) found.push(y * width + x, cover);
+    }
+  }
+  return Int32Array.from(found);
 }

@@ -1,6 +1,6 @@
 // The catalogue: facets, sky, plots and the table, all showing what the address chooses.
 
-import { h, put } from "../dom.js";
+import { assign, h, put, say } from "../dom.js";
 import { forgetVotes, meta } from "../data.js";
 import { count, inWords, listing, prepare, voter } from "../engine.js";
 import { densityPlot } from "../density.js";
@@ -75,7 +75,7 @@ export async function update(state) {
   asked.delete("sel");
   // Another row that is marked changes nothing else.
   if (String(asked) === counted) return parts.table.select(state);
-  for (const [name, box] of Object.entries(parts.boxes)) box.value = state.get(name) || "";
+  for (const [name, box] of Object.entries(parts.boxes)) assign(box, { value: state.get(name) || "" });
   const sort = state.get("sort") || "-sigma_peak";
   const ticket = ++turn;
   let found;
@@ -96,12 +96,12 @@ export async function update(state) {
     return;
   }
   const { about } = found;
-  put(parts.title, `${found.rows.toLocaleString("en")} of ${plural(about.rows, table.slice(0, -1))}`);
+  say(parts.title, `${found.rows.toLocaleString("en")} of ${plural(about.rows, table.slice(0, -1))}`);
   parts.facets.update(found, state);
   chips(about, state);
   // Whose votes are meant by the own ones is no part of the address of a page.
   const told = new URLSearchParams({ ...Object.fromEntries(state), ...(state.get("mine") ? voter() : {}) });
-  parts.same.update(table, told, ...files(found, table, told));
+  parts.same.update(table, told, () => files(found, table, told));
   await Promise.all([
     found.sky().then((counts) => parts.sky.update(counts)),
     ...parts.plots.map((plot) => plot.update(found, state)),
