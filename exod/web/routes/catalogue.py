@@ -125,7 +125,7 @@ def mask(product: ProductNow, chosen: Chosen) -> Response:
     return Response(found, media_type="application/octet-stream")
 
 
-@router.get("/rows")
+@router.get("/rows", response_model=SomeRows)
 def rows(
     product: ProductNow,
     chosen: Chosen,
@@ -133,7 +133,7 @@ def rows(
     limit: Annotated[int, Query(ge=0, le=MOST_ROWS)] = 100,
     offset: Annotated[int, Query(ge=0, lt=1 << 63)] = 0,
     total: Annotated[bool, Query()] = True,  # noqa: FBT002
-) -> SomeRows:
+) -> Response:
     """Some rows, with null where a value is missing."""
     known = [column["name"] for column in product.about(chosen.table)["columns"]]
     wanted = columns.split(",") if columns else known
@@ -141,7 +141,8 @@ def rows(
     if unknown:
         raise ConfigError(f"There is no column {unknown[0][:50]!r} in table {chosen.table}.")
     found = counting.rows(product, chosen, wanted, limit, offset)
-    return SomeRows(total=counting.count(product, chosen) if total else None, rows=found)
+    answer = SomeRows(total=counting.count(product, chosen) if total else None, rows=found)
+    return Response(answer.model_dump_json(), media_type="application/json")
 
 
 @router.get("/adql")

@@ -21,18 +21,21 @@ LONGEST_WORD: Final = 4_000
 """Characters of one value of an address."""
 
 
-def current_product(request: Request) -> Product:
+async def current_product(request: Request) -> Product:
     """The product as it is now, with facets of votes where they are asked for."""
     # It is asked for more than once of a request, and each time its pointer would be read.
-    known: Product | None = request.scope.get(_ASKED)
-    if known is not None:
-        return known
+    if _ASKED not in request.scope:
+        request.scope[_ASKED] = await run_in_threadpool(_product_now, request)
+    product: Product = request.scope[_ASKED]
+    return product
+
+
+def _product_now(request: Request) -> Product:
     product: Product = request.app.state.current.product
     asked = {*request.query_params.keys(), *request.query_params.values()}
     if request.url.path.endswith(_WITH_VOTES) or asked & _VOTES:
         state = {**request.query_params, "vetter": asking_vetter(request)}
         product = VotedProduct(product, request.app.state.vote_facets, checked_own(state))
-    request.scope[_ASKED] = product
     return product
 
 
@@ -94,7 +97,7 @@ def _said(words: str, example: str) -> Any:
     return Query(max_length=LONGEST_WORD, description=words, examples=[example])
 
 
-def chosen_rows(
+async def chosen_rows(
     request: Request,
     product: ProductNow,
     table: Annotated[str, Query(**one_of(TABLES))] = TABLES[0],
@@ -109,6 +112,7 @@ def chosen_rows(
     sort: Annotated[str, _said("A column, with - for largest first", "-ra_deg")] = "",
 ) -> RowChoice:
     """What the address chooses; facets have the names that ``meta`` tells, as ``sigma=14-63``."""
+    # It takes less than to hand it to another thread and to wait for that.
     own = {"table": table, "where": where, "cone": cone, "obsid": obsid, "name": name}
     own |= {"flag": flag, "noflag": noflag, "sort": sort}
     return chosen_of(product, {**request.query_params, **own})
@@ -162,7 +166,7 @@ class VersionedRoute(APIRoute):
         answered = super().get_route_handler()
 
         async def handler(request: Request) -> Response:
-            product = await run_in_threadpool(current_product, request)
+            product = await current_product(request)
             tag = f'"{product.tag}"'
             headers = {"etag": tag, "cache-control": "no-cache"}
             if same_version(request.headers.get("if-none-match", ""), tag):

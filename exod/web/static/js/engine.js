@@ -158,18 +158,18 @@ class BrowserCount {
   countFacets(tables, flagged) {
     const { failed, index } = this;
     // All that follows goes over the rows that count, not over all of the table.
-    const [chosen, almost] = [rowsThatFail(failed, 0), rowsThatFail(failed, 1)];
+    const [chosen, almost] = rowsThatFail(failed);
     [this.chosen, this.rows] = [chosen, chosen.length];
     this.counts = {};
     index.about.facets.forEach((facet, number) => {
       const own = new Uint32Array(256);
       const [bytes, codes] = [index.bytes[facet.name], tables[number]];
-      addCounts(own, bytes, chosen);
+      countBytes(own, bytes, chosen);
       if (codes) for (const row of almost) if (!codes[bytes[row]]) own[bytes[row]]++;
       this.counts[facet.name] = own;
     });
     const masks = new Uint32Array(1 << index.about.flags.length);
-    addCounts(masks, index.flags, chosen);
+    countWords(masks, index.flags, chosen);
     for (const row of almost) if (flagged[row]) masks[index.flags[row]]++;
     this.flagCounts = index.about.flags.map(() => 0);
     masks.forEach((count, mask) => {
@@ -193,7 +193,7 @@ class BrowserCount {
   /** Chosen rows by pixel of the sky: counts of all pixels of order 6, nested. */
   async sky() {
     const counts = new Uint32Array(PIXELS);
-    addCounts(counts, this.index.pixels, this.chosen);
+    countWords(counts, this.index.pixels, this.chosen);
     return counts;
   }
 
@@ -234,22 +234,28 @@ class BrowserCount {
 
 const orders = new Map();
 
-/** The numbers of the rows that fail so many conditions. */
-function rowsThatFail(failed, count) {
-  const found = new Uint32Array(failed.length);
-  let size = 0;
+/** The numbers of the rows that fail no condition, and of those that fail one. */
+function rowsThatFail(failed) {
+  const [none, one] = [new Uint32Array(failed.length), new Uint32Array(failed.length)];
+  let [sizeOfNone, sizeOfOne] = [0, 0];
   // The place is written anyhow and kept if the row counts: faster than a branch that is hard to foresee.
   for (let row = 0; row < failed.length; row++) {
-    found[size] = row;
-    size += failed[row] === count;
+    none[sizeOfNone] = one[sizeOfOne] = row;
+    sizeOfNone += failed[row] === 0;
+    sizeOfOne += failed[row] === 1;
   }
-  return found.subarray(0, size);
+  return [none.subarray(0, sizeOfNone), one.subarray(0, sizeOfOne)];
 }
 
-/** Count the values of some rows. */
-function addCounts(counts, values, rows) {
+/** Count the values of some rows, which are bytes. */
+function countBytes(counts, values, rows) {
   if (rows.length === values.length) for (let row = 0; row < values.length; row++) counts[values[row]]++;
   else for (let place = 0; place < rows.length; place++) counts[values[rows[place]]]++;
+}
+
+/** The same of words of two bytes: a function that is given one kind of values takes half the time. */
+function countWords(counts, values, rows) {
+  for (let place = 0; place < rows.length; place++) counts[values[rows[place]]]++;
 }
 
 class ServerCount {
