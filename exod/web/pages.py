@@ -12,7 +12,7 @@ import hashlib
 import json
 import posixpath
 import re
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from functools import cache, partial
 from html import escape
 from pathlib import Path
@@ -30,6 +30,8 @@ STATIC: Final = Path(__file__).parent / "static"
 BUNDLE: Final = "js/explorer.js"
 READING: Final = "js/reading.js"
 """All scripts but Aladin Lite's as two, below ``static/``; they are made of the others."""
+
+_AHEAD: Final = '<link rel="preload" as="fetch" crossorigin href="{{{{base}}}}{}">'
 
 _MAIN: Final = "js/main.js"
 _READER: Final = "js/parquet.js"
@@ -57,6 +59,7 @@ def shell(
     vetter: str = "",
     *,
     reads: bool = True,
+    ahead: Iterable[str] = (),
 ) -> str:
     """The page.
 
@@ -72,6 +75,8 @@ def shell(
         Who is logged in; empty if there is no login.
     reads : bool
         Whether it will read files, so that the scripts for that are fetched at once.
+    ahead : iterable of str
+        Further addresses that the page asks for at once.
     """
     page = (STATIC / "index.html").read_text(encoding="utf-8")
     page = page.replace("{{script}}", f"static/{BUNDLE}?v={_short(BUNDLE)}")
@@ -80,7 +85,8 @@ def shell(
     )
     page = page.replace("{{reading}}\n", reading if reads else "")
     about = "api/v1/meta" if mode == "server" else "data/meta.json"
-    page = page.replace("{{meta}}", about)
+    loads = (_AHEAD.format(escape(address)) for address in (about, *ahead))
+    page = page.replace("{{ahead}}", "\n".join(loads))
     values = {"base": base, "mode": mode, "token": token, "vetter": vetter}
     for name, value in values.items():
         page = page.replace(f"{{{{{name}}}}}", escape(value))

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any, Final
 
 import cv2
 import duckdb
 import numpy as np
+import pyarrow as pa
 
 from exod.errors import InputError
 from exod.schemas.conditions.compiling import quoted
 from exod.schemas.explorer import N_SIMILAR
-from exod.web.counting import ROW, in_json
-from exod.web.product import Product
+from exod.web.counting import ROW, besides, in_json
+from exod.web.product import OWNER, Product
+
+Row = dict[str, Any]
 
 MOST_PHOTONS: Final = 1_000_000
 """Of one answer; those of a bright source come in several."""
@@ -23,6 +27,21 @@ CELL_PIXELS: Final = 8
 """Width of a cell in the picture of a finder."""
 
 _OF_SOURCE: Final = ("sources", "detections", "coverage", "lineage")
+_ROWS_OF_SOURCE: Final = tuple(
+    f"{name}.parquet" for name in ("sources", "detections", "coverage", "longterm")
+)
+_BESIDE_SOURCE: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
+    "runs.parquet": ("obsid", ("obsid", "t_lo", "t_lo_mjd")),
+    "outlines.parquet": ("obsid", ()),
+    "cutouts.parquet": ("detid", ()),
+}
+"""Files that a page of a source reads besides: the column to look into, and those that it shows."""
+
+_HOT: Final = "hot_regions.parquet"
+_HOT_COLUMNS: Final = (
+    *("t_bin", "x_lo", "x_hi", "y_lo", "y_hi"),
+    *("n_regions", "n_observations", "origin"),
+)
 _OF_OBSERVATION: Final = ("observations", "exposures", "runs", "detections")
 
 
@@ -39,6 +58,51 @@ def source(product: Product, number: int) -> dict[str, Any]:
         found = asking.first("sources", "region_num", number, f"There is no source {number}.")
         own = {name: asking.rows(name, "region_num", number) for name in _OF_SOURCE[1:]}
     return {"source": found, **own}
+
+
+def page_of_source(product: Product, number: int) -> dict[str, Any]:
+    """What the page of a source shows but for its light curves and photons, which may be many.
+
+    Parameters
+    ----------
+    product : Product
+        The product.
+    number : int
+        The source; of one that is not there, there are no rows.
+
+    Returns
+    -------
+    dict
+        ``rows``, those of each file that belong to the source; ``others``, of each of further
+        files rows whose column ``key`` has one of some ``values``, or all rows where that is empty;
+        ``before`` and ``after``, the numbers of the sources beside it.
+    """
+
+    def rows_of(name: str, key: str, value: str | int, columns: Sequence[str] = ()) -> list[Row]:
+        listed = columns or product.table(name.removesuffix(".parquet")).schema.names
+        return _in_rows(product.rows_where(name, key, value, listed))
+
+    rows = {f: rows_of(f, OWNER, number) for f in _ROWS_OF_SOURCE if f in product.files}
+    best = {row["best_detid"] for row in rows["sources.parquet"]}
+    known = rows["detections.parquet"]
+    values = {
+        "runs.parquet": [*dict.fromkeys(row["obsid"] for row in known)],
+        "outlines.parquet": [row["obsid"] for row in known if row["detid"] in best],
+        "cutouts.parquet": [*best],
+    }
+    others = {}
+    for name, (key, columns) in _BESIDE_SOURCE.items():
+        if name in product.files:
+            found = [rows_of(name, key, value, columns) for value in values[name]]
+            others[name] = {"key": key, "values": values[name], "rows": [*chain(*found)]}
+    if _HOT in product.files:
+        found = product.rows_at(_HOT, range(product.files[_HOT].rows), _HOT_COLUMNS)
+        others[_HOT] = {"key": "", "values": [], "rows": _in_rows(found)}
+    return {"rows": rows, "others": others, **besides(product, number)}
+
+
+def _in_rows(rows: pa.Table) -> list[Row]:
+    return [dict(zip(row, in_json(row.values()), strict=True)) for row in rows.to_pylist()]
 
 
 def detection(product: Product, detid: str) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
@@ -18,12 +20,19 @@ PAGES = (
     *("/compare", "/runs", "/stats", "/columns", "/api", "/about"),
 )
 
+OF_SOURCE = ("api/v1/pages/source/{}", "api/v1/where/lightcurves.parquet?key=region_num&value={}")
+"""What the page of a source asks for first, as its scripts say it."""
+
 
 def page(request: Request) -> Response:
     """The shell, which the scripts fill."""
     token = "" if request.app.state.settings.public else request.app.state.token
     vetter = request.scope.get("exod_vetter", "")
-    return HTMLResponse(shell("/", "server", token, vetter, reads=_reads(request)))
+    number = request.path_params.get("number", "")
+    # What is asked for with the scripts is there when they have begun.
+    is_source = re.fullmatch("[0-9]{1,18}", number)
+    ahead = [form.format(number) for form in OF_SOURCE] if is_source else []
+    return HTMLResponse(shell("/", "server", token, vetter, reads=_reads(request), ahead=ahead))
 
 
 def _reads(request: Request) -> bool:

@@ -34,6 +34,23 @@ class SourceAnswer(BaseModel):
     lineage: list[Row]
 
 
+class RowsBeside(BaseModel):
+    """Rows of a file whose column ``key`` has one of the values; all of them without a key."""
+
+    key: str
+    values: list[str]
+    rows: list[Row]
+
+
+class PageOfSource(BaseModel):
+    """What the page of a source shows, and the numbers of the sources beside it."""
+
+    rows: dict[str, list[Row]]
+    others: dict[str, RowsBeside]
+    before: int | None
+    after: int | None
+
+
 class ObservationAnswer(BaseModel):
     """An observation and the rows that belong to it."""
 
@@ -92,6 +109,12 @@ class LineageAnswer(BaseModel):
 def source(product: ProductNow, number: Number) -> SourceAnswer:
     """A source, its detections, the observations that covered it, and what became of it."""
     return SourceAnswer(**single.source(product, number))
+
+
+@router.get("/pages/source/{number}", response_model=PageOfSource)
+def page_of_source(product: ProductNow, number: Number) -> Response:
+    """What the page of a source shows but for light curves and photons, all at once."""
+    return JSONResponse(single.page_of_source(product, number))
 
 
 @router.get("/detections/{detid}")

@@ -3,6 +3,9 @@
 import { blockOf, groupsAsFile, keyAt, ownerOf } from "./blocks.js";
 import { base, mode, token } from "./site.js";
 
+/** The column that tells the source of a row. */
+const OWNER = "region_num";
+
 let reading;
 
 /** What reads Parquet files, once it is needed. */
@@ -133,6 +136,33 @@ async function rowsOf({ file, metadata }, start, stop, names) {
   });
 }
 
+let together = null;
+
+/** Ask for all that the page of a source shows at once: who asks for parts of it later finds them there. */
+export function askForSource(number) {
+  if (mode !== "server" || together?.number === number) return;
+  together = { number, page: api(`pages/source/${number}`) };
+  together.page.catch(() => { together = null; });
+}
+
+/** Rows that came with what was asked for together; nothing if they did not. */
+async function rowsOfPage(name, key, value) {
+  if (!together) return null;
+  const { number, page } = together;
+  const { rows: own, others } = await page;
+  if (key === OWNER) return value === number ? own[name] : null;
+  const beside = others[name];
+  if (!beside || beside.key !== key) return null;
+  if (!key) return beside.rows;
+  return beside.values.includes(value) ? beside.rows.filter((row) => row[key] === value) : null;
+}
+
+/** All rows of a small file, with some of its columns. */
+export async function allRows(name, names) {
+  const known = await rowsOfPage(name, "");
+  return known ?? rows(name, 0, Infinity, names);
+}
+
 /** The rows of a file with a value of a column, found by the server, as a file of their own. */
 async function answer(name, key, value, names) {
   const asked = new URLSearchParams({ key, value, ...(names && { columns: names.join(",") }) });
@@ -148,7 +178,7 @@ async function answer(name, key, value, names) {
  * the column that is all but one or two.
  */
 export async function rowsWhere(name, key, value, names) {
-  if (mode === "server") return rowsOf(await answer(name, key, value, names));
+  if (mode === "server") return (await rowsOfPage(name, key, value)) ?? rowsOf(await answer(name, key, value, names));
   const { blocks, tables } = await meta();
   if (blocks.tables.includes(name) && (key === blocks.owner || key === tables[name.split(".")[0]]?.key)) {
     return ((await blockWith(key, value)).rows[name] ?? []).filter((row) => row[key] === value);
@@ -244,7 +274,7 @@ export function column(name, key) {
 
 /** The numbers of the sources before and after one; null if there is none. */
 export async function besides(number) {
-  if (mode === "server") return api(`besides/${number}`);
+  if (mode === "server") return together?.number === number ? together.page : api(`besides/${number}`);
   // Numbers have gaps: that of a source which merged into another is never used again.
   const { rows: own, before, after } = await ownBlock(number);
   const numbers = (own["sources.parquet"] ?? []).map((row) => row.region_num);

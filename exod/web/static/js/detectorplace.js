@@ -1,6 +1,6 @@
 // Where detections are on the detector, whatever the position angle, with its hot regions and the field around them.
 
-import { columns, hasFile } from "./data.js";
+import { allRows, hasFile } from "./data.js";
 import { h, svg } from "./dom.js";
 import { number, plural } from "./format.js";
 import { linesOf, onDetector, outlineOf } from "./outline.js";
@@ -31,9 +31,7 @@ export async function detectorPanel(detections, best) {
 
 async function hotRegions() {
   if (!(await hasFile(FILE))) return [];
-  const names = ["t_bin", "x_lo", "x_hi", "y_lo", "y_hi", "n_regions", "n_observations", "origin"];
-  const found = await columns(FILE, names);
-  return Array.from(found.x_lo ?? [], (_, row) => Object.fromEntries(names.map((name) => [name, found[name][row]])));
+  return allRows(FILE, ["t_bin", "x_lo", "x_hi", "y_lo", "y_hi", "n_regions", "n_observations", "origin"]);
 }
 
 function isIn({ X_det: x, Y_det: y, t_bin: bin }, box) {

@@ -3,7 +3,7 @@
 import { skyPanel } from "../aladin.js";
 import { clocksOf } from "../clock.js";
 import { h, put } from "../dom.js";
-import { meta, rowsWhere } from "../data.js";
+import { askForSource, meta, rowsWhere } from "../data.js";
 import { detectorPanel } from "../detectorplace.js";
 import { saveButtons } from "../exports.js";
 import { finderPanel } from "../finder.js";
@@ -24,6 +24,7 @@ let panels = [];
 let photons = null;
 
 export async function show(main, state, argument) {
+  askForSource(Number(argument));
   const known = rowsWhere("sources.parquet", "region_num", Number(argument));
   const detected = rowsWhere("detections.parquet", "region_num", Number(argument));
   const light = rowsWhere("lightcurves.parquet", "region_num", Number(argument));
