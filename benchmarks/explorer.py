@@ -65,19 +65,31 @@ _CHOOSE = """async (state) => {
   const start = performance.now();
   history.pushState(null, '', address);
   dispatchEvent(new PopStateEvent('popstate'));
-  await new Promise((done) => {
-    const look = () => (body.dataset.ready === 'yes' ? done() : requestAnimationFrame(look));
-    requestAnimationFrame(look);
+  if (body.dataset.ready !== 'yes') await new Promise((done) => {
+    const seen = new MutationObserver(() => {
+      if (body.dataset.ready !== 'yes') return;
+      seen.disconnect();
+      done();
+    });
+    seen.observe(body, { attributeFilter: ['data-ready'] });
   });
+  await painted();
   return performance.now() - start;
 }"""
 _BYTES = """performance.getEntriesByType('navigation').concat(
   performance.getEntriesByType('resource')).reduce((sum, one) => sum + one.transferSize, 0)"""
-_READY = """new MutationObserver(() => {
-  if (document.body?.dataset.ready === 'yes') window.complete ??= performance.now();
+_READY = """// A message from a frame is read when that frame was laid out and painted.
+window.painted = () => new Promise((done) => requestAnimationFrame(() => {
+  const { port1, port2 } = new MessageChannel();
+  port1.onmessage = done;
+  port2.postMessage(null);
+}));
+new MutationObserver(() => {
+  if (document.body?.dataset.ready !== 'yes') return;
+  window.complete ??= painted().then(() => performance.now());
 }).observe(document, { subtree: true, attributes: true, attributeFilter: ['data-ready'] });"""
 _CLOCK = "window.complete"
-"""When the page was complete: not when that was noticed here."""
+"""When the complete page was painted: not when that was noticed here."""
 
 
 class Figure(NamedTuple):

@@ -83,12 +83,15 @@ def page_of_source(product: Product, number: int) -> dict[str, Any]:
         return _in_rows(product.rows_where(name, key, value, listed))
 
     rows = {f: rows_of(f, OWNER, number) for f in _ROWS_OF_SOURCE if f in product.files}
-    best = {row["best_detid"] for row in rows["sources.parquet"]}
+    best = [row["best_detid"] for row in rows["sources.parquet"]]
     known = rows["detections.parquet"]
+    # Of no other observation the field is shown.
+    shown = [row["obsid"] for row in known if row["detid"] in best]
+    shown = shown or [row["obsid"] for row in known[:1]]
     values = {
         "runs.parquet": [*dict.fromkeys(row["obsid"] for row in known)],
-        "outlines.parquet": [row["obsid"] for row in known if row["detid"] in best],
-        "cutouts.parquet": [*best],
+        "outlines.parquet": shown,
+        "cutouts.parquet": best,
     }
     others = {}
     for name, (key, columns) in _BESIDE_SOURCE.items():

@@ -24,6 +24,7 @@ OPERATIONS = {
         for name in ("meta", "facets", "rows", "hist2d", "sky", "mask", "adql", "report")
     ),
     *(f"get {name}/{{number}}" for name in ("sources", "photons", "similar", "besides")),
+    "get pages/source/{number}",
     "get where/{name}",
     *(f"get {name}/{{detid}}" for name in ("detections", "lightcurves")),
     *(

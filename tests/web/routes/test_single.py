@@ -48,6 +48,35 @@ def test_sources_have_what_belongs_to_them(client: TestClient, read: Read) -> No
         assert client.get(f"/api/v1/sources/{number}").json() == {"source": row, **own}
 
 
+def test_the_page_of_a_source_is_one_answer(client: TestClient, read: Read) -> None:
+    for row in read("sources")[::5]:
+        number = row["region_num"]
+        found = client.get(f"/api/v1/pages/source/{number}").json()
+        for name, own in found["rows"].items():
+            assert own == where(read(name.removesuffix(".parquet")), region_num=number)
+        (best,) = (
+            one for one in found["rows"]["detections.parquet"] if one["detid"] == row["best_detid"]
+        )
+        wanted = {
+            "runs.parquet": {one["obsid"] for one in found["rows"]["detections.parquet"]},
+            "outlines.parquet": {best["obsid"]},
+            "cutouts.parquet": {best["detid"]},
+        }
+        for name, values in wanted.items():
+            about = found["others"][name]
+            assert set(about["values"]) == values
+            rows = [
+                one for one in read(name.removesuffix(".parquet")) if one[about["key"]] in values
+            ]
+            shown = [{key: one[key] for key in about["rows"][0]} for one in rows]
+            assert sorted(map(str, about["rows"])) == sorted(map(str, shown))
+        assert client.get(f"/api/v1/besides/{number}").json().items() <= found.items()
+    # The page asks for it while its scripts are still on the way.
+    assert f'href="/api/v1/pages/source/{number}"' in client.get(f"/source/{number}").text
+    nobody = client.get("/api/v1/pages/source/123456789").json()
+    assert not any(nobody["rows"].values())
+
+
 def test_detections_and_their_light_curves(client: TestClient, read: Read) -> None:
     frames = read("lightcurves")
     for row in read("detections")[::40]:
