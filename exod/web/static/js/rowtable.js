@@ -7,6 +7,7 @@ import { placeOf, stepAddresses } from "./stepping.js";
 
 const HEIGHT = 26;
 const BLOCK = 4;
+const CALM_MS = 150;
 /** What an address says of the plots and not of the rows. */
 const AXES = ["x", "y", "x2", "y2", "count", "sel"];
 
@@ -70,8 +71,8 @@ export function rowTable(about, table, shownColumns) {
     }
     const inView = Math.ceil((top + (high || 400)) / HEIGHT) - first;
     place(found.slice(0, inView), first);
-    // What comes into view when one scrolls is drawn when nothing else is to be done.
-    if (found.length > inView) whenIdle(() => ticket === asked && place(found, first));
+    // What comes into view when one scrolls is drawn when nothing else was asked for meanwhile.
+    if (found.length > inView) setTimeout(() => ticket === asked && place(found, first), CALM_MS);
   }
 
   function place(rows, first) {
@@ -147,11 +148,6 @@ export function rowTable(about, table, shownColumns) {
   };
 }
 
-/** Do something when the page has nothing else to do, or soon where a browser cannot tell. */
-function whenIdle(todo) {
-  if (globalThis.requestIdleCallback) requestIdleCallback(todo, { timeout: 500 });
-  else setTimeout(todo, 50);
-}
 
 function label(name) {
   return name.replace("best_lc_", "").replace("best_", "").replace("_deg", "").replace("_arcsec", "");
