@@ -162,6 +162,7 @@ def test_hardness_before_during_and_after_the_event(chromium, address, near, pho
     exposures = near.observation(best["obsid"], "rates")["rates"]["expid"].nunique()
     assert page.locator("svg.rates").count() == exposures > 0
     field = page.get_by_role("region", name="Field", exact=True)
+    expect(field).to_contain_text("North is up")
     box = field.locator("canvas").bounding_box()
     with Product(near).opened("runs.parquet") as source:
         runs = pd.read_parquet(source).set_index("runid")
