@@ -366,7 +366,7 @@ RATES = Table(
         kinds.instrument("instrument", "Camera, INSTRUME of the header"),
         kinds.exposure_name("expid", "Exposure identifier"),
         kinds.start("time", "Start of the bin, mission elapsed time"),
-        kinds.time_resolution("width", "Length of the bin"),
+        kinds.time_resolution("width", "Live time of the bin of 100 s, to divide by"),
         Column("n", _I32, "ct", "Selected events of all energies"),
         Column("n_hard", _I32, "ct", "Selected events between 10 and 12 keV"),
     ),

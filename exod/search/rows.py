@@ -9,9 +9,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from exod.config import Config
 from exod.counts.bayes import Kind, sigma_equivalent
+from exod.counts.partial import live_weights
+from exod.observation.events import Exposure
 from exod.observation.gti import Frames, is_hard
 from exod.observation.subsets import MergedEvents
 from exod.schemas import TABLES
@@ -24,6 +27,12 @@ from exod.sky.plane import TangentPlane
 
 RATE_BIN = 100.0
 """Bins of the overview light curves, seconds."""
+
+LEAST_LIVE = 0.05
+"""Bins with less live time say nothing of the rate; those that have photons count as having it."""
+
+_ROUNDED = 1e-6
+"""What may be missing of a bin that is live throughout, for rounding."""
 
 Rows = dict[str, pd.DataFrame]
 
@@ -310,8 +319,12 @@ def _variability(obsid: str, run: Run) -> pd.DataFrame:
     return _named(obsid, run, variability=[run.variability.ravel().astype(np.float32)])
 
 
-def rate_rows(obsid: str, subset: MergedEvents) -> pd.DataFrame:
-    """Rows of the table rates: the light curve of each exposure of a subset."""
+def rate_rows(obsid: str, subset: MergedEvents, *, with_live: bool = True) -> pd.DataFrame:
+    """Rows of the table rates: the light curve of each exposure of a subset.
+
+    With `with_live` the width of a bin is its live time, and bins in which nothing was live are
+    left out.
+    """
     # Exposures that overlap in a chain only have no time in common.
     n_bins = max(int((subset.t_hi - subset.t_lo) // RATE_BIN) + 1, 0)
     frames = Frames(subset.t_lo, RATE_BIN, n_bins)
@@ -319,12 +332,17 @@ def rate_rows(obsid: str, subset: MergedEvents) -> pd.DataFrame:
     inside = (index >= 0) & (index < frames.n)
     hard = inside & is_hard(subset.pi)
     width = np.minimum(RATE_BIN, subset.t_hi - frames.starts)
-    keep = width > 0
     parts = []
     for number, exposure in enumerate(subset.exposures):
         own = subset.source == number
         counts = [np.bincount(index[own & part], minlength=frames.n) for part in (inside, hard)]
-        columns = {"time": frames.starts, "width": width, "n": counts[0], "n_hard": counts[1]}
+        share = np.ones(frames.n)
+        if with_live:
+            mine = own & inside
+            share = _live_share(exposure, subset.ccdnr[mine], index[mine], frames.starts, width)
+        keep = (width > 0) & ((share >= LEAST_LIVE) | (counts[0] > 0))
+        live = width * np.maximum(share, LEAST_LIVE)
+        columns = {"time": frames.starts, "width": live, "n": counts[0], "n_hard": counts[1]}
         parts.append(
             pd.DataFrame({name: values[keep] for name, values in columns.items()}).assign(
                 obsid=obsid,
@@ -334,3 +352,23 @@ def rate_rows(obsid: str, subset: MergedEvents) -> pd.DataFrame:
             )
         )
     return pd.concat(parts, ignore_index=True)
+
+
+def _live_share(
+    exposure: Exposure,
+    ccdnr: NDArray[np.uint8],
+    index: NDArray[np.integer],
+    start: Floats,
+    width: Floats,
+) -> Floats:
+    """Live share of bins: that of each CCD, as many photons as it usually has of all."""
+    counts = np.bincount(ccdnr, minlength=256)
+    chips = [number for number in sorted(exposure.live.curves) if counts[number]]
+    if not chips:
+        return np.ones(len(start))
+    curves = (exposure.live.curves[number] for number in chips)
+    seconds = np.stack([curve.at(start + width) - curve.at(start) for curve in curves])
+    live = np.divide(seconds, width, out=np.ones_like(seconds), where=width > 0)
+    level = np.bincount(index[np.isin(ccdnr, chips)], minlength=len(start)).astype(float)
+    share = live_weights(counts[chips].astype(float), level, live) @ live
+    return np.where(share > 1 - _ROUNDED, 1.0, share)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exod.observation.gti import HIGH_ENERGY_EV
+from exod.observation.livetime import LiveCurve, LiveTimes
 from exod.observation.subsets import MergedEvents
 from exod.search.rows import RATE_BIN, rate_rows
 
@@ -17,7 +18,9 @@ CAMERAS = ("EPN", "EMOS1")
 
 
 def merged(time, pi, source, t_hi):
-    exposures = tuple(SimpleNamespace(instrument=name, expid="S003") for name in CAMERAS)
+    exposures = tuple(
+        SimpleNamespace(instrument=name, expid="S003", live=LiveTimes()) for name in CAMERAS
+    )
     columns = {name: np.zeros(len(time), np.int32) for name in ("x", "y", "ccdnr")}
     return MergedEvents(2, exposures, time, pi=pi, source=source, t_lo=T_LO, t_hi=t_hi, **columns)
 
@@ -53,3 +56,28 @@ def test_exposures_without_a_common_time_have_no_rates():
         "0001730201", merged(nothing, nothing.astype(int), nothing.astype(np.uint8), T_LO - 500)
     )
     assert rows.empty
+
+
+def test_rates_do_not_dip_where_the_camera_was_off():
+    """One CCD off for 60 s, the other throughout; then the whole camera off for 250 s."""
+    time = np.arange(T_LO, T_LO + 1000, 0.25)
+    ccdnr = np.tile(np.array([1, 2], np.uint8), len(time) // 2)
+    off = (ccdnr == 1) & (time >= T_LO + 120) & (time < T_LO + 180)
+    off |= (time >= T_LO + 500) & (time < T_LO + 750)
+    first = np.array([[0.0, 120], [180, 500], [750, 1000]]) + T_LO
+    second = np.array([[0.0, 500], [750, 1000]]) + T_LO
+    curves = {
+        number: LiveCurve(np.column_stack([rows, np.full(len(rows), 0.9)]), 0.9)
+        for number, rows in ((1, first), (2, second))
+    }
+    exposure = SimpleNamespace(instrument="EMOS1", expid="S001", live=LiveTimes(curves))
+    columns = {name: np.zeros((~off).sum(), np.int32) for name in ("x", "y", "pi", "source")}
+    events = MergedEvents(
+        0, (exposure,), time[~off], ccdnr=ccdnr[~off], t_lo=T_LO, t_hi=T_LO + 1000, **columns
+    )
+    rows = rate_rows("0001730201", events)
+    np.testing.assert_allclose(rows["n"] / rows["width"], 4.0, rtol=0.02)
+    assert (rows["time"] - T_LO).tolist() == [0, 100, 200, 300, 400, 700, 800, 900]
+    np.testing.assert_allclose(rows["width"][[0, 1, 5]], [100, 70, 50], rtol=0.02)
+    as_recorded = rate_rows("0001730201", events, with_live=False)
+    assert as_recorded["width"].tolist() == [100.0] * 10

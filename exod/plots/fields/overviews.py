@@ -59,7 +59,7 @@ def observation_overview(
         label=f"flare threshold, {BTI_RATE:g} ct/s per exposure",
     )
     lower.set_ylim(top=max(lower.get_ylim()[1], 1.2 * BTI_RATE))
-    upper.set_ylabel("Recorded rate, all energies (ct/s)")
+    upper.set_ylabel("Rate in live time, all energies (ct/s)")
     low, high = (energy / 1000 for energy in HIGH_ENERGY_EV)
     lower.set_ylabel(f"Rate, {low:g}–{high:g} keV (ct/s)")
     lower.set_xlabel(

@@ -146,7 +146,8 @@ def detect_observation(files: ObservationFiles[Path], config: Config) -> Tables:
     live: dict[int, list[float]] = defaultdict(list)
     n_dithered = 0
     for subset in observation.subsets:
-        parts["rates"].append(rate_rows(observation.obsid, subset))
+        with_live = config.cube.live_time != "frames"
+        parts["rates"].append(rate_rows(observation.obsid, subset, with_live=with_live))
         for run in search_subset(
             observation.obsid,
             subset,

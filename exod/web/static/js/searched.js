@@ -86,8 +86,10 @@ function ratesPanel({ rates, bad_time: bad }, clock) {
     const rate = (row) => rates.n[row] / rates.width[row];
     const most = Math.max(...rows.map(rate), 1e-9);
     const y = (value) => HIGH - (value / most) * (HIGH - 6);
-    const path = rows.map((row, place) => `${place ? "L" : "M"}${x(rates.time[row] - clock.zero).toFixed(1)} ${y(rate(row)).toFixed(1)}H${x(rates.time[row] + rates.width[row] - clock.zero).toFixed(1)}`).join("");
-    const words = `${name}: ${plural(rows.length, "bin")} of ${number(rates.width[rows[0]])} s, at most ${number(most, 3)} ct/s`;
+    // Where a bin was not live to its end, or there is none, the line is broken.
+    const follows = (row, place) => place && rates.time[row] < rates.time[rows[place - 1]] + 1.5 * rates.width[rows[place - 1]];
+    const path = rows.map((row, place) => `${follows(row, place) ? "L" : "M"}${x(rates.time[row] - clock.zero).toFixed(1)} ${y(rate(row)).toFixed(1)}H${x(rates.time[row] + rates.width[row] - clock.zero).toFixed(1)}`).join("");
+    const words = `${name}: ${plural(rows.length, "bin")} of ${number(Math.max(...rows.map((row) => rates.width[row])))} s, at most ${number(most, 3)} ct/s`;
     return h("figure", { class: "panel" }, h("figcaption", {}, words),
       svg("svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, preserveAspectRatio: "none", class: "rates", role: "img", "aria-label": `Rate of the whole field. ${words}.` },
         bad.map(([start, stop]) => svg("rect", { x: x(start - clock.zero), width: Math.max(x(stop - clock.zero) - x(start - clock.zero), 1), y: 0, height: HIGH, class: "bad" })),
