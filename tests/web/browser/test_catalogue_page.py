@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from astropy.table import Table
 from helpers.explored_states import chosen
 from helpers.exported_tables import QUERY, READ
@@ -170,3 +171,24 @@ def test_what_is_not_there_is_a_sentence(visitor) -> None:
     visitor.wait()
     assert "There is no page" in visitor.page.inner_text("main")
     visitor.problems[:] = [one for one in visitor.problems if "status of 404" not in one]
+
+
+def test_what_is_decompressed_is_never_written_as_text(visitor) -> None:
+    visitor.visit("/columns")
+    given = bytes(range(256)) * 40
+    packed = pa.compress(given, codec="zstd", asbytes=True)
+    found, n_texts = visitor.page.evaluate(
+        """async ([packed, length]) => {
+          const own = document.querySelector("script[type=module]").src;
+          const { compressors } = await import(new URL("parquet.js", own).href);
+          const typed = Object.getPrototypeOf(Uint8Array.prototype);
+          const { join } = typed;
+          let texts = 0;
+          typed.join = function (...given) { texts++; return join.apply(this, given); };
+          const found = compressors.ZSTD(Uint8Array.from(packed), length);
+          typed.join = join;
+          return [Array.from(found), texts];
+        }""",
+        [list(packed), len(given)],
+    )
+    assert (bytes(found), n_texts) == (given, 0)

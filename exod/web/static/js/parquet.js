@@ -3,4 +3,17 @@
 export { asyncBufferFromUrl, cachedAsyncBuffer, parquetMetadata, parquetMetadataAsync, parquetRead } from "../vendor/hyparquet/index.js";
 import { decompress } from "../vendor/fzstd/index.mjs";
 
-export const compressors = { ZSTD: (input, length) => decompress(input, new Uint8Array(length)) };
+/** Room for what is decompressed: fzstd compares it with a number, for which a browser would write all of it as text. */
+class Room extends Uint8Array {
+  [Symbol.toPrimitive]() {
+    return NaN;
+  }
+}
+
+export const compressors = {
+  ZSTD(input, length) {
+    const room = new Room(length);
+    decompress(input, room);
+    return new Uint8Array(room.buffer);
+  },
+};
