@@ -25,6 +25,7 @@ from hypothesis.extra.numpy import arrays
 
 from exod.archive import Archive, open_archive
 from exod.archive.derived import EXPLORER
+from exod.archive.increments import deriving
 from exod.archive.questions.sql import Question
 from exod.archive.snapshot import Snapshot
 from exod.errors import ArchiveError
@@ -206,6 +207,14 @@ def test_light_curves_of_what_has_not_changed_are_kept(
     make_explorer(copied)
     # They are as they were, whatever else was made anew.
     assert not read_anew
+    before = {file.table: file.path for file in copied.derived(EXPLORER).files}
+    flags = copied.derived("flags")
+    with deriving(copied.store, "flags", ()) as new:
+        new.files, new.attempts = list(flags.files), flags.attempts
+    make_explorer(copied)
+    after = {file.table: file.path for file in copied.derived(EXPLORER).files}
+    same = {table for table, path in after.items() if before[table] == path}
+    assert same == {"lightcurves", "neighbours", "cutouts", "fields", "cells"}
     changed = copied.entries()[1].obsid
     tables = copied.observation(changed)
     tables["lightcurves"]["mu"] *= 2

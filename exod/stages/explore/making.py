@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -138,13 +139,12 @@ def make_explorer(
     if earlier and current and earlier.attempts == attempts and kept.is_complete:
         return _made(earlier, kept.left_out, made=False)
     snapshot = Snapshot(archive)
-    matches = [name.removeprefix("xmatch-") for name in parts if name.startswith("xmatch-")]
     with deriving(archive.store, EXPLORER, ()) as new:
         new.parameters, new.attempts = parameters, attempts
         with tempfile.TemporaryDirectory(prefix="exod-explorer-") as folder:
             writer = ProductWriter(archive.store, new, Path(folder), on_step)
             reused = None if force else earlier
-            coverage, known = _write_tables(writer, archive, snapshot, matches, earlier, reused)
+            coverage, known = _write_tables(writer, archive, snapshot, parts, earlier, reused)
             new.parameters = {**parameters, CURVES_KNOWN: known}
             new.files.sort(key=lambda file: file.table)
             if kept.is_complete:
@@ -159,7 +159,7 @@ def make_explorer(
                     writer.write_exact(NEAR_PHOTONS, near.chunks(), PHOTON_ROWS)
         new.summary = {
             "tables": dict(sorted(writer.described.items())),
-            "catalogues": matches,
+            "catalogues": _catalogues(parts),
             "photons": kept.summary,
         }
     made = archive.derived(EXPLORER)
@@ -172,17 +172,18 @@ def _write_tables(
     writer: ProductWriter,
     archive: Archive,
     snapshot: Snapshot,
-    matches: Sequence[str],
+    parts: Mapping[str, str],
     earlier: Derived | None,
     reused: Derived | None,
 ) -> tuple[pd.DataFrame, bool]:
     """Write all but photons, several tables at once.
 
     Of an earlier version it is told how significant sources were; if it may be `reused` too, light
-    curves of observations that have not changed are taken from it. What covered each source is
-    returned, and whether it is known what light curves depend on.
+    curves of observations that have not changed are taken from it, and images if none has. What
+    covered each source is returned, and whether it is known what light curves depend on.
     """
     attempts = {entry.obsid: entry.attempt for entry in archive.entries()}
+    matches = _catalogues(parts)
 
     def write_sources() -> None:
         density = writer.write(*shown_sources(snapshot, matches), "region_num")
@@ -198,6 +199,11 @@ def _write_tables(
         return coverage
 
     def write_images() -> None:
+        # They depend on the search and the sources only.
+        if reused and reused.attempts == attempts and _sources_of(reused) == parts["unique"]:
+            kept = (reused.of(name) for name in (CUTOUTS.name, FIELDS.name, "cells"))
+            writer.keep(chain.from_iterable(kept))
+            return
         with writer.opened(FIELDS, FIELD_ROWS) as images:
             writer.write_plain(CUTOUTS, cutout_rows(snapshot, images.write), CUTOUT_ROWS)
         writer.write_plain(*cell_rows(snapshot), CELL_ROWS)
@@ -226,6 +232,16 @@ def _write_tables(
     every = (*tasks, write_others)
     done: list[Any] = done_at_once(every, threads=tables_at_once(), stop=stop)
     return done[every.index(write_coverage)], done[every.index(write_curves)]
+
+
+def _catalogues(parts: Mapping[str, str]) -> list[str]:
+    return [name.removeprefix("xmatch-") for name in parts if name.startswith("xmatch-")]
+
+
+def _sources_of(product: Derived) -> str:
+    """The version of the sources that it shows."""
+    parts: Any = product.parameters["parts"]
+    return str(parts["unique"])
 
 
 def _write_curves(
