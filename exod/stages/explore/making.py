@@ -143,7 +143,8 @@ def make_explorer(
         new.parameters, new.attempts = parameters, attempts
         with tempfile.TemporaryDirectory(prefix="exod-explorer-") as folder:
             writer = ProductWriter(archive.store, new, Path(folder), on_step)
-            reused = None if force else earlier
+            is_good = earlier and not force and earlier.is_made_with({"version": _VERSION})
+            reused = earlier if is_good else None
             coverage, known = _write_tables(writer, archive, snapshot, parts, earlier, reused)
             new.parameters = {**parameters, CURVES_KNOWN: known}
             new.files.sort(key=lambda file: file.table)
