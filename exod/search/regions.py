@@ -16,7 +16,7 @@ from exod.counts.grid import Box
 from exod.counts.template import Expectation
 from exod.schemas.arrays import Floats, Indices, Mask
 
-CELLS_PER_BLOCK: Final = 1_000_000
+CELLS_PER_BLOCK: Final = 250_000
 """Cells that the search for eclipses holds densely at a time."""
 
 
