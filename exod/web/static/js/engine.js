@@ -142,8 +142,8 @@ class BrowserCount {
       for (let row = 0; row < failed.length; row++) failed[row] += 1 - chosen[bytes[row]];
     });
     const [set, unset] = [flagMask(state.get("flag")), flagMask(state.get("noflag"))];
-    const flagged = new Uint8Array(index.rows);
-    if (set || unset) {
+    const flagged = set || unset ? new Uint8Array(index.rows) : null;
+    if (flagged) {
       for (let row = 0; row < failed.length; row++) {
         if ((index.flags[row] & set) !== set || index.flags[row] & unset) { flagged[row] = 1; failed[row]++; }
       }
@@ -170,7 +170,7 @@ class BrowserCount {
     });
     const masks = new Uint32Array(1 << index.about.flags.length);
     countWords(masks, index.flags, chosen);
-    for (const row of almost) if (flagged[row]) masks[index.flags[row]]++;
+    if (flagged) for (const row of almost) if (flagged[row]) masks[index.flags[row]]++;
     this.flagCounts = index.about.flags.map(() => 0);
     masks.forEach((count, mask) => {
       for (let bit = 0; count && mask >> bit; bit++) if ((mask >> bit) & 1) this.flagCounts[bit] += count;
@@ -234,9 +234,12 @@ class BrowserCount {
 
 const orders = new Map();
 
-/** The numbers of the rows that fail no condition, and of those that fail one. */
+let spare = new Uint32Array(0);
+
+/** The numbers of the rows that fail no condition, and of those that fail one, which are kept until the next call. */
 function rowsThatFail(failed) {
-  const [none, one] = [new Uint32Array(failed.length), new Uint32Array(failed.length)];
+  if (spare.length < failed.length) spare = new Uint32Array(failed.length);
+  const [none, one] = [new Uint32Array(failed.length), spare];
   let [sizeOfNone, sizeOfOne] = [0, 0];
   // The place is written anyhow and kept if the row counts: faster than a branch that is hard to foresee.
   for (let row = 0; row < failed.length; row++) {
