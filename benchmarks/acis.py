@@ -18,7 +18,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from benchmarks.false_alarms import levels, regions_of
+from benchmarks.false_alarms import levels, ratio_error, regions_of
 from exod.completeness.burstphotons import Site
 from exod.completeness.curves import wilson
 from exod.completeness.matching import TrueBursts, match, regions_found
@@ -216,7 +216,11 @@ def report(folder: Path) -> str:
     """The tables of what is done."""
     alarms, bursts = (
         pd.DataFrame(
-            [row for path in folder.glob(f"{what}-*.json") for row in json.loads(path.read_text())]
+            [
+                row | {"number": path.stem}
+                for path in folder.glob(f"{what}-*.json")
+                for row in json.loads(path.read_text())
+            ]
         )
         for what in ("alarms", "completeness")
     )
@@ -234,19 +238,25 @@ def report(folder: Path) -> str:
     ]
     for rate, own in alarms.groupby("rate"):
         predicted, found = own["predicted"].sum(), own["found"].sum()
-        error = np.sqrt(max(found, 1)) / predicted
+        each = own.groupby("number")[["found", "predicted"]].sum()
+        error = ratio_error(each["found"].to_numpy(float), each["predicted"].to_numpy(float))
         ratio = found / predicted
         lines.append(f"| {rate:g} | {predicted:.1f} | {found} | {ratio:.2f} | {error:.2f} |")
-    highest = alarms[alarms["rate"] == max(RATES)]
     lines += [
         "",
-        f"By ring, at {max(RATES):g}:",
+        "Errors are from the scatter of the observations, as several runs show the same region. By "
+        f"ring, at {max(RATES):g}:",
         "",
-        "| from | predicted | found |",
-        "|---|---|---|",
+        "| from | predicted | found | found / predicted | its error |",
+        "|---|---|---|---|---|",
     ]
-    for ring, own in highest.groupby("ring"):
-        lines.append(f"| {ring:g}' | {own['predicted'].sum():.1f} | {own['found'].sum()} |")
+    for ring, own in alarms[alarms["rate"] == max(RATES)].groupby("ring"):
+        each = own.groupby("number")[["found", "predicted"]].sum().astype(float)
+        found, predicted = each["found"].to_numpy(), each["predicted"].to_numpy()
+        lines.append(
+            f"| {ring:g}' | {predicted.sum():.1f} | {found.sum():.0f} | "
+            f"{found.sum() / predicted.sum():.2f} | {ratio_error(found, predicted):.2f} |"
+        )
     lines += [
         "",
         "Completeness at a false alarm rate of 0.3: bursts of constant rate, counts of 0.5 to "

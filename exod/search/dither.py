@@ -1,8 +1,8 @@
 """What the motion of the pointing explains: sources that leave the CCDs and come back.
 
 While a source is beyond an edge it has no counts, and more than its mean while it is back. What is
-expected of significant windows near edges is corrected with the share of their light that was on a
-CCD; those that are not significant then are left out.
+expected of significant windows near edges, and how probable they are, is corrected with the share
+of their light that was on a CCD; those that are not significant then are left out.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammainc, gammaincc
 
-from exod.counts.bayes import Rule, Thresholds
+from exod.counts.bayes import Rule, Thresholds, log10_b_eclipse, log10_b_peak
 from exod.observation.aspect import Aspect
 from exod.observation.subsets import MergedEvents
 from exod.schemas.arrays import Floats, Mask
@@ -49,29 +49,45 @@ def without_dithered(
     if events.aspect is None or not len(cells) or tested.variability is not None:
         return tested, searched, 0
     factor = _factors(events.aspect, tested, searched, events)
-    kept = (factor == 1) | _significant(tested, cells, factor, rule)
-    if kept.all():
+    if (factor == 1).all():
         return tested, searched, 0
+    corrected = _corrected(cells, factor)
+    kept = (factor == 1) | _significant(tested, corrected, rule)
     few = SignificantCells(
-        **{item.name: getattr(cells, item.name)[kept] for item in fields(SignificantCells)}
+        **{item.name: getattr(corrected, item.name)[kept] for item in fields(SignificantCells)}
     )
+    strength = searched.strength
+    if np.isfinite(cells.p_log).all():
+        strength = strength + cells.p_log - corrected.p_log
     found = searched.found
     if found is not None:
         positions = tuple(found.positions[index] for index in np.flatnonzero(kept))
         found = replace(found, positions=positions, spans=found.spans[kept])
-    searched = replace(searched, cells=few, strength=searched.strength[kept], found=found)
+    searched = replace(searched, cells=few, strength=strength[kept], found=found)
     return replace(tested, cells=few), searched, int((~kept).sum())
 
 
-def _significant(tested: TestedRun, cells: SignificantCells, factor: Floats, rule: Rule) -> Mask:
-    """Which cells are significant with their corrected expectation, shape (n_cells,)."""
+def _corrected(cells: SignificantCells, factor: Floats) -> SignificantCells:
+    """The cells with what is expected of them while they are on a CCD, and how likely they are."""
     mu = np.maximum(cells.mu * factor, _LEAST)
-    if not np.isfinite(tested.threshold.p_log):
-        limits = Thresholds(tested.threshold.sigma, rule)
-        is_peak, is_eclipse = limits.is_peak(cells.n, mu), limits.is_eclipse(cells.n, mu)
-        return np.where(cells.is_peak, is_peak, is_eclipse)
     change = _tail(cells.n, mu, cells.is_peak) - _tail(cells.n, cells.mu, cells.is_peak)
-    return np.asarray(cells.p_log + change <= tested.threshold.p_log)
+    own = factor != 1
+    b_log = np.where(cells.is_peak, log10_b_peak(cells.n, mu), log10_b_eclipse(cells.n, mu))
+    return replace(
+        cells,
+        mu=np.where(own, mu, cells.mu),
+        p_log=np.where(own, np.minimum(cells.p_log + change, 0.0), cells.p_log),
+        b_log=np.where(own, b_log, cells.b_log),
+    )
+
+
+def _significant(tested: TestedRun, cells: SignificantCells, rule: Rule) -> Mask:
+    """Which cells are significant, shape (n_cells,)."""
+    if np.isfinite(tested.threshold.p_log):
+        return np.asarray(cells.p_log <= tested.threshold.p_log)
+    limits = Thresholds(tested.threshold.sigma, rule)
+    is_peak, is_eclipse = limits.is_peak(cells.n, cells.mu), limits.is_eclipse(cells.n, cells.mu)
+    return np.where(cells.is_peak, is_peak, is_eclipse)
 
 
 def _tail(n: NDArray[np.int32], mu: Floats, is_peak: Mask) -> Floats:

@@ -74,5 +74,14 @@ def test_burst_at_an_edge_is_found():
     # From 500 s before the middle of a time on the CCD to 500 s after it.
     share = MODEL.view.aspect.seen(*edge_place(), np.array([1.0]), MODEL.view.aspect.time)
     middle = MODEL.view.aspect.time[np.flatnonzero(np.diff(share) < 0)[1]] - 400
-    n_found, _ = regions(subset_with(BoxBurst(float(middle - 250), 500.0), 0.15), "deep")
+    subset = subset_with(BoxBurst(float(middle - 250), 500.0), 0.15)
+    n_found, run = regions(subset, "deep")
     assert n_found == 1
+    # It is as probable as while the place is on the CCD, not as if it always were.
+    _, plain = regions(replace(subset, aspect=None), "deep")
+    strongest = run.cells.p_log.argmin()
+    same = (plain.cells.start == run.cells.start[strongest]) & plain.cells.is_peak
+    same &= (plain.cells.y == run.cells.y[strongest]) & (plain.cells.x == run.cells.x[strongest])
+    assert run.cells.p_log[strongest] > plain.cells.p_log[same] + 0.5
+    assert run.cells.mu[strongest] > 1.3 * plain.cells.mu[same]
+    assert max(item.strength for item in run.regions) == pytest.approx(-run.cells.p_log.min())
