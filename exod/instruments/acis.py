@@ -1,7 +1,7 @@
 """ACIS, the camera of Chandra: ten CCDs behind one telescope.
 
 References: Chandra Proposers' Observatory Guide (POG), chapters 4 (telescope), 5 (aspect) and 6
-(ACIS); Hickox & Markevitch 2006, ApJ 645, 95 (size of the PSF).
+(ACIS); docs/instruments.md compares the size of the PSF with what is published and seen.
 """
 
 from __future__ import annotations
@@ -34,10 +34,13 @@ SKY_PIXEL_ARCSEC: Final = 0.492
 class ChandraPsf:
     """The PSF of the telescope: a King profile that grows off the axis.
 
-    The radius of 90 per cent of the photons at 1.5 keV is 1 + 10 (angle / 10 arcmin)^2 arcsec
-    (Hickox & Markevitch 2006). The slope gives half of them 0.4 times that radius: 0.4 arcsec on
-    the axis and 9.4 at 15 arcmin. In the PSF of source 35 of observation 7999 in the Chandra
-    Source Catalog the ratio is 0.44.
+    The radius of 90 per cent of the photons is taken as 1 + 10 (angle / 10 arcmin)^2 arcsec, a
+    round form that fits what is known. The slope gives half of them 0.4 times that radius: 0.4
+    arcsec on the axis and 9.4 at 15 arcmin. In the ray-traced PSF of source 35 of observation 7999
+    in the Chandra Source Catalog, 8.5 arcmin off the axis, they are 7.5 and 3.3 arcsec; 8.3 and 3.3
+    here. Up to 9 arcmin it was compared with sources of observation 29128; on the ground ACIS-I
+    had 34 pixels, 16.7 arcsec, of 90 per cent at 12 arcmin and 3.5 keV (ACIS calibration, PSF memo,
+    section 8), 15.4 here.
     """
 
     slope: ClassVar[float] = 2.5

@@ -8,15 +8,15 @@ them and changes with time: the dither.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from exod.instruments import Instrument
 from exod.observation.events import NO_POSITION, EventList
-from exod.schemas.arrays import Floats, Integers
+from exod.schemas.arrays import Floats, Integers, Mask
 
 STEP_SECONDS: Final = 50.0
 """Time in which the pointing is taken to move evenly."""
@@ -30,6 +30,9 @@ _EDGE: Final = 16
 
 _WORST: Final = 1.5
 """Pixels by which events may miss their place; more, and the columns are not what they say."""
+
+_CHANCE: Final = 0.01
+"""Columns of a CCD that are taken for bad by chance."""
 
 _FLAT: Final = 0.1
 """A map with a smaller determinant is none."""
@@ -45,11 +48,14 @@ class ChipMap:
         Column and row are this times (x, y, 1).
     low, high : ndarray of float64, shape (2,)
         First and last column and row that were read.
+    bad : ndarray of bool, shape (n_columns + 1,)
+        Columns, by number, that have no events; empty if all have.
     """
 
     matrix: Floats
     low: Floats
     high: Floats
+    bad: Mask = field(default_factory=lambda: np.zeros(0, bool))
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +102,9 @@ class Aspect:
             inside = np.ones(x_moved.shape, bool)
             for value, low, high in zip(place, chip.low, chip.high, strict=True):
                 inside &= (value > low - 0.5) & (value < high + 0.5)
+            if chip.bad.any():
+                column = np.clip(np.rint(place[0]), 0, len(chip.bad) - 1).astype(np.int64)
+                inside &= ~chip.bad[column]
             ccdnr[inside] = number
             pixel[:, inside] = np.stack(place)[:, inside]
         return ccdnr, pixel[0], pixel[1]
@@ -166,8 +175,44 @@ def aspect_of_events(events: EventList, camera: Instrument) -> Aspect | None:
         motion = np.stack([np.interp(used.time, middle, values) for values in knots])
     if np.median(np.abs(rest), axis=1).max() > _WORST:
         return None
-    chips = {ccd: ChipMap(matrix, *_edges(used, ccd, camera)) for ccd, matrix in matrices.items()}
+    chips = {}
+    for ccd, matrix in matrices.items():
+        low, high = _edges(used, ccd, camera)
+        columns = bad_columns(used.rawx[used.ccdnr == ccd], int(low[0]), int(high[0]))
+        chips[ccd] = ChipMap(matrix, low, high, columns)
     return Aspect(middle, knots.T, chips)
+
+
+def bad_columns(column: NDArray[np.integer], low: int, high: int) -> Mask:
+    """Columns of a CCD without events, more of them side by side than chance leaves out.
+
+    Parameters
+    ----------
+    column : ndarray of int, shape (n_events,)
+        Columns of the events of the CCD.
+    low, high : int
+        First and last column that was read.
+
+    Returns
+    -------
+    ndarray of bool, shape (high + 1,)
+        By number of the column.
+
+    Examples
+    --------
+    >>> column = np.repeat(np.r_[1:40, 43:101], 6)
+    >>> np.flatnonzero(bad_columns(column, 1, 100)).tolist()
+    [40, 41, 42]
+    """
+    bad = np.zeros(high + 1, bool)
+    counts = np.bincount(column, minlength=high + 1)[low : high + 1]
+    # The median, so that bright sources do not count.
+    mean = float(np.median(counts))
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], counts == 0, [0]])))
+    for first, last in edges.reshape(-1, 2):
+        if len(counts) * np.exp(-mean * (last - first)) < _CHANCE:
+            bad[low + first : low + last] = True
+    return bad
 
 
 def _fit(sky: Floats, pixel: Floats) -> Floats:

@@ -437,6 +437,17 @@ def test_overview() -> None:
     assert all(part in title for part in ("Test", OBSID, "2001-03-03 10:00:00", "1 left out"))
 
 
+def test_overview_of_rings_of_the_field() -> None:
+    """Subsets of the same time share a label; a camera without hard events has no flares."""
+    first = make_rates(1)
+    rates = pd.concat([first.assign(subset=number, n_hard=0) for number in range(4)])
+    figure = observation_overview(make_observation().iloc[0], rates, make_bti(), make_exposures())
+    draw(figure)
+    upper, lower = figure.axes
+    assert [text.get_text() for text in upper.texts] == ["subsets 0–3"]
+    assert ["bad time is not looked for" in text.get_text() for text in lower.texts] == [True]
+
+
 def test_overview_breaks_lines_at_gaps() -> None:
     figure = observation_overview(
         make_observation().iloc[0], make_rates(1), make_bti(), make_exposures()

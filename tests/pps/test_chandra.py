@@ -82,11 +82,45 @@ def test_masks(tmp_path):
     _, events = read_event_list(path)
     assert len(events)
     mask_file(mask, "8008", (-2000, 2000))
-    with pytest.raises(InputError, match="mask of observation 8008, not of 8007"):
+    with pytest.raises(InputError, match="is of observation 8008, not of 8007"):
         read_event_list(path)
     mask_file(mask, "8007", (1, 20))
     with pytest.raises(InputError, match=r"leaves out [\d,]+ of the [\d,]+ events"):
         read_event_list(path)
+
+
+def bad_pixels(path: Path, columns: list[tuple[int, int]], since: float, obsid="8007") -> None:
+    parts = [
+        fits.Column("CHIPX", "2I", array=columns),
+        fits.Column("CHIPY", "2I", array=[(1, 1024)] * len(columns)),
+        fits.Column("TIME", "D", array=[since] * len(columns)),
+    ]
+    table = fits.BinTableHDU.from_columns(parts, name="BADPIX")
+    table.header["CCD_ID"], table.header["OBS_ID"] = 7, obsid
+    fits.HDUList([fits.PrimaryHDU(), table]).writeto(path, overwrite=True)
+
+
+def test_bad_pixels(tmp_path):
+    path = placed(tmp_path)
+    beside = path.parent / "acisf08007_000N002_bpix1.fits"
+    bad_pixels(beside, [(1, 2)], 0.0)
+    _, events = read_event_list(path)
+    assert len(events)
+    some = int(np.median(events.rawx))
+    for wrong in ({"obsid": "8008"}, {}):
+        bad_pixels(beside, [(1, 2), (some, some + 40)], -1.0, **wrong)
+        with pytest.raises(InputError, match=r"of observation 8008, not|leaves out [\d,]+ of the"):
+            read_event_list(path)
+    bad_pixels(beside, [(1, 2), (some, some + 40)], 5000.0)
+    read_event_list(path)
+
+
+def test_photons_are_not_searched(tmp_path):
+    """The search of photons is for wider images: the reason is in the ledger."""
+    tables = exod.detect(placed(tmp_path), Config.load(preset="ideal"))
+    assert tables.runs.empty
+    (reason,) = tables.exposures["reason"]
+    assert "search it with the preset deep" in reason
 
 
 def test_found_beside_others(tmp_path):

@@ -67,6 +67,9 @@ def observation_overview(
     )
     if rates.empty:
         upper.text(0.5, 0.5, "no exposure was searched", ha="center", transform=upper.transAxes)
+    elif not rates["n_hard"].any():
+        text = "no events of these energies: bad time is not looked for"
+        lower.text(0.5, 0.4, text, ha="center", transform=lower.transAxes)
     _mark_subsets(upper, rates, start)
     figure.suptitle(_title(observation, exposures), fontsize=12)
     legend_below(figure, (upper, lower), columns=3)
@@ -114,12 +117,13 @@ def _exposure_text(instrument: str, expid: str, exposures: pd.DataFrame) -> str:
 
 
 def _mark_subsets(axes: Axes, rates: pd.DataFrame, start: float) -> None:
-    """A bar above the axes over the time of each subset."""
+    """A bar above the axes over the time of each subset, one for those of the same time."""
     if rates.empty:
         return
     whole = float((rates["time"] + rates["width"]).max()) - start
-    for number, rows in rates.groupby("subset"):
-        low, high = float(rows["time"].min()), float((rows["time"] + rows["width"]).max())
+    ends = rates.assign(stop=rates["time"] + rates["width"]).groupby("subset", as_index=False)
+    spans = ends.agg(low=("time", "min"), high=("stop", "max"))
+    for (low, high), rows in spans.groupby(["low", "high"]):
         middle = ((low + high) / 2 - start) / 1000
         axes.plot(
             [(low - start) / 1000, (high - start) / 1000],
@@ -130,7 +134,10 @@ def _mark_subsets(axes: Axes, rates: pd.DataFrame, start: float) -> None:
             solid_capstyle="butt",
             clip_on=False,
         )
-        name = f"subset {number}" if high - low > 0.1 * whole else f"{number}"
+        first, last = rows["subset"].min(), rows["subset"].max()
+        number = f"{first}" if first == last else f"{first}–{last}"
+        word = "subset" if first == last else "subsets"
+        name = f"{word} {number}" if high - low > 0.1 * whole else number
         axes.annotate(
             name,
             (middle, 1.02),

@@ -65,6 +65,7 @@ def read_observation(
         try:
             exposure, events = read_event_list(path)
             _check_identity(exposure, path, files.obsid, seen)
+            _check_method(exposure, config)
             check_times(exposure, events)
             events, dropped = without_impossible(exposure, events)
             selected = select_events(exposure, events, use_flags=config.selection.flags == "header")
@@ -125,6 +126,16 @@ def _check_identity(
         raise ExposureRejected(
             f"{exposure.filename} is the same exposure as {where} "
             f"({exposure.instrument} {exposure.expid})."
+        )
+
+
+def _check_method(exposure: Exposure, config: Config) -> None:
+    """Refuse what the search of photons has no room for: it works in steps of several arcsec."""
+    observatory = exposure.camera.observatory
+    if config.detect.method == "photons" and observatory.zones:
+        raise ExposureRejected(
+            f"{exposure.filename} is of {observatory.name}, whose images are sharper than what "
+            f"detect.method photons (preset ideal) works with: search it with the preset deep."
         )
 
 
