@@ -123,7 +123,8 @@ def _mark_subsets(axes: Axes, rates: pd.DataFrame, start: float) -> None:
     whole = float((rates["time"] + rates["width"]).max()) - start
     ends = rates.assign(stop=rates["time"] + rates["width"]).groupby("subset", as_index=False)
     spans = ends.agg(low=("time", "min"), high=("stop", "max"))
-    for (low, high), rows in spans.groupby(["low", "high"]):
+    for _, rows in spans.groupby(["low", "high"]):
+        low, high = float(rows["low"].iloc[0]), float(rows["high"].iloc[0])
         middle = ((low + high) / 2 - start) / 1000
         axes.plot(
             [(low - start) / 1000, (high - start) / 1000],
