@@ -17,7 +17,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from exod.archive.derived import DerivedFile
-from exod.archive.parquet import row_groups
 from exod.archive.store import Store
 from exod.files.rowgroups import Footer, RowGroup, footer_bytes, footer_of
 from exod.schemas.arrays import Integers
@@ -119,10 +118,6 @@ class EarlierFile:
     def rows(self, groups: range) -> pa.Table:
         """The rows of some groups."""
         return self._parquet.read_row_groups([*groups])
-
-    def chunks(self) -> Iterator[pa.Table]:
-        """All rows."""
-        return (pa.Table.from_batches([one]) for one in row_groups(self._parquet))
 
     def _bytes(self, start: int, size: int) -> bytes:
         self._source.seek(start)
