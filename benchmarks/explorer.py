@@ -84,10 +84,11 @@ window.painted = () => new Promise((done) => requestAnimationFrame(() => {
   port1.onmessage = done;
   port2.postMessage(null);
 }));
-new MutationObserver(() => {
-  if (document.body?.dataset.ready !== 'yes') return;
-  window.complete ??= painted().then(() => performance.now());
-}).observe(document, { subtree: true, attributes: true, attributeFilter: ['data-ready'] });"""
+window.complete = new Promise((done, fail) => new MutationObserver(() => {
+  const { ready } = document.body?.dataset ?? {};
+  if (ready === 'yes') painted().then(() => done(performance.now()));
+  else if (ready === 'error') fail(new Error(document.body.innerText));
+}).observe(document, { subtree: true, attributes: true, attributeFilter: ['data-ready'] }));"""
 _CLOCK = "window.complete"
 """When the complete page was painted: not when that was noticed here."""
 
@@ -158,7 +159,10 @@ class Reader:
     def visit(self, address: str) -> None:
         """Show a page until it is complete."""
         self.page.goto(address)
-        self.page.wait_for_selector("body[data-ready=yes]", timeout=300_000)
+        # To wait for an element brings scripts to the page, which take as long as some of its own.
+        found = self._session.send("Runtime.evaluate", {"expression": _CLOCK, "awaitPromise": True})
+        if "exceptionDetails" in found:
+            raise SystemExit(f"{address} cannot be shown: {found['exceptionDetails']}")
 
     def busy(self) -> float:
         """Milliseconds of the processor that the main thread has taken."""
