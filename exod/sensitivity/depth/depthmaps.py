@@ -161,7 +161,8 @@ class ExposureDepth:
 
     def level_total(self, ccdnr: int, band: int) -> Floats:
         """Level times live time of a CCD in good and in bad time, shape (2,)."""
-        return np.asarray(self._level_sums(ccdnr, band)[1][:, -1])
+        live = np.diff(self.live[ccdnr].at(self._frame_ends))
+        return np.asarray(self._halves @ (live * self.level[band]))
 
     def level_up_to(self, ccdnr: int, band: int, time: Floats) -> Floats:
         """`level_total` of what is before some times (n,), shape (2, n)."""

@@ -181,13 +181,14 @@ class _ChipTime:
         """For places of an exposure."""
         curve = depth.live[ccdnr]
         all_good, all_bad = depth.level_total(ccdnr, band).tolist()
-        good, bad = all_good, all_bad
-        if not rows.is_whole.all():
-            good, bad = depth.level_up_to(ccdnr, band, rows.end) - depth.level_up_to(
-                ccdnr, band, rows.begin
-            )
-        seconds = (curve.at(rows.end) - curve.at(rows.begin)) * curve.usual
         every = curve.seconds / curve.usual
+        if rows.is_whole.all():
+            seconds = np.full(len(rows.place), curve.seconds)
+            return cls(seconds, all_good, all_bad, all_good, all_bad, curve.usual, every)
+        seconds = (curve.at(rows.end) - curve.at(rows.begin)) * curve.usual
+        good, bad = depth.level_up_to(ccdnr, band, rows.end) - depth.level_up_to(
+            ccdnr, band, rows.begin
+        )
         return cls(seconds, good, bad, all_good, all_bad, curve.usual, every)
 
 
