@@ -141,7 +141,7 @@ def _run(
         **vars(box),
         "n_events": run.n_events,
         "n_sum": float(cube.n_sum),
-        "mu_sum": float(run.expectation.image().sum()),
+        "mu_sum": float(run.expected.sum()),
         "n_mask_pixels": int(run.expectation.source_mask.sum()),
         "n_bti": int(run.bad_time.frames.sum()),
         "n_gti": int((~run.bad_time.frames).sum()),
@@ -304,7 +304,7 @@ def _light_curves(obsid: str, run: Run) -> pd.DataFrame:
 def _images(obsid: str, run: Run) -> pd.DataFrame:
     images = {
         "n": run.cube.image().astype(np.int32),
-        "mu": run.expectation.image().astype(np.float32),
+        "mu": run.expected.astype(np.float32),
         "source_mask": run.expectation.source_mask,
         "n50": run.needed.images[0],
         "n90": run.needed.images[1],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -65,10 +66,15 @@ class Run(TestedRun):
     seconds: float
     n_dithered: int = 0
 
+    @cached_property
+    def expected(self) -> Floats:
+        """Expected counts summed over the frames, shape (y, x)."""
+        return self.expectation.image()
+
     @property
     def is_searched(self) -> bool:
         """Whether any cell has an expectation; without one nothing is tested."""
-        return bool(self.expectation.image().sum() > 0)
+        return bool(self.expected.sum() > 0)
 
     @property
     def live_share(self) -> float:

@@ -206,7 +206,7 @@ class Light:
         return np.maximum(np.where(least <= most, few, many) - mu / self.share, 0.0)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def _expected_counts(
     profile: Profile,
     size_arcsec: float,
