@@ -19,7 +19,9 @@ from exod.search.nulls.photonsearch.photondips import (
     find_dips,
     with_ends,
 )
+from exod.search.nulls.photonsearch.photonimages import PIXEL_ARCSEC
 from exod.search.nulls.photonsearch.photonnull import PhotonNull
+from exod.search.nulls.photonsearch.photonscan import scan_field
 from exod.search.nulls.photonsearch.photonvariability import slow_variability
 from exod.search.subset import null_hypothesis, search_subset
 from exod.sensitivity.photonneeds import BRIGHTER, MORE, PhotonNeeds
@@ -72,12 +74,13 @@ def test_a_burst_makes_no_dip_of_what_is_beside_it(field):
 
 @pytest.fixture(scope="module")
 def subset():
-    """Both MOS, with an eclipsed and a constant source."""
+    """Both MOS, with an eclipsed source and two constant ones, a bright one among them."""
     exposures = tuple(ExposureModel(c, f"S00{i}", START, LENGTH) for i, c in enumerate(CAMERAS))
     rate = dict.fromkeys(CAMERAS, 0.02)
     sources = (
         SourceModel("eclipsed", 83.2, -5.4, rate, Eclipse(*ECLIPSE, 1.0)),
         SourceModel("constant", 83.3, -5.45, rate, Constant()),
+        SourceModel("bright", 83.23, -5.5, dict.fromkeys(CAMERAS, 0.7), Constant()),
     )
     model = ObservationModel("0900000101", 83.25, -5.42, 30.0, exposures, sources=sources)
     (merged,) = in_memory(simulate(model, seed=5), IDEAL).subsets
@@ -100,7 +103,7 @@ def field(subset, none):
 
 def test_an_eclipse_is_found_and_a_constant_source_is_not(subset, none, field):
     sources = all_sources(field, np.zeros((0, 2)))
-    assert len(sources) == 2
+    assert len(sources) >= 3
     (eclipse,) = [
         region for run in search_subset("0900000101", subset, none, IDEAL) for region in run.regions
     ]
@@ -109,6 +112,18 @@ def test_an_eclipse_is_found_and_a_constant_source_is_not(subset, none, field):
     assert eclipse.event.kind == "eclipse"
     assert eclipse.event.start == pytest.approx(ECLIPSE[0], abs=250)
     assert eclipse.event.duration == pytest.approx(ECLIPSE[1], rel=0.5)
+
+
+def test_a_bright_constant_source_is_no_burst(subset, field):
+    x, y = subset.plane.to_pixel(83.23, -5.5)
+    at = np.array([x, y]) * subset.plane.pixel_arcsec - field.corner
+    near = np.hypot(field.marks.x - at[0], field.marks.y - at[1]) < 15
+    assert near.sum() > 2000
+    # All of its photons are weighed against a burst, not those of the smooth background alone.
+    row, column = (at[::-1] / PIXEL_ARCSEC).astype(int)
+    assert (field.expected * field.brightness)[row, column] > 0.3 * near.sum()
+    found = scan_field(field)
+    assert np.max(found.value[np.hypot(found.x - at[0], found.y - at[1]) < 40], initial=0) < 12
 
 
 def test_shares_of_photons_are_those_of_time_with_gaps_taken_out(field):

@@ -97,6 +97,7 @@ def field_of(
         shares,
         axis,
         expected,
+        images.brightness(expected.shape),
         area,
         enclosed,
         shape,

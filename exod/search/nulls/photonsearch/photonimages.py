@@ -55,6 +55,14 @@ class BackgroundImages:
         )
         return np.asarray(self.excess[hard, row, column])
 
+    def brightness(self, shape: tuple[int, ...]) -> Floats:
+        """Mean of `brighter` in the middle of pixels of `PIXEL_ARCSEC`, of such a shape."""
+        row, column = (
+            np.minimum(((np.arange(n) + 0.5) * PIXEL_ARCSEC / FINE_ARCSEC).astype(int), m - 1)
+            for n, m in zip(shape, self.excess.shape[-2:], strict=True)
+        )
+        return np.asarray(self.excess.mean(axis=0)[np.ix_(row, column)])
+
 
 def _image(x: Floats, y: Floats, pixel: float, shape: tuple[int, int]) -> Floats:
     row, column = (

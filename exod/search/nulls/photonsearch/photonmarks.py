@@ -90,6 +90,8 @@ class PhotonField:
         The optical axis, arcsec from the corner of the field.
     expected : ndarray of float64, shape (y, x)
         Background counts that are weighed together for a place, in pixels of `PIXEL_ARCSEC`.
+    brightness : ndarray of float64, shape (y, x)
+        With sources over without them, as `expected`; at least 1.
     area : float
         Square arcsec over which they are.
     enclosed : float
@@ -106,6 +108,7 @@ class PhotonField:
     shares: Floats
     axis: tuple[float, float]
     expected: Floats
+    brightness: Floats
     area: float
     enclosed: float
     shape: tuple[int, int]

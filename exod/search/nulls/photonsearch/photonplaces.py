@@ -141,7 +141,7 @@ def angle_of(x0: float, y0: float, field: FieldTables) -> int:
 
 @jit
 def expected_at(x0: float, y0: float, field: FieldTables) -> float:
-    """Background counts that are weighed together for a place."""
+    """Background counts, constant sources included, that are weighed together for a place."""
     iy = min(int(y0 / field.expected_width), field.expected.shape[0] - 1)
     ix = min(int(x0 / field.expected_width), field.expected.shape[1] - 1)
     return max(field.expected[iy, ix], 1e-3)

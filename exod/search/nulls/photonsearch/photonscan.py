@@ -226,7 +226,7 @@ def _tables(field: PhotonField) -> FieldTables:
         field.profiles,
         *field.axis,
         60 * ANGLE_STEP_ARCMIN,
-        field.expected,
+        field.expected * field.brightness,
         PIXEL_ARCSEC,
         field.enclosed,
         field.levels.table(),
