@@ -104,9 +104,10 @@ def field(subset, none):
 def test_an_eclipse_is_found_and_a_constant_source_is_not(subset, none, field):
     sources = all_sources(field, np.zeros((0, 2)))
     assert len(sources) >= 3
-    (eclipse,) = [
+    regions = [
         region for run in search_subset("0900000101", subset, none, IDEAL) for region in run.regions
     ]
+    (eclipse,) = [one for one in regions if one.event.kind == "eclipse"]
     ra, dec = subset.plane.to_sky(eclipse.position.x, eclipse.position.y)
     assert np.hypot(ra - 83.2, dec + 5.4) * 3600 < 6
     assert eclipse.event.kind == "eclipse"
