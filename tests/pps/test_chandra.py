@@ -198,6 +198,16 @@ def test_real_lists(real):
 
 
 @pytest.mark.realdata
+def test_images_of_the_source_catalogue_are_no_event_lists(real):
+    others = [*real.glob("acisf*_reg*.fits"), *real.glob("*_psf3.fits")]
+    assert len(others) == 5
+    for path in others:
+        with pytest.raises(InputError, match="has no table EVENTS") as caught:
+            read_event_list(path)
+        assert str(caught.value).count(". ") == 0
+
+
+@pytest.mark.realdata
 @pytest.mark.parametrize(("obsid", "t_bin"), [("28964", 1500), ("29128", 600)])
 def test_flares_are_found(real, obsid, t_bin):
     flares = pd.read_csv(real / "flares.csv", dtype={"obsid": str}).set_index("obsid")

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from helpers.cluster_archives import FIELD, HERE, add, assert_same, crowded, spots, tables
 from helpers.clustering_reference import reference_clusters, reference_friends
+from helpers.survey_archives import observation
 
 from exod.archive import Archive
 from exod.archive.store import Store
@@ -32,6 +33,25 @@ def clustered(tmp_path_factory) -> tuple[Archive, Clustering]:
     archive = Archive.create(tmp_path_factory.mktemp("crowded") / "archive", Config())
     crowded(archive)
     return archive, cluster_archive(archive.root, HERE)
+
+
+def test_errors_decide_where_there_is_chandra(archive):
+    """Without a choice: a radius for XMM alone, errors where there is Chandra; a choice stays."""
+    pair = spots((0.0, 0.0), (15.0, 0.0))
+    precise = {"errors_arcsec": (1.0,), "jitter_arcsec": 0.2}
+    add(archive, 0, pair, FIELD, **precise)
+    assert cluster_archive(archive.root, HERE).derived.parameters["rule"] == "published"
+    assert len(archive.unique.compute()) == 1
+    chandra = observation("28964", FIELD, [tuple(pair[0])], light_curves=False, **precise)
+    archive.commit("28964", "OK", chandra)
+    found = cluster_archive(archive.root, HERE).derived
+    assert found.parameters["rule"] == "friends"
+    unique = archive.unique.compute().sort_values("n_observations")
+    assert unique["n_observations"].tolist() == [1, 2]
+    found = cluster_archive(archive.root, HERE, rule="published").derived
+    assert found.parameters["rule"] == "published"
+    assert cluster_archive(archive.root, HERE).derived.parameters["rule"] == "published"
+    assert len(archive.unique.compute()) == 1
 
 
 def test_sources_equal_the_reference(clustered):
