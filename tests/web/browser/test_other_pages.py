@@ -100,6 +100,22 @@ SHOWN = """async (base) => {
 }"""
 
 
+def test_addresses_that_no_link_has(visitor) -> None:
+    title = visitor.page.locator("h1")
+    for view in ("/?table=constructor", "/?table=__proto__&sort=constructor"):
+        visitor.visit(view)
+        expect(title).to_contain_text("sources")
+    for page, name in (("source", "9" * 20), ("detection", "9" * 20), ("detection", "constructor")):
+        visitor.visit(f"/{page}/{name}", "error")
+        told = visitor.page.locator("[role=alert]")
+        expect(told).to_have_text(f"There is no {page} {name} in this archive.")
+    if visitor.mode == "server":
+        visitor.visit("/vet?queue=constructor")
+        visitor.page.fill("input[name=vetter]", "Eve")
+        visitor.page.keyboard.press("Enter")
+        expect(visitor.page.get_by_label("Queue")).to_have_value("unvoted")
+
+
 def test_hostile_text_is_text(visitor, frames: dict[str, pd.DataFrame]) -> None:
     obsid = frames["detections"]["obsid"].iloc[0]
     visitor.visit(f"/obs/{obsid}")

@@ -20,10 +20,13 @@ const COLUMNS = {
 
 let [parts, shownTable, counted, turn] = [null, "", null, 0];
 
+/** The table of an address: what it calls otherwise is not there. */
+const tableOf = (state) => (Object.hasOwn(COLUMNS, state.get("table")) ? state.get("table") : "sources");
+
 export async function show(main, state) {
   if (mode === "server") forgetVotes();
   const { tables } = await meta();
-  const table = tables[state.get("table")] ? state.get("table") : "sources";
+  const table = tableOf(state);
   prepare(table);
   const about = tables[table];
   const columns = COLUMNS[table].filter((name) => about.columns.some((column) => column.name === name));
@@ -69,7 +72,7 @@ export async function show(main, state) {
 }
 
 export async function update(state) {
-  const table = state.get("table") || "sources";
+  const table = tableOf(state);
   if (table !== shownTable) return show(document.getElementById("main"), state);
   const asked = new URLSearchParams(state);
   asked.delete("sel");

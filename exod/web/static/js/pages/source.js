@@ -24,10 +24,14 @@ let panels = [];
 let photons = null;
 
 export async function show(main, state, argument) {
+  // Fifteen digits are whole numbers for certain.
+  if (!/^\d{1,15}$/.test(argument)) throw new Error(`There is no source ${argument} in this archive.`);
   askForSource(Number(argument));
   const known = rowsWhere("sources.parquet", "region_num", Number(argument));
   const detected = rowsWhere("detections.parquet", "region_num", Number(argument));
   const light = rowsWhere("lightcurves.parquet", "region_num", Number(argument));
+  // Why they cannot be read is told where they are waited for.
+  for (const early of [detected, light]) early.catch(() => {});
   const [about, [source]] = await Promise.all([meta(), known]);
   if (!source) throw new Error(`There is no source ${argument} in this archive.`);
   document.title = `${source.srcid} · exod`;

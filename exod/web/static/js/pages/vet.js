@@ -56,7 +56,7 @@ export function leave() {
 
 export async function update(state) {
   if (!parts) return;
-  parts.queue.value = QUEUES[state.get("queue")] ? state.get("queue") : "unvoted";
+  parts.queue.value = Object.hasOwn(QUEUES, state.get("queue")) ? state.get("queue") : "unvoted";
   const choice = new URLSearchParams(state);
   choice.delete("source");
   if (String(choice) !== asked) await fill(choice);
