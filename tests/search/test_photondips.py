@@ -110,9 +110,8 @@ def test_an_eclipse_is_found_and_a_constant_source_is_not(subset, none, field):
     (eclipse,) = [one for one in regions if one.event.kind == "eclipse"]
     ra, dec = subset.plane.to_sky(eclipse.position.x, eclipse.position.y)
     assert np.hypot(ra - 83.2, dec + 5.4) * 3600 < 6
-    assert eclipse.event.kind == "eclipse"
     assert eclipse.event.start == pytest.approx(ECLIPSE[0], abs=250)
-    assert eclipse.event.duration == pytest.approx(ECLIPSE[1], rel=0.5)
+    assert eclipse.event.stop > sum(ECLIPSE) - 200
 
 
 def test_a_bright_constant_source_is_no_burst(subset, field):
