@@ -60,7 +60,7 @@ class LaterRows:
         few: Conditions = [[(about.own_key, "in", keys.to_pylist())]]
         rows = [
             read_file(store, piece.file, self.table, wanted, few if len(keys) <= _FEW else None)
-            for piece in self.pieces
+            for piece in (self.pieces if len(keys) else ())
         ]
         schema = pa.schema([about.columns[own[name]].field for name in names])
         nothing = about.table.schema.empty_table().select(wanted)
