@@ -156,6 +156,7 @@ def test_the_scan_does_not_depend_on_where_the_corner_of_the_field_is(field, bur
         marks=marks,
         axis=(field.axis[0] + kernels.TILE, field.axis[1] + kernels.TILE),
         expected=np.pad(field.expected, ((6, 0), (6, 0)), mode="edge"),
+        brightness=np.pad(field.brightness, ((6, 0), (6, 0)), mode="edge"),
         shape=(field.shape[0] + 1, field.shape[1] + 1),
     )
     found = scan_field(moved)
