@@ -53,7 +53,17 @@ def test_shuffled_photons_of_sources_come_when_their_ccd_is_live():
         kind=np.full(n, SOURCE),
     )
     field = PhotonField(
-        marks, LEVELS, np.zeros((1, 1, 1)), (0.0, 0.0), np.ones((1, 1)), 1.0, (1, 1), (0.0, 0.0)
+        marks=marks,
+        levels=LEVELS,
+        profiles=np.zeros((1, 1, 1)),
+        shares=np.ones(1),
+        axis=(0.0, 0.0),
+        expected=np.ones((1, 1)),
+        brightness=np.ones((1, 1)),
+        area=1.0,
+        enclosed=1.0,
+        shape=(1, 1),
+        corner=(0.0, 0.0),
     )
     found = shuffled(field, np.random.default_rng(1)).marks
     second = found.time[found.piece == CURVE.n_classes]

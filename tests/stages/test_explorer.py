@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import _thread
 import io
 import math
 import shutil
+import signal
+import threading
 from functools import partial
 from itertools import chain, pairwise
 from pathlib import Path
@@ -239,9 +240,12 @@ def test_an_interruption_ends_what_is_being_read_and_leaves_nothing(
 
     def endless(snapshot: Snapshot) -> pd.DataFrame:
         number = Column("n", pa.int64(), "", "")
-        table, text = Table("numbers", "", (number,), ()), "SELECT sum(range) FROM range(10**15)"
+        table, text = (
+            Table("numbers", "", (number,), ()),
+            "SELECT sum(range) FROM range(1000000000000000)",
+        )
         question = Question(snapshot, table, text, "", "numbers", {})
-        _thread.interrupt_main()
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
         return pd.concat(question.frames())
 
     monkeypatch.setattr(making, "coverage_rows", endless)

@@ -120,7 +120,7 @@ def _watch(visitor: Visitor) -> None:
             visitor.problems.append(f"asked {request.url}")
 
     page.on("request", asked)
-    page.on("pageerror", lambda error: visitor.problems.append(f"error {error}"))
+    page.on("pageerror", lambda error: visitor.problems.append(f"error {error.stack or error}"))
     page.on(
         "console",
         lambda said: said.type == "error" and visitor.problems.append(f"console {said.text}"),

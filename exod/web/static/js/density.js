@@ -23,7 +23,7 @@ export function densityPlot(about, names, axes) {
 
   function inner() {
     // To ask a page for sizes takes as long as to lay it out, so it is asked once.
-    size ??= [canvas.clientWidth, canvas.clientHeight];
+    if (!size?.[0]) size = [canvas.clientWidth, canvas.clientHeight];
     return [size[0] - EDGE.left - EDGE.right, size[1] - EDGE.top - EDGE.bottom];
   }
 
@@ -31,6 +31,8 @@ export function densityPlot(about, names, axes) {
     if (!shown) return;
     const { found, x, y } = shown;
     const [width, height] = inner();
+    // On a page that was left it has no size.
+    if (!size[0]) return;
     const context = drawnOn(canvas, ...size);
     context.clearRect(0, 0, ...size);
     key.show(found.largest);
