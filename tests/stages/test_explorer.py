@@ -249,8 +249,13 @@ def test_an_interruption_ends_what_is_being_read_and_leaves_nothing(
         return pd.concat(question.frames())
 
     monkeypatch.setattr(making, "coverage_rows", endless)
-    with pytest.raises(KeyboardInterrupt):
-        make_explorer(copied, force=True)
+    # Processes in which tests run may ignore it.
+    earlier = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            make_explorer(copied, force=True)
+    finally:
+        signal.signal(signal.SIGINT, earlier)
     assert copied.derived(EXPLORER) == before
     assert sorted(Path(copied.root, EXPLORER).rglob("*")) == files
 
