@@ -114,6 +114,8 @@ def test_addresses_that_no_link_has(visitor) -> None:
         visitor.page.fill("input[name=vetter]", "Eve")
         visitor.page.keyboard.press("Enter")
         expect(visitor.page.get_by_label("Queue")).to_have_value("unvoted")
+        expect(visitor.page.locator(".vetting h2").first).to_be_visible()
+        visitor.page.wait_for_load_state("networkidle")
 
 
 def test_hostile_text_is_text(visitor, frames: dict[str, pd.DataFrame]) -> None:

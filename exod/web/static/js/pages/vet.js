@@ -17,7 +17,8 @@ const KEYS = [
   ["z", "undo the last vote"], ["/", "search a source by name"], ["?", "this list"],
 ];
 
-let parts = null;
+// Answers may come when the page was left: its parts stay, and are shown no more.
+let [parts, isShown] = [null, false];
 let [numbers, at, total, asked] = [[], 0, 0, null];
 let [panels, panel, taken, ticket] = [[], null, [], 0];
 const kept = new Map();
@@ -44,18 +45,18 @@ export async function show(main, state) {
       h("button", { type: "button", onclick: () => help.showModal() }, "Keys ", h("kbd", {}, "?")),
       h("span", { class: "quiet" }, `as ${vetter()} `, !login && h("button", { type: "button", class: "quiet", onclick: rename }, "change"))),
     parts.problem, parts.said, parts.known, parts.body, agreementOf(), help);
-  asked = null;
+  [asked, isShown] = [null, true];
   await update(state);
 }
 
 export function leave() {
   removeEventListener("keydown", keys);
   clear();
-  parts = null;
+  isShown = false;
 }
 
 export async function update(state) {
-  if (!parts) return;
+  if (!isShown) return;
   parts.queue.value = Object.hasOwn(QUEUES, state.get("queue")) ? state.get("queue") : "unvoted";
   const choice = new URLSearchParams(state);
   choice.delete("source");
@@ -76,7 +77,7 @@ async function fill(choice) {
 /** How far the vetter was right so far, where answers are known; and votes that cannot be read. */
 async function standing() {
   const { known, damaged } = await api("vetting/state", { vetter: vetter() });
-  if (!parts) return;
+  if (!isShown) return;
   const share = (value) => (value === null ? "not known yet" : `${(100 * value).toFixed(0)} %`);
   put(parts.known, known && known.votes ? `Of ${plural(known.votes, "vote")} on sources with a known answer: completeness ${share(known.completeness)}, false alarms ${share(known.false_alarms)}.` : "");
   put(parts.problem, damaged.length ? `${plural(damaged.length, "vote")} cannot be read and does not count: ${damaged.slice(0, 3).join(", ")} in vetting/events. Put the files back from a copy.` : "");
@@ -125,7 +126,7 @@ async function draw() {
     return;
   }
   const [[about], detections, frames, clocks] = await read(source);
-  if (own !== ticket || !parts) return;
+  if (own !== ticket || !isShown) return;
   clear();
   if (!about) {
     put(parts.body, h("p", { role: "alert" }, `There is no source ${source} in this archive; j goes on to the next.`));
@@ -223,7 +224,7 @@ async function undo() {
 }
 
 function keys(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || !parts) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || !isShown) return;
   if (event.target.closest?.("input, select, textarea, dialog, .curve")) return;
   const label = LABELS.find(({ key }) => key === event.key)?.name ?? (event.key === "0" ? "none" : null);
   const actions = {
