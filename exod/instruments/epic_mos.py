@@ -12,6 +12,19 @@ from exod.instruments.king import KingProfile
 from exod.instruments.pointspread import POINT_SPREADS
 from exod.schemas.arrays import Mask
 
+RESPONSE_EPOCHS: Final = (
+    *(51910.0, 52183.0, 52275.0, 52548.0, 52640.0, 53279.0),
+    *(53644.0, 54009.0, 54374.0, 54740.0, 55105.0, 55470.0),
+)
+"""When the second and each later epoch of the response matrices begins, MJD: 2001-01-01,
+2001-10-01, 2002-01-01, 2002-10-01, 2003-01-01, and October 1 of 2004 to 2010 (page "EPIC response
+files" of ESA, as the package ecfxa has it; spectra of the pipeline of 2022 and 2023 name the
+thirteenth, which has no end there)."""
+
+WORN_ARCMIN: Final = 2.0
+"""Of the patch at the boresight that is worn only its smallness is known (SAS, rmfgen, "Spatial
+dependence and averaging"): so near to it no matrix is named."""
+
 _PARTIAL_WINDOWS = frozenset({"PrimePartialRFS", *(f"PrimePartialW{i}" for i in range(2, 7))})
 
 
@@ -26,6 +39,20 @@ class EpicMos(EpicCamera):
         if submode in _PARTIAL_WINDOWS:
             return events.ccdnr != 1
         return np.ones(len(events.ccdnr), bool)
+
+    def response_file(self, submode: str, mjd: float, rawy: int, arcmin: float) -> str:
+        """Name of the ready-made response matrix, as the spectra of the pipeline have it.
+
+        Examples
+        --------
+        >>> EMOS2.response_file("PrimeFullWindow", 59858.6, 300, 6.0)
+        'm2_e13_im_pall_o.rmf'
+        """
+        del rawy
+        if submode not in self.submodes or not arcmin >= WORN_ARCMIN:
+            return ""
+        epoch = 1 + sum(mjd >= start for start in RESPONSE_EPOCHS)
+        return f"{self.short.lower()}_e{epoch}_im_pall_o.rmf"
 
 
 def _mos(name: str, short: str, colour: str, line: str, core: KingProfile) -> EpicMos:

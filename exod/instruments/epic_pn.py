@@ -38,14 +38,15 @@ class EpicPn(EpicCamera):
             keep &= (events.ccdnr != ccdnr) | (events.rawx != rawx)
         return keep
 
-    def response_file(self, submode: str, mjd: float, rawy: int) -> str:
+    def response_file(self, submode: str, mjd: float, rawy: int, arcmin: float) -> str:
         """Name of the ready-made response matrix, as the spectra of the pipeline have it.
 
         Examples
         --------
-        >>> EPN.response_file("PrimeFullWindow", 59289.8, 170)
+        >>> EPN.response_file("PrimeFullWindow", 59289.8, 170, 3.0)
         'epn_e3_ff20_sdY8.rmf'
         """
+        del arcmin
         mode = RESPONSE_MODES.get(submode)
         if mode is None or not 1 <= rawy <= self.n_rows:
             return ""

@@ -205,10 +205,11 @@ class Instrument(ABC):
     def is_usable(self, events: EventColumns, submode: str) -> Mask:
         """Events where the detector is used in a submode, shape (n_events,)."""
 
-    def response_file(self, submode: str, mjd: float, rawy: int) -> str:
+    def response_file(self, submode: str, mjd: float, rawy: int, arcmin: float) -> str:
         """Name of the ready-made response matrix of the pipeline for a place and time.
 
-        Empty if there is none, or it is not known which.
+        The place is the row of its CCD, below 1 in a gap, and how far it is from where the
+        observatory points. Empty if there is none, or it is not known which.
         """
-        del submode, mjd, rawy
+        del submode, mjd, rawy, arcmin
         return ""

@@ -16,6 +16,7 @@ import exod
 from exod.config import Config
 from exod.errors import ExposureRejected, InputError
 from exod.instruments import INSTRUMENTS, Instrument, Observatory, instrument_of
+from exod.instruments.epic_mos import RESPONSE_EPOCHS
 from exod.instruments.king import KingProfile
 from exod.observation.events import EventList, select_events
 from exod.observation.hotpixels import find_hot_pixels, hot_pixel_mask
@@ -224,3 +225,25 @@ def test_a_third_instrument(camera, preset):
         offset = np.hypot((ra - BURST[0]) * np.cos(np.deg2rad(dec)), dec - BURST[1]) * 3600
         assert offset < 3 * found.position.error_arcsec < 3.0
         assert np.isfinite(run.needed.medians).all()
+
+
+@pytest.mark.parametrize("name", ["EMOS1", "EMOS2"])
+def test_response_matrices_of_mos_begin_with_their_epochs(name):
+    """Each epoch has its name from its first day on, and none is named where it is not known."""
+    camera = INSTRUMENTS[name]
+    for number, start in enumerate(RESPONSE_EPOCHS, start=1):
+        for mjd, epoch in ((start - 1, number), (start, number + 1)):
+            found = camera.response_file("PrimePartialW2", mjd, 300, 5.0)
+            assert found == f"m{name[-1]}_e{epoch}_im_pall_o.rmf"
+    for submode, arcmin in (
+        ("FastUncompressed", 5.0),
+        ("PrimeFullWindow", 0.5),
+        ("PrimeFullWindow", np.nan),
+    ):
+        assert camera.response_file(submode, 60000.0, 300, arcmin) == ""
+
+
+def test_response_matrices_of_pn_are_of_rows():
+    camera = INSTRUMENTS["EPN"]
+    names = [camera.response_file("PrimeFullWindow", 60000.0, row, 0.0) for row in (0, 1, 20, 200)]
+    assert names == ["", *(f"epn_e3_ff20_sdY{band}.rmf" for band in (0, 1, 9))]

@@ -11,12 +11,13 @@ import pandas as pd
 import pytest
 from astropy.io import fits
 
+from exod.instruments import CAMERAS
 from exod.instruments.detector import DETECTORS
-from exod.instruments.epic_pn import EPN
 from exod.instruments.pointspread import POINT_SPREADS
 from exod.instruments.vignetting import VIGNETTING
 from exod.observation.commonsky import sky_plane
 from exod.pps.spectrumfiles import read_product
+from exod.sky.plane import TangentPlane
 
 CODES = {"EPN": "PN", "EMOS1": "M1", "EMOS2": "M2"}
 
@@ -33,6 +34,7 @@ class Witness:
     curve: pd.DataFrame
     listed: dict[str, float]
     place: tuple[float, float]
+    pointing: TangentPlane
 
     @property
     def angle(self) -> float:
@@ -83,7 +85,7 @@ def witnesses(data_dir: Path) -> list[Witness]:
             n, below = int(rows["COUNTS"].sum()), int(beside["COUNTS"].sum())
             net, error = n - scale * below, np.sqrt(n + scale**2 * below)
             given = (header["INSTRUME"], header, net, error, area, curve, listed)
-            found.append(Witness(*given, (float(place[0]), float(place[1]))))
+            found.append(Witness(*given, (float(place[0]), float(place[1])), plane))
     assert len(found) == 13
     return found
 
@@ -92,10 +94,13 @@ def test_places_are_on_the_ccd_that_the_pipeline_names(witnesses: list[Witness])
     for one in witnesses:
         ccd, _, rawy = DETECTORS[one.camera].raw_from_detector(*one.place)
         assert ccd[0] == one.spectrum["CCDNR"]
-        if one.camera == "EPN":
-            # Response matrices of pn are for stretches of 20 rows.
-            named = EPN.response_file("PrimeFullWindow", 60000.0, int(rawy[0]))
-            assert one.spectrum["RESPFILE"] == named
+        # Of pn they are for stretches of 20 rows, of MOS for the worn patch or the rest.
+        place = one.pointing.to_pixel(one.spectrum["SRC_RA"], one.spectrum["SRC_DEC"])
+        arcmin = 0.05 / 60 * np.hypot(place[0] - one.pointing.x_ref, place[1] - one.pointing.y_ref)
+        named = CAMERAS[one.camera].response_file(
+            "PrimeFullWindow", 60000.0, int(rawy[0]), float(arcmin)
+        )
+        assert one.spectrum["RESPFILE"] == named
 
 
 def test_light_curves_have_the_exposure_and_the_counts_of_spectra(

@@ -168,11 +168,13 @@ def _spectrum(
 
 
 def _response(found: EventSpectra, one: CameraSpectra) -> str:
-    """Name of the ready-made response matrix; empty if it is not known, or in a gap."""
+    """Name of the ready-made response matrix; empty if it is not known which."""
     exposure, region = one.exposure, found.region
     pointing = sky_plane(exposure.ra_pnt, exposure.dec_pnt)
     sky = pointing.to_pixel([float(region["ra_deg"])], [float(region["dec_deg"])])
     detector = DETECTORS[exposure.instrument]
     _, _, rawy = detector.raw_from_detector(*detector.detector_from_sky(*sky, exposure.pa_pnt))
     mjd = float(mjd_of(np.array(found.window[0])))
-    return exposure.camera.response_file(exposure.submode, mjd, int(rawy[0]))
+    from_axis = np.hypot(sky[0] - pointing.x_ref, sky[1] - pointing.y_ref)
+    arcmin = float(from_axis[0]) * pointing.pixel_arcsec / 60
+    return exposure.camera.response_file(exposure.submode, mjd, int(rawy[0]), arcmin)
