@@ -4,7 +4,8 @@
 counts that are needed to find half of them and how far off they are found;
 ``python -m benchmarks.ideal chance`` counts bursts in observations without any, where so many are
 expected. Each observation takes 10 to 40 seconds of a core at 20 ks. With ``--keep FILE`` what was
-measured is kept in a file, a line for each observation, and measured once.
+measured is kept in a file, a line for each observation, and measured once. ``--preset`` looks for
+the same bursts with another search.
 """
 
 from __future__ import annotations
@@ -19,18 +20,20 @@ from time import process_time
 from typing import Any, Final, NamedTuple, get_args
 
 import numpy as np
+import pandas as pd
 from scipy.optimize import minimize
 from scipy.special import ndtr
 
 from exod.completeness.campaign import Point
 from exod.completeness.fields import burst_places, burst_starts, quiet_field, with_bursts
 from exod.config import Config
+from exod.observation.subsets import MergedEvents
 from exod.schemas.arrays import Floats
 from exod.search.nulls.photonsearch.photonchance import COUNTED_FROM
 from exod.search.nulls.photonsearch.photonmarks import PhotonField
 from exod.search.nulls.photonsearch.photonnull import PhotonNull, burst_spans, chance_of
 from exod.search.nulls.photonsearch.photonscan import Bursts, scan_field
-from exod.search.subset import null_hypothesis
+from exod.search.subset import null_hypothesis, search_subset
 from exod.simulate import ObservationModel, simulate
 from exod.simulate.weather import Background
 from exod.stages.inputs.memory import in_memory
@@ -42,7 +45,12 @@ NEAR_ARCSEC: Final = 20.0
 
 SEED: Final = 1
 THRESHOLDS: Final = (14.2, 15.65, 16.9)
-"""Likelihood ratios, less trials, that chance reaches 1, 0.3 and 0.1 times (docs/ideal.md)."""
+"""Likelihood ratios, less trials, that chance reaches `WANTED` times in a quiet observation of
+20 ks with pn and both MOS (docs/ideal.md)."""
+
+WANTED: Final = (1.0, 0.3, 0.1)
+LOOSE: Final = 3.0
+"""False alarms of an observation; other searches than that of photons look once, with the last."""
 
 RATES: Final = (0.03, 0.1, 0.3, 1.0, 3.0)
 """Bursts by chance in an observation for which thresholds are set."""
@@ -56,9 +64,6 @@ COUNTS: Final[dict[float, tuple[float, ...]]] = {
 }
 """Counts of the bursts by their lengths in seconds."""
 
-FLARING: Final = 1.5
-"""Factor on the counts where the background flares."""
-
 
 class Trial(NamedTuple):
     """A burst: its strength (0 if not found), distance in arcsec, counts as measured and length."""
@@ -70,12 +75,19 @@ class Trial(NamedTuple):
 
 
 class Setup(NamedTuple):
-    """Observations that are simulated: background, cameras, off-axis angle, seconds and file."""
+    """Observations that are simulated, and how they are searched.
+
+    Background, cameras, off-axis angle in arcmin, seconds, factor on `COUNTS`, preset, thresholds
+    and file.
+    """
 
     back: Background
     cameras: str
     off: float
     length: float
+    factor: float
+    preset: str
+    least: tuple[float, ...]
     keep: Path | None
 
     def field(self, point: Point) -> ObservationModel:
@@ -88,7 +100,7 @@ class Setup(NamedTuple):
 
     def measured(self, key: Sequence[object], measure: Callable[[], Any]) -> Any:
         """What is kept of a measurement; or measure it, and keep that."""
-        name = json.dumps([self.back, self.cameras, self.length, *key])
+        name = json.dumps([self.preset, self.back, self.cameras, self.length, *key])
         if self.keep is None:
             return measure()
         kept = self.keep.read_text().splitlines() if self.keep.exists() else []
@@ -115,6 +127,36 @@ def scanned(model: ObservationModel, seed: int) -> Iterator[tuple[PhotonNull, Ph
         yield null, field, bursts.take(bursts.alone)
 
 
+def found_photons(events: MergedEvents, null: PhotonNull) -> Iterator[tuple[Trial, Floats]]:
+    """Bursts by their photons, without distance, with place in sky pixels, start and stop."""
+    (of_band,) = null.counting.bands()
+    field = null.field(of_band)
+    bursts = scan_field(field)
+    bursts = bursts.take(bursts.alone)
+    spans = burst_spans(bursts, of_band.expectation.live_time)
+    for i in range(len(bursts)):
+        at = (np.array([bursts.x[i], bursts.y[i]]) + field.corner) / events.plane.pixel_arcsec
+        burst = Trial(
+            float(bursts.value[i]), np.nan, float(bursts.counts[i]), float(bursts.length[i])
+        )
+        yield burst, np.concatenate([at, spans[i]])
+
+
+def found_regions(
+    events: MergedEvents, sources: pd.DataFrame, config: Config
+) -> Iterator[tuple[Trial, Floats]]:
+    """The same of the regions of a search; their value is minus the logarithm of false alarms."""
+    runs = search_subset("0900000101", events, sources, config)
+    for run in runs:
+        for region in run.regions:
+            if region.position is None or region.event is None:
+                continue
+            alarms = sum(other.alarms.at(region.strength) for other in runs)
+            position, event = region.position, region.event
+            burst = Trial(-np.log(alarms), np.nan, position.counts, event.stop - event.start)
+            yield burst, np.array([position.x, position.y, event.start, event.stop])
+
+
 def trials(number: int, duration: float, counts: float, setup: Setup) -> list[Trial]:
     """Simulate bursts in an observation and look for them."""
     point = Point(counts, duration, setup.off, setup.back, number, SEED)
@@ -122,24 +164,23 @@ def trials(number: int, duration: float, counts: float, setup: Setup) -> list[Tr
     places = burst_places(model, setup.off, BURSTS, generator)
     starts = burst_starts(model, duration, len(places), generator)
     best = [Trial(0.0, np.nan, np.nan, np.nan)] * len(places)
-    model = with_bursts(model, places, starts, duration, counts)
-    for null, field, bursts in scanned(model, number):
-        (of_band,) = null.counting.bands()
-        pixel = null.subset.events.plane.pixel_arcsec
-        spans = burst_spans(bursts, of_band.expectation.live_time)
-        x, y = bursts.x + field.corner[0], bursts.y + field.corner[1]
-        for i, (place, start) in enumerate(zip(places, starts, strict=True)):
-            away = np.hypot(x - place[0] * pixel, y - place[1] * pixel)
-            overlap = (spans[:, 0] < start + duration) & (spans[:, 1] > start)
-            own = np.flatnonzero((away < NEAR_ARCSEC) & overlap)
-            if len(own) and bursts.value[own[0]] > best[i].value:
-                j = own[0]
-                best[i] = Trial(
-                    float(bursts.value[j]),
-                    float(away[j]),
-                    float(bursts.counts[j]),
-                    float(bursts.length[j]),
-                )
+    lit = simulate(with_bursts(model, places, starts, duration, counts), number)
+    config = Config.preset(setup.preset)
+    if config.detect.method != "photons":
+        override = f"detect.false_alarm_rate={LOOSE}"
+        config = Config.load(preset=setup.preset, overrides=[override])
+    observation = in_memory(lit, config)
+    for events in observation.subsets:
+        null = null_hypothesis(events, observation.sources, config)
+        if isinstance(null, PhotonNull):
+            found = found_photons(events, null)
+        else:
+            found = found_regions(events, observation.sources, config)
+        for burst, (x, y, begin, end) in found:
+            for i, (place, start) in enumerate(zip(places, starts, strict=True)):
+                away = np.hypot(x - place[0], y - place[1]) * events.plane.pixel_arcsec
+                if away < NEAR_ARCSEC and begin < start + duration and end > start:
+                    best[i] = max(best[i], burst._replace(away=float(away)))
     return best
 
 
@@ -159,7 +200,7 @@ def bursts_table(observations: int, setup: Setup) -> None:
     every: list[Trial] = []
     random = np.random.default_rng(SEED)
     for duration, wanted in COUNTS.items():
-        grid = np.array(wanted, float) * (FLARING if setup.back == "flaring" else 1.0)
+        grid = np.array(wanted, float) * setup.factor
         values: list[list[float]] = []
         for counts in grid.tolist():
             made = [
@@ -174,7 +215,7 @@ def bursts_table(observations: int, setup: Setup) -> None:
             every += made
         n = np.array([len(v) for v in values], float)
         parts = []
-        for least in THRESHOLDS:
+        for least in setup.least:
             found = np.array([sum(x > least for x in v) for v in values], float)
             share = (found / n).clip(0.5 / n, 1 - 0.5 / n)
             again = [
@@ -183,7 +224,7 @@ def bursts_table(observations: int, setup: Setup) -> None:
             ]
             parts.append(f"{half_found(grid, found, n):.1f} +- {np.std(again):.1f}")
         print(f"{duration} s: {', '.join(parts)} ({n.sum():.0f} bursts)", flush=True)
-    found_ones = [t for t in every if t.value > THRESHOLDS[1]]
+    found_ones = [t for t in every if t.value > setup.least[1]]
     away = np.median([t.away for t in found_ones])
     print(f"Positions: half of {len(found_ones)} within {away:.1f} arcsec")
 
@@ -227,8 +268,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--cameras", choices=("pn+mos", "mos"), default="pn+mos")
     parser.add_argument("--length", type=float, default=LENGTH, help="seconds")
     parser.add_argument("--keep", type=Path, help="file of what was measured")
+    parser.add_argument("--factor", type=float, default=1.0, help="on the counts of bursts")
+    parser.add_argument("--preset", default="ideal")
+    parser.add_argument(
+        "--least", type=float, nargs=3, help="likelihood ratios at 1, 0.3 and 0.1 false alarms"
+    )
     given = parser.parse_args(arguments)
-    setup = Setup(given.background, given.cameras, given.off_axis, given.length, given.keep)
+    usual = THRESHOLDS if given.preset == "ideal" else tuple(-np.log(WANTED))
+    setup = Setup(
+        given.background,
+        given.cameras,
+        given.off_axis,
+        given.length,
+        given.factor,
+        given.preset,
+        tuple(given.least or usual),
+        given.keep,
+    )
     table = bursts_table if given.what == "bursts" else chance_table
     table(given.observations, setup)
 

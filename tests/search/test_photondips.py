@@ -123,7 +123,26 @@ def test_a_bright_constant_source_is_no_burst(subset, field):
     row, column = (at[::-1] / PIXEL_ARCSEC).astype(int)
     assert (field.expected * field.brightness)[row, column] > 0.3 * near.sum()
     found = scan_field(field)
-    assert np.max(found.value[np.hypot(found.x - at[0], found.y - at[1]) < 40], initial=0) < 12
+    assert np.max(found.value[np.hypot(found.x - at[0], found.y - at[1]) < 120], initial=0) < 12
+
+
+def test_the_wings_of_a_bright_source_are_what_is_there(subset, field):
+    x, y = subset.plane.to_pixel(83.23, -5.5)
+    at = np.array([x, y]) * subset.plane.pixel_arcsec - field.corner
+    rows, columns = ((np.arange(n) + 0.5) * PIXEL_ARCSEC for n in field.expected.shape)
+    far = np.hypot(rows[:, None] - at[1], columns - at[0])
+    away = np.hypot(field.marks.x - at[0], field.marks.y - at[1])
+    for low, high in ((25, 45), (45, 80)):
+        ring, photons = (far > low) & (far < high), (away > low) & (away < high)
+        density = field.expected * field.brightness / field.area
+        area = np.pi * (high**2 - low**2)
+        assert density[ring].mean() * area == pytest.approx(photons.sum(), rel=0.25)
+        # What the source adds is far more than the background, and its level is constant.
+        smooth = field.expected[ring].mean() / field.area * area
+        assert photons.sum() > 1.5 * smooth
+        share = field.marks.steady[photons].mean()
+        assert share == pytest.approx(1 - smooth / photons.sum(), abs=0.15)
+    assert np.median(field.marks.steady[away > 300]) < 0.05
 
 
 def test_shares_of_photons_are_those_of_time_with_gaps_taken_out(field):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from exod.counts.shares import LevelCurve
-from exod.search.nulls.photonsearch.photonlevels import GroupLive, Levels
-from exod.search.nulls.photonsearch.photonmarks import SOURCE, Marks, PhotonField
+from exod.search.nulls.photonsearch.photonlevels import STEADY, GroupLive, Levels
+from exod.search.nulls.photonsearch.photonmarks import Marks, PhotonField
 from exod.search.nulls.photonsearch.photonscan import shuffled
 
 # Two classes in three pieces; the second group is off from 40 to 60 and half live from 70 on.
@@ -32,11 +32,15 @@ def test_what_a_group_sees_is_the_integral_over_its_class(group, number):
     row = group * CURVE.n_classes + number
     assert LEVELS.table()[2 + row, 100] == pytest.approx(weight.sum(), abs=0.02)
     assert LEVELS.table()[2 + row, 45] == pytest.approx(weight[FINE < 45].sum(), abs=0.02)
-    for kind in range(SOURCE + 1):
+    for kind in range(STEADY + 1):
         expected = (weight * DENSITY[kind, piece]).sum()
         assert LEVELS.seen()[kind, row] == pytest.approx(expected, abs=1e-3)
-        (inverse,) = LEVELS.inverse(np.array([20.0]), np.array([kind]), np.array([row]))
+        at = np.array([20.0]), np.array([kind]), np.array([row])
+        (inverse,) = LEVELS.inverse(*at, np.array([0.0]))
         assert inverse == pytest.approx(expected / DENSITY[kind, 0], abs=0.1)
+        (steady,) = LEVELS.inverse(*at, np.array([1.0]))
+        (mixed,) = LEVELS.inverse(*at, np.array([0.3]))
+        assert 1 / mixed == pytest.approx(0.7 / inverse + 0.3 / steady)
 
 
 def test_shuffled_photons_of_sources_come_when_their_ccd_is_live():
@@ -50,7 +54,8 @@ def test_shuffled_photons_of_sources_come_when_their_ccd_is_live():
         camera=np.zeros(n, int),
         v=np.zeros((n, 3)),
         piece=group * CURVE.n_classes,
-        kind=np.full(n, SOURCE),
+        kind=np.zeros(n, int),
+        steady=np.ones(n),
     )
     field = PhotonField(
         marks=marks,

@@ -60,9 +60,9 @@ class ShuffledChance:
         values = np.linspace(COUNTED_FROM, COUNTED_FROM + 60, 6001)
         return float(np.interp(-np.log(max(rate, 1e-300)), -np.log(self.above(values)), values))
 
-    def share(self, which: Mask) -> float:
-        """Share of the bursts that some of the counted lengths have; `which` as `lengths`."""
-        return (float(which.sum()) + 0.5) / (len(self.lengths) + 1.0)
+    def share(self, which: Mask, parts: int) -> float:
+        """Share of the bursts that one of some parts of the lengths has; `which` as `lengths`."""
+        return (float(which.sum()) + 0.5) / (len(self.lengths) + 0.5 * parts)
 
 
 def shape_of(value: Floats) -> Floats:

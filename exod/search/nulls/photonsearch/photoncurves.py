@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from scipy.ndimage import gaussian_filter, maximum_filter
 
 from exod.schemas.arrays import Floats
 from exod.search.nulls.photonsearch.photonimages import (
     FINE_ARCSEC,
     PIXEL_ARCSEC,
-    SHARP_ARCSEC,
-    SOURCE_COUNTS,
-    SOURCE_SIGMAS,
+    apart,
+    counts_in,
+    on_fine,
+    peaks,
+    sharpened,
 )
 
 if TYPE_CHECKING:
@@ -96,29 +97,10 @@ def source_places(field: PhotonField, known: Floats) -> Floats:
     """
     from exod.search.nulls.photonsearch.photonplaces import TILE
 
-    rows, columns = (int(np.ceil(n * TILE / FINE_ARCSEC)) for n in field.shape)
-    marks = field.marks
-    row, column = ((u / FINE_ARCSEC).astype(int) for u in (marks.y, marks.x))
-    image = np.bincount(row * columns + column, minlength=rows * columns).reshape(rows, columns)
-    sharp = gaussian_filter(image.astype(float), SHARP_ARCSEC / FINE_ARCSEC, mode="constant")
-    weighed = 4 * np.pi * SHARP_ARCSEC**2
-    y, x = np.mgrid[:rows, :columns]
-    coarse = [
-        np.minimum(((u + 0.5) * FINE_ARCSEC / PIXEL_ARCSEC).astype(int), n - 1)
-        for u, n in zip((y, x), field.expected.shape, strict=True)
-    ]
-    expected = field.expected[coarse[0], coarse[1]] / field.area * weighed
-    counts = sharp / FINE_ARCSEC**2 * weighed
-    peak = (maximum_filter(sharp, 7) == sharp) & (
-        counts > expected + SOURCE_SIGMAS * np.sqrt(expected) + SOURCE_COUNTS
-    )
-    order = np.argsort(-sharp[peak], kind="stable")
-    seen = (np.argwhere(peak)[order][:, ::-1] + 0.5) * FINE_ARCSEC
-    places: list[Floats] = []
-    for place in np.concatenate([seen, known.reshape(-1, 2)]):
-        if all(np.hypot(*(place - other)) >= AROUND_ARCSEC for other in places):
-            places.append(place)
-    return np.array(places).reshape(-1, 2)
+    fine = tuple(int(np.ceil(n * TILE / FINE_ARCSEC)) for n in field.shape)
+    seen = sharpened(counts_in(field.marks.x, field.marks.y, FINE_ARCSEC, (fine[0], fine[1])))
+    places = peaks(seen, on_fine(field.expected / field.area, (fine[0], fine[1])))
+    return apart(np.concatenate([places, known.reshape(-1, 2)]), AROUND_ARCSEC)
 
 
 def all_sources(field: PhotonField, known: Floats) -> list[SourceTimes]:

@@ -8,15 +8,21 @@ from numpy.typing import NDArray
 from exod.counts.shares import ConditionalExpectation
 from exod.observation.subsets import MergedEvents
 from exod.schemas.arrays import Floats, Integers, Mask
-from exod.search.nulls.photonsearch.photonimages import BAND_EDGES_EV, SOFT_EV, background_images
+from exod.search.nulls.photonsearch.photonimages import (
+    BAND_EDGES_EV,
+    SOFT_EV,
+    Binned,
+    Profile,
+    background_images,
+)
 from exod.search.nulls.photonsearch.photonlevels import GroupLive, levels_of
 from exod.search.nulls.photonsearch.photonmarks import (
     ENERGY_STEPS,
-    SOURCE,
     Marks,
     PhotonField,
     camera_shares,
     optical_axis,
+    profile_at,
     profile_table,
     spectrum_shares,
 )
@@ -68,36 +74,40 @@ def field_of(
     piece = levels.curve.kind_at(time).astype(np.int64)
     band = np.searchsorted(BAND_EDGES_EV, energy, side="right") - 1
     n = (levels.curve.n_classes, len(events.exposures), len(BAND_EDGES_EV) - 1)
-    images = background_images(
-        x, y, camera, band, piece, ~outside, n, (shape[0] * TILE, shape[1] * TILE)
-    )
-    smooth, brighter = images.at(piece, camera, band, x, y), images.brighter(hard, x, y)
+    photons = Binned(x, y, camera, band, piece, n, (shape[0] * TILE, shape[1] * TILE))
+    edges, at, _ = levels.steps
+    seconds = np.bincount(levels.curve.kind[at], np.diff(edges), minlength=n[0]).astype(float)
+    axis_x, axis_y = (u * pixel - low for u, low in zip(optical_axis(events), corner, strict=True))
+
+    def profile(camera: int, x: float, y: float) -> Profile:
+        return profile_at(events.exposures[camera], float(np.hypot(x - axis_x, y - axis_y)) / 60)
+
+    images = background_images(photons, ~outside, seconds, profile)
     edges = np.geomspace(BAND_EDGES_EV[0], BAND_EDGES_EV[-1], ENERGY_STEPS + 1)
     step = np.clip(np.searchsorted(edges, energy, side="right") - 1, 0, ENERGY_STEPS - 1)
     share = _spectra_within_bands(step, band, camera, piece, outside, n)
     shares = camera_shares(events.exposures)
     wanted = spectrum_shares(edges / 1000)[:, step] * shares[camera]
-    v = (wanted / np.maximum(share * smooth * brighter, 1e-30)).T
-    kind = np.where(brighter > 2.0, SOURCE, hard)
+    every = images.at_smooth + images.at_steady
+    v = (wanted / np.maximum(share * every, 1e-30)).T
+    steady = images.at_steady / every
     profiles = profile_table(events.exposures, REACH, RADIAL)
     radius = np.arange(profiles.shape[-1]) / RADIAL
     weight = shares @ profiles[:, min(6, profiles.shape[1] - 1)]
     inner = radius < REACH
     enclosed = float((2 * np.pi * radius * weight)[inner].sum() / RADIAL)
     area = 1 / float((2 * np.pi * radius * weight**2)[inner].sum() / RADIAL)
-    axis_x, axis_y = (u * pixel for u in optical_axis(events))
     piece += group[event].astype(np.int64) * levels.curve.n_classes
-    marks = Marks(event, time, x, y, camera, np.ascontiguousarray(v), piece, kind)
+    marks = Marks(event, time, x, y, camera, np.ascontiguousarray(v), piece, hard, steady)
     expected = images.smooth.sum(axis=(0, 1, 2)) * area
-    axis = (axis_x - corner[0], axis_y - corner[1])
     return PhotonField(
         marks,
         levels,
         profiles,
         shares,
-        axis,
+        (axis_x, axis_y),
         expected,
-        images.brightness(expected.shape),
+        images.brightness,
         area,
         enclosed,
         shape,

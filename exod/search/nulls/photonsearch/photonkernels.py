@@ -216,17 +216,17 @@ def place_windows(
     window[1], window[2] = x0, y0
     for number in range(len(wanted.lengths)):
         length, rough, most = wanted.lengths[number], wanted.rough[number], wanted.most[number]
-        least_mean = n_core * wanted.quiet * length
-        j = 0
-        for i in range(n_core):
-            begin = time[i]
-            end = begin + length
+        # No window with fewer counts is worth it, however little of the background it has.
+        fewest, j = fewest_counts(n_core * wanted.quiet * length, most), 0
+        for i in range(n_core - fewest + 1):
+            end = time[i] + length
             if end > field.total + 1e-3:
                 break
+            if time[i + fewest - 1] > end:
+                continue
+            begin, j = time[i], max(j, i + fewest)
             while j < n_core and time[j] <= end:
                 j += 1
-            if not enough(j - i, least_mean, most, rough):
-                continue
             mean = n_core * max(before_at(end, share) - before[i], 0.0)
             if not enough(j - i, mean, most, rough):
                 continue
@@ -284,6 +284,19 @@ def enough(counts: int, mean: float, most: Any, rough: float) -> bool:
         return mean <= most[counts]
     ratio = counts / max(mean, 1e-9)
     return ratio > 1.0 and counts * (np.log(ratio) - 1.0) + mean >= rough
+
+
+@jit
+def fewest_counts(mean: float, most: Any) -> int:
+    """Least counts of a core that are worth to be looked at if so many are expected, at least."""
+    low, high = 2, len(most)
+    while low < high:
+        middle = (low + high) // 2
+        if mean <= most[middle]:
+            high = middle
+        else:
+            low = middle + 1
+    return low
 
 
 @jit

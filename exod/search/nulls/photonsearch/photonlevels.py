@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
 
 import numpy as np
 
 from exod.counts.shares import ConditionalExpectation, LevelCurve, level_curve
 from exod.schemas.arrays import Floats, Indices, Integers
+
+STEADY: Final = 2
+"""Kinds of levels: those of the background below (0) and above (1) 2 keV, and a constant one."""
 
 
 @dataclass(frozen=True)
@@ -101,9 +105,15 @@ class Levels:
         piece = self.steps[1]
         return np.asarray(self.density[:, piece] @ self.seconds().T)
 
-    def inverse(self, time: Floats, kind: Integers, piece: Integers) -> Floats:
-        """Background of the class over its level at each photon, seconds; same shape."""
-        return np.asarray(np.maximum(self.seen()[kind, piece], 1e-9) / self.at(time, kind))
+    def inverse(self, time: Floats, kind: Integers, piece: Integers, steady: Floats) -> Floats:
+        """What is expected of the class over what is at each photon, seconds; same shape.
+
+        `steady` is the share of constant sources in it.
+        """
+        seen, constant = np.maximum(self.seen(), 1e-9), np.full(kind.shape, STEADY)
+        density = (1 - steady) * self.at(time, kind) / seen[kind, piece]
+        density += steady * self.at(time, constant) / seen[STEADY, piece]
+        return np.asarray(1 / np.maximum(density, 1e-300))
 
     def table(self) -> Floats:
         """What lies before each whole second, shape (2 + n_pieces, n_seconds).

@@ -18,6 +18,7 @@ from scipy.special import ndtr
 from exod.observation.events import Exposure
 from exod.observation.subsets import MergedEvents
 from exod.schemas.arrays import Floats, Indices, Integers
+from exod.search.nulls.photonsearch.photonimages import Profile
 from exod.search.nulls.photonsearch.photonlevels import Levels
 from exod.sensitivity.profiles import MeanProfile
 
@@ -33,9 +34,6 @@ ANGLE_STEP_ARCMIN: Final = 1.0
 
 ENERGY_KEV: Final = 1.5
 """Energy at which profiles are taken."""
-
-BACKGROUND, SOURCE = 0, 2
-"""Kinds of photons: those of the background below `SOFT_EV`, above (1), and those at sources."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,9 @@ class Marks:
         Class of time, of each group of CCDs: the number of the group times that of the classes, and
         the class.
     kind : ndarray of int64
-        Photons with the same level: `BACKGROUND` below 2 keV, 1 above, and `SOURCE`.
+        Which level they have as far as they are background: below (0) or above (1) `SOFT_EV`.
+    steady : ndarray of float64
+        Share of constant sources in what is expected there: their level is constant.
     """
 
     event: Indices
@@ -70,6 +70,7 @@ class Marks:
     v: Floats
     piece: Integers
     kind: Integers
+    steady: Floats
 
 
 @dataclass(frozen=True)
@@ -142,14 +143,14 @@ def profile_table(exposures: Sequence[Exposure], reach: float, nodes: float) -> 
     radius = np.arange(int(reach * nodes) + 3) / nodes
     angles = np.arange(0.0, 17.0, ANGLE_STEP_ARCMIN)
     return np.array(
-        [
-            [
-                MeanProfile(((exposure.camera.psf, 1.0),), ENERGY_KEV, float(angle)).density(radius)
-                for angle in angles
-            ]
-            for exposure in exposures
-        ]
+        [[profile_at(exposure, float(angle))(radius) for angle in angles] for exposure in exposures]
     )
+
+
+def profile_at(exposure: Exposure, angle: float) -> Profile:
+    """The point spread function of an exposure at an off-axis angle in arcmin."""
+    step = ANGLE_STEP_ARCMIN * round(angle / ANGLE_STEP_ARCMIN)
+    return MeanProfile(((exposure.camera.psf, 1.0),), ENERGY_KEV, step).density
 
 
 def optical_axis(events: MergedEvents) -> tuple[float, float]:

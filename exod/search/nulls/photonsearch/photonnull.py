@@ -97,7 +97,8 @@ class PhotonNull:
                 expected = (0.0, 0.0)
                 if number >= 0:
                     dip_share = np.count_nonzero(of_drawn == number) / max(len(of_drawn), 1)
-                    expected = (chance.share(of_chance == number), ratio * dip_share)
+                    of_bursts = chance.share(of_chance == number, len(usable))
+                    expected = (of_bursts, ratio * dip_share)
                 found = (bursts.take(own), is_dip[own])
                 yield self._tested(counted, found, field, chance, expected, least)
 

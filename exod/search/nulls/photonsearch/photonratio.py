@@ -177,7 +177,8 @@ def likelihood(
         if i < first or i >= last:
             outside += d[i]
     brighter = max(1.0, outside / (max(1.0 - share, 0.1) * enclosed))
-    keep = expected / (expected + PRIOR) / brighter
+    # What is known of the place from its own photons is as much as there are.
+    keep = expected / (expected * brighter + PRIOR)
     for i in range(n):
         d[i] *= keep
     constant, scale = 1.0 / (length * brighter), 0.0
@@ -186,7 +187,7 @@ def likelihood(
     for i in range(first, last):
         rate = constant if decay == 0.0 else scale * np.exp(-(time[i] - begin) / decay)
         c[i - first] = weight[i] * inverse[i] * rate
-    return best_amplitude(c, last - first, d, n, keep * enclosed / expected)
+    return best_amplitude(c, last - first, d, n, enclosed / (expected * brighter + PRIOR))
 
 
 @jit

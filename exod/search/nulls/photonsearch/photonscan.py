@@ -9,7 +9,8 @@ import numpy as np
 
 from exod.schemas.arrays import Floats, Indices, Integers, Mask
 from exod.search.nulls.photonsearch.photonimages import PIXEL_ARCSEC
-from exod.search.nulls.photonsearch.photonmarks import ANGLE_STEP_ARCMIN, SOURCE, Marks, PhotonField
+from exod.search.nulls.photonsearch.photonlevels import STEADY
+from exod.search.nulls.photonsearch.photonmarks import ANGLE_STEP_ARCMIN, Marks, PhotonField
 
 if TYPE_CHECKING:
     from exod.search.nulls.photonsearch.photonplaces import FieldTables, PhotonColumns, TileIndex
@@ -140,31 +141,30 @@ def most_expected(rough: Floats) -> Floats:
 def shuffled(field: PhotonField, generator: np.random.Generator) -> PhotonField:
     """The same photons at other times: permuted among those of a kind and group in a class.
 
-    Photons at sources get any time of their class and group, as one of them may vary.
+    Photons of constant sources, by chance as many as are expected, get any time of their class and
+    group.
     """
     marks, levels = field.marks, field.levels
     time = marks.time.copy()
     edges, seconds = levels.steps[0], levels.seconds()
+    is_steady = generator.random(len(time)) < marks.steady
     for piece in np.unique(marks.piece):
-        for kind in range(SOURCE + 1):
-            own = np.flatnonzero((marks.piece == piece) & (marks.kind == kind))
-            if kind != SOURCE:
-                time[own] = generator.permutation(time[own])
-                continue
-            # Only what is of the piece has a length, so that readings are times in it.
-            rising = np.flatnonzero(seconds[piece] > 0)
+        here = marks.piece == piece
+        for kind in range(STEADY):
+            own = np.flatnonzero(here & ~is_steady & (marks.kind == kind))
+            time[own] = generator.permutation(time[own])
+        own = np.flatnonzero(here & is_steady)
+        # Only what is of the piece has a length, so that readings are times in it.
+        rising = np.flatnonzero(seconds[piece] > 0)
+        if len(rising):
             total = np.cumsum(seconds[piece, rising])
-            drawn = generator.random(len(own)) * (total[-1] if len(rising) else 0.0)
-            if len(rising):
-                at = np.searchsorted(total, drawn, side="right").clip(0, len(rising) - 1)
-                part = (total[at] - drawn) / seconds[piece, rising][at]
-                at = rising[at]
-                time[own] = edges[at + 1] - part.clip(0.0, 1.0) * (edges[at + 1] - edges[at])
+            drawn = generator.random(len(own)) * total[-1]
+            at = np.searchsorted(total, drawn, side="right").clip(0, len(rising) - 1)
+            part = (total[at] - drawn) / seconds[piece, rising][at]
+            at = rising[at]
+            time[own] = edges[at + 1] - part.clip(0.0, 1.0) * (edges[at + 1] - edges[at])
     order = np.argsort(time, kind="stable")
-    columns = {
-        name: getattr(marks, name)[order]
-        for name in ("event", "x", "y", "camera", "v", "piece", "kind")
-    }
+    columns = {name: column[order] for name, column in vars(marks).items() if name != "time"}
     return replace(field, marks=Marks(time=time[order], **columns))
 
 
@@ -200,7 +200,7 @@ def _columns(field: PhotonField, share: Floats) -> PhotonColumns:
     from exod.search.nulls.photonsearch.photonplaces import PhotonColumns
 
     marks = field.marks
-    inverse = field.levels.inverse(marks.time, marks.kind, marks.piece)
+    inverse = field.levels.inverse(marks.time, marks.kind, marks.piece, marks.steady)
     before = np.interp(marks.time, np.arange(len(share)), share)
     return PhotonColumns(
         marks.time, marks.x, marks.y, marks.camera, marks.v, marks.piece, inverse, before
