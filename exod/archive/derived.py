@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
@@ -23,6 +25,7 @@ from exod.archive.ledger.pointers import VERSION, Pointer, load_pointer, unused_
 from exod.archive.store import Store
 from exod.errors import ArchiveError
 from exod.files.seals import Seal
+from exod.schemas import DERIVED, TABLES
 from exod.schemas.columns import Column, Table
 from exod.schemas.kinds import OBSID_FORM
 
@@ -34,6 +37,8 @@ EXPLORER = "explorer"
 _PRODUCT = re.compile(
     r"unique|features|flags|frames|depth|history|explorer|xmatch-[A-Za-z0-9_]{1,40}"
 )
+_DECLARED = {table.name: table for table in chain(TABLES.values(), *DERIVED.values())}
+
 FILE = re.compile(rf"(({_PRODUCT.pattern})/{VERSION})/[a-z_]+-[A-Za-z0-9_.-]+\.parquet")
 _SPAN = re.compile(rf"(?:^|-)({OBSID_FORM})-({OBSID_FORM})(?=\.|$)")
 """First and last observation, in the names of parts that are batches of observations."""
@@ -177,7 +182,9 @@ def table_of(store: Store, file: DerivedFile) -> Table:
             schema = pq.read_schema(source)
     except (OSError, pa.ArrowException) as error:
         raise ArchiveError(f"{store.path(file.path)} cannot be read ({error}).") from error
-    columns = tuple(map(Column.of_field, schema))
+    known = _DECLARED.get(file.table)
+    none = {column.name: column.none for column in known.columns} if known else {}
+    columns = tuple(replace(Column.of_field(own), none=none.get(own.name)) for own in schema)
     text = (schema.metadata or {}).get(b"description", b"").decode()
     return Table(file.table, text, columns, ())
 

@@ -80,6 +80,9 @@ class Column:
     dates : str
         The column of mission elapsed seconds that it dates, as MJD or, if it is text, in UTC; empty
         for all others. Dates are computed when a table is read.
+    none : int or None
+        The whole number that files have where there is no value, as of a revolution of a satellite
+        that counts none; what is selected is null there.
 
     Examples
     --------
@@ -94,6 +97,7 @@ class Column:
     nullable: bool = False
     ucd: str = ""
     dates: str = ""
+    none: int | None = None
 
     def __post_init__(self) -> None:
         if not self.ucd:
@@ -106,6 +110,11 @@ class Column:
         kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
         told = {key: about.get(key, "") for key in ("unit", "description", "ucd")}
         return cls(field.name, kind, nullable=field.nullable, **told)
+
+    @property
+    def selected(self) -> Column:
+        """The column as it is selected: null where files have `none`."""
+        return self if self.none is None else replace(self, nullable=True)
 
     @property
     def field(self) -> pa.Field:

@@ -96,7 +96,10 @@ LINEAGE = Table(
             "",
             "new, merged, split, gone, returned, adopted, renamed or unobserved",
         ),
-        kinds.associated_source("other", "Merged into, or split from, this source; -1 otherwise"),
+        replace(
+            kinds.associated_source("other", "Merged into, or split from, it; -1 otherwise"),
+            none=-1,
+        ),
         kinds.version("version", "Version of the product unique that made the change"),
         Column("generation", _I32, "", "Number of that version, from 1"),
         kinds.right_ascension("ra_deg", "Right ascension of the source at the change"),

@@ -20,7 +20,9 @@ _REFCAT: Final = Column(
     "refcat", _S, "", "Catalogue that was matched; empty if none", ucd="meta.ref"
 )
 _MJD: Final = kinds.day("mjd", "Start of the observation, MJD (TT); NaN if unknown")
-_REVOLUTION: Final = Column("revolution", _I32, "", "Revolution of the satellite; -1 if unknown")
+_REVOLUTION: Final = Column(
+    "revolution", _I32, "", "Revolution of the satellite; -1 if it has none", none=-1
+)
 
 
 def _offset(name: str, description: str) -> Column:

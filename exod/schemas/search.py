@@ -77,7 +77,7 @@ OBSERVATIONS = Table(
         OBSID,
         Column("target", _S, "", "Name of the target", ucd="meta.id;src"),
         Column("date_obs", _S, "", "Start of the earliest exposure, UTC", ucd="time.start;obs"),
-        Column("revolution", _I32, "", "Revolution of the satellite; -1 if unknown"),
+        Column("revolution", _I32, "", "Revolution of the satellite; -1 if it has none", none=-1),
         kinds.pointing_right_ascension("ra_pnt", "Right ascension of the pointing; NaN if unknown"),
         kinds.pointing_declination("dec_pnt", "Declination of the pointing; NaN if unknown"),
         kinds.pointing_angle("pa_pnt", "Position angle of the pointing; NaN if unknown"),
@@ -112,7 +112,8 @@ EXPOSURES = Table(
         Column("submode", _S, "", "Read-out mode"),
         Column("filter", _S, "", "Blocking filter", ucd="meta.id;instr.filter"),
         Column(
-            "subset", _I16, "", "First group of exposures that it is searched in; -1 if left out"
+            *("subset", _I16, "", "First group of exposures that it is in; -1 if left out"),
+            none=-1,
         ),
         Column("used", _B, "", "Whether the exposure was searched"),
         Column("reason", _S, "", "Why it was left out, or notes on its selection; else empty"),
@@ -160,7 +161,10 @@ HOT_PIXELS = Table(
         kinds.start("time_lo", "Start of the episode; start of the exposure if always hot"),
         kinds.end("time_hi", "End of the episode; end of the exposure if always hot"),
         Column("n", _I32, "ct", "Counts of the pixel in the episode"),
-        kinds.counts("n_neighbours", "Counts of its neighbours in the episode; -1 if from a table"),
+        replace(
+            kinds.counts("n_neighbours", "Counts of its neighbours then; -1 if from a table"),
+            none=-1,
+        ),
         kinds.probability(
             "log10_p", "log10 of the chance probability before trials; NaN if from a table"
         ),

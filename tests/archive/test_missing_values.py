@@ -14,6 +14,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from helpers.examples import every_third
+from helpers.query_archives import make_queried
+from helpers.survey_archives import fill
 
 from exod.archive import Archive
 from exod.archive.increments import deriving, write_part
@@ -23,8 +25,8 @@ from exod.config import Config
 from exod.observation.times import mjd_of
 from exod.schemas import DERIVED, TABLES, UNIQUE
 from exod.schemas.columns import Column, Table
-from exod.schemas.conditions import parse
-from exod.stages.query.rows import kind_of
+from exod.schemas.conditions import Query, parse
+from exod.stages.query.rows import kind_of, select
 from exod.stages.query.statements import connect
 
 
@@ -195,3 +197,34 @@ def test_lists_have_null_for_nan(tmp_path: Path):
     statement = "SELECT count(*) AS n FROM images WHERE list_max(mu) > 5 OR mu[2] IS NOT NULL"
     with connect(archive, statement) as answer:
         assert [row["n"] for chunk in answer.chunks() for row in chunk.to_pylist()] == [0]
+
+
+NONE = [(table, column) for table in TABLES.values() for column in table.columns if column.none]
+
+
+@pytest.mark.parametrize(("table", "column"), NONE, ids=lambda one: one.name)
+def test_what_stands_for_no_value_is_null_where_it_is_selected(
+    tmp_path: Path, table: Table, column: Column
+) -> None:
+    archive, obsids = Archive.create(tmp_path / "a", Config()), ("0700000001", "28964")
+    for obsid, value in zip(obsids, (5, column.none), strict=True):
+        rows = fill(table, [{"obsid": obsid, column.name: value}])
+        archive.commit(obsid, "EMPTY", {table.name: rows})
+    with connect(archive, f"SELECT obsid, {column.name} FROM {table.name}") as answer:
+        found = pa.concat_tables(answer.chunks()).to_pydict()
+    assert dict(zip(found["obsid"], found[column.name], strict=True)) == dict(
+        zip(obsids, (5, None), strict=True)
+    )
+    for where, expected in (
+        (f"isnull({column.name})", "28964"),
+        (f"{column.name} > -9", "0700000001"),
+    ):
+        question = select(archive, Query(table=table.name, where=where))
+        assert question.table.columns[question.table.schema.names.index(column.name)].nullable
+        assert question.computed()["obsid"].tolist() == [expected]
+
+
+def test_products_say_what_stands_for_no_value(tmp_path: Path) -> None:
+    archive = make_queried(tmp_path / "a")
+    lineage = select(archive, Query(table="lineage")).computed()
+    assert lineage["other"].isna().all()

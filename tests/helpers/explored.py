@@ -49,6 +49,7 @@ def make_unexplored(root: Path, n_sources: int = 12) -> Archive:
         regions["t_stop"] = regions["t_start"] + regions["duration"]
         regions["kind"] = random.choice(["peak", "eclipse", "both"], size)
         tables["observations"]["target"] = HOSTILE
+        tables["observations"]["revolution"] = -1 if number % 2 else 2500
         archive.commit(obsid, "OK", tables, seconds=1.5 + number, peak_memory_mb=200.0)
     add_products(archive)
     return archive

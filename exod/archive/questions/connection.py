@@ -176,6 +176,8 @@ def _view(
         value = quoted(column.name)
         if parts and column.dates:
             value = date_sql(column, quoted(column.dates))
+        if column.none is not None:
+            value = f"nullif({value}, {column.none})"
         names.append(f"{without_nan(column, value) if plain else value} AS {quoted(column.name)}")
     if not parts:
         position = [] if plain else [f"0 AS {quoted(place)}" for place in POSITION]

@@ -71,7 +71,7 @@ class Rows:
         self._conditions: list[str] = []
         self._open(base, obsids)
         for column in snapshot.table(base).columns:
-            self.add(column, f"{quoted(base)}.{quoted(column.name)}")
+            self.add(column.selected, f"{quoted(base)}.{quoted(column.name)}")
 
     def _open(self, name: str, obsids: Sequence[str] | None = None) -> None:
         self.files[name] = tuple(self.snapshot.files(name, obsids))

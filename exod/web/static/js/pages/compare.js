@@ -72,7 +72,7 @@ async function lineage() {
   const about = (await meta()).files["lineage.parquet"];
   if (!about.rows) return [];
   const found = await rows("lineage.parquet", 0, about.rows, ["region_num", "srcid", "change", "other", "version", "generation"]);
-  return found.map((row) => ({ ...row, region_num: Number(row.region_num), other: Number(row.other), generation: Number(row.generation) }));
+  return found.map((row) => ({ ...row, region_num: Number(row.region_num), other: Number(row.other ?? -1), generation: Number(row.generation) }));
 }
 
 function choice(versions, from, to) {

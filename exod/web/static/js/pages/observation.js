@@ -22,7 +22,7 @@ export async function show(main, state, obsid) {
   if (!observation && !exposures.length) throw new Error(`These pages have nothing of observation ${obsid}; if it was searched since they were prepared, run exod explore again.`);
   const search = await searchedPanels(obsid, runs);
   const columns = new Map(about.tables.detections.columns.map((column) => [column.name, column]));
-  const facts = Object.entries(observation ?? {}).filter(([name]) => !["obsid", "target"].includes(name));
+  const facts = Object.entries(observation ?? {}).filter(([name, value]) => !["obsid", "target"].includes(name) && value !== null);
   put(main,
     h("h1", {}, `Observation ${obsid}`, observation?.target ? `: ${observation.target}` : ""),
     h("div", { class: "source" },
