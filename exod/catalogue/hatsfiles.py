@@ -14,7 +14,7 @@ from astropy.units import UnitsWarning
 
 from exod.catalogue.hats import INDEX, MARGIN_ARCSEC, Collection, Written
 from exod.sky.healpix import DEEPEST
-from exod.tablefiles.fits import fits_unit
+from exod.tablefiles.fitsheads import fits_unit
 
 SKYMAP_ORDER = 6
 """Order of the map of the sky, 55 arcmin."""

@@ -12,8 +12,6 @@ Pence et al. 2010, A&A 524, A42 (FITS 3.0: binary tables, TNULL), appendix J of 
 
 from __future__ import annotations
 
-import re
-import unicodedata
 import warnings
 from collections.abc import Mapping
 from itertools import count
@@ -25,15 +23,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from astropy import units
 from astropy.io import fits
 
 from exod.archive.parquet import row_groups
-from exod.observation.times import TIME_ZERO_MJD
 from exod.schemas.columns import Column, Table
-
-Header = Mapping[str, tuple[str | int | float, str]]
-"""Keywords with their value and comment."""
+from exod.tablefiles.fitsheads import Header, ascii_text, column_header, fits_unit, time_frame
 
 _BLOCK: Final = 2880
 _INTEGERS: Final = {"int32": "J", "uint16": "J", "int64": "K", "uint32": "K", "uint64": "K"}
@@ -47,8 +41,6 @@ _NUMPY: Final[Mapping[str, str]] = MappingProxyType(
 _NO_BOOLEAN: Final = 255
 """The null of a true or false that may be missing. FITS has one of its logical columns, a zero
 byte, which readers take for false; a byte with TNULL they do not."""
-_TIMES: Final = ("time.start", "time.end", "time.epoch")
-"""How the UCDs of points in time begin."""
 _ALL_ONES: Final = 2**32 - 1
 _SAMPLE_ROWS: Final = 1000
 
@@ -82,17 +74,14 @@ def write_fits(
     with pq.ParquetFile(rows) as source, path.open("w+b") as target:
         layout = [_fits_column(column, source) for column in table.columns]
         primary = fits.PrimaryHDU()
-        primary.header["TITLE"] = _ascii(table.description)
-        name = _ascii(table.name).upper()
+        primary.header["TITLE"] = ascii_text(table.description)
+        name = ascii_text(table.name).upper()
         hdu = fits.BinTableHDU.from_columns(layout, nrows=0, name=name)
         hdu.header["NAXIS2"] = source.metadata.num_rows
         for number, column in enumerate(table.columns, start=1):
-            hdu.header[f"TUCD{number}"] = _ascii(column.ucd)
             if layout[number - 1].null == _NO_BOOLEAN and layout[number - 1].format == "B":
                 hdu.header[f"TLMIN{number}"], hdu.header[f"TLMAX{number}"] = 0, 1
-            told = fits_unit(column.unit) or not column.unit
-            unit = "" if told else f" ({column.unit})"
-            hdu.header[f"TCOMM{number}"] = _ascii(f"{column.description}{unit}")
+            hdu.header.update(column_header(column, number))
         hdu.header.update({**time_frame(table), **own})
         for part in (primary, hdu):
             part.header.update(header)
@@ -109,38 +98,6 @@ def write_fits(
         target.write(_with_checksums(hdu.header, total))
 
 
-def time_frame(table: Table) -> Header:
-    """Keywords that say how the times of a table count; none if it has no times.
-
-    Mission elapsed times are seconds from MJDREF on. If there are only days as MJD, MJDREF is 0.
-    Texts say that they are UTC.
-
-    References
-    ----------
-    Rots et al. 2015, A&A 574, A36 (times in FITS).
-
-    Examples
-    --------
-    >>> from exod.schemas import BTI
-    >>> [value for value, _ in time_frame(BTI).values()]
-    [50814.0, 'TT', 's', 'LOCAL']
-    """
-    units_of_times = {
-        column.unit
-        for column in table.columns
-        if pa.types.is_floating(column.type) and column.ucd.startswith(_TIMES)
-    } & {"s", "d"}
-    if not units_of_times:
-        return {}
-    seconds = "s" in units_of_times
-    return {
-        "MJDREF": (TIME_ZERO_MJD if seconds else 0.0, "Zero of the times as MJD (TT)"),
-        "TIMESYS": ("TT", "Time scale of times and of MJD"),
-        "TIMEUNIT": ("s" if seconds else "d", "Unit of times, if a column has no other"),
-        "TIMEREF": ("LOCAL", "Times are of the arrival at the satellite"),
-    }
-
-
 def _fits_column(column: Column, rows: pq.ParquetFile) -> fits.Column:
     kind, null, zero = column.type, None, None
     if pa.types.is_string(kind):
@@ -152,7 +109,7 @@ def _fits_column(column: Column, rows: pq.ParquetFile) -> fits.Column:
     else:
         form, null, zero = _whole_numbers(column, rows)
     unit = fits_unit(column.unit)
-    return fits.Column(name=_ascii(column.name), format=form, null=null, unit=unit, bzero=zero)
+    return fits.Column(name=ascii_text(column.name), format=form, null=null, unit=unit, bzero=zero)
 
 
 def _whole_numbers(column: Column, rows: pq.ParquetFile) -> tuple[str, int | None, int | None]:
@@ -200,7 +157,7 @@ def _longest(rows: pq.ParquetFile, name: str) -> int:
     """Length of the longest text of a column in ASCII, 1 at least."""
     longest = 1
     for batch in row_groups(rows, [name]):
-        lengths = (len(_ascii(text)) for text in batch[0].unique().to_pylist() if text)
+        lengths = (len(ascii_text(text)) for text in batch[0].unique().to_pylist() if text)
         longest = max(longest, *lengths, 1)
     return longest
 
@@ -220,7 +177,7 @@ def _records(batch: pa.RecordBatch, layout: list[fits.Column]) -> np.ndarray:
 
 def _values(values: pa.Array, column: fits.Column) -> Any:
     if column.format.endswith("A"):
-        return [_ascii(text or "").encode() for text in values.cast(pa.string()).to_pylist()]
+        return [ascii_text(text or "").encode() for text in values.cast(pa.string()).to_pylist()]
     if column.format == "L":
         values = pc.if_else(values, ord("T"), ord("F"))
     elif column.bzero:
@@ -229,36 +186,6 @@ def _values(values: pa.Array, column: fits.Column) -> Any:
     elif column.null is not None:
         values = values.cast(pa.int64()).fill_null(column.null)
     return values.to_numpy(zero_copy_only=False)
-
-
-def _ascii(text: str) -> str:
-    """Text as FITS can hold it: accents are dropped, and ``?`` stands for what has no ASCII."""
-    if not text.isascii():
-        text = unicodedata.normalize("NFKD", text)
-        text = "".join(letter for letter in text if not unicodedata.combining(letter))
-    return re.sub(r"[^ -~]", "?", text)
-
-
-def fits_unit(unit: str) -> str | None:
-    """A unit in the notation of FITS; None if there is none or FITS does not know it.
-
-    Examples
-    --------
-    >>> fits_unit("ct/s"), fits_unit("erg/cm2/s"), fits_unit("furlong")
-    ('ct/s', 'erg s-1 cm-2', None)
-    """
-    with warnings.catch_warnings():
-        # More than one slash, which is rewritten here.
-        warnings.simplefilter("ignore", units.UnitsWarning)
-        try:
-            if unit.count("/") < 2 and units.Unit(unit, format="fits"):
-                return unit or None
-        except ValueError:
-            pass
-        try:
-            return str(units.Unit(unit).to_string("fits"))
-        except ValueError:
-            return None
 
 
 # -------------------------------------------------------------------- checksums

@@ -203,6 +203,14 @@ def exported(
     return table, chunks()
 
 
+def heads(product: Product) -> dict[str, dict[str, Any]]:
+    """Of each table of the catalogue what FITS files of its rows tell, see `table_cards`."""
+    # astropy is loaded by who asks.
+    from exod.tablefiles.fitsheads import table_cards
+
+    return {name: table_cards(product.table(name)) for name in product.meta["tables"]}
+
+
 def viewed(
     archive: Archive, address: str, columns: Sequence[str] = (), limit: int | None = None
 ) -> tuple[Table, Iterator[pa.Table]]:

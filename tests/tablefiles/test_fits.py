@@ -18,7 +18,8 @@ from exod.catalogue.checks import parquet_problem
 from exod.schemas import DERIVED, TABLES
 from exod.schemas.columns import Column, Table
 from exod.tablefiles import fits as tablefits
-from exod.tablefiles.fits import fits_problem, fits_unit
+from exod.tablefiles.fits import fits_problem
+from exod.tablefiles.fitsheads import fits_unit
 from exod.tablefiles.writing import write_parquet, write_table
 
 LONG = "A meaning that is longer than a card of the header can hold, " * 3 + "in which it ends"

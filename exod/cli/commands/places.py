@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from exod.schemas.columns import Table
     from exod.stages.places.curves import PlaceCurve
-    from exod.tablefiles.fits import Header
+    from exod.tablefiles.fitsheads import Header
 
 ToTable = Annotated[
     Path | None,

@@ -26,7 +26,7 @@ from exod.stages.places.asking import check_between
 from exod.stages.places.choosing import region_of
 from exod.stages.places.curves import with_runs
 from exod.stages.places.recorded import recorded_files
-from exod.tablefiles.fits import Header
+from exod.tablefiles.fitsheads import Header
 
 _DETAILS: Final = ("rawx", "rawy", "pattern", "flag")
 """What an event list has of a photon that the search does not need."""

@@ -12,6 +12,7 @@ from typing import IO, Any, Final
 from exod.archive.store import Store
 from exod.errors import ConfigError
 from exod.files.whole import check_place, whole_folder
+from exod.web.counting import heads
 from exod.web.pages import BUNDLE, READING, STATIC, bundle, shell
 from exod.web.product import Product
 from exod.web.publishing.blocks import KEYED, DetectionNames, Packed, RowKeys, SourceBlocks
@@ -128,6 +129,7 @@ def publish(
             write("data/votes.json", iter([_json(product.votes)]))
         if report is not None:
             write("data/report.json", iter([_json(report)]))
+        write("data/heads.json", iter([_json(heads(product))]))
         write("index.html", iter([page().encode()]))
         about = {"kind": KIND, "format": 1, "version": product.version, "files": files}
         (folder / MANIFEST).write_bytes(_json(about))

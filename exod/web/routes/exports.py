@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path as File
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from fastapi import Path
 from fastapi.responses import FileResponse
@@ -12,7 +12,7 @@ from starlette.background import BackgroundTask
 
 from exod.errors import ConfigError, InputError
 from exod.tablefiles.writing import write_table
-from exod.web.counting import count, exported
+from exod.web.counting import count, exported, heads
 from exod.web.routes.common import Chosen, ProductNow, one_of, versioned_router
 
 router = versioned_router("catalogue")
@@ -29,6 +29,12 @@ KINDS: Final = {
 IN_MEMORY: Final = ("ecsv",)
 MOST_IN_MEMORY: Final = 200_000
 """Rows of a file that is made in memory; others are written as rows come."""
+
+
+@router.get("/heads")
+def fits_heads(product: ProductNow) -> dict[str, dict[str, Any]]:
+    """Of each table what FITS files of its rows say in their headers, as cards."""
+    return heads(product)
 
 
 @router.get(

@@ -21,7 +21,7 @@ ENDLESS = "/api/v1/runs/events"
 OPERATIONS = {
     *(
         f"get {name}"
-        for name in ("meta", "facets", "rows", "hist2d", "sky", "mask", "adql", "report")
+        for name in ("meta", "facets", "rows", "hist2d", "sky", "mask", "adql", "report", "heads")
     ),
     *(f"get {name}/{{number}}" for name in ("sources", "photons", "similar", "besides")),
     "get pages/source/{number}",

@@ -65,7 +65,7 @@ const TEXTS = {
 const KINDS = { ...Object.fromEntries(Object.entries(TEXTS).map(([format, { kind }]) => [format, kind])), fits: "application/fits" };
 
 /** Rows that are here as parts of a file. */
-function written(format, table, columns, rows) {
+async function written(format, table, columns, rows) {
   if (format === "fits") return fitsParts(table, columns, rows);
   const { head, line, tail } = TEXTS[format];
   return [head(columns, table), ...rows.map(line(columns)), tail];
@@ -74,7 +74,14 @@ function written(format, table, columns, rows) {
 /** Buttons that save rows that are here; `name` is that of the file without its ending. */
 export function saveButtons(name, table, columns, rows) {
   return Object.keys(KINDS).map((format) => h("button", {
-    type: "button", "aria-label": `${table} as ${format.toUpperCase()}`, onclick: () => download(`${name}.${format}`, written(format, table, columns, rows), KINDS[format]),
+    type: "button", "aria-label": `${table} as ${format.toUpperCase()}`,
+    onclick: async ({ currentTarget: button }) => {
+      try {
+        download(`${name}.${format}`, await written(format, table, columns, rows), KINDS[format]);
+      } catch (error) {
+        button.after(h("span", { role: "alert" }, error.message));
+      }
+    },
   }, format.toUpperCase()));
 }
 
@@ -99,7 +106,7 @@ export function exportButtons(table, columns, numbers) {
 
   async function partsOf(format, order) {
     if (format === "fits") {
-      const file = new FitsTable(table, columns);
+      const file = await FitsTable.of(table, columns);
       await eachRow(order, (row) => file.see(row));
       file.begin(order.length);
       await eachRow(order, (row, place) => file.put(row, place));
