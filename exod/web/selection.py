@@ -3,7 +3,8 @@
 ``sigma=14-63`` are bins, ``otype=3.7`` codes, ``flag=0.2`` and ``noflag=5`` bits of the flags that
 are set and are not; ``where`` is a condition of `exod.schemas.conditions`, ``cone`` is
 RA,DEC,ARCSEC, ``obsid`` one or more observations, ``sort`` a column, with ``-`` for largest first.
-What an address says besides is for the pages, and is not looked at here.
+What an address says besides is for the pages, and is not looked at here; a name that is none of
+theirs is refused, since a facet with a wrong name would choose all rows.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from exod.schemas.conditions.grammar import Kind
 from exod.schemas.facets import BINS, MISSING
 from exod.schemas.kinds import OBSID_FORM, OBSID_WORDS
 
-_BINS: Final = re.compile(r"(\d{1,2})-(\d{1,2})")
-_CODES: Final = re.compile(r"\d{1,3}(\.\d{1,3})*")
+_BINS: Final = re.compile(r"([0-9]{1,2})-([0-9]{1,2})")
+_CODES: Final = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3})*")
 
 _OTHER_PAGES: Final = re.compile(
     r"/(source|name|detection|obs)/|/(compare|runs|columns|about|api|openapi\.json)/?$"
@@ -31,6 +32,17 @@ _OTHER_PAGES: Final = re.compile(
 """Addresses of pages that do not show what is chosen; statistics and vetting do."""
 
 TABLES: Final = ("sources", "detections")
+
+OWN: Final = ("flag", "noflag", "where", "cone", "obsid", "name", "sort")
+"""What chooses rows besides facets."""
+
+BESIDES: Final = frozenset(
+    (
+        *("table", "vetter", "sel", "x", "y", "x2", "y2", "count"),
+        *("queue", "like", "source", "columns", "limit", "offset", "total"),
+    )
+)
+"""What else addresses of pages and questions to the API say."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +107,12 @@ def selection(about: Mapping[str, Any], table: str, state: Mapping[str, str]) ->
     ConfigError
         If something of it cannot be: the facet or value is named.
     """
+    known = [*(facet["name"] for facet in about["facets"]), *OWN]
+    for name in state:
+        if name not in BESIDES and name not in known:
+            raise ConfigError(
+                f"{name[:50]!r} is no facet or condition of {table}; there are {', '.join(known)}."
+            )
     facets = {}
     for facet in about["facets"]:
         text = state.get(facet["name"], "")
@@ -146,19 +164,20 @@ def _facet(facet: Mapping[str, Any], text: str) -> str:
         found = _BINS.fullmatch(text)
         if not found or not int(found[1]) <= int(found[2]) < BINS:
             raise ConfigError(
-                f"{facet['name']}={text} is no range of bins; write two numbers of 0 to "
+                f"{facet['name']}={text[:50]} is no range of bins; write two numbers of 0 to "
                 f"{BINS - 1}, as {facet['name']}=14-63."
             )
         return f"{name} BETWEEN {int(found[1])} AND {int(found[2])}"
-    return f"{name} IN ({', '.join(map(str, _codes(facet['name'], text, MISSING + 1)))})"
+    codes = _codes(facet["name"], text, len(facet["labels"]), MISSING)
+    return f"{name} IN ({', '.join(map(str, codes))})"
 
 
-def _codes(name: str, text: str, limit: int) -> list[int]:
-    codes = [int(code) for code in text.split(".")] if _CODES.fullmatch(text) else [limit]
-    if max(codes) >= limit:
+def _codes(name: str, text: str, limit: int, *besides: int) -> list[int]:
+    codes = [int(code) for code in text.split(".")] if _CODES.fullmatch(text) else [-1]
+    if not all(0 <= code < limit or code in besides for code in codes):
         raise ConfigError(
-            f"{name}={text} is no list of codes; write numbers below {limit} with points between "
-            f"them, as {name}=0.2."
+            f"{name}={text[:50]} is no list of codes; write numbers below {limit} with points "
+            f"between them, as {name}=0."
         )
     return codes
 
@@ -185,7 +204,9 @@ def _others(about: Mapping[str, Any], state: Mapping[str, str]) -> Iterable[str]
         obsids = state["obsid"].split(",")
         for obsid in obsids:
             if not re.fullmatch(OBSID_FORM, obsid):
-                raise ConfigError(f"{obsid!r} is not an observation identifier; {OBSID_WORDS}.")
+                raise ConfigError(
+                    f"{obsid[:50]!r} is not an observation identifier; {OBSID_WORDS}."
+                )
         own = names.get("obsid", names.get("best_obsid"))
         yield f"{own} IN ({', '.join(map(literal, obsids))})"
     if state.get("name"):
@@ -200,7 +221,7 @@ def _sort(about: Mapping[str, Any], state: Mapping[str, str]) -> str:
         return ""
     name = text.removeprefix("-")
     if name not in {column["name"] for column in about["columns"]}:
-        raise ConfigError(f"There is no column {name!r} to sort by.")
+        raise ConfigError(f"There is no column {name[:50]!r} to sort by.")
     return f"d.{quoted(name)} {_way(state)} NULLS LAST, d.{quoted(about['key'])}"
 
 

@@ -35,14 +35,15 @@ def states(about: Mapping[str, Any]) -> st.SearchStrategy[dict[str, str]]:
         if one["kind"] == "bins":
             ends = st.tuples(st.integers(0, BINS - 1), st.integers(0, BINS - 1)).map(sorted)
             return ends.map(lambda two: f"{two[0]}-{two[1]}")
-        return codes(max(len(one["labels"]), 1))
+        return codes(len(one["labels"]))
 
     def codes(size: int) -> st.SearchStrategy[str]:
         return st.lists(st.integers(0, size - 1), min_size=1, max_size=4).map(
             lambda found: ".".join(map(str, found))
         )
 
-    choices: dict[str, st.SearchStrategy[str]] = {f["name"]: facet(f) for f in about["facets"]}
+    shown = [one for one in about["facets"] if one["kind"] == "bins" or one["labels"]]
+    choices: dict[str, st.SearchStrategy[str]] = {one["name"]: facet(one) for one in shown}
     choices |= dict.fromkeys(("flag", "noflag"), codes(len(about["flags"])))
     choices["where"] = st.sampled_from(sorted(WHERE))
     choices["obsid"] = st.sampled_from(["0700000001", "0700000001,0700000201", "0000000000"])

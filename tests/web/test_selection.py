@@ -19,14 +19,16 @@ from exod.web.product import Product
 from exod.web.selection import TABLES, selection, state_of
 
 WRONG = {
-    "sigma": ("5", "7-3", "0-64", "-1-4", "a-b", "1-2;DROP", "1-2 OR 1=1"),
-    "kind": ("x", "1..2", "256", ".", "0.999"),
-    "flag": ("8", "x", "0."),
-    "noflag": ("99",),
+    "sigma": ("5", "7-3", "0-64", "-1-4", "a-b", "1-2;DROP", "1-2 OR 1=1", "nan", "inf-inf", "٣-٤"),
+    "kind": ("x", "1..2", "200", "256", ".", "0.999", "-1"),
+    "flag": ("8", "x", "0.", "-1", "1e1", "nan"),
+    "noflag": ("99", "-0", "inf"),
+    "simga": ("14-63",),
+    "": ("3",),
     "where": ("nothing > 3", "sigma_peak >", "__import__('os')", "sigma_peak; DROP TABLE x"),
-    "cone": ("1,2", "a,b,c", "10,95,3", "10,10,-3", "M31,3"),
+    "cone": ("1,2", "a,b,c", "10,95,3", "10,10,-3", "M31,3", ",,", "nan,0,1", "0,0,inf", "1,2,3,4"),
     "obsid": ("12a", "123456", "0700000001' OR '1'='1", "0700000001,"),
-    "sort": ("nothing", "--ra_deg", '"; DROP TABLE sources'),
+    "sort": ("nothing", "--ra_deg", '"; DROP TABLE sources', "sigma_peak,ra_deg"),
 }
 
 

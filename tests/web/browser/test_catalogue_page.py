@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import re
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from astropy.io import fits
 from astropy.table import Table
 from helpers.explored_states import chosen
 from helpers.exported_tables import QUERY, READ
@@ -118,6 +122,9 @@ def test_a_site_of_files_saves_a_selection_as_a_server_does(
             page.get_by_role("button", name=kind.upper(), exact=True).click()
         assert saved.value.suggested_filename == f"detections.{kind}"
         expected = client.get(f"/api/v1/export.{kind}?{query}").content
+        if kind == "fits":
+            own = [card_values(path) for path in (saved.value.path(), io.BytesIO(expected))]
+            assert own[0] == own[1]
         found, wanted = READ[kind](Path(saved.value.path()).read_bytes()), READ[kind](expected)
         assert found.colnames == wanted.colnames
         assert len(found) == len(wanted) > 10
@@ -128,6 +135,20 @@ def test_a_site_of_files_saves_a_selection_as_a_server_does(
             assert found[name].unit == wanted[name].unit, name
             kinds = {table[name].dtype.kind for table in (found, wanted)}
             assert len(kinds) == 1 or kinds <= set("OUS"), name
+
+
+def card_values(place) -> list[dict[str, object]]:
+    """Keywords and values of headers but for checksums, which must be right."""
+    found = []
+    with warnings.catch_warnings(), fits.open(place, checksum=True) as file:
+        warnings.simplefilter("error")
+        file.verify("exception")
+        for hdu in file:
+            assert hdu.verify_datasum() == hdu.verify_checksum() == 1
+            own = dict(hdu.header)
+            found.append({key: own[key] for key in sorted(own) if not key.endswith("SUM")})
+            assert {"CHECKSUM", "DATASUM"} <= own.keys()
+    return found
 
 
 def cells(table: Table, names: list[str]) -> list[tuple[str, ...]]:
@@ -171,6 +192,45 @@ def test_what_is_not_there_is_a_sentence(visitor) -> None:
     visitor.wait()
     assert "There is no page" in visitor.page.inner_text("main")
     visitor.problems[:] = [one for one in visitor.problems if "status of 404" not in one]
+
+
+WRONG_PARTS = (
+    *("flag=-1", "flag=99", "noflag=-1", "noflag=nan", "kind=200", "kind=-1", "sigma=nan-inf"),
+    *("sigma=9-2", "sort=nothing", "sort=constructor", "x=nothing", "y2=constructor"),
+    *("cone=,,", "cone=nan,0,1", "cone=10,95,3", "cone=1,2,-3", "cone=1,2,3,4", "obsid=12a"),
+    *("where=5", "where=srcid > 5", "where=not sigma_peak", "where=sigma_peak", "where=-srcid"),
+    *("where=contains(srcid, srcid)", "where=sigma_peak in ('a',)", "where=constructor > 1"),
+    *("where=sigma_peak == nan", "where=abs(srcid) > 1", "where=between(1, 2, 'a')"),
+)
+"""Parts of addresses that cannot be, of each kind; a reader must not take them for no rows."""
+
+
+def test_what_cannot_be_chosen_is_a_sentence_at_both_sites(visitors) -> None:
+    for mode in ("server", "static"):
+        visitor = visitors(mode)
+        for part in (*WRONG_PARTS, f"where={'(' * 2000}1{')' * 2000} > 0"):
+            visitor.visit(f"/?table=detections&{part}")
+            told = visitor.page.get_by_role("alert")
+            expect(told).to_contain_text(re.compile(r"\w.*[.?]$"))
+            expect(visitor.page.locator("h1")).to_have_text("What is chosen cannot be counted")
+            expect(visitor.page.locator("table.rows")).to_be_hidden()
+        told = [one for one in visitor.problems if not re.search("status of 4(00|22)", one)]
+        visitor.problems[:] = told
+        assert visitor.problems == []
+
+
+def test_a_name_that_chooses_nothing_is_told_and_the_last_of_two_counts(
+    visitor, frames: dict[str, pd.DataFrame], product: Product
+) -> None:
+    visitor.visit("/?table=detections&simga=14-63&x=hr&utm_source=mail")
+    told = visitor.page.locator("p[role=status]").first
+    expect(told).to_contain_text('"simga", "utm_source", which is no facet')
+    rows = len(frames["detections"])
+    expect(visitor.page.locator("h1")).to_have_text(f"{rows} of {rows} detections")
+    visitor.visit("/?table=detections&sigma=0-1&sigma=20-40")
+    expect(told).to_have_text("")
+    titled(visitor, frames, product, "detections")
+    expect(visitor.page.locator(".chips li")).to_have_count(1)
 
 
 def test_what_is_decompressed_is_never_written_as_text(visitor) -> None:

@@ -101,10 +101,9 @@ SHOWN = """async (base) => {
 
 
 def test_addresses_that_no_link_has(visitor) -> None:
-    title = visitor.page.locator("h1")
-    for view in ("/?table=constructor", "/?table=__proto__&sort=constructor"):
-        visitor.visit(view)
-        expect(title).to_contain_text("sources")
+    for view in ("/?table=constructor", "/?table=__proto__&sort=constructor", "/stats?table=x"):
+        visitor.visit(view, "error")
+        expect(visitor.page.locator("[role=alert]")).to_contain_text("There is no table")
     for page, name in (("source", "9" * 20), ("detection", "9" * 20), ("detection", "constructor")):
         visitor.visit(f"/{page}/{name}", "error")
         told = visitor.page.locator("[role=alert]")
@@ -124,6 +123,21 @@ def test_hostile_text_is_text(visitor, frames: dict[str, pd.DataFrame]) -> None:
     expect(visitor.page.locator("h1")).to_have_text(f"Observation {obsid}: {HOSTILE}")
     assert visitor.page.locator("main img[src=x]").count() == 0
     assert "hit" not in visitor.page.title()
+
+
+def test_a_revolution_is_shown_where_there_is_one(visitor, product: Product) -> None:
+    about = visitor.page.get_by_role("region", name="What is known")
+    for obsid, revolution in (("0700000001", "2500"), ("0700000101", None)):
+        visitor.visit(f"/obs/{obsid}")
+        shown = dict(
+            zip(
+                about.locator("dt").all_inner_texts(),
+                about.locator("dd").all_inner_texts(),
+                strict=True,
+            )
+        )
+        assert shown["n_events"]
+        assert shown.get("revolution") == revolution
 
 
 def test_a_name_leads_to_its_source(visitor, frames: dict[str, pd.DataFrame]) -> None:

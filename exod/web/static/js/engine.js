@@ -1,6 +1,7 @@
 // Counting what an address chooses: in the browser, from the index of a table as bytes, or, of very
 // large tables, on the server (`exod.web.counting`). Both agree to the last row.
 
+import { CONDITIONS, MISSING, check, choiceOf, chosenCodes, flagMask } from "./choices.js";
 import { api, ask, columns, meta, votes } from "./data.js";
 import { mode } from "./site.js";
 import { rowsThatFulfil } from "./conditions.js";
@@ -8,13 +9,8 @@ import { orderOf } from "./ordering.js";
 import { rowsAt } from "./rowblocks.js";
 import { vetter } from "./votes.js";
 
-export const MISSING = 255;
-
 /** Rows up to which a browser counts itself; above it asks the server, if there is one. */
 const LARGEST = 2_000_000;
-
-/** What an address says that the index cannot tell: conditions on the columns themselves. */
-export const CONDITIONS = ["where", "cone", "obsid", "name"];
 
 const indexes = new Map();
 
@@ -63,28 +59,6 @@ async function load(table) {
   };
 }
 
-/** Which codes of a facet an address chooses, as a table of 256 bytes; null for all. */
-function chosenCodes(facet, state) {
-  const text = state.get(facet.name);
-  if (!text) return null;
-  const chosen = new Uint8Array(256);
-  if (facet.kind === "bins") {
-    const range = /^(\d{1,2})-(\d{1,2})$/.exec(text);
-    if (!range || Number(range[1]) > Number(range[2]) || Number(range[2]) > 63) {
-      throw new Error(`${facet.name}=${text} is no range of bins; write two numbers of 0 to 63, as ${facet.name}=14-63.`);
-    }
-    chosen.fill(1, Number(range[1]), Number(range[2]) + 1);
-  } else {
-    if (!/^\d{1,3}(\.\d{1,3})*$/.test(text)) throw new Error(`${facet.name}=${text} is no list of codes, as ${facet.name}=0.2.`);
-    for (const code of text.split(".")) chosen[Number(code)] = 1;
-  }
-  return chosen;
-}
-
-function flagMask(text) {
-  return text ? text.split(".").reduce((mask, bit) => mask | (1 << Number(bit)), 0) : 0;
-}
-
 let asked = { key: "", mask: null };
 
 /** The rows that fulfil the conditions of an address, a byte a row; null if it has none. */
@@ -119,6 +93,7 @@ function unpacked(bits, rows) {
  */
 export async function count(table, state) {
   const about = (await meta()).tables[table];
+  check(about, state);
   return asksServer(about, state) ? ServerCount.of(table, about, state) : BrowserCount.of(table, state);
 }
 
@@ -127,7 +102,7 @@ class BrowserCount {
   constructor(index, state, failed) {
     this.index = index;
     this.about = index.about;
-    this.state = { ...Object.fromEntries(state), table: index.table, ...voter() };
+    this.state = told(index.table, index.about, state);
     this.failed = failed;
   }
 
@@ -141,7 +116,7 @@ class BrowserCount {
       const bytes = index.bytes[index.about.facets[number].name];
       for (let row = 0; row < failed.length; row++) failed[row] += 1 - chosen[bytes[row]];
     });
-    const [set, unset] = [flagMask(state.get("flag")), flagMask(state.get("noflag"))];
+    const [set, unset] = [flagMask(index.about, state, "flag"), flagMask(index.about, state, "noflag")];
     const flagged = set || unset ? new Uint8Array(index.rows) : null;
     if (flagged) {
       for (let row = 0; row < failed.length; row++) {
@@ -201,7 +176,7 @@ class BrowserCount {
   async listed(sort) {
     const { table } = this.index;
     // What is scattered over a file is read faster by the server.
-    if (mode === "server") return listedByServer(this.about, this.state, this.rows, sort);
+    if (mode === "server") return listedByServer(this.state, this.rows, sort);
     const order = await this.order(sort || "");
     if (!order) return { length: this.rows, numbers: this.chosen, rows: (first, last, names) => rowsAt(table, this.chosen.subarray(first, last), names) };
     const found = [];
@@ -264,7 +239,7 @@ function countWords(counts, values, rows) {
 class ServerCount {
   constructor(table, about, state, found) {
     this.about = about;
-    this.state = { ...Object.fromEntries(state), table, ...voter() };
+    this.state = told(table, about, state);
     this.rows = found.rows;
     this.flagCounts = found.flags;
     this.counts = Object.fromEntries(about.facets.map((facet) => {
@@ -277,7 +252,7 @@ class ServerCount {
   }
 
   static async of(table, about, state) {
-    return new ServerCount(table, about, state, await api("facets", { ...Object.fromEntries(state), table, ...voter() }));
+    return new ServerCount(table, about, state, await api("facets", told(table, about, state)));
   }
 
   async histogram(x, y) {
@@ -290,7 +265,7 @@ class ServerCount {
   }
 
   async listed(sort) {
-    return listedByServer(this.about, this.state, this.rows, sort);
+    return listedByServer(this.state, this.rows, sort);
   }
 }
 
@@ -298,17 +273,22 @@ class ServerCount {
 export async function listing(table, state, sort) {
   const about = (await meta()).tables[table];
   // What cannot be is said here, and not asked for.
-  for (const facet of about.facets) chosenCodes(facet, state);
-  return mode === "server" ? listedByServer(about, { ...Object.fromEntries(state), table, ...voter() }, Infinity, sort) : null;
+  check(about, state);
+  return mode === "server" ? listedByServer(told(table, about, state), Infinity, sort) : null;
 }
 
-function listedByServer(about, state, length, sort) {
-  const ask = { ...state, sort: about.sortable.includes((sort || "").replace(/^-/, "")) ? sort : "" };
+function listedByServer(state, length, sort) {
+  const ask = { ...state, sort: sort ?? "" };
   return {
     length,
     rows: async (first, last, names) =>
       (await api("rows", { ...ask, columns: [...new Set(names)].join(","), offset: first, limit: last - first, total: false })).rows,
   };
+}
+
+/** What the server is told of a choice of rows. */
+function told(table, about, state) {
+  return { ...Object.fromEntries(choiceOf(about, state)), table, ...voter() };
 }
 
 /** Who asks, so that the server knows whose votes are the own ones. */

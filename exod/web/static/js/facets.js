@@ -1,7 +1,8 @@
 // The facets at the left: a histogram each, brushed with the mouse or the keyboard, or a list of values.
 
+import { MISSING } from "./choices.js";
 import { assign, h, say, svg } from "./dom.js";
-import { MISSING, short, sizeOf } from "./engine.js";
+import { short, sizeOf } from "./engine.js";
 import { change } from "./site.js";
 
 const WIDTH = 192;

@@ -16,16 +16,21 @@ export const token = told("token");
 /** Who is logged in; empty where there is no login. */
 export const login = told("vetter");
 
+/** What an address says: of a name that is there twice the last value, as a server takes it. */
+function stateOf(query) {
+  return new URLSearchParams(Object.fromEntries(new URLSearchParams(query)));
+}
+
 /** The path of the present view, as `/source/12`, and its state. */
 export function here() {
   if (mode === "static") {
     const [path, query] = (location.hash.slice(1) || "/").split("?");
-    return { path, state: new URLSearchParams(query || "") };
+    return { path, state: stateOf(query || "") };
   }
   const root = new URL(base).pathname;
   return {
     path: `/${location.pathname.slice(root.length)}`,
-    state: new URLSearchParams(location.search),
+    state: stateOf(location.search),
   };
 }
 

@@ -1,7 +1,8 @@
 // Steps through the rows that an address chooses, in their order: the one before, the one after, and the way back.
 
+import { CONDITIONS } from "./choices.js";
 import { api, besides, keyOf, meta, rowOf } from "./data.js";
-import { CONDITIONS, count, voter } from "./engine.js";
+import { count, voter } from "./engine.js";
 import { h } from "./dom.js";
 import { href, mode } from "./site.js";
 

@@ -1,5 +1,6 @@
 // The catalogue: facets, sky, plots and the table, all showing what the address chooses.
 
+import { choiceOf, strangers, tableOf } from "../choices.js";
 import { assign, h, put, say } from "../dom.js";
 import { forgetVotes, meta } from "../data.js";
 import { count, inWords, listing, prepare, voter } from "../engine.js";
@@ -20,9 +21,6 @@ const COLUMNS = {
 
 let [parts, shownTable, counted, turn] = [null, "", null, 0];
 
-/** The table of an address: what it calls otherwise is not there. */
-const tableOf = (state) => (Object.hasOwn(COLUMNS, state.get("table")) ? state.get("table") : "sources");
-
 export async function show(main, state) {
   if (mode === "server") forgetVotes();
   const { tables } = await meta();
@@ -42,6 +40,7 @@ export async function show(main, state) {
     title: h("h1", { "aria-live": "polite" }),
     chips: h("ul", { class: "chips", "aria-label": "What is chosen" }),
     problem: h("p", { role: "alert" }),
+    strange: h("p", { role: "status" }),
     same: sameChoice(),
   };
   parts.shown = h("div", {},
@@ -66,7 +65,7 @@ export async function show(main, state) {
       h("details", { class: "side", open: innerWidth > 800 }, h("summary", {}, "Facets"), parts.facets.element),
       h("div", { class: "content" },
         h("div", { class: "bar" }, parts.title, h("div", { role: "group", "aria-label": "Rows" }, toggle)),
-        form, parts.problem, parts.chips,
+        form, parts.problem, parts.strange, parts.chips,
         parts.shown)));
   await update(state);
 }
@@ -102,8 +101,9 @@ export async function update(state) {
   say(parts.title, `${found.rows.toLocaleString("en")} of ${plural(about.rows, table.slice(0, -1))}`);
   parts.facets.update(found, state);
   chips(about, state);
+  say(parts.strange, strangers(about, state));
   // Whose votes are meant by the own ones is no part of the address of a page.
-  const told = new URLSearchParams({ ...Object.fromEntries(state), ...(state.get("mine") ? voter() : {}) });
+  const told = new URLSearchParams({ ...Object.fromEntries(choiceOf(about, state)), ...(state.get("mine") ? voter() : {}) });
   parts.same.update(table, told, () => files(found, table, told));
   await Promise.all([
     found.sky().then((counts) => parts.sky.update(counts)),

@@ -1,31 +1,31 @@
 // Statistics of what the address chooses: distributions, kinds and types, flags, years; and the report of the whole archive.
 
 import { barChart } from "../bars.js";
+import { MISSING, choiceOf, strangers, tableOf } from "../choices.js";
 import { h, put } from "../dom.js";
 import { column } from "../data.js";
-import { MISSING, count, inWords, short, sizeOf } from "../engine.js";
+import { count, inWords, short, sizeOf } from "../engine.js";
 import { plural } from "../format.js";
 import { reportElements } from "../report.js";
 import { sameChoice, sameElsewhere } from "../same.js";
 import { change, href } from "../site.js";
 
-const TABLES = ["sources", "detections"];
 /** What an address calls the whole archive. */
 const WHOLE = "archive";
 
 export async function show(main, state) {
   if (state.get("table") === WHOLE) return showWhole(main);
-  const table = TABLES.includes(state.get("table")) ? state.get("table") : "sources";
+  const table = tableOf(state);
   const found = await count(table, state);
   const { about } = found;
   const bins = about.facets.filter((facet) => facet.kind === "bins");
   const codes = about.facets.filter((facet) => facet.kind === "codes");
   const same = sameChoice();
-  same.update(table, state);
+  same.update(table, choiceOf(about, state));
   put(main,
     h("div", { class: "bar" }, h("h1", {}, `Statistics of ${found.rows.toLocaleString("en")} of ${plural(about.rows, table.slice(0, -1))}`),
       toggle(table)),
-    chosenWords(about, state),
+    chosenWords(about, state), h("p", { role: "status" }, strangers(about, state)),
     h("p", { class: "small" }, h("a", { href: href("/", state) }, "Choose others in the catalogue"), "; the same address without its page counts here."),
     found.rows ? [
       h("h2", {}, "Kinds and types"),
