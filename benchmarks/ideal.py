@@ -146,7 +146,7 @@ def found_regions(
     events: MergedEvents, sources: pd.DataFrame, config: Config
 ) -> Iterator[tuple[Trial, Floats]]:
     """The same of the regions of a search; their value is minus the logarithm of false alarms."""
-    runs = search_subset("0900000101", events, sources, config)
+    runs = list(search_subset("0900000101", events, sources, config))
     for run in runs:
         for region in run.regions:
             if region.position is None or region.event is None:

@@ -30,7 +30,7 @@ from exod.search.nulls.photonsearch.photonratio import PRIOR, Around, jit, likel
 CORE: Final = 15.0
 """A window starts at a photon within this of a place, arcsec."""
 
-STEP: Final = 4.0
+STEP: Final = 6.0
 """Distance of the places that are looked at, arcsec."""
 
 BLOCK: Final = 12.0
