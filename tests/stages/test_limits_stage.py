@@ -262,21 +262,29 @@ def test_without_photons_whole_observations_have_limits(
 
 
 def test_rows_of_earlier_versions_are_read(depths: list[ExposureDepth]) -> None:
-    """Their heads have neither names nor a pointing, which are columns."""
+    """Heads without totals, and before without names and a pointing, which are columns then."""
     depth = depths[0]
     row = depth_row(depth, np.zeros((1, len(RUN_NUMBERS))))
     head = head_of(row["head"])
-    sizes = np.array([len(part) for part in head.values()], "<i4")[:-2]
-    parts = list(head.values())[:-2]
-    old = b"".join(part.tobytes() for part in (sizes, *parts))
+    olds = []
+    for n_parts in (len(head) - 1, len(head) - 3):
+        parts = list(head.values())[:n_parts]
+        sizes = np.array([len(part) for part in parts], "<i4")
+        olds.append(b"".join(part.tobytes() for part in (sizes, *parts)))
     pointing = dict(zip(("ra_pnt", "dec_pnt", "pa_pnt"), depth.pointing, strict=True))
-    assert "names" not in head_of(old)
-    for own in (row, row | pointing | {"head": old}):
+    assert ["totals" in head_of(old) for old in olds] == [False, False]
+    assert ["names" in head_of(old) for old in olds] == [True, False]
+    for own in (row, row | {"head": olds[0]}, row | pointing | {"head": olds[1]}):
         found = depth_of(own)
+        assert found.seconds == depth.seconds
+        assert dict(found.live) == dict(depth.live)
         assert (found.obsid, found.expid, found.instrument) == (GOOD, depth.expid, depth.instrument)
         assert found.pointing == depth.pointing
         sums, wanted = (place_sums(one, 0, *places(depth.plane, 20, 4)) for one in (found, depth))
         assert sums.mu.tolist() == wanted.mu.tolist()
+        for ccdnr in depth.live:
+            totals = [one.level_total(ccdnr, 0).tolist() for one in (found, depth)]
+            assert totals[0] == totals[1]
 
 
 def test_places_beside_the_box_are_not_covered(depths: list[ExposureDepth]) -> None:

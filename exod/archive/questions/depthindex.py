@@ -35,6 +35,7 @@ from exod.sensitivity.depth.placecells import reach_of
 from exod.sensitivity.depth.surveydepth import CoveredPixels
 from exod.sensitivity.profiles import Profile, typical_profile
 from exod.sky.healpix import sky_pixels
+from exod.sky.plane import TangentPlane
 
 if TYPE_CHECKING:
     from exod.archive.products import ProductReader
@@ -166,12 +167,15 @@ class DepthIndex:
         """The exposures of an observation, in the cells around some places."""
         columns = self._columns
         place = int(columns["file"][row]), int(columns["row_group"][row])
-        return [
-            depth_of(
-                own, _around(own["head"], ra_deg, dec_deg, radius_arcsec), with_photons=photons
-            )
-            for own in self._observation(*place, photons=photons)
-        ]
+        found: list[ExposureDepth] = []
+        boxes: dict[tuple[TangentPlane, int, int], Box] = {}
+        for own in self._observation(*place, photons=photons):
+            plane, (n, extent) = projection(own["head"]), own["head"]["cells"][:2].tolist()
+            if (plane, n, extent) not in boxes:
+                around = _around(plane, extent / n, ra_deg, dec_deg, radius_arcsec)
+                boxes[plane, n, extent] = around
+            found.append(depth_of(own, boxes[plane, n, extent], with_photons=photons))
+        return found
 
     def _observation(self, file: int, group: int, *, photons: bool = False) -> list[Row]:
         """The rows of an observation; those that were asked for last are kept."""
@@ -219,13 +223,10 @@ def _profile(instrument: str) -> Profile:
 
 
 def _around(
-    head: dict[str, NDArray[Any]], ra_deg: Floats, dec_deg: Floats, radius_arcsec: float
+    plane: TangentPlane, width: float, ra_deg: Floats, dec_deg: Floats, radius_arcsec: float
 ) -> Box:
-    """Cells of the whole grid around places."""
-    plane = projection(head)
+    """Cells of the whole grid, so many sky pixels wide, around places."""
     x, y = plane.to_pixel(ra_deg, dec_deg)
-    n, extent = head["cells"][:2].tolist()
-    width = extent / n
     known = np.isfinite(x) & np.isfinite(y)
     if not known.any():
         return Box(0, 0, 0, 0)

@@ -53,17 +53,20 @@ _HEAD: Final = {
     "photon_ends": "<i4",
     "pointing": "<f8",
     "names": "u1",
+    "totals": "<f8",
 }
 """What the packed head of an exposure has, in this order: the projection; cells of the grid, its
 sky pixels, and y_lo, y_hi, x_lo, x_hi of the box; ends of the bands in keV; `ExposureDepth.factor`;
 t_lo and t_bin of the frames of the level; the level and its bad frames; CCD, usual live share,
 start, stop and live share of each live piece; `ExposureDepth.nodes`; the runs; where the tiles
-end in the two columns; the pointing; and obsid, instrument and exposure with spaces between."""
+end in the two columns; the pointing; obsid, instrument and exposure with spaces between; and the
+level times the live time of each CCD that was live, by band, in good and in bad time."""
 
 _WIDTHS: Final = tuple(np.dtype(dtype).itemsize for dtype in _HEAD.values())
 
-_OF_OLD: Final = len(_HEAD) - 2
-"""Earlier versions left the pointing and the names to columns of the table."""
+_VERSIONS: Final = (len(_HEAD), len(_HEAD) - 1, len(_HEAD) - 3)
+"""Parts of this and of earlier versions: without the totals, which are worked out then, and with
+the pointing and the names in columns of the table."""
 
 _NAMES: Final = ("obsid", "instrument", "expid")
 _POINTING: Final = ("ra_pnt", "dec_pnt", "pa_pnt")
@@ -95,6 +98,10 @@ def depth_row(depth: ExposureDepth, runs: Floats) -> Row:
         "photon_ends": np.cumsum([len(part) for part in photons]),
         "pointing": depth.pointing,
         "names": packed_names(depth),
+        "totals": [
+            [depth.level_total(ccdnr, band) for band in range(len(depth.bands))]
+            for ccdnr in sorted(depth.live)
+        ],
     }
     return {
         **{name: getattr(depth, name) for name in _NAMES},
@@ -118,7 +125,7 @@ def packed_names(depth: ExposureDepth) -> NDArray[np.uint8]:
 
 def head_of(packed: bytes) -> dict[str, NDArray[Any]]:
     """The parts of the head of a row, each of one dimension; an earlier version has fewer."""
-    for count in (len(_HEAD), _OF_OLD):
+    for count in _VERSIONS:
         if len(packed) < 4 * count:
             continue
         sizes = np.frombuffer(packed, "<i4", count).tolist()
@@ -165,11 +172,15 @@ def depth_of(
     if with_photons and len(row["photons"]):
         photons = _photons_of(row["photons"], head["photon_ends"], chosen, box)
     t_lo, t_bin = head["frames"].tolist()
+    pieces = head["live"].reshape(-1, 5)
+    live = LiveRows(pieces)
+    totals = head["totals"].reshape(-1, len(bands), 2) if "totals" in head else ()
     return ExposureDepth(
         identity["obsid"],
         identity["expid"],
         identity["instrument"],
         (identity["ra_pnt"], identity["dec_pnt"], identity["pa_pnt"]),
+        (float(pieces[:, 2].min()), float(pieces[:, 3].max())),
         plane,
         Grid(n, extent, plane.pixel_arcsec),
         box,
@@ -178,11 +189,12 @@ def depth_of(
         Frames(t_lo, t_bin, level.shape[1]),
         level,
         head["bad"],
-        _curves(head["live"].reshape(-1, 5)),
+        live,
         head["nodes"].astype(float).reshape(2, len(bands), *node_shape),
         whole,
         *images,
         photons,
+        dict(zip(live, totals, strict=False)),
     )
 
 
@@ -200,13 +212,40 @@ def _edges(box: Box) -> tuple[int, int, int, int]:
     return box.y_lo, box.y_hi, box.x_lo, box.x_hi
 
 
-def _curves(rows: Floats) -> dict[int, LiveCurve]:
-    first = np.flatnonzero(np.diff(rows[:, 0], prepend=-1.0))
-    ends = [*first.tolist(), len(rows)]
-    return {
-        int(rows[start, 0]): LiveCurve(rows[start:stop, 2:], float(rows[start, 1]))
-        for start, stop in itertools.pairwise(ends)
-    }
+class LiveRows(Mapping[int, LiveCurve]):
+    """When the CCDs were live, by rows of the part ``live`` of a head; a curve is made if asked.
+
+    Parameters
+    ----------
+    rows : ndarray of float64, shape (n, 5)
+        CCD, usual live share, start, stop and live share, in this order.
+    """
+
+    def __init__(self, rows: Floats) -> None:
+        ccdnr = rows[:, 0].astype(int).tolist()
+        first = [i for i, number in enumerate(ccdnr) if not i or number != ccdnr[i - 1]]
+        ends = itertools.pairwise([*first, len(ccdnr)])
+        self._rows, self._curves = rows, dict[int, LiveCurve]()
+        self._own = {ccdnr[start]: slice(start, stop) for start, stop in ends}
+
+    def __getitem__(self, ccdnr: int) -> LiveCurve:
+        """The curve of a CCD."""
+        if ccdnr not in self._curves:
+            own = self._rows[self._own[ccdnr]]
+            self._curves[ccdnr] = LiveCurve(own[:, 2:], float(own[0, 1]))
+        return self._curves[ccdnr]
+
+    def __contains__(self, ccdnr: object) -> bool:
+        """Whether a CCD was live; no curve is made of it."""
+        return ccdnr in self._own
+
+    def __iter__(self) -> Iterator[int]:
+        """The CCDs in order."""
+        return iter(self._own)
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._own)
 
 
 # -------------------------------------------------------------------- tiles

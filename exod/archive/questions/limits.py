@@ -193,7 +193,7 @@ def _frame_of(columns: dict[str, NDArray[Any]]) -> pd.DataFrame:
         kinds.setdefault(columns[name].dtype, []).append(number)
     blocks = [
         (
-            pd.array(columns[names[numbers[0]]], dtype="str")
+            pd.array(columns[names[numbers[0]]], dtype=_text())
             if kind.kind == "O"
             else np.array([columns[names[number]] for number in numbers]),
             np.array(numbers),
@@ -209,6 +209,14 @@ def _names() -> pd.Index:
     import pandas as pd
 
     return pd.Index([column.name for column in LIMITS.columns])
+
+
+@lru_cache(maxsize=1)
+def _text() -> pd.StringDtype:
+    """The type of text, which takes longer to find by its name than a column to make."""
+    import pandas as pd
+
+    return pd.StringDtype(na_value=np.nan)
 
 
 def band_number(index: DepthIndex, band: Band | None) -> int:

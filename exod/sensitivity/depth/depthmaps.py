@@ -9,7 +9,7 @@ how it goes with time is that of the whole field.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Final
 
@@ -83,6 +83,8 @@ class ExposureDepth:
         The exposure.
     pointing : (float, float, float)
         Right ascension, declination and position angle in degrees.
+    seconds : (float, float)
+        First and last live second of any CCD.
     plane : TangentPlane
         Projection of the sky pixels.
     grid : Grid
@@ -117,12 +119,15 @@ class ExposureDepth:
         Counts of known and bright sources in a live second.
     photons : CellPhotons, optional
         The photons, if they were kept.
+    totals : mapping of int to ndarray of float64, shape (n_bands, 2)
+        `level_total` of the CCDs of which it was worked out before.
     """
 
     obsid: str
     expid: str
     instrument: str
     pointing: tuple[float, float, float]
+    seconds: tuple[float, float]
     plane: TangentPlane
     grid: Grid
     box: Box
@@ -139,12 +144,7 @@ class ExposureDepth:
     n: Integers
     constant: Floats
     photons: CellPhotons | None = None
-
-    @property
-    def seconds(self) -> tuple[float, float]:
-        """First and last live second of any CCD."""
-        pieces = [curve.pieces for curve in self.live.values() if len(curve.pieces)]
-        return min(float(own[0, 0]) for own in pieces), max(float(own[-1, 1]) for own in pieces)
+    totals: Mapping[int, Floats] = field(default_factory=dict)
 
     @property
     def ratio(self) -> Floats:
@@ -161,6 +161,8 @@ class ExposureDepth:
 
     def level_total(self, ccdnr: int, band: int) -> Floats:
         """Level times live time of a CCD in good and in bad time, shape (2,)."""
+        if ccdnr in self.totals:
+            return self.totals[ccdnr][band]
         live = np.diff(self.live[ccdnr].at(self._frame_ends))
         return np.asarray(self._halves @ (live * self.level[band]))
 
@@ -282,6 +284,7 @@ def exposure_depth(
         exposure.expid,
         exposure.instrument,
         pointing,
+        (start, stop),
         exposure.plane,
         grid,
         box,

@@ -74,10 +74,9 @@ class PlaceRows(EqualColumns):
 
         Each exposure is asked about some of the places.
         """
+        projected = _Projected(ra_deg, dec_deg)
         return cls.concatenate(
-            cls._of_exposure(
-                number, depth, band, ra_deg[own], dec_deg[own], start[own], stop[own], own
-            )
+            cls._of_exposure(number, depth, band, projected, start[own], stop[own], own)
             for number, (depth, own) in enumerate(zip(depths, asked, strict=True))
         )
 
@@ -87,31 +86,45 @@ class PlaceRows(EqualColumns):
         number: int,
         depth: ExposureDepth,
         band: int,
-        ra: Floats,
-        dec: Floats,
+        projected: _Projected,
         start: Floats,
         stop: Floats,
         own: Indices | slice,
     ) -> PlaceRows:
         first, last = depth.seconds
-        x, y = depth.plane.to_pixel(ra, dec)
+        x, y = projected.on(depth.plane, own)
         near = np.flatnonzero(_is_near(depth, x, y) & (start < last) & (stop > first))
-        x, y, ra, dec = x[near], y[near], ra[near], dec[near]
         begin, end = np.maximum(start[near], first), np.minimum(stop[near], last)
-        places = _pointing_plane(*depth.pointing[:2]).to_pixel(ra, dec)
-        detx, dety = DETECTORS[depth.instrument].detector_from_sky(*places, depth.pointing[2])
+        places = projected.on(_pointing_plane(*depth.pointing[:2]), own)
+        detector = DETECTORS[depth.instrument]
+        detx, dety = detector.detector_from_sky(*(v[near] for v in places), depth.pointing[2])
         vignetting = VIGNETTING[depth.instrument]
         return cls(
             np.full(len(near), number),
             near if isinstance(own, slice) else own[near],
-            x,
-            y,
+            x[near],
+            y[near],
             begin,
             end,
             (begin == first) & (end == last),
             vignetting.angle_arcmin(detx, dety),
             vignetting.at_nodes(detx, dety) @ depth.factor[band],
         )
+
+
+class _Projected:
+    """Places in the projections of exposures: those of an observation have most in common."""
+
+    def __init__(self, ra_deg: Floats, dec_deg: Floats) -> None:
+        self._ra, self._dec = ra_deg, dec_deg
+        self._known: dict[tuple[TangentPlane, int], tuple[Floats, Floats]] = {}
+
+    def on(self, plane: TangentPlane, own: Indices | slice) -> tuple[Floats, Floats]:
+        """Some of the places; `own` lives as long as this, so that its identity tells it."""
+        key = plane, id(own)
+        if key not in self._known:
+            self._known[key] = plane.to_pixel(self._ra[own], self._dec[own])
+        return self._known[key]
 
 
 @lru_cache(maxsize=1024)
