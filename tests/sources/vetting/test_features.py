@@ -131,6 +131,18 @@ def test_bad_time_is_counted_apart():
     assert found["n_3_sig_peak_bins_gti"] == 0
 
 
+def test_moments_take_frames_that_are_live_in_part_as_whole_ones():
+    """As published; the rate is that of live time, and Bayes factors expect less in such frames."""
+    live = np.repeat([1.0, 0.5, 0.0], 20)
+    n, mu, good = np.rint(8 * live).astype(int), 8 * live, np.zeros(len(live), bool)
+    b = log10_b_peak(n, mu), log10_b_eclipse(n, mu)
+    curves = Curves(np.array([0, len(n)]), np.array([50.0]), n, mu, good, good, *b)
+    found = {name: value[0] for name, value in features(curves).items()}
+    assert found["n_mean"] == found["mu_mean"] == 4
+    assert found["n_sum"] / live.sum() == 8
+    assert found["n_local_peaks"] == found["n_local_eclipses"] == found["n_peaks"] == 0
+
+
 def test_limits_belong_to_the_significant_but_not_to_episodes():
     curve = make_curve(0, 3, "dark").assign(bti=False)
     peak = curve.assign(B_peak_log=[threshold(3, "peak"), 6.4, threshold(5, "peak")])
