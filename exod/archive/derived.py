@@ -25,6 +25,7 @@ from exod.archive.ledger.pointers import VERSION, Pointer, load_pointer, unused_
 from exod.archive.store import Store
 from exod.errors import ArchiveError
 from exod.files.seals import Seal
+from exod.files.storage import one_line
 from exod.schemas import DERIVED, TABLES
 from exod.schemas.columns import Column, Table
 from exod.schemas.kinds import OBSID_FORM
@@ -181,7 +182,7 @@ def table_of(store: Store, file: DerivedFile) -> Table:
         with store.open(file.path, file.stored.seal) as source:
             schema = pq.read_schema(source)
     except (OSError, pa.ArrowException) as error:
-        raise ArchiveError(f"{store.path(file.path)} cannot be read ({error}).") from error
+        raise store.unreadable(file.path, one_line(error)) from error
     known = _DECLARED.get(file.table)
     none = {column.name: column.none for column in known.columns} if known else {}
     columns = tuple(replace(Column.of_field(own), none=none.get(own.name)) for own in schema)

@@ -152,7 +152,9 @@ def _moments(name: str, what: str) -> tuple[Column, ...]:
         kinds.greatest_counts(f"{name}_max", f"Largest {what} of a frame; NaN without frames"),
         kinds.least_counts(f"{name}_min", f"Smallest {what} of a frame; NaN without frames"),
         kinds.sum_of_counts(f"{name}_sum", f"Sum of the {what}; 0 without frames"),
-        kinds.mean_counts(f"{name}_mean", f"Mean {what} of a frame, whatever its live time; NaN without frames"),
+        kinds.mean_counts(
+            f"{name}_mean", f"Mean {what} of a frame, whatever its live time; NaN without frames"
+        ),
         kinds.deviation_of_counts(
             f"{name}_std", f"Sample standard deviation of the {what}; NaN below 2 frames"
         ),

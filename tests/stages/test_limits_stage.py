@@ -211,6 +211,9 @@ def test_a_command_says_what_was_there_or_why_nothing(
         code, said, _ = command("limit", searched.root, *options)
         assert code == 0
         assert sentence in " ".join(said.split())
+    code, said, _ = command("limit", searched.root, "--at", "12,-80", "--to", tmp_path / "no.csv")
+    assert code == 0
+    assert "0 rows in" in said
     for options, sentence in (
         (("--at", at, "--duration", "5"), "--duration goes with --time"),
         (("--at", at, "--band", "0.5-2"), "no limits of 0.5-2 keV"),
@@ -238,6 +241,8 @@ def test_without_the_product_a_sentence_names_the_command(tmp_path: Path) -> Non
         ({"start": 5.0, "stop": 5.0}, "must start before"),
         ({"start": [1.0, 2.0]}, "times"),
         ({"start": np.nan}, "not NaN"),
+        ({"ra_deg": [[1.0]], "dec_deg": [[2.0]]}, "2 dimensions"),
+        ({"band": (1.0,)}, "no limits of 1 keV"),
     ],
 )
 def test_impossible_questions_are_refused(
@@ -245,6 +250,14 @@ def test_impossible_questions_are_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=sentence):
         searched.limits(**{"ra_deg": 1.0, "dec_deg": 2.0, **changed})
+
+
+def test_after_the_end_of_time_nothing_was_seen(
+    searched: Archive, depths: list[ExposureDepth]
+) -> None:
+    ra, dec, _ = depths[0].pointing
+    assert searched.limits(ra, dec + 0.03, start=np.inf).empty
+    assert len(searched.limits(ra, dec + 0.03, start=-np.inf)) == 1
 
 
 def test_without_photons_whole_observations_have_limits(
@@ -319,6 +332,9 @@ def test_coverage_is_written_as_map_curve_and_moc(
     assert code == 2
     assert "--overwrite" in error
     assert command("coverage", searched.root, "--to", tmp_path, "--overwrite")[0] == 0
+    code, said, _ = command("coverage", searched.root, "--duration", "1e9", "--to", tmp_path / "no")
+    assert code == 0
+    assert "No observation was live for 1e+09 s" in " ".join(said.split())
     # Whole observations are deeper than 100 s of them.
     assert pd.read_csv(tmp_path / "coverage_area.csv")["flux"].median() < deep
 

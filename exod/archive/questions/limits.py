@@ -84,8 +84,9 @@ class _AskedPairs:
         places = self.ra, self.dec, self.start, self.stop
         sums = combined([place_sums(depths, self.band, *places, self.radius_arcsec, asked)])
         # A burst is as short as is best, unless the time has both ends.
-        lengths = (self.stop - self.start)[sums.place]
-        lengths = np.where(np.isfinite(lengths), lengths, np.nan)
+        start, stop = self.start[sums.place], self.stop[sums.place]
+        has_ends = np.isfinite(start) & np.isfinite(stop)
+        lengths = np.subtract(stop, start, out=np.full(len(start), np.nan), where=has_ends)
         needs = [BurstNeeds(*np.empty((4, 0)))]
         for own in groups:
             rows = slice(*np.searchsorted(sums.place, (own[0], own[-1] + 1)).tolist())
@@ -227,9 +228,8 @@ def band_number(index: DepthIndex, band: Band | None) -> int:
     if tuple(band) in index.bands:
         return index.bands.index(tuple(band))
     known = ", ".join(f"{low:g}-{high:g}" for low, high in index.bands)
-    raise ConfigError(
-        f"There are no limits of {band[0]:g}-{band[1]:g} keV; the archive has {known} keV."
-    )
+    asked = "-".join(f"{edge:g}" for edge in band)
+    raise ConfigError(f"There are no limits of {asked} keV; the archive has {known} keV.")
 
 
 def _check(
@@ -247,7 +247,11 @@ def _check(
     ConfigError
         With what is wrong.
     """
-    if ra.shape != dec.shape or ra.ndim != 1:
+    if ra.ndim != 1 or dec.ndim != 1:
+        raise ConfigError(
+            f"Places are lists of numbers, not arrays of {max(ra.ndim, dec.ndim)} dimensions."
+        )
+    if ra.shape != dec.shape:
         raise ConfigError(
             f"Places have as many right ascensions as declinations, not {ra.size} and {dec.size}."
         )

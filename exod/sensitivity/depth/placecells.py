@@ -95,9 +95,9 @@ class PlaceRows(EqualColumns):
         x, y = projected.on(depth.plane, own)
         near = np.flatnonzero(_is_near(depth, x, y) & (start < last) & (stop > first))
         begin, end = np.maximum(start[near], first), np.minimum(stop[near], last)
-        places = projected.on(_pointing_plane(*depth.pointing[:2]), own)
+        u, v = projected.on(_pointing_plane(*depth.pointing[:2]), own)
         detector = DETECTORS[depth.instrument]
-        detx, dety = detector.detector_from_sky(*(v[near] for v in places), depth.pointing[2])
+        detx, dety = detector.detector_from_sky(u[near], v[near], depth.pointing[2])
         vignetting = VIGNETTING[depth.instrument]
         return cls(
             np.full(len(near), number),

@@ -147,8 +147,8 @@ def limit(
     if found.empty:
         everything = archive.limits(*place) if start is not None else found
         out.print(_why_none(archive.root, at, everything, start))
-        return
-    _show(found, level)
+    else:
+        _show(found, level)
     if to is not None:
         say(f"{plural(len(found), 'row')} in {to}")
 
@@ -192,9 +192,19 @@ def coverage(
     for share in (0.1, 0.5, 0.9, 1.0) if len(found.limits) else ():
         place = int(np.searchsorted(found.areas, share * found.areas[-1] * (1 - 1e-9)))
         table.add_row(f"{found.limits[place]:.2e}", f"{found.areas[place]:.4g}")
-    out.print(table)
+    if len(found.limits):
+        out.print(table)
+    else:
+        out.print(_why_no_depth(found.area, duration))
     say(f"{found.area:.4g} deg2 were seen.")
     say_paths(paths)
+
+
+def _why_no_depth(area: float, duration: float | None) -> str:
+    """A sentence for an archive that has no flux limit anywhere."""
+    if area and duration is not None:
+        return f"No observation was live for {duration:g} s where its filter has a flux factor."
+    return "No observation has a flux limit: none saw the sky through a filter with a factor."
 
 
 def _band(text: str | None) -> tuple[float, float] | None:
