@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from exod.counts.shares import LevelCurve
-from exod.search.nulls.photonsearch.photonlevels import STEADY, GroupLive, Levels
+from exod.search.nulls.photonsearch.photonlevels import (
+    GroupLive,
+    Levels,
+    TimedPhotons,
+    levels_of,
+)
 from exod.search.nulls.photonsearch.photonmarks import Marks, PhotonField
 from exod.search.nulls.photonsearch.photonscan import shuffled
 
@@ -32,7 +37,7 @@ def test_what_a_group_sees_is_the_integral_over_its_class(group, number):
     row = group * CURVE.n_classes + number
     assert LEVELS.table()[2 + row, 100] == pytest.approx(weight.sum(), abs=0.02)
     assert LEVELS.table()[2 + row, 45] == pytest.approx(weight[FINE < 45].sum(), abs=0.02)
-    for kind in range(STEADY + 1):
+    for kind in range(len(DENSITY)):
         expected = (weight * DENSITY[kind, piece]).sum()
         assert LEVELS.seen()[kind, row] == pytest.approx(expected, abs=1e-3)
         at = np.array([20.0]), np.array([kind]), np.array([row])
@@ -41,6 +46,26 @@ def test_what_a_group_sees_is_the_integral_over_its_class(group, number):
         (steady,) = LEVELS.inverse(*at, np.array([1.0]))
         (mixed,) = LEVELS.inverse(*at, np.array([0.3]))
         assert 1 / mixed == pytest.approx(0.7 / inverse + 0.3 / steady)
+
+
+def test_a_camera_that_sees_less_of_flares_has_a_level_of_its_own():
+    # The second camera sees none of the flare from 200 to 300. From 400 on it is off, so that the
+    # field is half as live, for 50 seconds of live time in which the first is on for 100.
+    random = np.random.default_rng(2)
+    groups = GroupLive(np.array([0.0, 400.0, 450.0]), np.array([[1.0, 2.0], [1.0, 0.0]]))
+    quiet = [random.uniform(0, 400, 16_000), random.uniform(400, 450, 2000)]
+    time = np.concatenate([*quiet, random.uniform(200, 300, 6000)])
+    camera = np.concatenate([np.arange(16_000) % 2, np.zeros(8000, int)])
+    order = np.argsort(time)
+    time, camera = time[order], camera[order]
+    hard = np.zeros(len(time), int)
+    photons = TimedPhotons(time, hard, kind=2 * camera, group=camera, n_kinds=4)
+    levels = levels_of(photons, 450.0, 100_000, groups)  # so many cells make one class
+    spans = [np.linspace(*span, 500) for span in ((5, 195), (205, 295), (305, 395))]
+    first, second = ([levels.at(at, np.full(500, kind)).mean() for at in spans] for kind in (0, 2))
+    assert first[1] / first[0] == pytest.approx(4.0, rel=0.1)
+    assert second[1] / second[0] == pytest.approx(1.0, abs=0.1)
+    assert first[2] / first[0] == pytest.approx(1.0, abs=0.1)
 
 
 def test_shuffled_photons_of_sources_come_when_their_ccd_is_live():

@@ -101,8 +101,8 @@ def reference(field, x, y, begin, length, decay, spectrum):
 
 
 def test_the_values_of_the_scan_are_those_of_the_formula(field, bursts):
-    assert len(bursts) > 20
-    for i in range(20):
+    assert len(bursts) > 15
+    for i in range(15):
         place = (bursts.x[i], bursts.y[i], bursts.begin[i], bursts.length[i], bursts.decay[i])
         # Profiles are taken at the angle of the place where the refinement began.
         value = reference(field, *place, bursts.spectrum[i])
@@ -165,7 +165,7 @@ def test_shuffled_photons_keep_what_they_are_and_the_times_of_their_kind(field):
     assert (np.diff(other.marks.time) >= 0).all()
     only = replace(field, marks=replace(field.marks, steady=np.zeros(len(field.marks.time))))
     permuted = shuffled(only, np.random.default_rng(1))
-    for kind in range(STEADY):
+    for kind in np.unique(field.marks.kind):
         own, before = permuted.marks.kind == kind, field.marks.kind == kind
         assert np.array_equal(permuted.marks.time[own], np.sort(field.marks.time[before]))
     assert not np.array_equal(other.marks.event, field.marks.event)

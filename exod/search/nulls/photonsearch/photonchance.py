@@ -22,7 +22,7 @@ POWER: Final = 2.0
 SLOPE: Final = 1.0
 """Their number at a likelihood ratio and above goes as its power, times exp(-slope times it)."""
 
-ENOUGH: Final = 40
+ENOUGH: Final = 30
 MOST_SHUFFLES: Final = 3
 """The photons are shuffled until so many bursts have been counted, or so often."""
 

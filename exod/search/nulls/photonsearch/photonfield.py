@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,7 +17,7 @@ from exod.search.nulls.photonsearch.photonimages import (
     Profile,
     background_images,
 )
-from exod.search.nulls.photonsearch.photonlevels import GroupLive, levels_of
+from exod.search.nulls.photonsearch.photonlevels import GroupLive, TimedPhotons, levels_of
 from exod.search.nulls.photonsearch.photonmarks import (
     ENERGY_STEPS,
     Marks,
@@ -26,6 +28,10 @@ from exod.search.nulls.photonsearch.photonmarks import (
     profile_table,
     spectrum_shares,
 )
+
+RINGS_ARCMIN: Final = (6.0, 10.0)
+"""Edges of rings around the axis: soft protons are spread otherwise than the quiet background, and
+cameras see other shares of them."""
 
 
 def field_of(
@@ -70,14 +76,19 @@ def field_of(
     time, outside = live_time.at(events.time[event]), ~hidden[event]
     n_cells = int((~expectation.source_mask).sum())
     groups = GroupLive.of(expectation, total)
-    levels = levels_of(time[outside], total, hard[outside], n_cells, groups)
+    axis_x, axis_y = (u * pixel - low for u, low in zip(optical_axis(events), corner, strict=True))
+    ring = np.searchsorted(RINGS_ARCMIN, np.hypot(x - axis_x, y - axis_y) / 60)
+    kind = 2 * (camera * (len(RINGS_ARCMIN) + 1) + ring) + hard
+    own = group[event].astype(np.int64)
+    n_kinds = 2 * len(events.exposures) * (len(RINGS_ARCMIN) + 1)
+    timed = TimedPhotons(time[outside], hard[outside], kind[outside], own[outside], n_kinds)
+    levels = levels_of(timed, total, n_cells, groups)
     piece = levels.curve.kind_at(time).astype(np.int64)
     band = np.searchsorted(BAND_EDGES_EV, energy, side="right") - 1
     n = (levels.curve.n_classes, len(events.exposures), len(BAND_EDGES_EV) - 1)
     photons = Binned(x, y, camera, band, piece, n, (shape[0] * TILE, shape[1] * TILE))
     edges, at, _ = levels.steps
     seconds = np.bincount(levels.curve.kind[at], np.diff(edges), minlength=n[0]).astype(float)
-    axis_x, axis_y = (u * pixel - low for u, low in zip(optical_axis(events), corner, strict=True))
 
     def profile(camera: int, x: float, y: float) -> Profile:
         return profile_at(events.exposures[camera], float(np.hypot(x - axis_x, y - axis_y)) / 60)
@@ -97,8 +108,8 @@ def field_of(
     inner = radius < REACH
     enclosed = float((2 * np.pi * radius * weight)[inner].sum() / RADIAL)
     area = 1 / float((2 * np.pi * radius * weight**2)[inner].sum() / RADIAL)
-    piece += group[event].astype(np.int64) * levels.curve.n_classes
-    marks = Marks(event, time, x, y, camera, np.ascontiguousarray(v), piece, hard, steady)
+    piece += own * levels.curve.n_classes
+    marks = Marks(event, time, x, y, camera, np.ascontiguousarray(v), piece, kind, steady)
     expected = images.smooth.sum(axis=(0, 1, 2)) * area
     return PhotonField(
         marks,

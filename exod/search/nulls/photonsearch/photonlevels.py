@@ -11,8 +11,8 @@ import numpy as np
 from exod.counts.shares import ConditionalExpectation, LevelCurve, level_curve
 from exod.schemas.arrays import Floats, Indices, Integers
 
-STEADY: Final = 2
-"""Kinds of levels: those of the background below (0) and above (1) 2 keV, and a constant one."""
+STEADY: Final = -1
+"""The last of the kinds of levels: a constant one."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,37 @@ class GroupLive:
         long = np.diff(edges) > 0
         return cls(np.concatenate([[0.0], edges[1:][long]]), relative[:, long])
 
+    def between(self, edges: Floats) -> Floats:
+        """Live time of each group between some live times, shape (n_groups, n)."""
+        steps = np.cumsum(self.relative * np.diff(self.edges), axis=1)
+        before = np.pad(steps, ((0, 0), (1, 0)))
+        return np.array([np.diff(np.interp(edges, self.edges, row)) for row in before])
+
+
+@dataclass(frozen=True)
+class TimedPhotons:
+    """Photons in order of time; arrays of shape (n,).
+
+    Attributes
+    ----------
+    time : ndarray of float64
+        Live times.
+    hard : ndarray of int64
+        0 below, 1 above 2 keV.
+    kind : ndarray of int64
+        Which level they have: twice the number of their camera and ring of the field, and `hard`.
+    group : ndarray of int64
+        Group of CCDs.
+    n_kinds : int
+        Number of kinds.
+    """
+
+    time: Floats
+    hard: Integers
+    kind: Integers
+    group: Integers
+    n_kinds: int
+
 
 @dataclass(frozen=True)
 class Levels:
@@ -52,8 +83,8 @@ class Levels:
     ----------
     curve : LevelCurve
         Classes of time, and the level of all photons.
-    density : ndarray of float64, shape (3, n_pieces)
-        Of each kind between two knots: its integral over each class is 1.
+    density : ndarray of float64, shape (n_kinds + 1, n_pieces)
+        Of each kind between two knots, and a constant one: the integral over each class is 1.
     live : GroupLive
         When which CCDs were live.
     """
@@ -98,7 +129,7 @@ class Levels:
         return np.stack(own, axis=1).reshape(-1, len(piece))
 
     def seen(self) -> Floats:
-        """What each group sees of the background of each kind and class, shape (3, n_pieces).
+        """What each group sees of each kind in each class, shape (n_kinds + 1, n_pieces).
 
         Over what it would see if it were as live as the field.
         """
@@ -128,37 +159,63 @@ class Levels:
         return np.array([np.interp(at, edges, total) for total in totals])
 
 
-def levels_of(
-    live: Floats, total: float, kind: Integers, n_cells: int, groups: GroupLive
-) -> Levels:
+def levels_of(photons: TimedPhotons, total: float, n_cells: int, groups: GroupLive) -> Levels:
     """Level of the background from the live times of its photons.
 
     Parameters
     ----------
-    live : ndarray of float64, shape (n,)
-        Live times of the photons outside sources, ascending.
+    photons : TimedPhotons
+        Those outside sources.
     total : float
         Live time of everything, seconds.
-    kind : ndarray of int64, shape (n,)
-        Below or above 2 keV.
     n_cells : int
         Cells over which they are spread, for the classes.
     groups : GroupLive
         When which CCDs were live.
     """
-    curve = level_curve(live, total, n_cells)
-    length = np.diff(curve.live)
-    rates = np.stack(
-        [
-            np.histogram(live[kind == number], curve.live)[0] / np.maximum(length, 1e-9)
-            for number in (0, 1)
-        ]
-        + [np.ones(len(length))]
-    )
+    curve = level_curve(photons.time, total, n_cells)
+    length, rates = np.maximum(np.diff(curve.live), 1e-9), []
+    lived = groups.between(curve.live)
+    for number in range(photons.n_kinds):
+        own = photons.hard == number % 2
+        level = np.histogram(photons.time[own], curve.live)[0] / length
+        own = photons.kind == number
+        counts = np.histogram(photons.time[own], curve.live)[0].astype(float)
+        of_group = np.bincount(photons.group[own], minlength=len(lived))
+        seconds = of_group / max(float(of_group.sum()), 1.0) @ lived
+        rates.append(straight(counts, seconds, level))
     # A piece in which a kind has no photon has a tenth of one, so that nothing is impossible.
-    rates[:2] = np.maximum(rates[:2], 0.1 / np.maximum(length, 1e-9))
-    for row in rates:
+    density = np.stack([*np.maximum(rates, 0.1 / length), np.ones(len(length))])
+    for row in density:
         for number in range(curve.n_classes):
             own = curve.kind == number
             row[own] /= max(float((row * length)[own].sum()), 1e-300)
-    return Levels(curve, rates, groups)
+    return Levels(curve, density, groups)
+
+
+def straight(counts: Floats, seconds: Floats, level: Floats) -> Floats:
+    """A rate that goes with a level as a straight line, shape (n_pieces,).
+
+    Of one that has more than its part of flares the line is below 0 at none of the level.
+
+    Parameters
+    ----------
+    counts, seconds : ndarray of float64, shape (n_pieces,)
+        What is seen of it, and in how much time.
+    level : ndarray of float64, shape (n_pieces,)
+        The level.
+
+    Examples
+    --------
+    >>> level = np.array([1.0, 2.0, 8.0])
+    >>> straight(np.array([30.0, 20.0, 50.0]), np.array([10.0, 5.0, 5.0]), level).round(6)
+    array([ 3.,  4., 10.])
+    >>> straight(np.array([0.0, 10.0, 70.0]), np.full(3, 10.0), level).round(6) + 0.0
+    array([0., 1., 7.])
+    """
+    expected = seconds * level
+    expected *= counts.sum() / max(float(expected.sum()), 1e-300)
+    terms = seconds[:, None] * np.stack([np.ones(len(level)), level], axis=1)
+    weight = 1 / np.sqrt(np.maximum(expected, 1.0))
+    constant, slope = np.linalg.lstsq(terms * weight[:, None], counts * weight)[0]
+    return np.asarray(constant + slope * level)

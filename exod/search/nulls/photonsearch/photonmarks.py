@@ -57,7 +57,7 @@ class Marks:
         Class of time, of each group of CCDs: the number of the group times that of the classes, and
         the class.
     kind : ndarray of int64
-        Which level they have as far as they are background: below (0) or above (1) `SOFT_EV`.
+        Which level they have as far as they are background, as of `TimedPhotons`.
     steady : ndarray of float64
         Share of constant sources in what is expected there: their level is constant.
     """

@@ -9,7 +9,6 @@ import numpy as np
 
 from exod.schemas.arrays import Floats, Indices, Integers, Mask
 from exod.search.nulls.photonsearch.photonimages import PIXEL_ARCSEC
-from exod.search.nulls.photonsearch.photonlevels import STEADY
 from exod.search.nulls.photonsearch.photonmarks import ANGLE_STEP_ARCMIN, Marks, PhotonField
 
 if TYPE_CHECKING:
@@ -149,11 +148,11 @@ def shuffled(field: PhotonField, generator: np.random.Generator) -> PhotonField:
     edges, seconds = levels.steps[0], levels.seconds()
     is_steady = generator.random(len(time)) < marks.steady
     for piece in np.unique(marks.piece):
-        here = marks.piece == piece
-        for kind in range(STEADY):
-            own = np.flatnonzero(here & ~is_steady & (marks.kind == kind))
-            time[own] = generator.permutation(time[own])
-        own = np.flatnonzero(here & is_steady)
+        here = np.flatnonzero(marks.piece == piece)
+        varying, own = here[~is_steady[here]], here[is_steady[here]]
+        for kind in np.unique(marks.kind[varying]):
+            alike = varying[marks.kind[varying] == kind]
+            time[alike] = generator.permutation(time[alike])
         # Only what is of the piece has a length, so that readings are times in it.
         rising = np.flatnonzero(seconds[piece] > 0)
         if len(rising):
