@@ -22,8 +22,8 @@ from exod.archive.derived import EXPLORER, Derived, DerivedFile, table_of
 from exod.archive.parquet import row_groups
 from exod.archive.parts import derived_pieces
 from exod.archive.questions.connection import connected
-from exod.archive.store import reported
 from exod.errors import ArchiveError
+from exod.files.storage import one_line
 from exod.schemas.columns import Table
 from exod.schemas.conditions.compiling import quoted
 from exod.stages.explore.density import DENSITY, density_files
@@ -163,8 +163,11 @@ class Product:
             raise ArchiveError(f"The pages have no file {name!r}.")
         file = self.files[name]
         with ExitStack() as stack:
-            with reported(f"{name} of the pages of {self.store.root} cannot be read"):
+            try:
                 source = stack.enter_context(self.store.open(file.path, file.stored.seal))
+            except OSError as error:
+                reason = error.strerror or one_line(error)
+                raise self.store.unreadable(file.path, reason) from error
             yield source
 
     @contextmanager

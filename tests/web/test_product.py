@@ -76,9 +76,25 @@ def test_a_damaged_file_is_a_sentence_and_never_rows(copied: Archive) -> None:
         for asked in ({}, {"range": "bytes=0-9"}):
             answer = client.get("/data/sources.parquet", headers=asked)
             assert (answer.status_code, "exod verify" in answer.text) == (503, True)
+        _check_protocols(client)
         path.unlink()
         answer = client.get("/data/sources.parquet")
         assert (answer.status_code, "cannot be read" in answer.text) == (503, True)
+        assert "exod verify" in answer.json()["detail"]
+    # Nothing of it is known from before.
+    with TestClient(make_app(copied), base_url="http://localhost") as client:
+        _check_protocols(client)
+
+
+def _check_protocols(client: TestClient) -> None:
+    """Both protocols say that a file is damaged, and not that there is no such table."""
+    cone = client.get("/vo/scs?RA=10&DEC=-30&SR=180")
+    assert (cone.status_code, "exod verify" in cone.text) == (200, True)
+    statement = "SELECT COUNT(*) AS n FROM exod.sources"
+    tap = client.get("/vo/tap/sync", params={"LANG": "ADQL", "QUERY": statement})
+    assert (tap.status_code, "exod verify" in tap.text) == (503, True)
+    for answer in (cone, tap):
+        assert 'name="QUERY_STATUS" value="ERROR"' in answer.text
 
 
 def test_only_what_needs_a_damaged_file_fails(copied: Archive) -> None:

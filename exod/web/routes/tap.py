@@ -133,7 +133,9 @@ OneJob = Annotated[Job, Depends(_job)]
 def failed(error: ExodError) -> Response:
     """An error as TAP tells it."""
     text = votable.message({"QUERY_STATUS": ("ERROR", without_places(str(error)))})
-    status = {InputError: 404, ArchiveError: 503}.get(type(error), 400)
+    # There are kinds of each, as of damaged files.
+    kinds = {InputError: 404, ArchiveError: 503}
+    status = next((code for kind, code in kinds.items() if isinstance(error, kind)), 400)
     return Response(text, status, media_type=votable.MEDIA_TYPE)
 
 

@@ -9,6 +9,7 @@ DuckDB would make of it. What is left is written anew for DuckDB, shapes on the 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -131,9 +132,9 @@ def translated(
     except ParseError as error:
         about = error.errors[0] if error.errors else {"description": "it is no SELECT"}
         place = f" at line {about['line']}, character {about['col']}" if about.get("line") else ""
-        raise ConfigError(
-            f"The statement cannot be read{place}: {about['description'][:200]}."
-        ) from error
+        # What the parser calls the parts of a statement in its own code says nothing to readers.
+        why = re.sub(r" for <class '[^']*'>", "", about["description"])
+        raise ConfigError(f"The statement cannot be read{place}: {why[:200]}.") from error
     except SqlglotError as error:
         raise ConfigError(f"The statement cannot be read: {one_line(error)[:200]}.") from error
     except RecursionError:

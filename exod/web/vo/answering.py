@@ -24,7 +24,7 @@ from exod.tablefiles.csvtext import csv_text
 from exod.tablefiles.writing import write_table
 from exod.web.product import Product
 from exod.web.vo.adql import Translated, translated
-from exod.web.vo.tapschema import schema_tables, shown_tables
+from exod.web.vo.tapschema import check_named, schema_tables, shown_tables
 
 MOST_ROWS: Final = 1_000_000
 USUAL_ROWS: Final = 20_000
@@ -194,7 +194,11 @@ def answer(product: Product, asked: AskedQuery, path: Path, ended: Ending | None
     tables = shown_tables(product)
     own = schema_tables(tables)
     # One row more tells whether there are more.
-    statement = translated(asked.text, tables, own, asked.rows + 1)
+    try:
+        statement = translated(asked.text, tables, own, asked.rows + 1)
+    except ConfigError:
+        check_named(product, asked.text)
+        raise
     ended = ended or Ending()
     named = [name for name in statement.tables if name in tables]
     with (

@@ -15,7 +15,7 @@ from exod.stages.query.statements import answered
 from exod.tablefiles import votable
 from exod.web.product import Product
 from exod.web.vo.answering import MOST_ROWS, PATIENCE_SECONDS
-from exod.web.vo.tapschema import shown_tables
+from exod.web.vo.tapschema import shown_table
 
 UCDS: Final = {"srcid": "ID_MAIN", "ra_deg": "POS_EQ_RA_MAIN", "dec_deg": "POS_EQ_DEC_MAIN"}
 """The UCDs of version 1 by which clients find a source: no others may be in their place."""
@@ -91,7 +91,7 @@ def found_around(product: Product, asked: ConeQuery) -> Iterator[Iterator[str]]:
     ArchiveError
         If a file of the archive cannot be read.
     """
-    table = shown_tables(product)["sources"]
+    table = shown_table(product, "sources")
     names = {1: _FIRST, 2: _FIRST + _MAIN}.get(asked.verbosity, tuple(table.schema.names))
     columns = [column for column in table.columns if column.name in names]
     place = ('"ra_deg"', '"dec_deg"', asked.ra_deg, asked.dec_deg)

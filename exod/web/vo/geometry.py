@@ -38,6 +38,10 @@ class SkyPoint:
     ra: float | str
     dec: float | str
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.dec, str) and not abs(self.dec) <= 90:
+            raise ConfigError(f"A declination is -90 to 90 deg, not {self.dec:g}.")
+
     @property
     def is_constant(self) -> bool:
         """Whether it is the same for all rows."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final
@@ -22,20 +23,44 @@ PRINCIPAL: Final = frozenset(
 
 def shown_tables(product: Product) -> dict[str, Table]:
     """The tables that may be asked and can be read, by name: no lists, no pictures."""
-    return {
-        name: Table(name, table.description, kept, table.sort_by)
-        for name, table, kept in _shown(product)
-    }
+    found = {}
+    for name in _names(product):
+        # One that is damaged keeps nobody from the others.
+        with suppress(ArchiveError):
+            found[name] = shown_table(product, name)
+    return found
 
 
-def _shown(product: Product) -> Iterator[tuple[str, Table, tuple[Column, ...]]]:
+def shown_table(product: Product, name: str) -> Table:
+    """One of them.
+
+    Raises
+    ------
+    ArchiveError
+        If it cannot be read.
+    """
+    table = product.table(name)
+    kept = tuple(column for column in table.columns if _is_plain(column.type))
+    return Table(name, table.description, kept, table.sort_by)
+
+
+def check_named(product: Product, statement: str) -> None:
+    """Read the columns of all tables whose names are in a statement that names an unknown one.
+
+    Raises
+    ------
+    ArchiveError
+        If one cannot be read: it would be said that there is none.
+    """
+    for name in _names(product):
+        if re.search(rf"\b{name}\b", statement, re.IGNORECASE):
+            shown_table(product, name)
+
+
+def _names(product: Product) -> Iterator[str]:
     for file in product.files.values():
         if not file.table.endswith("_index"):
-            # One that is damaged keeps nobody from the others.
-            with suppress(ArchiveError):
-                table = product.table(file.table)
-                kept = tuple(column for column in table.columns if _is_plain(column.type))
-                yield file.table, table, kept
+            yield file.table
 
 
 def _is_plain(kind: pa.DataType) -> bool:
