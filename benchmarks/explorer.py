@@ -35,6 +35,9 @@ from exod.web.serving import running
 CHOICES = 60
 """How many choices are timed."""
 
+LOOKED_MS = 1_000
+"""How long a page is looked at before the first choice is made."""
+
 SOURCES = 12
 """How many pages of sources are timed."""
 
@@ -179,6 +182,7 @@ def catalogue(browser: Browser, server: Server, table: str) -> Iterator[Figure]:
     yield Figure("all panels, cold (ms)", cold, busy)
     yield Figure("of that the server (ms)", np.nan, 1e3 * (server.seconds() - before))
     yield Figure("transfer of the first page (MB)", reader.page.evaluate(_BYTES) / 1e6)
+    reader.page.wait_for_timeout(LOOKED_MS)
     random = np.random.default_rng(1)
     times, before, busy = [], server.seconds(), reader.busy()
     for number in range(CHOICES):

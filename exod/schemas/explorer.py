@@ -15,7 +15,10 @@ N_SIMILAR: Final = 32
 
 _FLUX: Final = "phot.flux;em.X-ray"
 
-_NUMBER = kinds.parent_source("region_num", "Number of the source")
+OWNER: Final = "region_num"
+"""The column that tells the source of a row."""
+
+_NUMBER = kinds.parent_source(OWNER, "Number of the source")
 
 COVERAGE = Table(
     "coverage",

@@ -16,9 +16,10 @@ from exod.archive.parquet import to_pandas
 from exod.schemas.columns import Table
 from exod.schemas.conditions import unknown
 from exod.schemas.conditions.compiling import quoted
+from exod.schemas.explorer import OWNER
 from exod.schemas.facets import BINS, MISSING
 from exod.stages.explore.index import ORDER
-from exod.web.product import OWNER, Product, indexed
+from exod.web.product import Product, indexed
 from exod.web.selection import RowChoice, selection, state_of
 from exod.web.voting.facets import voted_product
 

@@ -26,6 +26,7 @@ from exod.errors import ArchiveError
 from exod.files.storage import one_line
 from exod.schemas.columns import Table
 from exod.schemas.conditions.compiling import quoted
+from exod.schemas.explorer import OWNER
 from exod.stages.explore.density import DENSITY, density_files
 
 KEPT_INDEX: Final = '(SELECT rowid AS "#row", * FROM "{} kept")'
@@ -36,9 +37,6 @@ KEPT_BYTES: Final = 1 << 27
 
 INDEX_BYTES: Final = 128
 """Of a row of an index in memory, at most."""
-
-OWNER: Final = "region_num"
-"""The column that tells the source of a row."""
 
 
 def indexed(table: str) -> tuple[str, str]:

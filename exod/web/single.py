@@ -14,9 +14,9 @@ import pyarrow as pa
 
 from exod.errors import InputError
 from exod.schemas.conditions.compiling import quoted
-from exod.schemas.explorer import N_SIMILAR
+from exod.schemas.explorer import N_SIMILAR, OWNER
 from exod.web.counting import ROW, besides, in_json
-from exod.web.product import OWNER, Product
+from exod.web.product import Product
 
 Row = dict[str, Any]
 

@@ -202,6 +202,11 @@ def test_pages_are_small_and_compressed(client: TestClient) -> None:
     assert total < 250_000
 
 
+def test_a_page_has_its_icon_with_it(client: TestClient) -> None:
+    # Else browsers would ask for it at each step.
+    assert re.findall(r'<link rel="icon" href="(\w+):', client.get("/").text) == ["data"]
+
+
 def test_a_page_loads_all_scripts_as_one(client: TestClient) -> None:
     page = client.get("/source/1").text
     (path,) = re.findall(r'<script type="module" src="/([^"]+)"></script>', page)

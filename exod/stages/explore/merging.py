@@ -20,12 +20,10 @@ from exod.archive.derived import DerivedFile
 from exod.archive.store import Store
 from exod.files.rowgroups import Footer, RowGroup, footer_bytes, footer_of
 from exod.schemas.arrays import Integers
-
-OWNER: Final = "region_num"
-"""The column that rows are sorted by first, whose least and largest values of a group are told."""
+from exod.schemas.explorer import OWNER
 
 ORDER: Final = [(OWNER, "ascending"), ("detid", "ascending"), ("time", "ascending")]
-"""What rows are sorted by."""
+"""What rows are sorted by; of the source the least and largest number of a group are told."""
 
 _LAST_BYTES: Final = 8
 

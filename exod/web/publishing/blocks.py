@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from exod.schemas.conditions.compiling import quoted
-from exod.web.product import OWNER, Product
+from exod.schemas.explorer import OWNER
+from exod.web.product import Product
 
 BLOCK_SOURCES: Final = 32
 """Sources of a block: so many numbers have their rows together in one range of a file."""

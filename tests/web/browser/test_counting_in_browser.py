@@ -20,6 +20,9 @@ from exod.web.selection import TABLES
 
 COUNT = """async ([base, table, states]) => {
   const engine = await import(`${base}static/js/engine.js`);
+  const { meta } = await import(`${base}static/js/data.js`);
+  // What is counted in practice is forgotten.
+  for (const facet of (await meta()).tables[table].facets) await engine.practise(table, facet);
   const found = [];
   for (const state of states) {
     const asked = new URLSearchParams(state);

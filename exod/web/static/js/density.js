@@ -1,13 +1,14 @@
 // A plot of two facets: counts in bins, brushed with the mouse; the same numbers as a table for readers.
 
 import { colour, drawnOn, assign, h, say } from "./dom.js";
-import { short, sizeOf } from "./engine.js";
+import { short } from "./format.js";
 import { change } from "./site.js";
 import { shadeKey, shadePlane } from "./shades.js";
+import { sizeOf } from "./tableindex.js";
 
 const EDGE = { left: 52, right: 8, top: 6, bottom: 34 };
 
-/** A plot with choices of its axes; `names` are the parts of the address that hold them. */
+/** A plot with choices of its axes; `names` are the parts of the address that hold them. `draw()` draws what was counted again. */
 export function densityPlot(about, names, axes) {
   const facets = about.facets.filter((facet) => sizeOf(facet) > 1);
   const canvas = h("canvas", { role: "img", class: "density", "aria-label": "Nothing is counted." });
@@ -113,6 +114,7 @@ export function densityPlot(about, names, axes) {
     h("div", { class: "bar" }, chosen[0], h("span", { class: "quiet" }, "against"), chosen[1], key.element), canvas, words);
   return {
     element,
+    draw,
     async update(count, state) {
       const [x, y] = names.map((name, axis) => facets.find((facet) => facet.name === (state.get(name) || axes[axis])) ?? facets[axis]);
       [x, y].forEach((facet, axis) => assign(chosen[axis], { value: facet.name }));

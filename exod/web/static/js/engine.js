@@ -2,27 +2,16 @@
 // large tables, on the server (`exod.web.counting`). Both agree to the last row.
 
 import { CONDITIONS, MISSING, check, choiceOf, chosenCodes, flagMask } from "./choices.js";
-import { api, ask, columns, meta, votes } from "./data.js";
+import { api, ask, columns, meta } from "./data.js";
 import { mode } from "./site.js";
 import { rowsThatFulfil } from "./conditions.js";
 import { orderOf } from "./ordering.js";
 import { rowsAt } from "./rowblocks.js";
+import { firstRows, indexOf, sizeOf } from "./tableindex.js";
 import { vetter } from "./votes.js";
 
 /** Rows up to which a browser counts itself; above it asks the server, if there is one. */
 const LARGEST = 2_000_000;
-
-const indexes = new Map();
-
-/** The index of a table: a Uint8Array a facet, flags, pixels of the sky. */
-export async function indexOf(table) {
-  if (!indexes.has(table)) indexes.set(table, load(table));
-  // They are asked for meanwhile; who waits for them is told below if they cannot be had.
-  meta().then(({ tables }) => tables[table].facets.some((facet) => facet.votes) && votes(vetter())).catch(() => {});
-  const index = await indexes.get(table);
-  await addVotes(index);
-  return index;
-}
 
 /** Begin to read what will be counted, while the page is still being put together. */
 export async function prepare(table) {
@@ -31,32 +20,6 @@ export async function prepare(table) {
 
 function asksServer(about, state) {
   return mode === "server" && (about.rows > LARGEST || state.get("count") === "server");
-}
-
-/** The facets of votes, which change while the files stay, if those of the index are not the newest. */
-async function addVotes(index) {
-  const facets = index.about.facets.filter((facet) => facet.votes);
-  if (!facets.length) return;
-  const found = await votes(vetter());
-  if (index.votes === found) return;
-  index.votes = found;
-  for (const { name, others } of facets) {
-    const bytes = new Uint8Array(index.rows).fill(others);
-    found[index.table]?.row.forEach((row, place) => { bytes[row] = found[index.table][name][place]; });
-    index.bytes[name] = bytes;
-  }
-}
-
-async function load(table) {
-  const about = (await meta()).tables[table];
-  const facets = about.facets.filter((facet) => !facet.votes);
-  const names = [...facets.map((facet) => facet.name), "flags", "hp6"];
-  const found = about.rows ? await columns(`${table}.index.parquet`, names) : {};
-  const bytes = Object.fromEntries(facets.map(({ name }) => [name, Uint8Array.from(found[name] ?? [])]));
-  return {
-    table, about, rows: about.rows, bytes,
-    flags: Uint16Array.from(found.flags ?? []), pixels: Uint16Array.from(found.hp6 ?? []),
-  };
 }
 
 let asked = { key: "", mask: null };
@@ -94,7 +57,18 @@ function unpacked(bits, rows) {
 export async function count(table, state) {
   const about = (await meta()).tables[table];
   check(about, state);
-  return asksServer(about, state) ? ServerCount.of(table, about, state) : BrowserCount.of(table, state);
+  return asksServer(about, state) ? ServerCount.of(table, about, state) : BrowserCount.of(await indexOf(table), state);
+}
+
+/** Rows that are counted in practice. */
+const PRACTICE_ROWS = 30_000;
+
+/** Count some rows of a table, as if a part of a facet and no flag were chosen, so that a browser compiles what counts. */
+export async function practise(table, facet) {
+  const state = new URLSearchParams({ [facet.name]: facet.kind === "bins" ? "8-40" : String(MISSING), noflag: "0" });
+  if (asksServer((await meta()).tables[table], state)) return;
+  const found = await BrowserCount.of(firstRows(await indexOf(table), PRACTICE_ROWS), state);
+  await Promise.all([found.sky(), found.histogram(facet.name, facet.name)]);
 }
 
 class BrowserCount {
@@ -106,8 +80,7 @@ class BrowserCount {
     this.failed = failed;
   }
 
-  static async of(table, state) {
-    const index = await indexOf(table);
+  static async of(index, state) {
     const found = new BrowserCount(index, state, new Uint8Array(index.rows));
     const { failed } = found;
     const tables = index.about.facets.map((facet) => chosenCodes(facet, state));
@@ -307,22 +280,3 @@ function plane(counts, columnCount, rowCount) {
 async function sortColumn(table, key) {
   return (await columns(`${table}.index.parquet`, [key]))[key] ?? [];
 }
-
-/** Number of codes of a facet. */
-export function sizeOf(facet) {
-  return facet.kind === "bins" ? 64 : facet.labels.length;
-}
-
-/** The condition of a facet in words. */
-export function inWords(facet, text) {
-  if (facet.kind === "codes") return `${facet.label}: ${text.split(".").map((code) => facet.labels[Number(code)] ?? "missing").join(", ")}`;
-  const [low, high] = text.split("-").map(Number);
-  return `${facet.label}: ${short(facet.edges[low])} to ${short(facet.edges[high + 1])}`;
-}
-
-/** A number of an edge, short. */
-export function short(value) {
-  const size = Math.abs(value);
-  return size && (size < 0.01 || size >= 1e5) ? value.toExponential(1) : String(Number(value.toPrecision(3)));
-}
-

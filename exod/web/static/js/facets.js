@@ -2,8 +2,9 @@
 
 import { MISSING } from "./choices.js";
 import { assign, h, say, svg } from "./dom.js";
-import { short, sizeOf } from "./engine.js";
+import { short } from "./format.js";
 import { change } from "./site.js";
+import { sizeOf } from "./tableindex.js";
 
 const WIDTH = 192;
 const HEIGHT = 36;

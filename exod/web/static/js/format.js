@@ -63,3 +63,17 @@ export function galactic(ra, dec) {
 export function plural(count, what) {
   return `${Number(count).toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`;
 }
+
+/** The condition of a facet in words. */
+export function inWords(facet, text) {
+  if (facet.kind === "codes") return `${facet.label}: ${text.split(".").map((code) => facet.labels[Number(code)] ?? "missing").join(", ")}`;
+  const [low, high] = text.split("-").map(Number);
+  return `${facet.label}: ${short(facet.edges[low])} to ${short(facet.edges[high + 1])}`;
+}
+
+/** A number of an edge, short. */
+export function short(value) {
+  const size = Math.abs(value);
+  return size && (size < 0.01 || size >= 1e5) ? value.toExponential(1) : String(Number(value.toPrecision(3)));
+}
+

@@ -82,9 +82,11 @@ export function rowTable(about, table, shownColumns) {
       lines[place] ??= line();
       lines[place].show(row, first + place);
     });
-    const drawn = [above, ...lines.slice(0, rows.length).map(({ element }) => element), below];
     // Those that stay are left where they are: what is new to a page takes longer to be laid out.
-    if (body.children.length !== drawn.length || body.firstChild !== above) put(body, drawn);
+    if (body.firstChild !== above) put(body, above, below);
+    const drawn = body.children.length - 2;
+    for (const { element } of lines.slice(rows.length, drawn)) element.remove();
+    below.before(...lines.slice(drawn, rows.length).map(({ element }) => element));
   }
 
   /** A row of the table, which shows one row of the file after the other. */
@@ -147,7 +149,6 @@ export function rowTable(about, table, shownColumns) {
     },
   };
 }
-
 
 function label(name) {
   return name.replace("best_lc_", "").replace("best_", "").replace("_deg", "").replace("_arcsec", "");

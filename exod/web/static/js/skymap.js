@@ -60,7 +60,7 @@ export function aitoff(longitude, latitude) {
   return [(-2 * Math.cos(b) * Math.sin(half) * scale) / (Math.PI / 2), (Math.sin(b) * scale) / (Math.PI / 2)];
 }
 
-/** A map with its canvas; `update(counts)` draws, `onPixel(ra, dec)` is told of a click. */
+/** A map with its canvas; `update(counts)` draws, `draw()` does it again, `onPixel(ra, dec)` is told of a click. */
 export function skyMap(onPixel) {
   const canvas = h("canvas", { role: "img", "aria-label": "Map of the sky", class: "sky" });
   const words = h("p", { class: "quiet small" });
@@ -148,6 +148,7 @@ export function skyMap(onPixel) {
   addEventListener("themechange", draw);
   return {
     element: h("section", { class: "panel", "aria-label": "Sky" }, h("div", { class: "bar" }, h("h2", {}, "Sky"), frame, key.element), canvas, words),
+    draw,
     update(found) { counts = found; draw(); },
   };
 }

@@ -3,11 +3,11 @@
 import { choiceOf, strangers, tableOf } from "../choices.js";
 import { assign, h, put, say } from "../dom.js";
 import { forgetVotes, meta } from "../data.js";
-import { count, inWords, listing, prepare, voter } from "../engine.js";
+import { count, listing, practise, prepare, voter } from "../engine.js";
 import { densityPlot } from "../density.js";
 import { facetList } from "../facets.js";
 import { exportButtons } from "../exports.js";
-import { plural } from "../format.js";
+import { inWords, plural } from "../format.js";
 import { base, change, mode, visit } from "../site.js";
 import { rowTable } from "../rowtable.js";
 import { sameChoice } from "../same.js";
@@ -18,6 +18,9 @@ const COLUMNS = {
   sources: ["srcid", "ra_deg", "dec_deg", "sigma_peak", "sigma_eclipse", "best_kind", "best_duration", "best_excess", "best_hr_event", "n_detections", "n_observations", "n_undetected", "best_t_start_utc"],
   detections: ["detid", "srcid", "ra_deg", "dec_deg", "sigma_peak", "sigma_eclipse", "kind", "t_bin", "duration", "excess", "hr_event", "fap_obs", "t_start_utc"],
 };
+
+/** Times after which a browser has compiled what it does, about. */
+const PRACTICE = 4;
 
 let [parts, shownTable, counted, turn] = [null, "", null, 0];
 
@@ -68,6 +71,20 @@ export async function show(main, state) {
         form, parts.problem, parts.strange, parts.chips,
         parts.shown)));
   await update(state);
+  rehearse(table, parts).catch(console.info);
+}
+
+/** Count and draw some times while nothing else is to be done: the first choices would take up to 30 ms more. What is shown stays. */
+async function rehearse(table, own) {
+  const pictures = [own.sky, ...own.plots];
+  for (const facet of (await meta()).tables[table].facets.filter(({ kind }) => kind === "bins").slice(0, PRACTICE)) {
+    for (const step of [() => practise(table, facet), () => pictures.forEach((picture) => picture.draw())]) {
+      await new Promise((done) => (globalThis.requestIdleCallback ?? setTimeout)(done));
+      // Another page, or a sentence, is there.
+      if (!own.shown.isConnected || own.shown.hidden) return;
+      await step();
+    }
+  }
 }
 
 export async function update(state) {

@@ -4,11 +4,12 @@ import { barChart } from "../bars.js";
 import { MISSING, choiceOf, strangers, tableOf } from "../choices.js";
 import { h, put } from "../dom.js";
 import { column } from "../data.js";
-import { count, inWords, short, sizeOf } from "../engine.js";
-import { plural } from "../format.js";
+import { count } from "../engine.js";
+import { inWords, plural, short } from "../format.js";
 import { reportElements } from "../report.js";
 import { sameChoice, sameElsewhere } from "../same.js";
 import { change, href } from "../site.js";
+import { sizeOf } from "../tableindex.js";
 
 /** What an address calls the whole archive. */
 const WHOLE = "archive";
