@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -61,6 +62,7 @@ class Windows:
         """Position that stands for no window; the others are flat indices of the first cell."""
         return self.shape[0] * self.shape[1]
 
+    @cached_property
     def tilings(self) -> list[Tiling]:
         """Every way to tile the image with windows."""
         starts = [self._starts(n) for n in self.shape]
@@ -114,7 +116,7 @@ class Windows:
     def middles(self, image: NDArray[np.generic]) -> Floats:
         """Value of the middle cell of each window, as `sums`."""
         result = np.zeros(self.outside + 1)
-        for tiling in self.tilings():
+        for tiling in self.tilings:
             middle = np.flatnonzero(tiling.is_middle)
             result[tiling.positions[tiling.number[middle]]] = image.ravel()[middle]
         result[self.outside] = 0.0
@@ -314,7 +316,13 @@ def log10_tail(n: Floats, trials: Floats, mu: Floats, *, upper: bool) -> Floats:
         tail = np.where(rest > 0, betainc(np.maximum(rest, 1e-9), n + 1, 1 - share), 1.0)
     with np.errstate(divide="ignore"):
         result = np.log10(tail)
-        log_pmf = gammaln(trials + 1) - gammaln(n + 1) - gammaln(rest + 1) + xlogy(n, share)
     tiny = tail < 1e-290
-    log_pmf = log_pmf + rest * np.log1p(-np.minimum(share, 1 - 1e-15))
-    return np.where(tiny, log_pmf / LN10, result)
+    if tiny.any():
+        n, trials, share, rest = (
+            np.broadcast_to(values, tiny.shape)[tiny] for values in (n, trials, share, rest)
+        )
+        with np.errstate(divide="ignore"):
+            log_pmf = gammaln(trials + 1) - gammaln(n + 1) - gammaln(rest + 1) + xlogy(n, share)
+        log_pmf = log_pmf + rest * np.log1p(-np.minimum(share, 1 - 1e-15))
+        result[tiny] = log_pmf / LN10
+    return np.asarray(result)

@@ -17,11 +17,13 @@ from numpy.typing import ArrayLike
 
 from exod.instruments.instrument import EventColumns, Instrument, Observatory, Zone
 from exod.instruments.king import KingProfile, king_fraction
-from exod.schemas.arrays import Floats, Integers, Mask
+from exod.schemas.arrays import Floats, Indices, Integers, Mask
 
 AFTERGLOW_FRAMES: Final = 4.0
 AFTERGLOW_SECONDS: Final = 100.0
-"""Frames between the events of an afterglow, and time around it that tells it from a source."""
+AFTERGLOW_EVENTS: Final = 12
+"""Frames between the events of an afterglow, time around it that tells it from a source, and how
+many events it has at most."""
 
 PI_HIGHEST_EV: Final = 32_766
 """Energies are whole numbers of 16 bits; the highest stands for all above it."""
@@ -148,7 +150,7 @@ class AcisCamera(Instrument):
         A cosmic ray leaves charge in a pixel that is released over some frames: three or more
         events within two by two pixels, each with less energy than the one before. Those that are
         missed by the processing look like short bursts. Where more events come from around them,
-        they are kept: it is a source.
+        or more of their kind, they are kept: it is a source.
         """
         is_afterglow = np.zeros(len(events.ccdnr), bool)
         for x, y in ((0, 0), (0, 1), (1, 0), (1, 1)):
@@ -160,25 +162,32 @@ class AcisCamera(Instrument):
             steps &= np.diff(events.pi[order].astype(np.int64)) < 0
             twice = np.flatnonzero(steps[1:] & steps[:-1])
             is_afterglow[order[(twice[:, None] + np.arange(3)).ravel()]] = True
-        return ~is_afterglow | ~self._stands_alone(events, is_afterglow)
+        found = np.flatnonzero(is_afterglow)
+        is_afterglow[found] = self._stands_alone(events, found)
+        return ~is_afterglow
 
-    def _stands_alone(self, events: EventColumns, chosen: Mask) -> Mask:
-        """Whether the events around, near in time, are mostly those chosen, shape (n_events,)."""
+    def _stands_alone(self, events: EventColumns, chosen: Indices) -> Mask:
+        """Whether those chosen are few, and most of the events around near in time, their shape."""
         time = events.time - events.time.min(initial=np.inf)
         length = float(time.max(initial=0.0)) + 3 * AFTERGLOW_SECONDS
         row, column = (values.astype(np.int64) // 16 for values in (events.rawy, events.rawx))
-        key = ((events.ccdnr.astype(np.int64) << 14) + (row << 7) + column) * length + time
+        block = (events.ccdnr.astype(np.int64) << 14) + (row << 7) + column
+        keys = block * length + time
+        steps = [(down << 7) + right for down in (-1, 0, 1) for right in (-1, 0, 1)]
+        places = keys[chosen] + np.array(steps)[:, None] * length
 
-        def near(keys: Floats) -> Floats:
-            ordered = np.sort(keys)
-            low, high = key - AFTERGLOW_SECONDS, key + AFTERGLOW_SECONDS
-            return np.searchsorted(ordered, high) - np.searchsorted(ordered, low)
+        def near(ordered: Floats) -> Integers:
+            low, high = places - AFTERGLOW_SECONDS, places + AFTERGLOW_SECONDS
+            found = np.searchsorted(ordered, high) - np.searchsorted(ordered, low)
+            return np.asarray(found.sum(axis=0))
 
-        return np.asarray(near(key) < 2 * near(key[chosen]))
+        own = near(np.sort(keys[chosen]))
+        return np.asarray((near(np.sort(keys)) < 2 * own) & (own <= AFTERGLOW_EVENTS))
 
 
 ACIS: Final = AcisCamera(
     name="ACIS",
+    short="ACIS",
     observatory=CHANDRA,
     colour="#CC79A7",
     line="-.",
@@ -189,6 +198,8 @@ ACIS: Final = AcisCamera(
     n_rows=1024,
     pixel_arcsec=SKY_PIXEL_ARCSEC,
     frame_time=3.2,
+    # 40 microseconds a row (POG, chapter 6).
+    transfer_time=0.04104,
     core=KingProfile(float(PSF.core(0.0)), PSF.slope),
     psf=PSF,
     flag_mask=0,

@@ -63,8 +63,6 @@ class EpicCamera(Instrument):
 
     Attributes
     ----------
-    short : str
-        Two-letter code in PPS file names.
     max_pattern : int
         Largest PATTERN of a good X-ray event.
     n_channels : int
@@ -80,7 +78,6 @@ class EpicCamera(Instrument):
         What CCDNR is larger by for a CCD that is read through its redundant node.
     """
 
-    short: str
     max_pattern: int
     n_channels: int
     flag_keyword: str

@@ -145,6 +145,8 @@ class Instrument(ABC):
     ----------
     name : str
         INSTRUME keyword, or what a reader makes of it.
+    short : str
+        Short code in names of files.
     observatory : Observatory
         The observatory that carries it.
     colour, line : str
@@ -161,6 +163,9 @@ class Instrument(ABC):
         Size of a detector pixel on the sky.
     frame_time : float
         Integration time of a full frame, seconds.
+    transfer_time : float
+        What of it is the shift to the read-out, seconds: photons that arrive meanwhile have the
+        right column and a wrong row. 0 where the search does not look for these.
     core : KingProfile
         On-axis profile near the centre, against which hot pixels are told from sources.
     psf : PointSpreadFunction
@@ -173,6 +178,7 @@ class Instrument(ABC):
     """
 
     name: str
+    short: str
     observatory: Observatory
     colour: str
     line: str
@@ -187,6 +193,7 @@ class Instrument(ABC):
     psf: PointSpreadFunction
     flag_mask: int
     dropout_groups: tuple[tuple[int, ...], ...] = ()
+    transfer_time: float = 0.0
 
     @property
     @abstractmethod

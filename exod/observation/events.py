@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -92,12 +93,17 @@ class Exposure:
     @property
     def camera(self) -> Instrument:
         """What is known of the camera."""
-        camera = instrument_of(self.instrument)
-        return camera if self.frame_time is None else replace(camera, frame_time=self.frame_time)
+        return _camera_of(self.instrument, self.frame_time)
 
     def is_good(self, events: EventList) -> NDArray[np.bool_]:
         """X-ray events by energy, pattern and quality bits, shape (n_events,)."""
         return self.camera.is_good(events, self.flag_mask)
+
+
+@lru_cache(maxsize=64)
+def _camera_of(name: str, frame_time: float | None) -> Instrument:
+    camera = instrument_of(name)
+    return camera if frame_time is None else replace(camera, frame_time=frame_time)
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ class MergedEvents:
         """Exposures with events in the energies in which flares are seen."""
         return len(np.unique(self.source[is_hard(self.pi)]))
 
-    @property
+    @cached_property
     def observatory(self) -> Observatory:
         """The observatory that carries the cameras, as it sees the zone."""
         observatory = self.exposures[0].camera.observatory

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -13,6 +13,7 @@ from exod.counts.cube import CountCube, EventsByCell
 from exod.observation.subsets import MergedEvents
 from exod.schemas.arrays import Floats
 from exod.search.bursts import Event, describe_event
+from exod.search.ccdeffects import LeftOut
 from exod.search.clocks import ExpectedCounts
 from exod.search.lightcurves import LightCurve, light_curve
 from exod.search.nulls.null import Searched, TestedRun
@@ -57,14 +58,14 @@ class Run(TestedRun):
         Variable regions.
     seconds : float
         Time taken.
-    n_dithered : int
-        Cells that are left out since the motion of the pointing explains them.
+    left_out : LeftOut
+        Cells that are left out since the CCDs explain them.
     """
 
     runid: str
     regions: tuple[VariableRegion, ...]
     seconds: float
-    n_dithered: int = 0
+    left_out: LeftOut = field(default_factory=LeftOut)
 
     @cached_property
     def expected(self) -> Floats:

@@ -97,7 +97,7 @@ def significant_windows(
     found = []
     n_frames = cube.frames.n // shifts
     crowded = np.zeros(cube.n_sum, bool)
-    tilings = sums.windows.tilings()
+    tilings = sums.windows.tilings
     for shift in range(shifts):
         frames = Frames(
             cube.frames.t_lo + shift * cube.frames.t_bin,
@@ -227,21 +227,19 @@ class _Shift:
         """Windows with too few counts, among those that expect enough."""
         # The least probable count is none: in each class (1 - mu / I)^I, in the frame that expects
         # most. That of the joint trials of several classes is not smaller than the product.
-        none = np.zeros(self.sums.windows.outside)
         # No place is more live, compared with the field, than the group that is so most.
         most_live = 1.0 if self.relative is None else self.relative.max(axis=0, initial=0.0)
-        for counts, source, level, exposure in zip(
-            self.sums.counts,
-            self.sums.source,
-            self.level * most_live,
-            self.exposure * most_live,
-            strict=True,
+        level, exposure = self.level * most_live, self.exposure * most_live
+        some = self._enough(level, exposure)
+        none = np.zeros(len(some))
+        for counts, source, own_level, own_exposure in zip(
+            self.sums.counts[:, some], self.sums.source[:, some], level, exposure, strict=True
         ):
-            most = counts * level.max(initial=0) + source * exposure.max(initial=0)
-            share = np.divide(most, counts, out=np.zeros_like(most), where=counts > 0)[:-1]
+            most = counts * own_level.max(initial=0) + source * own_exposure.max(initial=0)
+            share = np.divide(most, counts, out=np.zeros_like(most), where=counts > 0)
             with np.errstate(divide="ignore", invalid="ignore"):
-                none += np.where(share > 0, counts[:-1] * np.log1p(-np.minimum(share, 1)), 0.0)
-        bright = np.flatnonzero(none < self.p_log * LN10)
+                none += np.where(share > 0, counts * np.log1p(-np.minimum(share, 1)), 0.0)
+        bright = some[none < self.p_log * LN10]
         if not len(bright):
             return
         step = max(CELLS_PER_BLOCK // len(bright), 1)
@@ -250,6 +248,15 @@ class _Shift:
             ends = self.shift + self.shifts * np.array([first, last])
             start, stop = np.searchsorted(self.cube.frame, ends)
             yield self._eclipses(first, last, int(start), int(stop), bright)
+
+    def _enough(self, level: Floats, exposure: Floats) -> Integers:
+        """Windows whose counts may be enough for an eclipse, by the largest share of any."""
+        most = level.max(initial=0.0) + exposure.max(initial=0.0)
+        if most >= 1:
+            return np.arange(self.sums.windows.outside)
+        least = self.p_log * LN10 / np.log1p(-most) if most > 0 else np.inf
+        # Sums over the classes are not smaller than what any of them says.
+        return np.flatnonzero(self.sums.counts[:, :-1].sum(0) > (1 - 1e-9) * least)
 
     def _eclipses(
         self,

@@ -17,7 +17,7 @@ from exod.config import Config
 from exod.counts.grid import Grid
 from exod.errors import ConfigError
 from exod.observation.subsets import MergedEvents
-from exod.search.dither import without_dithered
+from exod.search.ccdeffects import without_explained
 from exod.search.nulls.conditionalnull import ConditionalNull
 from exod.search.nulls.exod1null import Exod1Null
 from exod.search.nulls.null import CountedRun, NullHypothesis, Subset
@@ -68,11 +68,11 @@ def search_subset(
     null = null_hypothesis(events, sources, config, n_subsets, chunk_frames)
     began = time.perf_counter()
     for found in null.runs():
-        tested, searched, n_dithered = without_dithered(*found, events, config.detect.rule)
+        tested, searched, left_out = without_explained(*found, events, config.detect.rule)
         del found
         yield Run(
             **vars(tested),
-            n_dithered=n_dithered,
+            left_out=left_out,
             runid=run_id(obsid, events.number, tested.cube.frames.t_bin, tested.band),
             regions=tuple(describe_regions(tested, searched, events)),
             seconds=time.perf_counter() - began,

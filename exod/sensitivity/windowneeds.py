@@ -13,6 +13,7 @@ is taken to hold a ninth of the background, and f is weighted in the same way.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -88,8 +89,7 @@ def window_detection_counts(
         if not len(shares) or not seen.any():
             continue
         nodes = np.geomspace(counts[seen].min(), counts[seen].max() * (1 + 1e-9), _NODES)
-        for row, light in enumerate(lights):
-            needed = _needed(nodes, shares, p_log, light)
+        for row, needed in enumerate(_needed(nodes, shares, p_log, lights)):
             totals[row][seen] += len(shares) * np.interp(
                 np.log(counts[seen]), np.log(nodes), needed
             )
@@ -101,20 +101,30 @@ def window_detection_counts(
     )
 
 
-def _needed(counts: Floats, shares: Floats, p_log: float, light: Light) -> Floats:
-    """Counts of a burst, for windows with these counts; mean over frames."""
+def _needed(
+    counts: Floats, shares: Floats, p_log: float, lights: Sequence[Light]
+) -> Iterator[Floats]:
+    """Counts of a burst, for windows with these counts, for each light; mean over frames."""
     levels, weights = grouped(shares, _LEVELS)
     total, share = (a.ravel() for a in np.meshgrid(counts, levels, indexing="ij"))
-    needed = needed_at(total, share, p_log, light)
-    return np.asarray(needed.reshape(len(counts), -1) @ weights)
+    least, mean = _least(total, share, p_log, weighted=lights[0].weighted)
+    for light in lights:
+        yield np.asarray(light.needed(least, mean).reshape(len(counts), -1) @ weights)
 
 
 def needed_at(total: Floats, share: Floats, p_log: Floats | float, light: Light) -> Floats:
     """Counts of a burst in frames with a share of windows with these counts; one shape."""
-    if light.weighted:
+    return light.needed(*_least(total, share, p_log, weighted=light.weighted))
+
+
+def _least(
+    total: Floats, share: Floats, p_log: Floats | float, *, weighted: bool
+) -> tuple[Floats, Floats]:
+    """Least significant counts, or sums if the middle cell counts double, and what is expected."""
+    if weighted:
         mean = total * share * (WINDOW_CELLS + 1) / WINDOW_CELLS
-        return light.needed(least_sums(total, share, p_log), mean)
-    return light.needed(least_counts(total, share, p_log), total * share)
+        return least_sums(total, share, p_log), mean
+    return least_counts(total, share, p_log), total * share
 
 
 def least_counts(total: Floats, share: Floats, p_log: Floats | float) -> Floats:

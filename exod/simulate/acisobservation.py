@@ -189,13 +189,8 @@ def _background(model: AcisModel, view: AcisView, generator: np.random.Generator
     time = view.start + model.duration * generator.random(n)
     chip = generator.integers(1, len(view.aspect.chips) + 1, n)
     place = 0.5 + ACIS.n_columns * generator.random((2, n))
-    sky = np.empty((2, n))
-    for number, own in view.aspect.chips.items():
-        mine = chip == number
-        shifted = place[:, mine] - own.matrix[:, 2:]
-        sky[:, mine] = np.linalg.solve(own.matrix[:, :2], shifted)
-    sky -= np.stack(view.aspect.motion_at(time))
-    return read_photons(view, sky[0], sky[1], time, generator.uniform(low, high, n))
+    x, y = view.aspect.places(chip, place[0], place[1], time)
+    return read_photons(view, x, y, time, generator.uniform(low, high, n))
 
 
 def _header(model: AcisModel, view: AcisView) -> Exposure:

@@ -1,7 +1,9 @@
 """Sources as ACIS sees them: PSF, CCDs, dither and frames.
 
 Photons of a source pass the PSF of their off-axis angle, the CCDs that lie at their place when
-they arrive, and the frames. Vignetting and pile-up are left out: rates are those at the place.
+they arrive, and the frames; those that arrive while a frame is shifted get another row of their
+CCD, so that bright sources have streaks. Vignetting and pile-up are left out: rates are those at
+the place.
 """
 
 from __future__ import annotations
@@ -83,14 +85,28 @@ def acis_events(view: AcisView, source: SourceModel, generator: np.random.Genera
     offset /= view.plane.pixel_arcsec
     limits = ACIS.observatory.energies_kev
     energy = lognormal_quantile(source.energy_kev, generator.random(len(time)), limits)
-    return read_photons(view, x + offset[0], y + offset[1], time, energy)
+    (late,) = generator.spawn(1)
+    return read_photons(view, x + offset[0], y + offset[1], time, energy, late)
 
 
 def read_photons(
-    view: AcisView, x: Floats, y: Floats, time: Floats, energy_kev: Floats
+    view: AcisView,
+    x: Floats,
+    y: Floats,
+    time: Floats,
+    energy_kev: Floats,
+    generator: np.random.Generator | None = None,
 ) -> EventList:
-    """Events of photons at sky pixels: those on CCDs, in frames that are whole."""
+    """Events of photons at sky pixels: those on CCDs, in frames that are whole.
+
+    With a `generator`, those that arrive while a frame is shifted get another row.
+    """
     ccdnr, column, row = view.aspect.pixels(x, y, time)
+    if generator is not None:
+        late = (generator.random(len(time)) * view.frame_time < ACIS.transfer_time) & (ccdnr > 0)
+        row[late] = 0.5 + ACIS.n_rows * generator.random(int(late.sum()))
+        x, y = np.array(x), np.array(y)
+        x[late], y[late] = view.aspect.places(ccdnr[late], column[late], row[late], time[late])
     frame = np.floor((time - view.start) / view.frame_time)
     middle = view.start + (frame + 0.5) * view.frame_time
     kept = (ccdnr > 0) & (view.start + (frame + 1) * view.frame_time <= view.stop)

@@ -102,3 +102,29 @@ def test_real_lists(data_dir, name):
     assert set(ccdnr[ccdnr != events.ccdnr]) <= {0}
     assert all(0 < chip.bad.sum() < 100 for chip in found.chips.values())
     assert 14 < found.reach * 0.492 < 20
+
+
+def test_places_come_back(aspect):
+    generator = np.random.default_rng(2)
+    ccdnr = generator.integers(1, 5, 50)
+    column, row = generator.uniform(1, 1024, (2, 50))
+    time = generator.uniform(aspect.time[0], aspect.time[-1], 50)
+    x, y = aspect.places(ccdnr, column, row, time)
+    again = aspect.pixels(x, y, time)
+    assert np.array_equal(again[0], ccdnr)
+    assert np.allclose(again[1], column, atol=1e-6)
+    assert np.allclose(again[2], row, atol=1e-6)
+
+
+def test_photons_of_columns(events, aspect):
+    photons = aspect.photons.within((1.0, 3.0))
+    begin, end = np.array([[MODEL.start + 500], [MODEL.start + 2000]])
+    own = (events.ccdnr == 2) & (events.pi > 1000) & (events.pi < 3000)
+    own &= (events.time >= begin) & (events.time < end)
+    expected = np.bincount(events.rawx[own], minlength=1100)
+    found = photons.around(np.array([2]), np.array([520]), 400, begin, end)
+    assert found.tolist() == [expected[120:921].tolist()]
+    assert found.sum() > 30
+    assert not photons.around(np.array([0]), np.array([520]), 400, begin, end).any()
+    # No columns before the first one.
+    assert photons.around(np.array([2]), np.array([1]), 2, begin, end)[0, :2].tolist() == [0, 0]

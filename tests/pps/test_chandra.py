@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,9 @@ from exod.observation.events import EVENT_DTYPES, NO_POSITION, EventList
 from exod.observation.identifiers import obsid_of_row, validate_obsid
 from exod.pps import find_observations, read_event_list
 from exod.schemas.kinds import OBSID_FORM
+from exod.simulate.acisobservation import AcisModel, simulate_acis
+from exod.simulate.lights.lightmodels import Constant
+from exod.simulate.models import SourceModel
 
 
 def placed(folder: Path, **header) -> Path:
@@ -175,6 +179,16 @@ def test_afterglows_one_by_one(given_rows):
         )
         near &= np.abs(events.time - events.time[i]) <= 8 * ACIS.frame_time
         assert near.sum() >= 3
+
+
+@pytest.mark.parametrize("rate", [0.3, 1.0, 4.0])
+def test_bright_sources_are_no_afterglows(rate):
+    """Many of their events fall in energy by chance, in pixels and frames side by side."""
+    model = AcisModel("900", 150.0, 2.0, 40.0, 1e8, 3000.0, background_rate=0.0)
+    source = SourceModel("bright", 150.0, 2.0, {"ACIS": rate}, Constant())
+    events = simulate_acis(replace(model, sources=(source,)), 1).as_read
+    assert len(events) > 800 * rate * 3
+    assert ACIS.is_usable(events, "TIMED").mean() > 0.995
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ def test_middles_are_the_cells_in_the_middle(rows, columns, seed):
         starts = y <= max(rows - 3, 0) and x <= max(columns - 3, 0)
         assert middles[y * columns + x] == (padded[y + 1, x + 1] if starts else 0)
     assert middles[-1] == 0
-    assert not any(t.is_middle.any() for t in Windows((rows, columns), 3).tilings())
+    assert not any(t.is_middle.any() for t in Windows((rows, columns), 3).tilings)
 
 
 # --- tails -----------------------------------------------------------------------------------

@@ -37,7 +37,7 @@ def inside_of(position: int, shape: tuple[int, int], width: int) -> set[int]:
 def test_tilings_hold_each_cell_once_and_each_window_once(rows, columns, width):
     windows = Windows((rows, columns), width)
     seen = []
-    for tiling in windows.tilings():
+    for tiling in windows.tilings:
         position = tiling.positions[tiling.number]
         for start in set(position.tolist()) - {windows.outside}:
             assert set(np.flatnonzero(position == start)) == inside_of(

@@ -109,7 +109,8 @@ def test_injection_in_memory():
     assert truth["expected_total"].item() == pytest.approx(200, rel=0.02)
     assert truth["counts_total"].item() == pytest.approx(200, abs=60)
     new = injected.events.take(injected.is_new)
-    assert np.hypot(new.x.mean() - place[0], new.y.mean() - place[1]) < 3
+    # Some are along a streak.
+    assert np.hypot(np.median(new.x) - place[0], np.median(new.y) - place[1]) < 3
     gone = SourceModel("gone", 10.0, 10.0, {"ACIS": 1.0})
     (none,), _ = inject_in_memory([target], [gone], 1)
     assert not none.is_new.any()

@@ -26,7 +26,7 @@ from exod.archive.questions.depthrows import (
 from exod.archive.store import Store
 from exod.config import Band, Config
 from exod.counts.grid import Box
-from exod.instruments import CAMERAS
+from exod.instruments import INSTRUMENTS
 from exod.schemas.arrays import Floats, Indices
 from exod.schemas.depth import COVERED, DEPTH
 from exod.sensitivity.depth.burstneeds import RUN_NUMBERS, SearchedRuns
@@ -219,7 +219,7 @@ class DepthIndex:
 
 @lru_cache(maxsize=8)
 def _profile(instrument: str) -> Profile:
-    return typical_profile(CAMERAS[instrument].observatory)
+    return typical_profile(INSTRUMENTS[instrument].observatory)
 
 
 def _around(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Final
 
 import numpy as np
@@ -266,8 +266,7 @@ class BandCounts:
         if share is None:
             return Threshold(sigma, float(np.log10(p_of_sigma(sigma))))
         p_log = curve.threshold(share)
-        sigmas = np.arange(1, 10.01, 0.05)
-        p_logs = np.log10([p_of_sigma(s) for s in sigmas])
+        sigmas, p_logs = _sigmas()
         return Threshold(float(np.interp(-p_log, -p_logs, sigmas)), p_log)
 
     def _windows(
@@ -292,6 +291,13 @@ class BandCounts:
         end = cube.frames.t_lo + cube.frames.t_bin * (cube.frames.n - shifts)
         chosen[np.searchsorted(events.time, end) :] = True
         return found.cells, Crowd(t_bin, chosen)
+
+
+@cache
+def _sigmas() -> tuple[Floats, Floats]:
+    """Sigmas, and log10 of the probabilities that stand for them."""
+    sigmas = np.arange(1, 10.01, 0.05)
+    return sigmas, np.log10([p_of_sigma(s) for s in sigmas])
 
 
 def p_of_sigma(sigma: float) -> float:

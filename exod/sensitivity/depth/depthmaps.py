@@ -20,15 +20,13 @@ from scipy.signal import fftconvolve
 from exod.config import Band
 from exod.counts.grid import Box, Grid
 from exod.counts.partial import live_weights
-from exod.instruments import CAMERAS
-from exod.instruments.detector import DETECTORS
-from exod.observation.availability import pixel_codes
+from exod.instruments import INSTRUMENTS
 from exod.observation.commonsky import sky_plane
 from exod.observation.events import EventList, Exposure
 from exod.observation.gti import Frames, bad_time
 from exod.observation.livetime import LiveCurve
 from exod.schemas.arrays import Floats, Integers, Mask
-from exod.sensitivity.exposuremaps import SeenPixels, SeenTime
+from exod.sensitivity.exposuremaps import Seen
 from exod.sky.plane import TangentPlane
 
 LEVEL_SECONDS: Final = 50.0
@@ -213,7 +211,7 @@ def _node_weights(low: int, high: int, n_nodes: int) -> Floats:
 def exposure_depth(
     exposure: Exposure,
     events: EventList,
-    seen: SeenTime,
+    seen: Seen,
     live: Mapping[int, LiveCurve],
     known: Mask,
     *,
@@ -230,8 +228,8 @@ def exposure_depth(
         Its header.
     events : EventList
         Selected events in order of time.
-    seen : SeenTime
-        Which pixels were lost.
+    seen : Seen
+        Which places were seen.
     live : mapping of int to LiveCurve
         When each CCD was live.
     known : ndarray of bool, shape (n, n)
@@ -306,20 +304,15 @@ def exposure_depth(
 
 
 def _chips(
-    seen: SeenTime,
+    seen: Seen,
     plane: TangentPlane,
     grid: Grid,
     pointing: tuple[float, float, float],
     live: Mapping[int, LiveCurve],
 ) -> tuple[Floats, NDArray[np.uint8]]:
     """Share of each cell that sees, and the CCD that most of it is on, shape (n, n)."""
-    detector = DETECTORS[seen.instrument]
-    unused = unused_pixels(seen.instrument, seen.submode)
-    lost, share = np.append(seen.lost, unused), np.append(seen.share, np.ones(len(unused)))
-    codes, number = np.unique(lost, return_inverse=True)
-    shares = np.minimum(np.bincount(number, share, len(codes)), 1.0)
-    pixels = SeenPixels(replace(seen, lost=codes, share=shares))
-    is_on = np.zeros(detector.camera.n_ccds + 1, bool)
+    view = seen.usable.view()
+    is_on = np.zeros(INSTRUMENTS[seen.instrument].n_ccds + 1, bool)
     is_on[list(live)] = True
     middle, n = SAMPLES // 2, grid.n
     area, ccd = np.zeros((n, n)), np.zeros((n, n), np.uint8)
@@ -328,7 +321,7 @@ def _chips(
         x, y = np.meshgrid(fine, fine[row * SAMPLES : (row + 1) * SAMPLES])
         sky = plane.to_sky(x.ravel(), y.ravel())
         places = sky_plane(*pointing[:2]).to_pixel(*sky)
-        chip, share = pixels.at(*detector.detector_from_sky(*places, pointing[2]))
+        chip, share = view(*places)
         blocks = np.where(is_on[chip], chip, 0).reshape(SAMPLES, n, SAMPLES)
         own = blocks[middle, :, middle]
         # In a gap the chip beside it counts.
@@ -336,34 +329,6 @@ def _chips(
         ccd[row] = own
         area[row] = (share.reshape(blocks.shape) * (blocks > 0)).mean(axis=(0, 2))
     return np.rint(area * AREA_STEPS) / AREA_STEPS, ccd
-
-
-@lru_cache(maxsize=16)
-def unused_pixels(instrument: str, submode: str) -> Integers:
-    """Pixels of which the selection takes no events, as `exod.observation.availability` codes them.
-
-    Examples
-    --------
-    >>> len(unused_pixels("EMOS1", "PrimeFullWindow")), len(unused_pixels("EPN", "PrimeFullWindow"))
-    (0, 37863)
-    """
-    camera = CAMERAS[instrument]
-    ends = (camera.n_ccds, camera.n_columns, camera.n_rows)
-    ccdnr, rawx, rawy = (value.ravel() for value in np.indices(ends, np.int32) + 1)
-    no = np.zeros(len(ccdnr), np.int32)
-    pixels = EventList(
-        no.astype(float),
-        no,
-        no,
-        no.astype(np.int16),
-        ccdnr.astype(np.uint8),
-        rawx.astype(np.int16),
-        rawy.astype(np.int16),
-        no.astype(np.uint8),
-        no,
-    )
-    left_out = ~camera.is_usable(pixels, submode)
-    return np.asarray(pixel_codes(ccdnr[left_out], rawx[left_out], rawy[left_out]))
 
 
 def _level(

@@ -9,10 +9,10 @@ from typing import Final
 
 import numpy as np
 
-from exod.instruments import CAMERAS
+from exod.instruments import INSTRUMENTS
 from exod.instruments.detector import DETECTORS
 from exod.instruments.instrument import Observatory
-from exod.instruments.vignetting import VIGNETTING
+from exod.instruments.vignetting import ENERGIES_KEV, VIGNETTING
 from exod.observation.commonsky import sky_plane
 from exod.schemas.arrays import EqualColumns, Floats, Indices, Mask
 from exod.sensitivity.depth.depthmaps import ExposureDepth
@@ -96,9 +96,7 @@ class PlaceRows(EqualColumns):
         near = np.flatnonzero(_is_near(depth, x, y) & (start < last) & (stop > first))
         begin, end = np.maximum(start[near], first), np.minimum(stop[near], last)
         u, v = projected.on(_pointing_plane(*depth.pointing[:2]), own)
-        detector = DETECTORS[depth.instrument]
-        detx, dety = detector.detector_from_sky(u[near], v[near], depth.pointing[2])
-        vignetting = VIGNETTING[depth.instrument]
+        angle, light = _off_axis(depth, u[near], v[near])
         return cls(
             np.full(len(near), number),
             near if isinstance(own, slice) else own[near],
@@ -107,8 +105,8 @@ class PlaceRows(EqualColumns):
             begin,
             end,
             (begin == first) & (end == last),
-            vignetting.angle_arcmin(detx, dety),
-            vignetting.at_nodes(detx, dety) @ depth.factor[band],
+            angle,
+            light @ depth.factor[band],
         )
 
 
@@ -125,6 +123,20 @@ class _Projected:
         if key not in self._known:
             self._known[key] = plane.to_pixel(self._ra[own], self._dec[own])
         return self._known[key]
+
+
+def _off_axis(depth: ExposureDepth, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """Angles from the axis in arcmin, and the vignetting there, shape (n, 5); NaN if not known.
+
+    Of sky pixels about the pointing.
+    """
+    if depth.instrument not in VIGNETTING:
+        plane = _pointing_plane(*depth.pointing[:2])
+        angle = np.hypot(x - plane.x_ref, y - plane.y_ref) * plane.pixel_arcsec / 60
+        return angle, np.full((len(angle), len(ENERGIES_KEV)), np.nan)
+    place = DETECTORS[depth.instrument].detector_from_sky(x, y, depth.pointing[2])
+    vignetting = VIGNETTING[depth.instrument]
+    return vignetting.angle_arcmin(*place), vignetting.at_nodes(*place)
 
 
 @lru_cache(maxsize=1024)
@@ -251,7 +263,7 @@ def reach_of(radius_arcsec: float, size_arcsec: float) -> int:
 def light_shares(depths: Sequence[ExposureDepth], rows: PlaceRows, cells: PlaceCells) -> Floats:
     """Share of the light of a point source in each cell of its place, shape of the cells."""
     # All cameras of an observatory have the same.
-    kinds = [(CAMERAS[own.instrument].observatory, own.grid.size_arcsec) for own in depths]
+    kinds = [(INSTRUMENTS[own.instrument].observatory, own.grid.size_arcsec) for own in depths]
     known = list(dict.fromkeys(kinds))
     number = np.array([known.index(kind) for kind in kinds])[rows.exposure]
     code = number * len(_OFF_AXIS) + np.abs(rows.angle[:, None] - _OFF_AXIS).argmin(axis=1)

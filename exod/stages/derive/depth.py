@@ -54,7 +54,7 @@ BATCH_CELLS: Final = 10**9
 
 MOST_BANDS: Final = 8
 
-_VERSION: Final = 5
+_VERSION: Final = 6
 
 
 class DepthMade(BatchedMade):

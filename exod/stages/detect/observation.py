@@ -19,9 +19,10 @@ import pandas as pd
 from exod.archive import Archive
 from exod.archive.ledger.entry import FullEntry, Status
 from exod.config import Config
-from exod.errors import ConfigError, InputError, TooLargeError, plural
+from exod.errors import ConfigError, InputError, TooLargeError
 from exod.pps import ObservationFiles, RemoteFile, find_observations, local_copies
 from exod.scheduler import memory_limit
+from exod.search.ccdeffects import LeftOut, left_out_notes
 from exod.search.coverage import coverage
 from exod.search.observationrows import observation_rows
 from exod.search.rows import Tables, rate_rows, run_rows, tables_from, with_observation_alarms
@@ -144,7 +145,7 @@ def detect_observation(files: ObservationFiles[Path], config: Config) -> Tables:
     parts: dict[str, list[pd.DataFrame]] = defaultdict(list)
     alarms: list[AlarmsByStrength] = []
     live: dict[int, list[float]] = defaultdict(list)
-    n_dithered = 0
+    left_out: list[LeftOut] = []
     for subset in observation.subsets:
         with_live = config.cube.live_time != "frames"
         parts["rates"].append(rate_rows(observation.obsid, subset, with_live=with_live))
@@ -157,7 +158,7 @@ def detect_observation(files: ObservationFiles[Path], config: Config) -> Tables:
         ):
             alarms.append(run.alarms)
             live[subset.number].append(run.live_share)
-            n_dithered += run.n_dithered
+            left_out.append(run.left_out)
             for name, frame in run_rows(observation.obsid, subset, run, config).items():
                 parts[name].append(frame)
             parts["runs"][-1]["peak_memory_mb"] = peak_memory_mb()
@@ -167,11 +168,7 @@ def detect_observation(files: ObservationFiles[Path], config: Config) -> Tables:
     n_regions = sum(len(frame) for frame in parts["regions"])
     covered = coverage(observation, live)
     notes = [covered.note] if covered.note and observation.subsets else []
-    if n_dithered:
-        notes.append(
-            f"{plural(n_dithered, 'window')} at edges of CCDs, as significant as the motion of the "
-            f"pointing makes them, {'was' if n_dithered == 1 else 'were'} left out."
-        )
+    notes += left_out_notes(left_out)
     for name, frame in observation_rows(observation, n_regions, notes).items():
         parts[name].append(frame)
     tables = tables_from(parts)

@@ -14,9 +14,8 @@ from exod import __version__
 from exod.config import Config
 from exod.counts.frameimages import ImageLayer
 from exod.errors import ConfigError, ExposureRejected
-from exod.instruments import CAMERAS
-from exod.instruments.detector import DETECTORS
 from exod.instruments.vignetting import ENERGIES_KEV
+from exod.observation.aspect import aspect_of_events
 from exod.observation.availability import Availability, pixel_codes
 from exod.observation.events import EventList, Exposure, SelectedEvents, select_events
 from exod.observation.limits import without_impossible
@@ -26,7 +25,8 @@ from exod.plots.fields.exposures import exposure_sheet
 from exod.pps import ObservationFiles, local_copies, read_event_list
 from exod.pps.fits.extensions import read_availability
 from exod.pps.ingested import SUFFIX
-from exod.sensitivity.exposuremaps import ExposureMap, MapGrid, SeenTime, exposure_map
+from exod.sensitivity.ditheredtime import DitheredTime
+from exod.sensitivity.exposuremaps import ExposureMap, MapGrid, Seen, SeenTime, exposure_map
 from exod.sensitivity.fluxes import EDGES_KEV
 from exod.stages.detect.read import remove_hot_pixels
 from exod.stages.images.field import time_header
@@ -100,22 +100,22 @@ def exposure_files(
                 on_left_out(str(error))
                 continue
             exposure = found.exposure
-            short = CAMERAS[exposure.instrument].short
-            name = f"{exposure.obsid}_{short}{exposure.expid}_exposure.fits"
+            name = f"{exposure.obsid}_{exposure.camera.short}{exposure.expid}_exposure.fits"
             yield _write(found, folder / name)
             done.append(found)
     if not done:
         raise ConfigError(f"No exposure of observation {files.obsid} has an exposure map.")
+    first = done[0]
+    bands = tuple(number for number in (3, 5) if number in first.map.bands)
     layers = [
         (
             one.exposure.instrument,
             one.exposure.expid,
-            (one.map.on, one.map.band(3), one.map.band(5)),
+            (one.map.on, *(one.map.band(number) for number in bands)),
         )
         for one in done
     ]
-    first = done[0]
-    titles = ("On", *(f"{_band(number)} keV" for number in (3, 5)))
+    titles = ("On", *(f"{_band(number)} keV" for number in bands))
     target = f"{first.exposure.target} · {files.obsid}"
     figure = exposure_sheet(target, titles, layers, first.grid.projection)
     yield from save_figures([(f"{files.obsid}_exposure", figure)], folder, drawing)
@@ -131,7 +131,8 @@ def mapped(path: Path, config: Config, pixel_arcsec: float = PIXEL_ARCSEC) -> Ma
     """
     read = read_exposure(path, config)
     exposure = read.selected.exposure
-    grid = MapGrid.of(exposure.ra_pnt, exposure.dec_pnt, pixel_arcsec)
+    side = exposure.camera.sky_extent * exposure.plane.pixel_arcsec
+    grid = MapGrid.of(exposure.ra_pnt, exposure.dec_pnt, pixel_arcsec, side)
     return MappedExposure(exposure, grid, exposure_map(read.seen, grid))
 
 
@@ -143,14 +144,14 @@ class ReadExposure:
     ----------
     selected : SelectedEvents
         Its events without hot pixels.
-    seen : SeenTime
-        Live seconds of its CCDs, and its lost pixels.
+    seen : Seen
+        Live seconds of its CCDs, and where they saw.
     live : dict of int to LiveCurve
         When each CCD was live.
     """
 
     selected: SelectedEvents
-    seen: SeenTime
+    seen: Seen
     live: dict[int, LiveCurve]
 
 
@@ -164,15 +165,31 @@ def read_exposure(path: Path, config: Config) -> ReadExposure:
     """
     exposure, rows = read_event_list(path)
     name = exposure.filename
-    if exposure.instrument not in DETECTORS:
-        raise ConfigError(f"{name} is of {exposure.instrument}, whose chips are not known.")
     if not np.isfinite([exposure.ra_pnt, exposure.dec_pnt, exposure.pa_pnt]).all():
         raise ConfigError(f"The header of {name} does not say where the camera looked (PA_PNT).")
     rows, _ = without_impossible(exposure, rows)
     selected = select_events(exposure, rows, use_flags=config.selection.flags == "header")
     selected, hot = remove_hot_pixels(selected, config)
+    if exposure.camera.observatory.dithers:
+        dithered = _dithered(selected)
+        return ReadExposure(selected, dithered, dict(dithered.curves))
     seen, live = _seen(path, exposure, rows, hot)
     return ReadExposure(selected, seen, live)
+
+
+def _dithered(selected: SelectedEvents) -> DitheredTime:
+    """Where the pointing of an exposure moved, and when its CCDs were live."""
+    exposure, events = selected.exposure, selected.events
+    aspect = aspect_of_events(events, exposure.camera)
+    if aspect is None:
+        raise ConfigError(
+            f"{exposure.filename} has too few events, or no columns, that tell how its pointing "
+            f"moved, so that it is not known where its CCDs saw."
+        )
+    throughout = np.array([[selected.time_min, selected.time_max, 1.0]])
+    curves = {ccd: exposure.live.curves.get(ccd, LiveCurve(throughout)) for ccd in aspect.chips}
+    pointing = exposure.ra_pnt, exposure.dec_pnt
+    return DitheredTime(exposure.instrument, aspect, exposure.plane, pointing, curves)
 
 
 def _seen(
@@ -206,7 +223,8 @@ def _write(found: MappedExposure, path: Path) -> Path:
     """Write a map: seconds on, then with vignetting in each band of the pipeline."""
     exposure = found.exposure
     layers = [ImageLayer("ON", found.map.on.astype(np.float32), "s", "Live time")]
-    for number, energy in enumerate(ENERGIES_KEV, start=1):
+    for number in found.map.bands:
+        energy = ENERGIES_KEV[number - 1]
         meaning = f"Live time with vignetting, {_band(number)} keV (at {energy:g} keV)"
         seconds = found.map.band(number).astype(np.float32)
         layers.append(ImageLayer(f"BAND{number}", seconds, "s", meaning))

@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 
 from exod.config import Config
+from exod.observation.aspect import ColumnPhotons
 from exod.observation.events import select_events
 from exod.observation.subsets import MergedEvents, merge_exposures
 from exod.search.subset import Run, search_subset
-from exod.simulate.acisobservation import AcisModel, simulate_acis
+from exod.simulate.acisobservation import AcisModel, acis_places, simulate_acis
 from exod.simulate.lights.lightmodels import BoxBurst, Constant
 from exod.simulate.models import SourceModel
 
@@ -63,10 +64,10 @@ def test_constant_source_at_an_edge_is_no_region(preset):
     assert subset.aspect is not None
     n_found, run = regions(replace(subset, aspect=None), preset)
     assert n_found == 1
-    assert run.n_dithered == 0
+    assert run.left_out.n_dithered == 0
     n_found, run = regions(subset, preset)
     assert n_found == 0
-    assert run.n_dithered > 0
+    assert run.left_out.n_dithered > 0
     assert len(run.cells) == len(run.cells.p_log)
 
 
@@ -85,3 +86,46 @@ def test_burst_at_an_edge_is_found():
     assert run.cells.p_log[strongest] > plain.cells.p_log[same] + 0.5
     assert run.cells.mu[strongest] > 1.3 * plain.cells.mu[same]
     assert max(item.strength for item in run.regions) == pytest.approx(-run.cells.p_log.min())
+
+
+FLARE = BoxBurst(MODEL.start + 3000.0, 600.0)
+
+
+def burst(place: tuple[float, float], counts: float) -> SourceModel:
+    ra, dec = (float(value) for value in MODEL.view.plane.to_sky(*place))
+    return SourceModel.burst("flare", ra, dec, {"ACIS": counts}, FLARE)
+
+
+def found_with(sources: tuple[SourceModel, ...], *, with_streaks: bool) -> tuple[list[float], int]:
+    """Counts of the strongest windows of regions, and how many windows are left out."""
+    simulated = simulate_acis(replace(MODEL, sources=sources), 5)
+    config, counts, left_out = Config.load(preset="deep", overrides=SETTINGS), [], 0
+    none = ColumnPhotons(np.zeros(0), np.zeros(0, np.int16))
+    for subset in merge_exposures([select_events(simulated.exposure, simulated.as_read)]).subsets:
+        assert subset.aspect is not None
+        bare = replace(subset, aspect=replace(subset.aspect, photons=none))
+        searched = subset if with_streaks else bare
+        (run,) = search_subset("900", searched, NO_SOURCES, config, n_subsets=4)
+        left_out += run.left_out.n_streaks
+        counts += [int(run.cells.n[item.region.members].max()) for item in run.regions]
+    return sorted(counts), left_out
+
+
+def test_streak_of_a_bright_burst_is_no_region():
+    """13 in a thousand of its photons arrive while frames are shifted."""
+    (place,) = acis_places(MODEL, 1, np.random.default_rng(4), (4.0, 4.5))
+    bright = burst(place, 20_000.0)
+    plain, none = found_with((bright,), with_streaks=False)
+    assert not none
+    # Others in its ring, and one along it in the next.
+    assert len(plain) > 4
+    counts, left_out = found_with((bright,), with_streaks=True)
+    assert len(counts) == 1
+    assert counts[0] > 15_000
+    assert left_out > 20
+    # A burst of its own in the same columns stays.
+    chip = MODEL.view.aspect.chips[3].matrix
+    x, y = np.array(place) + np.linalg.solve(chip[:, :2], [0.0, 150.0])
+    both, _ = found_with((bright, burst((float(x), float(y)), 60.0)), with_streaks=True)
+    assert len(both) == 2
+    assert both[0] > 40

@@ -1,22 +1,16 @@
-"""Where places of the sky lay on the CCDs while the pointing moved, from the events themselves.
-
-An event has its pixel on a CCD and, with the motion of the pointing taken out, on the sky. What
-turns one into the other is a fixed map for each CCD, and an offset that is the same for all of
-them and changes with time: the dither.
-"""
+"""The aspect of an exposure from its events: each has a pixel on a CCD and on the sky."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from exod.instruments import Instrument
+from exod.observation.aspect.chipmaps import Aspect, ChipMap, ColumnPhotons
 from exod.observation.events import NO_POSITION, EventList
-from exod.schemas.arrays import Floats, Integers, Mask
+from exod.schemas.arrays import Floats, Mask
 
 STEP_SECONDS: Final = 50.0
 """Time in which the pointing is taken to move evenly."""
@@ -36,97 +30,6 @@ _CHANCE: Final = 0.01
 
 _FLAT: Final = 0.1
 """A map with a smaller determinant is none."""
-
-
-@dataclass(frozen=True, eq=False)
-class ChipMap:
-    """From sky pixels, the motion added, to pixels of a CCD.
-
-    Attributes
-    ----------
-    matrix : ndarray of float64, shape (2, 3)
-        Column and row are this times (x, y, 1).
-    low, high : ndarray of float64, shape (2,)
-        First and last column and row that were read.
-    bad : ndarray of bool, shape (n_columns + 1,)
-        Columns, by number, that have no events; empty if all have.
-    """
-
-    matrix: Floats
-    low: Floats
-    high: Floats
-    bad: Mask = field(default_factory=lambda: np.zeros(0, bool))
-
-
-@dataclass(frozen=True, eq=False)
-class Aspect:
-    """The motion of the pointing, and where the CCDs were.
-
-    Attributes
-    ----------
-    time : ndarray of float64, shape (n,)
-        Seconds, ascending.
-    motion : ndarray of float64, shape (n, 2)
-        What is added to x and y, sky pixels, before a place is looked up on a CCD.
-    chips : mapping of int to ChipMap
-        By CCD, from 1.
-    """
-
-    time: Floats
-    motion: Floats
-    chips: Mapping[int, ChipMap]
-
-    @property
-    def reach(self) -> float:
-        """Largest motion from the middle along x or y, sky pixels."""
-        return float(np.abs(self.motion).max(initial=0.0))
-
-    def motion_at(self, time: ArrayLike) -> tuple[Floats, Floats]:
-        """Motion along x and y (any shape)."""
-        when = np.asarray(time, float)
-        x, y = (np.interp(when, self.time, column) for column in self.motion.T)
-        return np.asarray(x), np.asarray(y)
-
-    def pixels(
-        self, x: ArrayLike, y: ArrayLike, time: ArrayLike
-    ) -> tuple[Integers, Floats, Floats]:
-        """CCD (0 for none), column and row of places of the sky at times (any one shape)."""
-        x_moved, y_moved = (
-            np.asarray(place, float) + moved
-            for place, moved in zip((x, y), self.motion_at(time), strict=True)
-        )
-        ccdnr = np.zeros(x_moved.shape, np.int64)
-        pixel = np.zeros((2, *x_moved.shape))
-        for number, chip in self.chips.items():
-            place = [a * x_moved + b * y_moved + c for a, b, c in chip.matrix]
-            inside = np.ones(x_moved.shape, bool)
-            for value, low, high in zip(place, chip.low, chip.high, strict=True):
-                inside &= (value > low - 0.5) & (value < high + 0.5)
-            if chip.bad.any():
-                column = np.clip(np.rint(place[0]), 0, len(chip.bad) - 1).astype(np.int64)
-                inside &= ~chip.bad[column]
-            ccdnr[inside] = number
-            pixel[:, inside] = np.stack(place)[:, inside]
-        return ccdnr, pixel[0], pixel[1]
-
-    def seen(self, x: float, y: float, radii: Floats, time: Floats) -> Floats:
-        """Share of a source that was on a CCD, shape (n_times,).
-
-        Parameters
-        ----------
-        x, y : float
-            Sky pixels.
-        radii : ndarray of float64, shape (n_radii,)
-            Those of rings that hold equal shares of its light, sky pixels.
-        time : ndarray of float64, shape (n_times,)
-            Seconds.
-        """
-        turn = 2 * np.pi * (np.arange(8) + 0.5) / 8
-        ring = np.stack([np.cos(turn), np.sin(turn)])
-        dx, dy = (radii[:, None] * ring[:, None]).reshape(2, -1)
-        x_moved, y_moved, when = np.broadcast_arrays(x + dx, y + dy, time[:, None])
-        ccdnr, _, _ = self.pixels(x_moved, y_moved, when)
-        return np.asarray((ccdnr > 0).mean(axis=1))
 
 
 def aspect_of_events(events: EventList, camera: Instrument) -> Aspect | None:
@@ -180,7 +83,7 @@ def aspect_of_events(events: EventList, camera: Instrument) -> Aspect | None:
         low, high = _edges(used, ccd, camera)
         columns = bad_columns(used.rawx[used.ccdnr == ccd], int(low[0]), int(high[0]))
         chips[ccd] = ChipMap(matrix, low, high, columns)
-    return Aspect(middle, knots.T, chips)
+    return Aspect(middle, knots.T, chips, ColumnPhotons.of(used))
 
 
 def bad_columns(column: NDArray[np.integer], low: int, high: int) -> Mask:
