@@ -113,7 +113,8 @@ def run_rows(obsid: str, subset: MergedEvents, run: Run, config: Config, notes: 
 
 
 def _named(obsid: str, run: Run, **columns: Any) -> pd.DataFrame:
-    return pd.DataFrame(columns).assign(runid=run.runid, obsid=obsid)
+    # All at once: columns that are assigned take as long as half of the run's rows.
+    return pd.DataFrame({**columns, "runid": run.runid, "obsid": obsid})
 
 
 def _run(
