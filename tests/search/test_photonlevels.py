@@ -13,6 +13,8 @@ from exod.search.nulls.photonsearch.photonlevels import (
     levels_of,
 )
 from exod.search.nulls.photonsearch.photonmarks import Marks, PhotonField
+from exod.search.nulls.photonsearch.photonplaces import around_of
+from exod.search.nulls.photonsearch.photonratio import shares_inside
 from exod.search.nulls.photonsearch.photonscan import shuffled
 
 # Two classes in three pieces; the second group is off from 40 to 60 and half live from 70 on.
@@ -46,6 +48,24 @@ def test_what_a_group_sees_is_the_integral_over_its_class(group, number):
         (steady,) = LEVELS.inverse(*at, np.array([1.0]))
         (mixed,) = LEVELS.inverse(*at, np.array([0.3]))
         assert 1 / mixed == pytest.approx(0.7 / inverse + 0.3 / steady)
+
+
+@pytest.mark.parametrize("decay", [0.0, 15.0, 200.0])
+def test_each_class_has_what_of_a_burst_falls_in_it(decay):
+    table, (begin, length) = LEVELS.table(), (5.0, 60.0)
+    n = len(table) - 2
+    around = around_of(16, n)
+    around.pieces[:], around.n_pieces[0] = np.arange(n), n
+    portion = shares_inside(table, begin, length, decay, around)
+    inside = (begin < FINE) & (begin + length > FINE)
+    rate = np.where(inside, np.exp(-(FINE - begin) / decay) if decay else 1.0, 0.0)
+    rate /= rate.sum()
+    piece = np.searchsorted(CURVE.live, FINE) - 1
+    for row in range(n):
+        group, number = divmod(row, CURVE.n_classes)
+        expected = (rate * relative(group) * (CURVE.kind[piece] == number)).sum()
+        assert around.inside[row] == pytest.approx(expected, abs=0.02)
+    assert portion == pytest.approx((LEVELS.overall[piece] * inside).sum() * 0.01, abs=0.01)
 
 
 def test_a_camera_that_sees_less_of_flares_has_a_level_of_its_own():

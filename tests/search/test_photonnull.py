@@ -83,8 +83,11 @@ def reference(field, x, y, begin, length, decay, spectrum):
     inside = (time >= begin) & (time <= begin + length)
     knots = levels.curve.live
     overlap = np.maximum(np.minimum(knots[1:], begin + length) - np.maximum(knots[:-1], begin), 0)
-    seconds = np.bincount(levels.curve.kind, overlap)
     share = (overlap * levels.overall).sum()
+    if decay:
+        until = np.clip(knots - begin, 0, length)
+        overlap = np.diff(-np.exp(-until / decay))
+    seconds = np.bincount(levels.curve.kind, overlap)
     whole = weight * (seconds / seconds.sum())[piece]
     brighter = max(1.0, whole[~inside].sum() / max(1 - share, 0.1) / field.enclosed)
     known = expected * brighter

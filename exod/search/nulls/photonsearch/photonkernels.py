@@ -259,7 +259,7 @@ def weigh(
     trials, keep = np.log(field.total / length), here / (here + PRIOR)
     first = np.searchsorted(time, begin, side="left")
     last = np.searchsorted(time, begin + length, side="right")
-    portion = shares_inside(field.table, begin, length, around)
+    portion = shares_inside(field.table, begin, length, 0.0, around)
     for s in range(SPECTRA):
         known = keep * known_counts(core.sums[s], around) + (1.0 - keep) * field.enclosed
         sums = core.one[:, s]

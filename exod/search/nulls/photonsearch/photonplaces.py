@@ -260,7 +260,7 @@ def window_value(
     """Likelihood ratio, less its trials, of a window at the place of `around`, and counts."""
     first = np.searchsorted(around.time[:m], begin, side="left")
     last = np.searchsorted(around.time[:m], begin + length, side="right")
-    portion = shares_inside(field.table, begin, length, around)
+    portion = shares_inside(field.table, begin, length, decay, around)
     value, a = likelihood(
         around, s, m, first, last, begin, length, decay, portion, here, field.enclosed
     )

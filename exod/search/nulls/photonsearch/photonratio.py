@@ -16,6 +16,7 @@ PRIOR: Final = 4.0
 """Counts that the smooth background is worth against those of the place itself."""
 
 _NEWTON: Final = 12
+_STEPS: Final = 24
 
 
 class Around(NamedTuple):
@@ -191,14 +192,32 @@ def likelihood(
 
 
 @jit
-def shares_inside(table: Any, begin: float, length: float, around: Around) -> float:
-    """Share of a window that each group of CCDs sees in each class of time.
+def shares_inside(table: Any, begin: float, length: float, decay: float, around: Around) -> float:
+    """Share of a burst that each group of CCDs sees in each class of time.
 
     Rows of `table` are, up to each whole second, the share of all background photons, the seconds
-    of everything, and those of each piece. Returns its share of all background photons.
+    of everything, and those of each piece. Returns the share of all background photons that come
+    in the window. A decay is taken in steps in which its rate is constant.
     """
+    pieces, inside = around.pieces, around.inside
+    for number in range(around.n_pieces[0]):
+        inside[pieces[number]] = 0.0
+    if decay == 0.0:
+        return add_shares(table, begin, begin + length, 1.0, around)
+    portion, step = 0.0, length / _STEPS
+    first, ratio = 1.0, np.exp(-step / decay)
+    for k in range(_STEPS):
+        weight = first * (1.0 - ratio) / (1.0 - np.exp(-length / decay))
+        portion += add_shares(table, begin + k * step, begin + (k + 1) * step, weight, around)
+        first *= ratio
+    return min(portion, 1.0)
+
+
+@jit
+def add_shares(table: Any, begin: float, end: float, weight: float, around: Around) -> float:
+    """Add what groups see of a constant rate of some weight; the share of the background then."""
     last = table.shape[1] - 1
-    a, b = min(max(begin, 0.0), last), min(max(begin + length, 0.0), last)
+    a, b = min(max(begin, 0.0), last), min(max(end, 0.0), last)
     i, j = min(int(a), last - 1), min(int(b), last - 1)
     low, high = a - i, b - j
     share = table[0, j] + high * (table[0, j + 1] - table[0, j])
@@ -210,5 +229,5 @@ def shares_inside(table: Any, begin: float, length: float, around: Around) -> fl
         piece = pieces[number]
         row = table[piece + 2]
         own = row[j] + high * (row[j + 1] - row[j]) - row[i] - low * (row[i + 1] - row[i])
-        inside[piece] = own / total if total > 0 else 0.0
+        inside[piece] += weight * own / total if total > 0 else 0.0
     return min(max(share, 0.0), 1.0)
