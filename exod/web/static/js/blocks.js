@@ -1,5 +1,7 @@
 // Of a published site what belongs to one source: a range of the file of blocks has its rows, and tells where others are.
 
+import { once, readable } from "./damage.js";
+
 const read = new Map();
 
 /** A range of a file of the site. */
@@ -43,14 +45,13 @@ function checksum(text) {
 
 /** One of the texts of a file. */
 function textAt(ask, about, name, place) {
-  const id = `${name} ${place}`;
-  if (!read.has(id)) read.set(id, readText(ask, about.version, name, place));
-  return read.get(id);
+  return once(read, `${name} ${place}`, () => readable(`data/${name}`, () => readText(ask, about.version, name, place)));
 }
 
 async function readText(ask, version, name, place) {
-  const [start, stop] = new BigUint64Array(await range(ask, `data/${name}.index?v=${version}`, 8 * place, 8 * place + 16));
-  const bytes = await range(ask, `data/${name}?v=${version}`, Number(start), Number(stop));
+  const [start, stop] = Array.from(new BigUint64Array(await range(ask, `data/${name}.index?v=${version}`, 8 * place, 8 * place + 16)), Number);
+  if (!(start < stop && Number.isSafeInteger(stop))) throw new Error("its index has no such places");
+  const bytes = await range(ask, `data/${name}?v=${version}`, start, stop);
   const text = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
   return new Response(text).json();
 }
@@ -76,6 +77,7 @@ export function groupsAsFile(ask, about, name, groups, number, parquetMetadata) 
     })),
   }));
   return {
+    name,
     file: { byteLength: about.files[name].bytes, slice: async (start, stop) => (await bytes).slice(start - first, stop - first) },
     metadata: { ...known, num_rows: BigInt(own.reduce((sum, [rows]) => sum + rows, 0)), row_groups: rowGroups },
   };

@@ -1,6 +1,7 @@
 // What the site knows: files of the product, read in ranges, and answers of the server if there is one.
 
 import { blockOf, groupsAsFile, keyAt, ownerOf } from "./blocks.js";
+import { SiteError, damaged, once, readable } from "./damage.js";
 import { base, mode, token } from "./site.js";
 
 /** The column that tells the source of a row. */
@@ -14,19 +15,18 @@ function parquet() {
   return reading;
 }
 
-class SiteError extends Error {}
-
 /** Fetch something of the site; an error is the sentence that the server gives. */
 export async function ask(path, options = {}) {
   let answer;
   try {
     answer = await fetch(base + path, options);
   } catch {
-    throw new SiteError("The server does not answer; is `exod explore` still running?");
+    throw new SiteError(mode === "server" ? "The server does not answer; is `exod explore` still running?" : `The site does not hand out ${path.replace(/\?.*$/, "")}; is it there, and are you connected?`);
   }
   if (!answer.ok) {
     const about = await answer.json().catch(() => ({}));
-    throw new SiteError(typeof about.detail === "string" ? about.detail : `${path}: ${answer.status} ${answer.statusText}`);
+    if (typeof about.detail === "string") throw new SiteError(about.detail);
+    throw damaged(path, `${answer.status} ${answer.statusText}`);
   }
   return answer;
 }
@@ -34,7 +34,12 @@ export async function ask(path, options = {}) {
 /** A question to the API; only where `mode` is "server". */
 export async function api(path, state) {
   const query = state ? `?${new URLSearchParams(state)}` : "";
-  return (await ask(`api/v1/${path}${query}`)).json();
+  return json(`api/v1/${path}${query}`);
+}
+
+/** A file of the site that is JSON. */
+export function json(path) {
+  return readable(path, async () => (await ask(path)).json());
 }
 
 /** Tell the server something. */
@@ -47,7 +52,7 @@ let known;
 
 /** What is known of the product: tables, facets, columns, files. */
 export function meta() {
-  known ??= ask(mode === "server" ? "api/v1/meta" : "data/meta.json").then((answer) => answer.json());
+  known ??= json(mode === "server" ? "api/v1/meta" : "data/meta.json");
   return known;
 }
 
@@ -55,7 +60,7 @@ let voted;
 
 /** Of each table the rows with votes, with their codes of the facets of votes. */
 export function votes(vetter) {
-  voted ??= ask(mode === "server" ? `api/v1/votes${vetter ? `?${new URLSearchParams({ vetter })}` : ""}` : "data/votes.json").then((answer) => answer.json());
+  voted ??= json(mode === "server" ? `api/v1/votes${vetter ? `?${new URLSearchParams({ vetter })}` : ""}` : "data/votes.json");
   return voted;
 }
 
@@ -73,15 +78,14 @@ async function open(name) {
   const about = (await meta()).files[name];
   if (!about) throw new SiteError(`The pages have no file ${name}.`);
   const { asyncBufferFromUrl, cachedAsyncBuffer, parquetMetadataAsync } = await parquet();
-  const url = `${base}data/${name}?v=${about.sha256.slice(0, 12)}`;
-  const file = cachedAsyncBuffer(await asyncBufferFromUrl({ url, byteLength: about.bytes }));
+  const url = `data/${name}?v=${about.sha256.slice(0, 12)}`;
+  const file = cachedAsyncBuffer(await asyncBufferFromUrl({ url, byteLength: about.bytes, fetch: ask }));
   const initialFetchSize = name.endsWith(".index.parquet") ? TAIL.index : TAIL.other;
-  return { file, metadata: await parquetMetadataAsync(file, { initialFetchSize }) };
+  return { name, file, metadata: await readable(url, () => parquetMetadataAsync(file, { initialFetchSize })) };
 }
 
 function opened(name) {
-  if (!files.has(name)) files.set(name, open(name));
-  return files.get(name);
+  return once(files, name, () => open(name));
 }
 
 /** Whether the product has a file. */
@@ -94,12 +98,12 @@ export async function columns(name, names, start = 0, stop = Infinity) {
   return columnsOf(await opened(name), names, start, stop);
 }
 
-async function columnsOf({ file, metadata }, names, start = 0, stop = Infinity) {
+async function columnsOf({ name, file, metadata }, names, start = 0, stop = Infinity) {
   const { compressors, parquetRead } = await parquet();
   const last = Math.min(stop, Number(metadata.num_rows));
   const length = last - start;
   const found = {};
-  await parquetRead({
+  await readable(`data/${name}`, () => parquetRead({
     file, metadata, compressors, columns: names, rowStart: start, rowEnd: last,
     onChunk({ columnName, columnData, rowStart, rowEnd }) {
       if (!(columnName in found)) {
@@ -112,7 +116,7 @@ async function columnsOf({ file, metadata }, names, start = 0, stop = Infinity) 
       if (columnData.subarray && own.set) own.set(columnData.subarray(from - rowStart, to - rowStart), from - start);
       else for (let row = from; row < to; row++) own[row - start] = columnData[row - rowStart];
     },
-  });
+  }));
   return found;
 }
 
@@ -127,13 +131,13 @@ export async function rows(name, start, stop, names) {
   return rowsOf(await opened(name), start, stop, names);
 }
 
-async function rowsOf({ file, metadata }, start, stop, names) {
+async function rowsOf({ name, file, metadata }, start, stop, names) {
   const { compressors, parquetRead } = await parquet();
-  return new Promise((resolve, reject) => {
+  return readable(`data/${name}`, () => new Promise((resolve, reject) => {
     parquetRead({
       file, metadata, compressors, columns: names, rowStart: start, rowEnd: stop, rowFormat: "object", onComplete: resolve,
     }).catch(reject);
-  });
+  }));
 }
 
 let together = null;
@@ -168,7 +172,7 @@ async function answer(name, key, value, names) {
   const asked = new URLSearchParams({ key, value, ...(names && { columns: names.join(",") }) });
   const [{ parquetMetadata }, found] = await Promise.all([parquet(), ask(`api/v1/where/${name}?${asked}`)]);
   const file = await found.arrayBuffer();
-  return { file, metadata: parquetMetadata(file) };
+  return { name, file, metadata: await readable(`api/v1/where/${name}`, () => parquetMetadata(file)) };
 }
 
 /**
@@ -267,9 +271,7 @@ const kept = new Map();
 
 /** One column of a file, read once. */
 export function column(name, key) {
-  const id = `${name} ${key}`;
-  if (!kept.has(id)) kept.set(id, columns(name, [key]).then((found) => found[key] ?? []));
-  return kept.get(id);
+  return once(kept, `${name} ${key}`, () => columns(name, [key]).then((found) => found[key] ?? []));
 }
 
 /** The numbers of the sources before and after one; null if there is none. */

@@ -1,6 +1,6 @@
 // Rows as a FITS file with one binary table, as the server writes it (`exod.tablefiles.fits`).
 
-import { ask } from "./data.js";
+import { json } from "./data.js";
 import { mode } from "./site.js";
 
 const BLOCK = 2880;
@@ -22,7 +22,7 @@ let told;
 
 /** What the headers of a table tell besides its form, cards of `exod.tablefiles.fitsheads`. */
 async function headsOf(name) {
-  told ??= ask(mode === "server" ? "api/v1/heads" : "data/heads.json").then((answer) => answer.json());
+  told ??= json(mode === "server" ? "api/v1/heads" : "data/heads.json");
   try {
     return (await told)[name];
   } catch (error) {

@@ -1,6 +1,6 @@
 // The report of the whole archive: sections of texts, tables and pictures, as `exod report` has them.
 
-import { ask, meta } from "./data.js";
+import { json, meta } from "./data.js";
 import { h } from "./dom.js";
 import { mode } from "./site.js";
 
@@ -12,7 +12,7 @@ let kept;
 /** The content of the report; the server counts and draws it once it is asked for. */
 async function content() {
   if (mode === "static" && !(await meta()).blocks.report) throw new Error("This site was published without the report of its archive.");
-  kept ??= ask(mode === "server" ? "api/v1/report" : `data/report.json?v=${(await meta()).version}`).then((answer) => answer.json());
+  kept ??= json(mode === "server" ? "api/v1/report" : `data/report.json?v=${(await meta()).version}`);
   // Another try may have an answer.
   kept.catch(() => { kept = undefined; });
   return kept;

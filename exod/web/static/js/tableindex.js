@@ -1,5 +1,6 @@
 // The index of a table in a browser: a byte a facet and row, with the facets of votes as they are now.
 
+import { once } from "./damage.js";
 import { columns, meta, votes } from "./data.js";
 import { vetter } from "./votes.js";
 
@@ -7,10 +8,10 @@ const indexes = new Map();
 
 /** The index of a table: a Uint8Array a facet, flags, pixels of the sky. */
 export async function indexOf(table) {
-  if (!indexes.has(table)) indexes.set(table, load(table));
+  const loaded = once(indexes, table, () => load(table));
   // They are asked for meanwhile; who waits for them is told below if they cannot be had.
   meta().then(({ tables }) => tables[table].facets.some((facet) => facet.votes) && votes(vetter())).catch(() => {});
-  const index = await indexes.get(table);
+  const index = await loaded;
   await addVotes(index);
   return index;
 }

@@ -1,7 +1,7 @@
 // What the server can be asked: all operations of its API, from its own description, with an example each.
 
 import { h, put } from "../dom.js";
-import { ask } from "../data.js";
+import { json } from "../data.js";
 import { base, href, mode } from "../site.js";
 
 export async function show(main) {
@@ -9,7 +9,7 @@ export async function show(main) {
     put(main, h("h1", {}, "API"), h("p", {}, "This site has no server to be asked: its files can be read in ranges, and are listed on the page ", h("a", { href: href("/about") }, "About"), "."));
     return;
   }
-  const about = await (await ask("openapi.json")).json();
+  const about = await json("openapi.json");
   const operations = Object.entries(about.paths).flatMap(([path, own]) =>
     Object.entries(own).map(([method, operation]) => ({ path, method, operation })));
   const names = [...new Set(operations.map(({ operation }) => operation.tags?.[0] ?? "other"))];
