@@ -59,6 +59,39 @@ class LiveGroups:
         """Live fraction of each group and frame, shape (n_groups, n_frames)."""
         return np.array([curve.fractions(frames) for curve in self.curves])
 
+    def of_place(self, group: NDArray[np.uint8]) -> tuple[Floats, Floats]:
+        """When a place was live, from the groups of its events.
+
+        Parameters
+        ----------
+        group : ndarray of uint8, shape (n_events,)
+            Group of each of its events; a group counts by its events in a second.
+
+        Returns
+        -------
+        edges : ndarray of float64, shape (n + 1,)
+            Times between which nothing changes, ascending, mission elapsed time in seconds; none
+            without events.
+        live : ndarray of float64, shape (n,)
+            Live fraction between them, of all groups that have events.
+        """
+        counts = np.bincount(group, minlength=len(self.curves))
+        own = [
+            (number, curve)
+            for number, curve in zip(counts.tolist(), self.curves, strict=True)
+            if number and len(curve.pieces)
+        ]
+        if not own:
+            return np.empty(0), np.empty(0)
+        edges = np.unique(np.concatenate([curve.pieces[:, :2].ravel() for _, curve in own]))
+        live, total = np.zeros(len(edges) - 1), 0.0
+        for number, curve in own:
+            seconds = np.diff(curve.at(edges))
+            rate = number / float(seconds.sum())
+            live += rate * seconds / np.diff(edges)
+            total += rate
+        return edges, live / total
+
 
 def live_groups(
     events: MergedEvents, place: NDArray[np.integer], is_source: Mask

@@ -106,6 +106,47 @@ class ExpectedCounts:
         """Seconds of live time until so many counts are expected."""
         return np.interp(np.asarray(counts), self.counts.readings, self.live.readings)
 
+    def finer(self, edges: Floats, live: Floats) -> ExpectedCounts:
+        """The same with what happens within frames that are live in part.
+
+        Parameters
+        ----------
+        edges : ndarray of float64, shape (n + 1,)
+            Times between which nothing changes, ascending, mission elapsed time in seconds.
+        live : ndarray of float64, shape (n,)
+            Live fraction of the region between them; it is 0 before and after.
+
+        Returns
+        -------
+        ExpectedCounts
+            Each frame has the counts and the live time that it had.
+
+        Examples
+        --------
+        >>> edges, live = np.array([0.0, 120.0, 160.0, 200.0]), np.array([1.0, 0.0, 1.0])
+        >>> frames = ExpectedCounts(np.array([0.0, 100, 200]), np.full(2, 6.0), np.array([1, 0.6]))
+        >>> fine = frames.finer(edges, live)
+        >>> fine.edges, fine.mu
+        (array([  0., 100., 120., 160., 200.]), array([6., 2., 0., 4.]))
+        """
+        if self.live_fraction is None or not len(live):
+            return self
+        partial = (self.mu > 0) & (self.live_fraction < 1)
+        inner = edges[(edges > self.edges[0]) & (edges < self.edges[-1])]
+        fine = np.union1d(self.edges, inner[partial[self.frame(inner)]])
+        length, middle = np.diff(fine), (fine[:-1] + fine[1:]) / 2
+        frame, own = self.frame(middle), np.searchsorted(edges, middle, "right") - 1
+        inside = (own >= 0) & (own < len(live))
+        weight = length * np.where(inside, live[np.clip(own, 0, len(live) - 1)], 0.0)
+        total = np.bincount(frame, weight, minlength=len(self.mu))
+        # Frames that are whole, and those of which only the sum is known, stay as they are.
+        known = partial & (total > 0)
+        whole = np.diff(self.edges)[frame]
+        share = np.where(known[frame], weight / np.where(known, total, 1.0)[frame], length / whole)
+        return ExpectedCounts(
+            fine, self.mu[frame] * share, self.live_fraction[frame] * share * whole / length
+        )
+
     def frame(self, time: Floats) -> Integers:
         """The frame of each time; the last edge is in the last frame."""
         frame = np.searchsorted(self.edges, time, "right") - 1

@@ -16,7 +16,7 @@ from exod.search.bursts import Event, describe_event
 from exod.search.ccdeffects import LeftOut
 from exod.search.clocks import ExpectedCounts
 from exod.search.lightcurves import LightCurve, light_curve
-from exod.search.nulls.null import Searched, TestedRun
+from exod.search.nulls.null import Searched, Subset, TestedRun
 from exod.search.positions import Position, fit_position, psf_fraction
 from exod.search.regions import Region, find_regions
 
@@ -96,7 +96,7 @@ def run_id(obsid: str, subset: int, t_bin: float, band: tuple[float, float]) -> 
 
 
 def describe_regions(
-    tested: TestedRun, searched: Searched, events: MergedEvents
+    tested: TestedRun, searched: Searched, subset: Subset
 ) -> Iterator[VariableRegion]:
     """Regions of the significant cells, with positions and light curves.
 
@@ -106,10 +106,10 @@ def describe_regions(
         Counts and expectation in whole frames.
     searched : Searched
         The same in the frames that were searched, and what was found.
-    events : MergedEvents
-        The events that the cubes were made of.
+    subset : Subset
+        The events that the cubes were made of, and when they could come.
     """
-    cube, expectation = tested.cube, tested.expectation
+    cube, expectation, events = tested.cube, tested.expectation, subset.events
     regions = find_regions(searched.cells, cube.image(), searched.width)
     near = np.zeros(cube.box.shape, bool)
     for region in regions:
@@ -122,18 +122,33 @@ def describe_regions(
         else:
             position = searched.found.positions[strongest]
         curve = light_curve(cube, expectation, tested.camera_off, by_cell, region.box)
-        times = events.time[np.sort(cube.event[by_cell.in_box(region.box)])]
-        times = np.append(times, _behind(tested, region, events))
-        event = _measure(searched, region, cube, curve, times, position, events)
+        own = np.sort(cube.event[by_cell.in_box(region.box)])
+        times = np.append(events.time[own], _behind(tested, region, events))
+        expected = _expected(curve, cube, events)
+        if subset.live is not None:
+            expected = expected.finer(*subset.live.of_place(subset.live_group[own]))
+        event = _measure(searched, region, cube, expected, times, position, events)
         strength = float(searched.strength[strongest])
         yield VariableRegion(region, position, curve, event, strength)
+
+
+def _expected(curve: LightCurve, cube: CountCube, events: MergedEvents) -> ExpectedCounts:
+    """What a region has in frames without the event, up to the end of a zone."""
+    frames = cube.frames
+    edges = np.append(frames.starts, frames.t_lo + frames.n * frames.t_bin)
+    mu, live = np.maximum(curve.mu.astype(float), 0.0), curve.live.astype(float)
+    if events.zone is not None and events.t_hi > edges[-1]:
+        mu = np.append(mu, mu[-1] * (events.t_hi - edges[-1]) / frames.t_bin)
+        live = np.append(live, live[-1])
+        edges = np.append(edges, events.t_hi)
+    return ExpectedCounts(edges, np.where(live > 0, mu, 0.0), live)
 
 
 def _measure(
     found: Searched,
     region: Region,
     cube: CountCube,
-    curve: LightCurve,
+    expected: ExpectedCounts,
     times: Floats,
     position: Position | None,
     events: MergedEvents,
@@ -148,13 +163,6 @@ def _measure(
         # A burst of a single moment still has a span.
         begin, end = found.found.spans[strongest].tolist()
         seed = (begin, max(end, begin + 1e-3))
-    edges = np.append(frames.starts, frames.t_lo + frames.n * frames.t_bin)
-    mu, live = np.maximum(curve.mu.astype(float), 0.0), curve.live.astype(float)
-    if events.zone is not None and events.t_hi > edges[-1]:
-        mu = np.append(mu, mu[-1] * (events.t_hi - edges[-1]) / frames.t_bin)
-        live = np.append(live, live[-1])
-        edges = np.append(edges, events.t_hi)
-    expected = ExpectedCounts(edges, np.where(live > 0, mu, 0.0), live)
     fraction = 1.0
     if position is not None:
         box, grid = region.box.shifted(cube.box.y_lo, cube.box.x_lo), cube.grid

@@ -74,7 +74,7 @@ def search_subset(
             **vars(tested),
             left_out=left_out,
             runid=run_id(obsid, events.number, tested.cube.frames.t_bin, tested.band),
-            regions=tuple(describe_regions(tested, searched, events)),
+            regions=tuple(describe_regions(tested, searched, null.subset)),
             seconds=time.perf_counter() - began,
         )
         del tested, searched

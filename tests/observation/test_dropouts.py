@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from helpers.strategies import make_exposure
 
-from exod.observation.dropouts import live_groups
+from exod.observation.dropouts import LiveGroups, live_groups
 from exod.observation.gti import Frames
 from exod.observation.livetime import LiveCurve, LiveTimes
 from exod.observation.subsets import MergedEvents
@@ -162,3 +162,14 @@ def test_a_source_in_other_cameras_tells_of_a_short_drop_out():
     groups = groups_of(source=2.0, without=without)
     assert len(groups.curves) == 2
     assert off_time(groups, 2, 4) == pytest.approx(30, abs=2)
+
+
+def test_a_place_is_live_as_the_ccds_of_its_events_are():
+    whole = LiveCurve(np.array([[0.0, 100.0, 0.9]]), 0.9)
+    part = LiveCurve(np.array([[0.0, 40.0, 1.0], [60.0, 100.0, 1.0]]))
+    groups = LiveGroups(np.zeros((1, 256), np.uint8), (whole, part, part), np.ones(1, bool))
+    # The second group has 80 s, so that as many events in each are a larger rate.
+    edges, live = groups.of_place(np.repeat(np.array([0, 1], np.uint8), 8))
+    assert edges.tolist() == [0, 40, 60, 100]
+    assert live == pytest.approx([1.0, 0.08 / 0.18, 1.0])
+    assert all(not len(values) for values in groups.of_place(np.empty(0, np.uint8)))

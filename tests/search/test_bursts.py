@@ -326,6 +326,45 @@ def numbers(event: Event) -> list[float]:
 SEED = (100.0, 150.0)
 
 
+@given(observations(), st.lists(st.floats(0, 1), max_size=12), st.data())
+def test_what_happens_within_frames_keeps_what_they_have(
+    observation: tuple[NDArray, ExpectedCounts, tuple[float, float]],
+    cuts: list[float],
+    data: st.DataObject,
+) -> None:
+    _, frames, _ = observation
+    shares = st.sampled_from([0.0, 0.25, 1.0])
+    live = np.array(data.draw(st.lists(shares, min_size=len(frames.mu), max_size=len(frames.mu))))
+    frames = ExpectedCounts(frames.edges, np.where(live > 0, frames.mu, 0.0), live)
+    first, last = frames.edges[[0, -1]]
+    edges = np.unique([first - 1, *(first + np.array(cuts) * (last - first)), last + 1])
+    n = len(edges) - 1
+    fine = frames.finer(edges, np.array(data.draw(st.lists(shares, min_size=n, max_size=n))))
+    assert np.isin(frames.edges, fine.edges).all()
+    assert fine.counts.at(frames.edges) == pytest.approx(frames.counts.readings)
+    assert fine.live.at(frames.edges) == pytest.approx(frames.live.readings)
+    whole = frames.live_fraction == 1
+    own = frames.frame((fine.edges[:-1] + fine.edges[1:]) / 2)
+    assert np.bincount(own, minlength=len(whole))[whole].max(initial=1) == 1
+
+
+def test_a_gap_within_a_frame_is_no_eclipse() -> None:
+    """A source that is 8 per cent fainter for 4 ks of frames of 3 ks, which have a gap of 50 s."""
+    generator = np.random.default_rng(3)
+    time = photons(1.0, generator, 21_000.0)
+    faint = (time > 8000) & (time < 12_000) & (generator.random(len(time)) < 0.08)
+    time = time[~faint & ~((time > 10_000) & (time < 10_050))]
+    live = np.where(np.arange(7) == 3, 1 - 50 / 3000, 1.0)
+    frames = ExpectedCounts(np.linspace(0.0, 21_000.0, 8), 3000 * live, live)
+    fine = frames.finer(np.array([0.0, 10_000.0, 10_050.0, 21_000.0]), np.array([1.0, 0.0, 1.0]))
+    event = describe_event(time, fine, (8000.0, 12_000.0), "eclipse")
+    assert event is not None
+    assert (event.start, event.stop) == pytest.approx((8000, 12_000), abs=1000)
+    taken = describe_event(time, frames, (8000.0, 12_000.0), "eclipse")
+    assert taken is not None
+    assert taken.duration < 100
+
+
 @pytest.mark.parametrize("kind", ["peak", "eclipse"])
 def test_nothing_can_be_said_without_data(kind: Kind) -> None:
     masked = ExpectedCounts(constant(0.1, 1000.0).edges, np.zeros(20))

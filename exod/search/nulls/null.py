@@ -309,6 +309,11 @@ class Searched:
 class NullHypothesis(Protocol):
     """What chance makes of a subset."""
 
+    @property
+    def subset(self) -> Subset:
+        """What all runs share."""
+        ...
+
     def counted(self) -> Iterator[CountedRun]:
         """Count every time bin and band, in the order of `runs`, without a test."""
         ...
