@@ -202,10 +202,25 @@ def _as_function(name: str) -> tuple[str, list[str]]:
 
     text = _FROM.sub(imported, text)
     text = _MADE.sub(declared, _LISTED.sub(listed, text))
-    text = _LATER.sub("load(", text)
+    text = _without_indents(_LATER.sub("load(", text))
     # What is given is looked up when it is asked for: scripts may import one another.
     getters = ", ".join(f"get {theirs}() {{ return {own}; }}" for theirs, own in given.items())
     return f"give({{ {getters} }});\n{text}", needed
+
+
+def _without_indents(text: str) -> str:
+    r"""A script without the space before its lines, unless a text of it may go over lines.
+
+    Examples
+    --------
+    >>> _without_indents("if (a)\n  b = `c`;")
+    'if (a)\nb = `c`;'
+    >>> _without_indents("a = `b\n  c`;")
+    'a = `b\n  c`;'
+    """
+    lines = text.split("\n")
+    goes_on = any(line.count("`") % 2 or line.endswith("\\") for line in lines)
+    return text if goes_on else "\n".join(line.lstrip(" \t") for line in lines)
 
 
 def _names(text: str) -> list[tuple[str, str]]:

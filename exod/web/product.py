@@ -280,51 +280,52 @@ class _Reader:
         self._starts = np.r_[0, np.cumsum(sizes)].astype(np.int64)
         self._ranges: dict[str, list[tuple[Any, Any] | None]] = {}
         # Those that were read first go first: what a page shows of many groups is wanted again.
-        self._kept: dict[tuple[int, str], pa.ChunkedArray] = {}
+        self._kept: dict[tuple[int, str], pa.Array] = {}
         self._bytes = 0
 
     def at(self, numbers: np.ndarray, columns: Sequence[str]) -> pa.Table:
         """Rows by their numbers, in the order of these."""
         order = np.argsort(numbers, kind="stable")
-        wanted = numbers[order]
+        wanted, schema = numbers[order], self._of(columns)
         group = np.searchsorted(self._starts, wanted, side="right") - 1
+        # Batches hand all their columns on at once, tables each of them by itself.
         parts = [
-            self._read(one, columns).take(pa.array(wanted[group == one] - self._starts[one]))
+            self._read(one, schema).take(pa.array(wanted[group == one] - self._starts[one]))
             for one in np.unique(group).tolist()
         ]
-        return self._whole(parts, columns).take(pa.array(np.argsort(order)))
+        found = pa.Table.from_batches(parts, schema).combine_chunks().to_batches()
+        inverse = pa.array(np.argsort(order))
+        return pa.Table.from_batches([part.take(inverse) for part in found], schema)
 
     def where(self, key: str, value: Any, columns: Sequence[str]) -> pa.Table:
         """Rows with a value of a column; groups whose statistics leave it out are not read."""
-        parts: list[pa.Table] = []
+        parts: list[pa.RecordBatch] = []
+        schema, own = self._of(columns), self._of([key])
         try:
-            wanted = pa.scalar(value, self._schema.field(key).type)
+            wanted = pa.scalar(value, own.types[0])
         except (pa.ArrowInvalid, OverflowError):
             # A number that the column cannot have.
-            return self._whole(parts, columns)
+            return pa.Table.from_batches(parts, schema)
         for number, ends in enumerate(self._ends(key)):
             if ends is None or ends[0] <= value <= ends[1]:
-                mask = pc.equal(self._read(number, [key])[key], wanted)
+                mask = pc.equal(self._read(number, own).column(0), wanted)
                 if pc.any(mask).as_py():
-                    parts.append(self._read(number, columns).filter(mask))
-        return self._whole(parts, columns)
+                    parts.append(self._read(number, schema).filter(mask))
+        return pa.Table.from_batches(parts, schema)
 
-    def _read(self, group: int, columns: Sequence[str]) -> pa.Table:
-        wanted = dict.fromkeys(columns)
-        missing = [name for name in wanted if (group, name) not in self._kept]
+    def _read(self, group: int, schema: pa.Schema) -> pa.RecordBatch:
+        missing = [name for name in schema.names if (group, name) not in self._kept]
         if missing:
             rows = self._file.read_row_group(group, columns=missing)
-            self._kept.update({(group, name): rows[name] for name in missing})
+            self._kept |= {(group, name): rows[name].combine_chunks() for name in missing}
             self._bytes += rows.nbytes
-        schema = pa.schema([self._schema.field(name) for name in wanted])
-        found = pa.Table.from_arrays([self._kept[group, name] for name in wanted], schema=schema)
+        kept = [self._kept[group, name] for name in schema.names]
         while self._bytes > KEPT_BYTES:
             self._bytes -= self._kept.pop(next(iter(self._kept))).nbytes
-        return found
+        return pa.RecordBatch.from_arrays(kept, schema=schema)
 
-    def _whole(self, parts: list[pa.Table], columns: Sequence[str]) -> pa.Table:
-        empty = self._schema.empty_table().select(list(columns))
-        return pa.concat_tables([empty, *parts])
+    def _of(self, columns: Sequence[str]) -> pa.Schema:
+        return pa.schema([self._schema.field(name) for name in dict.fromkeys(columns)])
 
     def _ends(self, key: str) -> list[tuple[Any, Any] | None]:
         """Least and greatest value of a column in each group, where they are known."""

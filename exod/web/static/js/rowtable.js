@@ -131,10 +131,11 @@ export function rowTable(about, table, shownColumns) {
   return {
     element: frame,
     select,
-    /** Ask for the first rows that will be listed, before it is known how many there are. */
-    expect(listing) {
+    /** Ask for the first rows that will be listed, before it is known how many there are, and wait for them. */
+    async expect(listing) {
       early = listing && { size: size(), rows: listing.rows(0, size(), wanted) };
-      early?.rows.catch(() => {});
+      // Why they cannot be had is told where they are shown.
+      await early?.rows.catch(() => {});
     },
     async update(found, state) {
       sort = state.get("sort") || "";

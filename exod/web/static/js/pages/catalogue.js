@@ -22,6 +22,9 @@ const COLUMNS = {
 /** Times after which a browser has compiled what it does, about. */
 const PRACTICE = 4;
 
+/** How long counts wait for rows: nobody sees it. */
+const SOON_MS = 50;
+
 let [parts, shownTable, counted, turn] = [null, "", null, 0];
 
 export async function show(main, state) {
@@ -100,8 +103,10 @@ export async function update(state) {
   let found;
   try {
     // The server looks for rows while they are counted here.
-    parts.table.expect(await listing(table, state, sort));
+    const rows = parts.table.expect(await listing(table, state, sort));
     found = await count(table, state);
+    // To paint counts and then rows takes longer than both together, if rows come soon.
+    await Promise.race([rows, new Promise((done) => setTimeout(done, SOON_MS))]);
     // Another choice was made meanwhile, which is shown in its place.
     if (ticket !== turn) return;
     put(parts.problem);
