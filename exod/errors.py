@@ -9,6 +9,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
+_DIGITS: Final = 17
+"""More than a number has."""
+
 INTERRUPTED: Final = 130
 """Exit code of what Ctrl-C ended, as of programs that die of it: 128 and the number of SIGINT."""
 
@@ -102,6 +105,22 @@ def without_places(text: str, root: str = "") -> str:
         text = text.replace(f"{above}/", "/")
         above = above.rpartition("/")[0]
     return _PLACE.sub(lambda found: found[0] if found[0].startswith("http") else "", text)
+
+
+def percent(share: float, form: str = ".6g") -> str:
+    """A share in per cent, with more digits where it would read 0 or 100 and is not.
+
+    Examples
+    --------
+    >>> percent(0.9), percent(0.996, ".0f"), percent(1.0, ".0f"), percent(1 - 1e-12)
+    ('90 %', '99.6 %', '100 %', '99.9999999999 %')
+    """
+    digits, kind = int(form[1:-1]), form[-1]
+    while True:
+        text = f"{100 * share:.{digits}{kind}}"
+        if float(text) not in (0, 100) or 100 * share in (0, 100) or digits > _DIGITS:
+            return f"{text} %"
+        digits += 1
 
 
 def plural(n: int, noun: str) -> str:

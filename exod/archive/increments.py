@@ -21,6 +21,7 @@ from exod.archive.ledger.pointers import new_version
 from exod.archive.parquet import to_arrow, write_sorted
 from exod.archive.store import Store, reported
 from exod.errors import ArchiveError
+from exod.files.seals import SMALL_BLOCK
 from exod.scheduler import run as run_tasks
 from exod.scheduler.plan import Plan
 from exod.schemas.columns import Table
@@ -230,7 +231,8 @@ def write_part(
         raise ArchiveError(f"{path!r} cannot be the name of a file.")
     content = rows if isinstance(rows, pa.Table) else to_arrow(table, rows, table.name)
     content = content.select(table.schema.names).cast(table.schema)
-    with reported(f"{store.path(path)} cannot be written"), store.writing(path) as sink:
+    block = SMALL_BLOCK if groups else None
+    with reported(f"{store.path(path)} cannot be written"), store.writing(path, block) as sink:
         write_sorted(sink, table, content, groups)
     seal = sink.seal()
     return DerivedFile(

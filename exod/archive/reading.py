@@ -269,7 +269,7 @@ class ArchiveReader(ProductReader):
         band: tuple[float, float] | None = None,
         level: float = 0.9,
         radius_arcsec: float = 20.0,
-        obsids: Sequence[str] = (),
+        obsids: str | Sequence[str] = (),
     ) -> pd.DataFrame:
         """What each observation that covered places says of a source there.
 
@@ -285,7 +285,7 @@ class ArchiveReader(ProductReader):
             Probability of the interval, or of the upper limit.
         radius_arcsec : float
             Cells whose centres are so near are counted, and that of the place.
-        obsids : sequence of str
+        obsids : str or sequence of str
             Only these observations, if any.
 
         Returns
@@ -299,7 +299,7 @@ class ArchiveReader(ProductReader):
         ArchiveError
             If the product depth was not made yet, see `exod depth`.
         ConfigError
-            If a place, time, band, level or radius is impossible.
+            If a place, time, band, level or radius is impossible, or no number.
 
         Notes
         -----
@@ -344,6 +344,8 @@ class ArchiveReader(ProductReader):
         ------
         ArchiveError
             If the circle is impossible.
+        ConfigError
+            If it is not made of three numbers.
         """
         check_cone(ra_deg, dec_deg, radius_arcsec)
         circle = (float(ra_deg), float(dec_deg), float(radius_arcsec))

@@ -301,7 +301,7 @@ class Store:
             return ""
         try:
             # Opening it makes a network disk look for what others changed.
-            descriptor = os.open(self._local(name), os.O_RDONLY)
+            descriptor = os.open(self.path(name), os.O_RDONLY)
         except FileNotFoundError:
             return ""
         try:
@@ -367,10 +367,11 @@ class Store:
         return True
 
     @contextmanager
-    def writing(self, name: str) -> Iterator[SealingFile]:
+    def writing(self, name: str, block: int | None = None) -> Iterator[SealingFile]:
         """Write a new file piece by piece; it survives a power cut once this ends without error.
 
-        Nothing may refer to it before. If it cannot be completed, it is removed if possible.
+        Nothing may refer to it before. If it cannot be completed, it is removed if possible. Its
+        blocks are as in `exod.files.seals.SealingFile`.
 
         Raises
         ------
@@ -381,7 +382,7 @@ class Store:
             with (
                 self._writing_locally(name) if self.is_local else self._writing_there(name) as file
             ):
-                yield SealingFile(file)
+                yield SealingFile(file, block)
         except BaseException:
             with suppress(OSError):
                 self.remove([name])

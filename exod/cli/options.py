@@ -148,7 +148,7 @@ def drawing_of(form: str, size: str | None = None, style: str | None = None) -> 
 def time_range(text: str | None) -> tuple[float, float] | None:
     """Start and stop in mission elapsed seconds, from such or from dates; None without a text."""
     from exod.observation.times import mission_seconds
-    from exod.stages.places.asking import check_between
+    from exod.stages.places.asking import checked_between
 
     if text is None:
         return None
@@ -156,7 +156,7 @@ def time_range(text: str | None) -> tuple[float, float] | None:
     if len(ends) != 2:
         raise ConfigError(f"--between takes START,STOP, not {text!r}.")
     start, stop = (mission_seconds(end) for end in ends)
-    check_between((start, stop))
+    checked_between((start, stop))
     return start, stop
 
 

@@ -13,7 +13,7 @@ import typer
 from rich.markup import escape
 
 from exod.cli.app import STYLE, complain, end_if_failed, new_table, out, say
-from exod.errors import plural
+from exod.errors import percent, plural
 
 if TYPE_CHECKING:
     from exod.config import Config
@@ -100,10 +100,10 @@ def summary(outcomes: Sequence[Outcome], archive: str, seconds: float) -> None:
     shares = {o.obsid: o.time_share for o in outcomes if o.n_runs and o.time_share is not None}
     if shares:
         least = min(shares, key=lambda obsid: shares[obsid])
-        mean = 100 * sum(shares.values()) / len(shares)
-        said = f"Of the exposure time {mean:.0f} % was searched"
+        mean = percent(sum(shares.values()) / len(shares), ".0f")
+        said = f"Of the exposure time {mean} was searched"
         if len(shares) > 1:
-            said += f", at least {100 * shares[least]:.0f} % ({least})"
+            said += f", at least {percent(shares[least], '.0f')} ({least})"
         say(f"{said}.")
     if searched and seconds > 0:
         out.print(_effort(searched, seconds), soft_wrap=True)

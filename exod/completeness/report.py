@@ -11,6 +11,7 @@ import pandas as pd
 from exod.completeness.campaign import METHODS
 from exod.completeness.curves import FALSE_REGIONS, PUBLISHED, agreement, comparable_levels
 from exod.completeness.matching import ANY
+from exod.errors import percent
 
 CLOSE = 0.05
 """Difference of detection fractions that counts as agreement even if errors are smaller."""
@@ -119,7 +120,7 @@ def eclipse_report(table: pd.DataFrame, command: str, picture: str) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{share:.0%}" if np.isfinite(share) else ""
+    return percent(share, ".0f") if np.isfinite(share) else ""
 
 
 def _grid(rows: pd.DataFrame) -> list[str]:
@@ -218,7 +219,7 @@ def _agreement_text(table: pd.DataFrame, intro: str) -> str:
                 f"{len(own)}",
                 f"{own['difference'].mean():+.3f}",
                 f"{own['pull'].std():.2f}",
-                f"{own['agrees'].mean():.0%}",
+                percent(own["agrees"].mean(), ".0f"),
             ]
         )
     names = ["Run", "Points", "Mean difference", "Standard deviation of pull", "Agrees"]

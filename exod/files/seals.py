@@ -19,6 +19,8 @@ from exod.errors import ArchiveError
 
 BLOCK: Final = 1 << 18
 """Bytes of a block: of a column of a large file that is about what is read at once."""
+SMALL_BLOCK: Final = 1 << 15
+"""Bytes of a block of files of which one observation is read at a time, some 100 kB."""
 DIGITS: Final = 16
 """Hexadecimal digits of a digest that are kept where there are many: 64 bits."""
 WHOLE_BLOCKS: Final = 4
@@ -55,6 +57,7 @@ class Seal:
         SHA-256 in hexadecimal digits, all or the first of them; empty if it is not known.
     blocks : str
         The first digits of that of each block, without anything between; empty if not known.
+        Blocks are powers of two long, so that their number tells how long.
 
     Examples
     --------
@@ -66,6 +69,19 @@ class Seal:
     size: int
     sha256: str = ""
     blocks: str = ""
+
+    @property
+    def block(self) -> int:
+        """Bytes of a block.
+
+        Examples
+        --------
+        >>> digit = "0" * DIGITS
+        >>> Seal(1000, blocks=2 * digit).block, Seal(1000, blocks=8 * digit).block
+        (512, 128)
+        """
+        number = len(self.blocks) // DIGITS
+        return 1 << (-(-self.size // max(number, 1)) - 1).bit_length()
 
     @property
     def is_read_whole(self) -> bool:
@@ -93,7 +109,7 @@ class Seal:
         """What is wrong with a block."""
         digest = self.blocks[number * DIGITS : (number + 1) * DIGITS]
         if hashlib.sha256(content).hexdigest()[:DIGITS] != digest:
-            return f"a part of it, from byte {number * BLOCK:,}, has another SHA-256"
+            return f"a part of it, from byte {number * self.block:,}, has another SHA-256"
         return ""
 
 
@@ -109,10 +125,12 @@ class SealingFile(io.RawIOBase):
     ----------
     file : file
         Open to write.
+    block : int, optional
+        Bytes of a block, a power of two; `BLOCK` without it.
     """
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
+    def __init__(self, file: IO[bytes], block: int | None = None) -> None:
+        self._file, self._length = file, block or BLOCK
         self._size = 0
         self._whole = hashlib.sha256()
         self._block = hashlib.sha256()
@@ -133,12 +151,12 @@ class SealingFile(io.RawIOBase):
         self._whole.update(view)
         start = 0
         while start < len(view):
-            end = start + BLOCK - self._size % BLOCK
+            end = start + self._length - self._size % self._length
             part = view[start:end]
             self._block.update(part)
             self._size += len(part)
             start += len(part)
-            if self._size % BLOCK == 0:
+            if self._size % self._length == 0:
                 self._end_block()
         return len(view)
 
@@ -148,7 +166,7 @@ class SealingFile(io.RawIOBase):
 
     def seal(self) -> Seal:
         """The seal of what was written, once all of it was."""
-        if self._size % BLOCK:
+        if self._size % self._length:
             self._end_block()
         return Seal(self._size, self._whole.hexdigest(), "".join(self._blocks))
 
@@ -176,7 +194,7 @@ class SealedFile(io.RawIOBase):
         kept_bytes: int = KEPT_BYTES,
     ) -> None:
         self._fetch, self._seal, self._damaged = fetch, seal, damaged
-        self._kept_bytes = kept_bytes
+        self._kept_bytes, self._block = kept_bytes, seal.block
         self._place = 0
         self._kept: dict[int, bytes] = {}
 
@@ -205,11 +223,11 @@ class SealedFile(io.RawIOBase):
         end = min(end, self._seal.size)
         if end <= start:
             return b""
-        first, last = start // BLOCK, -(-end // BLOCK)
+        block = self._block
+        first, last = start // block, -(-end // block)
         self._load(first, last)
-        # Blocks are much larger than what is read of them at once.
         parts = (
-            self._kept[number][max(start - number * BLOCK, 0) : end - number * BLOCK]
+            self._kept[number][max(start - number * block, 0) : end - number * block]
             for number in range(first, last)
         )
         found = b"".join(parts)
@@ -228,18 +246,19 @@ class SealedFile(io.RawIOBase):
         missing = [number for number in range(first, last) if number not in self._kept]
         if not missing:
             return
-        start, end = missing[0] * BLOCK, min((missing[-1] + 1) * BLOCK, self._seal.size)
+        length = self._block
+        start, end = missing[0] * length, min((missing[-1] + 1) * length, self._seal.size)
         content = self._fetch(start, end)
         if len(content) != end - start:
-            raise self._damaged(f"it ends before byte {end:,} and had {self._seal.size:,}")
+            raise self._damaged(f"it ends before byte {end:,} and had {self._seal.size:,} bytes")
         for number in range(missing[0], missing[-1] + 1):
-            block = content[number * BLOCK - start : (number + 1) * BLOCK - start]
+            block = content[number * length - start : (number + 1) * length - start]
             if fault := self._seal.fault_of_block(number, block):
                 raise self._damaged(fault)
             self._kept[number] = block
 
     def _forget(self) -> None:
-        while len(self._kept) * BLOCK > self._kept_bytes:
+        while len(self._kept) * self._block > self._kept_bytes:
             del self._kept[next(iter(self._kept))]
 
 

@@ -53,6 +53,9 @@ OFF_AXIS_ARCMIN: Final = _ROWS[:, 0]
 MIRROR: Final = _ROWS[:, 1:].T
 """Effective area relative to the axis, shape (5, 18): a row an energy, a column an angle."""
 
+_SLOPES = np.append(np.diff(MIRROR) / np.diff(OFF_AXIS_ARCMIN), np.zeros((5, 1)), axis=1).T
+"""Change of the area for each arcmin beyond the angles, shape (18, 5)."""
+
 _DET_ARCMIN = 0.05 / 60
 
 
@@ -99,8 +102,9 @@ class Vignetting:
             1 on the axis; up to 1.003 near it where the gratings take less. Beyond 17 arcmin it
             is that of 17 arcmin.
         """
-        angle = self.angle_arcmin(detx, dety)
-        mirror = np.stack([np.interp(angle, OFF_AXIS_ARCMIN, row) for row in MIRROR], axis=-1)
+        angle = np.minimum(self.angle_arcmin(detx, dety), OFF_AXIS_ARCMIN[-1])
+        below = np.searchsorted(OFF_AXIS_ARCMIN, angle, side="right") - 1
+        mirror = _SLOPES[below] * (angle - OFF_AXIS_ARCMIN[below])[..., None] + MIRROR.T[below]
         along = self.along_gratings(detx, dety)
         return np.asarray(mirror * (1 - along[..., None] * np.array(self.slopes)))
 

@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from exod.errors import percent
 from exod.observation.observations import Observation
 from exod.observation.stretches import Segment, camera_time
 
@@ -43,8 +44,8 @@ class Coverage:
         """
         if not self.time or min(self.time, self.area) >= NOTED:
             return ""
-        time, area = (100 * share for share in (self.time, self.area))
-        return f"Of the exposure time {time:.0f} % was searched, of the CCDs {area:.0f} %."
+        time, area = (percent(share, ".0f") for share in (self.time, self.area))
+        return f"Of the exposure time {time} was searched, of the CCDs {area}."
 
 
 def coverage(observation: Observation, live: Mapping[int, Sequence[float]]) -> Coverage:

@@ -65,12 +65,12 @@ WHOLE_SKY: Final = tuple(Partition(0, pixel) for pixel in range(12))
 
 def sky_pixels(ra_deg: ArrayLike, dec_deg: ArrayLike, order: int = DEEPEST) -> Pixels:
     """Pixel of each position in degrees, nested; all must be finite."""
-    found = lonlat_to_healpix(
-        np.atleast_1d(np.asarray(ra_deg, np.float64)) * units.deg,
-        np.atleast_1d(np.asarray(dec_deg, np.float64)) * units.deg,
-        nside=2**DEEPEST,
-        order="nested",
+    # It works in radians, which astropy takes longer to make than the pixels.
+    place = (
+        units.Quantity(np.deg2rad(np.atleast_1d(np.asarray(value, np.float64))), units.rad)
+        for value in (ra_deg, dec_deg)
     )
+    found = lonlat_to_healpix(*place, nside=2**DEEPEST, order="nested")
     # The same pixels whatever the order: a position on an edge is not in two families.
     return np.asarray(found, np.int64) >> (2 * (DEEPEST - order))
 

@@ -49,7 +49,7 @@ from hypothesis import strategies as st
 from exod.archive import Archive, lazy, open_archive, parquet, parts
 from exod.archive.store import Store
 from exod.config import PRESETS, Config
-from exod.errors import ArchiveError, InputError
+from exod.errors import ArchiveError, ConfigError, InputError
 from exod.files.seals import Seal, open_text
 from exod.schemas import REGIONS, TABLES
 
@@ -764,6 +764,15 @@ def test_a_cone_across_ra_zero(archive: Archive) -> None:
 @pytest.mark.parametrize("cone", [(math.nan, 0, 1), (0, 91, 1), (0, 0, -1), (0, math.nan, 1)])
 def test_an_impossible_cone_is_refused(archive: Archive, cone: tuple[float, ...]) -> None:
     with pytest.raises(ArchiveError, match="A cone needs"):
+        archive.cone(*cone)
+
+
+@pytest.mark.parametrize("place", range(3))
+@pytest.mark.parametrize("value", ["north", [1.0, 2.0], {}])
+def test_a_cone_is_made_of_numbers(archive: Archive, place: int, value: Any) -> None:
+    cone: list[Any] = [1.0, 2.0, 3.0]
+    cone[place] = value
+    with pytest.raises(ConfigError, match=r"of a cone is (one|a) number, not"):
         archive.cone(*cone)
 
 

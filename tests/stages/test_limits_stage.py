@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -242,7 +243,15 @@ def test_without_the_product_a_sentence_names_the_command(tmp_path: Path) -> Non
         ({"start": [1.0, 2.0]}, "times"),
         ({"start": np.nan}, "not NaN"),
         ({"ra_deg": [[1.0]], "dec_deg": [[2.0]]}, "2 dimensions"),
-        ({"band": (1.0,)}, "no limits of 1 keV"),
+        ({"start": [1.0], "stop": np.inf, "ra_deg": [np.nan]}, "has not"),
+        ({"band": (1.0,)}, "pair of energies in keV, not 1"),
+        ({"band": (1.0, 2.5)}, "no limits of 1-2.5 keV"),
+        *[
+            ({name: value}, f"^(A|The) .* is .*number.*not {re.escape(repr(value))}[.]$")
+            for name in ("ra_deg", "dec_deg", "start", "stop", "band", "level", "radius_arcsec")
+            for value in ("north", ["1", "x"], [[1.0], [2.0, 3.0]], 1j, {})
+        ],
+        *[({name: [0.5, 0.6]}, "is one number, not 2") for name in ("level", "radius_arcsec")],
     ],
 )
 def test_impossible_questions_are_refused(

@@ -470,3 +470,11 @@ def test_positions_as_people_write_them(ra: float, dec: float) -> None:
 def test_times_as_dates(seconds: int) -> None:
     assert mission_seconds(str(seconds)) == seconds
     assert mission_seconds(utc_date(seconds)) == pytest.approx(seconds, abs=0.51)
+
+
+@pytest.mark.parametrize("name", ["ra_deg", "dec_deg", "radius_arcsec", "between"])
+@pytest.mark.parametrize("value", ["north", [1.0, 2.0, 3.0], {}, ("a", "b")])
+def test_a_place_is_made_of_numbers(tmp_path: Path, name: str, value: Any) -> None:
+    asked: dict[str, Any] = {"ra_deg": 1.0, "dec_deg": 2.0} | {name: value}
+    with pytest.raises(ConfigError, match=r"^(A|The) .* (is|has) .*, not "):
+        exod.light_curve_at(tmp_path, **asked)

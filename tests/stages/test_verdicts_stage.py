@@ -117,7 +117,7 @@ def test_the_command(judged, tmp_path):
     said = run("verdicts", judged.root, "--to", path, "--controls", controls, "--compact")
     assert f"{len(VoteLog(judged.store).votes())} events copied to one file" in said
     assert "Fleiss' kappa" in said
-    assert "50.0%" in said
+    assert "50.0 %" in said
     assert "3 verdicts in" in said
     rows = Table.read(path)
     assert [text.strip() for text in rows["verdict"]] == ["real", "artefact", "conflict"]

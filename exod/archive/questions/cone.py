@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from exod.archive.parquet import Conditions
 from exod.errors import ArchiveError
+from exod.schemas.arrays import number_of
 from exod.schemas.conditions.compiling import literal
 
 if TYPE_CHECKING:
@@ -30,7 +31,12 @@ def check_cone(ra_deg: float, dec_deg: float, radius_arcsec: float) -> None:
     ------
     ArchiveError
         If a number is not finite, the declination is beyond a pole or the radius negative.
+    ConfigError
+        If it is no number, or more than one.
     """
+    ra_deg = number_of(ra_deg, "The right ascension of a cone")
+    dec_deg = number_of(dec_deg, "The declination of a cone")
+    radius_arcsec = number_of(radius_arcsec, "The radius of a cone")
     if not (np.isfinite(ra_deg) and abs(dec_deg) <= 90 and radius_arcsec >= 0):
         raise ArchiveError(
             f"A cone needs a right ascension, a declination within -90 and 90 deg and a "

@@ -162,9 +162,16 @@ class DepthIndex:
         )
 
     def exposures(
-        self, row: int, ra_deg: Floats, dec_deg: Floats, radius_arcsec: float, *, photons: bool
+        self,
+        row: int,
+        ra_deg: Floats,
+        dec_deg: Floats,
+        radius_arcsec: float,
+        *,
+        band: int,
+        photons: bool,
     ) -> list[ExposureDepth]:
-        """The exposures of an observation, in the cells around some places."""
+        """The exposures of an observation, in the cells around some places, of one band."""
         columns = self._columns
         place = int(columns["file"][row]), int(columns["row_group"][row])
         found: list[ExposureDepth] = []
@@ -172,9 +179,9 @@ class DepthIndex:
         for own in self._observation(*place, photons=photons):
             plane, (n, extent) = projection(own["head"]), own["head"]["cells"][:2].tolist()
             if (plane, n, extent) not in boxes:
-                around = _around(plane, extent / n, ra_deg, dec_deg, radius_arcsec)
-                boxes[plane, n, extent] = around
-            found.append(depth_of(own, boxes[plane, n, extent], with_photons=photons))
+                boxes[plane, n, extent] = _around(plane, extent / n, ra_deg, dec_deg, radius_arcsec)
+            around = boxes[plane, n, extent]
+            found.append(depth_of(own, around, band=band, with_photons=photons))
         return found
 
     def _observation(self, file: int, group: int, *, photons: bool = False) -> list[Row]:

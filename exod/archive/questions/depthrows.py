@@ -145,7 +145,11 @@ def identity_of(head: Mapping[str, NDArray[Any]]) -> Row:
 
 
 def depth_of(
-    row: Mapping[str, Any], wanted: Box | None = None, *, with_photons: bool = True
+    row: Mapping[str, Any],
+    wanted: Box | None = None,
+    *,
+    band: int | None = None,
+    with_photons: bool = True,
 ) -> ExposureDepth:
     """The exposure of a row, in the tiles that have something of a box, or in all.
 
@@ -155,6 +159,8 @@ def depth_of(
         Of the table depth; its head may be unpacked already, see `head_of`.
     wanted : Box, optional
         Cells of the whole grid.
+    band : int, optional
+        The only one that is wanted, which takes less time than all of them.
     with_photons : bool
         Whether the photons are wanted.
     """
@@ -163,18 +169,19 @@ def depth_of(
     plane = projection(head)
     n, extent, *edges = head["cells"].tolist()
     whole = Box(*edges)
-    bands = tuple(map(tuple, head["bands"].reshape(-1, 2).tolist()))
-    level = head["level"].astype(float).reshape(len(bands), -1)
+    bands = head["bands"].reshape(-1, 2)
+    n_bands, own = len(bands), slice(None) if band is None else slice(band, band + 1)
+    level = head["level"].reshape(n_bands, -1)[own].astype(float)
     node_shape = tuple(-(-side // NODE_CELLS) for side in whole.shape)
     chosen, box = _chosen_tiles(whole, wanted or whole)
-    images = _images_of(row["images"], head["image_ends"], chosen, box, len(bands))
+    images = _images_of(row["images"], head["image_ends"], chosen, box, (n_bands, own))
     photons = None
     if with_photons and len(row["photons"]):
-        photons = _photons_of(row["photons"], head["photon_ends"], chosen, box)
+        photons = _photons_of(row["photons"], head["photon_ends"], chosen, box, band)
     t_lo, t_bin = head["frames"].tolist()
     pieces = head["live"].reshape(-1, 5)
     live = LiveRows(pieces)
-    totals = head["totals"].reshape(-1, len(bands), 2) if "totals" in head else ()
+    totals = head["totals"].reshape(-1, n_bands, 2)[:, own] if "totals" in head else ()
     return ExposureDepth(
         identity["obsid"],
         identity["expid"],
@@ -184,13 +191,13 @@ def depth_of(
         plane,
         Grid(n, extent, plane.pixel_arcsec),
         box,
-        bands,
-        head["factor"].reshape(len(bands), -1),
+        tuple(map(tuple, bands[own].tolist())),
+        head["factor"].reshape(n_bands, -1)[own],
         Frames(t_lo, t_bin, level.shape[1]),
         level,
         head["bad"],
         live,
-        head["nodes"].astype(float).reshape(2, len(bands), *node_shape),
+        head["nodes"].reshape(2, n_bands, *node_shape)[:, own].astype(float),
         whole,
         *images,
         photons,
@@ -288,7 +295,12 @@ def _planes(values: NDArray[Any]) -> bytes:
 
 
 def _of_planes(content: bytes, dtype: str) -> NDArray[Any]:
-    return np.frombuffer(content, np.uint8).reshape(4, -1).T.copy().view(dtype).ravel()
+    return _joined_planes(np.frombuffer(content, np.uint8).reshape(4, -1), dtype)
+
+
+def _joined_planes(planes: NDArray[np.uint8], dtype: str) -> NDArray[Any]:
+    """Numbers of planes of their bytes, shape (4, n)."""
+    return planes.T.copy().view(dtype).ravel()
 
 
 Images = tuple[Floats, NDArray[np.uint8], NDArray[np.int64], Floats]
@@ -329,23 +341,31 @@ def _contents(content: bytes, ends: Integers, tiles: Tiles, box: Box) -> Iterato
             yield place, zlib.decompress(content[start:stop])
 
 
-def _images_of(content: bytes, ends: Integers, tiles: Tiles, box: Box, n_bands: int) -> Images:
-    """Area, CCD, counts and sources of the box of tiles."""
+def _images_of(
+    content: bytes, ends: Integers, tiles: Tiles, box: Box, bands: tuple[int, slice]
+) -> Images:
+    """Area, CCD, counts and sources of the box of tiles.
+
+    Of so many bands, some are wanted.
+    """
+    n_bands, wanted = bands
+    n_wanted = len(range(n_bands)[wanted])
     area, ccd = np.zeros(box.shape), np.zeros(box.shape, np.uint8)
-    n, constant = np.zeros((n_bands, *box.shape), np.int64), np.zeros((n_bands, *box.shape))
+    n, constant = np.zeros((n_wanted, *box.shape), np.int64), np.zeros((n_wanted, *box.shape))
     for place, raw in _contents(content, ends, tiles, box):
-        shape = area[place].shape
-        size = shape[0] * shape[1]
-        middle = 2 * size + 4 * n_bands * size
-        area[place] = np.frombuffer(raw, np.uint8, size).reshape(shape) / AREA_STEPS
-        ccd[place] = np.frombuffer(raw, np.uint8, size, size).reshape(shape)
-        n[(..., *place)] = _of_planes(raw[2 * size : middle], "<u4").reshape(-1, *shape)
-        constant[(..., *place)] = _of_planes(raw[middle:], "<f4").reshape(-1, *shape)
+        values = np.frombuffer(raw, np.uint8).reshape(2 + 8 * n_bands, *area[place].shape)
+        area[place], ccd[place] = values[0] / AREA_STEPS, values[1]
+        planes = values[2:].reshape(2, 4, n_bands, -1)[:, :, wanted].reshape(2, 4, -1)
+        shape = n_wanted, *values.shape[1:]
+        n[(..., *place)] = _joined_planes(planes[0], "<u4").reshape(shape)
+        constant[(..., *place)] = _joined_planes(planes[1], "<f4").reshape(shape)
     return area, ccd, n, constant
 
 
-def _photons_of(content: bytes, ends: Integers, tiles: Tiles, box: Box) -> CellPhotons:
-    """The photons of the box of tiles, in order of its cells."""
+def _photons_of(
+    content: bytes, ends: Integers, tiles: Tiles, box: Box, band: int | None
+) -> CellPhotons:
+    """The photons of the box of tiles, in order of its cells; `band` is the first, if given."""
     index = np.arange(box.size).reshape(box.shape)
     parts = [
         (index[place].ravel(), *_tile_photons(raw, index[place].size))
@@ -360,7 +380,8 @@ def _photons_of(content: bytes, ends: Integers, tiles: Tiles, box: Box) -> CellP
     of_cell[cells] = counts
     first = np.concatenate([[0], np.cumsum(of_cell)])
     order = np.argsort(np.repeat(cells, counts), kind="stable")
-    return CellPhotons(first, ticks[order], kinds[order].astype(np.uint8))
+    kinds = kinds[order] if band is None else kinds[order] >> band & 1
+    return CellPhotons(first, ticks[order], kinds.astype(np.uint8))
 
 
 def _tile_photons(raw: bytes, size: int) -> tuple[Integers, Integers, NDArray[np.uint8]]:

@@ -8,13 +8,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
 from exod.archive.questions.depthindex import DepthIndex, depth_index
 from exod.config import Band, Config
 from exod.errors import ConfigError
 from exod.observation.times import mjd_of
-from exod.schemas.arrays import Floats, Indices
+from exod.schemas.arrays import Floats, Indices, number_of, numbers_of
 from exod.schemas.depth import LIMITS
 from exod.sensitivity.depth.burstneeds import BurstNeeds, burst_needs
 from exod.sensitivity.depth.placelimits import (
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 LARGEST_RADIUS: Final = 300.0
 """Arcsec that a place may have at most."""
 
+
+_NAMES: Final = tuple(column.name for column in LIMITS.columns)
 
 _TOGETHER: Final = 32
 """Observations whose exposures are asked at once, so that few places in each take less time."""
@@ -77,12 +80,13 @@ class _AskedPairs:
                 self.ra[own],
                 self.dec[own],
                 self.radius_arcsec,
+                band=self.band,
                 photons=not self.is_whole,
             )
             depths += found
             asked += [own] * len(found)
         places = self.ra, self.dec, self.start, self.stop
-        sums = combined([place_sums(depths, self.band, *places, self.radius_arcsec, asked)])
+        sums = combined([place_sums(depths, 0, *places, self.radius_arcsec, asked)])
         # A burst is as short as is best, unless the time has both ends.
         start, stop = self.start[sums.place], self.stop[sums.place]
         has_ends = np.isfinite(start) & np.isfinite(stop)
@@ -106,13 +110,18 @@ def limits(
     band: Band | None = None,
     level: float = 0.9,
     radius_arcsec: float = RADIUS_ARCSEC,
-    obsids: Sequence[str] = (),
+    obsids: str | Sequence[str] = (),
 ) -> pd.DataFrame:
     """As `exod.archive.Archive.limits`."""
-    ra, dec = (np.atleast_1d(np.asarray(value, float)) for value in (ra_deg, dec_deg))
-    _check(ra, dec, start, stop, level, radius_arcsec)
-    low = np.broadcast_to(np.asarray(-np.inf if start is None else start, float), ra.shape)
-    high = np.broadcast_to(np.asarray(np.inf if stop is None else stop, float), ra.shape)
+    ra = np.atleast_1d(numbers_of(ra_deg, "A right ascension"))
+    dec = np.atleast_1d(numbers_of(dec_deg, "A declination"))
+    begin = numbers_of(-np.inf if start is None else start, "A start")
+    end = numbers_of(np.inf if stop is None else stop, "A stop")
+    level = number_of(level, "The level")
+    radius_arcsec = number_of(radius_arcsec, "The radius of a place")
+    _check(ra, dec, begin, end, level, radius_arcsec)
+    low, high = np.broadcast_to(begin, ra.shape), np.broadcast_to(end, ra.shape)
+    obsids = [obsids] if isinstance(obsids, str) else obsids
     index = depth_index(archive)
     number = band_number(index, band)
     place, row = index.covering(ra, dec)
@@ -188,28 +197,35 @@ def _frame_of(columns: dict[str, NDArray[Any]]) -> pd.DataFrame:
     import pandas as pd
     from pandas.api.internals import create_dataframe_from_blocks
 
-    names = _names().tolist()
     kinds: dict[np.dtype[Any], list[int]] = {}
-    for number, name in enumerate(names):
+    for number, name in enumerate(_NAMES):
         kinds.setdefault(columns[name].dtype, []).append(number)
     blocks = [
         (
-            pd.array(columns[names[numbers[0]]], dtype=_text())
+            _texts(columns[_NAMES[numbers[0]]])
             if kind.kind == "O"
-            else np.array([columns[names[number]] for number in numbers]),
+            else np.array([columns[_NAMES[number]] for number in numbers]),
             np.array(numbers),
         )
         for kind, numbers in kinds.items()
     ]
     n = len(columns["place"])
-    return create_dataframe_from_blocks(blocks, pd.RangeIndex(n), _names())
+    return create_dataframe_from_blocks(blocks, pd.RangeIndex(n), _index_of_names())
 
 
 @lru_cache(maxsize=1)
-def _names() -> pd.Index:
+def _index_of_names() -> pd.Index:
     import pandas as pd
 
-    return pd.Index([column.name for column in LIMITS.columns])
+    return pd.Index(_NAMES)
+
+
+def _texts(values: NDArray[Any]) -> pd.arrays.ArrowStringArray:
+    """A column of text, without a look for missing values, which takes longer than to make it."""
+    import pandas as pd
+
+    text = pa.chunked_array([pa.array(values, pa.large_string())])
+    return pd.arrays.ArrowStringArray(text, dtype=_text())  # type: ignore[call-arg]
 
 
 @lru_cache(maxsize=1)
@@ -225,18 +241,21 @@ def band_number(index: DepthIndex, band: Band | None) -> int:
     if band is None:
         widths = [high - low for low, high in index.bands]
         return int(np.argmax(widths))
-    if tuple(band) in index.bands:
-        return index.bands.index(tuple(band))
+    edges = numbers_of(band, "A band")
+    if edges.shape != (2,):
+        raise ConfigError(f"A band is a pair of energies in keV, not {edges.size}.")
+    if tuple(edges.tolist()) in index.bands:
+        return index.bands.index(tuple(edges.tolist()))
     known = ", ".join(f"{low:g}-{high:g}" for low, high in index.bands)
-    asked = "-".join(f"{edge:g}" for edge in band)
+    asked = "-".join(f"{edge:g}" for edge in edges)
     raise ConfigError(f"There are no limits of {asked} keV; the archive has {known} keV.")
 
 
 def _check(
     ra: Floats,
     dec: Floats,
-    start: ArrayLike | None,
-    stop: ArrayLike | None,
+    start: Floats,
+    stop: Floats,
     level: float,
     radius_arcsec: float,
 ) -> None:
@@ -261,13 +280,12 @@ def _check(
             f"A right ascension is a number and a declination -90 to 90 deg, which the position "
             f"{ra[bad][0]:g},{dec[bad][0]:g} has not."
         )
-    for what, value in (("start", start), ("stop", stop)):
-        given = np.asarray(0.0 if value is None else value, float)
+    for what, given in (("start", start), ("stop", stop)):
         if given.ndim and given.shape != ra.shape:
             raise ConfigError(f"There are {ra.size} places and {given.size} times ({what}).")
         if np.isnan(given).any():
             raise ConfigError(f"A {what} is a number of seconds, not NaN.")
-    if start is not None and stop is not None and (np.asarray(start) >= np.asarray(stop)).any():
+    if ((start >= stop) & (np.isfinite(start) | np.isfinite(stop))).any():
         raise ConfigError("A time range must start before it stops.")
     if not 0 < level < 1:
         raise ConfigError(f"The level is a probability between 0 and 1, not {level:g}.")

@@ -11,6 +11,7 @@ import pandas as pd
 from exod.catalogue.report.inputs import CATALOGUES
 from exod.catalogue.report.numbers import Numbers
 from exod.catalogue.report.page import Picture, Text
+from exod.errors import percent
 
 Pictures = Mapping[str, bytes]
 """PNG by name, as `exod.plots.statistics.report_pictures` makes them; thumbnails are named after
@@ -66,7 +67,7 @@ def share(part: float, whole: float) -> str:
     >>> share(1, 3), share(0, 0)
     ('33.3 %', '–')
     """
-    return f"{100 * part / whole:.1f} %" if whole else "–"
+    return percent(part / whole, ".1f") if whole else "–"
 
 
 def run_cells(key: tuple[Any, ...]) -> tuple[str, str]:

@@ -16,6 +16,7 @@ from exod.counts.bayes import (
     sigma_equivalent,
     threshold,
 )
+from exod.errors import percent
 from exod.plots.counterparts import DENSE
 from exod.plots.diagnostics import Sheets
 from exod.plots.lightcurves.curves import significance_limits
@@ -101,7 +102,7 @@ def limits_figure() -> Figure:
     for number, credibility in enumerate(CREDIBILITIES):
         colour, line = series_style(number)
         limit = amplitude_limit(np.round(mu), mu, credibility, "peak")
-        label = f"{100 * credibility:g} % limit of a peak at n = round(μ)"
+        label = f"{percent(credibility)} limit of a peak at n = round(μ)"
         right.plot(mu, limit, color=colour, ls=line, label=label)
     right.set(ylabel="Excess counts", title="Upper limits without a detection")
     for axes in (left, right):

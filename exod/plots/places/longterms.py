@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from exod.errors import percent
 from exod.plots.style import BLACK, BLUE, GREY, SMALL, VERMILLION, Row, as_it_is, say_nothing
 from exod.schemas.arrays import Floats, Mask
 
@@ -55,7 +56,7 @@ def limits_figure(place: str, rows: pd.DataFrame, level: float) -> Figure:
     what = "flux" if rows["flux_hi"].notna().any() else "rate"
     known = rows[rows[f"{what}_hi"].notna()]
     if len(known):
-        _draw(upper, known, what, f"{what} with its {100 * level:g} % interval", level)
+        _draw(upper, known, what, f"{what} with its {percent(level)} interval", level)
         upper.set_xlabel("")
         _draw_counts(lower, known)
     else:
@@ -114,7 +115,7 @@ def _draw(
             ms=7,
             lw=1,
             color=GREY,
-            label=f"upper limit of the mean, {100 * level:g} %",
+            label=f"upper limit of the mean, {percent(level)}",
         )
     peak = rows["flux_peak"].to_numpy(float)
     seen = (peak > 0) & (what == "flux")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -68,46 +68,42 @@ class PlaceRows(EqualColumns):
         dec_deg: Floats,
         start: Floats,
         stop: Floats,
-        asked: Sequence[Indices | slice],
+        asked: Sequence[Indices],
     ) -> PlaceRows:
         """Those of the places, all of shape (n,), that are in the boxes of exposures then.
 
         Each exposure is asked about some of the places.
         """
         projected = _Projected(ra_deg, dec_deg)
-        return cls.concatenate(
-            cls._of_exposure(number, depth, band, projected, start[own], stop[own], own)
-            for number, (depth, own) in enumerate(zip(depths, asked, strict=True))
+        exposure = np.repeat(np.arange(len(depths)), [len(own) for own in asked])
+        place = np.concatenate(asked)
+        pairs = list(zip(depths, asked, strict=True))
+        x, y = _joined(projected.on(depth.plane, own) for depth, own in pairs)
+        first, last = np.array([depth.seconds for depth in depths])[exposure].T
+        begin, end = np.maximum(start[place], first), np.minimum(stop[place], last)
+        near = np.flatnonzero(_is_near(depths, exposure, x, y) & (begin < end))
+        u, v = _joined(
+            projected.on(_pointing_plane(*own.pointing[:2]), some) for own, some in pairs
         )
-
-    @classmethod
-    def _of_exposure(
-        cls,
-        number: int,
-        depth: ExposureDepth,
-        band: int,
-        projected: _Projected,
-        start: Floats,
-        stop: Floats,
-        own: Indices | slice,
-    ) -> PlaceRows:
-        first, last = depth.seconds
-        x, y = projected.on(depth.plane, own)
-        near = np.flatnonzero(_is_near(depth, x, y) & (start < last) & (stop > first))
-        begin, end = np.maximum(start[near], first), np.minimum(stop[near], last)
-        u, v = projected.on(_pointing_plane(*depth.pointing[:2]), own)
-        angle, light = _off_axis(depth, u[near], v[near])
+        exposure = exposure[near]
+        angle, light = _off_axis(depths, exposure, u[near], v[near])
+        factor = np.array([depth.factor[band] for depth in depths])
         return cls(
-            np.full(len(near), number),
-            near if isinstance(own, slice) else own[near],
+            exposure,
+            place[near],
             x[near],
             y[near],
-            begin,
-            end,
-            (begin == first) & (end == last),
+            begin[near],
+            end[near],
+            ((begin == first) & (end == last))[near],
             angle,
-            light @ depth.factor[band],
+            np.einsum("ij,ij->i", light, factor[exposure]),
         )
+
+
+def _joined(parts: Iterable[tuple[Floats, Floats]]) -> Floats:
+    """Coordinates of places, exposure by exposure, shape (2, n)."""
+    return np.concatenate(list(parts), axis=1)
 
 
 class _Projected:
@@ -117,7 +113,7 @@ class _Projected:
         self._ra, self._dec = ra_deg, dec_deg
         self._known: dict[tuple[TangentPlane, int], tuple[Floats, Floats]] = {}
 
-    def on(self, plane: TangentPlane, own: Indices | slice) -> tuple[Floats, Floats]:
+    def on(self, plane: TangentPlane, own: Indices) -> tuple[Floats, Floats]:
         """Some of the places; `own` lives as long as this, so that its identity tells it."""
         key = plane, id(own)
         if key not in self._known:
@@ -125,18 +121,29 @@ class _Projected:
         return self._known[key]
 
 
-def _off_axis(depth: ExposureDepth, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+def _off_axis(
+    depths: Sequence[ExposureDepth], exposure: Indices, x: Floats, y: Floats
+) -> tuple[Floats, Floats]:
     """Angles from the axis in arcmin, and the vignetting there, shape (n, 5); NaN if not known.
 
-    Of sky pixels about the pointing.
+    Of sky pixels about the pointings of exposures.
     """
-    if depth.instrument not in VIGNETTING:
-        plane = _pointing_plane(*depth.pointing[:2])
-        angle = np.hypot(x - plane.x_ref, y - plane.y_ref) * plane.pixel_arcsec / 60
-        return angle, np.full((len(angle), len(ENERGIES_KEV)), np.nan)
-    place = DETECTORS[depth.instrument].detector_from_sky(x, y, depth.pointing[2])
-    vignetting = VIGNETTING[depth.instrument]
-    return vignetting.angle_arcmin(*place), vignetting.at_nodes(*place)
+    cameras = [depth.instrument for depth in depths]
+    known = list(dict.fromkeys(cameras))
+    number = np.array([known.index(camera) for camera in cameras])[exposure]
+    turned = np.array([depth.pointing[2] for depth in depths])[exposure]
+    angle, light = np.empty(len(x)), np.full((len(x), len(ENERGIES_KEV)), np.nan)
+    for camera in np.flatnonzero(np.bincount(number)).tolist():
+        own, instrument = number == camera, known[camera]
+        if instrument not in VIGNETTING:
+            plane = _pointing_plane(*depths[cameras.index(instrument)].pointing[:2])
+            offset = np.hypot(x[own] - plane.x_ref, y[own] - plane.y_ref)
+            angle[own] = offset * plane.pixel_arcsec / 60
+            continue
+        place = DETECTORS[instrument].detector_from_sky(x[own], y[own], turned[own])
+        angle[own] = VIGNETTING[instrument].angle_arcmin(*place)
+        light[own] = VIGNETTING[instrument].at_nodes(*place)
+    return angle, light
 
 
 @lru_cache(maxsize=1024)
@@ -145,11 +152,14 @@ def _pointing_plane(ra_deg: float, dec_deg: float) -> TangentPlane:
     return sky_plane(ra_deg, dec_deg)
 
 
-def _is_near(depth: ExposureDepth, x: Floats, y: Floats) -> Mask:
-    """Places in the box of the exposure; NaN is not."""
-    width, box = depth.grid.width, depth.box
-    inside = (x >= box.x_lo * width) & (x < box.x_hi * width)
-    return np.asarray(inside & (y >= box.y_lo * width) & (y < box.y_hi * width))
+def _is_near(depths: Sequence[ExposureDepth], exposure: Indices, x: Floats, y: Floats) -> Mask:
+    """Places in the boxes of their exposures; NaN is not."""
+    edges = [
+        [own.grid.width * edge for edge in (own.box.x_lo, own.box.x_hi, own.box.y_lo, own.box.y_hi)]
+        for own in depths
+    ]
+    x_lo, x_hi, y_lo, y_hi = np.array(edges)[exposure].T
+    return np.asarray((x >= x_lo) & (x < x_hi) & (y >= y_lo) & (y < y_hi))
 
 
 @dataclass(frozen=True)

@@ -110,19 +110,22 @@ def place_sums(
     ra, dec, low, high = np.broadcast_arrays(
         *(np.atleast_1d(np.asarray(value, float)) for value in (ra_deg, dec_deg, start, stop))
     )
-    rows = PlaceRows.of(depths, band, ra, dec, low, high, asked or [slice(None)] * len(depths))
+    rows = PlaceRows.of(
+        depths, band, ra, dec, low, high, asked or [np.arange(len(ra))] * len(depths)
+    )
     cells = PlaceCells.of(depths, rows, radius_arcsec)
     shares = light_shares(depths, rows, cells)
     images = cells.images(depths, band)
     area = images.area
     parts = np.stack([area * images.good, area * images.bad, area * shares])
     mu, live, seen, whole, usual, every = np.zeros((6, len(rows.place)))
+    ends = np.searchsorted(rows.exposure, np.arange(len(depths) + 1)).tolist()
     for exposure, ccdnr in images.chips():
         if ccdnr not in depths[exposure].live:
             continue
-        own = slice(*np.searchsorted(rows.exposure, (exposure, exposure + 1)).tolist())
+        own = slice(*ends[exposure : exposure + 2])
         mine = images.ccd[own] == ccdnr
-        chip = _ChipTime.of(depths[exposure], ccdnr, band, rows.take(own))
+        chip = _ChipTime.of(depths[exposure], ccdnr, band, rows, own)
         good, bad, light = (parts[:, own] * mine).sum(2)
         mu[own] += chip.good * good + chip.bad * bad
         whole[own] += chip.all_good * good + chip.all_bad * bad
@@ -157,7 +160,7 @@ class _ChipTime:
 
     Attributes
     ----------
-    seconds : ndarray of float64, shape (n,)
+    seconds : ndarray of float64, shape (n,) or float
         Live time.
     good, bad : ndarray of float64, shape (n,) or float
         Level times live time, in good and in bad time.
@@ -168,7 +171,7 @@ class _ChipTime:
         it.
     """
 
-    seconds: Floats
+    seconds: Floats | float
     good: Floats | float
     bad: Floats | float
     all_good: float
@@ -177,18 +180,18 @@ class _ChipTime:
     every: float
 
     @classmethod
-    def of(cls, depth: ExposureDepth, ccdnr: int, band: int, rows: PlaceRows) -> _ChipTime:
-        """For places of an exposure."""
+    def of(
+        cls, depth: ExposureDepth, ccdnr: int, band: int, rows: PlaceRows, own: slice
+    ) -> _ChipTime:
+        """For places of an exposure, which are some of the rows."""
         curve = depth.live[ccdnr]
         all_good, all_bad = depth.level_total(ccdnr, band).tolist()
         every = curve.seconds / curve.usual
-        if rows.is_whole.all():
-            seconds = np.full(len(rows.place), curve.seconds)
-            return cls(seconds, all_good, all_bad, all_good, all_bad, curve.usual, every)
-        seconds = (curve.at(rows.end) - curve.at(rows.begin)) * curve.usual
-        good, bad = depth.level_up_to(ccdnr, band, rows.end) - depth.level_up_to(
-            ccdnr, band, rows.begin
-        )
+        if rows.is_whole[own].all():
+            return cls(curve.seconds, all_good, all_bad, all_good, all_bad, curve.usual, every)
+        begin, end = rows.begin[own], rows.end[own]
+        seconds = (curve.at(end) - curve.at(begin)) * curve.usual
+        good, bad = depth.level_up_to(ccdnr, band, end) - depth.level_up_to(ccdnr, band, begin)
         return cls(seconds, good, bad, all_good, all_bad, curve.usual, every)
 
 

@@ -17,6 +17,7 @@ from exod.archive.store import Store
 from exod.config import Band, Config
 from exod.errors import ConfigError, InputError
 from exod.pps import ObservationFiles, find_observations
+from exod.schemas.arrays import number_of, numbers_of
 from exod.sky.sphere import is_position
 from exod.stages.images.onerun import with_one_run
 from exod.stages.places.choosing import CoveringObservation, covering_observations, region_of
@@ -300,34 +301,43 @@ def place_of(
     Raises
     ------
     ConfigError
-        If it is not on the sky, or its radius or time are impossible.
+        If it is not on the sky, its radius or time are impossible, or something is no number.
     """
+    ra_deg, dec_deg = number_of(ra_deg, "A right ascension"), number_of(dec_deg, "A declination")
     if not is_position(ra_deg, dec_deg):
         raise ConfigError(
             f"A right ascension is a number and a declination -90 to 90 deg, which the position "
             f"{ra_deg:g},{dec_deg:g} has not."
         )
+    if radius_arcsec is not None:
+        radius_arcsec = number_of(radius_arcsec, "The radius of a place")
     if radius_arcsec is not None and not 0 <= radius_arcsec <= FARTHEST_ARCSEC:
         raise ConfigError(
             f"The radius of a place is 0 to {FARTHEST_ARCSEC} arcsec, not {radius_arcsec:g}."
         )
-    check_between(between)
-    return SkyPlace(float(ra_deg), float(dec_deg), radius_arcsec, between)
+    return SkyPlace(ra_deg, dec_deg, radius_arcsec, checked_between(between))
 
 
-def check_between(between: tuple[float, float] | None) -> None:
-    """Refuse a range of time that is empty.
+def checked_between(between: tuple[float, float] | None) -> tuple[float, float] | None:
+    """A range of time as two numbers, if there is one; refuses one that is empty.
 
     Raises
     ------
     ConfigError
-        If its start is not before its stop.
+        If its start is not before its stop, or it is no pair of numbers.
     """
-    if between is not None and not between[0] < between[1]:
+    if between is None:
+        return None
+    edges = numbers_of(between, "A time range")
+    if edges.shape != (2,):
+        raise ConfigError(f"A time range has a start and a stop, not {edges.size} times.")
+    start, stop = edges.tolist()
+    if not start < stop:
         raise ConfigError(
-            f"The time range from {between[0]:.12g} to {between[1]:.12g} s is empty: it must start "
-            f"before it stops."
+            f"The time range from {start:.12g} to {stop:.12g} s is empty: it must start before it "
+            f"stops."
         )
+    return start, stop
 
 
 def _runs_wanted(

@@ -22,7 +22,7 @@ from exod.schemas.places import PHOTONS
 from exod.search.places import cells_within, photons_in, photons_of_windows
 from exod.search.subset import count_subset
 from exod.stages.detect.read import read_observation
-from exod.stages.places.asking import check_between
+from exod.stages.places.asking import checked_between
 from exod.stages.places.choosing import region_of
 from exod.stages.places.curves import with_runs
 from exod.stages.places.recorded import recorded_files
@@ -83,7 +83,7 @@ def region_photons(
     ConfigError
         If the time is empty, or `take` is none of the three.
     """
-    check_between(between)
+    between = checked_between(between)
     if take not in TAKEN:
         raise ConfigError(f"Photons are taken of {', '.join(TAKEN)}, not of {take!r}.")
     region = region_of(archive, detid)

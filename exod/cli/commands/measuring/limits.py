@@ -24,7 +24,7 @@ from exod.cli.options import (
     storage_options,
 )
 from exod.cli.outcomes import watch_batches
-from exod.errors import ConfigError, plural
+from exod.errors import ConfigError, percent, plural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -270,7 +270,7 @@ def _show(found: pd.DataFrame, level: float) -> None:
             "exod depth with --photons.",
             style="yellow",
         )
-    say(f"< is an upper limit with {100 * level:g} %, else the interval follows in brackets.")
+    say(f"< is an upper limit with {percent(level)}, else the interval follows in brackets.")
 
 
 def _interval(value: float, low: float, high: float) -> str:

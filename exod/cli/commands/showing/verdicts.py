@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from exod.cli.app import app, new_table, out, say
 from exod.cli.options import Archive_, Overwrite, Storage, storage_options
-from exod.errors import ConfigError, plural
+from exod.errors import ConfigError, percent, plural
 
 if TYPE_CHECKING:
     from exod.stages.derive.verdicts import Judged
@@ -111,6 +111,6 @@ def _show_controls(judged: Judged, answers: dict[int, str]) -> None:
     table = new_table("Votes on controls", "Vetter", "Completeness", "False alarms")
     for row in confusion(judged.states, answers).to_dict("records"):
         shares = (row["completeness"], row["false_alarms"])
-        words = ("" if math.isnan(share) else f"{share:.1%}" for share in shares)
+        words = ("" if math.isnan(share) else percent(share, ".1f") for share in shares)
         table.add_row(escape(row["vetter"]), *words)
     out.print(table)
