@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from exod.plots.style import BLUE, GREY, SMALL, as_it_is
+from exod.plots.style import BLUE, GREY, SMALL, as_it_is, label_logarithm
 from exod.schemas.arrays import Floats
 
 NARROW_DEG: Final = 5.0
@@ -78,7 +78,8 @@ def survey_depth_figure(drawn: DrawnDepth) -> Figure:
         )
         bar = figure.colorbar(picture, ax=axes, orientation="horizontal", shrink=0.8, aspect=35)
         bar.set_label(drawn.label, fontsize=SMALL)
-        bar.ax.tick_params(labelsize=SMALL - 1)
+        label_logarithm(bar.ax.xaxis)
+        bar.ax.tick_params(which="both", labelsize=SMALL - 1)
     _curve(figure.add_subplot(grid[1]), drawn)
     return figure
 
@@ -104,6 +105,7 @@ def _curve(axes: Any, drawn: DrawnDepth) -> None:
         axes.plot(drawn.limits, drawn.areas, color=BLUE, drawstyle="steps-post")
         axes.set_xscale("log")
         axes.set_ylim(0, 1.05 * drawn.areas[-1])
+        label_logarithm(axes.xaxis)
     else:
         axes.text(0.5, 0.5, "no flux limit is known", ha="center", transform=axes.transAxes)
     axes.set_xlabel(drawn.label)

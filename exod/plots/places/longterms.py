@@ -8,7 +8,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from exod.errors import percent
-from exod.plots.style import BLACK, BLUE, GREY, SMALL, VERMILLION, Row, as_it_is, say_nothing
+from exod.plots.style import (
+    BLACK,
+    BLUE,
+    GREY,
+    SMALL,
+    VERMILLION,
+    Row,
+    as_it_is,
+    label_logarithm,
+    say_nothing,
+)
 from exod.schemas.arrays import Floats, Mask
 
 _MJD_2000, _YEAR = 51544.5, 365.25
@@ -145,6 +155,7 @@ def _scale(axes: Axes, values: Floats) -> None:
     low, high = float(positive.min()), float(positive.max())
     axes.set_yscale("log")
     axes.set_ylim(low / 1.5, high * (high / low) ** 0.15 * 1.8)
+    label_logarithm(axes.yaxis)
 
 
 def _years(axes: Axes, year: Floats) -> None:
