@@ -12,6 +12,7 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -85,11 +86,11 @@ def searched(
             yield subset, run
 
 
-def false_alarms(number: int) -> list[dict[str, Any]]:
-    """Regions found and predicted in an observation in which nothing varies."""
+def false_alarms(number: int, beyond: float = 0.0) -> list[dict[str, Any]]:
+    """Regions found and predicted in the rings `beyond` an angle, arcmin, where nothing varies."""
     model = default_acis(str(1000 + number), number, LENGTH, n_bursts=0)
     config, rows = config_of(max(RATES)), []
-    for subset, run in searched(simulate_acis(model, number), config):
+    for subset, run in searched(simulate_acis(model, number), config, (beyond, np.inf)):
         for level in levels(run, config, RATES, 4):
             found = regions_of(run, level.chosen, config.cube.window)
             rows.append(
@@ -197,6 +198,9 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=1, help="Number of the first observation.")
     parser.add_argument("--step", type=int, default=1, help="Of the numbers, for several at once.")
     parser.add_argument("--what", choices=["both", "alarms", "completeness"], default="both")
+    parser.add_argument(
+        "--beyond", type=float, default=0.0, help="False alarms farther out only, arcmin."
+    )
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
@@ -205,7 +209,8 @@ def main() -> None:
         return
     until, number = time.monotonic() + 60 * options.minutes, options.first
     while time.monotonic() < until:
-        for what, measure in (("alarms", false_alarms), ("completeness", completeness)):
+        alarms = partial(false_alarms, beyond=options.beyond)
+        for what, measure in (("alarms", alarms), ("completeness", completeness)):
             path = options.folder / f"{what}-{number}.json"
             if options.what in ("both", what) and not path.exists():
                 path.write_text(json.dumps(measure(number)))

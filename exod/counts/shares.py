@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -59,10 +60,14 @@ class LiveTime:
     edges: Floats
     live: Mask | Floats
 
+    @cached_property
+    def _total(self) -> Floats:
+        """Seconds of live time up to each edge."""
+        return np.concatenate([[0.0], np.cumsum(np.diff(self.edges) * self.live)])
+
     def at(self, time: Floats) -> Floats:
         """Seconds of live time up to `time`, same shape."""
-        total = np.concatenate([[0.0], np.cumsum(np.diff(self.edges) * self.live)])
-        return np.interp(time, self.edges, total)
+        return np.interp(time, self.edges, self._total)
 
     def contains(self, time: Floats) -> Mask:
         """Whether the cameras worked at `time`, same shape; False outside."""
@@ -112,16 +117,27 @@ class LevelCurve:
         level, exposure : ndarray of float64, shape (n_classes, n_frames)
             For each class they add up to 1 over frames that cover everything.
         """
-        length = np.diff(self.live)
         result = []
-        for weight in (length * self.rate, length):
+        for totals in self._totals:
             rows = []
-            for number in range(self.n_classes):
-                total = np.concatenate([[0.0], np.cumsum(weight * (self.kind == number))])
+            for total in totals:
                 at = np.interp(edges, self.live, total)
                 rows.append(np.diff(at, axis=1)[:, 0] / max(total[-1], 1e-300))
             result.append(np.array(rows).reshape(self.n_classes, len(edges)))
         return result[0], result[1]
+
+    @cached_property
+    def _totals(self) -> tuple[list[Floats], list[Floats]]:
+        """Counts and live time of each class up to each knot."""
+        length = np.diff(self.live)
+        counts, exposure = (
+            [
+                np.concatenate([[0.0], np.cumsum(weight * (self.kind == number))])
+                for number in range(self.n_classes)
+            ]
+            for weight in (length * self.rate, length)
+        )
+        return counts, exposure
 
 
 def level_curve(live: Floats, total: float, n_cells: int) -> LevelCurve:

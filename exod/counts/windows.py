@@ -124,6 +124,28 @@ class Windows:
 
 
 @dataclass(frozen=True)
+class DistinctCounts:
+    """The counts that windows have in a class of time, each once.
+
+    Attributes
+    ----------
+    counts : ndarray of float64, shape (n,)
+        Ascending, above 0.
+    number : ndarray of intp, shape (n,)
+        Windows with these counts.
+    windows : ndarray of intp, shape (n_windows,)
+        Positions of the windows that have any.
+    index : ndarray of intp, shape (n_windows,)
+        Which of `counts` each of them has.
+    """
+
+    counts: Floats
+    number: Integers
+    windows: Integers
+    index: Integers
+
+
+@dataclass(frozen=True)
 class WindowCounts:
     """What the expectation of windows needs.
 
@@ -176,6 +198,18 @@ class WindowCounts:
             middle,
             _of_windows(counts, windows.sums, groups),
         )
+
+    @cached_property
+    def distinct(self) -> tuple[DistinctCounts, ...]:
+        """The counts of each class, which all runs of a band look at."""
+        result = []
+        for counts in self.counts:
+            windows = np.flatnonzero(counts > 0)
+            values, index, number = np.unique(
+                counts[windows], return_inverse=True, return_counts=True
+            )
+            result.append(DistinctCounts(values, number, windows, index))
+        return tuple(result)
 
     def expected(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -34,7 +34,23 @@ LEAST_LIVE = 0.05
 _ROUNDED = 1e-6
 """What may be missing of a bin that is live throughout, for rounding."""
 
-Rows = dict[str, pd.DataFrame]
+
+class Part(NamedTuple):
+    """Rows of a table before they become a frame: an observation has hundreds of such parts.
+
+    Attributes
+    ----------
+    n_rows : int
+        Number of rows.
+    columns : dict of str to object
+        Each an array of shape (n_rows,), or one value that all rows have; in all parts the same.
+    """
+
+    n_rows: int
+    columns: dict[str, Any]
+
+
+Rows = dict[str, list[Part]]
 
 
 class Tables(dict[str, pd.DataFrame]):
@@ -72,6 +88,30 @@ def _empty(name: str) -> pd.DataFrame:
     return TABLES[name].frame()
 
 
+def frame_of(parts: Sequence[Part]) -> pd.DataFrame:
+    """One frame of parts that have the same columns; without columns if they have no rows.
+
+    Examples
+    --------
+    >>> parts = [Part(2, {"n": np.array([3, 1]), "runid": "a"})]
+    >>> parts.append(Part(1, {"n": np.array([4]), "runid": "b"}))
+    >>> frame_of(parts).to_dict("list")
+    {'n': [3, 1, 4], 'runid': ['a', 'a', 'b']}
+    """
+    filled = [part for part in parts if part.n_rows]
+    if not filled:
+        return pd.DataFrame()
+    n_rows = [part.n_rows for part in filled]
+    columns: dict[str, Any] = {}
+    for name, first in filled[0].columns.items():
+        values = [part.columns[name] for part in filled]
+        if isinstance(first, np.ndarray):
+            columns[name] = np.concatenate(values)
+        else:
+            columns[name] = pd.Series(values).array.repeat(n_rows)
+    return pd.DataFrame(columns)
+
+
 def run_rows(obsid: str, subset: MergedEvents, run: Run, config: Config, notes: str = "") -> Rows:
     """Rows of one run for the tables runs, bti, cells, regions, lightcurves and those of images.
 
@@ -90,7 +130,8 @@ def run_rows(obsid: str, subset: MergedEvents, run: Run, config: Config, notes: 
 
     Returns
     -------
-    dict of str to DataFrame
+    dict of str to list of Part
+        For `frame_of`.
     """
     key = {
         "runid": run.runid,
@@ -102,28 +143,34 @@ def run_rows(obsid: str, subset: MergedEvents, run: Run, config: Config, notes: 
     }
     bad = run.bad_time.intervals
     return {
-        "runs": _run(key, subset, run, config, notes),
-        "bti": _named(obsid, run, START=bad[:, 0], STOP=bad[:, 1]),
-        "cells": _cells(obsid, run),
-        "regions": pd.DataFrame([_region(key, subset.plane, run, r) for r in run.regions]),
-        "lightcurves": _light_curves(obsid, run),
-        "images": _images(obsid, run),
+        "runs": [Part(1, _run(key, subset, run, config, notes))],
+        "bti": [_named(obsid, run, len(bad), START=bad[:, 0], STOP=bad[:, 1])],
+        "cells": [_cells(obsid, run)],
+        "regions": [Part(1, _region(key, subset.plane, run, item)) for item in run.regions],
+        "lightcurves": list(_light_curves(obsid, run)),
+        "images": [_images(obsid, run)],
         "variability": _variability(obsid, run),
     }
 
 
-def _named(obsid: str, run: Run, **columns: Any) -> pd.DataFrame:
-    # All at once: columns that are assigned take as long as half of the run's rows.
-    return pd.DataFrame({**columns, "runid": run.runid, "obsid": obsid})
+def _named(obsid: str, run: Run, n_rows: int, /, **columns: Any) -> Part:
+    return Part(n_rows, {**columns, "runid": run.runid, "obsid": obsid})
+
+
+def _image(values: NDArray[np.generic]) -> NDArray[np.object_]:
+    """An image as the value of a single row."""
+    row = np.empty(1, object)
+    row[0] = values.ravel()
+    return row
 
 
 def _run(
     key: dict[str, Any], subset: MergedEvents, run: Run, config: Config, notes: str
-) -> pd.DataFrame:
+) -> dict[str, Any]:
     cube, box = run.cube, run.cube.box
     sentences = [notes, *run_notes(subset, run)]
     notes = " ".join(sentence for sentence in sentences if sentence)
-    row = {
+    return {
         **key,
         "sigma": run.threshold.sigma,
         "rule": config.detect.rule if config.detect.method == "search" else config.detect.method,
@@ -153,7 +200,6 @@ def _run(
         "seconds": run.seconds,
         "notes": notes,
     }
-    return pd.DataFrame([row])
 
 
 def run_notes(subset: MergedEvents, run: Run) -> Iterator[str]:
@@ -173,7 +219,7 @@ def run_notes(subset: MergedEvents, run: Run) -> Iterator[str]:
         yield "Bad time cannot be found: there are no events between 10 and 12 keV."
 
 
-def _cells(obsid: str, run: Run) -> pd.DataFrame:
+def _cells(obsid: str, run: Run) -> Part:
     cells, cube = run.cells, run.cube
     label = np.zeros(len(cells), np.int32)
     for item in run.regions:
@@ -182,6 +228,7 @@ def _cells(obsid: str, run: Run) -> pd.DataFrame:
     return _named(
         obsid,
         run,
+        len(cells),
         kind=np.where(cells.is_peak, "peak", "eclipse"),
         frame=cells.frame,
         y=y,
@@ -257,13 +304,13 @@ def _event(event: Event | None, kind: Kind) -> dict[str, Any]:
 
 
 def with_observation_alarms(
-    regions: Sequence[pd.DataFrame], alarms: Sequence[AlarmsByStrength], *, equal_shares: bool
-) -> list[pd.DataFrame]:
+    regions: pd.DataFrame, alarms: Sequence[AlarmsByStrength], *, equal_shares: bool
+) -> pd.DataFrame:
     """Rows of regions with their false-alarm probability in the whole observation.
 
     Parameters
     ----------
-    regions : sequence of DataFrame
+    regions : DataFrame
         Rows for the table regions.
     alarms : sequence of AlarmsByStrength
         Of all runs of the observation.
@@ -271,38 +318,27 @@ def with_observation_alarms(
         Whether each run may have an equal share of the false alarms: then a region is as strong as
         one of another run when its run expects as few of them. Otherwise strengths compare.
     """
-    result = []
-    for rows in regions:
-        if not len(rows):
-            result.append(rows)
-            continue
-        if equal_shares:
-            number = len(alarms) * -np.log1p(-np.minimum(rows["fap_run"], 1 - 1e-15))
-        else:
-            number = np.array([sum(curve.at(s) for curve in alarms) for s in rows["strength"]])
-        result.append(rows.assign(fap_obs=-np.expm1(-number)))
-    return result
+    if not len(regions):
+        return regions
+    if equal_shares:
+        number = len(alarms) * -np.log1p(-np.minimum(regions["fap_run"], 1 - 1e-15))
+    else:
+        number = np.array([sum(curve.at(s) for curve in alarms) for s in regions["strength"]])
+    return regions.assign(fap_obs=-np.expm1(-number))
 
 
 def _largest(values: Floats) -> float:
     return float(np.nanmax(values)) if np.isfinite(values).any() else np.nan
 
 
-def _light_curves(obsid: str, run: Run) -> pd.DataFrame:
-    curves = [
-        _named(
-            obsid,
-            run,
-            detid=f"{run.runid}_{item.region.label}",
-            label=item.region.label,
-            **vars(item.light_curve),
-        )
-        for item in run.regions
-    ]
-    return pd.concat(curves, ignore_index=True) if curves else pd.DataFrame()
+def _light_curves(obsid: str, run: Run) -> Iterator[Part]:
+    for item in run.regions:
+        label, curve = item.region.label, item.light_curve
+        detid = f"{run.runid}_{label}"
+        yield _named(obsid, run, len(curve.time), detid=detid, label=label, **vars(curve))
 
 
-def _images(obsid: str, run: Run) -> pd.DataFrame:
+def _images(obsid: str, run: Run) -> Part:
     images = {
         "n": run.cube.image().astype(np.int32),
         "mu": run.expected.astype(np.float32),
@@ -310,14 +346,13 @@ def _images(obsid: str, run: Run) -> pd.DataFrame:
         "n50": run.needed.images[0],
         "n90": run.needed.images[1],
     }
-    flat = {name: [image.ravel()] for name, image in images.items()}
-    return _named(obsid, run, **flat)
+    return _named(obsid, run, 1, **{name: _image(image) for name, image in images.items()})
 
 
-def _variability(obsid: str, run: Run) -> pd.DataFrame:
+def _variability(obsid: str, run: Run) -> list[Part]:
     if run.variability is None:
-        return pd.DataFrame()
-    return _named(obsid, run, variability=[run.variability.ravel().astype(np.float32)])
+        return []
+    return [_named(obsid, run, 1, variability=_image(run.variability.astype(np.float32)))]
 
 
 def rate_rows(obsid: str, subset: MergedEvents, *, with_live: bool = True) -> pd.DataFrame:

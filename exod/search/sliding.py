@@ -186,7 +186,9 @@ class _Shift:
                 found, number = np.divmod(key, windows)
                 position = tiling.positions[number]
                 inside = position < self.sums.windows.outside
-                yield self._peaks(found[inside] + first, position[inside], n[inside], more[inside])
+                if inside.any():
+                    frames = found[inside] + first
+                    yield self._peaks(frames, position[inside], n[inside], more[inside])
 
     def _peaks(self, frame: Integers, position: Integers, n: Floats, more: Floats) -> _Part:
         """Of windows with `n` counts, `more` of which count double."""

@@ -23,7 +23,7 @@ from scipy.special import betainc, gammaln
 from exod.counts.bayes import Rule, log10_b_eclipse, log10_b_peak
 from exod.counts.cube import CountCube
 from exod.counts.template import Expectation, Template
-from exod.schemas.arrays import Floats, Mask
+from exod.schemas.arrays import Floats, Integers, Mask
 
 LEVEL_GROUPS: Final = 32
 TEMPLATE_GROUPS: Final = 48
@@ -223,7 +223,11 @@ def similar(values: Floats, n: int, lowest: float = 0.0) -> tuple[Floats, Floats
 
     Groups are equally wide in the logarithm, the first from `lowest` on.
     """
-    unique, number = np.unique(values, return_counts=True)
+    return merged(*np.unique(values, return_counts=True), n, lowest)
+
+
+def merged(unique: Floats, number: Integers, n: int, lowest: float = 0.0) -> tuple[Floats, Floats]:
+    """As `similar`, of ascending values and how often there is each."""
     if len(unique) > n:
         edges = np.geomspace(max(unique[0], lowest), unique[-1] * (1 + 1e-9), n + 1)
         group = np.clip(np.searchsorted(edges, unique, side="right") - 1, 0, n - 1)

@@ -202,10 +202,11 @@ def together(k: Floats, mu: Floats) -> Floats:
     fraction = column - low
     row = np.minimum(k, _GRID_COUNTS - 1).astype(np.int64)
     few = table[row, low] * (1 - fraction) + table[row, low + 1] * fraction
-    if (k < _GRID_COUNTS).all():
-        return np.asarray(few)
-    many = ndtr((mu / 2 - k / 2) / np.sqrt(k / 4 + mu / 2 + 1e-9))
-    return np.where(k < _GRID_COUNTS, few, many)
+    many = k >= _GRID_COUNTS
+    if many.any():
+        k, mu = k[many], mu[many]
+        few[many] = ndtr((mu / 2 - k / 2) / np.sqrt(k / 4 + mu / 2 + 1e-9))
+    return np.asarray(few)
 
 
 @lru_cache(maxsize=1)

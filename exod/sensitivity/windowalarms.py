@@ -18,7 +18,7 @@ from exod.counts.shares import ConditionalExpectation
 from exod.counts.windows import Chance, WindowCounts
 from exod.observation.gti import Frames
 from exod.schemas.arrays import Floats
-from exod.sensitivity.cellalarms import similar
+from exod.sensitivity.cellalarms import merged, similar
 from exod.sensitivity.overlaps import Overlap, overlap_of
 from exod.sensitivity.weightedalarms import weighted_steps
 
@@ -117,11 +117,11 @@ def alarm_curve(
 def _tests(windows: WindowCounts, level: Floats) -> Iterator[tuple[Floats, Floats, Floats]]:
     """Expected counts, share of the trials and number of windows and frames that are alike."""
     single = (level > 0).sum(0) == 1
-    for counts, own in zip(windows.counts, level, strict=True):
+    for distinct, own in zip(windows.distinct, level, strict=True):
         share = own[single & (own > 0)]
-        if not len(share) or not counts.any():
+        if not len(share) or not len(distinct.counts):
             continue
-        totals, n_windows = similar(counts[counts > 0], TOTAL_GROUPS)
+        totals, n_windows = merged(distinct.counts, distinct.number, TOTAL_GROUPS)
         shares, n_frames = similar(share, SHARE_GROUPS)
         trials, probability = (a.ravel() for a in np.meshgrid(totals, shares, indexing="ij"))
         weight = np.outer(n_windows, n_frames).ravel()

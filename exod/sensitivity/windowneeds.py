@@ -83,17 +83,16 @@ def window_detection_counts(
     shape = expectation.source_mask.shape
     totals = np.zeros((len(PROBABILITIES), sums.windows.outside))
     weight = np.zeros(sums.windows.outside)
-    for number, counts in enumerate(sums.counts[:, :-1]):
-        shares = level[number][live & (own == number)]
-        seen = counts > 0
-        if not len(shares) or not seen.any():
+    for number, distinct in enumerate(sums.distinct):
+        shares, counts = level[number][live & (own == number)], distinct.counts
+        if not len(shares) or not len(counts):
             continue
-        nodes = np.geomspace(counts[seen].min(), counts[seen].max() * (1 + 1e-9), _NODES)
+        nodes = np.geomspace(counts[0], counts[-1] * (1 + 1e-9), _NODES)
+        at, log_nodes = np.log(counts), np.log(nodes)
         for row, needed in enumerate(_needed(nodes, shares, p_log, lights)):
-            totals[row][seen] += len(shares) * np.interp(
-                np.log(counts[seen]), np.log(nodes), needed
-            )
-        weight += len(shares) * seen
+            of_windows = len(shares) * np.interp(at, log_nodes, needed)
+            totals[row][distinct.windows] += of_windows[distinct.index]
+        weight[distinct.windows] += len(shares)
     with np.errstate(invalid="ignore"):
         images = totals / np.where(weight > 0, weight, np.nan)
     return DetectionCounts(

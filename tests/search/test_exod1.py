@@ -30,7 +30,7 @@ from exod.search.nulls.variability import (
     variability_image,
     variable_cells,
 )
-from exod.search.rows import run_rows
+from exod.search.rows import frame_of, run_rows
 from exod.search.subset import search_subset
 from exod.simulate import (
     BoxBurst,
@@ -272,7 +272,8 @@ def test_a_search_finds_the_burst_in_good_time(observation):
     loaded = in_memory(observation, EXOD1)
     (subset,) = loaded.subsets
     (run,) = search_subset(OBSID, subset, loaded.sources, EXOD1)
-    rows = run_rows(OBSID, subset, run, EXOD1)
+    parts = run_rows(OBSID, subset, run, EXOD1)
+    rows = {name: frame_of(own) for name, own in parts.items()}
     (good, bad) = observation.model.sources
     offsets = {
         source.name: np.hypot(

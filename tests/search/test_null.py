@@ -13,7 +13,7 @@ from exod.counts.shares import ConditionalExpectation
 from exod.counts.template import Expectation
 from exod.errors import ConfigError
 from exod.observation.subsets import MergedEvents, merge_subset
-from exod.search.rows import run_rows
+from exod.search.rows import frame_of, run_rows
 from exod.search.subset import Run, search_subset
 
 OBSID = "0900000101"
@@ -81,7 +81,7 @@ def test_every_combination_is_searched_or_refused(subset, null, rule, window):
     assert isinstance(run.expectation, ConditionalExpectation if conditional else Expectation)
     assert np.isfinite(run.threshold.p_log) == conditional
     assert FRAME in run.cells.frame
-    row = run_rows(OBSID, subset, run, config)["runs"].iloc[0]
+    row = frame_of(run_rows(OBSID, subset, run, config)["runs"]).iloc[0]
     assert (row["window"], row["frame_shifts"]) == window
     assert row["rule"] == config.detect.rule
 
@@ -110,9 +110,12 @@ def test_naming_the_null_hypothesis_that_is_meant_changes_nothing(subset):
             for config in configs
             for run in search(subset, config)
         ]
-        for name, frame in tables[0].items():
-            columns = frame.columns.drop("seconds", errors="ignore")
-            pd.testing.assert_frame_equal(frame[columns], tables[1][name][columns])
+        for name, parts in tables[0].items():
+            first, second = (
+                frame_of(own).drop(columns="seconds", errors="ignore")
+                for own in (parts, tables[1][name])
+            )
+            pd.testing.assert_frame_equal(first, second)
 
 
 # --- the conditional null hypothesis in fixed cells ------------------------------------------

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special, stats
 
-from exod.counts.windows import Chance, Windows, log10_tail
+from exod.counts.windows import Chance, WindowCounts, Windows, log10_tail
 from exod.observation.gti import Frames
 from exod.search.sliding import covers
 
@@ -61,6 +61,19 @@ def test_sums_are_those_of_the_cells(rows, columns, width, seed):
         starts = y <= last[0] and x <= last[1]
         expected = image[y : y + width, x : x + width].sum() if starts else 0
         assert sums[y * columns + x] == pytest.approx(expected, abs=1e-9)
+
+
+@given(seeds)
+def test_distinct_counts_are_those_of_all_windows_that_have_any(seed):
+    generator = np.random.default_rng(seed)
+    images = generator.poisson(0.3, (2, 5, 7)) * generator.choice([0.0, 1.0, 0.7])
+    sums = WindowCounts.of(images, np.zeros_like(images), Windows((5, 7), 2))
+    for counts, distinct in zip(sums.counts, sums.distinct, strict=True):
+        again = np.zeros_like(counts)
+        again[distinct.windows] = distinct.counts[distinct.index]
+        np.testing.assert_array_equal(again, np.maximum(counts, 0.0))
+        assert (np.diff(distinct.counts) > 0).all()
+        np.testing.assert_array_equal(distinct.number, np.bincount(distinct.index))
 
 
 @given(st.floats(1, 100), st.floats(0.1, 1.2), st.integers(1, 4), st.floats(0, 1))

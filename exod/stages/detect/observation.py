@@ -25,7 +25,15 @@ from exod.scheduler import memory_limit
 from exod.search.ccdeffects import LeftOut, left_out_notes
 from exod.search.coverage import coverage
 from exod.search.observationrows import observation_rows
-from exod.search.rows import Tables, rate_rows, run_rows, tables_from, with_observation_alarms
+from exod.search.rows import (
+    Part,
+    Tables,
+    frame_of,
+    rate_rows,
+    run_rows,
+    tables_from,
+    with_observation_alarms,
+)
 from exod.search.subset import search_subset
 from exod.sensitivity.cellalarms import AlarmsByStrength
 from exod.stages.detect.predict import predict
@@ -143,6 +151,7 @@ def detect_observation(files: ObservationFiles[Path], config: Config) -> Tables:
     """
     observation = read_observation(files, config)
     parts: dict[str, list[pd.DataFrame]] = defaultdict(list)
+    of_runs: dict[str, list[Part]] = defaultdict(list)
     alarms: list[AlarmsByStrength] = []
     live: dict[int, list[float]] = defaultdict(list)
     left_out: list[LeftOut] = []
@@ -159,13 +168,15 @@ def detect_observation(files: ObservationFiles[Path], config: Config) -> Tables:
             alarms.append(run.alarms)
             live[subset.number].append(run.live_share)
             left_out.append(run.left_out)
-            for name, frame in run_rows(observation.obsid, subset, run, config).items():
-                parts[name].append(frame)
-            parts["runs"][-1]["peak_memory_mb"] = peak_memory_mb()
+            for name, rows in run_rows(observation.obsid, subset, run, config).items():
+                of_runs[name] += rows
+            of_runs["runs"][-1].columns["peak_memory_mb"] = peak_memory_mb()
     # Likelihood ratios of photons have one threshold for all runs; probabilities one for each.
     shared = config.detect.false_alarm_rate is not None and config.detect.method == "search"
-    parts["regions"] = with_observation_alarms(parts["regions"], alarms, equal_shares=shared)
-    n_regions = sum(len(frame) for frame in parts["regions"])
+    regions = with_observation_alarms(frame_of(of_runs["regions"]), alarms, equal_shares=shared)
+    parts |= {name: [frame_of(rows)] for name, rows in of_runs.items() if name != "regions"}
+    parts["regions"] = [regions]
+    n_regions = len(regions)
     covered = coverage(observation, live)
     notes = [covered.note] if covered.note and observation.subsets else []
     notes += left_out_notes(left_out)

@@ -26,7 +26,7 @@ from exod.files.whole import write_whole
 from exod.instruments import instrument_of
 from exod.observation.times import TIME_ZERO_MJD, utc_date
 from exod.plots.style import GREEN, KIND_COLOURS
-from exod.search.rows import run_rows
+from exod.search.rows import frame_of, run_rows
 from exod.search.runs import run_id
 from exod.sky.plane import TangentPlane
 from exod.stages.images.onerun import OneRun
@@ -171,7 +171,8 @@ def field_of_run(one: OneRun, span: tuple[float, float] | None = None) -> SkyFie
         If there are no counts, or no frames in the range.
     """
     run, cube = one.run, one.run.cube
-    rows = run_rows(one.observation.obsid, one.events, run, one.config)
+    parts = run_rows(one.observation.obsid, one.events, run, one.config)
+    rows = {name: frame_of(own) for name, own in parts.items()}
     which = frames_in(one, span)
     image = rows["images"].iloc[0].to_dict()
     cells, regions = rows["cells"], rows["regions"]
