@@ -35,7 +35,7 @@ _ROUNDED = 1e-6
 """What may be missing of a bin that is live throughout, for rounding."""
 
 
-class Part(NamedTuple):
+class RowBlock(NamedTuple):
     """Rows of a table before they become a frame: an observation has hundreds of such parts.
 
     Attributes
@@ -50,7 +50,7 @@ class Part(NamedTuple):
     columns: dict[str, Any]
 
 
-Rows = dict[str, list[Part]]
+Rows = dict[str, list[RowBlock]]
 
 
 class Tables(dict[str, pd.DataFrame]):
@@ -88,13 +88,13 @@ def _empty(name: str) -> pd.DataFrame:
     return TABLES[name].frame()
 
 
-def frame_of(parts: Sequence[Part]) -> pd.DataFrame:
+def frame_of(parts: Sequence[RowBlock]) -> pd.DataFrame:
     """One frame of parts that have the same columns; without columns if they have no rows.
 
     Examples
     --------
-    >>> parts = [Part(2, {"n": np.array([3, 1]), "runid": "a"})]
-    >>> parts.append(Part(1, {"n": np.array([4]), "runid": "b"}))
+    >>> parts = [RowBlock(2, {"n": np.array([3, 1]), "runid": "a"})]
+    >>> parts.append(RowBlock(1, {"n": np.array([4]), "runid": "b"}))
     >>> frame_of(parts).to_dict("list")
     {'n': [3, 1, 4], 'runid': ['a', 'a', 'b']}
     """
@@ -130,7 +130,7 @@ def run_rows(obsid: str, subset: MergedEvents, run: Run, config: Config, notes: 
 
     Returns
     -------
-    dict of str to list of Part
+    dict of str to list of RowBlock
         For `frame_of`.
     """
     key = {
@@ -143,18 +143,18 @@ def run_rows(obsid: str, subset: MergedEvents, run: Run, config: Config, notes: 
     }
     bad = run.bad_time.intervals
     return {
-        "runs": [Part(1, _run(key, subset, run, config, notes))],
+        "runs": [RowBlock(1, _run(key, subset, run, config, notes))],
         "bti": [_named(obsid, run, len(bad), START=bad[:, 0], STOP=bad[:, 1])],
         "cells": [_cells(obsid, run)],
-        "regions": [Part(1, _region(key, subset.plane, run, item)) for item in run.regions],
+        "regions": [RowBlock(1, _region(key, subset.plane, run, item)) for item in run.regions],
         "lightcurves": list(_light_curves(obsid, run)),
         "images": [_images(obsid, run)],
         "variability": _variability(obsid, run),
     }
 
 
-def _named(obsid: str, run: Run, n_rows: int, /, **columns: Any) -> Part:
-    return Part(n_rows, {**columns, "runid": run.runid, "obsid": obsid})
+def _named(obsid: str, run: Run, n_rows: int, /, **columns: Any) -> RowBlock:
+    return RowBlock(n_rows, {**columns, "runid": run.runid, "obsid": obsid})
 
 
 def _image(values: NDArray[np.generic]) -> NDArray[np.object_]:
@@ -219,7 +219,7 @@ def run_notes(subset: MergedEvents, run: Run) -> Iterator[str]:
         yield "Bad time cannot be found: there are no events between 10 and 12 keV."
 
 
-def _cells(obsid: str, run: Run) -> Part:
+def _cells(obsid: str, run: Run) -> RowBlock:
     cells, cube = run.cells, run.cube
     label = np.zeros(len(cells), np.int32)
     for item in run.regions:
@@ -331,14 +331,14 @@ def _largest(values: Floats) -> float:
     return float(np.nanmax(values)) if np.isfinite(values).any() else np.nan
 
 
-def _light_curves(obsid: str, run: Run) -> Iterator[Part]:
+def _light_curves(obsid: str, run: Run) -> Iterator[RowBlock]:
     for item in run.regions:
         label, curve = item.region.label, item.light_curve
         detid = f"{run.runid}_{label}"
         yield _named(obsid, run, len(curve.time), detid=detid, label=label, **vars(curve))
 
 
-def _images(obsid: str, run: Run) -> Part:
+def _images(obsid: str, run: Run) -> RowBlock:
     images = {
         "n": run.cube.image().astype(np.int32),
         "mu": run.expected.astype(np.float32),
@@ -349,7 +349,7 @@ def _images(obsid: str, run: Run) -> Part:
     return _named(obsid, run, 1, **{name: _image(image) for name, image in images.items()})
 
 
-def _variability(obsid: str, run: Run) -> list[Part]:
+def _variability(obsid: str, run: Run) -> list[RowBlock]:
     if run.variability is None:
         return []
     return [_named(obsid, run, 1, variability=_image(run.variability.astype(np.float32)))]

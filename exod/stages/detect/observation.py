@@ -26,7 +26,7 @@ from exod.search.ccdeffects import LeftOut, left_out_notes
 from exod.search.coverage import coverage
 from exod.search.observationrows import observation_rows
 from exod.search.rows import (
-    Part,
+    RowBlock,
     Tables,
     frame_of,
     rate_rows,
@@ -151,7 +151,7 @@ def detect_observation(files: ObservationFiles[Path], config: Config) -> Tables:
     """
     observation = read_observation(files, config)
     parts: dict[str, list[pd.DataFrame]] = defaultdict(list)
-    of_runs: dict[str, list[Part]] = defaultdict(list)
+    of_runs: dict[str, list[RowBlock]] = defaultdict(list)
     alarms: list[AlarmsByStrength] = []
     live: dict[int, list[float]] = defaultdict(list)
     left_out: list[LeftOut] = []
