@@ -10,6 +10,7 @@ from exod.config import Config
 from exod.errors import ConfigError
 from exod.search.nulls.photonsearch import photonplaces as kernels
 from exod.search.nulls.photonsearch.photonchance import COUNTED_FROM, ShuffledChance
+from exod.search.nulls.photonsearch.photonimages import FARTHEST_ARCSEC, Binned, SteadyLight
 from exod.search.nulls.photonsearch.photonkernels import enough, fewest_counts
 from exod.search.nulls.photonsearch.photonlevels import STEADY
 from exod.search.nulls.photonsearch.photonnull import PhotonNull
@@ -17,7 +18,11 @@ from exod.search.nulls.photonsearch.photonratio import PRIOR
 from exod.search.nulls.photonsearch.photonscan import (
     CORE_COUNTS,
     Bursts,
+    _columns,
+    _tables,
+    _tiles,
     durations,
+    least_shares,
     most_expected,
     scan_field,
     shuffled,
@@ -137,6 +142,54 @@ def test_no_fewer_counts_are_worth_a_look_than_the_fewest(rough):
         assert fewest == (2 + worth.index(True) if any(worth) else CORE_COUNTS)
         assert not any(worth[: fewest - 2])
         assert all(worth[fewest - 2 :])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_window_has_less_of_the_background_than_the_least(seed):
+    random = np.random.default_rng(seed)
+    rate = np.repeat(random.lognormal(sigma=1.0, size=30), 40)
+    share = np.concatenate([[0.0], np.cumsum(rate / rate.sum())])
+    lengths = np.array([1.0, 7.3, 61.9, 600.0])
+    until, least = least_shares(share, lengths)
+    for number, length in enumerate(lengths):
+        start = random.uniform(0, len(share) - 1 - length, 4000)
+        ends = np.interp([start, start + length], np.arange(len(share)), share)
+        part = np.searchsorted(until[number], start, side="right")
+        ratio = np.diff(ends, axis=0)[0] / least[number, part]
+        assert ratio.min() >= 1 - 1e-9
+        assert np.median(ratio) < 2.5
+
+
+def test_photons_of_a_rectangle_are_those_that_lie_in_it(field):
+    marks = field.marks
+    photons = _columns(field, _tables(field).table[0])
+    tiles = _tiles(field)
+    own = kernels.room_for(len(marks.time))
+    scratch = np.empty(len(marks.time), np.int64)
+    x, y = field.axis
+    for low in ((x - 40.0, y - 35.5), (-30.0, -30.0), (x - 700.0, y)):
+        high = low[0] + 120.0, low[1] + 90.0
+        # A rectangle touches at most three squares along each axis.
+        n = kernels.gather(*low, *high, photons, tiles, own, scratch)
+        inside = (low[0] < marks.x) & (marks.x < high[0])
+        inside &= (low[1] < marks.y) & (marks.y < high[1])
+        for name, column in own._asdict().items():
+            np.testing.assert_array_equal(column[:n], getattr(photons, name)[inside])
+
+
+def test_a_steady_source_is_added_where_its_profile_reaches():
+    random = np.random.default_rng(3)
+    x, y = random.uniform(0, 1500, (2, 3000))
+    camera, band, piece = (random.integers(0, n, 3000) for n in (2, 5, 3))
+    photons = Binned(x, y, camera, band, piece, (3, 2, 5), (1500.0, 1500.0))
+    profiles = (lambda r: 1 / (1 + r), lambda r: 2 / (1 + r**2))
+    light = SteadyLight(700.0, 400.0, profiles, random.uniform(1, 9, (3, 2, 5)))
+    steady = np.ones(3000)
+    light.add_at(photons, steady)
+    away = np.hypot(x - 700.0, y - 400.0)
+    density = np.where(camera == 0, profiles[0](away), profiles[1](away))
+    density[away >= FARTHEST_ARCSEC] = 0.0
+    np.testing.assert_allclose(steady, 1 + density * light.counts[piece, camera, band])
 
 
 def test_a_burst_is_found_where_and_when_it_was(subset, null):

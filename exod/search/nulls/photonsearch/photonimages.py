@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Final
 
 import numpy as np
@@ -79,6 +79,20 @@ class Binned:
         """Row and column of each."""
         return pixels_of(self.x, self.y, pixel, self.shape(pixel))
 
+    @cached_property
+    def _by_row(self) -> tuple[Indices, Floats, Floats]:
+        """Photons in order of y, and where they are."""
+        order = np.argsort(self.y, kind="stable")
+        return order, self.x[order], self.y[order]
+
+    def within(self, x: float, y: float, arcsec: float) -> tuple[Indices, Floats]:
+        """Photons closer to a place than that, ascending, and their distances."""
+        order, columns, rows = self._by_row
+        strip = slice(*np.searchsorted(rows, [y - arcsec, y + arcsec]))
+        inside = np.hypot(columns[strip] - x, rows[strip] - y) < arcsec
+        near = np.sort(order[strip][inside])
+        return near, np.hypot(self.x[near] - x, self.y[near] - y)
+
     def image(self, which: Mask, pixel: float) -> Floats:
         """Counts of some of them in pixels."""
         return counts_in(self.x[which], self.y[which], pixel, self.shape(pixel))
@@ -129,14 +143,15 @@ class SteadyLight:
         density[near] = self.profiles[camera](away[near])
         return density
 
-    def at(self, photons: Binned) -> Floats:
-        """What it adds where, when and as each photon is, counts in a square arcsec."""
-        away = np.hypot(photons.x - self.x, photons.y - self.y)
-        density = np.zeros(len(away))
+    def add_at(self, photons: Binned, steady: Floats) -> None:
+        """Add what it is where, when and as each photon is, counts in a square arcsec."""
+        near, away = photons.within(self.x, self.y, FARTHEST_ARCSEC)
+        camera = photons.camera[near]
+        density = np.zeros(len(near))
         for c in range(len(self.profiles)):
-            own = photons.camera == c
+            own = camera == c
             density[own] = self.density(c, away[own])
-        return np.asarray(density * self.counts[photons.piece, photons.camera, photons.band])
+        steady[near] += density * self.counts[photons.piece[near], camera, photons.band[near]]
 
     def image(self, pixel: float, shape: tuple[int, int]) -> Floats:
         """The profile of each camera in pixels, shape (n_cameras, y, x)."""
@@ -236,7 +251,7 @@ def _lights(photons: Binned, smooth: Floats, profiles: Profiles) -> list[SteadyL
     everything = sharpened(photons.image(np.ones(len(photons.x), bool), FINE_ARCSEC))
     lights = []
     for x, y in apart(peaks(everything, on_fine(smooth.sum(axis=(0, 1, 2)), fine)), CORE_ARCSEC):
-        near = np.hypot(photons.x - x, photons.y - y) < CORE_ARCSEC
+        near, _ = photons.within(x, y, CORE_ARCSEC)
         row, column = (
             min(int(u / PIXEL_ARCSEC), n - 1)
             for u, n in zip((y, x), smooth.shape[-2:], strict=True)
@@ -293,7 +308,7 @@ def background_images(
         smooth = _smooth(photons, uses, np.einsum("lkcj,lcyx->kcjyx", counts, images))
         bright = np.einsum("lkcj,lcyx->yx", counts, images)
         for one in lights:
-            steady += one.at(photons)
+            one.add_at(photons, steady)
             near += np.einsum("kcj,cyx->jyx", one.counts, one.image(FINE_ARCSEC, fine))
     row, column = photons.pixels(PIXEL_ARCSEC)
     at_smooth = smooth[photons.piece, photons.camera, photons.band, row, column]

@@ -22,7 +22,7 @@ from exod.search.nulls.photonsearch.photonplaces import (
     gather,
     keep_best,
     local,
-    moments,
+    room_for,
     room_of,
 )
 from exod.search.nulls.photonsearch.photonratio import PRIOR, Around, jit, likelihood, shares_inside
@@ -59,15 +59,16 @@ class WantedWindows(NamedTuple):
         Likelihood ratio that the counts of the core alone must have.
     most : ndarray of float64, shape (n_lengths, n_counts)
         Expected counts of the core up to which so many counts have it.
-    quiet : float
-        Least share of all background photons in a second.
+    until, shares : ndarray of float64, shape (n_lengths, n_parts)
+        Least share of all background photons that windows have which start before each time.
     """
 
     lengths: Any
     least: float
     rough: Any
     most: Any
-    quiet: float
+    until: Any
+    shares: Any
 
 
 class Core(NamedTuple):
@@ -116,23 +117,22 @@ def scan(
         np.empty((KEPT, 7)),
         np.empty(7),
     )
-    indices = np.empty(most, np.int64)
+    own, scratch, indices = room_for(most), np.empty(most, np.int64), np.arange(most)
     n_found, across = 0, int(TILE / BLOCK)
     for tile in range(tiles.rows * tiles.columns):
         x_lo, y_lo = (tile % tiles.columns) * TILE, (tile // tiles.columns) * TILE
-        n = gather(
-            x_lo - REACH, y_lo - REACH, x_lo + TILE + REACH, y_lo + TILE + REACH, tiles, indices
-        )
+        x_hi, y_hi = x_lo + TILE + REACH, y_lo + TILE + REACH
+        n = gather(x_lo - REACH, y_lo - REACH, x_hi, y_hi, photons, tiles, own, scratch)
         if n < 2:
             continue
         for block in range(across * across):
             x1, y1 = x_lo + (block % across) * BLOCK, y_lo + (block // across) * BLOCK
-            wide = near_block(x1, y1, REACH, photons, indices, n, core.block[0])
-            narrow = near_block(x1, y1, CORE, photons, core.block[0], wide, core.block[1])
+            wide = near_block(x1, y1, REACH, own, indices, n, core.block[0])
+            narrow = near_block(x1, y1, CORE, own, core.block[0], wide, core.block[1])
             if narrow < 2:
                 continue
             n_found = scan_block(
-                x1, y1, wide, narrow, photons, field, wanted, around, core, found, n_found
+                x1, y1, wide, narrow, own, field, wanted, around, core, found, n_found
             )
     return n_found
 
@@ -141,15 +141,17 @@ def scan(
 def near_block(
     x1: float, y1: float, reach: float, photons: PhotonColumns, indices: Any, n: int, near: Any
 ) -> int:
-    """Those of some photons that are within reach of the square of a block; how many."""
+    """Those of some photons that are within reach of the square of a block; how many.
+
+    There is no branch in the loop, as none could be foreseen.
+    """
     m = 0
     x, y = photons.x, photons.y
     for k in range(n):
         i = indices[k]
         dx, dy = x[i] - x1, y[i] - y1
-        if -reach < dx < BLOCK + reach and -reach < dy < BLOCK + reach:
-            near[m] = i
-            m += 1
+        near[m] = i
+        m += (dx > -reach) & (dx < BLOCK + reach) & (dy > -reach) & (dy < BLOCK + reach)
     return m
 
 
@@ -191,9 +193,8 @@ def core_of(x0: float, y0: float, photons: PhotonColumns, narrow: int, core: Cor
     for k in range(narrow):
         i = near[k]
         dx, dy = x[i] - x0, y[i] - y0
-        if dx * dx + dy * dy < CORE * CORE:
-            time[n], before[n] = when[i], share[i]
-            n += 1
+        time[n], before[n] = when[i], share[i]
+        n += dx * dx + dy * dy < CORE * CORE
     return n
 
 
@@ -216,15 +217,15 @@ def place_windows(
     window[1], window[2] = x0, y0
     for number in range(len(wanted.lengths)):
         length, rough, most = wanted.lengths[number], wanted.rough[number], wanted.most[number]
-        # No window with fewer counts is worth it, however little of the background it has.
-        fewest, j = fewest_counts(n_core * wanted.quiet * length, most), 0
-        for i in range(n_core - fewest + 1):
-            end = time[i] + length
-            if end > field.total + 1e-3:
+        until, shares = wanted.until[number], wanted.shares[number]
+        latest, part, fewest, i, j = field.total + 1e-3 - length, -1, 0, -1, 0
+        while True:
+            i, part, fewest = next_start(
+                i + 1, n_core, length, part, fewest, until, shares, core, most
+            )
+            if i >= n_core or time[i] > latest:
                 break
-            if time[i + fewest - 1] > end:
-                continue
-            begin, j = time[i], max(j, i + fewest)
+            begin, end, j = time[i], time[i] + length, max(j, i + fewest)
             while j < n_core and time[j] <= end:
                 j += 1
             mean = n_core * max(before_at(end, share) - before[i], 0.0)
@@ -233,13 +234,45 @@ def place_windows(
             if not ready:
                 ready = True
                 m = local(x0, y0, core.block[0], wide, photons, field.profiles, angle, around)
-                moments(photons, m, around)
                 prepare(m, around, core)
             # A burst of the counts that the core has more, without its best A.
             guess = 1.3 * max(j - i - mean, 0.5 * (j - i))
             window[3], window[4] = begin, length
             n_kept = weigh(m, guess, here, wanted.least, n_kept, field, around, core)
     return n_kept
+
+
+@jit
+def next_start(
+    i: int,
+    n: int,
+    length: float,
+    part: int,
+    fewest: int,
+    until: Any,
+    shares: Any,
+    core: Core,
+    most: Any,
+) -> tuple[int, int, int]:
+    """The next photon of a core, from `i` on, in whose window there are enough others.
+
+    No window with fewer counts is worth it, however little of the background it has. Returns also
+    in which part of time it starts, and those fewest counts; ``n`` if there is no such photon.
+    """
+    time = core.time
+    while i < n:
+        if part < 0 or time[i] >= until[part]:
+            part += 1
+            while time[i] >= until[part]:
+                part += 1
+            fewest = fewest_counts(n * shares[part], most)
+        stop = until[part]
+        while i < n and time[i] < stop:
+            last = i + fewest - 1
+            if last < n and time[last] - time[i] <= length:
+                return i, part, fewest
+            i += 1
+    return n, part, fewest
 
 
 @jit

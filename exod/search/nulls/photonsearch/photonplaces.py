@@ -115,10 +115,36 @@ def around_of(room: int, n_pieces: int) -> Around:
 
 
 @jit
+def room_for(most: int) -> PhotonColumns:
+    """Room for so many photons."""
+    return PhotonColumns(
+        np.empty(most),
+        np.empty(most),
+        np.empty(most),
+        np.empty(most, np.int64),
+        np.empty((most, SPECTRA)),
+        np.empty(most, np.int64),
+        np.empty(most),
+        np.empty(most),
+    )
+
+
+@jit
 def gather(
-    low_x: float, low_y: float, high_x: float, high_y: float, tiles: TileIndex, found: Any
+    low_x: float,
+    low_y: float,
+    high_x: float,
+    high_y: float,
+    photons: PhotonColumns,
+    tiles: TileIndex,
+    own: PhotonColumns,
+    found: Any,
 ) -> int:
-    """Indices of the photons of the tiles that touch a rectangle, ascending; how many."""
+    """Photons of a rectangle in order of time, into `own`; how many.
+
+    They lie side by side there, as loops over all of a field lose their time to memory. `found` is
+    scratch.
+    """
     n = 0
     first_x, last_x = max(int(low_x / TILE), 0), min(int(high_x / TILE), tiles.columns - 1)
     first_y, last_y = max(int(low_y / TILE), 0), min(int(high_y / TILE), tiles.rows - 1)
@@ -126,9 +152,17 @@ def gather(
         start = tiles.starts[row * tiles.columns + first_x]
         stop = tiles.starts[row * tiles.columns + last_x + 1]
         for k in range(start, stop):
-            found[n] = tiles.members[k]
-            n += 1
+            i = tiles.members[k]
+            if low_x < photons.x[i] < high_x and low_y < photons.y[i] < high_y:
+                found[n] = i
+                n += 1
     found[:n].sort()
+    for k in range(n):
+        i = found[k]
+        own.time[k], own.x[k], own.y[k] = photons.time[i], photons.x[i], photons.y[i]
+        own.camera[k], own.piece[k] = photons.camera[i], photons.piece[i]
+        own.inverse[k], own.before[k] = photons.inverse[i], photons.before[i]
+        own.v[k, :] = photons.v[i, :]
     return n
 
 
@@ -159,41 +193,33 @@ def local(
     around: Around,
 ) -> int:
     """Photons within `REACH` of a place and their weights for each spectrum; how many."""
-    count = 0
+    m, n_pieces = 0, 0
     limit = REACH * REACH
-    x, y, v, camera = photons.x, photons.y, photons.v, photons.camera
-    chosen, weight = around.chosen, around.weight
+    x, y, v, camera, when = photons.x, photons.y, photons.v, photons.camera, photons.time
+    background, piece_of = photons.inverse, photons.piece
+    weight, time, inverse, kind = around.weight, around.time, around.inverse, around.piece
+    inside, pieces, chosen, away = around.inside, around.pieces, around.chosen, around.c
+    # There is no branch in the loop, as none could be foreseen.
     for k in range(n):
         i = indices[k]
         dx, dy = x[i] - x0, y[i] - y0
-        r2 = dx * dx + dy * dy
-        if r2 < limit:
-            density = profiles[camera[i], angle, int(np.sqrt(r2) * RADIAL + 0.5)]
-            chosen[count] = i
-            for s in range(SPECTRA):
-                weight[s, count] = density * v[i, s]
-            count += 1
-    return count
-
-
-@jit
-def moments(photons: PhotonColumns, m: int, around: Around) -> None:
-    """Times, levels and pieces of the photons that `local` chose, and which pieces they are in."""
-    inside, pieces, piece_of = around.inside, around.pieces, around.piece
-    chosen, time, inverse = around.chosen, around.time, around.inverse
-    when, background, kind = photons.time, photons.inverse, photons.piece
+        chosen[m] = i
+        away[m] = dx * dx + dy * dy
+        m += away[m] < limit
     inside[:] = 0.0
-    n_pieces = 0
     for k in range(m):
-        q = chosen[k]
-        time[k], inverse[k] = when[q], background[q]
-        piece = kind[q]
-        piece_of[k] = piece
+        i = chosen[k]
+        density = profiles[camera[i], angle, int(np.sqrt(away[k]) * RADIAL + 0.5)]
+        for s in range(SPECTRA):
+            weight[s, k] = density * v[i, s]
+        piece = piece_of[i]
+        time[k], inverse[k], kind[k] = when[i], background[i], piece
         if inside[piece] == 0.0:
             inside[piece] = 1.0
             pieces[n_pieces] = piece
             n_pieces += 1
     around.n_pieces[0] = n_pieces
+    return m
 
 
 @jit

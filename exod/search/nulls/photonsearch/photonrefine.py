@@ -17,7 +17,7 @@ from exod.search.nulls.photonsearch.photonplaces import (
     expected_at,
     gather,
     local,
-    moments,
+    room_for,
     room_of,
     window_value,
 )
@@ -39,21 +39,19 @@ def refine(
     Rows of `result` are those of `rows` with the decay time, 0 for a constant burst, at their end.
     """
     most = room_of(tiles)
-    indices = np.empty(most, np.int64)
+    own, scratch, indices = room_for(most), np.empty(most, np.int64), np.arange(most)
     around = around_of(most, field.table.shape[0] - 2)
     state, reach = np.empty(8), REACH + 10.0
     for r in range(len(rows)):
         state[:7] = rows[r, :]
         state[7] = 0.0
-        n = gather(
-            state[1] - reach, state[2] - reach, state[1] + reach, state[2] + reach, tiles, indices
-        )
         middle = (state[1], state[2])
+        low_x, low_y = state[1] - reach, state[2] - reach
+        n = gather(low_x, low_y, low_x + 2 * reach, low_y + 2 * reach, photons, tiles, own, scratch)
         angle, here = angle_of(state[1], state[2], field), expected_at(state[1], state[2], field)
         for _ in range(2):
-            better_place(state, middle, indices, n, photons, angle, here, field, around)
-            m = local(state[1], state[2], indices, n, photons, field.profiles, angle, around)
-            moments(photons, m, around)
+            better_place(state, middle, indices, n, own, angle, here, field, around)
+            m = local(state[1], state[2], indices, n, own, field.profiles, angle, around)
             better_window(state, m, here, field, around)
         result[r, :] = state
 
@@ -80,7 +78,6 @@ def better_place(
             if np.hypot(x1 - middle[0], y1 - middle[1]) > FARTHEST:
                 continue
             m = local(x1, y1, indices, n, photons, field.profiles, angle, around)
-            moments(photons, m, around)
             value, a = window_value(
                 around, m, int(state[5]), state[3], state[4], state[7], here, field
             )

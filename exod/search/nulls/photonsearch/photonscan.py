@@ -30,6 +30,11 @@ APART_ARCSEC: Final = 40.0
 CORE_COUNTS: Final = 1000
 """Counts of a core for which what they need is kept in a table."""
 
+SHARE_PARTS: Final = 256
+SHARE_RATIO: Final = 1.5
+"""In so many parts of time at most windows have a least share of the background of their own, in
+those that are next to each other if it differs by so much."""
+
 CORE_SHARE: Final = 0.45
 """Share of the likelihood ratio of a window that the counts of its core alone must have."""
 
@@ -137,6 +142,54 @@ def most_expected(rough: Floats) -> Floats:
     return low
 
 
+def least_shares(share: Floats, lengths: Floats) -> tuple[Floats, Floats]:
+    """Least share of the background that windows have, by when they start.
+
+    Parameters
+    ----------
+    share : ndarray of float64, shape (n_seconds,)
+        Share of all background photons before each second.
+    lengths : ndarray of float64, shape (n_lengths,)
+        Of the windows, seconds.
+
+    Returns
+    -------
+    until : ndarray of float64, shape (n_lengths, n_parts)
+        Windows that start before this (and not before the one before it) have at least ...
+    least : ndarray of float64, shape (n_lengths, n_parts)
+        ... this share. Parts behind the one without an end are empty.
+
+    Examples
+    --------
+    >>> share = np.concatenate([[0.0], np.cumsum([0.1] * 4 + [0.3] * 2)])
+    >>> until, least = least_shares(share, np.array([1.0]))
+    >>> until[0, :2].tolist(), least[0, :2].round(6).tolist()
+    ([4.0, inf], [0.1, 0.3])
+    """
+    until, least = (np.full((len(lengths), SHARE_PARTS), u) for u in (np.inf, 0.0))
+    second = np.arange(len(share), dtype=float)
+    for number, length in enumerate(lengths.tolist()):
+        # Of starts within a second the share is a straight line, but where windows end at one.
+        latest = max(len(share) - 1 - length, 0.0)
+        edges = np.minimum(second[: int(latest) + 2], latest)
+        bends = np.minimum(np.ceil(edges[1:]) - length % 1.0, latest)
+        at, between = (
+            np.interp(t + length, second, share) - np.interp(t, second, share)
+            for t in (edges, bends)
+        )
+        own = np.minimum(np.minimum(at[:-1], at[1:]), between)
+        step, part = -(-len(own) // SHARE_PARTS), 0
+        lows = np.minimum.reduceat(own, np.arange(0, len(own), step)).tolist()
+        low = high = lows[0]
+        for k, value in enumerate(lows):
+            if max(high, value) > SHARE_RATIO * min(low, value):
+                until[number, part], least[number, part] = k * step, low
+                low, high, part = value, value, part + 1
+            low, high = min(low, value), max(high, value)
+        least[number, part] = low
+    return until, least
+
+
 def shuffled(field: PhotonField, generator: np.random.Generator) -> PhotonField:
     """The same photons at other times: permuted among those of a kind and group in a class.
 
@@ -176,9 +229,10 @@ def scan_field(field: PhotonField, least: float = LEAST) -> Bursts:
     if len(field.marks.time) < 2 or field.levels.total <= 2 * SHORTEST:
         return no_bursts()
     lengths, total = durations(field.levels.total), field.levels.total
-    rough, quiet = CORE_SHARE * (least + np.log(total / lengths)), float(field.levels.overall.min())
-    wanted = WantedWindows(lengths, least, rough, most_expected(rough), quiet)
+    rough = CORE_SHARE * (least + np.log(total / lengths))
     tiles, tables = _tiles(field), _tables(field)
+    until, shares = least_shares(tables.table[0], lengths)
+    wanted = WantedWindows(lengths, least, rough, most_expected(rough), until, shares)
     photons = _columns(field, tables.table[0])
     found = np.empty((ROOM, 7))
     n = scan(photons, tiles, tables, wanted, found)
