@@ -18,14 +18,14 @@ from exod.search.nulls.photonsearch.photonratio import PRIOR
 from exod.search.nulls.photonsearch.photonscan import (
     CORE_COUNTS,
     Bursts,
-    _columns,
-    _tables,
-    _tiles,
     durations,
     least_shares,
     most_expected,
+    photons_of,
     scan_field,
     shuffled,
+    tables_of,
+    tiles_of,
 )
 from exod.search.subset import null_hypothesis, search_subset
 from exod.simulate import BoxBurst, ExposureModel, ObservationModel, SourceModel, simulate
@@ -162,8 +162,8 @@ def test_no_window_has_less_of_the_background_than_the_least(seed):
 
 def test_photons_of_a_rectangle_are_those_that_lie_in_it(field):
     marks = field.marks
-    photons = _columns(field, _tables(field).table[0])
-    tiles = _tiles(field)
+    photons = photons_of(field, tables_of(field).table[0])
+    tiles = tiles_of(field)
     own = kernels.room_for(len(marks.time))
     scratch = np.empty(len(marks.time), np.int64)
     x, y = field.axis

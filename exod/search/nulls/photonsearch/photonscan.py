@@ -12,6 +12,7 @@ from exod.search.nulls.photonsearch.photonimages import PIXEL_ARCSEC
 from exod.search.nulls.photonsearch.photonmarks import ANGLE_STEP_ARCMIN, Marks, PhotonField
 
 if TYPE_CHECKING:
+    from exod.search.nulls.photonsearch.photonkernels import WantedWindows
     from exod.search.nulls.photonsearch.photonplaces import FieldTables, PhotonColumns, TileIndex
 
 DURATIONS: Final = 28
@@ -222,18 +223,14 @@ def shuffled(field: PhotonField, generator: np.random.Generator) -> PhotonField:
 
 def scan_field(field: PhotonField, least: float = LEAST) -> Bursts:
     """Bursts of a field, the strongest first, none in the light of a stronger one."""
-    from exod.search.nulls.photonsearch.photonkernels import WantedWindows, scan
+    from exod.search.nulls.photonsearch.photonkernels import scan
     from exod.search.nulls.photonsearch.photonplaces import ALIKE
     from exod.search.nulls.photonsearch.photonrefine import refine
 
     if len(field.marks.time) < 2 or field.levels.total <= 2 * SHORTEST:
         return no_bursts()
-    lengths, total = durations(field.levels.total), field.levels.total
-    rough = CORE_SHARE * (least + np.log(total / lengths))
-    tiles, tables = _tiles(field), _tables(field)
-    until, shares = least_shares(tables.table[0], lengths)
-    wanted = WantedWindows(lengths, least, rough, most_expected(rough), until, shares)
-    photons = _columns(field, tables.table[0])
+    tiles, tables = tiles_of(field), tables_of(field)
+    photons, wanted = photons_of(field, tables.table[0]), wanted_windows(tables, least)
     found = np.empty((ROOM, 7))
     n = scan(photons, tiles, tables, wanted, found)
     rows = found[: min(n, ROOM)]
@@ -248,7 +245,17 @@ def scan_field(field: PhotonField, least: float = LEAST) -> Bursts:
     return bursts_of(result, unexplained(result, np.inf))
 
 
-def _columns(field: PhotonField, share: Floats) -> PhotonColumns:
+def wanted_windows(tables: FieldTables, least: float = LEAST) -> WantedWindows:
+    """Windows of all lengths with so large a likelihood ratio, less its trials."""
+    from exod.search.nulls.photonsearch.photonkernels import WantedWindows
+
+    lengths = durations(tables.total)
+    rough = CORE_SHARE * (least + np.log(tables.total / lengths))
+    until, shares = least_shares(tables.table[0], lengths)
+    return WantedWindows(lengths, least, rough, most_expected(rough), until, shares)
+
+
+def photons_of(field: PhotonField, share: Floats) -> PhotonColumns:
     """The photons as compiled loops take them; `share` is that of the background by second."""
     from exod.search.nulls.photonsearch.photonplaces import PhotonColumns
 
@@ -260,7 +267,7 @@ def _columns(field: PhotonField, share: Floats) -> PhotonColumns:
     )
 
 
-def _tiles(field: PhotonField) -> TileIndex:
+def tiles_of(field: PhotonField) -> TileIndex:
     """Which photons lie in which square."""
     from exod.search.nulls.photonsearch.photonplaces import TILE, TileIndex
 
@@ -271,7 +278,7 @@ def _tiles(field: PhotonField) -> TileIndex:
     return TileIndex(starts, np.argsort(tile, kind="stable"), columns, rows)
 
 
-def _tables(field: PhotonField) -> FieldTables:
+def tables_of(field: PhotonField) -> FieldTables:
     """What is known of the field as compiled loops take it."""
     from exod.search.nulls.photonsearch.photonplaces import FieldTables
 
