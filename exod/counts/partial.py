@@ -175,7 +175,7 @@ class GroupShares:
 
 
 def group_images(
-    group: NDArray[np.uint8], cell: NDArray[np.integer], n_groups: int, n_cells: int
+    group: NDArray[np.integer], cell: NDArray[np.integer], n_groups: int, n_cells: int
 ) -> Floats:
     """Counts of each group and cell, shape (n_groups, n_cells)."""
     flat = group.astype(np.int64) * n_cells + cell

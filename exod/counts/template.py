@@ -292,11 +292,11 @@ def _expect_partial(
     shape, n_groups = cube.box.shape, len(frames_live.live)
     live = np.where(cube.masked, 0.0, frames_live.live)
     halves = [~is_bad & ~cube.masked, is_bad & ~cube.masked]
-    images, steady = [], []
-    for frames in halves:
-        own = frames[cube.frame]
-        images.append(group_images(frames_live.group[own], cube.cell[own], n_groups, cube.box.size))
-        steady.append(_ratio(float(frames.sum()), live[:, frames].sum(1)))
+    # Events of masked frames are not in the cube: each is in good or in bad time.
+    half_group = frames_live.group + n_groups * is_bad[cube.frame]
+    images = group_images(half_group, cube.cell, 2 * n_groups, cube.box.size)
+    images = images.reshape(2, n_groups, -1)
+    steady = [_ratio(float(frames.sum()), live[:, frames].sum(1)) for frames in halves]
     typical = (steady[0] @ images[0]).reshape(shape)
     mask = known_sources | bright_cells(typical, known_sources)
     level = cube.light_curve(~mask).astype(float)

@@ -214,8 +214,8 @@ class _Units:
             if tuple(unit) in seen:
                 continue
             seen.add(tuple(unit))
-            inside = self._is_among(unit)[self.ccd]
-            place = np.concatenate([[first - 1], np.flatnonzero(inside), [max(last, first)]])
+            inside = self._events_of(unit)
+            place = np.concatenate([[first - 1], inside, [max(last, first)]])
             when = np.concatenate([[self.events.t_lo], time[inside], [self.events.t_hi]])
             share = (len(place) - 2) / max(len(time) + 2 - len(place), 1)
             length = np.diff(when)
@@ -286,13 +286,22 @@ class _Units:
         among[unit] = True
         return among
 
+    def _events_of(self, unit: Indices) -> Indices:
+        """Events of a unit, in order of time."""
+        if len(unit) == 1:
+            return self._own[unit[0]]
+        return np.flatnonzero(self._is_among(unit)[self.ccd])
+
+    @cached_property
+    def _own(self) -> list[Indices]:
+        """Events of each CCD."""
+        order = np.argsort(self.ccd, kind="stable")
+        return np.split(order, np.cumsum(np.bincount(self.ccd, minlength=len(self.names)))[:-1])
+
     @cached_property
     def _quieter(self) -> list[Indices]:
         """Events of each CCD outside the cells of sources."""
-        index = np.flatnonzero(~self.is_source)
-        ccd = self.ccd[index]
-        order = index[np.argsort(ccd, kind="stable")]
-        return np.split(order, np.cumsum(np.bincount(ccd, minlength=len(self.names)))[:-1])
+        return [own[~self.is_source[own]] for own in self._own]
 
     @cached_property
     def _quiet(self) -> float:

@@ -29,6 +29,7 @@ NULLABLE: Final = MappingProxyType(
 """Names of the pandas dtypes of columns that may hold nulls; NaN would make identifiers inexact."""
 
 
+@functools.lru_cache
 def pandas_dtype(kind: pa.DataType, *, nullable: bool = False) -> Any:
     """The dtype in pandas of an Arrow type; text is of Arrow with NaN where it is missing."""
     import pandas as pd

@@ -366,25 +366,28 @@ def rate_rows(obsid: str, subset: MergedEvents, *, with_live: bool = True) -> pd
     frames = Frames(subset.t_lo, RATE_BIN, n_bins)
     index = frames.index(subset.time)
     inside = (index >= 0) & (index < frames.n)
-    hard = inside & is_hard(subset.pi)
+    hard = is_hard(subset.pi)
     width = np.minimum(RATE_BIN, subset.t_hi - frames.starts)
     parts = []
     for number, exposure in enumerate(subset.exposures):
-        own = subset.source == number
-        counts = [np.bincount(index[own & part], minlength=frames.n) for part in (inside, hard)]
+        own = np.flatnonzero((subset.source == number) & inside)
+        bins = index[own]
+        counts = [np.bincount(part, minlength=frames.n) for part in (bins, bins[hard[own]])]
         share = np.ones(frames.n)
         if with_live:
-            mine = own & inside
-            share = _live_share(exposure, subset.ccdnr[mine], index[mine], frames.starts, width)
+            share = _live_share(exposure, subset.ccdnr[own], bins, frames.starts, width)
         keep = (width > 0) & ((share >= LEAST_LIVE) | (counts[0] > 0))
         live = width * np.maximum(share, LEAST_LIVE)
         columns = {"time": frames.starts, "width": live, "n": counts[0], "n_hard": counts[1]}
         parts.append(
-            pd.DataFrame({name: values[keep] for name, values in columns.items()}).assign(
-                obsid=obsid,
-                subset=subset.number,
-                instrument=exposure.instrument,
-                expid=exposure.expid,
+            pd.DataFrame(
+                {name: values[keep] for name, values in columns.items()}
+                | {
+                    "obsid": obsid,
+                    "subset": subset.number,
+                    "instrument": exposure.instrument,
+                    "expid": exposure.expid,
+                }
             )
         )
     return pd.concat(parts, ignore_index=True)
@@ -405,6 +408,7 @@ def _live_share(
     curves = (exposure.live.curves[number] for number in chips)
     seconds = np.stack([curve.at(start + width) - curve.at(start) for curve in curves])
     live = np.divide(seconds, width, out=np.ones_like(seconds), where=width > 0)
-    level = np.bincount(index[np.isin(ccdnr, chips)], minlength=len(start)).astype(float)
+    is_chip = np.isin(np.arange(256), chips)
+    level = np.bincount(index[is_chip[ccdnr]], minlength=len(start)).astype(float)
     share = live_weights(counts[chips].astype(float), level, live) @ live
     return np.where(share > 1 - _ROUNDED, 1.0, share)
