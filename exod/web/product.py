@@ -14,15 +14,15 @@ from weakref import finalize
 import duckdb
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from exod.archive import Archive
 from exod.archive.derived import EXPLORER, Derived, DerivedFile, table_of
 from exod.archive.parquet import row_groups
 from exod.archive.parts import derived_pieces
-from exod.archive.questions.connection import connected
+from exod.archive.questions.connection import TableSource, connected
 from exod.errors import ArchiveError
+from exod.files.rowreader import RowReader
 from exod.files.storage import one_line
 from exod.schemas.columns import Table
 from exod.schemas.conditions.compiling import quoted
@@ -31,9 +31,6 @@ from exod.stages.explore.density import DENSITY, density_files
 
 KEPT_INDEX: Final = 'memory.main."{}_index"'
 """What follows FROM for the index of a table in memory, whatever a connection calls so besides."""
-
-KEPT_BYTES: Final = 1 << 27
-"""Of the columns of a file that stay in memory, as they are read in groups of rows."""
 
 INDEX_BYTES: Final = 128
 """Of a row of an index in memory, at most."""
@@ -76,7 +73,7 @@ class Product:
         self.files: Mapping[str, DerivedFile] = {
             f"{file.table.replace('_index', '.index')}.parquet": file for file in pointer.files
         }
-        self._lock, self._kept, self._readers = Lock(), ExitStack(), dict[str, _Reader]()
+        self._lock, self._kept, self._readers = Lock(), ExitStack(), dict[str, RowReader]()
         self._indexes: dict[str, duckdb.DuckDBPyConnection] = {}
         self._declared: dict[str, Table] = {}
         finalize(self, self._kept.close)
@@ -168,6 +165,11 @@ class Product:
                 raise self.store.unreadable(file.path, reason) from error
             yield source
 
+    @property
+    def plain(self) -> TableSource:
+        """The same tables, as statements of users see them: no lists, no pictures."""
+        return _PlainTables(self)
+
     @contextmanager
     def connected(
         self, tables: Iterable[str], *, plain: bool = False
@@ -180,7 +182,7 @@ class Product:
             The tables, with ``_index`` for indexes: only their files have to be whole. Those that
             the product does not have are left out.
         plain : bool
-            Whether it is for statements of users: views have no `POSITION`.
+            Whether it is for statements of users: views have no `POSITION`, and no lists.
 
         Raises
         ------
@@ -188,7 +190,8 @@ class Product:
             If a file of them is damaged.
         """
         wanted = {name: self._pieces[name] for name in tables if name in self._pieces}
-        with connected(self, wanted, {} if plain else None) as connection:
+        source = self.plain if plain else self
+        with connected(source, wanted, {} if plain else None) as connection:
             yield connection
 
     @contextmanager
@@ -263,80 +266,20 @@ class Product:
         with self._lock:
             return self._reader(name).where(key, value, columns)
 
-    def _reader(self, name: str) -> _Reader:
+    def _reader(self, name: str) -> RowReader:
         if name not in self._readers:
             source = self._kept.enter_context(self.opened(name))
-            self._readers[name] = _Reader(self._kept.enter_context(pq.ParquetFile(source)))
+            self._readers[name] = RowReader(self._kept.enter_context(pq.ParquetFile(source)))
         return self._readers[name]
 
 
-class _Reader:
-    """Some rows of an open Parquet file."""
+class _PlainTables:
+    def __init__(self, product: Product) -> None:
+        self.store, self._product = product.store, product
 
-    def __init__(self, file: pq.ParquetFile) -> None:
-        self._file = file
-        # Arrow makes it anew whenever it is asked for, which takes longer than to find the rows.
-        self._schema = file.schema_arrow
-        about = file.metadata
-        sizes = [about.row_group(number).num_rows for number in range(about.num_row_groups)]
-        self._starts = np.r_[0, np.cumsum(sizes)].astype(np.int64)
-        self._ranges: dict[str, list[tuple[Any, Any] | None]] = {}
-        # Those that were read first go first: what a page shows of many groups is wanted again.
-        self._kept: dict[tuple[int, str], pa.Array] = {}
-        self._bytes = 0
-
-    def at(self, numbers: np.ndarray, columns: Sequence[str]) -> pa.Table:
-        """Rows by their numbers, in the order of these."""
-        order = np.argsort(numbers, kind="stable")
-        wanted, schema = numbers[order], self._of(columns)
-        group = np.searchsorted(self._starts, wanted, side="right") - 1
-        # Batches hand all their columns on at once, tables each of them by itself.
-        parts = [
-            self._read(one, schema).take(pa.array(wanted[group == one] - self._starts[one]))
-            for one in np.unique(group).tolist()
-        ]
-        found = pa.Table.from_batches(parts, schema).combine_chunks().to_batches()
-        inverse = pa.array(np.argsort(order))
-        return pa.Table.from_batches([part.take(inverse) for part in found], schema)
-
-    def where(self, key: str, value: Any, columns: Sequence[str]) -> pa.Table:
-        """Rows with a value of a column; groups whose statistics leave it out are not read."""
-        parts: list[pa.RecordBatch] = []
-        schema, own = self._of(columns), self._of([key])
-        try:
-            wanted = pa.scalar(value, own.types[0])
-        except (pa.ArrowInvalid, OverflowError):
-            # A number that the column cannot have.
-            return pa.Table.from_batches(parts, schema)
-        for number, ends in enumerate(self._ends(key)):
-            if ends is None or ends[0] <= value <= ends[1]:
-                mask = pc.equal(self._read(number, own).column(0), wanted)
-                if pc.any(mask).as_py():
-                    parts.append(self._read(number, schema).filter(mask))
-        return pa.Table.from_batches(parts, schema)
-
-    def _read(self, group: int, schema: pa.Schema) -> pa.RecordBatch:
-        missing = [name for name in schema.names if (group, name) not in self._kept]
-        if missing:
-            rows = self._file.read_row_group(group, columns=missing)
-            self._kept |= {(group, name): rows[name].combine_chunks() for name in missing}
-            self._bytes += rows.nbytes
-        kept = [self._kept[group, name] for name in schema.names]
-        while self._bytes > KEPT_BYTES:
-            self._bytes -= self._kept.pop(next(iter(self._kept))).nbytes
-        return pa.RecordBatch.from_arrays(kept, schema=schema)
-
-    def _of(self, columns: Sequence[str]) -> pa.Schema:
-        return pa.schema([self._schema.field(name) for name in dict.fromkeys(columns)])
-
-    def _ends(self, key: str) -> list[tuple[Any, Any] | None]:
-        """Least and greatest value of a column in each group, where they are known."""
-        if key not in self._ranges:
-            about = self._file.metadata
-            place = self._schema.names.index(key)
-            groups = (about.row_group(n).column(place) for n in range(about.num_row_groups))
-            found = [group.statistics for group in groups]
-            self._ranges[key] = [
-                (one.min, one.max) if one is not None and one.has_min_max else None for one in found
-            ]
-        return self._ranges[key]
+    def table(self, name: str) -> Table:
+        """A table without its columns of lists and pictures."""
+        table = self._product.table(name)
+        kept = (c for c in table.columns if not pa.types.is_nested(c.type))
+        plain = tuple(c for c in kept if not pa.types.is_binary(c.type))
+        return Table(name, table.description, plain, table.sort_by)

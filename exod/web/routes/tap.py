@@ -38,7 +38,7 @@ from exod.web.vo.jobs import (
     results_xml,
     stamp,
 )
-from exod.web.vo.tapschema import schema_tables, shown_tables
+from exod.web.vo.tapschema import foreign_keys, schema_tables, shown_tables
 
 MOST_FORM_BYTES: Final = 100_000
 """Of what is posted: a statement and a few words."""
@@ -176,7 +176,8 @@ def create(request: Request, product: ProductNow, jobs: AllJobs, given: Given) -
     """Make a job."""
     try:
         kept = {name: text for name, text in given.items() if name in _PARAMETERS}
-        _asked({**kept, "QUERY": kept.get("QUERY") or "-"})  # It may be given later.
+        # The statement may be given later; in which language it is is looked at when it runs.
+        _asked({**kept, "QUERY": kept.get("QUERY") or "-", "LANG": "ADQL"})
         job = jobs.create(kept)
     except ExodError as error:
         return failed(error)
@@ -291,11 +292,13 @@ def tables(product: ProductNow, detail: str = "max") -> Response:
 @router.get("/tables/{name}")
 def table(product: ProductNow, name: str) -> Response:
     """One table."""
+    shown = shown_tables(product)
     own = {f"TAP_SCHEMA.{key}": one for key, (one, _) in schema_tables({}).items()}
-    known = {f"{SCHEMA}.{key}": one for key, one in shown_tables(product).items()} | own
+    known = {f"{SCHEMA}.{key}": one for key, one in shown.items()} | own
     if name not in known:
         raise InputError(f"There is no table {name[:100]!r}.")
-    return Response(descriptions.one_table(name, known[name]), media_type="text/xml")
+    text = descriptions.one_table(name, known[name], foreign_keys(shown))
+    return Response(text, media_type="text/xml")
 
 
 def _address(request: Request, job: Job | None = None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 from xml.sax.saxutils import escape
@@ -13,7 +13,8 @@ from exod.web.product import Product
 from exod.web.vo.adql import SCHEMA
 from exod.web.vo.answering import MOST_ROWS, USUAL_ROWS
 from exod.web.vo.jobs import KEPT, LONGEST_KEPT, MOST_SECONDS
-from exod.web.vo.tapschema import schema_tables
+from exod.web.vo.reserved import in_statement
+from exod.web.vo.tapschema import ForeignKey, foreign_keys, schema_tables
 
 _XML: Final = '<?xml version="1.0" encoding="UTF-8"?>\n'
 
@@ -83,7 +84,7 @@ def tables(known: Mapping[str, Table], *, detailed: bool = True) -> str:
     return f"{_XML}<vosi:tableset {space} {_SPACES}>{inside}</vosi:tableset>\n"
 
 
-def one_table(name: str, table: Table) -> str:
+def one_table(name: str, table: Table, keys: Sequence[ForeignKey]) -> str:
     """One of them.
 
     Parameters
@@ -92,11 +93,13 @@ def one_table(name: str, table: Table) -> str:
         With its schema.
     table : Table
         Its columns.
+    keys : sequence of ForeignKey
+        Of all tables.
     """
     space = 'xmlns:vosi="http://www.ivoa.net/xml/VOSITables/v1.0"'
     return (
         f'{_XML}<vosi:table {space} {_SPACES} xsi:type="vs:Table">'
-        f"{_inside(name, table, detailed=True)}</vosi:table>\n"
+        f"{_inside(name, table, keys)}</vosi:table>\n"
     )
 
 
@@ -198,10 +201,11 @@ def _tap(base: str) -> str:
 
 def _schemas(known: Mapping[str, Table], *, detailed: bool) -> str:
     own = {name: table for name, (table, _) in schema_tables({}).items()}
+    keys = foreign_keys(known)
     return "".join(
         f"<schema><name>{schema}</name>"
         + "".join(
-            f"<table>{_inside(f'{schema}.{name}', table, detailed=detailed)}</table>"
+            f"<table>{_inside(f'{schema}.{name}', table, keys, detailed=detailed)}</table>"
             for name, table in those.items()
         )
         + "</schema>"
@@ -209,9 +213,20 @@ def _schemas(known: Mapping[str, Table], *, detailed: bool) -> str:
     )
 
 
-def _inside(name: str, table: Table, *, detailed: bool) -> str:
-    columns = "".join(map(_column, table.columns)) if detailed else ""
-    return f"<name>{name}</name><description>{escape(table.description)}</description>{columns}"
+def _inside(name: str, table: Table, keys: Sequence[ForeignKey], *, detailed: bool = True) -> str:
+    head = f"<name>{name}</name><description>{escape(table.description)}</description>"
+    if not detailed:
+        return head
+    own = (_foreign_key(key) for key in keys if key.from_table == name)
+    return head + "".join((*map(_column, table.columns), *own))
+
+
+def _foreign_key(key: ForeignKey) -> str:
+    return (
+        f"<foreignKey><targetTable>{key.target_table}</targetTable>"
+        f"<fkColumn><fromColumn>{key.from_column}</fromColumn>"
+        f"<targetColumn>{key.target_column}</targetColumn></fkColumn></foreignKey>"
+    )
 
 
 def _column(column: Column) -> str:
@@ -220,6 +235,6 @@ def _column(column: Column) -> str:
     parts = {"description": column.description, "unit": column.unit, "ucd": column.ucd}
     about = "".join(f"<{tag}>{escape(text)}</{tag}>" for tag, text in parts.items() if text)
     return (
-        f"<column><name>{escape(column.name)}</name>{about}"
+        f"<column><name>{escape(in_statement(column.name))}</name>{about}"
         f'<dataType xsi:type="vs:VOTableType"{size}>{kind}</dataType></column>'
     )

@@ -27,6 +27,9 @@ class Example:
     statement: str
 
 
+_PLACE: Final = "POINT('ICRS', ra_deg, dec_deg)"
+"""With the name of the system, which ADQL 2.0 wants and 2.1 allows."""
+
 EXAMPLES: Final = (
     Example(
         "strongest",
@@ -39,9 +42,9 @@ EXAMPLES: Final = (
         "circle",
         "Sources in a circle",
         "All sources within a degree of a place, the nearest first; of other places, write others.",
-        "SELECT srcid, DISTANCE(POINT(ra_deg, dec_deg), POINT(83.8, -5.4)) AS away\n"
+        f"SELECT srcid, DISTANCE({_PLACE}, POINT('ICRS', 83.8, -5.4)) AS away\n"
         f"FROM {SCHEMA}.sources\n"
-        "WHERE 1 = CONTAINS(POINT(ra_deg, dec_deg), CIRCLE(83.8, -5.4, 1))\nORDER BY away",
+        f"WHERE 1 = CONTAINS({_PLACE}, CIRCLE('ICRS', 83.8, -5.4, 1))\nORDER BY away",
     ),
     Example(
         "short",
@@ -50,7 +53,7 @@ EXAMPLES: Final = (
         "SELECT TOP 100 s.srcid, d.detid, d.duration, d.excess\n"
         f"FROM {SCHEMA}.detections AS d\n"
         f"JOIN {SCHEMA}.sources AS s ON s.region_num = d.region_num\n"
-        "WHERE d.duration < 100 AND d.excess > 10\nORDER BY d.excess DESC",
+        "WHERE d.duration < 100 AND d.excess > 10\nORDER BY excess DESC",
     ),
     Example(
         "returning",

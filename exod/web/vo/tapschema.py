@@ -5,15 +5,29 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 
 from exod.errors import ArchiveError
 from exod.schemas.columns import Column, Table
+from exod.schemas.explorer import OWNER
 from exod.tablefiles.votable import datatype
 from exod.web.product import Product
 from exod.web.vo.adql import SCHEMA
+from exod.web.vo.reserved import in_statement
+
+_SOURCES: Final = "sources"
+
+_OWN_KEYS: Final = (
+    ("TAP_SCHEMA.tables", "TAP_SCHEMA.schemas", "schema_name", "schema_name"),
+    ("TAP_SCHEMA.columns", "TAP_SCHEMA.tables", "table_name", "table_name"),
+    ("TAP_SCHEMA.keys", "TAP_SCHEMA.tables", "from_table", "table_name"),
+    ("TAP_SCHEMA.keys", "TAP_SCHEMA.tables", "target_table", "table_name"),
+    ("TAP_SCHEMA.key_columns", "TAP_SCHEMA.keys", "key_id", "key_id"),
+)
+_OF_KEYS: Final = ("key_id", "from_table", "target_table")
+_OF_KEY_COLUMNS: Final = ("key_id", "from_column", "target_column")
 
 PRINCIPAL: Final = frozenset(
     ("region_num", "srcid", "ra_deg", "dec_deg", "pos_err_arcsec", "detid", "obsid", "t_start_mjd")
@@ -39,9 +53,7 @@ def shown_table(product: Product, name: str) -> Table:
     ArchiveError
         If it cannot be read.
     """
-    table = product.table(name)
-    kept = tuple(column for column in table.columns if _is_plain(column.type))
-    return Table(name, table.description, kept, table.sort_by)
+    return product.plain.table(name)
 
 
 def check_named(product: Product, statement: str) -> None:
@@ -63,8 +75,33 @@ def _names(product: Product) -> Iterator[str]:
             yield file.table
 
 
-def _is_plain(kind: pa.DataType) -> bool:
-    return not (pa.types.is_nested(kind) or pa.types.is_binary(kind))
+class ForeignKey(NamedTuple):
+    """A column of a table that has what is in a column of another one."""
+
+    key_id: str
+    from_table: str
+    target_table: str
+    from_column: str
+    target_column: str
+
+
+def foreign_keys(tables: Mapping[str, Table]) -> list[ForeignKey]:
+    """The foreign keys of tables of the archive and of TAP_SCHEMA (TAP 1.1, section 4.4).
+
+    Parameters
+    ----------
+    tables : Mapping of str to Table
+        Those of the archive.
+    """
+    of_sources = [
+        (f"{SCHEMA}.{name}", f"{SCHEMA}.{_SOURCES}", OWNER, OWNER)
+        for name, table in tables.items()
+        if name != _SOURCES
+        and _SOURCES in tables
+        and OWNER in (column.name for column in table.columns)
+    ]
+    found = (*_OWN_KEYS, *of_sources)
+    return [ForeignKey(str(place), *parts) for place, parts in enumerate(found, 1)]
 
 
 def schema_tables(tables: Mapping[str, Table]) -> dict[str, tuple[Table, pa.Table]]:
@@ -77,6 +114,7 @@ def schema_tables(tables: Mapping[str, Table]) -> dict[str, tuple[Table, pa.Tabl
     """
     own = {f"TAP_SCHEMA.{name}": table for name, table in _TAP_SCHEMA.items()}
     listed = {f"{SCHEMA}.{name}": table for name, table in tables.items()} | own
+    keys = [key._asdict() for key in foreign_keys(tables)]
     rows: dict[str, list[dict[str, Any]]] = {
         "schemas": [
             {"schema_name": SCHEMA, "description": "Tables of the archive", "schema_index": 1},
@@ -95,8 +133,8 @@ def schema_tables(tables: Mapping[str, Table]) -> dict[str, tuple[Table, pa.Tabl
         "columns": [
             row for name, table in listed.items() for row in _columns(name, table, name in own)
         ],
-        "keys": [],
-        "key_columns": [],
+        "keys": [{name: row[name] for name in _OF_KEYS} for row in keys],
+        "key_columns": [{name: row[name] for name in _OF_KEY_COLUMNS} for row in keys],
     }
     return {
         name: (table, pa.Table.from_pylist(rows[name], table.schema))
@@ -109,7 +147,7 @@ def _columns(name: str, table: Table, standard: bool) -> Iterator[dict[str, Any]
         kind, size = datatype(column)
         yield {
             "table_name": name,
-            "column_name": column.name,
+            "column_name": in_statement(column.name),
             "datatype": kind,
             "arraysize": size or None,
             "xtype": None,

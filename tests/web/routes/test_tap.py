@@ -9,6 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import pyvo
 from astropy.io import votable
@@ -83,6 +84,41 @@ def test_the_service_says_what_it_has(tap, client):
     listed = {(str(row["table_name"]), str(row["column_name"])) for row in own}
     told = {(name, column.name) for name, one in tap.tables.items() for column in one.columns}
     assert listed == told
+
+
+def test_every_column_that_is_told_can_be_asked_as_it_is_written(tap, product):
+    listed: dict[str, list[str]] = {}
+    for row in tap.search("SELECT table_name, column_name FROM TAP_SCHEMA.columns", maxrec=5000):
+        listed.setdefault(str(row["table_name"]), []).append(str(row["column_name"]))
+    # Words of SQL are among them, and lists are not.
+    assert '"time"' in listed["exod.lightcurves"]
+    assert '"size"' in listed["TAP_SCHEMA.columns"]
+    assert any(pa.types.is_list(one.type) for one in product.table("cutouts").columns)
+    for table, names in listed.items():
+        every = tap.search(f"SELECT TOP 1 * FROM {table}").fieldnames
+        named = tap.search(f"SELECT TOP 1 {', '.join(names)} FROM {table}").fieldnames
+        assert every == named == tuple(name.strip('"') for name in names), table
+
+
+def test_foreign_keys_are_told_by_tables_and_by_the_schema(tap, client):
+    joined = "SELECT k.from_table, c.from_column, k.target_table, c.target_column"
+    joined += " FROM TAP_SCHEMA.keys AS k JOIN TAP_SCHEMA.key_columns AS c ON c.key_id = k.key_id"
+    listed = {tuple(map(str, row.values())) for row in tap.search(joined)}
+    page = ElementTree.fromstring(client.get("/vo/tap/tables").content)
+    told = {
+        tuple(one.findtext(name) for one, name in zip(parts, places, strict=True))
+        for table in page.iter("table")
+        for key in table.iter("foreignKey")
+        for parts in [(table, key, key, key)]
+        for places in [("name", "fkColumn/fromColumn", "targetTable", "fkColumn/targetColumn")]
+    }
+    assert told == listed
+    assert ("exod.detections", "region_num", "exod.sources", "region_num") in told
+    assert ("TAP_SCHEMA.columns", "table_name", "TAP_SCHEMA.tables", "table_name") in told
+    for table, column, other, there in listed:
+        words = f"SELECT count(*) AS n FROM {table} WHERE {column} NOT IN "
+        lost = tap.search(f"{words}(SELECT {there} FROM {other})")
+        assert lost[0]["n"] == 0, table
 
 
 def test_examples_are_found_and_can_be_asked(tap, client):
@@ -208,7 +244,6 @@ def test_a_wrong_statement_gets_a_sentence(client, text, sentence):
     [
         {"MAXREC": "-1"},
         {"MAXREC": "1" * 5000},
-        {"LANG": "PQL"},
         {"RESPONSEFORMAT": "pdf"},
         {"REQUEST": "drop"},
         {"UPLOAD": "a,http://example.org/"},
@@ -220,6 +255,20 @@ def test_wrong_parameters_get_a_sentence(client, given):
         answer = client.post(f"/vo/tap/{address}", data={"QUERY": "SELECT 1", **given})
         assert answer.status_code == 400
         assert 'name="QUERY_STATUS" value="ERROR"' in answer.text
+
+
+def test_another_language_is_refused_and_fails_a_job(client):
+    given = {"QUERY": "SELECT TOP 1 ra_deg FROM sources", "LANG": "PQL"}
+    answer = client.post("/vo/tap/sync", data=given)
+    assert (answer.status_code, "not in 'PQL'" in answer.text) == (400, True)
+    # As clients expect of jobs: they are made, and end with an error.
+    job = client.post("/vo/tap/async", data=given, follow_redirects=False).headers["location"]
+    client.post(f"{job}/phase", data={"PHASE": "RUN"})
+    told = client.get(f"{job}?WAIT=20&PHASE=EXECUTING").text
+    while "<uws:phase>ERROR<" not in told:
+        assert "<uws:phase>COMPLETED<" not in told
+        told = client.get(f"{job}?WAIT=20").text
+    assert "not in 'PQL'" in client.get(f"{job}/error").text
 
 
 def test_an_endless_statement_ends(product, tmp_path):
