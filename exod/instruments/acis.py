@@ -194,6 +194,8 @@ ACIS: Final = AcisCamera(
     submodes=frozenset({"TIMED"}),
     sky_extent=8192,
     n_ccds=10,
+    # POG, chapter 6: any six of them.
+    most_read=6,
     n_columns=1024,
     n_rows=1024,
     pixel_arcsec=SKY_PIXEL_ARCSEC,

@@ -157,6 +157,8 @@ class Instrument(ABC):
         Sky pixels along X and along Y where the header of an event list does not say.
     n_ccds : int
         Number of CCDs.
+    most_read : int
+        CCDs that are read at a time at most; 0 if that is all of them.
     n_columns, n_rows : int
         Columns and rows of a CCD.
     pixel_arcsec : float
@@ -194,6 +196,7 @@ class Instrument(ABC):
     flag_mask: int
     dropout_groups: tuple[tuple[int, ...], ...] = ()
     transfer_time: float = 0.0
+    most_read: int = 0
 
     @property
     @abstractmethod

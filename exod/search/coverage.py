@@ -27,7 +27,8 @@ class Coverage:
         subsets, averaged over the runs; 0 to 1. What remains after the last whole frame counts as
         the frames do.
     area : float
-        CCDs with events, averaged over the cameras and the searched time; 0 to 1.
+        CCDs with events of those that are read at a time, averaged over the cameras and the
+        searched time; 0 to 1.
     """
 
     time: float = 0.0
@@ -62,12 +63,20 @@ def coverage(observation: Observation, live: Mapping[int, Sequence[float]]) -> C
     total = camera_time(
         Segment(item, item.time_min, item.time_max, is_whole=True) for item in known
     )
+    # The parts of a field are searched in subsets of the same time, and have its CCDs together.
+    ccds: dict[tuple[str, float, float], set[int]] = {}
+    for subset in observation.subsets:
+        for number, exposure in enumerate(subset.exposures):
+            own = np.unique(subset.ccdnr[subset.source == number]).tolist()
+            key = exposure.filename, subset.t_lo, subset.t_hi
+            ccds[key] = ccds.get(key, set()) | set(own)
     time = area = 0.0
     for subset in observation.subsets:
         share = float(np.mean(live.get(subset.number, ()) or (0.0,)))
         seconds = share * max(subset.t_hi - subset.t_lo, 0.0)
         time += seconds * len(subset.exposures)
-        for number, exposure in enumerate(subset.exposures):
-            ccds = len(np.unique(subset.ccdnr[subset.source == number]))
-            area += seconds * min(ccds / exposure.camera.n_ccds, 1.0)
+        for exposure in subset.exposures:
+            n_ccds = len(ccds[exposure.filename, subset.t_lo, subset.t_hi])
+            most = exposure.camera.most_read or exposure.camera.n_ccds
+            area += seconds * min(n_ccds / most, 1.0)
     return Coverage(min(time / total, 1.0) if total else 0.0, area / time if time else 0.0)

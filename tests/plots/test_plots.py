@@ -438,13 +438,23 @@ def test_overview() -> None:
 
 
 def test_overview_of_rings_of_the_field() -> None:
-    """Subsets of the same time share a label; a camera without hard events has no flares."""
+    """Subsets of the same time share a label and differ in their lines.
+
+    A camera without hard events has no flares.
+    """
     first = make_rates(1)
     rates = pd.concat([first.assign(subset=number, n_hard=0) for number in range(4)])
     figure = observation_overview(make_observation().iloc[0], rates, make_bti(), make_exposures())
     draw(figure)
     upper, lower = figure.axes
     assert [text.get_text() for text in upper.texts] == ["subsets 0–3"]
+    lines: dict[str, set[str]] = {}
+    for stairs in upper.patches:
+        lines.setdefault(str(stairs.get_label()), set()).add(str(stairs.get_linestyle()))
+    for instrument in set(rates["instrument"]):
+        own = [style for label, style in lines.items() if label.startswith(instrument)]
+        assert len(own) == 4, "each subset has a label of its own"
+        assert len(set.union(*own)) == 4, "and a line of its own"
     assert ["bad time is not looked for" in text.get_text() for text in lower.texts] == [True]
 
 

@@ -228,7 +228,11 @@ def test_flares_are_found(real, obsid, t_bin):
     flare = flares.loc[obsid]
     overrides = [f"cube.t_bin=[{t_bin}]", "cube.bands=[[0.2, 12.0]]", "detect.false_alarm_rate=0.3"]
     (path,) = real.glob(f"acisf{obsid}N*_evt2.fits.gz")
-    found = exod.detect(path, Config.load(preset="deep", overrides=overrides)).regions
+    tables = exod.detect(path, Config.load(preset="deep", overrides=overrides))
+    # Its rings have the CCDs together, two and four of the six that can be read.
+    assert tables.coverage.time == pytest.approx(1)
+    assert tables.coverage.area == pytest.approx({"28964": 2 / 6, "29128": 4 / 6}[obsid])
+    found = tables.regions
     dx = (found["ra_deg"] - flare["ra_deg"]) * np.cos(np.radians(flare["dec_deg"]))
     distance = np.hypot(dx, found["dec_deg"] - flare["dec_deg"]) * 3600
     best = found[distance <= np.hypot(1.73 * found["pos_err_arcsec"], flare["pos_err_95_arcsec"])]

@@ -289,13 +289,14 @@ def good_and_bad(features: pd.DataFrame, columns: Mapping[tuple[int, str, str], 
 
 
 def searched_time(runs: pd.DataFrame) -> tuple[float, float]:
-    """Time that was searched, and how much of it was good, summed over the subsets.
+    """Time that was searched, and how much of it was good; that of the parts of a field once.
 
     Parameters
     ----------
     runs : DataFrame
         With obsid, subset, t_lo, t_hi, n_frames and n_gti. The runs of a subset search the same
-        time with other bins; its time is that of the longest of them.
+        time with other bins; its time is that of the longest of them. Subsets of an observation
+        from the same start to the same stop are parts of its field.
 
     Returns
     -------
@@ -305,11 +306,12 @@ def searched_time(runs: pd.DataFrame) -> tuple[float, float]:
     used = runs[runs["n_frames"] > 0]
     if used.empty:
         return 0.0, 0.0
-    span = pd.DataFrame(
-        {"span": used["t_hi"] - used["t_lo"], "good": used["n_gti"] / used["n_frames"]}
+    span = used.assign(span=used["t_hi"] - used["t_lo"], good=used["n_gti"] / used["n_frames"])
+    subsets = span.groupby(["obsid", "subset"]).agg(
+        t_lo=("t_lo", "min"), t_hi=("t_hi", "max"), span=("span", "max"), good=("good", "mean")
     )
-    subsets = span.groupby([used["obsid"], used["subset"]]).agg({"span": "max", "good": "mean"})
-    return float(subsets["span"].sum()), float((subsets["span"] * subsets["good"]).sum())
+    times = subsets.groupby(["obsid", "t_lo", "t_hi"]).agg({"span": "max", "good": "mean"})
+    return float(times["span"].sum()), float((times["span"] * times["good"]).sum())
 
 
 def expected_false(runs: pd.DataFrame) -> pd.DataFrame:

@@ -78,7 +78,9 @@ def describe_survey(
     """
     subsets = searched_subsets(runs)
     rates = list_rates(exposures)
-    seconds = subsets.groupby("obsid")["seconds"].sum() / 1e3
+    # Subsets of the same time are parts of the field.
+    times = subsets.drop_duplicates(["obsid", "t_lo", "t_hi"])
+    seconds = times.groupby("obsid")["seconds"].sum() / 1e3
     spreads = {
         "Events of an observation": spread(observations["n_events"]),
         "Event lists of an observation": spread(observations["n_exposures"]),
@@ -168,16 +170,17 @@ def searched_subsets(runs: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        obsid, subset, seconds and rate (events of the band in the merged list over its time).
+        obsid, subset, t_lo, t_hi, seconds and rate (events of the band in the merged list over its
+        time).
     """
     used = runs[runs["n_frames"] > 0]
-    frame = used[["obsid", "subset", "n_events"]].assign(
+    frame = used[["obsid", "subset", "t_lo", "t_hi", "n_events"]].assign(
         width=used["e_hi"] - used["e_lo"], seconds=used["t_hi"] - used["t_lo"]
     )
     ordered = frame.sort_values(["width", "seconds"], ascending=False, kind="stable")
     first = ordered.drop_duplicates(["obsid", "subset"]).sort_values(["obsid", "subset"])
     first = first.assign(rate=first["n_events"] / first["seconds"])
-    return first[["obsid", "subset", "seconds", "rate"]].reset_index(drop=True)
+    return first[["obsid", "subset", "t_lo", "t_hi", "seconds", "rate"]].reset_index(drop=True)
 
 
 def camera_modes(exposures: pd.DataFrame) -> pd.DataFrame:

@@ -19,6 +19,9 @@ from exod.plots.style import SMALL, Row, as_it_is, legend_below, shade_bad_time,
 MAX_LISTED: Final = 9
 """Exposures that the legend describes one by one."""
 
+SUBSET_LINES: Final = ("-", "--", "-.", ":")
+"""Of subsets that an exposure has at the same time: parts of its field."""
+
 
 def observation_overview(
     observation: Row, rates: pd.DataFrame, bti: pd.DataFrame, exposures: pd.DataFrame
@@ -81,9 +84,15 @@ def _draw_rates(
 ) -> None:
     keys = ["subset", "instrument", "expid"]
     many = rates[keys].drop_duplicates().shape[0] > MAX_LISTED
-    for (_, instrument, expid), rows in rates.groupby(keys):
+    again = rates[rates.duplicated(["instrument", "expid", "time"])]
+    divided = set(zip(again["instrument"], again["expid"], strict=True))
+    for (subset, instrument, expid), rows in rates.groupby(keys):
         camera = instrument_of(str(instrument))
         label = str(instrument) if many else _exposure_text(str(instrument), str(expid), exposures)
+        line = camera.line
+        if (instrument, expid) in divided:
+            label = f"{label}, subset {subset}"
+            line = SUBSET_LINES[int(str(subset)) % len(SUBSET_LINES)]
         for part in _unbroken(rows.sort_values("time")):
             time, width = part["time"].to_numpy(float), part["width"].to_numpy(float)
             edges = np.append(time, time[-1] + width[-1])
@@ -92,7 +101,7 @@ def _draw_rates(
                 (edges - start) / 1000,
                 baseline=None,
                 color=camera.colour,
-                ls=camera.line,
+                ls=line,
                 lw=1.1,
                 label=label,
                 zorder=3,

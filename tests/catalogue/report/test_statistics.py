@@ -196,6 +196,12 @@ def test_time_is_that_of_the_longest_run_of_each_subset():
     assert searched_time(make_runs().iloc[3:]) == (0.0, 0.0)
 
 
+def test_time_of_the_parts_of_a_field_counts_once():
+    whole = make_runs()
+    parts = pd.concat([whole.assign(subset=whole["subset"] + 10 * ring) for ring in range(4)])
+    assert searched_time(parts) == pytest.approx(searched_time(whole))
+
+
 def test_false_alarms_are_summed_where_they_are_known():
     found = expected_false(make_runs())
     quick = found.loc[(5.0, 0.2, 12.0)]
