@@ -20,12 +20,13 @@ export async function detectorPanel(detections, best) {
   if (!placed.length) return null;
   const main = placed.find(({ detid }) => detid === best) ?? placed[0];
   const [outline, boxes] = await Promise.all([outlineOf(main.obsid, main.subset), hotRegions()]);
+  const lines = outline ? linesOf(outline) : [];
   const bins = new Set(placed.map(({ t_bin: bin }) => bin));
   const own = boxes.filter(({ t_bin: bin }) => bin === null || Number.isNaN(bin) || bins.has(bin));
   const hot = placed.filter((one) => own.some((box) => isIn(one, box)));
-  const words = `${plural(placed.length, "detection")} (the best one filled), ${own.length ? `${plural(own.length, "hot region")} of their time bins (hatched)` : "no hot region of their time bins"}${boxes.length > own.length ? ` of ${boxes.length} in all` : ""}; ${hot.length ? `${hot.length} in a hot region` : "none is in one"}.${outline ? ` Line: the field of ${main.obsid}.` : ""} Arcmin from the pointing.`;
+  const words = `${plural(placed.length, "detection")} (the best one filled), ${own.length ? `${plural(own.length, "hot region")} of their time bins (hatched)` : "no hot region of their time bins"}${boxes.length > own.length ? ` of ${boxes.length} in all` : ""}; ${hot.length ? `${hot.length} in a hot region` : "none is in one"}.${lines.length ? ` Line: the field of ${main.obsid}.` : ""} Arcmin from the pointing.`;
   return h("section", { class: "panel detector", "aria-label": "On the detector" }, h("h2", {}, "On the detector"),
-    plotOf(placed, main, own, outline, words), h("p", { class: "quiet small" }, words),
+    plotOf(placed, main, own, lines, outline && onDetector(outline), words), h("p", { class: "quiet small" }, words),
     h("details", {}, h("summary", { class: "quiet small" }, "Values"), h("div", { class: "scroll values", tabindex: 0, role: "region", "aria-label": "Values on the detector" }, tableOf(placed, own))));
 }
 
@@ -38,16 +39,15 @@ function isIn({ X_det: x, Y_det: y, t_bin: bin }, box) {
   return (box.t_bin === null || Number.isNaN(box.t_bin) || box.t_bin === bin) && x >= box.x_lo && x < box.x_hi && y >= box.y_lo && y < box.y_hi;
 }
 
-function plotOf(placed, main, boxes, outline, words) {
+function plotOf(placed, main, boxes, lines, turn, words) {
   const middle = EDGE + (SIDE - EDGE) / 2;
   const scale = (SIDE - EDGE) / 2 / REACH / ARCMIN;
   const [x, y] = [(value) => middle + value * scale, (value) => SIDE - middle - value * scale];
   const ticks = [-15, -10, -5, 0, 5, 10, 15];
-  const turn = outline && onDetector(outline);
-  const path = outline ? linesOf(outline).map(([x0, y0, x1, y1]) => {
+  const path = lines.map(([x0, y0, x1, y1]) => {
     const [from, to] = [turn(x0, y0), turn(x1, y1)];
     return `M${x(from[0]).toFixed(1)} ${y(from[1]).toFixed(1)}L${x(to[0]).toFixed(1)} ${y(to[1]).toFixed(1)}`;
-  }).join("") : "";
+  }).join("");
   return svg("svg", { viewBox: `0 0 ${SIDE} ${SIDE}`, role: "group", "aria-label": `Places on the detector: ${words}` },
     svg("defs", {}, svg("pattern", { id: "hatched", width: 5, height: 5, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" }, svg("line", { x1: 0, x2: 0, y1: 0, y2: 5, class: "hatch" }))),
     ticks.map((value) => [svg("line", { x1: x(value * ARCMIN), x2: x(value * ARCMIN), y1: 0, y2: SIDE - EDGE, class: "grid" }), svg("line", { x1: EDGE, x2: SIDE, y1: y(value * ARCMIN), y2: y(value * ARCMIN), class: "grid" }),
