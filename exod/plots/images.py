@@ -42,7 +42,7 @@ _IMAGE_POINTS = 460
 
 # Lightness falls evenly with counts; the ends are cut so that marks stand out on both.
 _COLOURS = LinearSegmentedColormap.from_list("counts", ["#FAFAFA", "#1C1C1C"])
-_NO_DATA = "#F5E6C8"
+_NO_COUNTS = "#F5E6C8"
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def detection_image(
     wcs = cell_wcs(plane, float(run["size_arcsec"]))
     axes = figure.add_subplot(projection=wcs)
     _draw_values(figure, axes, np.asarray(image[shown.column]).reshape(box.shape), box, run, shown)
-    handles = [Patch(facecolor=_NO_DATA, edgecolor=GREY, hatch="....", label="no data")]
+    handles = [Patch(facecolor=_NO_COUNTS, edgecolor=GREY, hatch="....", label="no counts")]
     if sources is not None and len(sources):
         handles += _draw_sources(axes, sources, wcs, float(run["size_arcsec"]))
     handles += _draw_cells(axes, cells, int(run["window"]))
@@ -143,7 +143,7 @@ def _draw_values(
             1,
             1,
             transform=axes.transAxes,
-            facecolor=_NO_DATA,
+            facecolor=_NO_COUNTS,
             edgecolor="#D9C59A",
             hatch="....",
             linewidth=0,

@@ -362,14 +362,16 @@ def test_image_of_a_run() -> None:
     assert "Declination (ICRS, ° ′ ″)" in labels(axes)
     assert "ct" in bar.get_ylabel()
     texts = legend_texts(figure)
-    assert {"no data", "1 cell: peak", "1 cell: eclipse", "1 cell: peak and eclipse"} <= set(texts)
+    assert {"no counts", "1 cell: peak", "1 cell: eclipse", "1 cell: peak and eclipse"} <= set(
+        texts
+    )
     assert "2 regions" in texts
     title = figure.get_suptitle()
     assert all(part in title for part in ("Test", OBSID, "0.2–12 keV", "50 s", "2 var"))
     left, right = (axes.wcs.wcs_pix2world(x, 50, 0)[0] for x in axes.get_xlim())
     assert left > right, "east is left"
     (picture,) = axes.get_images()
-    assert np.ma.getmaskarray(picture.get_array())[:5].all(), "no data differ from few counts"
+    assert np.ma.getmaskarray(picture.get_array())[:5].all(), "no counts differ from few"
     assert picture.get_extent() == [29.5, 69.5, 39.5, 69.5]
 
 
