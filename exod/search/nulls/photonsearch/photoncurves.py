@@ -58,7 +58,8 @@ def source_times(field: PhotonField, x: float, y: float) -> SourceTimes:
     In each class of the level, and of each group of CCDs, as many are expected as came.
     """
     marks, levels = field.marks, field.levels
-    near = np.hypot(marks.x - x, marks.y - y) < AROUND_ARCSEC
+    near = np.flatnonzero(np.abs(marks.x - x) < AROUND_ARCSEC)
+    near = near[np.hypot(marks.x[near] - x, marks.y[near] - y) < AROUND_ARCSEC]
     time, piece = marks.time[near], marks.piece[near]
     edges, at, _ = levels.steps
     length, seconds = np.diff(edges), levels.seconds()
