@@ -153,7 +153,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
-    help="Search XMM-Newton observations for fast X-ray transients.",
+    help="Search observations of XMM-Newton and Chandra for fast X-ray transients.",
 )
 STYLE = {"OK": "green", "EMPTY": "cyan", "SKIPPED": "yellow", "FAILED": "red"}
 

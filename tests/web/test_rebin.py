@@ -147,3 +147,11 @@ def test_residuals_are_counts_less_the_image_of_all_as_bright_outside(radius: in
     np.testing.assert_allclose(np.reshape(found, (cells, cells)), expected, atol=1e-9)
     if not outside.any():
         assert sum(found) == pytest.approx(0, abs=1e-6)
+
+
+def test_the_last_step_of_a_plot_has_its_width():
+    body = "return own.closed(given.starts, 50, given.counts, null);"
+    found = run_module("rebin.js", body, {"starts": [0, 50], "counts": [1, 7]})
+    assert found == [[0, 50, 100], [1, 7, 7], None]
+    nothing = run_module("rebin.js", body, {"starts": [], "counts": []})
+    assert nothing == [[], [], None]

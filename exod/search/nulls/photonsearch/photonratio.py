@@ -1,16 +1,22 @@
 """The likelihood ratio of a burst at a place, photon by photon: compiled (docs/ideal.md).
 
 The functions are compiled when they are first used, and the machine code is kept beside this file,
-or in the cache folder of the user where that cannot be written. The slow reference is in the tests.
+or in the cache folder of the user where that cannot be written; for each state of the files of this
+package anew. The slow reference is in the tests.
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from numba import njit
+from numba import config, njit
 
 PRIOR: Final = 4.0
 """Counts that the smooth background is worth against those of the place itself."""
@@ -52,11 +58,38 @@ class Around(NamedTuple):
     d: Any
 
 
+def state_of(folder: Path) -> str:
+    """A word that is another one if a Python file of a folder is."""
+    files = sorted(folder.glob("*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
+
+
+@contextmanager
+def _kept_for(state: str) -> Iterator[None]:
+    """What is compiled meanwhile is kept in a folder of its own.
+
+    numba looks whether the file of a function is another one, not those of the functions that it
+    calls: their machine code would be called as it was.
+    """
+    given, here = config.CACHE_DIR, Path(__file__).parent
+    is_ours = os.access(here, os.W_OK)
+    usual = here / "__pycache__" if is_ours else Path.home() / ".cache" / "exod"
+    config.CACHE_DIR = str(Path(given or usual, f"compiled-{state}"))
+    try:
+        yield
+    finally:
+        config.CACHE_DIR = given
+
+
+_STATE: Final = state_of(Path(__file__).parent)
+
+
 def jit(function: Any) -> Any:
     """Compile a function, and keep the machine code where there is a place for it."""
     compiled = partial(njit, nogil=True, fastmath=True, error_model="numpy")
     try:
-        return compiled(cache=True)(function)
+        with _kept_for(_STATE):
+            return compiled(cache=True)(function)
     except RuntimeError:  # neither this folder nor that of the user can be written
         return compiled()(function)
 

@@ -3,6 +3,7 @@
 import uPlot from "../vendor/uplot/uPlot.esm.js";
 import { colour, h, put } from "./dom.js";
 import { number } from "./format.js";
+import { closed } from "./rebin.js";
 
 /** The rows of a light curve as columns, in seconds from a time. */
 export function curveOf(rows, zero) {
@@ -100,12 +101,12 @@ export function lightCurvePanel({ curve, bin, event, title, link, group, clock, 
       hooks: {
         drawClear: [stripes],
         setCursor: [(self) => {
-          const frame = self.cursor.idx;
-          put(words, frame === null || frame === undefined ? summary : told(frame));
+          const place = self.cursor.idx;
+          put(words, place === null || place === undefined ? summary : told(Math.min(place, curve.n.length - 1)));
           onCursor?.(self.cursor.left >= 0 ? self.posToVal(self.cursor.left, "x") : null);
         }],
       },
-    }, [curve.start, ...seriesOf(curve, view)], holder);
+    }, closed(curve.start, bin, ...seriesOf(curve, view)), holder);
   }
 
   function told(frame) {

@@ -7,7 +7,7 @@ import { colour, h, put } from "./dom.js";
 import { number, plural } from "./format.js";
 import { csv, download } from "./links.js";
 import { moviePanel } from "./movie.js";
-import { bayesianBlocks, chosen, countsOfBlocks, hardnessAround, rebinned } from "./rebin.js";
+import { bayesianBlocks, chosen, closed, countsOfBlocks, hardnessAround, rebinned } from "./rebin.js";
 import { change } from "./site.js";
 
 const FILE = "photons.parquet";
@@ -79,7 +79,7 @@ function makePanel(photons, about, state, clocks) {
     if (wanted !== shown.wanted) choose({ obsid: obsid.value, energy, good: good.checked }, circle);
     shown = { wanted, all };
     if (withBlocks.checked) blocks ??= bayesianBlocks(some.time);
-    bins = rebinned(some.time, bin, begin, begin + length);
+    bins = { ...rebinned(some.time, bin, begin, begin + length), width: bin };
     const asBlocks = withBlocks.checked && blocks.counts.length;
     bins.blocks = asBlocks ? countsOfBlocks(blocks, bins.start, bin) : Array(bins.counts.length).fill(null);
     const largest = bins.counts.reduce((most, count) => Math.max(most, count), 0);
@@ -88,7 +88,7 @@ function makePanel(photons, about, state, clocks) {
     holder.dataset.total = bins.counts.reduce((sum, count) => sum + count, 0);
     showHardness(circle);
     movie.set(around, { begin, length, bin, radius: circle });
-    if (plot) plot.setData([bins.start, bins.counts, bins.blocks]);
+    if (plot) plot.setData(drawn());
     else draw();
     fill();
   }
@@ -125,6 +125,8 @@ function makePanel(photons, about, state, clocks) {
     blocks = null;
   }
 
+  const drawn = () => closed(bins.start, bins.width, bins.counts, bins.blocks);
+
   function draw() {
     const size = holder.clientWidth;
     if (!size || !bins) return;
@@ -142,7 +144,7 @@ function makePanel(photons, about, state, clocks) {
         draw: [energies],
         ready: [(self) => self.over.addEventListener("dblclick", () => zoomTo(null))],
       },
-    }, [bins.start, bins.counts, bins.blocks], holder);
+    }, drawn(), holder);
   }
 
   function zoomTo(range) {

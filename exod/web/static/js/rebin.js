@@ -36,6 +36,13 @@ export function chosen(photons, { obsid, energy, radius, good = false, zero = 0 
   return found;
 }
 
+/** What a plot of steps draws: times and values with the end of the last bin, which would have no width. */
+export function closed(starts, width, ...series) {
+  if (!starts.length) return [starts, ...series];
+  const ended = (values) => values && [...values, values.at(-1)];
+  return [[...starts, starts.at(-1) + width], ...series.map(ended)];
+}
+
 /** Counts in bins of a width from `start` on; what is at `stop` is in the last one. */
 export function rebinned(times, width, start, stop) {
   const size = Math.max(1, Math.ceil((stop - start) / width));
