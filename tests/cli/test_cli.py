@@ -69,7 +69,7 @@ def test_the_real_thing(small: Path, tmp_path: Path) -> None:
         ["FAILED", "1", "0", "0"],
     ]
     assert lines[5].startswith("2 observations: 1 OK, 1 FAILED; ")
-    assert re.fullmatch(r"Of the exposure time \d+ % was searched\.", lines[6])
+    assert re.fullmatch(r"Of the exposure time [\d.]+ % was searched\.", lines[6])
     assert re.match(r"Searched 2 observations, [\d,]+ events, in [\d.]+ s: [\d,]+ an h", lines[7])
     assert lines[8].startswith(f"Archive: {tmp_path / 'archive'} ")
 

@@ -8,15 +8,13 @@ package anew. The slow reference is in the tests.
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import pkgutil
 from functools import partial
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numba import config, njit
+from numba.misc.appdirs import user_cache_dir
 
 PRIOR: Final = 4.0
 """Counts that the smooth background is worth against those of the place itself."""
@@ -58,40 +56,39 @@ class Around(NamedTuple):
     d: Any
 
 
-def state_of(folder: Path) -> str:
-    """A word that is another one if a Python file of a folder is."""
-    files = sorted(folder.glob("*.py"))
-    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
+def _state() -> str:
+    """A word that is another one if a file of this package is."""
+    folder = __file__.rpartition("/")[0]
+    names = sorted(module.name for module in pkgutil.iter_modules([folder]))
+    files = (pkgutil.get_data(__package__, f"{name}.py") or b"" for name in names)
+    return hashlib.sha256(b"".join(files)).hexdigest()[:16]
 
 
-@contextmanager
-def _kept_for(state: str) -> Iterator[None]:
-    """What is compiled meanwhile is kept in a folder of its own.
+_STATE: Final = _state()
 
-    numba looks whether the file of a function is another one, not those of the functions that it
-    calls: their machine code would be called as it was.
-    """
-    given, here = config.CACHE_DIR, Path(__file__).parent
-    is_ours = os.access(here, os.W_OK)
-    usual = here / "__pycache__" if is_ours else Path.home() / ".cache" / "exod"
-    config.CACHE_DIR = str(Path(given or usual, f"compiled-{state}"))
-    try:
-        yield
-    finally:
-        config.CACHE_DIR = given
-
-
-_STATE: Final = state_of(Path(__file__).parent)
+_KEPT: Final = (f"{__file__.rpartition('/')[0]}/__pycache__", user_cache_dir("exod"))
+"""Where machine code is kept: in the first of them that can be written."""
 
 
 def jit(function: Any) -> Any:
-    """Compile a function, and keep the machine code where there is a place for it."""
+    """Compile a function, and keep the machine code where there is a place for it.
+
+    numba looks whether the file of a function is another one, not those of the functions that it
+    calls, whose machine code it would call as it was: so each state of the files has a folder.
+    """
     compiled = partial(njit, nogil=True, fastmath=True, error_model="numpy")
-    try:
-        with _kept_for(_STATE):
-            return compiled(cache=True)(function)
-    except RuntimeError:  # neither this folder nor that of the user can be written
-        return compiled()(function)
+    given = config.CACHE_DIR
+    for folder in (given,) if given else _KEPT:
+        config.CACHE_DIR = f"{folder}/compiled-{_STATE}"
+        try:
+            kept = compiled(cache=True)(function)
+        except RuntimeError:  # nothing can be written, whatever else numba tried
+            continue
+        finally:
+            config.CACHE_DIR = given
+        if _STATE in kept.stats.cache_path:
+            return kept
+    return compiled()(function)
 
 
 @jit
