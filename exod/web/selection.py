@@ -33,7 +33,10 @@ _OTHER_PAGES: Final = re.compile(
 
 TABLES: Final = ("sources", "detections")
 
-OWN: Final = ("flag", "noflag", "where", "cone", "obsid", "name", "sort")
+_CONDITIONS: Final = ("where", "cone", "obsid", "name")
+"""What chooses rows by columns that the index does not have."""
+
+OWN: Final = ("flag", "noflag", *_CONDITIONS, "sort")
 """What chooses rows besides facets."""
 
 BESIDES: Final = frozenset(
@@ -190,6 +193,9 @@ def _flags(names: Iterable[str], text: str, what: str) -> str:
 
 
 def _others(about: Mapping[str, Any], state: Mapping[str, str]) -> Iterable[str]:
+    # There are some 150 columns, and usually none of them is asked for.
+    if not any(state.get(name) for name in _CONDITIONS):
+        return
     kinds = {column["name"]: kind_of(column["type"]) for column in about["columns"]}
     names = {name: f"d.{quoted(name)}" for name in kinds}
     if state.get("where", "").strip():
