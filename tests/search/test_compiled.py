@@ -12,14 +12,27 @@ import pytest
 
 from exod.search.nulls.photonsearch import photonratio
 
-CALLED = "from kept.photonratio import jit\n\n\n@jit\ndef value():\n    return {}\n"
-CALLING = """from kept.called import value
+CALLED = """from kept.photonratio import jit
+
+NUMBER = {}
+
+
+@jit
+def value():
+    return NUMBER
+
+
+@jit
+def between():
+    return value()
+"""
+CALLING = """from kept.called import NUMBER, between
 from kept.photonratio import jit
 
 
 @jit
 def twice():
-    return 2 * value()
+    return between() + NUMBER
 """
 ASKING = "from kept.calling import twice; print(twice(), *twice.stats.cache_hits.values())"
 

@@ -1,20 +1,19 @@
 """The likelihood ratio of a burst at a place, photon by photon: compiled (docs/ideal.md).
 
 The functions are compiled when they are first used, and the machine code is kept beside this file,
-or in the cache folder of the user where that cannot be written; for each state of the files of this
-package anew. The slow reference is in the tests.
+or in the cache folder of the user where that cannot be written. The slow reference is in the tests.
 """
 
 from __future__ import annotations
 
 import hashlib
-import pkgutil
 from functools import partial
+from types import CodeType, FunctionType
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from numba import config, njit
-from numba.misc.appdirs import user_cache_dir
+from numba import njit
+from numba.core.dispatcher import Dispatcher
 
 PRIOR: Final = 4.0
 """Counts that the smooth background is worth against those of the place itself."""
@@ -56,39 +55,37 @@ class Around(NamedTuple):
     d: Any
 
 
-def _state() -> str:
-    """A word that is another one if a file of this package is."""
-    folder = __file__.rpartition("/")[0]
-    names = sorted(module.name for module in pkgutil.iter_modules([folder]))
-    files = (pkgutil.get_data(__package__, f"{name}.py") or b"" for name in names)
-    return hashlib.sha256(b"".join(files)).hexdigest()[:16]
+def _words(code: CodeType) -> str:
+    """What code does, wherever it stands."""
+    inside = (_words(one) if isinstance(one, CodeType) else repr(one) for one in code.co_consts)
+    return " ".join((code.co_code.hex(), *code.co_names, *inside))
 
 
-_STATE: Final = _state()
-
-_KEPT: Final = (f"{__file__.rpartition('/')[0]}/__pycache__", user_cache_dir("exod"))
-"""Where machine code is kept: in the first of them that can be written."""
+def _digest(function: FunctionType) -> str:
+    """Another word if a function does something else, or a compiled one or a number it names."""
+    parts = [_words(function.__code__)]
+    for name in function.__code__.co_names:
+        one = function.__globals__.get(name)
+        if isinstance(one, Dispatcher):
+            # Its name has its own digest.
+            parts.append(one.py_func.__qualname__)
+        elif isinstance(one, int | float | tuple):
+            parts.append(repr(one))
+    return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
 
 
 def jit(function: Any) -> Any:
     """Compile a function, and keep the machine code where there is a place for it.
 
-    numba looks whether the file of a function is another one, not those of the functions that it
-    calls, whose machine code it would call as it was: so each state of the files has a folder.
+    numba keeps it by the name and the file of the function, and would call the machine code of
+    functions of other files as it was: so the name has a digest of these.
     """
+    function.__qualname__ += f"-{_digest(function)}"
     compiled = partial(njit, nogil=True, fastmath=True, error_model="numpy")
-    given = config.CACHE_DIR
-    for folder in (given,) if given else _KEPT:
-        config.CACHE_DIR = f"{folder}/compiled-{_STATE}"
-        try:
-            kept = compiled(cache=True)(function)
-        except RuntimeError:  # nothing can be written, whatever else numba tried
-            continue
-        finally:
-            config.CACHE_DIR = given
-        if _STATE in kept.stats.cache_path:
-            return kept
-    return compiled()(function)
+    try:
+        return compiled(cache=True)(function)
+    except RuntimeError:  # neither this folder nor that of the user can be written
+        return compiled()(function)
 
 
 @jit
