@@ -16,7 +16,8 @@ import pandas as pd
 from benchmarks.rectified import MORE_ARCSEC, Field, apart, fields
 from exod.astrometry.attitude import radec_to_yagzag, yagzag_to_radec
 from exod.astrometry.framefit import Prior
-from exod.astrometry.rectification import UNRECTIFIED_ARCSEC, Frame, HeaderFrame
+from exod.astrometry.rectification import Frame, HeaderFrame
+from exod.instruments.epic import XMM
 from exod.schemas.arrays import Floats
 from exod.stages.derive.rectify.calibration import calibrations, with_circles
 from exod.stages.derive.rectify.fitting import fitted
@@ -70,7 +71,7 @@ def seen(
         header = Frame(*centre, east, north, turn, told.covariance)
     fit = fitted(about, sources, references, Prior()) if kind == "fit" else None
     said = HeaderFrame(header, "", 0, np.nan, "" if header else "too few matches")
-    raw = np.hypot(regions["error_arcsec"], UNRECTIFIED_ARCSEC)
+    raw = np.hypot(regions["error_arcsec"], XMM.attitude_error_arcsec)
     regions = regions.assign(detid="", runid="", obsid=field.obsid, pos_err_arcsec=raw)
     one = Rectified(about, KnownSources(sources, said), fit, references, "stars")
     return one, regions, (listed["ra_deg"].to_numpy(), listed["dec_deg"].to_numpy())

@@ -22,9 +22,10 @@ from exod.archive import Archive, open_archive
 from exod.archive.increments import deriving, write_part
 from exod.archive.parquet import to_arrow
 from exod.astrometry.attitude import radec_to_yagzag, yagzag_to_radec
-from exod.astrometry.rectification import UNRECTIFIED_ARCSEC, Frame, header_frame
+from exod.astrometry.rectification import Frame, header_frame
 from exod.config import Config
 from exod.counterparts.matching import Positions, match_rows
+from exod.instruments.epic import XMM
 from exod.pps import read_listed_sources
 from exod.scheduler.plan import Plan
 from exod.schemas import DERIVED, IMAGES, OBSERVATIONS, POSITIONS, REGIONS, RUNS
@@ -98,7 +99,7 @@ def observed(
     )
     ra, dec = back.apply(*yagzag_to_radec(*place, (*centre, 0.0)))
     rows = pd.DataFrame({"truth": some, "ra_deg": ra, "dec_deg": dec, "source": "none"})
-    rows["pos_err_arcsec"] = np.hypot(error, UNRECTIFIED_ARCSEC)
+    rows["pos_err_arcsec"] = np.hypot(error, XMM.attitude_error_arcsec)
     rows["ra_corr_deg"], rows["dec_corr_deg"], rows["frame_err_arcsec"] = ra, dec, 0.0
     if random.random() < known:
         off = random.multivariate_normal(np.zeros(3), told.covariance)
@@ -309,12 +310,12 @@ def _shared(one: Field, other: Field) -> pd.DataFrame:
         columns["stat"].append(here["error_arcsec"].to_numpy())
         columns["frame"].append(field.frame.error_arcsec(ra, dec))
     stat, frame = (np.hypot(*columns[name]) for name in ("stat", "frame"))
-    systematic = DOCUMENTED["header"]["systematic_arcsec"] * 2
+    systematic = DOCUMENTED["xmm"]["header"]["systematic_arcsec"] * 2
     return pd.DataFrame(
         {
             "raw": apart(*(tuple(place) for place in columns["raw"])),
             "own": apart(*(tuple(place) for place in columns["own"])),
-            "error_raw": np.hypot(stat, UNRECTIFIED_ARCSEC * np.sqrt(2)),
+            "error_raw": np.hypot(stat, XMM.attitude_error_arcsec * np.sqrt(2)),
             "error_own": np.sqrt(stat**2 + frame**2 + systematic**2),
         }
     )

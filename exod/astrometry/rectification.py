@@ -16,9 +16,6 @@ from numpy.typing import ArrayLike, NDArray
 from exod.astrometry.attitude import radec_to_yagzag, yagzag_to_radec
 from exod.schemas.arrays import Floats
 
-UNRECTIFIED_ARCSEC: Final = 1.29
-"""Systematic error, radial, of positions without a frame (catcorr: SYSERRCC without a fit)."""
-
 Covariance = NDArray[np.float64]
 """Of east (arcsec), north (arcsec) and rotation (deg), shape (3, 3)."""
 

@@ -98,7 +98,7 @@ class Observatory:
         Typical profile that positions are fitted with; of slope 1.5, whose integral over a
         rectangle is known.
     attitude_error_arcsec : float
-        Systematic error of positions that no reference catalogue has corrected.
+        Systematic error, radial, that positions of the search have for the pointing.
     photon_shares : tuple of (PointSpreadFunction, float)
         Relative number of the photons of a source that each of its telescopes collects.
     off_axis_arcmin : float
@@ -115,6 +115,12 @@ class Observatory:
         Regular expression of its observation identifiers.
     dithers : bool
         Whether its pointing moves, so that sources cross the edges of CCDs.
+    unframed_error_arcsec : float or None
+        The same as measured, for positions that no reference catalogue has corrected; None where
+        that is `attitude_error_arcsec`.
+    framed_error_arcsec : float or None
+        Systematic error, radial, of positions that a catalogue has corrected, beside that of the
+        correction; None if it is not known, as no list of it was corrected yet.
     """
 
     name: str
@@ -128,6 +134,8 @@ class Observatory:
     whole_frames: bool = False
     obsid: str = "[0-9]{10}"
     dithers: bool = False
+    unframed_error_arcsec: float | None = None
+    framed_error_arcsec: float | None = None
 
     def at(self, off_axis_arcmin: float) -> Observatory:
         """The observatory as it sees what is at an angle from its axis."""

@@ -8,9 +8,16 @@ import pytest
 
 from exod.astrometry.attitude import yagzag_to_radec
 from exod.astrometry.framefit import Prior
-from exod.astrometry.rectification import UNRECTIFIED_ARCSEC, Frame, HeaderFrame
+from exod.astrometry.rectification import Frame, HeaderFrame
+from exod.instruments import MISSIONS, mission_of
+from exod.instruments.epic import XMM
 from exod.sky.sphere import angle, unit_vectors
-from exod.stages.derive.rectify.calibration import DOCUMENTED, calibrations, with_circles
+from exod.stages.derive.rectify.calibration import (
+    DOCUMENTED,
+    are_alike,
+    calibrations,
+    with_circles,
+)
 from exod.stages.derive.rectify.fitting import fitted
 from exod.stages.derive.rectify.rows import Rectified, frame_row, offset_rows, position_rows
 from exod.stages.derive.rectify.sourcelists import KnownSources
@@ -54,7 +61,7 @@ def seen(seed: int, kind: str, systematic: float, density: float) -> Seen:
     header = HeaderFrame(frame, "", 0, np.nan, "" if frame else "too few matches")
     fit = fitted(about, sources, references, Prior()) if kind == "fit" else None
     one = Rectified(about, KnownSources(sources, header), fit, references, "stars")
-    raw = np.hypot(regions["error_arcsec"], UNRECTIFIED_ARCSEC)
+    raw = np.hypot(regions["error_arcsec"], XMM.attitude_error_arcsec)
     regions = regions.assign(detid="a", runid="b", obsid=about["obsid"], pos_err_arcsec=raw)
     return Seen(one, regions, unit_vectors(*_on_sky(true[:, 60:]).to_numpy().T))
 
@@ -121,19 +128,52 @@ def test_the_spread_of_frames_is_documented_where_there_are_few():
     many["rotation_deg"] = 0.0
     many[["east_arcsec", "north_arcsec"]] = [3.0, 4.0]
     found = calibrations(offset_rows(one), many)
-    assert found["none"]["systematic_arcsec"] == pytest.approx(5.0 / np.sqrt(2), abs=0.03)
-    assert found["header"] == DOCUMENTED["header"]
+    assert found["xmm"]["none"]["systematic_arcsec"] == pytest.approx(5.0 / np.sqrt(2), abs=0.03)
+    assert found["xmm"]["header"] == DOCUMENTED["xmm"]["header"]
+    assert found["chandra"] == DOCUMENTED["chandra"]
 
 
-def test_positions_without_a_frame_have_the_error_of_their_telescope():
-    rows = pd.DataFrame(
-        {
-            "obsid": ["0001730201", "28964", "28964"],
-            "source": ["none", "none", "header"],
-            "pos_err_arcsec": [np.hypot(1.29, 0.5), np.hypot(0.53, 0.5), np.hypot(0.53, 0.5)],
-            "frame_err_arcsec": [0.0, 0.0, 0.1],
-        }
-    )
+def positions_of(kinds: list[tuple[str, str]], frame_error: float = 0.1) -> pd.DataFrame:
+    """Rows of the table positions of observations and kinds of frame, with 0.5 arcsec each."""
+    attitude = [MISSIONS[mission_of(obsid)].attitude_error_arcsec for obsid, _ in kinds]
+    rows = pd.DataFrame(kinds, columns=["obsid", "source"])
+    framed = (rows["source"] != "none") * frame_error
+    return rows.assign(pos_err_arcsec=np.hypot(attitude, 0.5), frame_err_arcsec=framed)
+
+
+@pytest.mark.parametrize("mission", MISSIONS)
+def test_positions_without_a_frame_have_the_error_of_their_telescope(mission):
+    """In a mixed archive, with what is documented of each."""
+    rows = positions_of([("0001730201", "none"), ("28964", "none"), ("0001730201", "header")])
     found = with_circles(rows, DOCUMENTED)["pos_err_corr_arcsec"]
-    expected = [np.hypot(1.40, 0.5), np.hypot(0.53, 0.5), np.sqrt(0.5**2 + 0.1**2 + 0.28**2)]
-    assert found.to_numpy() == pytest.approx(expected)
+    own = rows["obsid"].map(mission_of) == mission
+    expected = np.hypot({"xmm": 1.40, "chandra": 0.73}[mission], 0.5)
+    assert found[own & (rows["source"] == "none")].to_numpy() == pytest.approx([expected])
+    assert found[2] == pytest.approx(np.sqrt(0.5**2 + 0.1**2 + 0.28**2))
+
+
+def test_kinds_of_frame_that_nothing_is_known_of_have_no_circles():
+    rows = positions_of([("28964", "none"), ("28964", "header"), ("28964", "fit")])
+    found = with_circles(rows, DOCUMENTED)["pos_err_corr_arcsec"].to_numpy()
+    assert np.isfinite(found).tolist() == [True, False, False]
+
+
+def test_frames_and_pairs_of_one_telescope_say_nothing_of_another():
+    """XMM-Newton's are calibrated from its own, and Chandra's circles stay what they were."""
+    several = [seen(seed, "header", 0.28, 0.0) for seed in range(60)]
+    offsets = pd.concat([offset_rows(some.one) for some in several], ignore_index=True)
+    frames = pd.DataFrame([frame_row(some.one) for some in several])
+    alone = calibrations(offsets, frames)
+    assert alone["xmm"]["header"]["n_pairs"] > 0
+    assert alone["xmm"]["none"] != DOCUMENTED["xmm"]["none"]
+    assert alone["chandra"] == DOCUMENTED["chandra"]
+    # Observations of another telescope that are off by a minute of arc.
+    other = frames.assign(obsid="28964", source="header", east_arcsec=60.0)
+    far = offsets.assign(obsid="28964", east_corr_arcsec=3.0)
+    mixed = calibrations(pd.concat([offsets, far]), pd.concat([frames, other]))
+    assert mixed["xmm"] == alone["xmm"]
+    assert are_alike(mixed, alone) is False
+    rows = positions_of([("0001730201", "none"), ("0001730201", "header"), ("28964", "none")])
+    before, after = (with_circles(rows, found)["pos_err_corr_arcsec"] for found in (alone, mixed))
+    assert after[:2].tolist() == before[:2].tolist()
+    assert after[2] > before[2] + 10.0

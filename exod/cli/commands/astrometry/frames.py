@@ -100,10 +100,11 @@ def _tell(made: FramesMade) -> None:
     )
     for reason, count in made.reasons.items():
         say(f"{plural(count, 'observation')}: {escape(reason)}")
-    for kind, one in made.calibration.items():
-        if counts[kind]:
+    for mission, kinds in made.calibration.items():
+        for kind, one in kinds.items():
             n_pairs = int(one["n_pairs"])
-            origin = "as documented" if one == DOCUMENTED[kind] else "from frames of source lists"
+            is_so = one == DOCUMENTED[mission][kind]
+            origin = "as documented" if is_so else "from frames of source lists"
             origin = f"from {plural(n_pairs, 'pair')}" if n_pairs else origin
             radial = 2**0.5 * one["systematic_arcsec"]
-            say(f'Systematic error of {kind}: {radial:.2f}", {origin}.')
+            say(f'Systematic error of {kind} ({mission}): {radial:.2f}", {origin}.')

@@ -7,8 +7,7 @@ change what circles hold, the circles of all positions are written again, which 
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -18,21 +17,16 @@ import numpy as np
 import pandas as pd
 
 from exod.archive import Archive, open_archive
-from exod.archive.derived import DerivedFile
 from exod.archive.increments import Changes, NewVersion, deriving, write_part
-from exod.archive.parts import Part, derived_pieces, read_part
-from exod.archive.store import Store
 from exod.astrometry.frameprior import NO_PRIOR, Prior
 from exod.counterparts.cache import cache_folder
 from exod.counterparts.opened import open_catalogue
 from exod.counterparts.service import Services
 from exod.counterparts.wanted import Own, Wanted, wanted_catalogues
 from exod.errors import ConfigError
-from exod.files.whole import unique_mark
 from exod.scheduler import run as run_tasks
 from exod.scheduler.plan import Plan
 from exod.schemas import DERIVED, FRAMES, OFFSETS, POSITIONS
-from exod.schemas.columns import Table
 from exod.stages.derive.batched import (
     BatchDone,
     BatchedMade,
@@ -46,13 +40,13 @@ from exod.stages.derive.batched import (
 )
 from exod.stages.derive.rectify.calibration import (
     DOCUMENTED,
-    are_alike,
-    calibrations,
+    Calibrations,
     with_circles,
 )
 from exod.stages.derive.rectify.fitting import ARCHIVE, WITHOUT, Fitting, prior_of, rectified
 from exod.stages.derive.rectify.rows import SHIFTS, frame_row, offset_rows, position_rows
 from exod.stages.derive.rectify.sourcelists import ListPlaces
+from exod.stages.derive.rectify.written import calibrate_circles, summary_of, write_circles
 
 PRODUCT: Final = "frames"
 
@@ -63,7 +57,7 @@ BATCH_SOURCES: Final = 10_000
 BATCH_OBSERVATIONS: Final = 100
 """Known sources and observations of a batch at most; a single one may have more."""
 
-_VERSION: Final = 2
+_VERSION: Final = 3
 """Of what the tables mean; with another one they are made anew."""
 
 
@@ -113,9 +107,14 @@ class FramesMade(BatchedMade):
         return cast("dict[str, int]", self.derived.summary["reasons"])
 
     @property
-    def calibration(self) -> dict[str, dict[str, float]]:
-        """What circles are made with, for each kind of frame."""
-        return cast("dict[str, dict[str, float]]", self.derived.parameters["calibration"])
+    def calibration(self) -> Calibrations:
+        """What circles are made with, by mission and kind of frame, where there are some."""
+        every = cast("Calibrations", self.derived.parameters["calibration"])
+        there = cast("dict[str, list[str]]", self.derived.summary["missions"])
+        return {
+            mission: {kind: every[mission][kind] for kind in kinds if kind in every[mission]}
+            for mission, kinds in there.items()
+        }
 
 
 def rectify_archive(
@@ -174,15 +173,15 @@ def rectify_archive(
         new.files = [f for table in DERIVED[PRODUCT] for f in changes.kept(table.name)]
         n_kept = len(new.attempts)
         failures = collect(new, work.run(new), on_batch)
-        calibration = _calibrate(archive.store, new)
-        _write_circles(archive.store, new, work.calibration, calibration)
+        calibration = calibrate_circles(archive.store, new)
+        write_circles(archive.store, new, work.calibration, calibration)
         new.parameters = {
             **parameters,
             "with": text,
             "fitted_with": [prior.shift_arcsec, prior.rotation_deg, prior.reach_arcsec],
             "calibration": calibration,
         }
-        new.summary = _summary(archive.store, new)
+        new.summary = summary_of(archive.store, new)
     n_read = len(new.attempts) - n_kept
     waiting = len(changes.todo) - n_read - len(failures)
     return FramesMade(published(archive, PRODUCT), n_read, n_kept, waiting, failures)
@@ -210,7 +209,7 @@ class _Rectifying:
     fitting: Fitting
 
     @property
-    def calibration(self) -> Mapping[str, Any]:
+    def calibration(self) -> Calibrations:
         """What the circles of the earlier version were written with."""
         if self.changes.anew or self.changes.earlier is None:
             return DOCUMENTED
@@ -260,7 +259,7 @@ def _derive(
     archive: Archive,
     fitting: Fitting,
     folder: str,
-    calibration: Mapping[str, Any],
+    calibration: Calibrations,
 ) -> BatchDone:
     """Read the observations of a batch and write their parts of the tables."""
     found, failures = rectified(archive, batch, fitting)
@@ -288,56 +287,3 @@ def _derive(
         if len(some)
     )
     return BatchDone(files, {str(one.about["obsid"]): attempt for attempt, one in found}, failures)
-
-
-def _read(
-    store: Store, table: Table, files: Sequence[DerivedFile], columns: Sequence[str] | None = None
-) -> pd.DataFrame:
-    part = Part(tuple(derived_pieces(files)))
-    names = list(columns) if columns else None
-    return read_part(part, store=store, table=table, rows=[], columns=names)
-
-
-def _calibrate(store: Store, new: NewVersion) -> dict[str, dict[str, float]]:
-    files = [file for file in new.files if file.table == OFFSETS.name]
-    columns = ("source", "pos_err_arcsec", "frame_err_arcsec")
-    offsets = ("east_corr_arcsec", "north_corr_arcsec")
-    frames = [file for file in new.files if file.table == FRAMES.name]
-    return calibrations(
-        _read(store, OFFSETS, files, (*columns, *offsets)),
-        _read(store, FRAMES, frames, ("source", *SHIFTS)),
-    )
-
-
-def _write_circles(
-    store: Store, new: NewVersion, before: Mapping[str, Any], now: Mapping[str, Any]
-) -> None:
-    """Write the circles of all positions again if the calibration has changed."""
-    if are_alike(before, now):
-        return
-    for number, file in enumerate(new.files):
-        if file.table == POSITIONS.name:
-            rows = with_circles(_read(store, POSITIONS, [file]), now)
-            _, _, span = file.part.partition("-")
-            part = f"{unique_mark()}-{span}"
-            new.files[number] = write_part(store, new.folder, POSITIONS, rows, part)
-            if file.path.startswith(f"{new.folder}/"):
-                store.remove([file.path])
-
-
-def _summary(store: Store, new: NewVersion) -> dict[str, Any]:
-    """Numbers of observations with each kind of frame, of the reasons why not, and of regions."""
-    files = {
-        table.name: [file for file in new.files if file.table == table.name]
-        for table in DERIVED[PRODUCT]
-    }
-    frames = _read(store, FRAMES, files[FRAMES.name], ("source", "reason"))
-    kinds = Counter(frames["source"])
-    reasons = Counter(reason for reason in frames["reason"] if reason)
-    return {
-        "observations": len(frames),
-        **{kind: kinds.get(kind, 0) for kind in DOCUMENTED},
-        "pairs": len(_read(store, OFFSETS, files[OFFSETS.name], ("obsid",))),
-        "regions": len(_read(store, POSITIONS, files[POSITIONS.name], ("obsid",))),
-        "reasons": dict(reasons.most_common(20)),
-    }

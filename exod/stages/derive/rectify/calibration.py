@@ -1,4 +1,4 @@
-"""Errors of corrected positions that hold what they say, for each kind of frame."""
+"""Errors of corrected positions that hold what they say, by observatory and kind of frame."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from exod.astrometry.poserrors import NO_TAIL, QUOTED_FRACTION, Calibration, calibrate
-from exod.astrometry.rectification import UNRECTIFIED_ARCSEC
-from exod.instruments import MISSIONS, mission_of
+from exod.instruments import MISSIONS, Observatory, mission_of
 from exod.schemas.arrays import Floats
 
 RADIUS_ARCSEC: Final = 5.0
@@ -28,18 +27,29 @@ Described = Mapping[str, float]
 """A calibration: systematic_arcsec (each axis), tail, n_pairs; 0 pairs are what is documented, or
 the spread of frames."""
 
+Calibrations = Mapping[str, Mapping[str, Described]]
+"""Calibrations by mission and kind of frame: header, fit, none."""
+
 LEAST_ERROR_ARCSEC: Final = 0.35
 """Radial, added in quadrature to errors of sources in a fit, as catcorr does."""
 
-DOCUMENTED: Final[Mapping[str, Described]] = MappingProxyType(
-    {
+
+def _documented(observatory: Observatory) -> dict[str, Described]:
+    """What is documented of each kind of frame; kinds of which nothing is are missing."""
+    framed, unframed = observatory.framed_error_arcsec, observatory.unframed_error_arcsec
+    known = {"header": framed, "fit": framed}
+    known["none"] = observatory.attitude_error_arcsec if unframed is None else unframed
+    return {
         kind: {"systematic_arcsec": radial / np.sqrt(2), "tail": NO_TAIL, "n_pairs": 0}
-        for kind, radial in (("header", 0.28), ("fit", 0.28), ("none", 1.40))
+        for kind, radial in known.items()
+        if radial is not None
     }
+
+
+DOCUMENTED: Final[Calibrations] = MappingProxyType(
+    {mission: _documented(observatory) for mission, observatory in MISSIONS.items()}
 )
-"""Radial 0.28 arcsec beside the error of a frame, from 4XMM and Gaia (docs/astrometry.md): both
-together are half an arcsec for most. Without a frame, the radius that holds 63 % of the sources of
-45 lists, as measured, around where their frames put them; catcorr takes 1.29 arcsec."""
+"""By mission and kind of frame: what `exod.instruments` says of its positions."""
 
 FEWEST_FRAMES: Final = 20
 """Frames of headers from which on they tell how far positions without a frame are off."""
@@ -49,29 +59,44 @@ _LEVER: Final = np.radians(8.5 * 60.0)
 the radians of a degree."""
 
 
-def calibrations(offsets: pd.DataFrame, frames: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """What pairs say of the errors of each kind of frame.
+def calibrations(
+    offsets: pd.DataFrame, frames: pd.DataFrame
+) -> dict[str, dict[str, dict[str, float]]]:
+    """What pairs say of the errors of each kind of frame, of each mission by its own.
 
     Parameters
     ----------
     offsets : DataFrame
-        source, pos_err_arcsec, frame_err_arcsec, east_corr_arcsec, north_corr_arcsec of the table
-        offsets.
+        obsid, source, pos_err_arcsec, frame_err_arcsec, east_corr_arcsec, north_corr_arcsec of the
+        table offsets.
     frames : DataFrame
-        source, east_arcsec, north_arcsec, rotation_deg of the table frames.
+        obsid, source, east_arcsec, north_arcsec, rotation_deg of the table frames.
 
     Returns
     -------
     dict
-        One a kind: from pairs, and without a frame from the spread of the frames of headers;
-        `DOCUMENTED` where there are too few, or most pairs are there by chance. Values are rounded,
-        so that a few more do not change every error.
+        By mission, one a kind: from pairs, and without a frame from the spread of the frames of
+        headers; `DOCUMENTED` where there are too few, or most pairs are there by chance. Values are
+        rounded, so that a few more do not change every error.
     """
+    of_offsets, of_frames = missions_of(offsets["obsid"]), missions_of(frames["obsid"])
+    return {
+        mission: _calibrations(
+            documented, offsets[of_offsets == mission], frames[of_frames == mission]
+        )
+        for mission, documented in DOCUMENTED.items()
+    }
+
+
+def _calibrations(
+    documented: Mapping[str, Described], offsets: pd.DataFrame, frames: pd.DataFrame
+) -> dict[str, dict[str, float]]:
+    """Those of one mission, of its rows alone."""
     found = {}
     spread = _spread(frames)
-    for kind, documented in DOCUMENTED.items():
+    for kind, known in documented.items():
         some = offsets[offsets["source"] == kind]
-        found[kind] = dict(documented)
+        found[kind] = dict(known)
         if kind == "none" and np.isfinite(spread):
             found[kind]["systematic_arcsec"] = spread
         if kind == "none" or len(some) < FEWEST_PAIRS:
@@ -98,6 +123,12 @@ def calibrations(offsets: pd.DataFrame, frames: pd.DataFrame) -> dict[str, dict[
     return found
 
 
+def missions_of(obsids: pd.Series) -> pd.Series:
+    """The mission of each row."""
+    known = {obsid: mission_of(obsid) for obsid in obsids.unique()}
+    return obsids.map(known)
+
+
 def _spread(frames: pd.DataFrame) -> float:
     """Standard deviation along each axis of positions without a frame; NaN if not known."""
     known = frames[frames["source"] == "header"]
@@ -108,43 +139,40 @@ def _spread(frames: pd.DataFrame) -> float:
     return round(float(np.quantile(apart, QUOTED_FRACTION)) / np.sqrt(2) / 0.05) * 0.05
 
 
-def are_alike(one: Mapping[str, Described], other: Mapping[str, Described]) -> bool:
+def are_alike(one: Calibrations, other: Calibrations) -> bool:
     """Whether two calibrations give the same errors."""
-    names = ("systematic_arcsec", "tail")
-    return all(one[kind][name] == other[kind][name] for kind in DOCUMENTED for name in names) and [
-        one[kind]["n_pairs"] > 0 for kind in DOCUMENTED
-    ] == [other[kind]["n_pairs"] > 0 for kind in DOCUMENTED]
+
+    def errors(every: Calibrations) -> list[tuple[object, ...]]:
+        return [
+            (mission, kind, known["systematic_arcsec"], known["tail"], known["n_pairs"] > 0)
+            for mission, kinds in sorted(every.items())
+            for kind, known in sorted(kinds.items())
+        ]
+
+    return errors(one) == errors(other)
 
 
-def with_circles(positions: pd.DataFrame, found: Mapping[str, Described]) -> pd.DataFrame:
-    """Rows of the table positions with `pos_err_corr_arcsec` by a calibration."""
+def with_circles(positions: pd.DataFrame, found: Calibrations) -> pd.DataFrame:
+    """Rows of the table positions with `pos_err_corr_arcsec` by a calibration.
+
+    NaN for kinds of frame of which a mission has none.
+    """
     circles = np.full(len(positions), np.nan)
-    attitude = _attitudes(positions["obsid"])
-    for kind, one in found.items():
-        own = (positions["source"] == kind).to_numpy()
-        some = positions[own]
-        circles[own] = circle(some["pos_err_arcsec"], some["frame_err_arcsec"], one, attitude[own])
-    # What is documented, or measured with frames, of one telescope says nothing of another.
-    other = (positions["source"] == "none").to_numpy() & (attitude != UNRECTIFIED_ARCSEC)
-    circles[other] = positions["pos_err_arcsec"].to_numpy(float)[other]
+    mission = missions_of(positions["obsid"])
+    for name, kinds in found.items():
+        attitude = MISSIONS[name].attitude_error_arcsec
+        for kind, one in kinds.items():
+            own = ((mission == name) & (positions["source"] == kind)).to_numpy()
+            some = positions[own]
+            circles[own] = circle(some["pos_err_arcsec"], some["frame_err_arcsec"], one, attitude)
     return positions.assign(pos_err_corr_arcsec=circles)
-
-
-def _attitudes(obsids: pd.Series) -> Floats:
-    """The error of the attitude in positions of the search, by observation, shape (n,)."""
-    known = {
-        obsid: MISSIONS[mission].attitude_error_arcsec
-        for obsid in obsids.unique()
-        if (mission := mission_of(obsid))
-    }
-    return obsids.map(known).fillna(UNRECTIFIED_ARCSEC).to_numpy(float)
 
 
 def circle(
     pos_err_arcsec: ArrayLike,
     frame_err_arcsec: ArrayLike,
     one: Described,
-    attitude_arcsec: ArrayLike = UNRECTIFIED_ARCSEC,
+    attitude_arcsec: float,
 ) -> Floats:
     """Radius that holds a corrected position with 63 % probability.
 
@@ -156,17 +184,18 @@ def circle(
         Radial error of the frame; 0 without one.
     one : dict
         The calibration.
-    attitude_arcsec : array_like
-        Systematic error of positions without a frame.
+    attitude_arcsec : float
+        Systematic error of positions of the search.
 
     Examples
     --------
-    >>> float(circle(1.29, 0.4, DOCUMENTED["header"]).round(3))
+    >>> xmm = DOCUMENTED["xmm"]
+    >>> float(circle(1.29, 0.4, xmm["header"], 1.29).round(3))
     0.488
-    >>> float(circle(2.0, 0.0, DOCUMENTED["none"]).round(3))
+    >>> float(circle(2.0, 0.0, xmm["none"], 1.29).round(3))
     2.073
     """
-    squared = np.asarray(pos_err_arcsec, float) ** 2 - np.square(attitude_arcsec)
+    squared = np.asarray(pos_err_arcsec, float) ** 2 - attitude_arcsec**2
     error = _axis(np.sqrt(np.maximum(squared, 0.0)), frame_err_arcsec)
     if not one["n_pairs"]:
         return np.asarray(np.sqrt(2) * np.hypot(error, one["systematic_arcsec"]))
