@@ -13,6 +13,9 @@ import pyarrow.parquet as pq
 KEPT_BYTES: Final = 1 << 27
 """Of the columns of a file that stay in memory, as they are read in groups of rows."""
 
+WHOLE: Final = -1
+"""In place of the number of a group: a column all of whose groups were read, in one piece."""
+
 
 class RowReader:
     """Reads some rows of a file; what was read of it is kept, up to `KEPT_BYTES`.
@@ -45,14 +48,20 @@ class RowReader:
         columns : sequence of str
             What is wanted of them.
         """
+        schema = self._of(columns)
+        if all((WHOLE, name) in self._kept for name in schema.names):
+            whole = [self._kept[WHOLE, name] for name in schema.names]
+            rows = pa.RecordBatch.from_arrays(whole, schema=schema).take(pa.array(numbers))
+            return pa.Table.from_batches([rows], schema)
         order = np.argsort(numbers, kind="stable")
-        wanted, schema = numbers[order], self._of(columns)
+        wanted = numbers[order]
         group = np.searchsorted(self._starts, wanted, side="right") - 1
         # Batches hand all their columns on at once, tables each of them by itself.
         parts = [
             self._read(one, schema).take(pa.array(wanted[group == one] - self._starts[one]))
             for one in np.unique(group).tolist()
         ]
+        self._join(schema.names)
         found = pa.Table.from_batches(parts, schema).combine_chunks().to_batches()
         inverse = pa.array(np.argsort(order))
         return pa.Table.from_batches([part.take(inverse) for part in found], schema)
@@ -74,15 +83,31 @@ class RowReader:
         return pa.Table.from_batches(parts, schema)
 
     def _read(self, group: int, schema: pa.Schema) -> pa.RecordBatch:
-        missing = [name for name in schema.names if (group, name) not in self._kept]
+        missing = [name for name in schema.names if self._part(group, name) is None]
         if missing:
             rows = self._file.read_row_group(group, columns=missing)
-            self._kept |= {(group, name): rows[name].combine_chunks() for name in missing}
-            self._bytes += rows.nbytes
-        kept = [self._kept[group, name] for name in schema.names]
+            read = {(group, name): rows[name].combine_chunks() for name in missing}
+            self._kept |= read
+            self._bytes += sum(part.nbytes for part in read.values())
+        kept = [self._part(group, name) for name in schema.names]
         while self._bytes > KEPT_BYTES:
             self._bytes -= self._kept.pop(next(iter(self._kept))).nbytes
         return pa.RecordBatch.from_arrays(kept, schema=schema)
+
+    def _part(self, group: int, name: str) -> pa.Array | None:
+        if (WHOLE, name) in self._kept:
+            first, last = self._starts[group : group + 2].tolist()
+            return self._kept[WHOLE, name].slice(first, last - first)
+        return self._kept.get((group, name))
+
+    def _join(self, columns: Sequence[str]) -> None:
+        """Put columns in one piece whose groups are all kept: rows are taken from it at once."""
+        groups = range(len(self._starts) - 1)
+        for name in columns:
+            if groups and all((group, name) in self._kept for group in groups):
+                parts = [self._kept.pop((group, name)) for group in groups]
+                whole = self._kept[WHOLE, name] = pa.concat_arrays(parts)
+                self._bytes += whole.nbytes - sum(part.nbytes for part in parts)
 
     def _of(self, columns: Sequence[str]) -> pa.Schema:
         return pa.schema([self._schema.field(name) for name in dict.fromkeys(columns)])

@@ -8,7 +8,7 @@ import { sizeOf } from "./tableindex.js";
 
 const EDGE = { left: 52, right: 8, top: 6, bottom: 34 };
 
-/** A plot with choices of its axes; `names` are the parts of the address that hold them. `draw()` draws what was counted again. */
+/** A plot with choices of its axes; `names` are the parts of the address that hold them. `drawn(count, state)` draws other counts and returns what shows them, `draw()` draws those that are shown again. */
 export function densityPlot(about, names, axes) {
   const facets = about.facets.filter((facet) => sizeOf(facet) > 1);
   const canvas = h("canvas", { role: "img", class: "density", "aria-label": "Nothing is counted." });
@@ -30,6 +30,11 @@ export function densityPlot(about, names, axes) {
 
   function draw() {
     if (!shown) return;
+    shadePlane(plane, shown.found);
+    show();
+  }
+
+  function show() {
     const { found, x, y } = shown;
     const [width, height] = inner();
     // On a page that was left it has no size.
@@ -38,7 +43,7 @@ export function densityPlot(about, names, axes) {
     context.clearRect(0, 0, ...size);
     key.show(found.largest);
     context.imageSmoothingEnabled = false;
-    if (found.largest) context.drawImage(shadePlane(plane, found), EDGE.left, EDGE.top, width, height);
+    if (found.largest) context.drawImage(plane, EDGE.left, EDGE.top, width, height);
     const wanted = [x.name, y.name, ...size, devicePixelRatio, colour("--line"), colour("--quiet")].join();
     if (wanted !== framed) drawFrame(x, y, width, height);
     framed = wanted;
@@ -115,16 +120,19 @@ export function densityPlot(about, names, axes) {
   return {
     element,
     draw,
-    async update(count, state) {
+    async drawn(count, state) {
       const [x, y] = names.map((name, axis) => facets.find((facet) => facet.name === (state.get(name) || axes[axis])) ?? facets[axis]);
-      [x, y].forEach((facet, axis) => assign(chosen[axis], { value: facet.name }));
-      element.setAttribute("aria-label", `Plot of ${y.label} against ${x.label}`);
       const found = await count.histogram(x.name, y.name);
-      shown = { found, x, y };
       const total = found.counts.reduce((sum, one) => sum + one, 0);
-      canvas.setAttribute("aria-label", `${y.label} against ${x.label}: ${total} rows have both, at most ${found.largest} in a bin.`);
-      say(words, count.rows ? `${total} of ${count.rows} have both. Drag over the plot to choose.` : "Nothing is chosen.");
-      draw();
+      shadePlane(plane, found);
+      return () => {
+        [x, y].forEach((facet, axis) => assign(chosen[axis], { value: facet.name }));
+        element.setAttribute("aria-label", `Plot of ${y.label} against ${x.label}`);
+        canvas.setAttribute("aria-label", `${y.label} against ${x.label}: ${total} rows have both, at most ${found.largest} in a bin.`);
+        say(words, count.rows ? `${total} of ${count.rows} have both. Drag over the plot to choose.` : "Nothing is chosen.");
+        shown = { found, x, y };
+        show();
+      };
     },
   };
 }

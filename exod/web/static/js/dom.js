@@ -43,12 +43,17 @@ export function assign(element, properties) {
   for (const [name, value] of Object.entries(properties)) if (element[name] !== value) element[name] = value;
 }
 
+/** Width and height in pixels of the screen, of what has these on the page. */
+export function onScreen(...sizes) {
+  return sizes.map((size) => Math.floor(size * (devicePixelRatio || 1)));
+}
+
 /** What draws on a canvas of a width and height on the page, as fine as the screen is. */
-export function drawnOn(canvas, width, height) {
+export function drawnOn(canvas, ...sizes) {
   const ratio = devicePixelRatio || 1;
-  const [wide, high] = [Math.floor(width * ratio), Math.floor(height * ratio)];
+  const [width, height] = onScreen(...sizes);
   // A canvas that is given a size is made anew, whatever it was.
-  assign(canvas, { width: wide, height: high });
+  assign(canvas, { width, height });
   const context = canvas.getContext("2d");
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
   return context;

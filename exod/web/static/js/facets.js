@@ -9,16 +9,19 @@ import { sizeOf } from "./tableindex.js";
 const WIDTH = 192;
 const HEIGHT = 36;
 
-/** Make the facets of a table once; `update(found, state)` shows other counts. */
+/** Make the facets of a table once; `drawn(found, state)` draws other counts and returns what shows them. */
 export function facetList(about) {
   const parts = about.facets.map((facet) => (facet.kind === "bins" ? histogramFacet(facet) : codeFacet(facet)));
   const flags = flagFacet(about.flags);
   return {
     element: h("form", { class: "facets", "aria-label": "Facets", onsubmit: (event) => event.preventDefault() },
       parts.map((part) => part.element), flags.element),
-    update(found, state) {
-      for (const part of parts) part.update(found.counts[part.name], state.get(part.name) || "");
-      flags.update(found.flagCounts, state);
+    drawn(found, state) {
+      const own = parts.map((part) => part.drawn(found.counts[part.name], state.get(part.name) || ""));
+      return () => {
+        for (const show of own) show();
+        flags.update(found.flagCounts, state);
+      };
     },
   };
 }
@@ -84,7 +87,7 @@ function histogramFacet(facet) {
     name: facet.name,
     element: h("fieldset", { dataset: { facet: facet.name } }, h("legend", {}, facet.label, " ", words, clear), drawing,
       h("div", { class: "ends" }, low, high)),
-    update(counts, text) {
+    drawn(counts, text) {
       const largest = Math.max(1, ...counts.subarray(0, 64));
       const [from, to] = text ? text.split("-").map(Number) : [0, 63];
       const bright = { in: "", out: "" };
@@ -93,16 +96,18 @@ function histogramFacet(facet) {
         const height = Math.max(1.5, (HEIGHT * Math.log1p(counts[bin])) / Math.log1p(largest));
         bright[bin >= from && bin <= to ? "in" : "out"] += `M${(bin * WIDTH) / 64} ${HEIGHT}v${-height.toFixed(2)}h${WIDTH / 64 - 0.4}V${HEIGHT}z`;
       }
-      for (const [name, path] of Object.entries(bars)) {
-        if (drawn[name] !== bright[name]) path.setAttribute("d", drawn[name] = bright[name]);
-      }
-      assign(low, { value: String(from) });
-      assign(high, { value: String(to) });
-      preview();
-      assign(brush.style, { display: text ? "" : "none" });
-      assign(clear, { hidden: !text });
-      const missing = counts[MISSING];
-      assign(words, { title: missing ? `${missing} without a value` : "" });
+      return () => {
+        for (const [name, path] of Object.entries(bars)) {
+          if (drawn[name] !== bright[name]) path.setAttribute("d", drawn[name] = bright[name]);
+        }
+        assign(low, { value: String(from) });
+        assign(high, { value: String(to) });
+        preview();
+        assign(brush.style, { display: text ? "" : "none" });
+        assign(clear, { hidden: !text });
+        const missing = counts[MISSING];
+        assign(words, { title: missing ? `${missing} without a value` : "" });
+      };
     },
   };
 }
@@ -121,7 +126,7 @@ function codeFacet(facet) {
     name: facet.name,
     element: h("fieldset", { dataset: { facet: facet.name } }, h("legend", {}, facet.label),
       h("div", { class: sizeOf(facet) > 8 ? "codes long" : "codes" }, boxes.map((box) => box.element))),
-    update(counts, text) {
+    drawn: (counts, text) => () => {
       const codes = new Set(text ? text.split(".") : []);
       boxes.forEach((box, code) => {
         assign(box.input, { checked: codes.has(String(code)) });

@@ -1,6 +1,6 @@
 // The sky: counts of pixels in Aitoff's projection, galactic or equatorial, drawn on a canvas.
 
-import { colour, drawnOn, h, say } from "./dom.js";
+import { colour, drawnOn, h, onScreen, say } from "./dom.js";
 import { galactic } from "./format.js";
 import { pixelShades, shadeKey } from "./shades.js";
 
@@ -60,7 +60,7 @@ export function aitoff(longitude, latitude) {
   return [(-2 * Math.cos(b) * Math.sin(half) * scale) / (Math.PI / 2), (Math.sin(b) * scale) / (Math.PI / 2)];
 }
 
-/** A map with its canvas; `update(counts)` draws, `draw()` does it again, `onPixel(ra, dec)` is told of a click. */
+/** A map with its canvas; `drawn(counts)` draws others and returns what shows them, `draw()` draws those that are shown again, `onPixel(ra, dec)` is told of a click. */
 export function skyMap(onPixel) {
   const canvas = h("canvas", { role: "img", "aria-label": "Map of the sky", class: "sky" });
   const words = h("p", { class: "quiet small" });
@@ -82,14 +82,21 @@ export function skyMap(onPixel) {
     if (!counts) return;
     // To ask a page for sizes takes as long as to lay it out, so it is asked once.
     width ||= canvas.clientWidth || 600;
+    show(discs(counts));
+  }
+
+  const toPage = ([x, y]) => [width / 2 + (x * (width - 8)) / 4, width / 4 - (y * (width / 2 - 6)) / 2];
+
+  /** Where discs are is another matter of each frame, size and screen. */
+  const scene = () => [frameName(), width, devicePixelRatio].join();
+
+  function show({ image, filled, largest }) {
     const height = width / 2;
     const context = drawnOn(canvas, width, height);
-    const toPage = ([x, y]) => [width / 2 + (x * (width - 8)) / 4, height / 2 - (y * (height - 6)) / 2];
-    const { filled, largest } = sizesOf(counts);
     key.show(largest);
-    context.putImageData(discs(filled, largest, toPage), 0, 0);
+    context.putImageData(image, 0, 0);
     const wanted = [width, devicePixelRatio, colour("--line")].join();
-    if (wanted !== lined) drawLines(toPage, height);
+    if (wanted !== lined) drawLines(height);
     lined = wanted;
     context.globalCompositeOperation = "destination-over";
     context.drawImage(lines, 0, 0, width, height);
@@ -97,7 +104,7 @@ export function skyMap(onPixel) {
     say(words, !filled ? "Nothing is chosen." : `${isGalactic ? "l = 0, b = 0" : "RA 0, Dec 0"} in the middle; up to ${largest} a pixel of 0.9°. Click for a circle of 1°.`);
   }
 
-  function drawLines(toPage, height) {
+  function drawLines(height) {
     const context = drawnOn(lines, width, height);
     context.clearRect(0, 0, width, height);
     context.strokeStyle = colour("--line");
@@ -106,16 +113,16 @@ export function skyMap(onPixel) {
   }
 
   /** A disc for each pixel of the sky that has rows: as an image, since a path each takes much longer. */
-  function discs(filled, largest, toPage) {
+  function discs(counts) {
     const ratio = devicePixelRatio || 1;
-    const image = new ImageData(canvas.width, canvas.height);
+    const { filled, largest } = sizesOf(counts);
+    const image = new ImageData(...onScreen(width, width / 2));
     const pixels = new Uint32Array(image.data.buffer);
     // Few sources would be lost as single pixels.
     const size = Math.max(width / 260, filled < 400 ? 6 : filled < 4000 ? 4 : 1.5);
     const stamp = stampOf((size / 2) * ratio, image.width);
     const frameNow = frameName();
-    const known = [frameNow, image.width, ratio].join();
-    if (spots.known !== known) spots = { known, places: new Int32Array(counts.length) };
+    if (spots.scene !== scene()) spots = { scene: scene(), places: new Int32Array(counts.length) };
     const { places } = spots;
     const shade = pixelShades(largest);
     for (let pixel = 0; pixel < counts.length; pixel++) {
@@ -129,7 +136,7 @@ export function skyMap(onPixel) {
         if (stamp[place + 1] >= pixels[spot] >>> 24) pixels[spot] = (stamp[place + 1] << 24) | colour;
       }
     }
-    return image;
+    return { image, filled, largest };
   }
 
   canvas.addEventListener("click", (event) => {
@@ -149,7 +156,15 @@ export function skyMap(onPixel) {
   return {
     element: h("section", { class: "panel", "aria-label": "Sky" }, h("div", { class: "bar" }, h("h2", {}, "Sky"), frame, key.element), canvas, words),
     draw,
-    update(found) { counts = found; draw(); },
+    drawn(found) {
+      const [made, before] = [width && discs(found), scene()];
+      return () => {
+        counts = found;
+        // How wide it is was not known, or is something else now.
+        if (made && before === scene()) show(made);
+        else draw();
+      };
+    },
   };
 }
 

@@ -100,13 +100,15 @@ export async function update(state) {
   for (const [name, box] of Object.entries(parts.boxes)) assign(box, { value: state.get(name) || "" });
   const sort = state.get("sort") || "-sigma_peak";
   const ticket = ++turn;
-  let found;
+  let [found, facets, pictures] = [];
   try {
     // The server looks for rows while they are counted here.
     const rows = parts.table.expect(await listing(table, state, sort));
     found = await count(table, state);
-    // To paint counts and then rows takes longer than both together, if rows come soon.
-    await Promise.race([rows, new Promise((done) => setTimeout(done, SOON_MS))]);
+    facets = parts.facets.drawn(found, state);
+    pictures = [found.sky().then((counts) => parts.sky.drawn(counts)), ...parts.plots.map((plot) => plot.drawn(found, state))];
+    // They are drawn while rows are looked for, and shown with them: to paint twice takes longer, if rows come soon.
+    await Promise.race([Promise.all([rows, ...pictures]), new Promise((done) => setTimeout(done, SOON_MS))]);
     // Another choice was made meanwhile, which is shown in its place.
     if (ticket !== turn) return;
     put(parts.problem);
@@ -121,15 +123,14 @@ export async function update(state) {
   }
   const { about } = found;
   say(parts.title, `${found.rows.toLocaleString("en")} of ${plural(about.rows, table.slice(0, -1))}`);
-  parts.facets.update(found, state);
+  facets();
   chips(about, state);
   say(parts.strange, strangers(about, state));
   // Whose votes are meant by the own ones is no part of the address of a page.
   const told = new URLSearchParams({ ...Object.fromEntries(choiceOf(about, state)), ...(state.get("mine") ? voter() : {}) });
   parts.same.update(table, told, () => files(found, table, told));
   await Promise.all([
-    found.sky().then((counts) => parts.sky.update(counts)),
-    ...parts.plots.map((plot) => plot.update(found, state)),
+    ...pictures.map((picture) => picture.then((show) => ticket === turn && show())),
     found.listed(sort).then((listed) => parts.table.update(listed, state)),
   ]);
 }
