@@ -1,4 +1,4 @@
-"""Rows of a Parquet file by their numbers, as they are read anew, from pieces, or from whole columns."""
+"""Rows of a Parquet file by their numbers: read anew, from pieces, or from whole columns."""
 
 from __future__ import annotations
 

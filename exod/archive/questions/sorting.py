@@ -24,7 +24,7 @@ MEMORY: Final = "1GB"
 GROUP_ROWS: Final = 65_536
 """Rows that are sorted at a time as they come, at least."""
 
-_COPIED_GROUPS: Final = 8
+_COPIED_GROUPS: Final = 16
 """Groups of which rows are copied at a time."""
 
 Place = Callable[[pa.RecordBatch], np.ndarray]
@@ -109,7 +109,7 @@ class _SortedGroups(NamedTuple):
             order = np.argsort(number, kind="stable")
             begins.append(file.tell())
             with pa.ipc.new_stream(pa.PythonFile(file, "w"), group.schema) as sink:
-                sink.write_batch(group.take(pa.array(order)))
+                sink.write_batch(pc.take(group, pa.array(order), boundscheck=False))
             places.append(number[order])
         if not begins:
             return cls(None, (), ())
@@ -135,7 +135,8 @@ class _SortedGroups(NamedTuple):
         number = np.concatenate([own[start:stop] for own, (start, stop) in places])
         names = [str(key) for key in range(len(then) + 1)]
         keys = pa.table([number, *(rows[name] for name in then)], names=names)
-        return rows.take(pc.sort_indices(keys, [(name, "ascending") for name in names]))
+        order = pc.sort_indices(keys, [(name, "ascending") for name in names])
+        return pc.take(rows, order, boundscheck=False)
 
 
 def _gathered(chunks: Iterable[pa.Table]) -> Iterator[pa.RecordBatch]:
