@@ -165,11 +165,7 @@ class Detector:
 
     def detector_from_sky(self, x: ArrayLike, y: ArrayLike, pa_pnt: float) -> tuple[Floats, Floats]:
         """DETX and DETY of sky pixels: the inverse of `sky_from_detector`."""
-        angle = np.deg2rad(pa_pnt + self.rotation_deg)
-        dx, dy = np.asarray(x) - POINTING_PIXEL, np.asarray(y) - POINTING_PIXEL
-        u = dx * np.cos(angle) + dy * np.sin(angle)
-        v = dx * np.sin(angle) - dy * np.cos(angle)
-        return self.axis[0] + u, self.axis[1] + v
+        return focal_plane_of(x, y, pa_pnt + self.rotation_deg, self.axis)
 
     def in_field(self, detx: ArrayLike, dety: ArrayLike) -> Mask:
         """Whether positions in the focal plane see the sky (any shape)."""
@@ -199,6 +195,26 @@ class Detector:
             place = self.detector_from_raw(chip.ccdnr, x, y)
             total += float(np.sum(weight(*place) * self.in_field(*place)))
         return total * step**2
+
+
+def focal_plane_of(
+    x: ArrayLike, y: ArrayLike, angle_deg: ArrayLike, axis: tuple[float | Floats, float | Floats]
+) -> tuple[Floats, Floats]:
+    """DETX and DETY of sky pixels, for which each may have a camera of its own.
+
+    Parameters
+    ----------
+    x, y : array_like of float
+        Sky pixels about the pointing, any shape.
+    angle_deg : array_like of float
+        PA_PNT and `Detector.rotation_deg`.
+    axis : tuple of float or ndarray
+        `Detector.axis`.
+    """
+    angle = np.deg2rad(angle_deg)
+    dx, dy = np.asarray(x) - POINTING_PIXEL, np.asarray(y) - POINTING_PIXEL
+    cosine, sine = np.cos(angle), np.sin(angle)
+    return axis[0] + (dx * cosine + dy * sine), axis[1] + (dx * sine - dy * cosine)
 
 
 @dataclass(frozen=True)

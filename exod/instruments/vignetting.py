@@ -61,7 +61,7 @@ _DET_ARCMIN = 0.05 / 60
 
 @dataclass(frozen=True)
 class Vignetting:
-    """The vignetting of a telescope.
+    """The vignetting of a telescope, or that of one for each of as many positions as arrays have.
 
     Attributes
     ----------
@@ -74,9 +74,19 @@ class Vignetting:
         What they take less of for each arcmin in that direction, at each of `ENERGIES_KEV`.
     """
 
-    axis: tuple[float, float]
-    dispersion: tuple[int, int] = (0, 0)
-    slopes: tuple[float, ...] = (0.0,) * 5
+    axis: tuple[float | Floats, float | Floats]
+    dispersion: tuple[float | Floats, float | Floats] = (0, 0)
+    slopes: tuple[float, ...] | Floats = (0.0,) * 5
+
+    @classmethod
+    def of_numbers(cls, numbers: Floats) -> Vignetting:
+        """That of several telescopes, from the `numbers` of each as columns, shape (9, n)."""
+        return cls((numbers[0], numbers[1]), (numbers[2], numbers[3]), numbers[4:].T)
+
+    @property
+    def numbers(self) -> Floats:
+        """All that is told of a telescope, shape (9,)."""
+        return np.array([*self.axis, *self.dispersion, *self.slopes])
 
     def angle_arcmin(self, detx: ArrayLike, dety: ArrayLike) -> Floats:
         """Angle from the optical axis in arcmin (any shape)."""

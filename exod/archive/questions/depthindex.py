@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable, Sequence
 from functools import cached_property, lru_cache
@@ -32,6 +33,7 @@ from exod.schemas.depth import COVERED, DEPTH
 from exod.sensitivity.depth.burstneeds import RUN_NUMBERS, SearchedRuns
 from exod.sensitivity.depth.depthmaps import ExposureDepth
 from exod.sensitivity.depth.placecells import reach_of
+from exod.sensitivity.depth.placerows import ProjectedPlaces
 from exod.sensitivity.depth.surveydepth import CoveredPixels
 from exod.sensitivity.profiles import Profile, typical_profile
 from exod.sky.healpix import sky_pixels
@@ -164,24 +166,27 @@ class DepthIndex:
     def exposures(
         self,
         row: int,
-        ra_deg: Floats,
-        dec_deg: Floats,
+        places: ProjectedPlaces,
+        own: Indices,
         radius_arcsec: float,
         *,
         band: int,
         photons: bool,
     ) -> list[ExposureDepth]:
-        """The exposures of an observation, in the cells around some places, of one band."""
+        """The exposures of an observation, in the cells around some of the places, of one band."""
         columns = self._columns
-        place = int(columns["file"][row]), int(columns["row_group"][row])
+        where = int(columns["file"][row]), int(columns["row_group"][row])
         found: list[ExposureDepth] = []
         boxes: dict[tuple[TangentPlane, int, int], Box] = {}
-        for own in self._observation(*place, photons=photons):
-            plane, (n, extent) = projection(own["head"]), own["head"]["cells"][:2].tolist()
+        for row_of in self._observation(*where, photons=photons):
+            head = row_of["head"]
+            plane, (n, extent) = projection(head), head["cells"][:2].tolist()
             if (plane, n, extent) not in boxes:
-                boxes[plane, n, extent] = _around(plane, extent / n, ra_deg, dec_deg, radius_arcsec)
+                width = extent / n
+                reach = reach_of(radius_arcsec, width * plane.pixel_arcsec)
+                boxes[plane, n, extent] = _around(*places.on(plane, own), width, reach)
             around = boxes[plane, n, extent]
-            found.append(depth_of(own, around, band=band, with_photons=photons))
+            found.append(depth_of(row_of, around, band=band, with_photons=photons))
         return found
 
     def _observation(self, file: int, group: int, *, photons: bool = False) -> list[Row]:
@@ -229,21 +234,17 @@ def _profile(instrument: str) -> Profile:
     return typical_profile(INSTRUMENTS[instrument].observatory)
 
 
-def _around(
-    plane: TangentPlane, width: float, ra_deg: Floats, dec_deg: Floats, radius_arcsec: float
-) -> Box:
-    """Cells of the whole grid, so many sky pixels wide, around places."""
-    x, y = plane.to_pixel(ra_deg, dec_deg)
+def _around(x: Floats, y: Floats, width: float, reach: int) -> Box:
+    """Cells of the whole grid, so many sky pixels wide, that far around places."""
     known = np.isfinite(x) & np.isfinite(y)
     if not known.any():
         return Box(0, 0, 0, 0)
-    reach = reach_of(radius_arcsec, width * plane.pixel_arcsec)
     edges = [
         edge
-        for value in (y[known], x[known])
+        for value in (y[known] / width, x[known] / width)
         for edge in (
-            int(np.floor(value.min() / width)) - reach,
-            int(np.floor(value.max() / width)) + reach + 1,
+            math.floor(value.min()) - reach,
+            math.floor(value.max()) + reach + 1,
         )
     ]
     return Box(*edges)

@@ -18,13 +18,15 @@ from exod.observation.times import mjd_of
 from exod.schemas.arrays import Floats, Indices, number_of, numbers_of
 from exod.schemas.depth import LIMITS
 from exod.sensitivity.depth.burstneeds import BurstNeeds, burst_needs
+from exod.sensitivity.depth.depthmaps import ExposureDepth
 from exod.sensitivity.depth.placelimits import (
     RADIUS_ARCSEC,
     PlaceSums,
     combined,
     limit_columns,
-    place_sums,
+    sums_of_rows,
 )
+from exod.sensitivity.depth.placerows import PlaceRows, ProjectedPlaces
 from exod.sky.sphere import is_position
 
 if TYPE_CHECKING:
@@ -73,30 +75,32 @@ class _AskedPairs:
         self, index: DepthIndex, groups: Sequence[Indices], config: Config
     ) -> tuple[PlaceSums, BurstNeeds]:
         """Sums and bursts of some observations, each with its pairs; `place` is the pair."""
-        depths, asked = [], []
+        depths: list[ExposureDepth] = []
+        asked: list[Indices] = []
+        places = ProjectedPlaces(self.ra, self.dec)
         for own in groups:
             found = index.exposures(
                 int(self.row[own[0]]),
-                self.ra[own],
-                self.dec[own],
+                places,
+                own,
                 self.radius_arcsec,
                 band=self.band,
                 photons=not self.is_whole,
             )
             depths += found
             asked += [own] * len(found)
-        places = self.ra, self.dec, self.start, self.stop
-        sums = combined([place_sums(depths, 0, *places, self.radius_arcsec, asked)])
+        rows = PlaceRows.of(depths, 0, places, self.start, self.stop, asked)
+        sums = combined([sums_of_rows(depths, 0, rows, self.radius_arcsec)])
         # A burst is as short as is best, unless the time has both ends.
         start, stop = self.start[sums.place], self.stop[sums.place]
         has_ends = np.isfinite(start) & np.isfinite(stop)
         lengths = np.subtract(stop, start, out=np.full(len(start), np.nan), where=has_ends)
         needs = [BurstNeeds(*np.empty((4, 0)))]
         for own in groups:
-            rows = slice(*np.searchsorted(sums.place, (own[0], own[-1] + 1)).tolist())
-            if rows.start < rows.stop:
+            some = slice(*np.searchsorted(sums.place, (own[0], own[-1] + 1)).tolist())
+            if some.start < some.stop:
                 runs, band = index.runs(int(self.row[own[0]]), config), index.bands[self.band]
-                needs.append(burst_needs(runs, band, sums.take(rows), lengths[rows]))
+                needs.append(burst_needs(runs, band, sums.take(some), lengths[some]))
         return sums, BurstNeeds.concatenate(needs)
 
 

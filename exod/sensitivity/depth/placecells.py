@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -10,14 +10,11 @@ from typing import Final
 import numpy as np
 
 from exod.instruments import INSTRUMENTS
-from exod.instruments.detector import DETECTORS
 from exod.instruments.instrument import Observatory
-from exod.instruments.vignetting import ENERGIES_KEV, VIGNETTING
-from exod.observation.commonsky import sky_plane
-from exod.schemas.arrays import EqualColumns, Floats, Indices, Mask
+from exod.schemas.arrays import Floats, Indices, Mask
 from exod.sensitivity.depth.depthmaps import ExposureDepth
+from exod.sensitivity.depth.placerows import PlaceRows
 from exod.sensitivity.profiles import MeanProfile, Profile, cell_shares
-from exod.sky.plane import TangentPlane
 
 _OFF_AXIS: Final = np.array([0.0, 3.0, 6.0, 9.0, 12.0, 15.0])
 """Angles in arcmin for which the point spread function is worked out."""
@@ -27,139 +24,6 @@ _STEPS: Final = 10
 
 _CHIPS: Final = 256
 """More than any camera has."""
-
-
-@dataclass(frozen=True)
-class PlaceRows(EqualColumns):
-    """Places in exposures, a row each, exposure by exposure.
-
-    Attributes
-    ----------
-    exposure, place : ndarray of intp
-        Their numbers.
-    x, y : ndarray of float64
-        Sky pixels.
-    begin, end : ndarray of float64
-        First and last second that is asked for and was observed.
-    is_whole : ndarray of bool
-        Whether that is all of the exposure.
-    angle : ndarray of float64
-        Off-axis angle in arcmin.
-    response : ndarray of float64
-        Counts of a second, with all of the light, for each erg/cm^2/s; NaN without a factor.
-    """
-
-    exposure: Indices
-    place: Indices
-    x: Floats
-    y: Floats
-    begin: Floats
-    end: Floats
-    is_whole: Mask
-    angle: Floats
-    response: Floats
-
-    @classmethod
-    def of(
-        cls,
-        depths: Sequence[ExposureDepth],
-        band: int,
-        ra_deg: Floats,
-        dec_deg: Floats,
-        start: Floats,
-        stop: Floats,
-        asked: Sequence[Indices],
-    ) -> PlaceRows:
-        """Those of the places, all of shape (n,), that are in the boxes of exposures then.
-
-        Each exposure is asked about some of the places.
-        """
-        projected = _Projected(ra_deg, dec_deg)
-        exposure = np.repeat(np.arange(len(depths)), [len(own) for own in asked])
-        place = np.concatenate(asked)
-        pairs = list(zip(depths, asked, strict=True))
-        x, y = _joined(projected.on(depth.plane, own) for depth, own in pairs)
-        first, last = np.array([depth.seconds for depth in depths])[exposure].T
-        begin, end = np.maximum(start[place], first), np.minimum(stop[place], last)
-        near = np.flatnonzero(_is_near(depths, exposure, x, y) & (begin < end))
-        u, v = _joined(
-            projected.on(_pointing_plane(*own.pointing[:2]), some) for own, some in pairs
-        )
-        exposure = exposure[near]
-        angle, light = _off_axis(depths, exposure, u[near], v[near])
-        factor = np.array([depth.factor[band] for depth in depths])
-        return cls(
-            exposure,
-            place[near],
-            x[near],
-            y[near],
-            begin[near],
-            end[near],
-            ((begin == first) & (end == last))[near],
-            angle,
-            np.einsum("ij,ij->i", light, factor[exposure]),
-        )
-
-
-def _joined(parts: Iterable[tuple[Floats, Floats]]) -> Floats:
-    """Coordinates of places, exposure by exposure, shape (2, n)."""
-    return np.concatenate(list(parts), axis=1)
-
-
-class _Projected:
-    """Places in the projections of exposures: those of an observation have most in common."""
-
-    def __init__(self, ra_deg: Floats, dec_deg: Floats) -> None:
-        self._ra, self._dec = ra_deg, dec_deg
-        self._known: dict[tuple[TangentPlane, int], tuple[Floats, Floats]] = {}
-
-    def on(self, plane: TangentPlane, own: Indices) -> tuple[Floats, Floats]:
-        """Some of the places; `own` lives as long as this, so that its identity tells it."""
-        key = plane, id(own)
-        if key not in self._known:
-            self._known[key] = plane.to_pixel(self._ra[own], self._dec[own])
-        return self._known[key]
-
-
-def _off_axis(
-    depths: Sequence[ExposureDepth], exposure: Indices, x: Floats, y: Floats
-) -> tuple[Floats, Floats]:
-    """Angles from the axis in arcmin, and the vignetting there, shape (n, 5); NaN if not known.
-
-    Of sky pixels about the pointings of exposures.
-    """
-    cameras = [depth.instrument for depth in depths]
-    known = list(dict.fromkeys(cameras))
-    number = np.array([known.index(camera) for camera in cameras])[exposure]
-    turned = np.array([depth.pointing[2] for depth in depths])[exposure]
-    angle, light = np.empty(len(x)), np.full((len(x), len(ENERGIES_KEV)), np.nan)
-    for camera in np.flatnonzero(np.bincount(number)).tolist():
-        own, instrument = number == camera, known[camera]
-        if instrument not in VIGNETTING:
-            plane = _pointing_plane(*depths[cameras.index(instrument)].pointing[:2])
-            offset = np.hypot(x[own] - plane.x_ref, y[own] - plane.y_ref)
-            angle[own] = offset * plane.pixel_arcsec / 60
-            continue
-        place = DETECTORS[instrument].detector_from_sky(x[own], y[own], turned[own])
-        angle[own] = VIGNETTING[instrument].angle_arcmin(*place)
-        light[own] = VIGNETTING[instrument].at_nodes(*place)
-    return angle, light
-
-
-@lru_cache(maxsize=1024)
-def _pointing_plane(ra_deg: float, dec_deg: float) -> TangentPlane:
-    """Projection about a pointing; those used last are ready."""
-    return sky_plane(ra_deg, dec_deg)
-
-
-def _is_near(depths: Sequence[ExposureDepth], exposure: Indices, x: Floats, y: Floats) -> Mask:
-    """Places in the boxes of their exposures; NaN is not."""
-    edges = [
-        [own.grid.width * edge for edge in (own.box.x_lo, own.box.x_hi, own.box.y_lo, own.box.y_hi)]
-        for own in depths
-    ]
-    x_lo, x_hi, y_lo, y_hi = np.array(edges)[exposure].T
-    return np.asarray((x >= x_lo) & (x < x_hi) & (y >= y_lo) & (y < y_hi))
 
 
 @dataclass(frozen=True)
@@ -183,11 +47,18 @@ class CellImages:
     constant: Floats
     n: Floats
 
-    def chips(self) -> list[tuple[int, int]]:
-        """Exposure and number of each chip that is there, in order."""
-        codes = self.exposure[:, None] * _CHIPS + self.ccd.astype(int)
-        found = np.flatnonzero(np.bincount(codes.ravel())).tolist()
-        return [divmod(code, _CHIPS) for code in found if code % _CHIPS]
+    def chips(self) -> tuple[list[tuple[int, int]], Indices]:
+        """Exposure and number of each chip that is there, in order, and which each cell is on.
+
+        The number of a cell is one more than that of its chip in the list; 0 where it is on none.
+        """
+        codes = self.exposure[:, None] * _CHIPS + self.ccd.astype(np.intp)
+        there = np.bincount(codes.ravel()) > 0
+        there[::_CHIPS] = False
+        found = np.flatnonzero(there).tolist()
+        return [divmod(code, _CHIPS) for code in found], np.where(
+            there[codes], np.cumsum(there)[codes], 0
+        )
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from exod.schemas.arrays import EqualColumns, Floats, Indices
 from exod.sensitivity.depth.depthmaps import TICK, ExposureDepth
-from exod.sensitivity.depth.placecells import PlaceCells, PlaceRows, light_shares
+from exod.sensitivity.depth.placecells import CellImages, PlaceCells, light_shares
+from exod.sensitivity.depth.placerows import PlaceRows, ProjectedPlaces
 from exod.sensitivity.depth.upperlimits import chance_log, counts_interval
 
 RADIUS_ARCSEC: Final = 20.0
@@ -110,31 +111,28 @@ def place_sums(
     ra, dec, low, high = np.broadcast_arrays(
         *(np.atleast_1d(np.asarray(value, float)) for value in (ra_deg, dec_deg, start, stop))
     )
-    rows = PlaceRows.of(
-        depths, band, ra, dec, low, high, asked or [np.arange(len(ra))] * len(depths)
-    )
+    asked = asked or [np.arange(len(ra))] * len(depths)
+    rows = PlaceRows.of(depths, band, ProjectedPlaces(ra, dec), low, high, asked)
+    return sums_of_rows(depths, band, rows, radius_arcsec)
+
+
+def sums_of_rows(
+    depths: Sequence[ExposureDepth], band: int, rows: PlaceRows, radius_arcsec: float
+) -> PlaceSums:
+    """As `place_sums`, of places in exposures that are worked out already."""
     cells = PlaceCells.of(depths, rows, radius_arcsec)
     shares = light_shares(depths, rows, cells)
     images = cells.images(depths, band)
     area = images.area
-    parts = np.stack([area * images.good, area * images.bad, area * shares])
-    mu, live, seen, whole, usual, every = np.zeros((6, len(rows.place)))
-    ends = np.searchsorted(rows.exposure, np.arange(len(depths) + 1)).tolist()
-    for exposure, ccdnr in images.chips():
-        if ccdnr not in depths[exposure].live:
-            continue
-        own = slice(*ends[exposure : exposure + 2])
-        mine = images.ccd[own] == ccdnr
-        chip = _ChipTime.of(depths[exposure], ccdnr, band, rows, own)
-        good, bad, light = (parts[:, own] * mine).sum(2)
-        mu[own] += chip.good * good + chip.bad * bad
-        whole[own] += chip.all_good * good + chip.all_bad * bad
-        seen[own] += chip.seconds * light
-        here = mine.any(1)
-        live[own] = np.maximum(live[own], chip.seconds * here)
-        # The last chip that a place is on counts, as for its cells of constant sources.
-        usual[own] = np.where(here, chip.usual, usual[own])
-        every[own] = np.where(here, chip.every, every[own])
+    chips = _ChipTimes.of(depths, band, rows, images)
+    good, bad = area * images.good, area * images.bad
+    mu = (chips.good * good + chips.bad * bad).sum(1)
+    whole = (chips.all_good * good + chips.all_bad * bad).sum(1)
+    seen = (chips.seconds * area * shares).sum(1)
+    live = chips.seconds.max(1)
+    # The last chip that a place is on counts, as for its cells of constant sources.
+    last = np.arange(len(chips.usual)), chips.number.argmax(1)
+    usual, every = chips.usual[last], chips.every[last]
     steady = images.constant.sum(1)
     columns = (
         rows.place,
@@ -155,44 +153,71 @@ def place_sums(
 
 
 @dataclass(frozen=True)
-class _ChipTime:
-    """What a chip has of the times that are asked for.
+class _ChipTimes:
+    """What the chips that cells are on have of the times that are asked for.
 
     Attributes
     ----------
-    seconds : ndarray of float64, shape (n,) or float
+    number : ndarray of intp, shape (n_places, n_around)
+        Number of the chip among those of an exposure; 0 where a cell is on none that was live, and
+        all that follows is 0 there.
+    seconds : ndarray of float64, that shape
         Live time.
-    good, bad : ndarray of float64, shape (n,) or float
+    good, bad : ndarray of float64, that shape
         Level times live time, in good and in bad time.
-    all_good, all_bad : float
+    all_good, all_bad : ndarray of float64, that shape
         Those of all of the exposure.
-    usual, every : float
+    usual, every : ndarray of float64, that shape
         Live share that the chip usually has, and the live time of all of the exposure in terms of
         it.
     """
 
-    seconds: Floats | float
-    good: Floats | float
-    bad: Floats | float
-    all_good: float
-    all_bad: float
-    usual: float
-    every: float
+    number: Indices
+    seconds: Floats
+    good: Floats
+    bad: Floats
+    all_good: Floats
+    all_bad: Floats
+    usual: Floats
+    every: Floats
 
     @classmethod
     def of(
-        cls, depth: ExposureDepth, ccdnr: int, band: int, rows: PlaceRows, own: slice
-    ) -> _ChipTime:
-        """For places of an exposure, which are some of the rows."""
-        curve = depth.live[ccdnr]
-        all_good, all_bad = depth.level_total(ccdnr, band).tolist()
-        every = curve.seconds / curve.usual
-        if rows.is_whole[own].all():
-            return cls(curve.seconds, all_good, all_bad, all_good, all_bad, curve.usual, every)
-        begin, end = rows.begin[own], rows.end[own]
-        seconds = (curve.at(end) - curve.at(begin)) * curve.usual
-        good, bad = depth.level_up_to(ccdnr, band, end) - depth.level_up_to(ccdnr, band, begin)
-        return cls(seconds, good, bad, all_good, all_bad, curve.usual, every)
+        cls, depths: Sequence[ExposureDepth], band: int, rows: PlaceRows, images: CellImages
+    ) -> _ChipTimes:
+        """For places of exposures."""
+        chips, number = images.chips()
+        ends = np.searchsorted(rows.exposure, np.arange(len(depths) + 1)).tolist()
+        known = [np.zeros((7, 1))]
+        # Where the times of a chip begin among all, and by how much each place goes on from there.
+        first, step, size = [0], [0], 1
+        for exposure, ccdnr in chips:
+            if ccdnr not in depths[exposure].live:
+                first.append(0)
+                step.append(0)
+                continue
+            start, stop = ends[exposure : exposure + 2]
+            known.append(_chip_times(depths[exposure], ccdnr, band, rows, slice(start, stop)))
+            found = known[-1].shape[1]
+            step.append(int(found > 1))
+            first.append(size - start * step[-1])
+            size += found
+        start, each = np.array(first)[number], np.array(step)[number]
+        index = start + each * np.arange(len(number))[:, None]
+        return cls(np.where(index > 0, number, 0), *np.concatenate(known, axis=1)[:, index])
+
+
+def _chip_times(depth: ExposureDepth, ccdnr: int, band: int, rows: PlaceRows, own: slice) -> Floats:
+    """What a chip has, in the order of `_ChipTimes`, for some rows; one column for all if alike."""
+    curve = depth.live[ccdnr]
+    seconds, total = curve.seconds, depth.level_total(ccdnr, band)
+    rest = np.array([*total, curve.usual, seconds / curve.usual])[:, None]
+    if rows.is_whole[own].all():
+        return np.concatenate([[[seconds]], total[:, None], rest])
+    begin, end = rows.begin[own], rows.end[own]
+    live = (curve.at(end) - curve.at(begin)) * curve.usual
+    level = depth.level_up_to(ccdnr, band, end) - depth.level_up_to(ccdnr, band, begin)
+    return np.concatenate([live[None], level, np.repeat(rest, len(begin), axis=1)])
 
 
 def _counts(
