@@ -27,6 +27,7 @@ from exod.archive.ledger.pointers import VERSION, Pointer, new_version, parsed, 
 from exod.archive.ledger.table import save_ledger, stored_files
 from exod.archive.parquet import COMPACT, FileReplacedError, arrow_texts, read_file, writer
 from exod.archive.questions.cone import sky_pixels
+from exod.archive.questions.sorting import rows_by_place
 from exod.archive.store import Store, reported
 from exod.errors import ArchiveError
 from exod.files.ahead import done_ahead
@@ -372,9 +373,6 @@ def _gathered(tables: Iterable[pa.Table], group_rows: int) -> Iterator[pa.Table]
 
 def _by_sky(tables: Iterable[pa.Table], table: Table) -> Iterator[pa.Table]:
     """Rows of the whole table in order of the sky; on disk meanwhile is a copy of them."""
-    # DuckDB, which readers of the pointer do without.
-    from exod.archive.questions.sorting import rows_by_place
-
     keys, piece_rows = table.sort_by, SKY_GROUPS * SKY_GROUP_ROWS
     with tempfile.TemporaryFile() as scratch:
         for rows, _ in rows_by_place(tables, sky_pixels, keys, lambda _rows: piece_rows, scratch):

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from exod.archive.parquet import row_groups
-from exod.archive.questions.sorting import comparing
+from exod.archive.questions.comparing import comparing
 from exod.catalogue.columns import CatalogueTable
 from exod.catalogue.hats import using_lsdb
 from exod.catalogue.rows import match_problem

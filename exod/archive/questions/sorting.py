@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 import mmap
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from itertools import pairwise
-from pathlib import Path
 from typing import IO, Final, NamedTuple
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
-
-from exod.archive.questions.connection import without_bar
-
-MEMORY: Final = "1GB"
-"""What comparing rows may have; what is larger is on disk meanwhile."""
 
 GROUP_ROWS: Final = 65_536
 """Rows that are sorted at a time as they come, at least."""
@@ -29,19 +19,6 @@ _COPIED_GROUPS: Final = 16
 
 Place = Callable[[pa.RecordBatch], np.ndarray]
 """Tells by which number each row is sorted, int64."""
-
-
-@contextmanager
-def comparing(**files: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """DuckDB with a view of each of some Parquet files; it uses the disk beyond `MEMORY`."""
-    with (
-        tempfile.TemporaryDirectory(prefix="exod-sorting-") as spill,
-        duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": spill}) as connection,
-    ):
-        without_bar(connection)
-        for name, path in files.items():
-            connection.from_arrow(ds.dataset(path)).create_view(name)
-        yield connection
 
 
 def rows_by_place(

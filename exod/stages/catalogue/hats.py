@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from exod.archive import Archive
 from exod.archive.parquet import read_file, row_groups
-from exod.archive.questions.sorting import comparing
+from exod.archive.questions.comparing import comparing
 from exod.catalogue.checks import ReleaseCheck, hats_checks
 from exod.catalogue.columns import LIGHT_CURVE, CatalogueTable
 from exod.catalogue.hats import (

@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 from exod.archive import Archive
 from exod.archive.derived import Derived, DerivedFile
 from exod.archive.parquet import to_arrow
+from exod.archive.questions.comparing import comparing
 from exod.archive.questions.detections import Rows
-from exod.archive.questions.sorting import comparing
 from exod.archive.snapshot import Snapshot
 from exod.errors import ExodError, InputError
 from exod.pps import ObservationFiles, find_observations, local_copies
