@@ -38,6 +38,8 @@ class Facts:
         Rows by table.
     observations : int
         Observations that were searched.
+    telescopes, cameras : str
+        Of which observatories they are, and their cameras.
     without_source : int
         Regions that have no source and are left out.
     without_hats : str
@@ -51,6 +53,8 @@ class Facts:
     products: Mapping[str, str]
     rows: Mapping[str, int]
     observations: int
+    telescopes: str
+    cameras: str
     without_source: int
     without_hats: str
 
@@ -69,7 +73,7 @@ def readme(facts: Facts, checks: Iterable[ReleaseCheck], further: Iterable[str] 
     return f"""\
 # Catalogue of fast X-ray transients and variables
 
-{numbers} of {plural(facts.observations, "observation")} by XMM-Newton.
+{numbers} of {plural(facts.observations, "observation")} by {facts.telescopes}.
 Made {facts.created} by exod {facts.exod} from {_code(facts.archive)}
 (settings {facts.fingerprint}).
 {left}

@@ -12,7 +12,7 @@ A new instrument is a module here and an entry in `INSTRUMENTS`.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -36,6 +36,8 @@ __all__ = [
     "Zone",
     "instrument_of",
     "mission_of",
+    "observatories_of",
+    "searched_band",
 ]
 
 CAMERAS: Final[Mapping[str, EpicCamera]] = MappingProxyType(
@@ -63,6 +65,29 @@ def mission_of(obsid: str) -> str:
     """
     forms = ((name, observatory.obsid) for name, observatory in MISSIONS.items())
     return next((name for name, form in forms if re.fullmatch(form, obsid)), "")
+
+
+def searched_band(obsid: str, band: tuple[float, float]) -> tuple[float, float]:
+    """The part of a band that is searched in an observation, keV.
+
+    Examples
+    --------
+    >>> searched_band("0001730201", (0.2, 12.0)), searched_band("28964", (0.2, 12.0))
+    ((0.2, 12.0), (0.5, 7.0))
+    """
+    return MISSIONS[mission_of(obsid)].searched(band)
+
+
+def observatories_of(obsids: Iterable[str]) -> tuple[Observatory, ...]:
+    """The observatories of observations, each once, in the order of `MISSIONS`.
+
+    Examples
+    --------
+    >>> [one.title for one in observatories_of(["28964", "0001730201", "29128"])]
+    ['XMM-Newton', 'Chandra']
+    """
+    found = {mission_of(obsid) for obsid in obsids}
+    return tuple(observatory for name, observatory in MISSIONS.items() if name in found)
 
 
 def instrument_of(name: str) -> Instrument:

@@ -100,6 +100,8 @@ def _zones(edges: tuple[float, ...], scales: tuple[float, ...]) -> tuple[Zone, .
 
 CHANDRA: Final = Observatory(
     name="CHANDRA",
+    title="Chandra",
+    cameras="ACIS",
     position_psf=position_psf(5.0),
     # Positions of 2019 to 2024 are within 1.11 arcsec with 90 per cent, 1.63 with 99 ("Chandra
     # absolute astrometric accuracy", CXC), those up to 2003 within 0.6 with 90: 63 per cent of the

@@ -43,6 +43,8 @@ PATTERN_HIGHEST: Final = 31
 
 XMM: Final = Observatory(
     name="XMM",
+    title="XMM-Newton",
+    cameras="EPIC",
     # Mean of the on-axis profiles of the three cameras (UHB section 3.2.1.1, table 2).
     position_psf=KingProfile(5.5, 1.5),
     # SAS manual, task catcorr, "Output files": SYSERRCC of fields without a satisfactory fit.

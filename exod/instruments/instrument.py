@@ -94,6 +94,8 @@ class Observatory:
     ----------
     name : str
         TELESCOP keyword.
+    title, cameras : str
+        What its users call it and all of its cameras.
     position_psf : KingProfile
         Typical profile that positions are fitted with; of slope 1.5, whose integral over a
         rectangle is known.
@@ -124,6 +126,8 @@ class Observatory:
     """
 
     name: str
+    title: str
+    cameras: str
     position_psf: KingProfile
     attitude_error_arcsec: float
     photon_shares: tuple[tuple[PointSpreadFunction, float], ...]
@@ -136,6 +140,11 @@ class Observatory:
     dithers: bool = False
     unframed_error_arcsec: float | None = None
     framed_error_arcsec: float | None = None
+
+    def searched(self, band: tuple[float, float]) -> tuple[float, float]:
+        """The part of a band that is searched, keV; its upper end may be the lower one."""
+        low, high = self.energies_kev
+        return max(low, band[0]), max(low, min(high, band[1]))
 
     def at(self, off_axis_arcmin: float) -> Observatory:
         """The observatory as it sees what is at an angle from its axis."""

@@ -103,8 +103,7 @@ class MergedEvents:
 
     def energies(self, band: tuple[float, float]) -> tuple[float, float]:
         """The part of a band that is searched, keV; its upper end may be the lower one."""
-        low, high = self.observatory.energies_kev
-        return max(low, band[0]), max(low, min(high, band[1]))
+        return self.observatory.searched(band)
 
     def take(self, which: NDArray[np.bool_]) -> MergedEvents:
         """The same with the events that a mask, shape (n_events,), selects."""

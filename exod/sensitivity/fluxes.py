@@ -118,11 +118,11 @@ class Conversions:
 
     def why_not(self, camera: str, filter_name: str, band: Band) -> str:
         """Why there is no flux, a sentence; empty if there is one."""
+        if camera not in {key[0] for key in self.factors}:
+            return f"No factor for the camera {camera or '(none)'}."
         if any(edge not in EDGES_KEV for edge in band):
             edges = ", ".join(f"{edge:g}" for edge in EDGES_KEV)
             return f"No factor for {band[0]:g}-{band[1]:g} keV: edges are among {edges}."
-        if camera not in {key[0] for key in self.factors}:
-            return f"No factor for the camera {camera or '(none)'}."
         if not filter_name.strip():
             return f"The event list of {camera} does not say which filter was used."
         if _BLOCKED.fullmatch(_BESIDE_LETTERS.sub("", filter_name).upper()):

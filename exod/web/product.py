@@ -24,6 +24,7 @@ from exod.archive.questions.connection import TableSource, connected
 from exod.errors import ArchiveError
 from exod.files.rowreader import RowReader
 from exod.files.storage import one_line
+from exod.instruments import observatories_of
 from exod.schemas.columns import Table
 from exod.schemas.conditions.compiling import quoted
 from exod.schemas.explorer import OWNER
@@ -105,6 +106,11 @@ class Product:
             },
             **summary,
         }
+
+    @cached_property
+    def telescopes(self) -> str:
+        """The observatories whose observations it has."""
+        return " and ".join(one.title for one in observatories_of(self._pointer.attempts))
 
     @property
     def meta_text(self) -> bytes:

@@ -341,7 +341,7 @@ def test_names_of_users_do_no_harm_in_pages():
     page = column_page([table])
     (line,) = [line for line in page.splitlines() if line.startswith("| odd |")]
     assert len(re.findall(r"(?<!\\)\|", line)) == 6
-    facts = Facts("now", "1", f"`; {hostile}", "f", {}, {}, 1, 0, "no")
+    facts = Facts("now", "1", f"`; {hostile}", "f", {}, {}, 1, "XMM-Newton", "EPIC", 0, "no")
     text = readme(facts, [ReleaseCheck(hostile, "")])
     for shown in (page, text):
         assert "\n# g" not in shown

@@ -137,7 +137,7 @@ class MadeUp:
 
     name, colour, line = "SXT", "#000000", "-"
     psf, core = Spread(), KingProfile(1.0, 2.0)
-    observatory = Observatory("FAR", KingProfile(1.0, 1.5), 0.4, ((psf, 1.0),))
+    observatory = Observatory("FAR", "Far", "FAR", KingProfile(1.0, 1.5), 0.4, ((psf, 1.0),))
     submodes = frozenset({"FAINT"})
     sky_extent = 4096
     n_ccds, n_columns, n_rows = 4, 1024, 1024

@@ -89,6 +89,7 @@ def test_thick_filters_and_columns_take_soft_light():
         ("EMOS1", "CalClosed", (0.2, 12.0), "filter of EMOS1 was CalClosed"),
         ("EPN", "Open", (0.2, 12.0), "No factor for the filter Open of EPN"),
         ("ACIS", "", (0.2, 12.0), "No factor for the camera ACIS"),
+        ("ACIS", "", (0.5, 7.0), "No factor for the camera ACIS"),
         ("", "", (0.2, 12.0), r"camera \(none\)"),
         ("EPN", "Thin1", (0.3, 10.0), r"No factor for 0\.3-10 keV"),
         ("EPN", "Thin1", (0.5, 4.5), "^$"),

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from exod.archive.questions.depthindex import DepthIndex, depth_index
 from exod.config import Band, Config
 from exod.errors import ConfigError
+from exod.instruments import searched_band
 from exod.observation.times import mjd_of
 from exod.schemas.arrays import Floats, Indices, number_of, numbers_of
 from exod.schemas.depth import LIMITS
@@ -155,7 +156,8 @@ def limits(
     sums = PlaceSums.concatenate([sums for sums, _ in answers]).take(order)
     needs = BurstNeeds.concatenate([needs for _, needs in answers]).take(order)
     columns = _columns_of(sums.renumbered(place), needs, obsid[order], (ra, dec), level)
-    e_lo, e_hi = (np.full(len(order), edge) for edge in index.bands[number])
+    own = {one: searched_band(one, index.bands[number]) for one in set(obsid.tolist())}
+    e_lo, e_hi = np.array([own[one] for one in obsid[order].tolist()]).T
     return _frame_of(columns | {"e_lo": e_lo, "e_hi": e_hi})
 
 

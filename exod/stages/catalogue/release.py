@@ -26,6 +26,7 @@ from exod.catalogue.readme import MANIFEST, Facts, column_page, is_release, mani
 from exod.catalogue.rows import count_detections, detection_rows, source_rows
 from exod.errors import ArchiveError
 from exod.files.whole import whole_folder
+from exod.instruments import observatories_of
 from exod.scheduler.plan import Plan
 from exod.stages.catalogue.hats import write_hats
 from exod.tablefiles.fits import write_fits
@@ -233,6 +234,8 @@ def _facts(
     hats: bool,
 ) -> Facts:
     entries = archive.entries()
+    searched = [entry.obsid for entry in entries if entry.status in ("OK", "EMPTY")]
+    seen_by = observatories_of(searched)
     detected, _ = tables.values()
     return Facts(
         created=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
@@ -241,7 +244,9 @@ def _facts(
         fingerprint=archive.fingerprint,
         products={name: product.version for name, product in products.items()},
         rows={table.name: n_rows for table, n_rows in tables.items()},
-        observations=sum(entry.status in ("OK", "EMPTY") for entry in entries),
+        observations=len(searched),
+        telescopes=" and ".join(one.title for one in seen_by),
+        cameras=" and ".join(one.cameras for one in seen_by),
         without_source=sum(entry.rows("regions") for entry in entries) - detected,
         without_hats="" if hats else "it was not asked for.",
     )
@@ -255,8 +260,8 @@ def _write_fits(staging: Path, tables: Iterable[CatalogueTable], facts: Facts) -
         "ORIGIN": ("exod", "Who made this file"),
         "CREATOR": (f"exod {facts.exod}", "Program and version"),
         "DATE": (facts.created.removesuffix("Z"), "When it was made, UTC"),
-        "TELESCOP": ("XMM-Newton", "Telescope"),
-        "INSTRUME": ("EPIC", "Instrument"),
+        "TELESCOP": (facts.telescopes, "Telescope"),
+        "INSTRUME": (facts.cameras, "Instrument"),
         "RADESYS": ("ICRS", "Reference frame of the positions"),
         "SETTINGS": (facts.fingerprint, "Fingerprint of the settings of the search"),
         "NOBS": (facts.observations, "Observations that were searched"),

@@ -118,7 +118,7 @@ def resource(product: Product, known: Mapping[str, Table], base: str, publisher:
         What the archive does not know.
     """
     made = product.meta["made"].removesuffix("Z")
-    title = f"Fast X-ray transients of XMM-Newton: {product.meta['archive']}"
+    title = f"Fast X-ray transients of {product.telescopes}: {product.meta['archive']}"
     email = f"<email>{escape(publisher.email)}</email>" if publisher.email else ""
     name = escape(publisher.name)
     columns = escape(" ".join(table.description for table in known.values()))
@@ -130,7 +130,8 @@ def resource(product: Product, known: Mapping[str, Table], base: str, publisher:
         f"<curation><publisher>{name}</publisher>"
         f"<contact><name>{name}</name>{email}</contact></curation>"
         "<content><subject>transient-sources</subject><subject>x-ray-surveys</subject>"
-        f"<description>Fast transients, peaks and eclipses, in observations of XMM-Newton. "
+        f"<description>Fast transients, peaks and eclipses, in observations of "
+        f"{escape(product.telescopes)}. "
         f"{columns}</description>"
         f"<referenceURL>{escape(base)}</referenceURL><type>Catalog</type></content>"
         f"{_cone(base)}{_tap(base)}"
