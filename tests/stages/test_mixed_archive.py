@@ -6,12 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from astropy.io import fits
 from helpers.faults import GOOD
 
 from exod.archive import Archive, open_archive
 from exod.config import Config
+from exod.errors import InputError
 from exod.pps import find_observations
 from exod.scheduler.plan import Plan
 from exod.simulate.acisobservation import AcisModel, simulate_acis
@@ -26,6 +28,7 @@ from exod.stages.derive.rectify import rectify_archive
 from exod.stages.detect.survey import detect_many
 from exod.stages.explore.making import make_explorer
 from exod.stages.inputs.simulate import write_acis
+from exod.stages.places.choosing import covering_observations
 from exod.web.product import Product
 from exod.web.vo.descriptions import Publisher, resource
 
@@ -72,6 +75,40 @@ def test_limits_are_of_the_energies_that_were_searched(archive):
     xmm = archive.limits(about["ra_pnt"] + 0.03, about["dec_pnt"])
     assert xmm[["obsid", "e_lo", "e_hi"]].values.tolist() == [[GOOD, 0.2, 12.0]]
     assert np.isfinite(xmm["flux_hi"]).all()
+
+
+def test_commands_take_regions_and_places_of_each(archive, command, tmp_path):
+    """Rings of Chandra have cells of their own; the place is far out in numbers of the others."""
+    regions = archive.table("regions").compute()
+    region = regions[regions["obsid"] == CHANDRA].iloc[0]
+    at = f"{region['ra_deg']},{region['dec_deg']}"
+    told = {}
+    for name, *rest in (
+        ("events", region["detid"], "--to", str(tmp_path / "events.csv")),
+        ("lightcurve", "--at", at, "--t-bin", "200", "--to", str(tmp_path / "curve.csv")),
+        ("lightcurve", "--like", region["detid"], "--to", str(tmp_path / "like.csv")),
+        ("image", CHANDRA, "--t-bin", "200", "--to", str(tmp_path)),
+        ("spectrum", region["detid"], "--to", str(tmp_path)),
+    ):
+        told[name] = command(name, archive.root, *rest)
+        assert told[name][0] == (name == "spectrum"), told[name]
+    assert "the channels and areas of ACIS are not known here" in told["spectrum"][2]
+    assert len(pd.read_csv(tmp_path / "events.csv")) >= 30
+    like, curve = (pd.read_csv(tmp_path / name) for name in ("like.csv", "curve.csv"))
+    assert set(curve["runid"]) == {region["runid"]}
+    assert like["n"].max() >= curve["n"].max() >= 20
+    assert (tmp_path / f"{CHANDRA}_0_200_0.5_7.0_field.fits").exists()
+
+
+@pytest.mark.parametrize("mission", ["xmm", "chandra"])
+def test_a_place_is_in_the_fields_that_cover_it(archive, mission):
+    obsid = {"xmm": GOOD, "chandra": CHANDRA}[mission]
+    about = archive.table("observations").compute().set_index("obsid").loc[obsid]
+    for offset in (0.0, 0.1, -0.1):
+        (found,) = covering_observations(archive, about["ra_pnt"], about["dec_pnt"] + offset)
+        assert found.obsid == obsid
+    with pytest.raises(InputError, match=r"is not in any of the 2 fields .* points 1\.5 deg away"):
+        covering_observations(archive, about["ra_pnt"], about["dec_pnt"] + 1.5)
 
 
 def test_a_release_and_a_registry_name_both_telescopes(archive, tmp_path):

@@ -11,6 +11,7 @@ from exod.archive import Archive
 from exod.config import Config
 from exod.counts.frameimages import ImageLayer
 from exod.errors import ConfigError
+from exod.instruments import searched_band
 from exod.plots.drawing import DEFAULT, Drawing, save_figures
 from exod.plots.fields.ccds import ccd_sheet
 from exod.plots.fields.sheets import field_sheet
@@ -98,6 +99,7 @@ def images_of_archive(
         What was written.
     """
     t_bin, band = only_run(config)
+    band = searched_band(obsid, band)
     same_cells = config.cube.size_arcsec == archive.config.cube.size_arcsec
     if wanted.kinds == ("field",) and wanted.span is None and same_cells:
         found = field_of_archive(archive, obsid, wanted.subset, t_bin, band)

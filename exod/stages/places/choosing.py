@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final
@@ -12,6 +13,8 @@ import pandas as pd
 from exod.archive import Archive
 from exod.errors import InputError
 from exod.observation.identifiers import obsid_of_row
+from exod.schemas.arrays import Floats
+from exod.schemas.kinds import OBSID_FORM
 from exod.sky.plane import TangentPlane
 from exod.sky.sphere import separations_arcsec, unit_vectors
 
@@ -69,23 +72,25 @@ def covering_observations(
             raise InputError(f"{archive.root} has no observation {obsid!r} that was searched.")
     if known.empty:
         raise InputError(f"{archive.root} has no observation that was searched.")
-    runs = archive.table("runs", columns=["obsid", "size_arcsec", *_BOX], filters=which).compute()
-    boxes = runs.groupby("obsid").agg(
-        {"size_arcsec": "first", "y_lo": "min", "y_hi": "max", "x_lo": "min", "x_hi": "max"}
-    )
+    columns = ["obsid", "runid", "size_arcsec", *_BOX]
+    runs = archive.table("runs", columns=columns, filters=which).compute()
+    widths = runs.set_index("runid")["size_arcsec"]
+    # Subsets may have cells of other sizes: boxes in arcsec.
+    runs[[*_BOX]] = runs[[*_BOX]].mul(runs["size_arcsec"], axis=0)
+    boxes = runs.groupby("obsid").agg({"y_lo": "min", "y_hi": "max", "x_lo": "min", "x_hi": "max"})
     found = []
     for row in known[known["obsid"].isin(boxes.index)].sort_values("obsid").to_dict("records"):
         box = boxes.loc[row["obsid"]]
         plane = TangentPlane(*(float(row[name]) for name in _PLANE))
         x, y = (float(value) for value in plane.to_pixel(ra_deg, dec_deg))
-        width = float(box["size_arcsec"]) / plane.pixel_arcsec
-        margin = radius_arcsec / plane.pixel_arcsec
+        across, up = x * plane.pixel_arcsec, y * plane.pixel_arcsec
         reaches = (
-            box["x_lo"] * width - margin <= x <= box["x_hi"] * width + margin
-            and box["y_lo"] * width - margin <= y <= box["y_hi"] * width + margin
+            box["x_lo"] - radius_arcsec <= across <= box["x_hi"] + radius_arcsec
+            and box["y_lo"] - radius_arcsec <= up <= box["y_hi"] + radius_arcsec
         )
         if reaches:
             regions = archive.observation(str(row["obsid"]), "regions")["regions"]
+            width = regions["runid"].map(widths).to_numpy(float) / plane.pixel_arcsec
             here = regions_at(regions, x, y, width, plane.pixel_arcsec)
             found.append(CoveringObservation(str(row["obsid"]), here))
     if not found:
@@ -94,7 +99,7 @@ def covering_observations(
 
 
 def regions_at(
-    regions: pd.DataFrame, x: float, y: float, width: float, pixel_arcsec: float
+    regions: pd.DataFrame, x: float, y: float, width: Floats, pixel_arcsec: float
 ) -> pd.DataFrame:
     """The regions that a place belongs to, the strongest first.
 
@@ -107,8 +112,8 @@ def regions_at(
         Rows of the table regions of one observation.
     x, y : float
         The place in sky pixels.
-    width : float
-        Width of a cell in sky pixels.
+    width : ndarray of float64, shape (n_regions,)
+        Width of the cells of each region in sky pixels.
     pixel_arcsec : float
         Width of a sky pixel.
     """
@@ -135,7 +140,7 @@ def region_of(archive: Archive, detid: str) -> Mapping[str, Any]:
         If the archive has none of this name.
     """
     obsid, run = obsid_of_row(detid), detid.rpartition("_")[0]
-    entry = archive.entry(obsid) if obsid.isdigit() and len(obsid) == 10 else None
+    entry = archive.entry(obsid) if re.fullmatch(OBSID_FORM, obsid) else None
     if entry is None:
         raise InputError(
             f"{archive.root} has no region {detid!r}: a region is called as "

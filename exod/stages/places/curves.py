@@ -12,6 +12,7 @@ import pandas as pd
 from exod.config import Band, Config
 from exod.counts.grid import Box, Cells
 from exod.errors import InputError
+from exod.instruments import searched_band
 from exod.observation.observations import Observation
 from exod.observation.subsets import MergedEvents
 from exod.observation.times import mjd_of, utc_date
@@ -197,14 +198,15 @@ def curve_rows(curves: Sequence[PlaceCurve]) -> pd.DataFrame:
 
 
 def _order(item: PlaceCurve, config: Config) -> tuple[int, int]:
-    return config.cube.t_bin.index(item.t_bin), config.cube.bands.index(item.band)
+    bands = [searched_band(item.obsid, band) for band in config.cube.bands]
+    return config.cube.t_bin.index(item.t_bin), bands.index(item.band)
 
 
 def _is_seen(
     events: MergedEvents, x: float, y: float, config: Config, radius_arcsec: float | None
 ) -> bool:
     """Whether a photon of any energy fell on the place, its cell or one beside it."""
-    cells = max(1.5 * config.cube.size_arcsec, radius_arcsec or 0.0)
+    cells = max(1.5 * config.cube.size_arcsec * events.cell_scale, radius_arcsec or 0.0)
     reach = cells / events.plane.pixel_arcsec
     return bool(np.any((np.abs(events.x - x) <= reach) & (np.abs(events.y - y) <= reach)))
 
@@ -218,10 +220,12 @@ def _cells(
 ) -> tuple[Cells, str]:
     """The cells to sum, and what they are."""
     cube, radius = run.cube, place.radius_arcsec
+    if regions is not None and events.zone is not None:
+        # Those of another ring are in other cells.
+        regions = regions[regions["subset"] == events.number]
     if radius is None and regions is not None and len(regions):
         own = regions[
-            (regions["subset"] == events.number)
-            & (regions["t_bin"] == run.t_bin)
+            (regions["t_bin"] == run.t_bin)
             & (regions["e_lo"] == run.band[0])
             & (regions["e_hi"] == run.band[1])
         ]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from exod.archive import Archive
 from exod.config import Band
 from exod.errors import ConfigError, InputError
+from exod.instruments.detector import DETECTORS
 from exod.observation.availability import Availability, pixel_codes
 from exod.observation.commonsky import sky_plane
 from exod.observation.events import Exposure
@@ -203,7 +204,14 @@ def event_spectra(
     with local_copies(recorded_files(archive, str(region["obsid"]), options)) as here:
         observation = read_observation(here, archive.config)
         events = next(item for item in observation.subsets if item.number == int(region["subset"]))
-        places = _places(events, observation, region, archive.config.cube.size_arcsec)
+        for exposure in events.exposures:
+            if exposure.instrument not in DETECTORS:
+                raise InputError(
+                    f"{detid} has no spectrum: the channels and areas of {exposure.instrument} "
+                    f"are not known here; exod events writes its photons."
+                )
+        size_arcsec = archive.config.cube.size_arcsec * events.cell_scale
+        places = _places(events, observation, region, size_arcsec)
         for number, exposure in enumerate(events.exposures):
             seeing = _Seeing.of(here, exposure, observation)
             taken = {
