@@ -37,7 +37,10 @@ def exposure_sheet(
     -------
     Figure
     """
-    figure = Figure(figsize=(1.2 + 3.1 * len(columns), 0.8 + 2.9 * len(rows)), layout="constrained")
+    figure = Figure(
+        figsize=(1.2 + 3.1 * len(columns), 0.8 + 2.75 * len(rows)), layout="constrained"
+    )
+    across, up = _seen(rows)
     for row, (instrument, expid, images) in enumerate(rows):
         highest = max(float(np.max(image)) for image in images) / 1000
         panels, picture = [], None
@@ -52,6 +55,8 @@ def exposure_sheet(
                 origin="lower",
                 interpolation="nearest",
             )
+            axes.set_xlim(*across)
+            axes.set_ylim(*up)
             _label(axes, is_first=column == 0, is_last=row == len(rows) - 1)
             if column == 0:
                 axes.set_title(f"{instrument} {expid}, {name.lower()}", fontsize=SMALL + 1)
@@ -66,9 +71,22 @@ def exposure_sheet(
     return figure
 
 
+def _seen(rows: Sequence[MappedRow]) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Ends of a square around all that was seen, with a margin, in pixels across and up."""
+    mask = np.any([np.asarray(image) > 0 for _, _, images in rows for image in images], axis=0)
+    if not mask.any():
+        mask = ~mask
+    ends = [np.flatnonzero(mask.any(axis))[[0, -1]] for axis in (0, 1)]
+    half = 0.54 * max(float(np.ptp(pair)) for pair in ends) + 1
+    x, y = (float(pair.mean()) for pair in ends)
+    return (x - half, x + half), (y - half, y + half)
+
+
 def _label(axes: WCSAxes, *, is_first: bool, is_last: bool) -> None:
     """Coordinates at the left and below only: the panels share them."""
     ra, dec = axes.coords
+    ra.set_ticks_position("b")
+    dec.set_ticks_position("l")
     ra.set_ticklabel(size=SMALL - 1, exclude_overlapping=True)
     dec.set_ticklabel(size=SMALL - 1)
     ra.set_axislabel("RA (J2000)" if is_last else " ", fontsize=SMALL)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+from typing import Final
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -22,6 +25,10 @@ from exod.plots.style import (
 from exod.schemas.arrays import Floats, Mask
 
 _MJD_2000, _YEAR = 51544.5, 365.25
+_LEAST_DAYS: Final = 0.2
+"""Of the axis of time: a short observation."""
+_COMPACT: Final = MappingProxyType({"columnspacing": 1.2, "handletextpad": 0.3, "frameon": False})
+"""Of legends: four entries in one line of a picture."""
 
 
 def history_figure(source: Row, rows: pd.DataFrame) -> Figure:
@@ -80,22 +87,46 @@ def limits_figure(place: str, rows: pd.DataFrame, level: float) -> Figure:
 
 def _draw_counts(axes: Axes, rows: pd.DataFrame) -> None:
     """Counts over what is expected, so that short and long observations can be compared."""
-    year = _year(rows)
+    when = _Times(rows)
     n, mu = (rows[name].to_numpy(float) for name in ("n", "mu"))
-    axes.plot(year, n, "o", ms=5, color=BLACK, ls="", label="counts within the radius")
-    axes.plot(year, mu, "_", ms=12, mew=2, color=BLUE, ls="", label="background expected")
-    axes.vlines(year, n, mu, color=GREY, lw=1)
+    axes.plot(when.values, n, "o", ms=5, color=BLACK, ls="", label="counts within the radius")
+    axes.plot(when.values, mu, "_", ms=12, mew=2, color=BLUE, ls="", label="background expected")
+    axes.vlines(when.values, n, mu, color=GREY, lw=1)
     highest = float(max(n.max(), mu.max()))
     axes.set_yscale("symlog", linthresh=10.0)
     axes.set_ylim(0, 3 * highest + 10)
     axes.set_ylabel("Counts")
-    _years(axes, year)
-    axes.set_xlabel("Year")
-    axes.legend(fontsize=SMALL, frameon=False, loc="upper left", ncols=2)
+    when.label(axes)
+    axes.legend(fontsize=SMALL, loc="upper left", ncols=2, **_COMPACT)
 
 
-def _year(rows: pd.DataFrame) -> Floats:
-    return np.asarray(2000 + (rows["mjd"].to_numpy(float) - _MJD_2000) / _YEAR)
+class _Times:
+    """When observations began, as the axis of time has them: years, or days if they are near.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        With the column ``mjd``.
+
+    Attributes
+    ----------
+    values : ndarray of float64, shape (n,)
+        Years, or MJD if several began within a year.
+    """
+
+    def __init__(self, rows: pd.DataFrame) -> None:
+        days = rows["mjd"].to_numpy(float)
+        self._in_days = 0 < np.ptp(days) < _YEAR
+        self.values = np.asarray(days if self._in_days else 2000 + (days - _MJD_2000) / _YEAR)
+
+    def label(self, axes: Axes) -> None:
+        """A year at least, or the days from the first to the last; numbers as they are."""
+        values = self.values
+        span = max(float(np.ptp(values)), _LEAST_DAYS if self._in_days else 1.0)
+        middle = float(values.min() + values.max()) / 2
+        axes.set_xlim(middle - 0.55 * span, middle + 0.55 * span)
+        axes.ticklabel_format(axis="x", useOffset=False, style="plain")
+        axes.set_xlabel("MJD" if self._in_days else "Year")
 
 
 def _draw(
@@ -105,7 +136,8 @@ def _draw(
     found_label: str = "mean, and an event was found",
     level: float = 0.9,
 ) -> None:
-    year = _year(rows)
+    when = _Times(rows)
+    time = when.values
     value, low, high = (rows[f"{what}{end}"].to_numpy(float) for end in ("", "_lo", "_hi"))
     lit, found = low > 0, rows["found"].to_numpy(bool)
     counts = int(lit.sum()), int((~lit).sum())
@@ -114,10 +146,10 @@ def _draw(
         (lit & ~found, "white", "mean, no event found"),
     ):
         if own.any():
-            _points(axes, year[own], value[own], (low[own], high[own]), face, label)
+            _points(axes, time[own], value[own], (low[own], high[own]), face, label)
     if counts[1]:
         axes.errorbar(
-            year[~lit],
+            time[~lit],
             high[~lit],
             yerr=0.25 * high[~lit],
             uplims=True,
@@ -131,22 +163,21 @@ def _draw(
     seen = (peak > 0) & (what == "flux")
     if seen.any():
         axes.plot(
-            year[seen], peak[seen], "*", ms=9, color=VERMILLION, ls="", label="peak of an event"
+            time[seen], peak[seen], "*", ms=9, color=VERMILLION, ls="", label="peak of an event"
         )
     _scale(axes, np.concatenate([value[lit], low[lit], high, 0.7 * high[~lit], peak[seen]]))
-    _years(axes, year)
-    axes.set_xlabel("Year")
+    when.label(axes)
     unit = "erg/cm²/s" if what == "flux" else "counts/s"
     e_lo, e_hi = (float(rows[name].iloc[0]) for name in ("e_lo", "e_hi"))
     axes.set_ylabel(f"{what.capitalize()}, {e_lo:g}–{e_hi:g} keV ({unit})")
-    axes.legend(fontsize=SMALL, frameon=False, loc="upper left", ncols=4)
+    axes.legend(fontsize=SMALL, loc="upper left", ncols=4, **_COMPACT)
 
 
 def _points(
-    axes: Axes, year: Floats, value: Floats, ends: tuple[Floats, Floats], face: str, label: str
+    axes: Axes, time: Floats, value: Floats, ends: tuple[Floats, Floats], face: str, label: str
 ) -> None:
     errors = np.maximum([value - ends[0], ends[1] - value], 0.0)
-    axes.errorbar(year, value, yerr=errors, fmt="o", ms=5, lw=1, color=BLACK, mfc=face, label=label)
+    axes.errorbar(time, value, yerr=errors, fmt="o", ms=5, lw=1, color=BLACK, mfc=face, label=label)
 
 
 def _scale(axes: Axes, values: Floats) -> None:
@@ -156,14 +187,6 @@ def _scale(axes: Axes, values: Floats) -> None:
     axes.set_yscale("log")
     axes.set_ylim(low / 1.5, high * (high / low) ** 0.15 * 1.8)
     label_logarithm(axes.yaxis)
-
-
-def _years(axes: Axes, year: Floats) -> None:
-    """A year at least, and whole numbers as they are."""
-    span = max(float(np.ptp(year)), 1.0)
-    middle = float(year.min() + year.max()) / 2
-    axes.set_xlim(middle - 0.55 * span, middle + 0.55 * span)
-    axes.ticklabel_format(axis="x", useOffset=False, style="plain")
 
 
 def _title(source: Row, rows: pd.DataFrame) -> str:
