@@ -5,12 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from exod.config import Config
 from exod.errors import ConfigError
 from exod.search.nulls.photonsearch import photonplaces as kernels
+from exod.search.nulls.photonsearch.photonbackground import FARTHEST_ARCSEC, SteadyLight, lights_at
 from exod.search.nulls.photonsearch.photonchance import COUNTED_FROM, ShuffledChance
-from exod.search.nulls.photonsearch.photonimages import FARTHEST_ARCSEC, Binned, SteadyLight
+from exod.search.nulls.photonsearch.photonimages import Binned, Places
 from exod.search.nulls.photonsearch.photonkernels import enough, fewest_counts
 from exod.search.nulls.photonsearch.photonlevels import STEADY
 from exod.search.nulls.photonsearch.photonnull import PhotonNull
@@ -184,12 +187,30 @@ def test_a_steady_source_is_added_where_its_profile_reaches():
     photons = Binned(x, y, camera, band, piece, (3, 2, 5), (1500.0, 1500.0))
     profiles = (lambda r: 1 / (1 + r), lambda r: 2 / (1 + r**2))
     light = SteadyLight(700.0, 400.0, profiles, random.uniform(1, 9, (3, 2, 5)))
-    steady = np.ones(3000)
-    light.add_at(photons, steady)
+    steady = lights_at([light], photons)
     away = np.hypot(x - 700.0, y - 400.0)
     density = np.where(camera == 0, profiles[0](away), profiles[1](away))
     density[away >= FARTHEST_ARCSEC] = 0.0
-    np.testing.assert_allclose(steady, 1 + density * light.counts[piece, camera, band])
+    expected = density * light.counts[piece, camera, band]
+    np.testing.assert_allclose(steady, expected, rtol=1e-4)
+    np.testing.assert_allclose(lights_at([light, light], photons), 2 * steady)
+    (rows, columns), image = light.image(10.0, (150, 150))
+    row, column = (np.arange(150)[one] for one in (rows, columns))
+    away = 10 * np.hypot(*np.meshgrid(row + 0.5 - 40, column + 0.5 - 70, indexing="ij"))
+    np.testing.assert_allclose(image[0], np.where(away < FARTHEST_ARCSEC, profiles[0](away), 0.0))
+    every = 10 * np.hypot(*np.meshgrid(np.arange(150) - 39.5, np.arange(150) - 69.5, indexing="ij"))
+    assert (every < FARTHEST_ARCSEC).sum() == (away < FARTHEST_ARCSEC).sum()
+
+
+@given(
+    st.integers(0, 10_000), st.floats(0, 400), st.floats(0, 250), st.sampled_from([3.0, 15.0, 90.0])
+)
+def test_photons_near_a_place_are_those_of_all_distances(seed, x, y, arcsec):
+    random = np.random.default_rng(seed)
+    columns = random.uniform(0, 400, 500), random.uniform(0, 250, 500)
+    near = Places.of(*columns).within(x, y, arcsec)
+    away = np.hypot(columns[0] - x, columns[1] - y)
+    np.testing.assert_array_equal(near, np.flatnonzero(away < arcsec))
 
 
 def test_a_burst_is_found_where_and_when_it_was(subset, null):

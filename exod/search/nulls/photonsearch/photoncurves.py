@@ -58,11 +58,10 @@ def source_times(field: PhotonField, x: float, y: float) -> SourceTimes:
     In each class of the level, and of each group of CCDs, as many are expected as came.
     """
     marks, levels = field.marks, field.levels
-    near = np.flatnonzero(np.abs(marks.x - x) < AROUND_ARCSEC)
-    near = near[np.hypot(marks.x[near] - x, marks.y[near] - y) < AROUND_ARCSEC]
+    near = field.places.within(x, y, AROUND_ARCSEC)
     time, piece = marks.time[near], marks.piece[near]
     edges, at, _ = levels.steps
-    length, seconds = np.diff(edges), levels.seconds()
+    length, seconds = np.diff(edges), levels.seconds
     level, n_classes = levels.overall[at], levels.curve.n_classes
     row, column = (
         min(max(int(u / PIXEL_ARCSEC), 0), n - 1)

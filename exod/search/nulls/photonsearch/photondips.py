@@ -38,6 +38,13 @@ _DRAWN: Final = 20_000
 
 
 @jit
+def _ratio(k: int, n: int, p: float, q: float) -> float:
+    """Lambda of a window with k of n photons, the share p of them expected and q assumed."""
+    value = (n - k) * np.log((1.0 - q) / (1.0 - p)) + np.log(p)
+    return value + k * np.log(q / p) if k > 0 else value
+
+
+@jit
 def best_windows(share: Any, background: float) -> tuple[float, int, int, float]:
     """The best dip of a source, the photons before and behind it, and lambda of its best burst.
 
@@ -51,7 +58,8 @@ def best_windows(share: Any, background: float) -> tuple[float, int, int, float]
     Notes
     -----
     Windows reach from photon to photon. Up to 16 photons in them all are looked at, then those
-    with about a sixteenth more each.
+    with about a sixteenth more each. lambda is at most chi-squared, (k - n p)^2 / (n p (1 - p)),
+    and p - 1, so that most windows cannot be the best and need no logarithm.
     """
     n = len(share) - 2
     dip, first, last, burst = -1e9, 0, 0, -1e9
@@ -62,21 +70,17 @@ def best_windows(share: Any, background: float) -> tuple[float, int, int, float]
             if p > LONGEST:
                 break
             k = j - i - 1
-            if k < n * p:
+            excess, variance = k - n * p, n * p * (1.0 - p)
+            if excess < 0.0 and excess * excess > (dip + 1.0 - p) * variance:
                 q = max(k / n, background * p / (1.0 - (1.0 - background) * p))
-                if q < p:
-                    value = (n - k) * np.log((1.0 - q) / (1.0 - p)) + np.log(p)
-                    if k > 0:
-                        value += k * np.log(q / p)
-                    if value > dip:
-                        dip, first, last = value, i, j
-            elif p > 1e-12 and i > 0 and j <= n:
-                # The photons at both ends belong to a burst.
-                q = (k + 2) / n
-                if p < q < 1.0:
-                    value = (k + 2) * np.log(q / p) + np.log(p)
-                    value += (n - k - 2) * np.log((1.0 - q) / (1.0 - p))
-                    burst = max(burst, value)
+                value = _ratio(k, n, p, q) if q < p else -1e9
+                if value > dip:
+                    dip, first, last = value, i, j
+            # The photons at both ends belong to a burst.
+            excess += 2.0
+            inside = i > 0 and j <= n and p > 1e-12
+            if inside and k >= n * p and excess * excess > (burst + 1.0 - p) * variance:
+                burst = max(burst, _ratio(k + 2, n, p, (k + 2) / n) if k + 2 < n else -1e9)
             j += 1 + k // 16
     return dip, first, last, burst
 

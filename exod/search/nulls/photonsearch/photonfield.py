@@ -10,13 +10,8 @@ from numpy.typing import NDArray
 from exod.counts.shares import ConditionalExpectation
 from exod.observation.subsets import MergedEvents
 from exod.schemas.arrays import Floats, Integers, Mask
-from exod.search.nulls.photonsearch.photonimages import (
-    BAND_EDGES_EV,
-    SOFT_EV,
-    Binned,
-    Profile,
-    background_images,
-)
+from exod.search.nulls.photonsearch.photonbackground import Profile, background_images
+from exod.search.nulls.photonsearch.photonimages import BAND_EDGES_EV, SOFT_EV, Binned
 from exod.search.nulls.photonsearch.photonlevels import GroupLive, TimedPhotons, levels_of
 from exod.search.nulls.photonsearch.photonmarks import (
     ENERGY_STEPS,

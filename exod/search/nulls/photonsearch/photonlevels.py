@@ -120,6 +120,7 @@ class Levels:
         piece = np.clip(piece, 0, len(self.curve.kind) - 1)
         return edges, piece, self.live.relative[:, np.clip(own, 0, n - 1)]
 
+    @cached_property
     def seconds(self) -> Floats:
         """Live time of each step in each piece of the marks, shape (n_pieces, n_steps)."""
         edges, piece, relative = self.steps
@@ -134,7 +135,7 @@ class Levels:
         Over what it would see if it were as live as the field.
         """
         piece = self.steps[1]
-        return np.asarray(self.density[:, piece] @ self.seconds().T)
+        return np.asarray(self.density[:, piece] @ self.seconds.T)
 
     def inverse(self, time: Floats, kind: Integers, piece: Integers, steady: Floats) -> Floats:
         """What is expected of the class over what is at each photon, seconds; same shape.
@@ -154,7 +155,7 @@ class Levels:
         at = np.arange(int(np.ceil(self.total)) + 2, dtype=float)
         edges, piece, _ = self.steps
         length = np.diff(edges)
-        weights = [length * self.overall[piece], length, *self.seconds()]
+        weights = [length * self.overall[piece], length, *self.seconds]
         totals = [np.concatenate([[0.0], np.cumsum(weight)]) for weight in weights]
         return np.array([np.interp(at, edges, total) for total in totals])
 
@@ -174,16 +175,14 @@ def levels_of(photons: TimedPhotons, total: float, n_cells: int, groups: GroupLi
         When which CCDs were live.
     """
     curve = level_curve(photons.time, total, n_cells)
-    length, rates = np.maximum(np.diff(curve.live), 1e-9), []
-    lived = groups.between(curve.live)
-    for number in range(photons.n_kinds):
-        own = photons.hard == number % 2
-        level = np.histogram(photons.time[own], curve.live)[0] / length
-        own = photons.kind == number
-        counts = np.histogram(photons.time[own], curve.live)[0].astype(float)
-        of_group = np.bincount(photons.group[own], minlength=len(lived))
-        seconds = of_group / max(float(of_group.sum()), 1.0) @ lived
-        rates.append(straight(counts, seconds, level))
+    length, lived = np.maximum(np.diff(curve.live), 1e-9), groups.between(curve.live)
+    piece = np.searchsorted(curve.live, photons.time, side="right") - 1
+    piece = np.clip(piece, 0, len(length) - 1)
+    counts = _table(photons.kind, piece, (photons.n_kinds, len(length)))
+    level = _table(photons.hard, piece, (2, len(length))) / length
+    of_group = _table(photons.kind, photons.group, (photons.n_kinds, len(lived)))
+    seconds = of_group / np.maximum(of_group.sum(axis=1, keepdims=True), 1.0) @ lived
+    rates = [straight(counts[k], seconds[k], level[k % 2]) for k in range(photons.n_kinds)]
     # A piece in which a kind has no photon has a tenth of one, so that nothing is impossible.
     density = np.stack([*np.maximum(rates, 0.1 / length), np.ones(len(length))])
     for row in density:
@@ -191,6 +190,12 @@ def levels_of(photons: TimedPhotons, total: float, n_cells: int, groups: GroupLi
             own = curve.kind == number
             row[own] /= max(float((row * length)[own].sum()), 1e-300)
     return Levels(curve, density, groups)
+
+
+def _table(row: Integers, column: Integers, shape: tuple[int, int]) -> Floats:
+    """How many there are of each row and column."""
+    number = np.bincount(row * shape[1] + column, minlength=shape[0] * shape[1])
+    return number.reshape(shape).astype(float)
 
 
 def straight(counts: Floats, seconds: Floats, level: Floats) -> Floats:

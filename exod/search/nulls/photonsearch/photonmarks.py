@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -18,7 +19,8 @@ from scipy.special import ndtr
 from exod.observation.events import Exposure
 from exod.observation.subsets import MergedEvents
 from exod.schemas.arrays import Floats, Indices, Integers
-from exod.search.nulls.photonsearch.photonimages import Profile
+from exod.search.nulls.photonsearch.photonbackground import Profile
+from exod.search.nulls.photonsearch.photonimages import Places
 from exod.search.nulls.photonsearch.photonlevels import Levels
 from exod.sensitivity.profiles import MeanProfile
 
@@ -114,6 +116,11 @@ class PhotonField:
     enclosed: float
     shape: tuple[int, int]
     corner: tuple[float, float]
+
+    @cached_property
+    def places(self) -> Places:
+        """Where its photons are."""
+        return Places.of(self.marks.x, self.marks.y)
 
 
 def spectrum_shares(edges_kev: Floats) -> Floats:

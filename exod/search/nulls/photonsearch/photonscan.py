@@ -199,7 +199,7 @@ def shuffled(field: PhotonField, generator: np.random.Generator) -> PhotonField:
     """
     marks, levels = field.marks, field.levels
     time = marks.time.copy()
-    edges, seconds = levels.steps[0], levels.seconds()
+    edges, seconds = levels.steps[0], levels.seconds
     is_steady = generator.random(len(time)) < marks.steady
     for piece in np.unique(marks.piece):
         here = np.flatnonzero(marks.piece == piece)
