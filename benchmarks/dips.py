@@ -13,8 +13,8 @@ from typing import Final
 import numpy as np
 
 from exod.schemas.arrays import Floats
-from exod.search.nulls.photonsearch.photoncurves import SourceTimes
-from exod.search.nulls.photonsearch.photondips import DipChance, find_dips
+from exod.search.nulls.photonsearch.sources.photoncurves import SourceTimes
+from exod.search.nulls.photonsearch.sources.photondips import DipChance, find_dips
 
 SOURCES: Final = 60
 """Sources of an observation."""

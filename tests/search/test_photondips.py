@@ -10,8 +10,15 @@ from hypothesis import strategies as st
 from scipy.stats import kstest
 
 from exod.config import Config
-from exod.search.nulls.photonsearch.photoncurves import SourceTimes, all_sources, source_times
-from exod.search.nulls.photonsearch.photondips import (
+from exod.search.nulls.photonsearch.photonimages import PIXEL_ARCSEC
+from exod.search.nulls.photonsearch.photonnull import PhotonNull
+from exod.search.nulls.photonsearch.photonscan import scan_field
+from exod.search.nulls.photonsearch.sources.photoncurves import (
+    SourceTimes,
+    all_sources,
+    source_times,
+)
+from exod.search.nulls.photonsearch.sources.photondips import (
     COUNTED_FROM,
     LONGEST,
     DipChance,
@@ -19,10 +26,7 @@ from exod.search.nulls.photonsearch.photondips import (
     find_dips,
     with_ends,
 )
-from exod.search.nulls.photonsearch.photonimages import PIXEL_ARCSEC
-from exod.search.nulls.photonsearch.photonnull import PhotonNull
-from exod.search.nulls.photonsearch.photonscan import scan_field
-from exod.search.nulls.photonsearch.photonvariability import slow_variability
+from exod.search.nulls.photonsearch.sources.photonvariability import slow_variability
 from exod.search.subset import null_hypothesis, search_subset
 from exod.sensitivity.photonneeds import BRIGHTER, MORE, PhotonNeeds
 from exod.simulate import Constant, Eclipse, ExposureModel, ObservationModel, SourceModel, simulate

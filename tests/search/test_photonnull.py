@@ -13,7 +13,7 @@ from exod.errors import ConfigError
 from exod.search.nulls.photonsearch import photonplaces as kernels
 from exod.search.nulls.photonsearch.photonbackground import FARTHEST_ARCSEC, SteadyLight, lights_at
 from exod.search.nulls.photonsearch.photonchance import COUNTED_FROM, ShuffledChance
-from exod.search.nulls.photonsearch.photonimages import Binned, Places
+from exod.search.nulls.photonsearch.photonimages import Binned, PhotonsByPlace
 from exod.search.nulls.photonsearch.photonkernels import enough, fewest_counts
 from exod.search.nulls.photonsearch.photonlevels import STEADY
 from exod.search.nulls.photonsearch.photonnull import PhotonNull
@@ -208,7 +208,7 @@ def test_a_steady_source_is_added_where_its_profile_reaches():
 def test_photons_near_a_place_are_those_of_all_distances(seed, x, y, arcsec):
     random = np.random.default_rng(seed)
     columns = random.uniform(0, 400, 500), random.uniform(0, 250, 500)
-    near = Places.of(*columns).within(x, y, arcsec)
+    near = PhotonsByPlace.of(*columns).within(x, y, arcsec)
     away = np.hypot(columns[0] - x, columns[1] - y)
     np.testing.assert_array_equal(near, np.flatnonzero(away < arcsec))
 

@@ -11,10 +11,10 @@ from exod.config import Config
 from exod.errors import ConfigError
 from exod.observation.observations import Observation
 from exod.pps import ObservationFiles, local_copies
-from exod.search.nulls.photonsearch.photoncurves import all_sources
-from exod.search.nulls.photonsearch.photondips import find_dips
 from exod.search.nulls.photonsearch.photonnull import PhotonNull, burst_spans
-from exod.search.nulls.photonsearch.photonvariability import SCALES, slow_variability
+from exod.search.nulls.photonsearch.sources.photoncurves import all_sources
+from exod.search.nulls.photonsearch.sources.photondips import find_dips
+from exod.search.nulls.photonsearch.sources.photonvariability import SCALES, slow_variability
 from exod.search.subset import null_hypothesis
 from exod.stages.detect.read import read_observation
 

@@ -37,7 +37,7 @@ many standard deviations, and a number on top, so that no burst is taken for one
 
 
 @dataclass(frozen=True)
-class Places:
+class PhotonsByPlace:
     """Photons in rows of `ROW_ARCSEC` and, in each, in order of x.
 
     Attributes
@@ -59,7 +59,7 @@ class Places:
     width: float
 
     @classmethod
-    def of(cls, x: Floats, y: Floats) -> Places:
+    def of(cls, x: Floats, y: Floats) -> PhotonsByPlace:
         """Of photons at places that are not negative."""
         width = float(x.max(initial=0.0)) + 1.0
         key = np.floor(y / ROW_ARCSEC) * width + x
@@ -116,9 +116,9 @@ class Binned:
         return pixels_of(self.x, self.y, pixel, self.shape(pixel))
 
     @cached_property
-    def places(self) -> Places:
+    def places(self) -> PhotonsByPlace:
         """Where they are."""
-        return Places.of(self.x, self.y)
+        return PhotonsByPlace.of(self.x, self.y)
 
     def counts(self, pixel: float) -> Floats:
         """Counts of all classes, cameras and bands in pixels, shape (*n, y, x)."""

@@ -20,7 +20,7 @@ from exod.observation.events import Exposure
 from exod.observation.subsets import MergedEvents
 from exod.schemas.arrays import Floats, Indices, Integers
 from exod.search.nulls.photonsearch.photonbackground import Profile
-from exod.search.nulls.photonsearch.photonimages import Places
+from exod.search.nulls.photonsearch.photonimages import PhotonsByPlace
 from exod.search.nulls.photonsearch.photonlevels import Levels
 from exod.sensitivity.profiles import MeanProfile
 
@@ -118,9 +118,9 @@ class PhotonField:
     corner: tuple[float, float]
 
     @cached_property
-    def places(self) -> Places:
+    def places(self) -> PhotonsByPlace:
         """Where its photons are."""
-        return Places.of(self.marks.x, self.marks.y)
+        return PhotonsByPlace.of(self.marks.x, self.marks.y)
 
 
 def spectrum_shares(edges_kev: Floats) -> Floats:

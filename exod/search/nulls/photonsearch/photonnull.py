@@ -25,11 +25,11 @@ from exod.search.nulls.photonsearch.photonchance import (
     MOST_SHUFFLES,
     ShuffledChance,
 )
-from exod.search.nulls.photonsearch.photoncurves import all_sources
-from exod.search.nulls.photonsearch.photondips import DipChance, find_dips
 from exod.search.nulls.photonsearch.photonfield import field_of
 from exod.search.nulls.photonsearch.photonmaps import counts_needed_of
 from exod.search.nulls.photonsearch.photonscan import Bursts, scan_field, shuffled
+from exod.search.nulls.photonsearch.sources.photoncurves import all_sources
+from exod.search.nulls.photonsearch.sources.photondips import DipChance, find_dips
 from exod.search.positions import Position, position_error
 from exod.search.regions import SignificantCells
 from exod.sensitivity.cellalarms import AlarmsByStrength, FalseAlarms

@@ -14,7 +14,7 @@ from scipy.stats import chi2
 
 from exod.schemas.arrays import Floats, Integers
 from exod.search.blocks import block_edges
-from exod.search.nulls.photonsearch.photoncurves import SourceTimes
+from exod.search.nulls.photonsearch.sources.photoncurves import SourceTimes
 
 SCALES: Final = (1000.0, 3000.0, 10_000.0, 30_000.0)
 """Lengths of bins in seconds; those of which three do not fit are left out."""

@@ -20,9 +20,9 @@ from typing import Any, Final
 import numpy as np
 
 from exod.schemas.arrays import Floats
-from exod.search.nulls.photonsearch.photoncurves import SourceTimes
 from exod.search.nulls.photonsearch.photonratio import jit
 from exod.search.nulls.photonsearch.photonscan import Bursts
+from exod.search.nulls.photonsearch.sources.photoncurves import SourceTimes
 
 COUNTED_FROM: Final = 5.0
 """Dips of drawn photons are counted from this lambda on."""
