@@ -117,7 +117,8 @@ CHANDRA: Final = Observatory(
     energies_kev=(0.5, 7.0),
     whole_frames=True,
     obsid="[1-9][0-9]{0,4}",
-    dithers=True,
+    # As in lists of 2023, the other axis in 1414; twice that of earlier years.
+    dither_seconds=2000.0,
 )
 
 

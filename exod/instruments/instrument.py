@@ -115,8 +115,9 @@ class Observatory:
         Whether frames of the search are at least as long as those of the camera.
     obsid : str
         Regular expression of its observation identifiers.
-    dithers : bool
-        Whether its pointing moves, so that sources cross the edges of CCDs.
+    dither_seconds : float
+        Longest period in which its pointing moves, so that sources cross the edges of CCDs; 0 if
+        it stands still.
     unframed_error_arcsec : float or None
         The same as measured, for positions that no reference catalogue has corrected; None where
         that is `attitude_error_arcsec`.
@@ -137,9 +138,14 @@ class Observatory:
     energies_kev: tuple[float, float] = (0.2, 12.0)
     whole_frames: bool = False
     obsid: str = "[0-9]{10}"
-    dithers: bool = False
+    dither_seconds: float = 0.0
     unframed_error_arcsec: float | None = None
     framed_error_arcsec: float | None = None
+
+    @property
+    def dithers(self) -> bool:
+        """Whether its pointing moves."""
+        return self.dither_seconds > 0
 
     def searched(self, band: tuple[float, float]) -> tuple[float, float]:
         """The part of a band that is searched, keV; its upper end may be the lower one."""

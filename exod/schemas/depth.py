@@ -98,7 +98,7 @@ LIMITS: Final = Table(
         kinds.duration("seconds", "Live time of the exposure that saw the place longest"),
         kinds.duration("live", "Live time of all exposures"),
         Column("n", _F64, "ct", "Counts of the cells of the place; NaN without photons"),
-        Column("mu", _F64, "ct", "Background that is expected there"),
+        Column("mu", _F64, "ct", "Background that is expected there; NaN if not known"),
         Column("constant", _F64, "ct", "Counts of a known or bright source there, if constant"),
         Column("share", _F64, "", "Share of the light of a point source that the cells had"),
         kinds.probability("p_log", "log10 of the probability of n counts or more by chance"),

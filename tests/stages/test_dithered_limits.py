@@ -69,6 +69,41 @@ def test_rates_near_edges_are_those_of_the_sources(folder):
     assert part.n == pytest.approx(200, abs=60)
 
 
+@pytest.mark.parametrize("seconds", [250.0, 500.0, 1000.0])
+def test_what_was_seen_at_edges_in_less_than_a_period_is_not_known(folder, seconds):
+    """The whole and the mean of the share are known, and that of parts is neither."""
+    (files,), _ = find_observations([folder])
+    (depth,) = observation_depths(files, Config.preset("deep"))
+    ra, dec = np.array(places()).T
+    starts = MODEL.start + np.arange(0.0, MODEL.duration - seconds, seconds)
+    place = np.repeat(np.arange(3), len(starts))
+    start = np.tile(starts, 3)
+    whole = depth.bands.index((0.2, 12.0))
+    sums = place_sums(depth, whole, ra[place], dec[place], start, start + seconds)
+    assert sums.place.tolist() == list(range(len(place)))
+    found = limit_columns(sums, 0.9999)
+    known = place == 2
+    # That there is no photon or some is sure.
+    assert np.isfinite(found["p_log"]).tolist() == (known | (sums.n == 0)).tolist()
+    for name in ("share", "counts_hi", "rate", "rate_lo", "rate_hi"):
+        assert np.isfinite(found[name]).tolist() == known.tolist(), name
+    assert not found["detected"][~known].any()
+    assert np.isfinite(sums.n).all()
+    assert (found["rate_lo"][known] <= RATE).all()
+    assert (found["rate_hi"][known] >= RATE).all()
+
+
+def test_a_period_and_more_is_known_at_edges(folder):
+    (files,), _ = find_observations([folder])
+    (depth,) = observation_depths(files, Config.preset("deep"))
+    ra, dec = np.array(places()).T
+    start = MODEL.start + 1000.0
+    sums = place_sums(depth, depth.bands.index((0.2, 12.0)), ra, dec, start, start + 4000.0)
+    found = limit_columns(sums, 0.999)
+    assert (found["rate_lo"] < RATE).all()
+    assert (found["rate_hi"] > RATE).all()
+
+
 def test_map_has_sky_coordinates(folder, tmp_path):
     (files,), _ = find_observations([folder])
     path, picture = exposure_files(files, Config(), tmp_path, pixel_arcsec=20.0)

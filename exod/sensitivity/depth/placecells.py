@@ -19,6 +19,9 @@ from exod.sensitivity.profiles import MeanProfile, Profile, cell_shares
 _OFF_AXIS: Final = np.array([0.0, 3.0, 6.0, 9.0, 12.0, 15.0])
 """Angles in arcmin for which the point spread function is worked out."""
 
+MOSTLY_SEEN: Final = 0.95
+"""Share of its light from which on a place is at no edge: columns that are not read take less."""
+
 _STEPS: Final = 10
 """Places along half a cell between which shares of light are interpolated."""
 
@@ -156,6 +159,21 @@ def light_shares(depths: Sequence[ExposureDepth], rows: PlaceRows, cells: PlaceC
         table = _share_table(_profile(observatory, angle), size, cells.reach)
         found[mine] = _interpolated(table, cells.dx[mine], cells.dy[mine])
     return found * cells.chosen
+
+
+def crossed_edges(
+    depths: Sequence[ExposureDepth], rows: PlaceRows, area: Floats, shares: Floats
+) -> Mask:
+    """Rows of which it is not known what was seen in the part of the time that is asked for.
+
+    The pointing took them over an edge of what sees: of their light on cells (`shares`, shape of
+    the cells) the share `area` is the mean. In less than a period it may have been all, or none.
+    """
+    periods = [INSTRUMENTS[depth.instrument].observatory.dither_seconds for depth in depths]
+    is_short = ~rows.is_whole & (rows.end - rows.begin < np.array(periods)[rows.exposure])
+    if is_short.any():
+        is_short &= (area * shares).sum(1) < MOSTLY_SEEN * shares.sum(1)
+    return is_short
 
 
 @lru_cache(maxsize=64)

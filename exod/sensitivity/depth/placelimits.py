@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from exod.schemas.arrays import EqualColumns, Floats, Indices
 from exod.sensitivity.depth.depthmaps import TICK, ExposureDepth
-from exod.sensitivity.depth.placecells import CellImages, PlaceCells, light_shares
+from exod.sensitivity.depth.placecells import CellImages, PlaceCells, crossed_edges, light_shares
 from exod.sensitivity.depth.placerows import PlaceRows, ProjectedPlaces
 from exod.sensitivity.depth.upperlimits import chance_log, counts_interval
 
@@ -37,13 +37,15 @@ class PlaceSums(EqualColumns):
     place : ndarray of intp
         Number of the place.
     n, mu : ndarray of float64
-        Counts, NaN where no photons were kept; and background.
+        Counts, NaN where no photons were kept; and background, NaN where the pointing took the
+        place over an edge in less than a period of its motion.
     constant : ndarray of float64
         Counts of known and bright sources there, if they are constant.
     live, longest : ndarray of float64
         Seconds for which the CCD of the place was live: of all exposures, and of the longest.
     seen : ndarray of float64
-        The same times the share of light of a point source in cells, on pixels that see.
+        The same times the share of light of a point source in cells, on pixels that see; NaN as
+        `mu`.
     response : ndarray of float64
         Counts for each erg/cm^2/s of a constant source; NaN if there is no factor.
     start, stop : ndarray of float64
@@ -134,6 +136,9 @@ def sums_of_rows(
     last = np.arange(len(chips.usual)), chips.number.argmax(1)
     usual, every = chips.usual[last], chips.every[last]
     steady = images.constant.sum(1)
+    saw = (seen > LEAST_SHARE * live) & (live > 0)
+    moved = crossed_edges(depths, rows, area, shares)
+    mu[moved] = seen[moved] = np.nan
     columns = (
         rows.place,
         _counts(depths, band, rows, cells, images.n.sum(1)),
@@ -149,7 +154,7 @@ def sums_of_rows(
         area.sum(1),
         np.ones(len(rows.place), int),
     )
-    return PlaceSums(*columns).take((seen > LEAST_SHARE * live) & (live > 0))
+    return PlaceSums(*columns).take(saw)
 
 
 @dataclass(frozen=True)

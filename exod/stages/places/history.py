@@ -32,7 +32,7 @@ NEEDED: Final = ("unique", "features", "depth")
 LEVEL: Final = 0.9
 """Probability of intervals and limits."""
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 _CHUNK: Final = 5_000
 """Sources at a time."""
 _ORDER: Final = 8

@@ -258,8 +258,7 @@ def _show(found: pd.DataFrame, level: float) -> None:
             utc_date(float(row["t_start"])),
             f"{row['seconds']:,.0f}",
             f"{row['n']:,.0f}",
-            f"{row['mu']:,.2f}",
-            f"{row['p_log']:.1f}",
+            *(_number(row[name], form) for name, form in (("mu", ",.2f"), ("p_log", ".1f"))),
             _interval(row["rate"], row["rate_lo"], row["rate_hi"]),
             _interval(row["flux"], row["flux_lo"], row["flux_hi"]),
         )
@@ -270,7 +269,17 @@ def _show(found: pd.DataFrame, level: float) -> None:
             "exod depth with --photons.",
             style="yellow",
         )
+    if (found["mu"].isna() & found["n"].notna()).any():
+        err.print(
+            "The motion of the pointing took the place over an edge of what sees, and how much it "
+            "saw in so short a time is not known; ask for a longer time.",
+            style="yellow",
+        )
     say(f"< is an upper limit with {percent(level)}, else the interval follows in brackets.")
+
+
+def _number(value: float, form: str) -> str:
+    return "not known" if math.isnan(value) else f"{value:{form}}"
 
 
 def _interval(value: float, low: float, high: float) -> str:
