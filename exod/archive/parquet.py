@@ -109,7 +109,9 @@ def encode(table: Table, frame: pd.DataFrame, obsid: str) -> bytes:
     if not len(frame) and frame.columns.empty:
         return b""
     # What was read has dates, which are computed again.
-    frame = frame.drop(columns=[column.name for column in table.computed], errors="ignore")
+    dates = [column.name for column in table.computed if column.name in frame.columns]
+    if dates:
+        frame = frame.drop(columns=dates)
     if set(frame.columns) != set(names) or len(frame.columns) != len(names):
         difference = sorted(map(str, set(frame.columns) ^ set(names))) or "one is there twice"
         raise ArchiveError(
@@ -142,8 +144,9 @@ def to_arrow(table: Table, frame: pd.DataFrame, what: str) -> pa.Table:
     ArchiveError
         If a column is not there, or a value is missing or does not fit its type.
     """
+    given = dict(frame.items())
     try:
-        columns = [_arrow_column(frame[field.name], field) for field in table.schema]
+        columns = [_arrow_column(given[field.name], field) for field in table.schema]
     except KeyError as error:
         raise ArchiveError(f"Table {what} lacks the column {error}.") from error
     except (pa.ArrowException, ValueError, TypeError) as error:

@@ -30,6 +30,7 @@ NULLABLE: Final = MappingProxyType(
 
 
 @functools.lru_cache
+@functools.cache
 def pandas_dtype(kind: pa.DataType, *, nullable: bool = False) -> Any:
     """The dtype in pandas of an Arrow type; text is of Arrow with NaN where it is missing."""
     import pandas as pd
@@ -196,16 +197,18 @@ class Table:
         if set(data.columns) != set(names):
             difference = sorted(set(data.columns) ^ set(names))
             raise KeyError(f"table {self.name} and its rows differ in the columns {difference}")
-        return pd.DataFrame({column.name: self._values(column, data) for column in self.columns})
+        given = dict(data.items())
+        # Arrays of one index, which series would be compared for.
+        values = {column.name: self._values(column, given[column.name]) for column in self.columns}
+        return pd.DataFrame(values, index=data.index, copy=False)
 
-    def _values(self, column: Column, data: pd.DataFrame) -> pd.Series:
-        """A column of `data` in its own dtype."""
-        given = data[column.name]
+    def _values(self, column: Column, given: pd.Series) -> Any:
+        """A column in its own dtype, as an array of pandas."""
         if given.dtype == column.dtype:
-            return given
+            return given.array
         got = given.astype(column.dtype)
         exact = pa.types.is_integer(column.type) or pa.types.is_boolean(column.type)
         # astype wraps 70000 round to 4464 and cuts 2.7 off to 2 without a word.
         if exact and not (got == given).all():
             raise ValueError(f"table {self.name}: {column.name} has values beyond {column.type}")
-        return got
+        return got.array

@@ -109,7 +109,7 @@ def frame_of(parts: Sequence[RowBlock]) -> pd.DataFrame:
             columns[name] = np.concatenate(values)
         else:
             columns[name] = pd.Series(values).array.repeat(n_rows)
-    return pd.DataFrame(columns)
+    return pd.DataFrame(columns, copy=False)
 
 
 def run_rows(obsid: str, subset: MergedEvents, run: Run, config: Config, notes: str = "") -> Rows:
