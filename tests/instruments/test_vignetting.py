@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from benchmarks.vignetting import CODES, listed
 from exod.instruments import CAMERAS
-from exod.instruments.vignetting import ENERGIES_KEV, MIRROR, VIGNETTING, node_weights
+from exod.instruments.vignetting import ENERGIES_KEV, MIRROR, VIGNETTING, Vignetting, node_weights
 
 
 def test_it_is_that_of_lists_that_the_fit_did_not_use(data_dir):
@@ -50,3 +50,13 @@ def test_the_gratings_shade_one_side_of_mos():
             for s in (1, -1)
         )
         assert shaded / clear == pytest.approx(0.75, abs=0.02)
+
+
+def test_telescopes_together_are_each_by_itself():
+    cameras = [*VIGNETTING, *VIGNETTING]
+    x, y = np.random.default_rng(1).uniform(-15000, 15000, (2, len(cameras)))
+    together = Vignetting.of_numbers(np.array([VIGNETTING[one].numbers for one in cameras]).T)
+    for number, camera in enumerate(cameras):
+        alone, place = VIGNETTING[camera], (x[number], y[number])
+        assert together.angle_arcmin(x, y)[number] == alone.angle_arcmin(*place)
+        np.testing.assert_array_equal(together.at_nodes(x, y)[number], alone.at_nodes(*place))

@@ -6,6 +6,7 @@ from helpers.examples import portion
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.exposures import FEWEST, ratios
 from exod.errors import ConfigError
 from exod.instruments import CAMERAS
 from exod.instruments.detector import DETECTORS, read_out
@@ -84,3 +85,19 @@ def test_no_time_is_no_exposure():
 def test_the_pointing_is_in_the_middle():
     x, y = GRID.projection.to_pixel(83.2, -5.4)
     assert [float(x), float(y)] == pytest.approx([GRID.n / 2 + 0.5] * 2, abs=0.4)
+
+
+def test_they_are_those_of_source_lists(data_dir):
+    paths = sorted((data_dir / "obsmli").glob("*OBSMLI*"))[::5]
+    if not paths:
+        pytest.skip("there are no source lists among the test data")
+    lists = [ratios(path) for path in paths]
+    for camera, level in (("EPN", 0.885), ("EMOS1", 0.977), ("EMOS2", 0.978)):
+        parts = [one[camera] for one in lists if len(one.get(camera, ())) >= FEWEST]
+        # Live times of lists are known as well as their headers say.
+        assert np.median(np.concatenate(parts)) == pytest.approx(level, abs=0.02)
+        within = np.concatenate([part / np.median(part, axis=0) for part in parts])
+        off = np.abs(within - 1)
+        assert len(off) > 100
+        assert (np.median(off, axis=0) < 0.025).all()
+        assert (np.percentile(off, 95, axis=0) < 0.1).all()
