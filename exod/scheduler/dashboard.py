@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 from exod.files.whole import unique_mark
@@ -39,6 +41,16 @@ _COLOURS: Final = {
     "failed": "#d55e00",
     "left": "#dddddd",
 }
+
+TITLES: Final = {
+    "run": "Run",
+    "state": "State",
+    "total": "Tasks",
+    **{name: name.capitalize() for name in _COLOURS},
+    "per_hour": "An hour",
+    "time_left": "Time left",
+}
+"""What the table of the page shows, with the heads of its columns."""
 
 
 class Teller:
@@ -139,7 +151,7 @@ def progress_page(scheduler: Scheduler, variables: dict[str, Any], document: Doc
     """Fill a page of the dashboard: a bar a run, and a table of the same numbers."""
     from bokeh.layouts import column
     from bokeh.models import ColumnDataSource, FactorRange
-    from bokeh.models.widgets import DataTable, TableColumn
+    from bokeh.models.widgets import Div
     from bokeh.plotting import figure
     from distributed.dashboard.components.scheduler import env
 
@@ -153,7 +165,6 @@ def progress_page(scheduler: Scheduler, variables: dict[str, Any], document: Doc
         toolbar_location=None,
     )
     names = list(_COLOURS)
-    labels = [name.capitalize() for name in names]
     plot.hbar_stack(
         names,
         y="run",
@@ -161,44 +172,47 @@ def progress_page(scheduler: Scheduler, variables: dict[str, Any], document: Doc
         color=list(_COLOURS.values()),
         hatch_pattern=[" ", " ", "/", " "],
         source=source,
-        legend_label=labels,
+        legend_label=[TITLES[name] for name in names],
     )
     plot.add_layout(plot.legend[0], "above")
     plot.legend[0].orientation = "horizontal"
     plot.x_range.start = 0
     plot.xaxis[0].formatter.use_scientific = False
-    titles = {
-        "run": "Run",
-        "state": "State",
-        "total": "Tasks",
-        **dict(zip(names, labels, strict=True)),
-        "per_hour": "An hour",
-        "time_left": "Time left",
-    }
-    table = DataTable(
-        source=source,
-        columns=[
-            TableColumn(field=name, title=title, width=400 if name == "run" else 150)
-            for name, title in titles.items()
-        ],
-        reorderable=False,
-        index_position=None,
-        height=300,
-        sizing_mode="stretch_width",
-    )
+    table = Div(text=table_text(rows), sizing_mode="stretch_width")
     document.add_root(column(plot, table, sizing_mode="stretch_both"))
     document.title = "exod: progress"
     document.template = env.get_template("simple.html")
     document.template_variables.update(variables)
-    document.add_periodic_callback(partial(_update, scheduler, source, plot), 1000)
+    document.add_periodic_callback(partial(_update, scheduler, source, plot, table), 1000)
 
 
-def _update(scheduler: Scheduler, source: Any, plot: Any) -> None:
+def _update(scheduler: Scheduler, source: Any, plot: Any, table: Any) -> None:
     rows = page_rows(scheduler)
     if list(plot.y_range.factors) != rows["run"]:
         plot.y_range.factors = rows["run"]
     if rows != source.data:
         source.data = rows
+        table.text = table_text(rows)
+
+
+def table_text(rows: Mapping[str, Sequence[Any]]) -> str:
+    """The numbers of the page as a table of HTML.
+
+    A table of Bokeh stays as it is in the browser as long as the number of its rows does.
+
+    Examples
+    --------
+    >>> rows = {name: ["<1"] for name in TITLES}
+    >>> table_text(rows).count("<td>&lt;1</td>") == len(TITLES)
+    True
+    """
+    titles = "".join(f'<th scope="col">{title}</th>' for title in TITLES.values())
+    body = ""
+    for row in zip(*(rows[name] for name in TITLES), strict=True):
+        body += f"<tr>{''.join(f'<td>{escape(str(value))}</td>' for value in row)}</tr>"
+    style = "th, td { padding: 2px 16px 2px 0; text-align: left; }"
+    head = f"<style>{style}</style><table><thead><tr>{titles}</tr></thead>"
+    return f"{head}<tbody>{body}</tbody></table>"
 
 
 def page_rows(scheduler: Scheduler) -> dict[str, list[Any]]:
