@@ -140,7 +140,8 @@ def test_no_window_beats_what_the_scan_finds(field, bursts):
 def test_no_fewer_counts_are_worth_a_look_than_the_fewest(rough):
     most = most_expected(np.array([rough]))[0]
     for mean in (1e-3, 0.4, 7.0, 300.0, 5000.0):
-        fewest = fewest_counts(mean, most)
+        fewest = fewest_counts(mean, most, 2)
+        assert fewest_counts(mean, most, CORE_COUNTS) == fewest_counts(mean, most, 40) == fewest
         worth = [enough(counts, mean, most, rough) for counts in range(2, CORE_COUNTS)]
         assert fewest == (2 + worth.index(True) if any(worth) else CORE_COUNTS)
         assert not any(worth[: fewest - 2])

@@ -107,42 +107,32 @@ class SteadyLight:
 def lights_at(lights: Sequence[SteadyLight], photons: Binned) -> Floats:
     """What lights are where, when and as each photon is, counts in a square arcsec, shape (n,)."""
     places, root = photons.places, np.linspace(0.0, np.sqrt(FARTHEST_ARCSEC), _NODES)
-    camera, band, piece = (u[places.order] for u in (photons.camera, photons.band, photons.piece))
-    sums = np.zeros(len(camera))
+    marks = np.ravel_multi_index((photons.piece, photons.camera, photons.band), photons.n)
+    sums = np.zeros(len(marks))
     for light in lights:
         radial = np.array([profile(root**2) for profile in light.profiles])
-        middle = light.x, light.y
-        for near in places.slices(*middle, FARTHEST_ARCSEC):
-            columns = (u[near] for u in (places.x, places.y, camera, band, piece))
-            _add_light(*middle, *columns, radial, light.counts, sums[near])
-    result = np.empty(len(sums))
-    result[places.order] = sums
-    return result
+        for part in places.slices(light.x, light.y, FARTHEST_ARCSEC):
+            near = places.order[part]
+            x, y = places.x[near] - light.x, places.y[near] - light.y
+            _add_light(x, y, near, marks, radial, light.counts, sums)
+    return sums
 
 
 @jit
-def _add_light(
-    x0: float,
-    y0: float,
-    x: Any,
-    y: Any,
-    camera: Any,
-    band: Any,
-    piece: Any,
-    radial: Any,
-    counts: Any,
-    sums: Any,
-) -> None:
-    """Add a light at some photons; `radial` are its profiles at roots of radii."""
-    last = radial.shape[1] - 1
-    for k in range(len(x)):
-        dx, dy = x[k] - x0, y[k] - y0
-        square = (dx * dx + dy * dy) / (FARTHEST_ARCSEC * FARTHEST_ARCSEC)
+def _add_light(x: Any, y: Any, near: Any, marks: Any, radial: Any, counts: Any, sums: Any) -> None:
+    """Add a light at photons near it, so far from it; `radial` are its profiles at roots of radii.
+
+    `marks` are class, camera and band of all photons as one number.
+    """
+    last, flat = radial.shape[1] - 1, counts.ravel()
+    for k in range(len(near)):
+        square = (x[k] * x[k] + y[k] * y[k]) / (FARTHEST_ARCSEC * FARTHEST_ARCSEC)
         if square < 1.0:
-            at, c = np.sqrt(np.sqrt(square)) * last, camera[k]
+            mark = marks[near[k]]
+            camera, at = mark // counts.shape[2] % counts.shape[1], np.sqrt(np.sqrt(square)) * last
             node = min(int(at), last - 1)
-            density = radial[c, node] + (at - node) * (radial[c, node + 1] - radial[c, node])
-            sums[k] += density * counts[piece[k], c, band[k]]
+            low, high = radial[camera, node], radial[camera, node + 1]
+            sums[near[k]] += (low + (at - node) * (high - low)) * flat[mark]
 
 
 def _usable(seen: Floats) -> Mask:
@@ -236,7 +226,7 @@ def background_images(
     of_band = smooth.sum(axis=(0, 1))
     of_camera = smooth.sum(axis=0)[photons.camera, photons.band, row, column]
     is_soft = np.array(BAND_EDGES_EV[:-1]) < SOFT_EV
-    at_fine, share = photons.pixels(FINE_ARCSEC), (seconds / seconds.sum())[photons.piece]
+    at_fine, share = photons.pixels(FINE_ARCSEC), seconds / seconds.sum()
     for which in (is_soft, ~is_soft):
         own, of_kind = which[photons.band], of_band[which].sum(axis=0)
         found = sharpened(photons.image(own, FINE_ARCSEC))
@@ -244,7 +234,7 @@ def background_images(
         expected += sharpened(near[which].sum(axis=0) * FINE_ARCSEC**2)
         excess = np.where(stands_out(found, expected), found - expected, 0.0)
         # It is constant as well; its cameras and spectrum are taken for those of the background.
-        part = share * of_camera / of_kind[row, column]
+        part = share[photons.piece] * of_camera / of_kind[row, column]
         steady += np.where(own, part * excess[at_fine], 0.0)
         bright += resampled(excess, FINE_ARCSEC, PIXEL_ARCSEC, coarse)
     brightness = 1 + bright / of_band.sum(axis=0)

@@ -7,9 +7,10 @@ from functools import cached_property
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, maximum_filter
 
-from exod.schemas.arrays import Floats, Indices, Integers, Mask
+from exod.schemas.arrays import Floats, Indices, Mask
 
 BAND_EDGES_EV: Final = (200.0, 500.0, 1000.0, 2000.0, 4500.0, 12000.0)
 """Bands in each of which the background has an image of its own."""
@@ -23,6 +24,8 @@ PIXEL_ARCSEC: Final = 10.0
 FINE_ARCSEC: Final = 4.0
 SHARP_ARCSEC: Final = 5.0
 """Pixels of the images in which sources are seen, and the Gaussian that they are smoothed with."""
+
+Pixels = NDArray[np.int32]
 
 ROW_ARCSEC: Final = 60.0
 """Height of the rows in which the photons near a place are looked for."""
@@ -42,19 +45,19 @@ class PhotonsByPlace:
 
     Attributes
     ----------
-    order : ndarray of intp, shape (n,)
-        Which they are.
     x, y : ndarray of float64, shape (n,)
-        Where they are, arcsec from a corner.
+        Where they are, arcsec from a corner, as they were given.
+    order : ndarray of int32, shape (n,)
+        Which come one after the other.
     key : ndarray of float64, shape (n,)
-        Number of the row times `width`, and x: ascending.
+        Of those: number of the row times `width`, and x: ascending.
     width : float
         More than all x.
     """
 
-    order: Indices
     x: Floats
     y: Floats
+    order: NDArray[np.int32]
     key: Floats
     width: float
 
@@ -63,11 +66,11 @@ class PhotonsByPlace:
         """Of photons at places that are not negative."""
         width = float(x.max(initial=0.0)) + 1.0
         key = np.floor(y / ROW_ARCSEC) * width + x
-        order = np.argsort(key, kind="stable")
-        return cls(order, x[order], y[order], key[order], width)
+        order = np.argsort(key, kind="stable").astype(np.int32)
+        return cls(x, y, order, key[order], width)
 
     def slices(self, x: float, y: float, arcsec: float) -> list[slice]:
-        """Which of them may be closer to a place than that, row by row."""
+        """Which of `order` may be closer to a place than that, row by row."""
         first, last = (int(u // ROW_ARCSEC) for u in (max(y - arcsec, 0.0), y + arcsec))
         row = np.arange(first, last + 1) * self.width
         edges = [max(x - arcsec, 0.0), min(x + arcsec, self.width)]
@@ -76,11 +79,8 @@ class PhotonsByPlace:
 
     def within(self, x: float, y: float, arcsec: float) -> Indices:
         """Photons closer to a place than that, ascending."""
-        inside = [
-            self.order[one][np.hypot(self.x[one] - x, self.y[one] - y) < arcsec]
-            for one in self.slices(x, y, arcsec)
-        ]
-        return np.sort(np.concatenate(inside))
+        near = np.concatenate([self.order[one] for one in self.slices(x, y, arcsec)])
+        return np.sort(near[np.hypot(self.x[near] - x, self.y[near] - y) < arcsec])
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Binned:
     ----------
     x, y : ndarray of float64
         Places, arcsec.
-    camera, band, piece : ndarray of int64
+    camera, band, piece : ndarray of int
         Exposure, number of the band, class of time.
     n : (int, int, int)
         Classes of time, cameras, bands.
@@ -101,9 +101,9 @@ class Binned:
 
     x: Floats
     y: Floats
-    camera: Integers
-    band: Integers
-    piece: Integers
+    camera: NDArray[np.integer]
+    band: NDArray[np.integer]
+    piece: NDArray[np.integer]
     n: tuple[int, int, int]
     size: tuple[float, float]
 
@@ -111,7 +111,7 @@ class Binned:
         """Of an image of the field."""
         return int(np.ceil(self.size[0] / pixel)), int(np.ceil(self.size[1] / pixel))
 
-    def pixels(self, pixel: float) -> tuple[Indices, Indices]:
+    def pixels(self, pixel: float) -> tuple[Pixels, Pixels]:
         """Row and column of each."""
         return pixels_of(self.x, self.y, pixel, self.shape(pixel))
 
@@ -132,20 +132,18 @@ class Binned:
         return counts_in(self.x[which], self.y[which], pixel, self.shape(pixel))
 
 
-def pixels_of(
-    x: Floats, y: Floats, pixel: float, shape: tuple[int, int]
-) -> tuple[Indices, Indices]:
+def pixels_of(x: Floats, y: Floats, pixel: float, shape: tuple[int, int]) -> tuple[Pixels, Pixels]:
     """Row and column of places in an image."""
     row, column = (
-        np.minimum((u / pixel).astype(int), n - 1) for u, n in zip((y, x), shape, strict=True)
+        np.minimum((u / pixel).astype(np.int32), n - 1) for u, n in zip((y, x), shape, strict=True)
     )
     return row, column
 
 
 def counts_in(x: Floats, y: Floats, pixel: float, shape: tuple[int, int]) -> Floats:
     """Number of places in each pixel of an image."""
-    row, column = pixels_of(x, y, pixel, shape)
-    number = np.bincount(row * shape[1] + column, minlength=shape[0] * shape[1])
+    at = np.ravel_multi_index(pixels_of(x, y, pixel, shape), shape)
+    number = np.bincount(at, minlength=shape[0] * shape[1])
     return number.reshape(shape).astype(float)
 
 

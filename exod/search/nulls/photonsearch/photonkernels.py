@@ -265,7 +265,7 @@ def next_start(
             part += 1
             while time[i] >= until[part]:
                 part += 1
-            fewest = fewest_counts(n * shares[part], most)
+            fewest = fewest_counts(n * shares[part], most, fewest)
         stop = until[part]
         while i < n and time[i] < stop:
             last = i + fewest - 1
@@ -320,16 +320,17 @@ def enough(counts: int, mean: float, most: Any, rough: float) -> bool:
 
 
 @jit
-def fewest_counts(mean: float, most: Any) -> int:
-    """Least counts of a core that are worth to be looked at if so many are expected, at least."""
-    low, high = 2, len(most)
-    while low < high:
-        middle = (low + high) // 2
-        if mean <= most[middle]:
-            high = middle
-        else:
-            low = middle + 1
-    return low
+def fewest_counts(mean: float, most: Any, guess: int) -> int:
+    """Least counts of a core that are worth to be looked at if so many are expected, at least.
+
+    They are looked for upwards and downwards from a guess, or from `mean` if that is more.
+    """
+    counts = min(max(guess, int(mean), 2), len(most))
+    while counts < len(most) and mean > most[counts]:
+        counts += 1
+    while counts > 2 and mean <= most[counts - 1]:
+        counts -= 1
+    return counts
 
 
 @jit
@@ -346,13 +347,15 @@ def prepare(m: int, around: Around, core: Core) -> None:
     inverse, pieces = around.inverse, around.piece
     for s in range(SPECTRA):
         weight, one, square, sums = around.weight[s], core.one[0, s], core.one[1, s], core.sums[s]
-        one[0] = square[0] = 0.0
+        total = squares = one[0] = square[0] = 0.0
+        for k in range(m):
+            ratio = weight[k] * inverse[k]
+            total += ratio
+            squares += ratio * ratio
+            one[k + 1], square[k + 1] = total, squares
         sums[:] = 0.0
         for k in range(m):
             sums[pieces[k]] += weight[k]
-            ratio = weight[k] * inverse[k]
-            one[k + 1] = one[k] + ratio
-            square[k + 1] = square[k] + ratio * ratio
 
 
 @jit

@@ -7,9 +7,10 @@ from functools import cached_property
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from exod.counts.shares import ConditionalExpectation, LevelCurve, level_curve
-from exod.schemas.arrays import Floats, Indices, Integers
+from exod.schemas.arrays import Floats, Indices
 
 STEADY: Final = -1
 """The last of the kinds of levels: a constant one."""
@@ -58,20 +59,20 @@ class TimedPhotons:
     ----------
     time : ndarray of float64
         Live times.
-    hard : ndarray of int64
+    hard : ndarray of int
         0 below, 1 above 2 keV.
-    kind : ndarray of int64
+    kind : ndarray of int
         Which level they have: twice the number of their camera and ring of the field, and `hard`.
-    group : ndarray of int64
+    group : ndarray of int
         Group of CCDs.
     n_kinds : int
         Number of kinds.
     """
 
     time: Floats
-    hard: Integers
-    kind: Integers
-    group: Integers
+    hard: NDArray[np.integer]
+    kind: NDArray[np.integer]
+    group: NDArray[np.integer]
     n_kinds: int
 
 
@@ -98,7 +99,7 @@ class Levels:
         """Live time of everything, seconds."""
         return float(self.curve.live[-1])
 
-    def at(self, time: Floats, kind: Integers) -> Floats:
+    def at(self, time: Floats, kind: NDArray[np.integer] | int) -> Floats:
         """Density of a kind at live times, same shape, for a second."""
         piece = np.searchsorted(self.curve.live, time, side="right") - 1
         return self.density[kind, np.clip(piece, 0, self.density.shape[1] - 1)]
@@ -137,14 +138,20 @@ class Levels:
         piece = self.steps[1]
         return np.asarray(self.density[:, piece] @ self.seconds.T)
 
-    def inverse(self, time: Floats, kind: Integers, piece: Integers, steady: Floats) -> Floats:
+    def inverse(
+        self,
+        time: Floats,
+        kind: NDArray[np.integer],
+        piece: NDArray[np.integer],
+        steady: NDArray[np.floating],
+    ) -> Floats:
         """What is expected of the class over what is at each photon, seconds; same shape.
 
         `steady` is the share of constant sources in it.
         """
-        seen, constant = np.maximum(self.seen(), 1e-9), np.full(kind.shape, STEADY)
+        seen = np.maximum(self.seen(), 1e-9)
         density = (1 - steady) * self.at(time, kind) / seen[kind, piece]
-        density += steady * self.at(time, constant) / seen[STEADY, piece]
+        density += steady * self.at(time, STEADY) / seen[STEADY, piece]
         return np.asarray(1 / np.maximum(density, 1e-300))
 
     def table(self) -> Floats:
@@ -192,10 +199,10 @@ def levels_of(photons: TimedPhotons, total: float, n_cells: int, groups: GroupLi
     return Levels(curve, density, groups)
 
 
-def _table(row: Integers, column: Integers, shape: tuple[int, int]) -> Floats:
+def _table(row: NDArray[np.integer], column: NDArray[np.integer], shape: tuple[int, int]) -> Floats:
     """How many there are of each row and column."""
-    number = np.bincount(row * shape[1] + column, minlength=shape[0] * shape[1])
-    return number.reshape(shape).astype(float)
+    at = np.ravel_multi_index((row, column), shape)
+    return np.bincount(at, minlength=shape[0] * shape[1]).reshape(shape).astype(float)
 
 
 def straight(counts: Floats, seconds: Floats, level: Floats) -> Floats:

@@ -14,11 +14,12 @@ from functools import cached_property
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from exod.observation.events import Exposure
 from exod.observation.subsets import MergedEvents
-from exod.schemas.arrays import Floats, Indices, Integers
+from exod.schemas.arrays import Floats
 from exod.search.nulls.photonsearch.photonbackground import Profile
 from exod.search.nulls.photonsearch.photonimages import PhotonsByPlace
 from exod.search.nulls.photonsearch.photonlevels import Levels
@@ -44,35 +45,35 @@ class Marks:
 
     Attributes
     ----------
-    event : ndarray of intp
+    event : ndarray of int32
         Which events of the subset.
     time : ndarray of float64
         Live time, seconds from 0.
     x, y : ndarray of float64
         Place, arcsec from the corner of the field.
-    camera : ndarray of int64
+    camera : ndarray of int16
         Exposure.
-    v : ndarray of float64, shape (n, n_spectra)
+    v : ndarray of float32, shape (n, n_spectra)
         Density of a burst of one count in camera and energy over the background of the whole class
         of time there, arcsec^2: times the profile it is the share of the burst.
-    piece : ndarray of int64
+    piece : ndarray of int16
         Class of time, of each group of CCDs: the number of the group times that of the classes, and
         the class.
-    kind : ndarray of int64
+    kind : ndarray of int16
         Which level they have as far as they are background, as of `TimedPhotons`.
-    steady : ndarray of float64
+    steady : ndarray of float32
         Share of constant sources in what is expected there: their level is constant.
     """
 
-    event: Indices
+    event: NDArray[np.int32]
     time: Floats
     x: Floats
     y: Floats
-    camera: Integers
-    v: Floats
-    piece: Integers
-    kind: Integers
-    steady: Floats
+    camera: NDArray[np.int16]
+    v: NDArray[np.float32]
+    piece: NDArray[np.int16]
+    kind: NDArray[np.int16]
+    steady: NDArray[np.float32]
 
 
 @dataclass(frozen=True)

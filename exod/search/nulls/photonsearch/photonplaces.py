@@ -206,14 +206,17 @@ def local(
         chosen[m] = i
         away[m] = dx * dx + dy * dy
         m += away[m] < limit
-    inside[:] = 0.0
+    for k in range(m):
+        away[k] = np.sqrt(away[k]) * RADIAL + 0.5
     for k in range(m):
         i = chosen[k]
-        density = profiles[camera[i], angle, int(np.sqrt(away[k]) * RADIAL + 0.5)]
+        density = profiles[camera[i], angle, int(away[k])]
         for s in range(SPECTRA):
             weight[s, k] = density * v[i, s]
-        piece = piece_of[i]
-        time[k], inverse[k], kind[k] = when[i], background[i], piece
+        time[k], inverse[k], kind[k] = when[i], background[i], piece_of[i]
+    inside[:] = 0.0
+    for k in range(m):
+        piece = kind[k]
         if inside[piece] == 0.0:
             inside[piece] = 1.0
             pieces[n_pieces] = piece

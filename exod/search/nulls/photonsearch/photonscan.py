@@ -272,10 +272,10 @@ def tiles_of(field: PhotonField) -> TileIndex:
     from exod.search.nulls.photonsearch.photonplaces import TILE, TileIndex
 
     rows, columns = field.shape
-    row, column = ((u / TILE).astype(np.int64) for u in (field.marks.y, field.marks.x))
-    tile = row * columns + column
+    tile = (field.marks.y / TILE).astype(np.int32) * columns
+    tile += (field.marks.x / TILE).astype(np.int32)
     starts = np.concatenate([[0], np.cumsum(np.bincount(tile, minlength=rows * columns))])
-    return TileIndex(starts, np.argsort(tile, kind="stable"), columns, rows)
+    return TileIndex(starts, np.argsort(tile, kind="stable").astype(np.int32), columns, rows)
 
 
 def tables_of(field: PhotonField) -> FieldTables:
