@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
+import pytest
 from playwright.sync_api import expect
 
-from exod.archive import Archive
+from exod.archive import Archive, open_archive
 from exod.archive.votes import VoteLog
+from exod.stages.derive.flags import FlagSettings, make_flags
+from exod.stages.explore.making import make_explorer
+from exod.web.app import WebSettings, make_app
+from exod.web.serving import running
 
 NOTE = "<img src=x onerror=alert(1)>"
 
@@ -136,3 +144,60 @@ def test_a_published_site_tells_verdicts(voted_visitor, explored: Archive) -> No
     page.locator("table.rows tbody a").click()
     expect(page.locator(".bar").first).to_contain_text("1 of 1 that are chosen")
     voted_visitor.wait()
+
+
+@pytest.fixture
+def judged(explored: Archive, tmp_path: Path) -> Archive:
+    """An archive with flags of a verdict, on the source with the first number."""
+    copied = open_archive(str(shutil.copytree(explored.root, tmp_path / "results")))
+    shutil.rmtree(tmp_path / "results" / "vetting", ignore_errors=True)
+    for vetter in ("Ada", "Bo"):
+        VoteLog(copied.store).add(vetter, region_num=numbers_of(copied)[0], label="artefact")
+    make_flags(copied, FlagSettings(verdicts=True))
+    make_explorer(copied)
+    return open_archive(copied.root)
+
+
+def numbers_of(archive: Archive) -> list[int]:
+    return sorted(map(int, archive.unique.compute()["region_num"]))
+
+
+def test_a_known_answer_is_told_and_undo_goes_past_it(chromium, judged: Archive) -> None:
+    first, second, *_ = numbers_of(judged)
+    settings = WebSettings(controls={second: "artefact"})
+    with running(make_app(judged, settings)) as address:
+        page = chromium.new_page()
+        page.goto(f"{address}vet?sort=region_num")
+        page.fill("input[name=vetter]", "Cleo")
+        page.keyboard.press("Enter")
+        said, name = page.locator("[role=status]"), page.locator(".vetting h2 a")
+        buttons = page.get_by_role("group", name="Your vote")
+        buttons.wait_for()
+        begun = name.inner_text()
+        page.keyboard.press("1")
+        expect(said).to_contain_text("real. z takes it back.")
+        expect(name).not_to_have_text(begun)
+        buttons.wait_for()
+        page.keyboard.press("1")
+        expect(said).to_contain_text("real. The answer is known: artefact; this vote stays.")
+        page.keyboard.press("z")
+        expect(said).to_have_text(f"{begun}: no vote.")
+        page.close()
+    own = [row for row in VoteLog(judged.store).rows().to_pylist() if row["vetter"] == "Cleo"]
+    told = [(row["region_num"], row["label"]) for row in own]
+    assert told == [(first, "real"), (second, "real"), (first, "none")]
+
+
+@pytest.mark.parametrize("public", [False, True])
+def test_the_page_of_a_detection_tells_no_verdict_to_who_may_vote(
+    chromium, judged: Archive, public: bool
+) -> None:
+    source = judged.unique.compute().set_index("region_num").loc[numbers_of(judged)[0]]
+    with running(make_app(judged, WebSettings(public=public))) as address:
+        page = chromium.new_page()
+        page.goto(f"{address}detection/{source['best_detid']}")
+        page.wait_for_selector("body[data-ready=yes]")
+        columns = page.locator("th code").all_inner_texts()
+        page.close()
+    assert "filt_5sig" in columns
+    assert ("vet_artefact" in columns) is public

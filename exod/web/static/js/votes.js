@@ -61,8 +61,8 @@ function told(vote) {
  * The panel of a source: buttons, classes, how sure, a note, and the votes on it.
  *
  * `keys` tells whether the page listens to keys, which are shown then.
- * `onVote(label, before)` is called with the vote that this one takes the place of, once it is safe;
- * it returns true if the page goes on to another source, after which this panel takes no more votes.
+ * `onVote(label, before, found)` is called with the vote that this one takes the place of, and what is
+ * known of the source now, once it is safe; it returns true if the page goes on to another source, after which this panel takes no more votes.
  */
 export function votePanel(source, { onVote, keys = false } = {}) {
   const shown = performance.now();
@@ -100,7 +100,7 @@ export function votePanel(source, { onVote, keys = false } = {}) {
       const found = await castVote(source, label, more);
       put(problem);
       show(found);
-      moved = onVote?.(label, before) === true;
+      moved = onVote?.(label, before, found) === true;
     } catch (error) {
       put(problem, `The vote was not taken: ${error.message}`);
     } finally {

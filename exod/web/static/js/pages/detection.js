@@ -10,8 +10,12 @@ import { curveOf, lightCurvePanel } from "../lightcurve.js";
 import { pythonRows, sameElsewhere } from "../same.js";
 import { href } from "../site.js";
 import { steps } from "../stepping.js";
+import { closed } from "../votes.js";
 
 let panel = null;
+
+/** The labels that `exod flags --verdicts` makes of votes. */
+const VERDICTS = ["vet_real", "vet_artefact"];
 
 /** Cells that are listed without being asked for. */
 const FEW = 12;
@@ -40,7 +44,9 @@ export async function show(main, state, detid) {
     }));
 }
 
-function columnTable(found, columns) {
+/** All columns; who may vote does not see here what vetters think, but on the page of the source after the own vote. */
+function columnTable(found, known) {
+  const columns = closed() ? known : known.filter(({ name }) => !VERDICTS.includes(name));
   return [
     h("h2", {}, "Columns"),
     h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Columns of the detection" },

@@ -132,7 +132,7 @@ async function draw() {
     put(parts.body, h("p", { role: "alert" }, `There is no source ${source} in this archive; j goes on to the next.`));
     return;
   }
-  panel = votePanel(source, { keys: true, onVote: (label, before) => onVote(about, label, before) });
+  panel = votePanel(source, { keys: true, onVote: (label, before, { answer }) => onVote(about, label, before, answer) });
   put(parts.body, h("div", {}, h("h2", {}, h("a", { href: href(`/source/${source}`) }, about.srcid), " ", h("span", { class: "quiet small" }, `${at + 1} of ${numbers.length}`)), h("p", { class: "small" }, h("a", { href: href("/vet", { queue: "similar", like: source }) }, "vet those most like it")), curves(about, detections, frames, clocks)),
     h("aside", {}, panel.element, facts(about)));
   if (numbers[at + 1] !== undefined) read(numbers[at + 1]).catch(() => {});
@@ -170,14 +170,15 @@ function facts(about) {
   return h("section", { class: "panel", "aria-label": "What is known" }, h("h2", {}, "What is known"), h("dl", {}, lines.map(([term, what]) => [h("dt", {}, term), h("dd", {}, what)])));
 }
 
-function onVote(about, label, before) {
+function onVote(about, label, before, answer) {
   const source = Number(about.region_num);
-  taken.push({ source, srcid: about.srcid, before });
+  // The answer is shown now, so that the vote stays.
+  if (!answer) taken.push({ source, srcid: about.srcid, before });
   if (label === "none") {
     put(parts.said, `${about.srcid}: your vote is withdrawn.`);
     return false;
   }
-  put(parts.said, `${about.srcid}: ${label}. z takes it back.`);
+  put(parts.said, `${about.srcid}: ${label}. ${answer ? `The answer is known: ${answer}; this vote stays.` : "z takes it back."}`);
   standing().catch(() => {});
   if (!before && parts.queue.value !== "conflicts") total = Math.max(0, total - 1);
   step(1).catch((error) => put(parts.said, error.message));
