@@ -148,6 +148,29 @@ def test_changes_between_versions(
         page.close()
 
 
+def test_addresses_of_sources_that_ended_say_what_became_of_them(
+    reprocessed: Archive, chromium
+) -> None:
+    with running(make_app(reprocessed)) as base:
+        page = chromium.new_page()
+        told = page.locator("main [role=alert]")
+        for address in ("source/1001", "name/1001"):
+            page.goto(base + address)
+            expect(told).to_contain_text("since version 2 of the sources: it merged with source 0.")
+            assert told.locator("a").get_attribute("href") == f"{base}source/0"
+        page.goto(f"{base}source/1000")
+        expect(told).to_contain_text("no detection was left of it")
+        page.goto(f"{base}source/1002")
+        expect(told).to_have_text("There is no source 1002 in this archive.")
+        # A name that a source had leads to it.
+        page.goto(f"{base}name/3")
+        page.wait_for_url("**/source/3")
+        page.wait_for_selector("body[data-ready=yes]")
+        number = reprocessed.unique.compute().set_index("region_num")["srcid"]
+        assert page.inner_text("h1") == number.loc[3]
+        page.close()
+
+
 def test_versions_that_are_not_there(visitor) -> None:
     visitor.visit("/compare?b=20200101T000000-00000000")
     expect(visitor.page.locator("[role=alert]")).to_contain_text("There is no version 2020")

@@ -108,6 +108,8 @@ def test_addresses_that_no_link_has(visitor) -> None:
         visitor.visit(f"/{page}/{name}", "error")
         told = visitor.page.locator("[role=alert]")
         expect(told).to_have_text(f"There is no {page} {name} in this archive.")
+    visitor.visit("/name/50%", "error")
+    expect(visitor.page.locator("[role=alert]")).to_contain_text("50% in the address is no text")
     if visitor.mode == "server":
         visitor.visit("/vet?queue=constructor")
         visitor.page.fill("input[name=vetter]", "Eve")

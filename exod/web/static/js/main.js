@@ -57,6 +57,15 @@ async function foot() {
   );
 }
 
+/** A part of an address as text. */
+function decoded(part) {
+  try {
+    return part && decodeURIComponent(part);
+  } catch {
+    throw new Error(`${part} in the address is no text; a sign % begins two digits there, and is itself written as %25.`);
+  }
+}
+
 let shown = { name: null, page: null };
 let headed = null;
 
@@ -73,16 +82,16 @@ async function show() {
       put(main, h("h1", {}, "Nothing here"), h("p", {}, `There is no page ${path}. `, h("a", { href: href("/") }, "Go to the catalogue"), "."));
       shown = { name: null, page: null };
     } else {
-      const argument = path.match(found[0])[1];
+      const argument = decoded(path.match(found[0])[1]);
       const same = shown.name === path && shown.page?.update;
       if (same) await shown.page.update(state);
       else {
         shown.page?.leave?.();
         const page = await import(`./pages/${found[1]}.js`);
-        document.title = `${found[2] || decodeURIComponent(argument)} · exod`;
+        document.title = `${found[2] || argument} · exod`;
         put(main);
         shown = { name: path, page };
-        await page.show(main, state, argument && decodeURIComponent(argument));
+        await page.show(main, state, argument);
       }
     }
     document.body.dataset.ready = "yes";

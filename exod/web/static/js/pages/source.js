@@ -5,6 +5,7 @@ import { clocksOf } from "../clock.js";
 import { h, put } from "../dom.js";
 import { askForSource, meta, rowsWhere } from "../data.js";
 import { detectorPanel } from "../detectorplace.js";
+import { endOf } from "../ended.js";
 import { saveButtons } from "../exports.js";
 import { finderPanel } from "../finder.js";
 import { eventWords, galactic, number, plural, sexagesimal, text } from "../format.js";
@@ -33,7 +34,7 @@ export async function show(main, state, argument) {
   // Why they cannot be read is told where they are waited for.
   for (const early of [detected, light]) early.catch(() => {});
   const [about, [source]] = await Promise.all([meta(), known]);
-  if (!source) throw new Error(`There is no source ${argument} in this archive.`);
+  if (!source) return put(main, await endOf(Number(argument)));
   document.title = `${source.srcid} · exod`;
   put(main, h("p", { class: "quiet" }, "Reading the light curves …"));
   const [detections, beside, frames, finder, near, history, similar, clocks, detector] = await Promise.all([
