@@ -37,6 +37,9 @@ _SMALLEST_MU: Final = 1e-5
 _NEAREST: Final = 2.0
 """Sigmas from the mean at which tails begin to be followed."""
 
+AT_ONCE: Final = 8
+"""Steps along tails that are worked out together."""
+
 _SMALLEST_P: Final = 1e-18
 _ROUNDING: Final = 1e-6
 """All counts of a window are still possible where its trials are not quite whole."""
@@ -171,15 +174,21 @@ def _steps(
     )
     tail, regions = _tail(k, trials, share, mu, overlap, upper=upper)
     while len(k):
-        further = k + stride
-        next_tail, next_regions = np.zeros(len(k)), np.zeros(len(k))
+        # Several steps at once; those of a group end with its first that is too improbable.
+        further: Floats = k + stride * np.arange(1.0, AT_ONCE + 1)[:, None]
         some = (further <= trials + _ROUNDING) if upper else (further >= 0)
-        next_tail[some], next_regions[some] = _tail(
-            further[some], trials[some], share[some], mu[some], overlap, upper=upper
+        group = np.nonzero(some)[1]
+        tails, every = np.zeros((2, AT_ONCE + 1, len(k)))
+        tails[0], every[0] = tail, regions
+        tails[1:][some], every[1:][some] = _tail(
+            further[some], trials[group], share[group], mu[group], overlap, upper=upper
         )
-        steps.append(np.stack([tail, weight * np.maximum(regions - next_regions, 0.0)]))
-        keep = some & (next_tail > _SMALLEST_P)
-        k, tail, regions = further[keep], next_tail[keep], next_regions[keep]
+        goes_on = np.logical_and.accumulate(some & (tails[1:] > _SMALLEST_P), axis=0)
+        taken = np.concatenate([np.ones((1, len(k)), bool), goes_on[:-1]])
+        number = weight * np.maximum(every[:-1] - every[1:], 0.0)
+        steps.append(np.stack([tails[:-1][taken], number[taken]]))
+        keep = goes_on[-1]
+        k, tail, regions = further[-1][keep], tails[-1][keep], every[-1][keep]
         trials, share, mu, weight, stride = (a[keep] for a in (trials, share, mu, weight, stride))
     return np.concatenate(steps, axis=1)
 
