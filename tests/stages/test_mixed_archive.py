@@ -82,11 +82,20 @@ def test_commands_take_regions_and_places_of_each(archive, command, tmp_path):
     regions = archive.table("regions").compute()
     region = regions[regions["obsid"] == CHANDRA].iloc[0]
     at = f"{region['ra_deg']},{region['dec_deg']}"
-    told = {}
+    told, pictures = {}, ("--plots", str(tmp_path))
     for name, *rest in (
         ("events", region["detid"], "--to", str(tmp_path / "events.csv")),
-        ("lightcurve", "--at", at, "--t-bin", "200", "--to", str(tmp_path / "curve.csv")),
-        ("lightcurve", "--like", region["detid"], "--to", str(tmp_path / "like.csv")),
+        (
+            "lightcurve",
+            "--at",
+            at,
+            "--t-bin",
+            "200",
+            *pictures,
+            "--to",
+            str(tmp_path / "curve.csv"),
+        ),
+        ("lightcurve", "--like", region["detid"], *pictures, "--to", str(tmp_path / "like.csv")),
         ("image", CHANDRA, "--t-bin", "200", "--to", str(tmp_path)),
         ("spectrum", region["detid"], "--to", str(tmp_path)),
     ):
