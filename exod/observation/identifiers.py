@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from exod.errors import ConfigError, InputError
@@ -36,6 +36,18 @@ def validate_obsid(obsid: str) -> str:
     if not isinstance(obsid, str) or not _OBSID.fullmatch(obsid):
         raise InputError(f"{obsid!r} is not an observation identifier; {OBSID_WORDS}.")
     return obsid
+
+
+def obsids_of(given: str | Iterable[str]) -> tuple[str, ...]:
+    """One obsid or several, each as `validate_obsid` wants it.
+
+    Examples
+    --------
+    >>> obsids_of("0001730201"), obsids_of(["0001730201", "900"])
+    (('0001730201',), ('0001730201', '900'))
+    """
+    several = (given,) if isinstance(given, str) or not isinstance(given, Iterable) else given
+    return tuple(validate_obsid(one) for one in several)
 
 
 def validate_xmm_obsid(obsid: str) -> str:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from exod.errors import ConfigError
 
 _SHOWN: Final = 60
 """Characters of a value that a sentence shows."""
+
+_NO_NUMBERS: Final = "bcmM"
+"""Kinds that numpy makes numbers of: logical and complex values, dates and their differences."""
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -23,14 +26,25 @@ Mask = NDArray[np.bool_]
 
 
 def numbers_of(
-    value: ArrayLike, what: str, wanted: str = "a number or a list of numbers"
+    value: Any, what: str, unit: str = "", wanted: str = "a number or a list of numbers"
 ) -> Floats:
     """What somebody gave, as numbers of any shape.
+
+    Parameters
+    ----------
+    value : array_like, Quantity or masked array
+        With a unit it is converted; what is masked is NaN.
+    what : str
+        How the sentence begins that refuses it.
+    unit : str
+        Unit of the numbers.
+    wanted : str
+        What it should be.
 
     Raises
     ------
     ConfigError
-        If it is something else than is wanted; the sentence begins with `what`.
+        If it is something else than is wanted, as a date or a logical value.
 
     Examples
     --------
@@ -38,16 +52,23 @@ def numbers_of(
     [1.0, 2.5]
     """
     try:
-        return np.asarray(value, float)
-    except (TypeError, ValueError) as error:
+        plain = value
+        if getattr(value, "unit", None) is not None:
+            plain = value.to(unit).value
+        given = np.asarray(plain)
+        if given.dtype.kind in _NO_NUMBERS:
+            raise TypeError("its kind is another")
+        found, masked = np.asarray(given, float), np.ma.getmask(value)
+        return found if masked is np.ma.nomask else np.where(masked, np.nan, found)
+    except (TypeError, ValueError, AttributeError) as error:
         shown = repr(value)
         shown = shown if len(shown) < _SHOWN else f"{shown[:_SHOWN]} ..."
         raise ConfigError(f"{what} is {wanted}, not {shown}.") from error
 
 
-def number_of(value: ArrayLike, what: str) -> float:
+def number_of(value: Any, what: str, unit: str = "") -> float:
     """As `numbers_of`, a single number."""
-    found = numbers_of(value, what, "a number")
+    found = numbers_of(value, what, unit, "a number")
     if found.ndim:
         raise ConfigError(f"{what} is one number, not {found.size}.")
     return float(found)

@@ -34,9 +34,9 @@ def check_cone(ra_deg: float, dec_deg: float, radius_arcsec: float) -> None:
     ConfigError
         If it is no number, or more than one.
     """
-    ra_deg = number_of(ra_deg, "The right ascension of a cone")
-    dec_deg = number_of(dec_deg, "The declination of a cone")
-    radius_arcsec = number_of(radius_arcsec, "The radius of a cone")
+    ra_deg = number_of(ra_deg, "The right ascension of a cone", "deg")
+    dec_deg = number_of(dec_deg, "The declination of a cone", "deg")
+    radius_arcsec = number_of(radius_arcsec, "The radius of a cone", "arcsec")
     if not (np.isfinite(ra_deg) and abs(dec_deg) <= 90 and radius_arcsec >= 0):
         raise ArchiveError(
             f"A cone needs a right ascension, a declination within -90 and 90 deg and a "

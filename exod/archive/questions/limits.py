@@ -15,6 +15,7 @@ from exod.archive.questions.depthindex import DepthIndex, depth_index
 from exod.config import Band, Config
 from exod.errors import ConfigError
 from exod.instruments import searched_band
+from exod.observation.identifiers import obsids_of
 from exod.observation.times import mjd_of
 from exod.schemas.arrays import Floats, Indices, number_of, numbers_of
 from exod.schemas.depth import LIMITS
@@ -118,15 +119,15 @@ def limits(
     obsids: str | Sequence[str] = (),
 ) -> pd.DataFrame:
     """As `exod.archive.Archive.limits`."""
-    ra = np.atleast_1d(numbers_of(ra_deg, "A right ascension"))
-    dec = np.atleast_1d(numbers_of(dec_deg, "A declination"))
-    begin = numbers_of(-np.inf if start is None else start, "A start")
-    end = numbers_of(np.inf if stop is None else stop, "A stop")
+    ra = np.atleast_1d(numbers_of(ra_deg, "A right ascension", "deg"))
+    dec = np.atleast_1d(numbers_of(dec_deg, "A declination", "deg"))
+    begin = numbers_of(-np.inf if start is None else start, "A start", "s")
+    end = numbers_of(np.inf if stop is None else stop, "A stop", "s")
     level = number_of(level, "The level")
-    radius_arcsec = number_of(radius_arcsec, "The radius of a place")
+    radius_arcsec = number_of(radius_arcsec, "The radius of a place", "arcsec")
     _check(ra, dec, begin, end, level, radius_arcsec)
     low, high = np.broadcast_to(begin, ra.shape), np.broadcast_to(end, ra.shape)
-    obsids = [obsids] if isinstance(obsids, str) else obsids
+    obsids = obsids_of(obsids)
     index = depth_index(archive)
     number = band_number(index, band)
     place, row = index.covering(ra, dec)
@@ -247,7 +248,7 @@ def band_number(index: DepthIndex, band: Band | None) -> int:
     if band is None:
         widths = [high - low for low, high in index.bands]
         return int(np.argmax(widths))
-    edges = numbers_of(band, "A band")
+    edges = numbers_of(band, "A band", "keV")
     if edges.shape != (2,):
         raise ConfigError(f"A band is a pair of energies in keV, not {edges.size}.")
     if tuple(edges.tolist()) in index.bands:

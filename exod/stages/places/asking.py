@@ -16,6 +16,7 @@ from exod.archive.ledger.entry import MARKER
 from exod.archive.store import Store
 from exod.config import Band, Config
 from exod.errors import ConfigError, InputError
+from exod.observation.identifiers import obsids_of
 from exod.pps import ObservationFiles, find_observations
 from exod.schemas.arrays import number_of, numbers_of
 from exod.sky.sphere import is_position
@@ -141,7 +142,7 @@ def light_curve_at(
         place,
         t_bin=None if t_bin is None else np.atleast_1d(t_bin).tolist(),
         bands=None if bands is None else [tuple(band) for band in np.atleast_2d(bands).tolist()],
-        obsids=(obsids,) if isinstance(obsids, str) else obsids,
+        obsids=obsids_of(obsids),
         config=config,
         options=options,
     )
@@ -303,14 +304,15 @@ def place_of(
     ConfigError
         If it is not on the sky, its radius or time are impossible, or something is no number.
     """
-    ra_deg, dec_deg = number_of(ra_deg, "A right ascension"), number_of(dec_deg, "A declination")
+    ra_deg = number_of(ra_deg, "A right ascension", "deg")
+    dec_deg = number_of(dec_deg, "A declination", "deg")
     if not is_position(ra_deg, dec_deg):
         raise ConfigError(
             f"A right ascension is a number and a declination -90 to 90 deg, which the position "
             f"{ra_deg:g},{dec_deg:g} has not."
         )
     if radius_arcsec is not None:
-        radius_arcsec = number_of(radius_arcsec, "The radius of a place")
+        radius_arcsec = number_of(radius_arcsec, "The radius of a place", "arcsec")
     if radius_arcsec is not None and not 0 <= radius_arcsec <= FARTHEST_ARCSEC:
         raise ConfigError(
             f"The radius of a place is 0 to {FARTHEST_ARCSEC} arcsec, not {radius_arcsec:g}."
@@ -328,7 +330,7 @@ def checked_between(between: tuple[float, float] | None) -> tuple[float, float] 
     """
     if between is None:
         return None
-    edges = numbers_of(between, "A time range")
+    edges = numbers_of(between, "A time range", "s")
     if edges.shape != (2,):
         raise ConfigError(f"A time range has a start and a stop, not {edges.size} times.")
     start, stop = edges.tolist()
