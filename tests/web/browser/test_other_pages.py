@@ -42,6 +42,39 @@ def test_a_source_shows_its_light_curves_and_leads_further(
     expect(page.get_by_role("region", name="Image and cells")).to_contain_text("Box: the region")
 
 
+def test_each_light_curve_has_the_flags_of_its_detection(
+    visitor, frames: dict[str, pd.DataFrame], product: Product
+) -> None:
+    about = product.about("detections")
+    meaning = {one["name"]: one["description"] for one in about["columns"]}
+
+    def words(row: pd.Series) -> list[str]:
+        names = [name for name in about["flags"] if row[name]]
+        kinds = [meaning[name].split(":")[0].lower() for name in names]
+        assert {*kinds} <= {"defect", "merit", "label"}
+        return [
+            f"{name.removeprefix('filt_')} ({kind})"
+            for name, kind in zip(names, kinds, strict=True)
+        ]
+
+    detections, sources = frames["detections"], frames["sources"].set_index("region_num")
+    flagged = detections[about["flags"]].any(axis=1)
+    number = detections.loc[flagged, "region_num"].iloc[0]
+    own = detections[detections["region_num"] == number].set_index("detid")
+    visitor.visit(f"/source/{number}")
+    captions = visitor.page.locator("figure figcaption")
+    shown = {}
+    for caption in captions.all():
+        detid = caption.locator("a").get_attribute("href").rpartition("/")[2]
+        shown[detid] = [one for one in caption.locator("span span").all_inner_texts() if one]
+    assert shown == {detid: words(row) for detid, row in own.iterrows()}
+    assert any(shown.values())
+    known = visitor.page.get_by_role("region", name="What is known").locator("dd").last
+    assert known.inner_text() == (", ".join(words(sources.loc[number])) or "none")
+    red = visitor.page.locator(".flag").all_inner_texts()
+    assert all(one.endswith("(defect)") for one in red)
+
+
 def test_one_steps_through_what_is_chosen(visitor, frames: dict[str, pd.DataFrame]) -> None:
     page, rows = visitor.page, frames["sources"]
     rows = rows[rows["i.latitude"] <= 31].sort_values("ra_deg", ascending=False)

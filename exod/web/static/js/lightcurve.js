@@ -46,9 +46,10 @@ function seriesOf(curve, view) {
  * One panel. Zoom is shared by all panels with the same `group`.
  *
  * `event` is [start, stop] in the seconds of the curve, or null; `bin` the length of a frame; `clock`
- * that of the observation. `onCursor` is told the seconds that are pointed at, or null.
+ * that of the observation; `flags` are those of the detection. `onCursor` is told the seconds that are
+ * pointed at, or null.
  */
-export function lightCurvePanel({ curve, bin, event, title, link, group, clock, view = "counts", onCursor }) {
+export function lightCurvePanel({ curve, bin, event, title, link, group, clock, flags = [], view = "counts", onCursor }) {
   const holder = h("div", { class: "curve" });
   const step = uPlot.paths.stepped({ align: 1 });
   const shades = [["bad", "--shade-bti"], ["off", "--shade-off"]];
@@ -123,7 +124,7 @@ export function lightCurvePanel({ curve, bin, event, title, link, group, clock, 
   const cells = h("div", { class: "scroll values", tabindex: 0, role: "region", "aria-label": `Values of ${title}` });
   values.append(cells);
   const element = h("figure", { class: "panel", role: "group", "aria-label": `Light curve ${title}` },
-    h("figcaption", {}, link ? h("a", { href: link }, title) : title), holder, words, values);
+    h("figcaption", {}, link ? h("a", { href: link }, title) : title, flags.length > 0 && h("span", { class: "small" }, " ", flags)), holder, words, values);
   const seen = new ResizeObserver(() => { if (holder.clientWidth) draw(holder.clientWidth); });
   seen.observe(holder);
   const again = () => draw(holder.clientWidth);

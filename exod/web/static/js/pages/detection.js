@@ -5,6 +5,7 @@ import { h, put } from "../dom.js";
 import { hasFile, meta, rowsWhere } from "../data.js";
 import { detectorPanel } from "../detectorplace.js";
 import { cutoutOf, cutoutPanel } from "../finder.js";
+import { flagsOf } from "../flags.js";
 import { number, plural, text } from "../format.js";
 import { curveOf, lightCurvePanel } from "../lightcurve.js";
 import { pythonRows, sameElsewhere } from "../same.js";
@@ -28,7 +29,7 @@ export async function show(main, state, detid) {
   const [clock, cutout, cells, detector, beside] = await Promise.all([clockOf(found.obsid), cutoutOf(found), cellsOf(detid), detectorPanel([found], detid), steps("detections", detid, state)]);
   const { zero } = clock;
   panel = frames.length && lightCurvePanel({
-    curve: curveOf(frames, zero), bin: found.t_bin, group: detid, clock, title: `${found.e_lo}–${found.e_hi} keV, ${found.t_bin} s bins`,
+    curve: curveOf(frames, zero), bin: found.t_bin, group: detid, clock, flags: flagsOf(tables.detections, found), title: `${found.e_lo}–${found.e_hi} keV, ${found.t_bin} s bins`,
     event: found.t_start === null ? null : [found.t_start - zero, found.t_stop - zero],
   });
   put(main,

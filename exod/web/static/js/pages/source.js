@@ -8,6 +8,7 @@ import { detectorPanel } from "../detectorplace.js";
 import { endOf } from "../ended.js";
 import { saveButtons } from "../exports.js";
 import { finderPanel } from "../finder.js";
+import { flagsOf } from "../flags.js";
 import { eventWords, galactic, number, plural, sexagesimal, text } from "../format.js";
 import { hardnessPanel } from "../hardness.js";
 import { VIEWS, curveOf, lightCurvePanel } from "../lightcurve.js";
@@ -55,7 +56,7 @@ export async function show(main, state, argument) {
   put(main,
     head(source, beside),
     h("div", { class: "source" },
-      h("div", {}, photons?.element ?? [], curves(detections, frames, clocks), hardnessPanel(detections) ?? [], history ?? [], similar ?? [], detectionTable(detections), same(Number(argument))),
+      h("div", {}, photons?.element ?? [], curves(detections, frames, clocks, about.tables.detections), hardnessPanel(detections) ?? [], history ?? [], similar ?? [], detectionTable(detections), same(Number(argument))),
       h("aside", {}, sourceVotes(Number(argument)), facts(source, detections, about), finder ?? [], detector ?? [], counterparts(source, about), elsewhere(source, detections, frames, about), provenance(about))));
 }
 
@@ -111,10 +112,10 @@ function facts(source, detections, about) {
     ["hardness of event", interval(source.best_hr_event, source.best_hr_event_lo, source.best_hr_event_hi)],
     ["hardness, all", interval(source.best_hr, source.best_hr_lo, source.best_hr_hi)],
   ];
-  const flags = about.tables.sources.flags.filter((name) => source[name]);
+  const flags = flagsOf(about.tables.detections, source);
   return h("section", { class: "panel", "aria-label": "What is known" }, h("h2", {}, "What is known"),
     h("dl", {}, lines.map(([term, what]) => [h("dt", {}, term), h("dd", {}, what)]),
-      h("dt", {}, "flags"), h("dd", {}, flags.length ? flags.map((name) => h("span", { class: "flag", title: meaning(about, name) }, name.replace("filt_", ""), " ")) : "none")),
+      h("dt", {}, "flags"), h("dd", {}, flags.length ? flags : "none")),
     h("details", {}, h("summary", { class: "quiet small" }, `All ${Object.keys(source).length} columns`),
       h("div", { class: "scroll values", tabindex: 0, role: "region", "aria-label": "All columns" },
         h("table", {}, h("tbody", {}, about.tables.sources.columns.map((column) => h("tr", {},
@@ -126,15 +127,11 @@ function significances(source) {
   return known.map(([kind, value]) => `${kind} ${number(value, 3)}σ`).join(", ") || "–";
 }
 
-function meaning(about, name) {
-  return about.tables.sources.columns.find((column) => column.name === name)?.description ?? "";
-}
-
 function interval(value, low, high) {
   return value === null || value === undefined ? "–" : `${number(value, 3)} (${number(low, 3)} to ${number(high, 3)})`;
 }
 
-function curves(detections, frames, clocks) {
+function curves(detections, frames, clocks, table) {
   const byDetection = Map.groupBy ? Map.groupBy(frames, (row) => row.detid) : grouped(frames);
   const observations = [...new Set(detections.map((one) => one.obsid))];
   const views = h("select", { "aria-label": "What light curves show", onchange: (event) => panels.forEach((panel) => panel.show(event.target.value)) },
@@ -147,7 +144,7 @@ function curves(detections, frames, clocks) {
       h("h3", {}, "Observation ", h("a", { href: href(`/obs/${obsid}`) }, obsid)),
       own.map((one) => {
         const panel = lightCurvePanel({
-          curve: curveOf(byDetection.get(one.detid), zero), bin: one.t_bin, group: obsid, clock,
+          curve: curveOf(byDetection.get(one.detid), zero), bin: one.t_bin, group: obsid, clock, flags: flagsOf(table, one),
           event: one.t_start === null ? null : [one.t_start - zero, one.t_stop - zero],
           title: `${one.e_lo}–${one.e_hi} keV, ${one.t_bin} s bins: ${strength(one)}`,
           link: href(`/detection/${encodeURIComponent(one.detid)}`),

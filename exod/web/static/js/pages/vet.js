@@ -1,8 +1,9 @@
 // Vetting: a queue of sources, one a screen; a key votes and goes on to the next.
 
 import { clocksOf } from "../clock.js";
-import { api, rowsWhere } from "../data.js";
+import { api, meta, rowsWhere } from "../data.js";
 import { h, put } from "../dom.js";
+import { flagsOf } from "../flags.js";
 import { eventWords, number, plural, sexagesimal, text } from "../format.js";
 import { curveOf, lightCurvePanel } from "../lightcurve.js";
 import { pythonAnswer, sameElsewhere } from "../same.js";
@@ -125,7 +126,7 @@ async function draw() {
     put(parts.body, h("p", {}, "Nothing is left in this queue", numbers.length ? "; k goes back. " : ". ", "Choose another queue, or ", h("a", { href: href("/") }, "go to the catalogue"), "."));
     return;
   }
-  const [[about], detections, frames, clocks] = await read(source);
+  const [[[about], detections, frames, clocks], { tables }] = await Promise.all([read(source), meta()]);
   if (own !== ticket || !isShown) return;
   clear();
   if (!about) {
@@ -133,13 +134,13 @@ async function draw() {
     return;
   }
   panel = votePanel(source, { keys: true, onVote: (label, before, { answer }) => onVote(about, label, before, answer) });
-  put(parts.body, h("div", {}, h("h2", {}, h("a", { href: href(`/source/${source}`) }, about.srcid), " ", h("span", { class: "quiet small" }, `${at + 1} of ${numbers.length}`)), h("p", { class: "small" }, h("a", { href: href("/vet", { queue: "similar", like: source }) }, "vet those most like it")), curves(about, detections, frames, clocks)),
-    h("aside", {}, panel.element, facts(about)));
+  put(parts.body, h("div", {}, h("h2", {}, h("a", { href: href(`/source/${source}`) }, about.srcid), " ", h("span", { class: "quiet small" }, `${at + 1} of ${numbers.length}`)), h("p", { class: "small" }, h("a", { href: href("/vet", { queue: "similar", like: source }) }, "vet those most like it")), curves(about, detections, frames, clocks, tables.detections)),
+    h("aside", {}, panel.element, facts(about, tables.detections)));
   if (numbers[at + 1] !== undefined) read(numbers[at + 1]).catch(() => {});
   await panel.refresh();
 }
 
-function curves(about, detections, frames, clocks) {
+function curves(about, detections, frames, clocks, table) {
   const strength = (one) => Math.max(one.sigma_peak ?? 0, one.sigma_eclipse ?? 0) + (one.detid === about.best_detid ? 100 : 0);
   const shown = detections.filter(({ detid }) => frames.some((row) => row.detid === detid)).sort((one, other) => strength(other) - strength(one)).slice(0, CURVES);
   panels = shown.map((one) => {
@@ -147,7 +148,7 @@ function curves(about, detections, frames, clocks) {
     const clock = clocks.get(one.obsid);
     const { zero } = clock;
     return lightCurvePanel({
-      curve: curveOf(rows, zero), bin: one.t_bin, group: one.obsid, clock,
+      curve: curveOf(rows, zero), bin: one.t_bin, group: one.obsid, clock, flags: flagsOf(table, one),
       event: one.t_start === null ? null : [one.t_start - zero, one.t_stop - zero],
       title: `${one.obsid}, ${one.e_lo}–${one.e_hi} keV, ${one.t_bin} s bins: ${text(one.kind)}, ${number(Math.max(one.sigma_peak ?? 0, one.sigma_eclipse ?? 0), 3)}σ`,
       link: href(`/detection/${encodeURIComponent(one.detid)}`),
@@ -157,15 +158,15 @@ function curves(about, detections, frames, clocks) {
   return [panels.map(({ element }) => element), more > 0 && h("p", { class: "small" }, h("a", { href: href(`/source/${about.region_num}`) }, `${plural(more, "more detection")}`))];
 }
 
-function facts(about) {
-  const flags = Object.keys(about).filter((name) => /(^|_)filt_/.test(name) && about[name] === true);
+function facts(about, table) {
+  const flags = flagsOf(table, about);
   const lines = [
     ["place", sexagesimal(about.ra_deg, about.dec_deg)], ["error (63 %)", `${number(about.pos_err_arcsec, 3)}″`],
     ["detections", `${number(about.n_detections)} in ${plural(Number(about.n_observations), "observation")}`],
     ["covered, not seen", number(about.n_undetected)],
     ["event", eventWords(about)],
     ["hardness", number(about.best_hr_event, 3)], ["false alarm", number(about.fap_obs, 3)],
-    ["flags", flags.map((name) => name.replace(/^.*filt_/, "")).join(", ") || "none"],
+    ["flags", flags.length ? flags : "none"],
   ];
   return h("section", { class: "panel", "aria-label": "What is known" }, h("h2", {}, "What is known"), h("dl", {}, lines.map(([term, what]) => [h("dt", {}, term), h("dd", {}, what)])));
 }
