@@ -203,3 +203,34 @@ def test_probabilities_of_constant_sources_are_even():
         excess = [one.excess_variance[number] for one in values]
         assert abs(np.mean(excess)) < 4 * np.std(excess) / np.sqrt(len(values))
     assert np.mean([one.blocks > 1 for one in values]) < 0.02
+
+
+def test_probabilities_are_even_where_as_many_are_expected_of_each_class_as_came():
+    # Three classes, each in two parts of the time: less is left to chance.
+    random, knots = np.random.default_rng(6), np.linspace(0.0, 1.0, 13)
+    own = np.arange(12) // 2 % 3 == np.arange(3)[:, None]
+    parts = np.pad(np.cumsum(own / own.sum(axis=1, keepdims=True), axis=1), ((0, 0), (1, 0)))
+    even, taken_for_independent = [], []
+    for _ in range(400):
+        share = np.sort([np.interp(u, row, knots) for row in parts for u in random.random(70)])
+        source = SourceTimes(0.0, 0.0, 1.2e4 * share, share, 0.2, np.full(3, 70.0), parts)
+        even.append(slow_variability(source, 1.2e4))
+        plain = SourceTimes(0.0, 0.0, 1.2e4 * share, share, 0.2)
+        taken_for_independent.append(slow_variability(plain, 1.2e4).probability[1])
+    for number in range(2):
+        assert kstest([one.probability[number] for one in even], "uniform").pvalue > 1e-3
+        excess = [one.excess_variance[number] for one in even]
+        assert abs(np.mean(excess)) < 4 * np.std(excess) / np.sqrt(len(even))
+        steps = [one.structure[number] for one in even]
+        assert abs(np.mean(steps)) < 4 * np.std(steps) / np.sqrt(len(even))
+    assert kstest([one.least_probability for one in even], "uniform").pvalue > 1e-3
+    assert kstest(taken_for_independent, "uniform").pvalue < 1e-6
+
+
+def test_parts_of_a_source_are_those_of_its_classes_and_groups(field):
+    source = source_times(field, field.axis[0] + 60, field.axis[1] - 100)
+    assert source.counts.sum() == len(source.time)
+    assert (np.diff(source.parts, axis=1) >= -1e-12).all()
+    assert source.parts[:, [0, -1]] == pytest.approx(np.tile([0.0, 1.0], (len(source.parts), 1)))
+    knots = np.linspace(0, 1, source.parts.shape[1])
+    assert source.counts @ source.parts == pytest.approx(knots * len(source.time), abs=0.02)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -27,6 +27,8 @@ AROUND_ARCSEC: Final = 15.0
 FEWEST: Final = 30
 """Photons that a source has at least, background included."""
 
+_KNOTS: Final = 513
+
 
 @dataclass(frozen=True)
 class SourceTimes:
@@ -43,6 +45,10 @@ class SourceTimes:
         proportion to the live time of its CCDs and, as far as they are background, to its level.
     background : float
         Share of the background in them.
+    counts : ndarray of float64, shape (n_parts,)
+        How many there are in each class of the level and group of CCDs, or in proportion.
+    parts : ndarray of float64, shape (n_parts, n_knots)
+        What share of each of those is expected before equally wide steps of `share`.
     """
 
     x: float
@@ -50,6 +56,8 @@ class SourceTimes:
     time: Floats
     share: Floats
     background: float
+    counts: Floats = field(default_factory=lambda: np.ones(1))
+    parts: Floats = field(default_factory=lambda: np.linspace(0.0, 1.0, 2)[None])
 
 
 def source_times(field: PhotonField, x: float, y: float) -> SourceTimes:
@@ -71,18 +79,30 @@ def source_times(field: PhotonField, x: float, y: float) -> SourceTimes:
     of_class = np.bincount(levels.curve.kind[at], length * level, minlength=n_classes) * behind
     counts = np.bincount(piece, minlength=len(seconds)).astype(float)
     in_class = np.bincount(np.arange(len(counts)) % n_classes, counts, minlength=n_classes)
-    expected, background = np.zeros(len(length)), 0.0
+    steps, background = np.zeros((len(counts), len(length))), 0.0
     for number in np.flatnonzero(counts):
         own = number % n_classes
         part = min(of_class[own] / in_class[own], 1.0)
         steady, varying = seconds[number], seconds[number] * level
         if steady.sum() > 0:
-            expected += counts[number] * (1 - part) * steady / steady.sum()
-            expected += counts[number] * part * varying / max(varying.sum(), 1e-300)
+            steps[number] = counts[number] * (1 - part) * steady / steady.sum()
+            steps[number] += counts[number] * part * varying / max(varying.sum(), 1e-300)
         background += counts[number] * part
-    before = np.concatenate([[0.0], np.cumsum(expected)])
-    share = np.interp(time, edges, before / max(before[-1], 1e-300))
-    return SourceTimes(x, y, time, share, float(background / max(len(time), 1)))
+    own = steps.sum(axis=1) > 0
+    each = np.pad(np.cumsum(steps[own], axis=1), ((0, 0), (1, 0)))
+    before = each.sum(axis=0)
+    before /= max(before[-1], 1e-300)
+    knots = np.linspace(0.0, 1.0, _KNOTS)
+    parts = np.array([np.interp(knots, before, row / row[-1]) for row in each])
+    return SourceTimes(
+        x,
+        y,
+        time,
+        np.interp(time, edges, before),
+        float(background / max(len(time), 1)),
+        counts[own],
+        parts.reshape(-1, _KNOTS),
+    )
 
 
 def source_places(field: PhotonField, known: Floats) -> Floats:

@@ -1,7 +1,8 @@
 """Slow variability of a source, from the times of its photons (docs/ideal.md).
 
-All follows from the expected shares before each photon, which are independent and equally probable
-numbers if the source is constant: what is seen of the background and of gaps is taken out.
+All follows from the expected shares before each photon: what is seen of the background and of gaps
+is taken out. As many are expected in each class of the level and group of CCDs as came, so that
+counts of bins scatter less than those of independent photons.
 """
 
 from __future__ import annotations
@@ -51,10 +52,14 @@ class SlowVariability:
 
     @property
     def least_probability(self) -> float:
-        """The least of the probabilities, for as many tries as there are scales; 1 without any."""
+        """Of so large a variance on any scale if the source is constant; 1 without any scale.
+
+        The Cauchy combination (Liu & Xie 2020, JASA 115, 393): scales are not independent.
+        """
         if not len(self.probability):
             return 1.0
-        return float(-np.expm1(len(self.probability) * np.log1p(-self.probability.min())))
+        ratio = 1 / np.tan(np.pi * np.clip(self.probability, 1e-300, 1 - 1e-15))
+        return float(np.arctan2(1.0, ratio.mean()) / np.pi)
 
 
 def slow_variability(source: SourceTimes, total: float) -> SlowVariability:
@@ -84,22 +89,43 @@ def slow_variability(source: SourceTimes, total: float) -> SlowVariability:
         bins = round(total / scale)
         if bins >= 3 and n / bins >= LEAST_MEAN:
             counts = np.histogram(source.share, bins, (0.0, 1.0))[0]
-            rows.append((scale, *_variance(counts, 1 - source.background)))
+            scatter = covariance(source, bins)
+            rows.append((scale, *_variance(counts, scatter, 1 - source.background)))
     table = np.array(rows).reshape(-1, 4)
     blocks = len(block_edges(np.sort(source.share), 0.0, 1.0)) - 1 if n else 1
     return SlowVariability(table[:, 0], table[:, 1], table[:, 2], table[:, 3], blocks)
 
 
-def _variance(counts: Integers, part: float) -> tuple[float, float, float]:
+def covariance(source: SourceTimes, bins: int) -> Floats:
+    """Of the counts of bins with equal expected counts if a source is constant, shape (n, n).
+
+    Given how many came in each class of the level and group of CCDs, those are multinomial.
+
+    Examples
+    --------
+    >>> even = SourceTimes(0.0, 0.0, np.arange(4.0), np.arange(4.0) / 4, 0.0)
+    >>> covariance(even, 2).tolist()
+    [[1.0, -1.0], [-1.0, 1.0]]
+    """
+    knots, edges = np.linspace(0.0, 1.0, source.parts.shape[1]), np.linspace(0.0, 1.0, bins + 1)
+    share = np.diff([np.interp(edges, knots, row) for row in source.parts], axis=1)
+    counts = source.counts * (len(source.share) / source.counts.sum())
+    return np.asarray(np.diag(counts @ share) - (share.T * counts) @ share)
+
+
+def _variance(counts: Integers, scatter: Floats, part: float) -> tuple[float, float, float]:
     """Excess variance, its probability and structure function of bins with equal expected counts.
 
-    Only a part of the photons is of the source.
+    Only a part of the photons is of the source. A sum of squares that are not independent goes as
+    chi-squared with the same mean and variance (Satterthwaite 1946, Biometrics 2, 110).
     """
     n, bins = float(counts.sum()), len(counts)
     mean = n / bins
     squared = float(((counts - mean) ** 2).sum())
     source = max(part * mean, 1e-300) ** 2
-    # Given all counts, those of the bins are multinomial.
-    excess = (squared / (bins - 1) - mean) / source
-    steps = float((np.diff(counts) ** 2).mean())
-    return excess, float(chi2.sf(squared / mean, bins - 1)), (steps - 2 * mean) / source
+    total, squares = float(np.trace(scatter)), max(float((scatter**2).sum()), 1e-300)
+    excess = (squared - total) / (bins - 1) / source
+    pairs = np.diag(scatter)[1:] + np.diag(scatter)[:-1] - 2 * np.diag(scatter, 1)
+    steps = float((np.diff(counts) ** 2 - pairs).mean())
+    p = float(chi2.sf(squared * total / squares, max(total**2 / squares, 1e-9)))
+    return excess, p, steps / source
