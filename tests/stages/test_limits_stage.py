@@ -324,7 +324,7 @@ def test_coverage_is_written_as_map_curve_and_moc(
     mocpy = pytest.importorskip("mocpy")
     code, said, _ = command("coverage", searched.root, "--duration", "100", "--to", tmp_path)
     assert code == 0
-    assert "deg2 were seen" in said
+    assert "deg² were seen" in said
     found = fits.getdata(tmp_path / "coverage.fits")
     moc = mocpy.MOC.from_fits(tmp_path / "coverage_moc.fits")
     area = moc.sky_fraction * 4 * np.pi * np.degrees(1) ** 2

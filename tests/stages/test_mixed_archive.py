@@ -29,6 +29,7 @@ from exod.stages.detect.survey import detect_many
 from exod.stages.explore.making import make_explorer
 from exod.stages.inputs.simulate import write_acis
 from exod.stages.places.choosing import covering_observations
+from exod.stages.places.surveycoverage import archive_coverage
 from exod.web.product import Product
 from exod.web.vo.descriptions import Publisher, resource
 
@@ -75,6 +76,17 @@ def test_limits_are_of_the_energies_that_were_searched(archive):
     xmm = archive.limits(about["ra_pnt"] + 0.03, about["dec_pnt"])
     assert xmm[["obsid", "e_lo", "e_hi"]].values.tolist() == [[GOOD, 0.2, 12.0]]
     assert np.isfinite(xmm["flux_hi"]).all()
+
+
+def test_coverage_says_what_has_no_flux_limit(archive, command, tmp_path):
+    found = archive_coverage(archive)
+    # Four CCDs of 8.4 arcmin, with the parts of 0.9 arcmin that their motion takes them over.
+    assert 4 * (8.4 / 60) ** 2 < found.without_flux < (19.5 / 60) ** 2
+    assert found.areas[-1] == pytest.approx(found.area - found.without_flux)
+    code, said, _ = command("coverage", archive.root, "--to", str(tmp_path))
+    assert code == 0
+    assert "; of 0.0" in said
+    assert "deg² no flux limit is known." in said
 
 
 def test_commands_take_regions_and_places_of_each(archive, command, tmp_path):

@@ -61,6 +61,18 @@ class ArchiveCoverage:
     band: Band
     duration: float | None
 
+    @property
+    def without_flux(self) -> float:
+        """Square degrees that were seen by cameras without a factor for fluxes."""
+        share = covered_share(self.depth.children[np.isnan(self.depth.flux)])
+        return float(share.sum()) * PIXEL_DEG**2
+
+    @property
+    def left_out(self) -> str:
+        """How much of the area has no flux limit; empty if all of it has."""
+        area = self.without_flux
+        return f"of {area:.3g} deg² no flux limit is known" if area else ""
+
 
 def archive_coverage(
     archive: Archive,
@@ -166,5 +178,6 @@ def _drawn(found: ArchiveCoverage) -> DrawnDepth:
     n = int(found.depth.observations.max())
     times = "once" if n == 1 else f"up to {n:,} times"
     title = f"{found.area:.3g} deg² seen {times}; sources that last {lasts}"
+    title += f"; {found.left_out} (grey)" if found.left_out else ""
     label = f"Flux limit, {low:g}–{high:g} keV (erg cm⁻² s⁻¹)"
     return DrawnDepth(ra, dec, found.depth.flux, found.limits, found.areas, title, label)

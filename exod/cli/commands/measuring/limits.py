@@ -196,7 +196,7 @@ def coverage(
         out.print(table)
     else:
         out.print(_why_no_depth(found.area, duration))
-    say(f"{found.area:.4g} deg2 were seen.")
+    say(f"{found.area:.4g} deg² were seen{found.left_out and '; ' + found.left_out}.")
     say_paths(paths)
 
 
