@@ -73,13 +73,23 @@ def test_the_rate_is_that_of_the_last_ones() -> None:
 
 
 def test_nothing_runs() -> None:
-    first = [("OK", 90000.0 - number) for number in range(5)]
-    last = [("OK", 5000.0 - 10 * number) for number in range(11)]
-    found = progress_of(ledger(first + last), [], NOW, "results")
+    rows = [("OK", 90000.0 - number) for number in range(5)]
+    rows += [("OK", 5000.0 - 10 * number) for number in range(11)]
+    found = progress_of(ledger(rows), [], NOW, "results")
     assert not found.is_running
     assert (found.total, found.left, found.seconds_left) == (0, 0, 0.0)
-    assert found.per_hour == pytest.approx(360)
+    # Eleven, and the first of them took 5 s.
+    assert found.per_hour == pytest.approx(3600 * 11 / 105)
     assert found.news == "2026-01-02T10:38:20Z"
+
+
+@pytest.mark.parametrize(("pause", "rate"), [(10.0, 4 / 90), (600.0, 1 / 5)])
+def test_searches_are_told_apart_by_pauses(pause: float, rate: float) -> None:
+    """Whatever the order in which outcomes came: one that takes long ends after later ones."""
+    ends = [30.0, 55.0, 75.0, 75.0 + pause + 5.0]
+    frame = ledger([("OK", 5000.0 - end) for end in ends])
+    found = progress_of(frame.assign(seconds=[30.0, 20.0, 75.0, 5.0]), [], NOW, "results")
+    assert found.per_hour == pytest.approx(3600 * rate)
 
 
 def test_an_empty_ledger() -> None:

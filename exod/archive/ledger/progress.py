@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from exod.archive import Archive
 
-STRETCH: Final = timedelta(hours=1)
-"""Outcomes further apart than this are of different searches."""
+IDLE: Final = timedelta(minutes=1)
+"""Two searches are told apart if no observation was being searched for so long between them."""
 
 RECENT: Final = 200
 """The rate is that of so many outcomes: observations are not alike, and workers come and go."""
@@ -185,7 +185,7 @@ def progress_of(
     total = sum(one.total for one in searches)
     before = sum(one.before for one in searches)
     left = max(total - before - done, 0)
-    rate = _rate(finished, began, now)
+    rate = _rate_since(finished, began, now) if began else _last_rate(finished, ledger["seconds"])
     return SurveyProgress(
         stage=", ".join(dict.fromkeys(one.stage for one in searches)),
         total=total,
@@ -238,21 +238,26 @@ def _kind(reason: str) -> str:
     return re.sub(r"\S*[\d/\\]\S*", "…", reason)
 
 
-def _rate(finished: np.ndarray, began: datetime | None, now: datetime) -> float | None:
-    """Outcomes an hour of the search that runs, else of the last one."""
-    times = np.sort(finished)
-    if began is not None:
-        times = times[times >= _instant(began)][-RECENT:]
-        if len(times) < RECENT:
-            since, count = _instant(began), len(times)
-        else:
-            since, count = times[0], len(times) - 1
-        return hourly(count, (_instant(now) - since) / np.timedelta64(1, "s"))
-    gaps = np.flatnonzero(np.diff(times) > np.timedelta64(STRETCH))
-    times = times[gaps[-1] + 1 if len(gaps) else 0 :]
-    if len(times) < 2:
+def _rate_since(finished: np.ndarray, began: datetime, now: datetime) -> float | None:
+    """Outcomes an hour of the search that runs."""
+    times = np.sort(finished[finished >= _instant(began)])[-RECENT:]
+    if len(times) < RECENT:
+        since, count = _instant(began), len(times)
+    else:
+        since, count = times[0], len(times) - 1
+    return hourly(count, (_instant(now) - since) / np.timedelta64(1, "s"))
+
+
+def _last_rate(finished: np.ndarray, seconds: pd.Series) -> float | None:
+    """Outcomes an hour of the last search, from when its first observation was begun."""
+    if not len(finished):
         return None
-    return hourly(len(times) - 1, float((times[-1] - times[0]) / np.timedelta64(1, "s")))
+    took = (1e6 * seconds.to_numpy(float)).astype("timedelta64[us]")
+    order = np.argsort(finished - took, kind="stable")
+    begun, until = (finished - took)[order], np.maximum.accumulate(finished[order])
+    pauses = np.flatnonzero(begun[1:] - until[:-1] > np.timedelta64(IDLE))
+    first = pauses[-1] + 1 if len(pauses) else 0
+    return hourly(len(begun) - first, float((until[-1] - begun[first]) / np.timedelta64(1, "s")))
 
 
 def _costly(ledger: pd.DataFrame, column: str) -> tuple[Costly, ...]:
