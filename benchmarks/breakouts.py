@@ -3,9 +3,10 @@
 ``python -m benchmarks.breakouts LISTS TABLE`` puts a burst for each row of a table of known bursts
 into the event lists of an observation, at random places and times, and searches it with each
 preset at the same number of false alarms. Columns of the table: name, t90_min_s (a range),
-t_total_s and rates by camera (rate_pn, rate_m1, rate_m2). A burst is constant for the geometric
-mean of its range and has nine tenths of rate times t_total, as seen. With ``--keep FILE`` each
-round is measured once.
+t_total_s, rates by camera (rate_pn, rate_m1, rate_m2) and net_counts_all. A burst is constant for
+the geometric mean of its range and has nine tenths of rate times t_total, as seen; with ``--net``
+of net_counts_all, as much of it as the cameras of the lists have of the rates. With ``--keep FILE``
+each round is measured once.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ CAMERAS: Final = {"EPN": "rate_pn", "EMOS1": "rate_m1", "EMOS2": "rate_m2"}
 
 
 def bursts_of(
-    table: pd.DataFrame, targets: Sequence[Target], random: np.random.Generator
+    table: pd.DataFrame, targets: Sequence[Target], random: np.random.Generator, *, net: bool
 ) -> list[SourceModel]:
     """A burst for each row, anywhere and at any time, with the counts of the row."""
     first = max(target.availability.start for target in targets)
@@ -64,8 +65,10 @@ def bursts_of(
             for target in targets
         }
         burst = SourceModel(row["name"], ra, dec, rate, BoxBurst(start, length))
-        counts = 0.9 * sum(rate.values()) * float(row["t_total_s"])
-        made.append(with_counts(burst, targets, counts))
+        every = float(row["t_total_s"])
+        if net:
+            every = float(row["net_counts_all"]) / float(row[list(CAMERAS.values())].sum())
+        made.append(with_counts(burst, targets, 0.9 * sum(rate.values()) * every))
     return made
 
 
@@ -82,12 +85,12 @@ def is_found(region: VariableRegion, burst: SourceModel, events: MergedEvents) -
     return bool(away < NEAR_ARCSEC and overlap)
 
 
-def one_round(lists: str, table: pd.DataFrame, number: int) -> dict[str, list[bool]]:
+def one_round(lists: str, table: pd.DataFrame, number: int, *, net: bool) -> dict[str, list[bool]]:
     """Which of the bursts each preset finds."""
     (files,), _ = find_observations([lists])
     targets = list(read_targets(files)[0].values())
     sources = read_observation(files, Config.preset("published")).sources
-    bursts = bursts_of(table, targets, np.random.default_rng(number))
+    bursts = bursts_of(table, targets, np.random.default_rng(number), net=net)
     injected = inject_in_memory(targets, bursts, number)[0]
     result = {}
     for preset in PRESETS:
@@ -107,6 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("lists", help="folder of the event lists of an observation")
     parser.add_argument("table", help="table of known bursts")
+    parser.add_argument("--net", action="store_true", help="counts are net_counts_all")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--keep", type=Path, help="file of what was measured")
     given = parser.parse_args(arguments)
@@ -116,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         kept = dict(json.loads(line) for line in given.keep.read_text().splitlines())
     for number in range(given.rounds):
         if number not in kept:
-            kept[number] = one_round(given.lists, table, number)
+            kept[number] = one_round(given.lists, table, number, net=given.net)
             if given.keep:
                 with given.keep.open("a") as file:
                     file.write(json.dumps([number, kept[number]]) + "\n")
