@@ -6,7 +6,7 @@ import glob
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from exod.config import Config
     from exod.plots.drawing import Drawing
+
+EXPLORER_PORT: Final = 8765
+"""Where `exod explore` listens, if nothing else is said."""
 
 Archive_ = Annotated[str, typer.Argument(metavar="ROOT", help="The archive.")]
 Rectified = Annotated[

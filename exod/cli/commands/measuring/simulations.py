@@ -8,7 +8,13 @@ from typing import Annotated, Any, Literal
 import typer
 
 from exod.cli.app import app, new_table, out
-from exod.cli.options import PictureFormat, PictureSize, PictureStyle, drawing_of
+from exod.cli.options import (
+    EXPLORER_PORT,
+    PictureFormat,
+    PictureSize,
+    PictureStyle,
+    drawing_of,
+)
 from exod.cli.outcomes import finish, summary
 
 
@@ -125,7 +131,7 @@ def demo(
 
 
 def _show(archive: Path, picture: Path) -> None:
-    """Prepare the explorer's pages, take a picture of one, and say how they are opened."""
+    """Prepare the explorer's pages, take a picture of one, and say where they are."""
     from exod.archive import open_archive
     from exod.stages.explore.making import make_explorer
 
@@ -137,8 +143,9 @@ def _show(archive: Path, picture: Path) -> None:
         out.print(f"Explorer: {opened}   (needs {error.name}: pip install 'exod[web]')")
         return
     problem = screenshot(open_archive(archive), "source/0", picture)
-    shown = f"no picture: {problem}" if problem else f"its page of a source: {picture}"
-    out.print(f"Explorer: {opened}   ({shown})", soft_wrap=True)
+    shown = f"no picture: {problem}" if problem else f"its picture: {picture}"
+    page = f"http://127.0.0.1:{EXPLORER_PORT}/source/0"
+    out.print(f"Explorer: {opened}   then {page}   ({shown})", soft_wrap=True)
 
 
 def _cell(value: Any) -> str:

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from exod.cli.app import app, out
-from exod.cli.options import Archive_, Scheduler, Storage, Workers, storage_options
+from exod.cli.options import (
+    EXPLORER_PORT,
+    Archive_,
+    Scheduler,
+    Storage,
+    Workers,
+    storage_options,
+)
 from exod.errors import ConfigError, plural
 
 if TYPE_CHECKING:
@@ -28,7 +35,7 @@ def explore(
     host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port to listen at; 0 for a free one.")
-    ] = 8765,
+    ] = EXPLORER_PORT,
     allow_host: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="A name by which it may be asked; repeatable."),
