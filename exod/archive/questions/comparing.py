@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import duckdb
 import pyarrow.dataset as ds
 
+from exod.archive.questions.connection import without_bar
+
 MEMORY: Final = "1GB"
 """What comparing rows may have; what is larger is on disk meanwhile."""
-
-
-def without_bar(connection: duckdb.DuckDBPyConnection) -> None:
-    """Show no bar of progress: it would be among the rows that go to standard output."""
-    # A notebook that could not show one refuses the setting.
-    with suppress(duckdb.InvalidInputException):
-        connection.execute("SET enable_progress_bar = false")
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import groupby
 from typing import Final, Protocol
@@ -23,7 +23,6 @@ from exod.archive.ledger.entry import StoredFile
 from exod.archive.parquet import COMPACT, check_files, open_stored
 from exod.archive.parts import Piece
 from exod.archive.products import require_searched_columns
-from exod.archive.questions.comparing import without_bar
 from exod.archive.store import Store
 from exod.errors import ArchiveError, ConfigError
 from exod.files.storage import one_line
@@ -44,6 +43,13 @@ _SETTINGS: Final = {
 
 GATHERED_FILES: Final = 1000
 """Of more small files so many at a time are copied into one: DuckDB takes 10 kB for each."""
+
+
+def without_bar(connection: duckdb.DuckDBPyConnection) -> None:
+    """Show no bar of progress: it would be among the rows that go to standard output."""
+    # A notebook that could not show one refuses the setting.
+    with suppress(duckdb.InvalidInputException):
+        connection.execute("SET enable_progress_bar = false")
 
 
 class TableSource(Protocol):

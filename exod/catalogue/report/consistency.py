@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from exod.archive.products import XMATCH
-from exod.archive.questions.comparing import without_bar
+from exod.archive.questions.connection import without_bar
 
 
 @dataclass(frozen=True)
