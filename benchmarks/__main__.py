@@ -7,7 +7,7 @@ import platform
 import tempfile
 from pathlib import Path
 
-from benchmarks import measure
+from benchmarks import data_folder, measure
 from exod import __version__
 from exod.stages.inputs.simulate import simulate_files
 
@@ -16,7 +16,7 @@ HERE = Path(__file__).parent
 
 def main() -> None:
     """Measure and report."""
-    data = Path(os.environ.get("EXOD_TEST_DATA", HERE.parents[1] / "shared" / "data"))
+    data = data_folder()
     real = data / "xmm" / "0001730201"
     sections = {}
     with tempfile.TemporaryDirectory() as name:

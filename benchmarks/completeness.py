@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import cProfile
-import os
 import pstats
 import re
 import statistics
@@ -26,6 +25,7 @@ import numpy as np
 import pandas as pd
 
 import exod
+from benchmarks import data_folder
 from benchmarks.completeness_picture import methods_figure
 from benchmarks.measure import timed
 from exod.completeness.campaign import Campaign
@@ -253,7 +253,7 @@ STEPS = {
 
 def times() -> None:
     """CPU time of deep against published, from files to tables."""
-    data = Path(os.environ.get("EXOD_TEST_DATA", HERE.parents[1] / "shared" / "data"))
+    data = data_folder()
     rows, parts = [], []
     with tempfile.TemporaryDirectory() as name:
         point = Campaign().points()[0]

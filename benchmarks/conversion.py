@@ -9,7 +9,6 @@ The thick filter, which no list has, and other spectra come from ecfxa, relative
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -17,6 +16,8 @@ import numpy as np
 import pandas as pd
 from astropy.io import fits
 from ecfxa.xmm import XMMEPIC
+
+from benchmarks import source_lists
 
 HERE = Path(__file__).parent
 CODES = {"EPN": "PN", "EMOS1": "M1", "EMOS2": "M2"}
@@ -108,9 +109,7 @@ def table(measured: dict[tuple[str, str], np.ndarray]) -> pd.DataFrame:
 
 def main() -> None:
     """Make and check."""
-    data = Path(os.environ.get("EXOD_TEST_DATA", HERE.parents[1] / "shared" / "data"))
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else data / "obsmli"
-    paths = sorted(folder.glob("*OBSMLI*"))
+    paths = source_lists(sys.argv[1:])
     rows = table(pipeline([path for number, path in enumerate(paths) if number % 3]))
     rows.to_csv(HERE.parent / "catalogs" / "epic_ecf.csv", index=False)
     print(rows[(rows["gamma"] == 1.7) & (rows["log_nh"] == SHAPES[REFERENCE][1])].to_string())

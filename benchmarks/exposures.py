@@ -8,13 +8,13 @@ all CCDs, chips are read in full, and bad pixels are not known.
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
 
+from benchmarks import source_lists
 from benchmarks.vignetting import BANDS, CODES
 from exod.instruments import INSTRUMENTS
 from exod.instruments.detector import DETECTORS
@@ -81,9 +81,7 @@ def table(lists: list[dict[str, np.ndarray]]) -> list[str]:
 
 def main() -> None:
     """Compare, write."""
-    data = Path(os.environ.get("EXOD_TEST_DATA", HERE.parents[1] / "shared" / "data"))
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else data / "obsmli"
-    lists = [ratios(path) for path in sorted(folder.glob("*OBSMLI*"))]
+    lists = [ratios(path) for path in source_lists(sys.argv[1:])]
     text = "\n".join(
         [
             "# Exposure maps against the pipeline's source lists",

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import warnings
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 from astropy.io import fits
 from scipy.optimize import least_squares
 
+from benchmarks import data_folder
 from benchmarks.twin import compare
 from benchmarks.twin_picture import Measured, simulator_comparison
 from exod.instruments.detector import DETECTORS
@@ -33,12 +33,6 @@ FRACTIONS = np.array([0.6, 0.7, 0.8])
 
 CENTRAL_ARCMIN = 3.0
 """Positions nearer to the axis count as on axis."""
-
-
-def data_folder() -> Path:
-    """Where the real data are: EXOD_TEST_DATA, or shared/data beside the checkout."""
-    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
-    return Path(os.environ.get("EXOD_TEST_DATA", beside))
 
 
 def encircled_energy(folder: Path, camera: str, energy_kev: float) -> dict[str, np.ndarray]:

@@ -7,7 +7,6 @@ well the table in use gives those of the third that was held back to results_vig
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import numpy as np
 from astropy.io import fits
 from scipy.optimize import least_squares
 
+from benchmarks import source_lists
 from exod.instruments.detector import DETECTORS
 from exod.instruments.epic import SKY_PIXEL_ARCSEC
 from exod.instruments.vignetting import ENERGIES_KEV, OFF_AXIS_ARCMIN, VIGNETTING
@@ -110,9 +110,7 @@ def check(lists: list[dict[str, Columns]]) -> list[str]:
 
 def main() -> None:
     """Fit, check, write."""
-    data = Path(os.environ.get("EXOD_TEST_DATA", HERE.parents[1] / "shared" / "data"))
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else data / "obsmli"
-    lists = [listed(path) for path in sorted(folder.glob("*OBSMLI*"))]
+    lists = [listed(path) for path in source_lists(sys.argv[1:])]
     fit([one for number, one in enumerate(lists) if number % 3])
     rows = check(lists[::3])
     text = "\n".join(

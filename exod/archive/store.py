@@ -223,8 +223,9 @@ class Store:
             with self._explained():
                 if self.is_local and start is not None and end is not None:
                     # Through fsspec it takes three times as long, longer than to compare it.
-                    with open(path, "rb", buffering=0) as file:
-                        return os.pread(file.fileno(), end - start, start)
+                    with open(path, "rb") as file:
+                        file.seek(start)
+                        return file.read(end - start)
                 content: bytes = self.filesystem.cat_file(path, start=start, end=end)
         except FileNotFoundError:
             raise
